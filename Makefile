@@ -1,0 +1,43 @@
+# Two commands matter: `make demo` and `make test`. Each builds .venv itself.
+PYTHON ?= python3.11
+SEEDS ?= 2000
+BIN := .venv/bin
+
+.PHONY: venv demo test lint sim bench requirements clean
+
+venv: .venv/.built
+
+.venv/.built: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: venv
+	@$(BIN)/risk-daemon demo; code=$$?; \
+	if [ $$code -eq 1 ]; then echo "demo: ended with exit code 1, as it must: triggered and proven"; \
+	else echo "demo: ended with exit code $$code, expected 1" >&2; exit 1; fi
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
+
+sim: venv
+	$(BIN)/python -m tests.simulated.run --seeds $(SEEDS)
+
+bench: venv
+	$(BIN)/python -m benchmarks
+
+requirements: venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev -o requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/run.txt -c requirements/dev.txt pyproject.toml
+
+clean:
+	rm -rf .venv .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,119 @@
+"""What a venue must be able to do. One adapter is one exchange account.
+
+An adapter reads and cancels; it does not retry, time out, deduplicate or decide: the feed
+(`streams.py`) and the order manager do that, once, for all venues. Every method either returns a
+proven answer or raises a `VenueError`: an odd reply is an error, never "empty".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from risk_daemon.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen
+
+
+class Market(StrEnum):
+    """The markets of an account that may be guarded."""
+
+    SPOT = "spot"
+    MARGIN = "margin"
+    PERP = "perp"
+
+
+SPOT_MARKETS = frozenset({Market.SPOT, Market.MARGIN})
+PERP_MARKETS = frozenset({Market.PERP})
+
+
+@dataclass(frozen=True, slots=True)
+class OrderScope:
+    """A slice of a venue's open orders that one listing (all its pages) shows whole."""
+
+    name: str
+    markets: frozenset[Market]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderListing:
+    """A well-formed listing of one scope. Only a listing is evidence; what a cancel returns is not."""
+
+    venue: str
+    scope: str
+    requested_mono: float
+    orders: tuple[Order, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a venue can do beyond the required; what it lacks is said at start, never guessed."""
+
+    stream_kinds: frozenset[Kind] = frozenset()
+    has_flows: bool = True
+    has_positions: bool = True
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class VenueAdapter(Protocol):
+    """One exchange account.
+
+    `urgent=True` is the emergency path: the client's rate limiter is off and a call of ordinary
+    business that holds the account's signed lane is pushed aside.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def markets(self) -> frozenset[Market]: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def scopes(self) -> Sequence[OrderScope]:
+        """Every order scope of the configured markets: the cancel plan."""
+        ...
+
+    async def connect(self) -> None:
+        """Load markets and prove that credentials and required calls work. Idempotent."""
+        ...
+
+    async def read_balances(self, *, urgent: bool = False) -> BalancesSeen: ...
+
+    async def read_positions(self, *, urgent: bool = False) -> PositionsSeen: ...
+
+    async def read_prices(self, assets: frozenset[str], *, urgent: bool = False) -> PricesSeen:
+        """Prices that value `assets` in the reference currency, and marks of this venue's open positions."""
+        ...
+
+    async def read_flows(self, since_wall: float, *, urgent: bool = False) -> FlowsListed:
+        """Deposits, withdrawals and transfers since `since_wall`, all pages. Raises if the venue has no ledger."""
+        ...
+
+    async def list_orders(self, scope: OrderScope) -> OrderListing:
+        """All open orders of a scope, all pages. Always urgent."""
+        ...
+
+    async def cancel_orders(self, scope: OrderScope, orders: Sequence[Order]) -> None:
+        """Ask the venue to cancel everything in the scope. Returning proves nothing. Always urgent.
+
+        `orders` is the last listing, for venues that cancel by id or symbol; empty before the first listing.
+        """
+        ...
+
+    async def next_frame(self, kind: Kind) -> Sequence[Input]:
+        """Wait for the next frame of a stream; the first after a connect is a snapshot. Raises when it is lost."""
+        ...
+
+    def heartbeat_mono(self, kind: Kind) -> float | None:
+        """When the stream of `kind` last gave a sign of life; None if it has given no snapshot since connecting."""
+        ...
+
+    async def reset_streams(self) -> None:
+        """Drop all sockets, so that the next `next_frame` dials, signs in and takes a snapshot anew."""
+        ...
+
+    async def close(self) -> None: ...

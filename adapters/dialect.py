@@ -1,0 +1,110 @@
+"""What differs from venue to venue: which calls are made and how their rows are read.
+
+A dialect asks through a guarded ccxt client and returns our values. It knows nothing of lanes,
+time-outs or reconnects, and it never returns "empty" for something it could not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+from adapters.cancel_plans import ScopePlan
+from risk_daemon.errors import MalformedReply
+from risk_daemon.events import Flow, Input, Kind, Order, Position, Price
+from risk_daemon.units import finite
+
+
+ACCOUNT = frozenset({"account"})
+"""What a stream of the whole account watches."""
+
+
+class Dialect(Protocol):
+    """One exchange's own ways."""
+
+    stream_kinds: frozenset[Kind]
+    has_flows: bool
+    has_positions: bool
+    notes: tuple[str, ...]
+
+    async def balances(self) -> Mapping[str, Decimal]: ...
+
+    async def positions(self) -> tuple[Position, ...]: ...
+
+    async def prices(self, assets: frozenset[str]) -> tuple[Price, ...]: ...
+
+    async def flows(self, since_wall: float, now_wall: float) -> tuple[Flow, ...]: ...
+
+    async def orders(self, plan: ScopePlan) -> tuple[Order, ...]: ...
+
+    async def cancel(self, plan: ScopePlan, orders: Sequence[Order]) -> None: ...
+
+    async def watch(self, kind: Kind) -> Any:
+        """Subscribe, and wait for the next frame of ccxt's own. Called again and again by one task a kind."""
+        ...
+
+    def watched(self, kind: Kind) -> frozenset[str]:
+        """What `watch` subscribes to now; nothing to watch (yet) if empty."""
+        ...
+
+    def kind_of(self, message: Any) -> Kind | None:
+        """Which stream a raw frame belongs to."""
+        ...
+
+    def refusal_of(self, message: Any) -> str | None:
+        """Why the venue refused a private subscription, if the frame says so."""
+        ...
+
+    def stream_began(self, kind: Kind) -> None:
+        """A new connection: what was seen on the last one says nothing about this one."""
+        ...
+
+    def read_frames(self, kind: Kind, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
+        """The inputs of frames; an empty sequence is "something changed: read over REST"; None is "nothing"."""
+        ...
+
+    def is_confirming(self, kind: Kind) -> bool:
+        """Whether silence of this stream means that nothing changed: it gave a snapshot and shows every change."""
+        ...
+
+
+def number(row: Any, key: str) -> Decimal:
+    """A finite field of a raw row. Raises MalformedReply, so that one bad row refuses the whole reply."""
+    try:
+        return finite(row[key])
+    except (KeyError, TypeError, IndexError):
+        raise MalformedReply(f"a row lacks {key}") from None
+    except ValueError as error:
+        raise MalformedReply(f"a row's {key}: {error}") from None
+
+
+def text(row: Any, key: str) -> str:
+    """A text field of a raw row that must be there. Raises MalformedReply."""
+    value = row.get(key) if isinstance(row, dict) else None
+    if not isinstance(value, str) or not value:
+        raise MalformedReply(f"a row lacks {key}")
+    return value
+
+
+def optional_text(row: Mapping[str, Any], *keys: str) -> str | None:
+    """The first of these fields that is set, as text; an exchange's 0 for "none" is none."""
+    values = (row.get(key) for key in keys)
+    return next((str(value) for value in values if value not in (None, "", 0, "0")), None)
+
+
+def merged(rows: Sequence[Position]) -> tuple[Position, ...]:
+    """Rows of one instrument as one position: the sum, at the entry that gives the same profit at any price."""
+    by_symbol: dict[str, Position] = {}
+    for row in rows:
+        known = by_symbol.get(row.symbol)
+        by_symbol[row.symbol] = row if known is None else _joined(known, row)
+    return tuple(by_symbol.values())
+
+
+def _joined(one: Position, other: Position) -> Position:
+    quantity = one.quantity + other.quantity
+    if quantity == 0 or one.inverse:
+        raise MalformedReply(f"{one.symbol} has rows that can't be valued as one position")
+    entry = (one.quantity * one.entry + other.quantity * other.entry) / quantity
+    return Position(one.symbol, quantity, entry, one.settle, one.underlying, one.contract_size, one.inverse)

@@ -1,0 +1,182 @@
+"""Is this reply really the venue's answer?
+
+Parsers turn an HTML page, an empty body or `{}` into "no orders". So every reply is held against
+what the venue's own answer looks like before any parser sees it. The tables are data: one line an
+endpoint. A venue without a table is held against what it answered when it was connected, which is
+weaker: it proves that the shape did not change, not that the shape is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from risk_daemon.errors import MalformedReply
+from risk_daemon.units import finite
+
+Check = Callable[[Any], str | None]
+"""Gives None for a good value, else what is wrong with it."""
+
+
+def is_a(*kinds: type, filled: bool = False) -> Check:
+    """The value has one of these types, and is not empty if `filled`."""
+
+    def check(value: Any) -> str | None:
+        if not isinstance(value, kinds):
+            return f"is {type(value).__name__}, not {' or '.join(kind.__name__ for kind in kinds)}"
+        return "is empty" if filled and not value else None
+
+    return check
+
+
+def is_number(value: Any) -> str | None:
+    """The value stands for a finite number."""
+    try:
+        finite(value)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def equals(expected: Any) -> Check:
+    """The value is exactly this one."""
+    return lambda value: None if value == expected else f"is {value!r}, not {expected!r}"
+
+
+def has(**fields: Check) -> Check:
+    """The value is a dict with at least these fields, each good by its own check."""
+
+    def check(value: Any) -> str | None:
+        if not isinstance(value, dict):
+            return f"is {type(value).__name__}, not dict"
+        for name, field_check in fields.items():
+            wrong = field_check(value[name]) if name in value else "is missing"
+            if wrong is not None:
+                return f"{name} {wrong}"
+        return None
+
+    return check
+
+
+def each(check_row: Check, *kinds: type, filled: bool = False) -> Check:
+    """The value is a dict or list (one of `kinds`) and every row in it is good."""
+    container = is_a(*kinds, filled=filled)
+
+    def check(value: Any) -> str | None:
+        wrong = container(value)
+        if wrong is not None:
+            return wrong
+        for row in value.values() if isinstance(value, dict) else value:
+            wrong = check_row(row)
+            if wrong is not None:
+                return f"has a row that {wrong}"
+        return None
+
+    return check
+
+
+def _kraken(result: Check) -> Check:
+    return has(error=equals([]), result=result)
+
+
+def _futures(**fields: Check) -> Check:
+    return has(result=equals("success"), **fields)
+
+
+_TEXT = is_a(str, filled=True)
+_ROWS = is_a(list)
+_FILLED_ROWS = is_a(list, filled=True)
+
+KRAKEN: Mapping[str, Check] = MappingProxyType(
+    {
+        "OpenOrders": _kraken(has(open=each(has(descr=is_a(dict)), dict))),
+        "BalanceEx": _kraken(each(has(balance=is_number), dict, filled=True)),
+        "OpenPositions": _kraken(each(has(pair=_TEXT, vol=is_number, cost=is_number), list, dict)),
+        "TradeBalance": _kraken(has(m=is_number, c=is_number)),
+        "Ledgers": _kraken(has(ledger=each(has(type=_TEXT, asset=_TEXT, amount=is_number), dict), count=is_number)),
+        "Ticker": _kraken(is_a(dict, filled=True)),
+        "Assets": _kraken(is_a(dict, filled=True)),
+        "AssetPairs": _kraken(is_a(dict, filled=True)),
+        "CancelAll": _kraken(has(count=is_number)),
+        "GetWebSocketsToken": _kraken(has(token=_TEXT)),
+        "": _kraken(is_a(dict, list)),
+    }
+)
+
+KRAKENFUTURES: Mapping[str, Check] = MappingProxyType(
+    {
+        "openorders": _futures(openOrders=each(has(order_id=_TEXT, symbol=_TEXT), list)),
+        "openpositions": _futures(openPositions=each(has(symbol=_TEXT, size=is_number, price=is_number), list)),
+        "accounts": _futures(accounts=each(has(type=_TEXT), dict, filled=True)),
+        "tickers": _futures(tickers=_FILLED_ROWS),
+        "instruments": _futures(instruments=_FILLED_ROWS),
+        "cancelallorders": _futures(cancelStatus=is_a(dict, filled=True)),
+        "account-log": has(logs=_ROWS),
+        "": _futures(),
+    }
+)
+
+TABLES: Mapping[str, Mapping[str, Check]] = MappingProxyType({"kraken": KRAKEN, "krakenfutures": KRAKENFUTURES})
+
+
+def wrong_with(exchange: str, url: str, reply: Any) -> str | None:
+    """What is wrong with the parsed JSON `reply` of `url`, or None. Text, bytes and None are never a reply."""
+    if not isinstance(reply, dict | list):
+        return "the body is not JSON" if reply else "the body is empty"
+    table = TABLES.get(exchange)
+    if table is None:
+        return "the body is an empty object" if reply == {} else None
+    endpoint = urlsplit(url).path.rstrip("/").rpartition("/")[2]
+    return table.get(endpoint, table[""])(reply)
+
+
+# --- venues without a table ------------------------------------------------------------------------
+
+_STATUS_FIELDS = ("code", "retCode", "ret_code", "success", "status", "result", "error", "errno")
+_ROW_FIELDS = ("data", "result", "list", "rows", "orders", "openOrders", "items", "resultList")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a reply looked like when the venue was connected: its type, its keys and its status fields."""
+
+    kind: type
+    keys: frozenset[str]
+    statuses: tuple[tuple[str, str], ...]
+
+
+def shape_of(reply: Any) -> Shape:
+    """The shape of a parsed JSON reply."""
+    if not isinstance(reply, dict):
+        return Shape(type(reply), frozenset(), ())
+    statuses = tuple((name, str(reply[name])) for name in _STATUS_FIELDS if _is_plain(reply.get(name)))
+    return Shape(dict, frozenset(reply), statuses)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | bool)
+
+
+def check_same_shape(learned: Shape, reply: Any) -> None:
+    """Raise MalformedReply unless `reply` has the type, the keys and the status values that were learned."""
+    seen = shape_of(reply)
+    if seen.kind is not learned.kind:
+        raise MalformedReply(f"the reply is {seen.kind.__name__}, at connect it was {learned.kind.__name__}")
+    if not learned.keys <= seen.keys:
+        raise MalformedReply(f"the reply lacks {', '.join(sorted(learned.keys - seen.keys))}, which it had at connect")
+    if seen.statuses != learned.statuses:
+        raise MalformedReply(f"the reply's status is {seen.statuses}, at connect it was {learned.statuses}")
+
+
+def count_rows(reply: Any) -> int:
+    """How many rows a listing has: a top-level list, or a list under the usual names. Raises MalformedReply if none."""
+    if isinstance(reply, list):
+        return len(reply)
+    if isinstance(reply, dict):
+        for name in _ROW_FIELDS:
+            if isinstance(reply.get(name), list | dict):
+                return count_rows(reply[name])
+    raise MalformedReply("the reply holds no list of rows")

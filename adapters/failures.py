@@ -1,0 +1,128 @@
+"""What went wrong, said in our three words.
+
+ccxt's exception classes are no guide to what a reader can do: a refused address looks retryable
+there, a broken connection does not, and the class depends on the host. So the status and the code
+in the text decide first, and the class only where it is unambiguous. What is not recognised is
+"unavailable": an unknown, never a success and never "empty".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable
+
+_EXCERPT = 240
+
+_LATER = re.compile(
+    r"rate.?limit|too many|throttl|apiLimitExceeded|deadline|timed? ?out|unavailable|\bbusy\b|maintenance"
+    r"|cancel_only|post_only|nonce|timestamp|recvWindow|Internal error|serverUnavailable|MarketInCancelOnlyMode"
+    r"|-1001\b|-1003\b|-1006\b|-1007\b|-1015\b|-1016\b|-1021\b|\b10006\b|\b10016\b|\b50011\b|\b50013\b",
+    re.IGNORECASE,
+)
+_REFUSED = re.compile(
+    r"invalid.{0,3}key|invalid.{0,3}signature|permission|authentication|unauthori[sz]ed|api-?key|not whitelisted"
+    r"|Invalid arguments|Unknown method|Unknown asset|Feature disabled|Account (?:disabled|locked)"
+    r"|requiredArgumentMissing|-1022\b|-2014\b|-2015\b|\b1000[345]\b|\b33004\b|\b5010[1-5]\b|\b50111\b|\b50113\b",
+    re.IGNORECASE,
+)
+_REFUSED_STATUS = frozenset({400, 401, 402, 403, 404, 405, 451})
+_REFUSED_CLASSES = frozenset(
+    {"AuthenticationError", "AccountSuspended", "BadRequest", "ArgumentsRequired", "NotSupported", "InvalidOrder"}
+)
+_MALFORMED_CLASSES = frozenset({"BadResponse", "NullResponse"})
+_PARSER_ERRORS = (TypeError, KeyError, AttributeError, IndexError, ValueError, ArithmeticError)
+_GONE = re.compile(r"OrderNotFound|CancelPending|Unknown order|order.{0,12}not.{0,4}(?:found|exist)", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class HttpReply:
+    """What is known of one HTTP exchange; it fills up as the exchange goes on."""
+
+    method: str = ""
+    url: str = ""
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+
+
+def failure(error: BaseException, reply: HttpReply | None = None, secrets: Iterable[str] = ()) -> VenueError:
+    """The VenueError that `error`, raised while `reply` was awaited, amounts to. Secrets are blotted out."""
+    if isinstance(error, VenueError):
+        return error
+    seen = reply or HttpReply()
+    sentence = blot(_sentence(error, seen), secrets)
+    if _is_malformed(error, seen):
+        return MalformedReply(sentence)
+    if _is_refused(error, seen):
+        return VenueRejected(sentence)
+    return VenueUnavailable(sentence, retry_after_s(seen.headers))
+
+
+def is_gone(error: VenueError) -> bool:
+    """Whether the venue says that the order to cancel is not there (any more)."""
+    return isinstance(error, VenueRejected | VenueUnavailable) and _GONE.search(str(error)) is not None
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """The venue's wish in seconds; None if it gave none, or a date."""
+    for name, value in headers.items():
+        if name.lower() == "retry-after" and value.strip().isdigit():
+            return float(value.strip())
+    return None
+
+
+def blot(text: str, secrets: Iterable[str]) -> str:
+    """`text` without any of the secrets."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    return text
+
+
+def without_query(url: str) -> str:
+    """Host and path of an address: signatures and keys travel in the query."""
+    parts = urlsplit(url)
+    return f"{parts.netloc}{parts.path}"
+
+
+def _sentence(error: BaseException, seen: HttpReply) -> str:
+    where = f"{seen.method} {without_query(seen.url)}".strip()
+    status = "" if seen.status is None else f" answered {seen.status}"
+    text = " ".join((seen.body or _own_text(error, seen)).split())[:_EXCERPT]
+    return f"{where}{status}: {type(error).__name__} {text}".removeprefix(": ").strip()
+
+
+def _own_text(error: BaseException, seen: HttpReply) -> str:
+    text = str(error.__cause__ or error)
+    return text.replace(seen.url, without_query(seen.url)) if seen.url else text
+
+
+def _is_malformed(error: BaseException, seen: HttpReply) -> bool:
+    if seen.status is not None and not 200 <= seen.status < 300:
+        return False
+    if isinstance(error, binascii.Error | TimeoutError | OSError | asyncio.CancelledError):
+        return False
+    return isinstance(error, _PARSER_ERRORS) or bool(_MALFORMED_CLASSES & _class_names(error))
+
+
+def _is_refused(error: BaseException, seen: HttpReply) -> bool:
+    if isinstance(error, binascii.Error):
+        return True
+    if seen.status is not None and (seen.status >= 500 or seen.status in {408, 418, 425, 429}):
+        return False
+    code_text = seen.body if seen.body.startswith("{") else ("" if seen.body else str(error))
+    if _LATER.search(code_text):
+        return False
+    if _REFUSED.search(code_text) or seen.status in _REFUSED_STATUS:
+        return True
+    return bool(_REFUSED_CLASSES & _class_names(error))
+
+
+def _class_names(error: BaseException) -> frozenset[str]:
+    return frozenset(kind.__name__ for kind in type(error).__mro__)

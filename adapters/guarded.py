@@ -1,0 +1,159 @@
+"""A ccxt client that cannot mistake garbage for an answer.
+
+It is ccxt's own class with four things put in front: every signed call goes through the account's
+lane, every call is paced by our limiter, every reply is held against its envelope before a parser
+sees it, and a frame that a parser chokes on ends the socket instead of leaving it deaf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.envelopes import wrong_with
+from adapters.failures import HttpReply, blot, failure, without_query
+from adapters.lane import Pacer, SignedLane, current_urgency
+from risk_daemon.clock import Clock
+from risk_daemon.errors import ConfigError, MalformedReply
+
+_REPLY: ContextVar[HttpReply | None] = ContextVar("reply", default=None)
+_RECORD: ContextVar[list[Any] | None] = ContextVar("record", default=None)
+
+
+@dataclass(eq=False, slots=True)
+class Shell:
+    """What the guarded client needs besides ccxt: one a client."""
+
+    clock: Clock
+    pacer: Pacer
+    secrets: tuple[str, ...]
+    on_frame: Callable[[Any, Any], None]
+    on_socket: Callable[[Any], None]
+    lane: SignedLane = field(default_factory=SignedLane)
+    heard_mono: dict[str, float] = field(default_factory=dict)
+
+
+@contextmanager
+def recording() -> Iterator[list[Any]]:
+    """Collects the raw replies of every call made inside, to hold what was parsed against them."""
+    replies: list[Any] = []
+    token = _RECORD.set(replies)
+    try:
+        yield replies
+    finally:
+        _RECORD.reset(token)
+
+
+class Guard:
+    """Mixed in before a ccxt.pro class; ccxt calls these methods at the places they are named after."""
+
+    id: str
+    shell: Shell
+
+    async def fetch2(
+        self,
+        path: str,
+        api: Any = "public",
+        method: str = "GET",
+        params: Any = None,
+        config: Any = None,
+    ) -> Any:
+        """One call: paced, and through the lane if it is signed."""
+        client: Any = super()
+        cost = float(client.calculate_rate_limiter_cost(api, method, path, params or {}, config or {}))
+        urgency = current_urgency()
+
+        async def send() -> Any:
+            if urgency.is_paced:
+                await self.shell.pacer.wait(cost)
+            return await client.fetch2(path, api, method, params or {}, config or {})
+
+        if _is_public(api):
+            return await send()
+        return await self.shell.lane.run(send, urgent=urgency.goes_first)
+
+    async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
+        """The venue's own answer. Raises a VenueError for anything else."""
+        client: Any = super()
+        reply = HttpReply(method, url)
+        token = _REPLY.set(reply)
+        try:
+            raw = await client.fetch(url, method, headers, body)
+        except Exception as error:
+            raise failure(error, reply, self.shell.secrets) from None
+        finally:
+            _REPLY.reset(token)
+        self._prove(raw, reply)
+        record = _RECORD.get()
+        if record is not None:
+            record.append(raw)
+        return raw
+
+    def _prove(self, raw: Any, reply: HttpReply) -> None:
+        if reply.status is None or not 200 <= reply.status < 300:
+            raise failure(RuntimeError("not a success"), reply, self.shell.secrets)
+        wrong = wrong_with(self.id, reply.url, raw)
+        if wrong is not None:
+            sentence = f"{reply.method} {without_query(reply.url)}: {wrong}; it began {reply.body[:80]!r}"
+            raise MalformedReply(blot(sentence, self.shell.secrets))
+
+    def on_rest_response(
+        self, code: int, reason: str, url: str, method: str, headers: Any, body: str, sent_headers: Any, sent_body: Any
+    ) -> Any:
+        """ccxt's hook between transport and parser: keeps what the classification of failures needs."""
+        reply = _REPLY.get()
+        if reply is not None:
+            reply.status, reply.headers, reply.body = code, dict(headers), body
+        parent: Any = super()
+        return parent.on_rest_response(code, reason, url, method, headers, body, sent_headers, sent_body)
+
+    def client(self, url: str) -> Any:
+        """The socket of `url`, with its frame handler guarded."""
+        parent: Any = super()
+        socket = parent.client(url)
+        if not getattr(socket, "is_guarded", False):
+            self._guard_socket(socket)
+        self.shell.on_socket(socket)
+        return socket
+
+    def _guard_socket(self, socket: Any) -> None:
+        handle = socket.handle_message
+        socket.is_guarded = True
+
+        def handle_guarded(message: Any) -> None:
+            self.shell.heard_mono[socket.url] = self.shell.clock.now().mono
+            try:
+                handle(message)
+            except Exception as error:  # noqa: BLE001 - it becomes the socket's end, which readers see
+                socket.on_error(MalformedReply(f"a frame could not be read: {type(error).__name__} {error}"[:240]))
+
+        socket.handle_message = handle_guarded
+
+    def handle_message(self, socket: Any, message: Any) -> None:
+        """Every decoded frame: ours first, because ccxt keeps only the last between two reads."""
+        self.shell.on_frame(socket, message)
+        parent: Any = super()
+        parent.handle_message(socket, message)
+
+
+def _is_public(api: Any) -> bool:
+    words = [api] if isinstance(api, str) else list(api)
+    return any("public" in str(word).lower() for word in words)
+
+
+def build_client(exchange: str, options: dict[str, Any], shell: Shell) -> Any:
+    """A guarded ccxt.pro client. Raises ConfigError for an id that this ccxt release does not have."""
+    import ccxt.pro  # takes half a second and 100 MB: only when a venue is really built
+
+    base = getattr(ccxt.pro, exchange, None)
+    if exchange not in ccxt.pro.exchanges or base is None:
+        raise ConfigError(
+            f"{exchange!r} is not an exchange of ccxt {ccxt.__version__} with streams: "
+            "ids come and go between its releases, see ccxt.pro.exchanges"
+        )
+    client = type(exchange, (Guard, base), {})(options)
+    client.shell = shell
+    return client

@@ -1,0 +1,360 @@
+"""Kraken spot and margin, read from its raw fields.
+
+ccxt is not enough here: it keeps earn and staked balances apart from the asset they are, forgets
+credit, gives margin positions no entry, counts a closed part of one as open, and reads one page of
+the ledger. Addresses: https://docs.kraken.com/api-reference/account-data
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from adapters.base import Market
+from adapters.cancel_plans import ScopePlan
+from adapters.conversion import mid, needed_symbols, spot_pairs
+from adapters.dialect import ACCOUNT, merged, number, optional_text, text
+from risk_daemon.errors import MalformedReply
+from risk_daemon.events import BalancesSeen, Flow, Input, Kind, Order, OrdersSeen, Position, Price, PricesSeen, Source
+from risk_daemon.units import ZERO, finite
+
+_LEGACY_NAMES = {
+    "XBT": "BTC",
+    "XDG": "DOGE",
+    "XXDG": "DOGE",
+    "XXBT": "BTC",
+    "XETH": "ETH",
+    "XETC": "ETC",
+    "XLTC": "LTC",
+    "XMLN": "MLN",
+    "XREP": "REP",
+    "XXLM": "XLM",
+    "XXMR": "XMR",
+    "XXRP": "XRP",
+    "XZEC": "ZEC",
+    "ZAUD": "AUD",
+    "ZCAD": "CAD",
+    "ZEUR": "EUR",
+    "ZGBP": "GBP",
+    "ZJPY": "JPY",
+    "ZUSD": "USD",
+    "ETH2": "ETH",
+}
+_WALLET_SUFFIX = re.compile(r"\.(?:F|S|M|B|P|HOLD)$")
+_BONDED_DAYS = re.compile(r"^([A-Z]{2,})\d{2}$")
+_NOT_MONEY = frozenset({"KFEE"})
+
+FLOW_TYPES = frozenset(
+    {"deposit", "withdrawal", "transfer", "custodytransfer", "adjustment", "credit", "invite bonus"}
+)
+"""Ledger types that move money in or out. Trades, margin, rollover, staking and earn rewards are profit or loss."""
+
+_OPEN_STATUSES = frozenset({"pending_new", "new", "partially_filled", "open", "pending"})
+_LEDGER_PAGES = 400
+
+
+def asset_code(raw: str) -> str:
+    """One name for an asset, whichever wallet holds it: XXBT, XBT.F and XBT.M are all BTC."""
+    name = _WALLET_SUFFIX.sub("", raw)
+    if name != raw:
+        bonded = _BONDED_DAYS.match(name)
+        name = bonded.group(1) if bonded else name
+    return _LEGACY_NAMES.get(name, name)
+
+
+def parse_balances(reply: Mapping[str, Any]) -> dict[str, Decimal]:
+    """BalanceEx: {asset: balance - credit used}, wallets of one asset added up. `balance` includes what orders hold."""
+    amounts: dict[str, Decimal] = {}
+    for raw, row in reply["result"].items():
+        asset = asset_code(raw)
+        if asset not in _NOT_MONEY:
+            credit = number(row, "credit_used") if row.get("credit_used") is not None else ZERO
+            amounts[asset] = amounts.get(asset, ZERO) + number(row, "balance") - credit
+    return amounts
+
+
+def plain_assets(reply: Mapping[str, Any]) -> frozenset[str]:
+    """Assets with one wallet and no credit: for these the stream's balance and BalanceEx mean the same."""
+    rows: dict[str, list[bool]] = {}
+    for raw, row in reply["result"].items():
+        has_credit = any(finite(row.get(key) or 0) != 0 for key in ("credit", "credit_used"))
+        rows.setdefault(asset_code(raw), []).append(has_credit or _WALLET_SUFFIX.search(raw) is not None)
+    return frozenset(asset for asset, oddities in rows.items() if oddities == [False])
+
+
+def parse_positions(rows: Sequence[Mapping[str, Any]], markets: Mapping[str, Mapping[str, Any]]) -> tuple[Position, ...]:
+    """OpenPositions: what is still open of each, entered at cost / volume. `markets` is keyed by pair name."""
+    return merged([position for row in rows if (position := _position(row, markets)) is not None])
+
+
+def _position(row: Mapping[str, Any], markets: Mapping[str, Mapping[str, Any]]) -> Position | None:
+    volume = number(row, "vol")
+    remaining = volume - number(row, "vol_closed")
+    if remaining < 0 or volume <= 0:
+        raise MalformedReply("a position's closed volume is above its volume")
+    if remaining == 0:
+        return None
+    market = _market(row, "pair", markets)
+    side = _signs(row, {"buy": 1, "sell": -1})
+    return Position(
+        market["symbol"], remaining * side, number(row, "cost") / volume, market["quote"], market["base"]
+    )
+
+
+def _signs(row: Mapping[str, Any], signs: Mapping[str, int]) -> int:
+    side = text(row, "type")
+    if side not in signs:
+        raise MalformedReply(f"a position of type {side!r}")
+    return signs[side]
+
+
+def _market(row: Mapping[str, Any], key: str, markets: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    pair = text(row, key)
+    if pair not in markets:
+        raise MalformedReply(f"the pair {pair!r} is not in the market list")
+    return markets[pair]
+
+
+def parse_orders(
+    venue: str, scope: str, reply: Mapping[str, Any], markets: Mapping[str, Mapping[str, Any]]
+) -> tuple[Order, ...]:
+    """OpenOrders: every row, plain and trigger. An order of an unknown pair keeps the venue's name for it."""
+    return tuple(_order(venue, scope, txid, row, markets) for txid, row in reply["result"]["open"].items())
+
+
+def _order(
+    venue: str, scope: str, txid: str, row: Mapping[str, Any], markets: Mapping[str, Mapping[str, Any]]
+) -> Order:
+    described = row["descr"]
+    pair = text(described, "pair")
+    return Order(
+        venue,
+        scope,
+        txid,
+        markets[pair]["symbol"] if pair in markets else pair,
+        text(described, "type"),
+        text(described, "ordertype"),
+        optional_text(row, "cl_ord_id", "userref"),
+        row.get("reduce_only") is True or row.get("reduceOnly") is True,
+        number(row, "vol") - number(row, "vol_exec"),
+    )
+
+
+def parse_flows(venue: str, ledger: Mapping[str, Mapping[str, Any]]) -> tuple[Flow, ...]:
+    """Ledgers: what came in or went out, net of its fee, oldest first. Moves between own wallets come in pairs."""
+    flows = [
+        Flow(
+            ledger_id,
+            venue,
+            asset_code(text(row, "asset")),
+            number(row, "amount") - number(row, "fee"),
+            float(number(row, "time")),
+            text(row, "type"),
+        )
+        for ledger_id, row in ledger.items()
+        if row["type"] in FLOW_TYPES
+    ]
+    return tuple(sorted(flows, key=lambda flow: (flow.wall, flow.flow_id)))
+
+
+def parse_tickers(rows: Mapping[str, Mapping[str, Any]], markets: Mapping[str, Mapping[str, Any]]) -> tuple[Price, ...]:
+    """Ticker: mids. A pair without a sound bid and ask is left out: unknown, not zero."""
+    prices = []
+    for market_id, row in rows.items():
+        value = mid(number(row["b"], 0), number(row["a"], 0))  # type: ignore[arg-type]
+        if value is not None and market_id in markets:
+            prices.append(_price(markets[market_id], value))
+    return tuple(prices)
+
+
+def _price(market: Mapping[str, Any], value: Decimal) -> Price:
+    return Price(market["symbol"], market["base"], market["quote"], value)
+
+
+def parse_ticker_frames(
+    frames: Sequence[Mapping[str, Any]], by_symbol: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Price]:
+    """Stream `ticker`: the newest sound mid of each symbol."""
+    prices: dict[str, Price] = {}
+    for row in (row for frame in frames for row in frame["data"]):
+        market = by_symbol.get(row["symbol"])
+        value = mid(row.get("bid"), row.get("ask"))
+        if market is not None and value is not None:
+            prices[market["symbol"]] = _price(market, value)
+    return prices
+
+
+def parse_balance_frames(
+    frames: Sequence[Mapping[str, Any]], plain: frozenset[str]
+) -> tuple[dict[str, Decimal], bool]:
+    """Stream `balances`: (amounts that can't be read in two ways, whether there is more that must be read over REST).
+
+    A row's `balance` is the asset's total in a snapshot; whether an update's is the wallet's or the
+    asset's is not documented. For an asset with one wallet it is the same. Anything but a trade may
+    have made a second wallet.
+    """
+    amounts: dict[str, Decimal] = {}
+    is_partial = False
+    for frame in frames:
+        for row in frame["data"]:
+            asset = asset_code(text(row, "asset"))
+            amount = number(row, "balance")
+            if asset in plain and _is_main_wallet(row) and row.get("type", "trade") == "trade":
+                amounts[asset] = amount
+            elif asset not in _NOT_MONEY:
+                amounts.pop(asset, None)
+                is_partial = True
+    return amounts, is_partial
+
+
+def _is_main_wallet(row: Mapping[str, Any]) -> bool:
+    wallets = row.get("wallets")
+    if wallets is None:
+        return (row.get("wallet_type"), row.get("wallet_id")) == ("spot", "main")
+    return [(wallet.get("type"), wallet.get("id")) for wallet in wallets] == [("spot", "main")]
+
+
+def parse_order_frames(venue: str, scope: str, frames: Sequence[Mapping[str, Any]]) -> tuple[Order, ...]:
+    """Stream `executions`: rows that say of themselves that the order is open. Others are left to the listing."""
+    orders = {}
+    for row in (row for frame in frames for row in frame["data"]):
+        order_id = text(row, "order_id")
+        if row.get("order_status") in _OPEN_STATUSES and row.get("symbol"):
+            orders[order_id] = Order(
+                venue,
+                scope,
+                order_id,
+                row["symbol"],
+                str(row.get("side", "")),
+                str(row.get("order_type", "")),
+                optional_text(row, "cl_ord_id", "order_userref"),
+                row.get("reduce_only") is True,
+            )
+        else:
+            orders.pop(order_id, None)
+    return tuple(orders.values())
+
+
+class KrakenDialect:
+    """Kraken's calls. `client` is a guarded ccxt client with its markets loaded."""
+
+    stream_kinds = frozenset({Kind.BALANCES, Kind.PRICES, Kind.ORDERS})
+    has_flows = True
+
+    def __init__(self, venue: str, markets: frozenset[Market], reference: str, client: Any) -> None:
+        self._venue = venue
+        self._reference = reference
+        self._client = client
+        self.has_positions = Market.MARGIN in markets
+        self.notes: tuple[str, ...] = ()
+        self._plain: frozenset[str] = frozenset()
+        self._position_symbols: frozenset[str] = frozenset()
+        self._price_symbols: frozenset[str] = frozenset()
+        self._streamed: dict[Kind, set[str]] = {}
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        reply = await self._client.privatePostBalanceEx()
+        amounts = parse_balances(reply)
+        self._plain = plain_assets(reply)
+        return amounts
+
+    async def positions(self) -> tuple[Position, ...]:
+        reply = await self._client.privatePostOpenPositions({"consolidation": "market"})
+        rows = reply["result"]
+        if rows == {}:
+            await self._prove_flat()
+        positions = parse_positions(list(rows.values()) if isinstance(rows, dict) else rows, self._by_pair())
+        self._position_symbols = frozenset(position.symbol for position in positions)
+        return positions
+
+    async def _prove_flat(self) -> None:
+        """An empty object is no list of positions; the margin it would take must be zero too."""
+        balance = (await self._client.privatePostTradeBalance())["result"]
+        if number(balance, "m") != 0 or number(balance, "c") != 0:
+            raise MalformedReply("OpenPositions is empty while margin is in use")
+
+    async def prices(self, assets: frozenset[str]) -> tuple[Price, ...]:
+        pairs = spot_pairs(self._client.markets.values())
+        symbols = needed_symbols(assets, self._reference, pairs) | self._position_symbols
+        self._price_symbols = symbols
+        if not symbols:
+            return ()
+        ids = ",".join(sorted(self._client.market(symbol)["id"] for symbol in symbols))
+        reply = await self._client.publicGetTicker({"pair": ids})
+        return parse_tickers(reply["result"], self._by_pair())
+
+    async def flows(self, since_wall: float, now_wall: float) -> tuple[Flow, ...]:
+        """All pages. Entries written meanwhile shift the pages, so pages are read until every entry was seen."""
+        ledger: dict[str, Mapping[str, Any]] = {}
+        query = {"type": "all", "start": int(since_wall)}
+        for _ in range(_LEDGER_PAGES):
+            page = (await self._client.privatePostLedgers({**query, "ofs": len(ledger)}))["result"]
+            known = len(ledger)
+            ledger.update(page["ledger"])
+            if len(ledger) >= number(page, "count"):
+                return parse_flows(self._venue, ledger)
+            if len(ledger) == known:
+                break
+        raise MalformedReply("the ledger's pages do not add up to its count")
+
+    async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:
+        reply = await self._client.privatePostOpenOrders()
+        return parse_orders(self._venue, plan.scope.name, reply, self._by_pair())
+
+    async def cancel(self, plan: ScopePlan, orders: Sequence[Order]) -> None:
+        await self._client.privatePostCancelAll()
+
+    def _by_pair(self) -> dict[str, Mapping[str, Any]]:
+        """Markets by every name that Kraken gives a pair."""
+        markets: dict[str, Mapping[str, Any]] = {}
+        for name in ("wsId", "altname", "id"):
+            markets.update({market[name]: market for market in self._client.markets.values()})
+        return markets
+
+    # --- streams ---------------------------------------------------------------------------------
+
+    async def watch(self, kind: Kind) -> Any:
+        if kind is Kind.BALANCES:
+            return await self._client.watch_balance()
+        if kind is Kind.ORDERS:
+            return await self._client.watch_orders()
+        # By default this channel speaks only when there is a trade, and a mid moves without one.
+        return await self._client.watch_tickers(sorted(self._price_symbols), {"event_trigger": "bbo"})
+
+    def watched(self, kind: Kind) -> frozenset[str]:
+        return self._price_symbols if kind is Kind.PRICES else ACCOUNT
+
+    def kind_of(self, message: Any) -> Kind | None:
+        channels = {"balances": Kind.BALANCES, "ticker": Kind.PRICES, "executions": Kind.ORDERS}
+        return channels.get(message.get("channel"))
+
+    def refusal_of(self, message: Any) -> str | None:
+        if message.get("method") != "subscribe" or message.get("success") is not False:
+            return None
+        reason = str(message.get("error", "no reason given"))
+        # One pair that is not streamed is no reason to drop the others: REST reads it.
+        return None if "symbol" in message or "lready subscribed" in reason or "pair" in reason else reason
+
+    def stream_began(self, kind: Kind) -> None:
+        self._streamed[kind] = set()
+
+    def read_frames(self, kind: Kind, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
+        seen = self._streamed.setdefault(kind, set())
+        if kind is Kind.PRICES:
+            prices = parse_ticker_frames(frames, self._client.markets)
+            seen.update(prices)
+            return (PricesSeen(self._venue, arrived_mono, Source.STREAM, tuple(prices.values())),) if prices else None
+        seen.update(frame.get("type", "") for frame in frames)
+        if kind is Kind.ORDERS:
+            orders = parse_order_frames(self._venue, "account", frames)
+            return (OrdersSeen(self._venue, arrived_mono, orders),)
+        amounts, is_partial = parse_balance_frames(frames, self._plain)
+        if is_partial or not amounts:
+            return ()
+        return (BalancesSeen(self._venue, arrived_mono, Source.STREAM, amounts, complete=False),)
+
+    def is_confirming(self, kind: Kind) -> bool:
+        seen = self._streamed.get(kind, set())
+        return bool(seen) and (self._price_symbols <= seen if kind is Kind.PRICES else "snapshot" in seen)

@@ -1,0 +1,358 @@
+"""Kraken Futures, read from its raw fields.
+
+ccxt is not enough here: its balance is one account of several, its margin totals include unrealised
+profit, and its positions have no value. Wallets are added up over the cash, single-collateral and
+multi-collateral accounts, each without unrealised profit.
+Addresses: https://docs.kraken.com/api-reference/account-information
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from adapters.cancel_plans import ScopePlan
+from adapters.conversion import mid
+from adapters.dialect import ACCOUNT, merged, number, optional_text, text
+from risk_daemon.errors import MalformedReply
+from risk_daemon.events import Flow, Input, Kind, Order, OrdersSeen, Position, Price, PricesSeen, Source
+from risk_daemon.units import ZERO, finite
+
+_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
+_SIDES = {"long": 1, "short": -1}
+
+FLOW_TYPES = frozenset({"transfer", "subaccount transfer", "cross-exchange transfer", "admin transfer"})
+"""Account log entries that move money in or out. A move between own wallets is a pair that adds up to zero."""
+
+_LOG_ROWS = 500
+_LOG_PAGES = 400
+
+Markets = Mapping[str, Mapping[str, Any]]
+"""ccxt markets by lower-case id."""
+
+
+def asset_code(raw: str) -> str:
+    """`xbt` is BTC."""
+    return _NAMES.get(raw.upper(), raw.upper())
+
+
+def parse_wallets(reply: Mapping[str, Any]) -> dict[tuple[str, str], Decimal]:
+    """accounts: {(account, asset): wallet balance without unrealised profit}. Raises MalformedReply for a new kind."""
+    wallets: dict[tuple[str, str], Decimal] = {}
+    for name, account in reply["accounts"].items():
+        for asset, amount in _wallet_rows(account):
+            key = (name, asset_code(asset))
+            wallets[key] = wallets.get(key, ZERO) + amount
+    return wallets
+
+
+def _wallet_rows(account: Mapping[str, Any]) -> Iterable[tuple[str, Decimal]]:
+    kind = text(account, "type")
+    if kind in {"cashAccount", "marginAccount"}:
+        # Some accounts list their open contracts among the currencies; a contract's name has an underscore.
+        return [(asset, number(account["balances"], asset)) for asset in account["balances"] if "_" not in asset]
+    if kind == "multiCollateralMarginAccount":
+        return [(asset, number(row, "quantity")) for asset, row in account["currencies"].items()]
+    raise MalformedReply(f"an account of the unknown type {kind!r}")
+
+
+def parse_balances(reply: Mapping[str, Any]) -> dict[str, Decimal]:
+    """accounts: {asset: amount}, all accounts added up."""
+    amounts: dict[str, Decimal] = {}
+    for (_, asset), amount in parse_wallets(reply).items():
+        amounts[asset] = amounts.get(asset, ZERO) + amount
+    return amounts
+
+
+def parse_implied_prices(reply: Mapping[str, Any]) -> dict[str, Decimal]:
+    """accounts: {asset: US dollars for one}, as the multi-collateral account values what it holds."""
+    prices = {}
+    for account in reply["accounts"].values():
+        for asset, row in account.get("currencies", {}).items():
+            quantity, value = number(row, "quantity"), number(row, "value")
+            if quantity > 0 and value > 0 and asset_code(asset) != "USD":
+                prices[asset_code(asset)] = value / quantity
+    return prices
+
+
+def parse_positions(reply: Mapping[str, Any], markets: Markets) -> tuple[Position, ...]:
+    """openpositions: linear contracts settle in US dollars, inverse ones in their base asset."""
+    return merged([_position(row, markets) for row in reply["openPositions"]])
+
+
+def _position(row: Mapping[str, Any], markets: Markets) -> Position:
+    market = markets.get(text(row, "symbol").lower())
+    side = _SIDES.get(text(row, "side"))
+    if market is None or side is None:
+        raise MalformedReply(f"a position of unknown symbol or side: {row.get('symbol')!r} {row.get('side')!r}")
+    size, entry = number(row, "size"), number(row, "price")
+    if size < 0 or entry <= 0:
+        raise MalformedReply("a position with a negative size or without an entry price")
+    return Position(
+        market["symbol"],
+        size * side,
+        entry,
+        market["settle"],
+        market["base"],
+        finite(market["contractSize"]),
+        market["inverse"] is True,
+    )
+
+
+def parse_orders(venue: str, scope: str, reply: Mapping[str, Any], markets: Markets) -> tuple[Order, ...]:
+    """openorders: every row, plain and trigger."""
+    return tuple(_order(venue, scope, row, markets) for row in reply["openOrders"])
+
+
+def _order(venue: str, scope: str, row: Mapping[str, Any], markets: Markets) -> Order:
+    symbol = text(row, "symbol")
+    market = markets.get(symbol.lower())
+    return Order(
+        venue,
+        scope,
+        text(row, "order_id"),
+        symbol if market is None else market["symbol"],
+        text(row, "side"),
+        str(row.get("orderType", "")),
+        optional_text(row, "cliOrdId"),
+        row.get("reduceOnly") is True,
+        number(row, "unfilledSize") if row.get("unfilledSize") is not None else None,
+    )
+
+
+def parse_marks(rows: Iterable[Mapping[str, Any]], symbols: frozenset[str], markets: Markets) -> dict[str, Price]:
+    """tickers: the marks of these instruments. An instrument whose mark is not above zero is left out."""
+    marks = {}
+    for row in rows:
+        market = markets.get(str(row.get("symbol", row.get("product_id", ""))).lower())
+        if market is not None and market["symbol"] in symbols:
+            value = number(row, "markPrice")
+            if value > 0:
+                marks[market["symbol"]] = Price(market["symbol"], market["base"], market["quote"], value, converts=False)
+    return marks
+
+
+def parse_index_prices(rows: Iterable[Mapping[str, Any]], assets: frozenset[str], markets: Markets) -> dict[str, Price]:
+    """tickers: the index under each asset's linear perpetual, an exchange rate to US dollars."""
+    prices = {}
+    for row in rows:
+        market = markets.get(str(row.get("symbol", row.get("product_id", ""))).lower())
+        if market is None or not market.get("swap") or market["base"] not in assets or market["quote"] != "USD":
+            continue
+        raw = row.get("indexPrice", row.get("index"))
+        value = mid(raw, raw)
+        if value is not None:
+            prices[market["base"]] = _dollar_price(market["base"], value)
+    return prices
+
+
+def _dollar_price(asset: str, value: Decimal) -> Price:
+    return Price(f"{asset}/USD", asset, "USD", value)
+
+
+def parse_flows(venue: str, rows: Iterable[Mapping[str, Any]]) -> tuple[Flow, ...]:
+    """account-log: the change of balance of every transfer, oldest first."""
+    return tuple(
+        Flow(
+            str(row["id"]),
+            venue,
+            asset_code(text(row, "asset")),
+            number(row, "new_balance") - number(row, "old_balance"),
+            datetime.fromisoformat(text(row, "date")).timestamp(),
+            text(row, "info"),
+        )
+        for row in rows
+        if row.get("info") in FLOW_TYPES
+    )
+
+
+def parse_order_frames(venue: str, scope: str, frames: Sequence[Any], markets: Markets) -> tuple[Order, ...]:
+    """Streams `open_orders` and its snapshot: the orders that are open."""
+    orders: dict[str, Order] = {}
+    for frame in frames:
+        if frame.get("is_cancel") is True:
+            orders.pop(str(frame.get("order_id")), None)
+            continue
+        rows = frame["orders"] if "orders" in frame else [frame["order"]] if "order" in frame else []
+        for row in rows:
+            order = _streamed_order(venue, scope, row, markets)
+            orders[order.order_id] = order
+    return tuple(orders.values())
+
+
+def _streamed_order(venue: str, scope: str, row: Mapping[str, Any], markets: Markets) -> Order:
+    instrument = text(row, "instrument")
+    market = markets.get(instrument.lower())
+    return Order(
+        venue,
+        scope,
+        text(row, "order_id"),
+        instrument if market is None else market["symbol"],
+        "sell" if row.get("direction") == 1 else "buy",
+        str(row.get("type", "")),
+        optional_text(row, "cli_ord_id"),
+        row.get("reduce_only") is True,
+    )
+
+
+def wallet_fingerprint(frame: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Stream `balances`: every wallet amount it names, by account; profit and margin figures are not among them."""
+    amounts = {f"cash {asset}": finite(amount) for asset, amount in (frame.get("holding") or {}).items()}
+    for name, account in (frame.get("futures") or {}).items():
+        amounts[f"{name} {account.get('unit')}"] = number(account, "balance")
+    for asset, row in ((frame.get("flex_futures") or {}).get("currencies") or {}).items():
+        amounts[f"flex {asset}"] = number(row, "quantity")
+    return amounts
+
+
+def position_fingerprint(frame: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Stream `open_positions`: the signed quantity and entry of every row."""
+    amounts = {}
+    for row in frame["positions"]:
+        amounts[f"{text(row, 'instrument')} quantity"] = number(row, "balance")
+        amounts[f"{text(row, 'instrument')} entry"] = number(row, "entry_price")
+    return amounts
+
+
+class KrakenFuturesDialect:
+    """Kraken Futures' calls. `client` is a guarded ccxt client with its markets loaded."""
+
+    stream_kinds = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES, Kind.ORDERS})
+    has_flows = True
+    has_positions = True
+
+    def __init__(self, venue: str, client: Any) -> None:
+        self._venue = venue
+        self._client = client
+        self.notes: tuple[str, ...] = ()
+        self._position_symbols: frozenset[str] = frozenset()
+        self._assets: frozenset[str] = frozenset()
+        self._indexed: frozenset[str] = frozenset()
+        self._implied: frozenset[str] = frozenset()
+        self._streamed: dict[Kind, dict[str, Any]] = {}
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        return parse_balances(await self._client.privateGetAccounts())
+
+    async def positions(self) -> tuple[Position, ...]:
+        positions = parse_positions(await self._client.privateGetOpenpositions(), self._by_id())
+        self._position_symbols = frozenset(position.symbol for position in positions)
+        return positions
+
+    async def prices(self, assets: frozenset[str]) -> tuple[Price, ...]:
+        """Marks of open positions; each asset in US dollars by its index, else by the account's own valuation."""
+        self._assets = assets - {"USD"}
+        rows = (await self._client.publicGetTickers())["tickers"]
+        marks = parse_marks(rows, self._position_symbols, self._by_id())
+        dollars = parse_index_prices(rows, self._assets, self._by_id())
+        self._indexed = frozenset(dollars)
+        self._implied = frozenset()
+        if missing := self._assets - self._indexed:
+            implied = parse_implied_prices(await self._client.privateGetAccounts())
+            self._implied = missing & implied.keys()
+            dollars.update({asset: _dollar_price(asset, implied[asset]) for asset in self._implied})
+        return (*marks.values(), *dollars.values())
+
+    async def flows(self, since_wall: float, now_wall: float) -> tuple[Flow, ...]:
+        """All pages, by id upwards: what is written meanwhile comes on the last page."""
+        query = {"since": int(since_wall * 1000), "sort": "asc", "count": _LOG_ROWS}
+        rows: dict[int, Mapping[str, Any]] = {}
+        for _ in range(_LOG_PAGES):
+            page = (await self._client.historyGetAccountLog(query))["logs"]
+            known = len(rows)
+            rows.update({int(number(row, "id")): row for row in page})
+            if len(page) < _LOG_ROWS:
+                return parse_flows(self._venue, (rows[row_id] for row_id in sorted(rows)))
+            if len(rows) == known:
+                break
+            query = {**query, "from": max(rows) + 1}
+        raise MalformedReply("the account log's pages do not come to an end")
+
+    async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:
+        return parse_orders(self._venue, plan.scope.name, await self._client.privateGetOpenorders(), self._by_id())
+
+    async def cancel(self, plan: ScopePlan, orders: Sequence[Order]) -> None:
+        await self._client.privatePostCancelallorders()
+
+    def _by_id(self) -> Markets:
+        return {market["id"].lower(): market for market in self._client.markets.values()}
+
+    # --- streams ---------------------------------------------------------------------------------
+
+    async def watch(self, kind: Kind) -> Any:
+        if kind is Kind.BALANCES:
+            return await self._client.watch_balance()
+        if kind is Kind.POSITIONS:
+            return await self._client.watch_positions()
+        if kind is Kind.ORDERS:
+            return await self._client.watch_orders()
+        return await self._client.watch_tickers(sorted(self.watched(kind)))
+
+    def watched(self, kind: Kind) -> frozenset[str]:
+        """Perpetuals and futures whose mark or index is needed."""
+        if kind is not Kind.PRICES:
+            return ACCOUNT
+        indexes = {
+            market["symbol"]
+            for market in self._client.markets.values()
+            if market.get("swap") and market.get("linear") and market["base"] in self._assets and market.get("active")
+        }
+        return self._position_symbols | indexes
+
+    def kind_of(self, message: Any) -> Kind | None:
+        feeds = {
+            "balances": Kind.BALANCES,
+            "balances_snapshot": Kind.BALANCES,
+            "open_positions": Kind.POSITIONS,
+            "open_orders": Kind.ORDERS,
+            "open_orders_snapshot": Kind.ORDERS,
+            "ticker": Kind.PRICES,
+        }
+        return feeds.get(message.get("feed")) if "event" not in message else None
+
+    def refusal_of(self, message: Any) -> str | None:
+        if message.get("event") not in {"alert", "error"}:
+            return None
+        reason = str(message.get("message", "no reason given"))
+        return None if "lready subscribed" in reason or "product" in reason else reason
+
+    def stream_began(self, kind: Kind) -> None:
+        self._streamed[kind] = {}
+
+    def read_frames(self, kind: Kind, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
+        if kind is Kind.PRICES:
+            return self._read_tickers(frames, arrived_mono)
+        if kind is Kind.ORDERS:
+            self._streamed.setdefault(kind, {})["snapshot"] = True
+            return (OrdersSeen(self._venue, arrived_mono, parse_order_frames(self._venue, "account", frames, self._by_id())),)
+        return self._read_changes(kind, frames)
+
+    def _read_tickers(self, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
+        marks = parse_marks(frames, self._position_symbols, self._by_id())
+        dollars = parse_index_prices(frames, self._assets, self._by_id())
+        self._streamed.setdefault(Kind.PRICES, {}).update(marks | dollars)
+        prices = (*marks.values(), *dollars.values())
+        return (PricesSeen(self._venue, arrived_mono, Source.STREAM, prices),) if prices else None
+
+    def _read_changes(self, kind: Kind, frames: Sequence[Any]) -> Sequence[Input] | None:
+        """Frames of the account come with every mark; only when an amount in them changes is it read over REST.
+
+        Whether a frame names every wallet or position is not documented, so it is never taken as the whole.
+        """
+        fingerprint = wallet_fingerprint if kind is Kind.BALANCES else position_fingerprint
+        before = self._streamed.get(kind)
+        after = dict(before or {})
+        for frame in frames:
+            amounts = fingerprint(frame)
+            after = amounts | {"": ZERO} if kind is Kind.POSITIONS else after | amounts | {"": ZERO}
+        self._streamed[kind] = after
+        return None if after == before else ()
+
+    def is_confirming(self, kind: Kind) -> bool:
+        seen = self._streamed.get(kind)
+        if kind is not Kind.PRICES:
+            return bool(seen)
+        needed = self._position_symbols | self._indexed
+        return bool(seen) and not self._implied and needed <= seen.keys()

@@ -1,0 +1,155 @@
+"""The order in which the calls of one API key leave.
+
+A key has one lane: signed calls go strictly one after another, because exchanges refuse a nonce
+that is not above the last. An urgent call goes before all ordinary ones and pushes aside the one
+that is under way, instead of waiting for it to time out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from risk_daemon.clock import Clock
+from risk_daemon.errors import VenueUnavailable
+
+T = TypeVar("T")
+
+
+class Urgency(Enum):
+    """How a call travels: whether it pushes others aside, and whether the rate limiter holds it."""
+
+    ORDINARY = "ordinary"
+    PACED = "paced"
+    URGENT = "urgent"
+
+    @property
+    def goes_first(self) -> bool:
+        return self is not Urgency.ORDINARY
+
+    @property
+    def is_paced(self) -> bool:
+        return self is not Urgency.URGENT
+
+
+_URGENCY: ContextVar[Urgency] = ContextVar("urgency", default=Urgency.ORDINARY)
+
+
+def current_urgency() -> Urgency:
+    """The urgency of the call that is being made."""
+    return _URGENCY.get()
+
+
+@contextmanager
+def travelling(urgency: Urgency) -> Iterator[None]:
+    """Every call begun inside travels with this urgency, however deep inside a library it is made."""
+    token = _URGENCY.set(urgency)
+    try:
+        yield
+    finally:
+        _URGENCY.reset(token)
+
+
+class PushedAside(VenueUnavailable):
+    """An urgent call took the lane. Nothing is wrong with the venue: ask again."""
+
+
+@dataclass(eq=False, slots=True)
+class _Turn:
+    urgent: bool
+    granted: asyncio.Future[None]
+    task: asyncio.Task[Any] | None = None
+    is_pushed_aside: bool = False
+
+
+class SignedLane:
+    """Runs calls one at a time, urgent ones first."""
+
+    def __init__(self) -> None:
+        self._holder: _Turn | None = None
+        self._urgent: deque[_Turn] = deque()
+        self._ordinary: deque[_Turn] = deque()
+
+    async def run(self, call: Callable[[], Coroutine[Any, Any, T]], *, urgent: bool) -> T:
+        """The result of `call`. Raises PushedAside if an urgent call took its place, else what `call` raises."""
+        turn = self._enter(urgent)
+        try:
+            await turn.granted
+            if turn.is_pushed_aside:
+                raise PushedAside("pushed aside by an urgent call")
+            task = turn.task = asyncio.ensure_future(call())
+            await asyncio.wait({task})
+            if task.cancelled():
+                raise _why_cancelled(turn)
+            return task.result()
+        except asyncio.CancelledError:
+            if turn.task is not None:
+                turn.task.cancel()
+            raise
+        finally:
+            self._leave(turn)
+
+    def _enter(self, urgent: bool) -> _Turn:
+        turn = _Turn(urgent, asyncio.get_running_loop().create_future())
+        (self._urgent if urgent else self._ordinary).append(turn)
+        if urgent and self._holder is not None and not self._holder.urgent:
+            self._push_aside(self._holder)
+        self._grant_next()
+        return turn
+
+    def _push_aside(self, holder: _Turn) -> None:
+        holder.is_pushed_aside = True
+        if holder.task is not None:
+            holder.task.cancel()
+        self._holder = None
+
+    def _grant_next(self) -> None:
+        if self._holder is not None:
+            return
+        waiting = self._urgent or self._ordinary
+        if waiting:
+            self._holder = waiting.popleft()
+            self._holder.granted.set_result(None)
+
+    def _leave(self, turn: _Turn) -> None:
+        waiting = self._urgent if turn.urgent else self._ordinary
+        if turn in waiting:
+            waiting.remove(turn)
+        if self._holder is turn:
+            self._holder = None
+        self._grant_next()
+
+
+def _why_cancelled(turn: _Turn) -> VenueUnavailable:
+    if turn.is_pushed_aside:
+        return PushedAside("pushed aside by an urgent call")
+    return VenueUnavailable("the call was cancelled inside the client")
+
+
+class Pacer:
+    """A rate limiter that forgets those who gave up waiting.
+
+    One call of cost 1 every `interval_s`, and `burst_s` worth of calls at once after a pause.
+    """
+
+    def __init__(self, clock: Clock, interval_s: float, burst_s: float) -> None:
+        self._clock = clock
+        self._interval_s = interval_s
+        self._burst_s = burst_s
+        self._paid_until = 0.0
+        self._turn = asyncio.Lock()
+
+    async def wait(self, cost: float) -> None:
+        """Return when a call of this cost may leave."""
+        async with self._turn:
+            delay = self._paid_until - self._burst_s - self._clock.now().mono
+            if delay > 0:
+                await asyncio.sleep(delay)
+            now = self._clock.now().mono
+            self._paid_until = max(self._paid_until, now) + cost * self._interval_s

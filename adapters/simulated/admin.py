@@ -1,0 +1,272 @@
+"""The admin face, `/_sim/`: JSON in, JSON out, 400 with a sentence for anything that makes no sense.
+
+GET    state
+POST   balance   asset, amount, wallet?, kind?
+POST   price     symbol | asset, price   or   prices {symbol: price}
+POST   position  symbol, quantity (signed, 0 removes), entry
+POST   order     symbol, side, type, quantity, price?, trigger_price?, client_order_id?, reduce_only?, count?
+DELETE order     order_id?                  without: all
+POST   fill      order_id, quantity?
+POST   flow      asset, amount, kind?, wallet?, delay_ledger_ms?, delay_balance_ms?
+POST   trade     symbol, side, quantity, price?, rows_apart_ms?
+POST   fault     how, target?, count?, delay_ms?, retry_after_s?, field?, carried_out?
+DELETE fault     id?                        without: all
+POST   bot       symbol, side?, type?, quantity?, price?, trigger_price?, every_ms, prefix?, id?
+DELETE bot       id?                        without: all
+POST   socket    action: drop | silent | frozen | garbage | heal
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+
+from adapters.simulated.exchange import Bot, Exchange
+from adapters.simulated.faults import FaultBook
+from adapters.simulated.model import OrderDraft, Refused
+
+
+_B = TypeVar("_B", bound=BaseModel)
+
+
+class BadRequest(Exception):
+    """The admin request is refused; the text says why."""
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Balance(_Body):
+    asset: str
+    amount: Decimal
+    wallet: str | None = None
+    kind: str = "trade"
+
+
+class _Price(_Body):
+    symbol: str | None = None
+    asset: str | None = None
+    price: Decimal | None = None
+    prices: dict[str, Decimal] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> _Price:
+        named = (self.symbol is not None) + (self.asset is not None)
+        if bool(self.prices) == bool(named) or named > 1 or (named == 1) != (self.price is not None):
+            raise ValueError("give symbol and price, or asset and price, or prices")
+        return self
+
+
+class _Position(_Body):
+    symbol: str
+    quantity: Decimal
+    entry: Decimal = Decimal(0)
+
+
+class _Order(_Body):
+    symbol: str
+    side: Literal["buy", "sell"] = "buy"
+    type: str = "limit"
+    quantity: Decimal = Decimal("0.001")
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    client_order_id: str | None = None
+    reduce_only: bool = False
+    leveraged: bool = False
+
+    def draft(self) -> OrderDraft:
+        return OrderDraft(
+            self.symbol,
+            self.side,
+            _ORDER_TYPES.get(self.type, self.type),
+            self.quantity,
+            self.price,
+            self.trigger_price,
+            self.client_order_id,
+            self.reduce_only,
+            self.leveraged,
+        )
+
+
+class _Orders(_Order):
+    count: int = Field(1, ge=1, le=10_000)
+
+
+class _OneOrder(_Body):
+    order_id: str | None = None
+
+
+class _Fill(_Body):
+    order_id: str
+    quantity: Decimal | None = None
+
+
+class _Flow(_Body):
+    asset: str
+    amount: Decimal
+    kind: Literal["deposit", "withdrawal", "transfer"] | None = None
+    wallet: str | None = None
+    delay_ledger_ms: FiniteFloat = Field(0, ge=0)
+    delay_balance_ms: FiniteFloat = Field(0, ge=0)
+
+
+class _Trade(_Body):
+    symbol: str
+    side: Literal["buy", "sell"]
+    quantity: Decimal
+    price: Decimal | None = None
+    rows_apart_ms: FiniteFloat = Field(0, ge=0)
+
+
+class _Bot(_Order):
+    every_ms: FiniteFloat = Field(gt=0)
+    prefix: str = "bot"
+    id: str | None = None
+
+
+class _Named(_Body):
+    id: str | None = None
+
+
+class _Socket(_Body):
+    action: Literal["drop", "silent", "frozen", "garbage", "heal"]
+
+
+_ORDER_TYPES = {"stop": "stop_loss", "stop_limit": "stop_loss_limit"}
+
+
+class Admin:
+    """Carries out admin requests on an exchange, its faults and its sockets.
+
+    drop: closes all sockets at once. garble: sends every socket one frame that is not JSON.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        faults: FaultBook,
+        *,
+        drop: Callable[[], None],
+        garble: Callable[[], None],
+    ) -> None:
+        self._exchange = exchange
+        self._faults = faults
+        self._drop = drop
+        self._garble = garble
+        self._handlers: dict[tuple[str, str], Callable[[Any, float], dict[str, Any]]] = {
+            ("POST", "balance"): _with(_Balance, self._balance),
+            ("POST", "price"): _with(_Price, self._price),
+            ("POST", "position"): _with(_Position, self._position),
+            ("POST", "order"): _with(_Orders, self._order),
+            ("DELETE", "order"): _with(_OneOrder, self._cancel),
+            ("POST", "fill"): _with(_Fill, self._fill),
+            ("POST", "flow"): _with(_Flow, self._flow),
+            ("POST", "trade"): _with(_Trade, self._trade),
+            ("POST", "bot"): _with(_Bot, self._start_bot),
+            ("DELETE", "bot"): _with(_Named, self._stop_bots),
+            ("POST", "fault"): self._add_fault,
+            ("DELETE", "fault"): _with(_Named, self._heal),
+            ("POST", "socket"): _with(_Socket, self._socket),
+        }
+
+    def handle(self, method: str, name: str, body: Mapping[str, Any], now: float) -> dict[str, Any]:
+        """Carry out one request. Raises BadRequest with a sentence."""
+        handler = self._handlers.get((method, name))
+        if handler is None:
+            known = ", ".join(f"{verb} {path}" for verb, path in self._handlers)
+            raise BadRequest(f"{method} /_sim/{name} is unknown; known are GET state, {known}")
+        try:
+            return handler(body, now)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "body"
+            raise BadRequest(f"{where}: {first['msg']}") from None
+        except (Refused, ValueError) as error:
+            raise BadRequest(str(error)) from None
+
+    def _balance(self, body: _Balance, now: float) -> dict[str, Any]:
+        self._exchange.set_balance(body.asset, body.amount, now, wallet=body.wallet, kind=body.kind)
+        return {}
+
+    def _price(self, body: _Price, _: float) -> dict[str, Any]:
+        if body.asset is not None and body.price is not None:
+            self._exchange.set_asset_price(body.asset, body.price)
+        named = {body.symbol: body.price} if body.symbol is not None and body.price is not None else {}
+        for symbol, price in (body.prices | named).items():
+            self._exchange.set_price(symbol, price)
+        return {}
+
+    def _position(self, body: _Position, now: float) -> dict[str, Any]:
+        self._exchange.set_position(body.symbol, body.quantity, body.entry, now)
+        return {}
+
+    def _order(self, body: _Orders, now: float) -> dict[str, Any]:
+        placed = [self._exchange.place(body.draft(), now, checked=False)[0] for _ in range(body.count)]
+        return {"order_id": placed[0].order_id, "order_ids": [order.order_id for order in placed]}
+
+    def _cancel(self, body: _OneOrder, now: float) -> dict[str, Any]:
+        if body.order_id is None:
+            return {"cancelled": len(self._exchange.cancel_all(now, how="admin"))}
+        self._exchange.cancel(body.order_id, now, how="admin")
+        return {"cancelled": 1}
+
+    def _fill(self, body: _Fill, now: float) -> dict[str, Any]:
+        fill = self._exchange.fill(body.order_id, now, quantity=body.quantity)
+        return {"quantity": str(fill.quantity), "price": str(fill.price)}
+
+    def _flow(self, body: _Flow, now: float) -> dict[str, Any]:
+        row = self._exchange.flow(
+            body.asset,
+            body.amount,
+            now,
+            kind=body.kind,
+            wallet=body.wallet,
+            balance_delay_s=body.delay_balance_ms / 1000,
+            ledger_delay_s=body.delay_ledger_ms / 1000,
+        )
+        return {"ledger_number": row.number}
+
+    def _trade(self, body: _Trade, now: float) -> dict[str, Any]:
+        symbol = self._exchange.instrument(body.symbol).symbol
+        price = body.price or self._exchange.quotes[symbol].mark
+        apart = body.rows_apart_ms / 1000
+        self._exchange.trade(symbol, body.side, body.quantity, price, now, rows_apart_s=apart)
+        return {}
+
+    def _start_bot(self, body: _Bot, now: float) -> dict[str, Any]:
+        bot_id = body.id or body.prefix
+        self._exchange.start_bot(Bot(bot_id, body.draft(), body.every_ms / 1000, body.prefix), now)
+        return {"id": bot_id}
+
+    def _stop_bots(self, body: _Named, _: float) -> dict[str, Any]:
+        self._exchange.stop_bots(body.id)
+        return {}
+
+    def _add_fault(self, body: Mapping[str, Any], _: float) -> dict[str, Any]:
+        fault = self._faults.add(body)
+        if fault.how == "socket_drop":
+            self._drop()
+        return {"id": fault.fault_id}
+
+    def _heal(self, body: _Named, _: float) -> dict[str, Any]:
+        self._faults.heal(body.id)
+        return {}
+
+    def _socket(self, body: _Socket, _: float) -> dict[str, Any]:
+        if body.action == "drop":
+            self._drop()
+        elif body.action == "garbage":
+            self._garble()
+        elif body.action == "heal":
+            self._faults.heal_sockets()
+        else:
+            self._faults.add({"how": f"socket_{body.action}"})
+        return {}
+
+
+def _with(model: type[_B], handler: Callable[[_B, float], dict[str, Any]]) -> Callable[[Any, float], dict[str, Any]]:
+    return lambda body, now: handler(model.model_validate(body), now)

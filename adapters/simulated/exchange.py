@@ -1,0 +1,416 @@
+"""One account on one simulated exchange: wallets, orders, positions, ledger, dead man's switch.
+
+Pure: no I/O, no clock, no chance. Time is an argument (Unix seconds), and what is due later happens
+in `advance`. The wire faces and the admin face all drive this, and the same calls at the same times
+always end in the same state.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from adapters.simulated.model import (
+    TRIGGER_TYPES,
+    ZERO,
+    BalanceChanged,
+    Cancelled,
+    Fill,
+    HeldPosition,
+    Instrument,
+    LedgerRow,
+    Notice,
+    OpenOrder,
+    OrderCancelled,
+    OrderDraft,
+    OrderFilled,
+    OrderOpened,
+    PositionChanged,
+    PriceChanged,
+    Quote,
+    Refused,
+    check_draft,
+    check_positive,
+)
+
+# Half of the distance between bid and ask, as a share of the price: the mid is the price exactly.
+HALF_SPREAD = Decimal("0.00005")
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """A bot that places the same order again and again: client order ids are `prefix-1`, `prefix-2`, ..."""
+
+    bot_id: str
+    draft: OrderDraft
+    every_s: float
+    prefix: str
+
+
+class Exchange:
+    """The account and its market.
+
+    order_id: makes the venue's id of the n-th order. wallet: the wallet meant when none is named.
+    ignore_cancels: cancels are answered and not done (a fault).
+    """
+
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        prices: Mapping[str, Decimal],
+        *,
+        asset_prices: Mapping[str, Decimal] | None = None,
+        wallet: str = "spot",
+        order_id: Callable[[int], str] = "order-{}".format,
+    ) -> None:
+        self.instruments = {instrument.symbol: instrument for instrument in instruments}
+        self.quotes = {symbol: _quote(price) for symbol, price in prices.items()}
+        self.asset_prices = dict(asset_prices or {})
+        self.wallet = wallet
+        self.wallets: dict[str, dict[str, Decimal]] = {wallet: {}}
+        self.orders: dict[str, OpenOrder] = {}
+        self.positions: dict[str, HeldPosition] = {}
+        self.ledger: list[LedgerRow] = []
+        self.flows: list[LedgerRow] = []
+        self.cancelled: list[Cancelled] = []
+        self.fills: list[Fill] = []
+        self.bots: dict[str, Bot] = {}
+        self.dead_man_due: float | None = None
+        self.ignore_cancels = False
+        self._order_id = order_id
+        self._names = _names(self.instruments.values())
+        self._notices: list[Notice] = []
+        self._agenda: list[tuple[float, int, Callable[[float], None]]] = []
+        self._counters = {"order": 0, "row": 0, "ref": 0, "fill": 0, "agenda": 0}
+
+    # --- time and news ---------------------------------------------------------------------------------
+
+    def advance(self, now: float) -> None:
+        """Do everything that is due by `now`, in order of time."""
+        while (due := self.next_due()) is not None and due <= now:
+            if due == self.dead_man_due:
+                self.dead_man_due = None
+                self.cancel_all(due, how="dead_man")
+            else:
+                _, _, action = heapq.heappop(self._agenda)
+                action(due)
+
+    def next_due(self) -> float | None:
+        """When `advance` next has something to do; None if nothing is planned."""
+        times = [self._agenda[0][0]] if self._agenda else []
+        times += [self.dead_man_due] if self.dead_man_due is not None else []
+        return min(times, default=None)
+
+    def take_notices(self) -> list[Notice]:
+        """What changed since the last call, in order: what sockets push."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def _later(self, now: float, delay_s: float, action: Callable[[float], None]) -> None:
+        if delay_s <= 0:
+            action(now)
+        else:
+            heapq.heappush(self._agenda, (now + delay_s, self._next("agenda"), action))
+
+    def _next(self, counter: str) -> int:
+        self._counters[counter] += 1
+        return self._counters[counter]
+
+    # --- market ----------------------------------------------------------------------------------------
+
+    def instrument(self, name: str) -> Instrument:
+        """The instrument of a unified symbol or any spelling of the venue. Raises Refused."""
+        symbol = self._names.get(name.lower())
+        if symbol is None:
+            raise Refused("unknown_symbol", f"there is no instrument {name!r}")
+        return self.instruments[symbol]
+
+    def set_price(self, name: str, price: Decimal) -> None:
+        """Quote one instrument around `price`. Wallets and resting orders are not touched."""
+        check_positive(price, "price")
+        symbol = self.instrument(name).symbol
+        self.quotes[symbol] = _quote(price)
+        self._notices.append(PriceChanged(symbol))
+
+    def set_asset_price(self, asset: str, price: Decimal) -> None:
+        """Move an asset to `price` USD: every instrument of that base moves by the same ratio."""
+        check_positive(price, "price")
+        old = self.asset_prices.get(asset)
+        if old is None:
+            raise Refused("unknown_asset", f"there is no price of the asset {asset!r}")
+        self.asset_prices[asset] = price
+        for instrument in self.instruments.values():
+            if instrument.base == asset and instrument.symbol in self.quotes:
+                self.set_price(instrument.symbol, self.quotes[instrument.symbol].mark * price / old)
+
+    # --- wallets ---------------------------------------------------------------------------------------
+
+    def total(self, asset: str, wallet: str | None = None) -> Decimal:
+        """Free and held together."""
+        return self.wallets.get(wallet or self.wallet, {}).get(asset, ZERO)
+
+    def held(self) -> dict[str, Decimal]:
+        """What resting spot orders hold of each asset."""
+        held: dict[str, Decimal] = {}
+        for order in self.orders.values():
+            if order.kind == "spot_plain":
+                asset, amount = self._given(order.draft, order.remaining, order.draft.price)
+                held[asset] = held.get(asset, ZERO) + amount
+        return held
+
+    def set_balance(
+        self, asset: str, amount: Decimal, now: float, *, wallet: str | None = None, kind: str = "trade"
+    ) -> None:
+        """Make a balance `amount`. The ledger shows the difference as `kind`; it is no flow."""
+        wallet = wallet or self.wallet
+        row = self._row(kind, wallet, asset, amount - self.total(asset, wallet), self._next("ref"), now)
+        self.ledger.append(row)
+        self._apply((row,))
+
+    def flow(
+        self,
+        asset: str,
+        amount: Decimal,
+        now: float,
+        *,
+        kind: str | None = None,
+        wallet: str | None = None,
+        balance_delay_s: float = 0.0,
+        ledger_delay_s: float = 0.0,
+    ) -> LedgerRow:
+        """A deposit (+) or withdrawal (-), or a `transfer`. Balance and ledger may learn of it apart."""
+        kind = kind or ("deposit" if amount > 0 else "withdrawal")
+        row = self._row(kind, wallet or self.wallet, asset, amount, self._next("ref"), now)
+        self.flows.append(row)
+        self._later(now, balance_delay_s, lambda _: self._apply((row,)))
+        self._later(now, ledger_delay_s, lambda _: self.ledger.append(row))
+        return row
+
+    def trade(
+        self,
+        name: str,
+        side: str,
+        quantity: Decimal,
+        price: Decimal,
+        now: float,
+        *,
+        rows_apart_s: float = 0.0,
+    ) -> None:
+        """A spot trade. What is given leaves first; what is received arrives `rows_apart_s` later."""
+        check_positive(quantity, "quantity")
+        check_positive(price, "price")
+        base, quote = self._spot_legs(name)
+        legs = [(quote, -quantity * price), (base, quantity)]
+        if side == "sell":
+            legs = [(base, -quantity), (quote, quantity * price)]
+        ref = self._next("ref")
+        given, received = (self._row("trade", self.wallet, asset, amount, ref, now) for asset, amount in legs)
+        together = rows_apart_s <= 0
+        self._book((given, received) if together else (given,))
+        if not together:
+            self._later(now, rows_apart_s, lambda at: self._book((replace(received, wall=at),)))
+
+    def _spot_legs(self, name: str) -> tuple[str, str]:
+        instrument = self.instrument(name)
+        if instrument.settle is not None:
+            raise Refused("invalid", f"{instrument.symbol} is no spot instrument")
+        return instrument.base, instrument.quote
+
+    def _row(self, kind: str, wallet: str, asset: str, amount: Decimal, ref: int, now: float) -> LedgerRow:
+        balance = self.total(asset, wallet) + amount
+        return LedgerRow(self._next("row"), ref, now, kind, wallet, asset, amount, balance)
+
+    def _book(self, rows: tuple[LedgerRow, ...]) -> None:
+        self._apply(rows)
+        self.ledger.extend(rows)
+
+    def _apply(self, rows: tuple[LedgerRow, ...]) -> None:
+        for row in rows:
+            wallet = self.wallets.setdefault(row.wallet, {})
+            wallet[row.asset] = wallet.get(row.asset, ZERO) + row.amount
+        fresh = tuple(replace(row, balance=self.total(row.asset, row.wallet)) for row in rows)
+        self._notices.append(BalanceChanged(fresh))
+
+    # --- orders ----------------------------------------------------------------------------------------
+
+    def place(self, draft: OrderDraft, now: float, *, checked: bool = True) -> tuple[OpenOrder, Fill | None]:
+        """Take an order. Market orders and crossing limit orders are filled at once at the touch, whole.
+
+        checked=False rests a limit order whatever it crosses and whatever funds there are: an order
+        that somebody placed before. Raises Refused.
+        """
+        instrument = self.instrument(draft.symbol)
+        draft = replace(draft, symbol=instrument.symbol)
+        check_draft(draft)
+        touch = self._touch(draft) if checked or draft.order_type == "market" else None
+        if checked:
+            draft = self._checked(draft, touch)
+        kind = _kind(instrument, draft)
+        order = OpenOrder(self._order_id(self._next("order")), draft, kind, now)
+        if touch is not None:
+            return self._execute(order, draft.quantity, touch, now)
+        self.orders[order.order_id] = order
+        self._notices.append(OrderOpened(order))
+        return order, None
+
+    def fill(self, order_id: str, now: float, *, quantity: Decimal | None = None) -> Fill:
+        """Execute a resting order at its price (a trigger order at its trigger price). Raises Refused."""
+        order = self.find(order_id)
+        price = order.draft.price or order.draft.trigger_price or self.quotes[order.draft.symbol].mark
+        del self.orders[order.order_id]
+        order, fill = self._execute(order, min(quantity or order.remaining, order.remaining), price, now)
+        if order.remaining > 0:
+            self.orders[order.order_id] = order
+        return fill
+
+    def find(self, order_id: str) -> OpenOrder:
+        """A resting order by its id or client order id. Raises Refused."""
+        if (order := self.orders.get(order_id)) is not None:
+            return order
+        for order in self.orders.values():
+            if order.draft.client_order_id == order_id:
+                return order
+        raise Refused("unknown_order", f"there is no open order {order_id!r}")
+
+    def cancel(self, order_id: str, now: float, *, how: str = "cancel") -> OpenOrder:
+        """Cancel one order by its id or client order id. Raises Refused if none rests."""
+        order = self.find(order_id)
+        self._cancel((order,), now, how)
+        return order
+
+    def cancel_all(self, now: float, *, how: str = "cancel_all", symbol: str | None = None) -> tuple[OpenOrder, ...]:
+        """Cancel every order, or those of one instrument; returns them."""
+        orders = tuple(o for o in self.orders.values() if symbol is None or o.draft.symbol == symbol)
+        self._cancel(orders, now, how)
+        return orders
+
+    def arm_dead_man(self, timeout_s: float, now: float) -> float | None:
+        """Cancel everything `timeout_s` from now unless armed again; 0 disarms. Returns the due time."""
+        self.dead_man_due = now + timeout_s if timeout_s > 0 else None
+        return self.dead_man_due
+
+    def _cancel(self, orders: tuple[OpenOrder, ...], now: float, how: str) -> None:
+        if self.ignore_cancels and how in ("cancel", "cancel_all"):
+            return
+        for order in orders:
+            del self.orders[order.order_id]
+            self.cancelled.append(Cancelled(order, now, how))
+            self._notices.append(OrderCancelled(self.cancelled[-1]))
+
+    def _touch(self, draft: OrderDraft) -> Decimal | None:
+        quote = self.quotes[draft.symbol]
+        best = quote.ask if draft.side == "buy" else quote.bid
+        if draft.order_type == "market":
+            return best
+        if draft.order_type != "limit" or draft.price is None:
+            return None
+        crosses = draft.price >= best if draft.side == "buy" else draft.price <= best
+        return best if crosses else None
+
+    def _checked(self, draft: OrderDraft, touch: Decimal | None) -> OrderDraft:
+        instrument = self.instruments[draft.symbol]
+        if instrument.settle is None and not draft.leveraged:
+            asset, needed = self._given(draft, draft.quantity, touch or draft.price or draft.trigger_price)
+            if self.total(asset) - self.held().get(asset, ZERO) < needed:
+                raise Refused("insufficient_funds", f"not enough {asset} for this order")
+        elif draft.reduce_only:
+            position = self.positions.get(draft.symbol)
+            if position is None or (position.quantity > 0) == (draft.side == "buy"):
+                raise Refused("would_not_reduce", f"no position in {draft.symbol} that this order would reduce")
+            return replace(draft, quantity=min(draft.quantity, abs(position.quantity)))
+        return draft
+
+    def _given(self, draft: OrderDraft, quantity: Decimal, price: Decimal | None) -> tuple[str, Decimal]:
+        instrument = self.instruments[draft.symbol]
+        if draft.side == "sell":
+            return instrument.base, quantity
+        return instrument.quote, quantity * (price or self.quotes[draft.symbol].ask)
+
+    def _execute(self, order: OpenOrder, quantity: Decimal, price: Decimal, now: float) -> tuple[OpenOrder, Fill]:
+        order = replace(order, filled=order.filled + quantity)
+        fill = Fill(order, self._next("fill"), quantity, price, now)
+        self.fills.append(fill)
+        self._notices.append(OrderFilled(fill))
+        if order.kind.startswith("spot"):
+            self.trade(order.draft.symbol, order.draft.side, quantity, price, now)
+        else:
+            self._move_position(order.draft.symbol, quantity if order.draft.side == "buy" else -quantity, price, now)
+        return order, fill
+
+    # --- positions -------------------------------------------------------------------------------------
+
+    def set_position(self, name: str, quantity: Decimal, entry: Decimal, now: float) -> None:
+        """Put a position in place (0 removes it). Wallets are not touched."""
+        symbol = self.instrument(name).symbol
+        if quantity == 0:
+            self.positions.pop(symbol, None)
+        else:
+            check_positive(entry, "entry")
+            self.positions[symbol] = HeldPosition(symbol, quantity, entry, now)
+        self._notices.append(PositionChanged(symbol))
+
+    def _move_position(self, symbol: str, signed: Decimal, price: Decimal, now: float) -> None:
+        old = self.positions.get(symbol) or HeldPosition(symbol, ZERO, price, now)
+        instrument = self.instruments[symbol]
+        quantity = old.quantity + signed
+        if old.quantity * signed < 0:
+            closed = min(abs(signed), abs(old.quantity))
+            self._realise(instrument, closed if old.quantity > 0 else -closed, old.entry, price, now)
+            entry = price if quantity * signed > 0 else old.entry
+        else:
+            entry = _average_entry(instrument, old, signed, price)
+        self.set_position(symbol, quantity, entry, now)
+
+    def _realise(self, instrument: Instrument, closed: Decimal, entry: Decimal, price: Decimal, now: float) -> None:
+        wallet, asset = instrument.wallet or self.wallet, instrument.settle or instrument.quote
+        profit = instrument.profit(closed, entry, price)
+        row = self._row("position", wallet, asset, profit, self._next("ref"), now)
+        self._book((replace(row, symbol=instrument.symbol, price=price),))
+
+    # --- bots ------------------------------------------------------------------------------------------
+
+    def start_bot(self, bot: Bot, now: float) -> None:
+        """Let a bot place its first order now and one every `every_s` until it is stopped."""
+        check_positive(Decimal(str(bot.every_s)), "every_s")
+        self.instrument(bot.draft.symbol)
+        check_draft(bot.draft)
+        self.bots[bot.bot_id] = bot
+        self._bot_turn(bot, 1, now)
+
+    def stop_bots(self, bot_id: str | None = None) -> None:
+        """Stop one bot, or all."""
+        for name in [bot_id] if bot_id is not None else list(self.bots):
+            if self.bots.pop(name, None) is None:
+                raise Refused("unknown_bot", f"there is no bot {name!r}")
+
+    def _bot_turn(self, bot: Bot, turn: int, now: float) -> None:
+        if self.bots.get(bot.bot_id) is bot:
+            self.place(replace(bot.draft, client_order_id=f"{bot.prefix}-{turn}"), now, checked=False)
+            self._later(now, bot.every_s, lambda at: self._bot_turn(bot, turn + 1, at))
+
+
+def _names(instruments: Iterable[Instrument]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for instrument in instruments:
+        for name in (instrument.symbol, instrument.wire_id, *instrument.names):
+            names.setdefault(name.lower(), instrument.symbol)
+    return names
+
+
+def _quote(price: Decimal) -> Quote:
+    half = price * HALF_SPREAD
+    return Quote(price - half, price + half, price)
+
+
+def _kind(instrument: Instrument, draft: OrderDraft) -> str:
+    market = "perp" if instrument.settle is not None else "margin" if draft.leveraged else "spot"
+    return f"{market}_{'trigger' if draft.order_type in TRIGGER_TYPES else 'plain'}"
+
+
+def _average_entry(instrument: Instrument, old: HeldPosition, signed: Decimal, price: Decimal) -> Decimal:
+    quantity = old.quantity + signed
+    if instrument.inverse:
+        return quantity / (old.quantity / old.entry + signed / price)
+    return (old.quantity * old.entry + signed * price) / quantity

@@ -1,0 +1,255 @@
+"""Faults as data: which calls of a venue go wrong, how, and how often.
+
+Every fault here has been seen on a real venue. Pure: this module decides what the caller gets to
+see; the server carries it out. A fault hits the next `count` calls, or all until it is healed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Checking</body></html>"
+GARBAGE = "{this is not JSON"
+
+
+class Call(StrEnum):
+    """What a request of a venue is about. WS: dialling a socket, and every frame on it."""
+
+    BALANCES = "balances"
+    OPEN_ORDERS = "open_orders"
+    POSITIONS = "positions"
+    PRICES = "prices"
+    LEDGER = "ledger"
+    CANCEL = "cancel"
+    PLACE = "place"
+    DEAD_MAN = "dead_man"
+    MARKETS = "markets"
+    TOKEN = "token"
+    OTHER = "other"
+    WS = "ws"
+
+
+class How(StrEnum):
+    """What goes wrong."""
+
+    HTML = "html"
+    EMPTY_OBJECT = "empty_object"
+    EMPTY_ENVELOPE = "empty_envelope"
+    EMPTY_LIST = "empty_list"
+    EMPTY_BODY = "empty_body"
+    TRUNCATED = "truncated"
+    NAN = "nan"
+    UNAUTHORIZED = "401"
+    FORBIDDEN = "403"
+    TOO_MANY = "429"
+    SERVER_ERROR = "500"
+    UNAVAILABLE = "503"
+    HANG = "hang"
+    RESET = "reset"
+    SLOW = "slow"
+    ACK_WITHOUT_CANCEL = "ack_without_cancel"
+    SOCKET_SILENT = "socket_silent"
+    SOCKET_FROZEN = "socket_frozen"
+    SOCKET_GARBAGE = "socket_garbage"
+    SOCKET_DROP = "socket_drop"
+
+
+# A call that fails like these has been carried out; all others never reach the account.
+_CARRIED_OUT = frozenset({How.TRUNCATED, How.NAN, How.RESET, How.SLOW, How.ACK_WITHOUT_CANCEL})
+_FRAMES = frozenset({How.SOCKET_SILENT, How.SOCKET_FROZEN, How.SOCKET_GARBAGE})
+_STATUS = frozenset({How.UNAUTHORIZED, How.FORBIDDEN, How.TOO_MANY, How.SERVER_ERROR, How.UNAVAILABLE})
+_ALIASES = {"tickers": "prices", "orders": "place"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault.
+
+    target: a Call, `any` (every REST call and dial), or a part of the path. count: calls left, None:
+    until healed. delay_s: how slow. retry_after_s: what a 429 or 503 asks for. field: whose number
+    becomes NaN (None: the first number). carried_out: the account acts on the call all the same.
+    """
+
+    fault_id: str
+    how: How
+    target: str
+    count: int | None = None
+    delay_s: float = 0.0
+    retry_after_s: int | None = None
+    field: str | None = None
+    carried_out: bool = False
+
+    def hits(self, call: Call, path: str) -> bool:
+        """Does this fault concern a call of that kind to that path?"""
+        if _concerns_frames(self):
+            return False
+        if self.target in set(Call):
+            return self.target == call
+        return self.target == "any" or self.target in path
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller gets: an HTTP answer, perhaps late, perhaps cut, perhaps never (`hang`)."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+    delay_s: float = 0.0
+    hang: bool = False
+    reset: bool = False
+
+
+class FaultBook:
+    """The faults that are on."""
+
+    def __init__(self) -> None:
+        self._faults: dict[str, Fault] = {}
+        self._numbers = 0
+
+    def add(self, request: Mapping[str, Any]) -> Fault:
+        """Switch a fault on. Raises ValueError with a sentence if the request makes no sense."""
+        self._numbers += 1
+        fault = parse_fault(request, f"fault-{self._numbers}")
+        self._faults[fault.fault_id] = fault
+        return fault
+
+    def heal(self, fault_id: str | None = None) -> None:
+        """Switch one fault off, or all. Raises ValueError for an id that is not on."""
+        if fault_id is None:
+            self._faults.clear()
+        elif self._faults.pop(fault_id, None) is None:
+            raise ValueError(f"there is no fault {fault_id!r}")
+
+    def heal_sockets(self) -> None:
+        """Switch off what concerns sockets."""
+        for fault in list(self._faults.values()):
+            if fault.target == Call.WS:
+                del self._faults[fault.fault_id]
+
+    def take(self, call: Call, path: str) -> Fault | None:
+        """The fault that hits this call, the eldest first; counts it."""
+        found = next((f for f in self._faults.values() if f.hits(call, path)), None)
+        return self._counted(found)
+
+    def socket(self) -> Fault | None:
+        """The fault that lies on every socket now: silent, frozen, garbage or NaN. Does not count."""
+        return next((f for f in self._faults.values() if _concerns_frames(f)), None)
+
+    def spoil_frame(self, frame: Any) -> str | None:
+        """The text of an outgoing frame as the sockets' fault leaves it; None: nothing is sent."""
+        fault = self.socket()
+        if fault is None:
+            return json.dumps(frame)
+        if fault.how in (How.SOCKET_SILENT, How.SOCKET_FROZEN):
+            return None
+        self._counted(fault)
+        return GARBAGE if fault.how is How.SOCKET_GARBAGE else json.dumps(with_nan(frame, fault.field))
+
+    def active(self) -> list[dict[str, Any]]:
+        """The faults that are on, JSON-able."""
+        names = Fault.__dataclass_fields__
+        return [{name: getattr(fault, name) for name in names} for fault in self._faults.values()]
+
+    def _counted(self, fault: Fault | None) -> Fault | None:
+        if fault is not None and fault.count is not None:
+            if fault.count <= 1:
+                del self._faults[fault.fault_id]
+            else:
+                self._faults[fault.fault_id] = replace(fault, count=fault.count - 1)
+        return fault
+
+
+def parse_fault(request: Mapping[str, Any], fault_id: str) -> Fault:
+    """`{"how", "target"?, "count"?, "delay_ms"?, "retry_after_s"?, "field"?, "carried_out"?}`.
+
+    Raises ValueError with a sentence.
+    """
+    known = {"id", "how", "target", "count", "delay_ms", "retry_after_s", "field", "carried_out"}
+    if unknown := sorted(set(request) - known):
+        raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    try:
+        how = How(str(request.get("how")))
+    except ValueError:
+        raise ValueError(f"how must be one of {', '.join(How)}") from None
+    target = str(request.get("target", "any"))
+    if how is How.ACK_WITHOUT_CANCEL:
+        target = Call.CANCEL
+    if how in _FRAMES | {How.SOCKET_DROP}:
+        target = Call.WS
+    count = request.get("count")
+    if count is not None and (not isinstance(count, int) or count < 1):
+        raise ValueError("count must be a whole number above zero")
+    return Fault(
+        str(request.get("id", fault_id)),
+        how,
+        _ALIASES.get(target, target),
+        count,
+        _milliseconds(request.get("delay_ms", 0)) / 1000,
+        request.get("retry_after_s", 1 if how in (How.TOO_MANY, How.UNAVAILABLE) else None),
+        request.get("field"),
+        bool(request.get("carried_out", how in _CARRIED_OUT)),
+    )
+
+
+def spoil(fault: Fault, honest: bytes, empty_envelope: bytes) -> Answer:
+    """What the caller sees of an honest answer under `fault`."""
+    how = fault.how
+    if how in _STATUS:
+        retry = () if fault.retry_after_s is None else (("Retry-After", str(fault.retry_after_s)),)
+        return Answer(int(how), HTML, "text/html", retry, fault.delay_s)
+    bodies = {
+        How.HTML: HTML,
+        How.EMPTY_OBJECT: b"{}",
+        How.EMPTY_ENVELOPE: empty_envelope,
+        How.EMPTY_LIST: b"[]",
+        How.EMPTY_BODY: b"",
+        How.TRUNCATED: honest[: max(1, len(honest) * 2 // 3)],
+    }
+    body = bodies.get(how, honest)
+    if how is How.NAN:
+        body = json.dumps(with_nan(json.loads(honest), fault.field)).encode()
+    kind = "text/html" if how is How.HTML else "application/json"
+    return Answer(200, body, kind, delay_s=fault.delay_s, hang=how is How.HANG, reset=how is How.RESET)
+
+
+def with_nan(value: Any, field: str | None) -> Any:
+    """The same JSON with NaN for every number under the key `field`, or for the first number found."""
+    return _Poison(field).spoil(value, field is None)
+
+
+class _Poison:
+    def __init__(self, field: str | None) -> None:
+        self.field = field
+        self.spent = False
+
+    def spoil(self, value: Any, wanted: bool) -> Any:
+        if isinstance(value, dict):
+            return {key: self.spoil(inner, wanted or key == self.field) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self.spoil(inner, wanted) for inner in value]
+        if not wanted or self.spent or not _is_number(value):
+            return value
+        self.spent = self.field is None
+        return "NaN" if isinstance(value, str) else float("nan")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.replace(".", "", 1).removeprefix("-").isdigit()
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _concerns_frames(fault: Fault) -> bool:
+    return fault.how in _FRAMES or (fault.how is How.NAN and fault.target == Call.WS)
+
+
+def _milliseconds(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ValueError("milliseconds must be a number, not below zero")
+    return float(value)

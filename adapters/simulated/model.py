@@ -1,0 +1,197 @@
+"""The words of a simulated exchange: what it lists, what it holds, and what it says has changed.
+
+All values are frozen and plain. Amounts and prices are Decimals; times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+ONE = Decimal(1)
+ZERO = Decimal(0)
+
+TRIGGER_TYPES = frozenset({"stop_loss", "stop_loss_limit", "take_profit", "take_profit_limit"})
+ORDER_TYPES = TRIGGER_TYPES | {"market", "limit"}
+
+
+class Refused(Exception):
+    """The exchange understood and said no. `code` is one word; a wire face turns it into the venue's own."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """Something tradable.
+
+    symbol: ccxt's unified name. wire_id: the venue's own. names: its other spellings.
+    settle: the asset profit is paid in, None for spot. wallet: where that profit lands.
+    contract_size: base units a contract (linear) or quote units a contract (inverse).
+    """
+
+    symbol: str
+    wire_id: str
+    base: str
+    quote: str
+    settle: str | None = None
+    contract_size: Decimal = ONE
+    inverse: bool = False
+    wallet: str | None = None
+    names: tuple[str, ...] = ()
+
+    def profit(self, quantity: Decimal, entry: Decimal, price: Decimal) -> Decimal:
+        """Profit of a signed quantity of contracts, in the settle asset (inverse: size x (1/entry - 1/price))."""
+        size = quantity * self.contract_size
+        return size * (ONE / entry - ONE / price) if self.inverse else size * (price - entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Best bid and ask, and the mark."""
+
+    bid: Decimal
+    ask: Decimal
+    mark: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDraft:
+    """An order as asked for. leveraged: a margin order on a spot pair."""
+
+    symbol: str
+    side: str
+    order_type: str
+    quantity: Decimal
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    client_order_id: str | None = None
+    reduce_only: bool = False
+    leveraged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An order the exchange accepted. kind: market and sort in one word, such as `perp_trigger`."""
+
+    order_id: str
+    draft: OrderDraft
+    kind: str
+    placed_wall: float
+    filled: Decimal = ZERO
+
+    @property
+    def remaining(self) -> Decimal:
+        return self.draft.quantity - self.filled
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """An order that was cancelled, when, and how: `cancel`, `cancel_all`, `dead_man` or `admin`."""
+
+    order: OpenOrder
+    wall: float
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPosition:
+    """A signed quantity of contracts at an average entry price."""
+
+    symbol: str
+    quantity: Decimal
+    entry: Decimal
+    opened_wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One change of one balance. `number` counts rows; rows of one event share `ref`. balance: after it."""
+
+    number: int
+    ref: int
+    wall: float
+    kind: str
+    wallet: str
+    asset: str
+    amount: Decimal
+    balance: Decimal
+    symbol: str | None = None
+    price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """An execution: `order` as it stands after it."""
+
+    order: OpenOrder
+    fill_id: int
+    quantity: Decimal
+    price: Decimal
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceChanged:
+    """Rows that changed balances at one moment."""
+
+    rows: tuple[LedgerRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderOpened:
+    """An order rests."""
+
+    order: OpenOrder
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilled:
+    """An order was executed, wholly or in part."""
+
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelled:
+    """An order no longer rests."""
+
+    cancelled: Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class PositionChanged:
+    """The position of a symbol is another one now (or none)."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChanged:
+    """An instrument is quoted differently."""
+
+    symbol: str
+
+
+Notice = BalanceChanged | OrderOpened | OrderFilled | OrderCancelled | PositionChanged | PriceChanged
+
+
+def check_draft(draft: OrderDraft) -> None:
+    """Raise Refused unless the draft is an order at all."""
+    if draft.side not in ("buy", "sell"):
+        raise Refused("invalid", f"side {draft.side!r} is neither buy nor sell")
+    if draft.order_type not in ORDER_TYPES:
+        raise Refused("invalid", f"order type {draft.order_type!r} is none of {', '.join(sorted(ORDER_TYPES))}")
+    check_positive(draft.quantity, "quantity")
+    if draft.order_type.endswith("limit"):
+        check_positive(draft.price, "price")
+    if draft.order_type in TRIGGER_TYPES:
+        check_positive(draft.trigger_price, "trigger_price")
+
+
+def check_positive(value: Decimal | None, name: str) -> None:
+    """Raise Refused unless `value` is above zero."""
+    if value is None or value <= 0:
+        raise Refused("invalid", f"{name} must be above zero")

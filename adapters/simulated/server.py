@@ -1,0 +1,369 @@
+"""A simulated venue as a server: HTTP, websockets and the admin face on one loopback port.
+
+The first part of a path is the venue's own host name (`/api.kraken.com/0/private/OpenOrders`), so
+one rewritten base URL serves every host of a venue. What is said is decided by a wire face, what
+goes wrong by the fault book; this module only carries bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from adapters.simulated import API_KEY, API_SECRET, truth
+from adapters.simulated.admin import Admin, BadRequest
+from adapters.simulated.faults import GARBAGE, Answer, Call, FaultBook, How, spoil
+from adapters.simulated.scenarios import build
+from adapters.simulated.wire.base import Face, Key, Request, Session
+from risk_daemon.clock import Clock, SystemClock
+
+LOOPBACK = "127.0.0.1"
+_IDLE_S = 1.0
+
+
+class _Socket:
+    """One open websocket: its session, and the frames that wait to be written."""
+
+    def __init__(self, session: Session, transport: asyncio.Transport | None) -> None:
+        self.session = session
+        self.frames: asyncio.Queue[str] = asyncio.Queue()
+        self.wrote = False
+        self._transport = transport
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def send(self, text: str) -> None:
+        self.wrote = True
+        self.frames.put_nowait(text)
+
+
+class VenueServer:
+    """One simulated venue.
+
+    funded: start with the default account of the kind, else with an empty one. After `start`, `face`
+    and `exchange` may be driven directly; call `publish` after a change so that sockets hear of it.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        port: int = 0,
+        clock: Clock | None = None,
+        api_key: str = API_KEY,
+        api_secret: str = API_SECRET,
+        funded: bool = True,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self.kind = kind
+        self.port = port
+        self.face: Face = build(kind, Key(api_key, api_secret), self._now(), funded=funded)
+        self.exchange = self.face.exchange
+        self.faults = FaultBook()
+        self.admin = Admin(self.exchange, self.faults, drop=self._drop, garble=self._garble)
+        self.calls: dict[str, dict[str, Any]] = {}
+        self.endpoints: dict[str, int] = {}
+        self._sockets: set[_Socket] = set()
+        self._runner: web.AppRunner | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._beat: asyncio.TimerHandle | None = None
+        self._stopped = asyncio.Event()
+
+    @property
+    def endpoint(self) -> str:
+        """The base URL that replaces a host: `http://127.0.0.1:9001`."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    async def start(self) -> int:
+        """Listen; returns the port. Raises OSError if it is taken."""
+        app = web.Application()
+        app.router.add_route("*", "/_sim/{name:.*}", self._serve_admin)
+        app.router.add_route("*", "/{host}/{path:.*}", self._serve_venue)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, LOOPBACK, self.port)
+        await site.start()
+        self.port = int(self._runner.addresses[0][1])
+        self._on_beat()
+        return self.port
+
+    async def stop(self) -> None:
+        """Stop listening and drop every connection. Idempotent."""
+        self._stopped.set()
+        for timer in (self._timer, self._beat):
+            if timer is not None:
+                timer.cancel()
+        self._drop()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def state(self) -> dict[str, Any]:
+        """The venue's own truth, with calls counted and the faults that are on."""
+        return truth.state(self.exchange) | {
+            "kind": self.kind,
+            "wall": self._now(),
+            "calls": self.calls,
+            "endpoints": self.endpoints,
+            "faults": self.faults.active(),
+            "open_sockets": len(self._sockets),
+        }
+
+    def publish(self) -> None:
+        """Push what changed over the sockets, and plan for what is due next."""
+        now = self._now()
+        notices = self.exchange.take_notices()
+        for socket in self._sockets if notices else ():
+            self._send(socket, socket.session.notified(notices, now))
+        self._plan(now)
+
+    # --- time ------------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return self._clock.now().wall
+
+    def _advance(self) -> float:
+        now = self._now()
+        self.exchange.advance(now)
+        return now
+
+    def _plan(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self.exchange.next_due()
+        if due is not None and not self._stopped.is_set():
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._on_due)
+
+    def _on_due(self) -> None:
+        self._advance()
+        self.publish()
+
+    def _on_beat(self) -> None:
+        for socket in self._sockets:
+            if not socket.wrote:
+                self._send(socket, socket.session.idle(self._now()))
+            socket.wrote = False
+        self._beat = asyncio.get_running_loop().call_later(_IDLE_S, self._on_beat)
+
+    # --- HTTP ------------------------------------------------------------------------------------------
+
+    async def _serve_admin(self, http: web.Request) -> web.Response:
+        name = http.match_info["name"]
+        now = self._advance()
+        try:
+            if (http.method, name) == ("GET", "state"):
+                self.publish()
+                return web.json_response(self.state())
+            body = await _json_object(http)
+            result = self.admin.handle(http.method, name, body, now)
+        except BadRequest as error:
+            return web.json_response({"error": str(error)}, status=400)
+        self.publish()
+        return web.json_response({"ok": True} | result)
+
+    async def _serve_venue(self, http: web.Request) -> web.StreamResponse:
+        host = http.match_info["host"]
+        if host not in self.face.hosts:
+            known = ", ".join(sorted(self.face.hosts))
+            return web.json_response({"error": f"no host {host!r} here; known are {known}"}, status=404)
+        path, _, query = http.raw_path.removeprefix(f"/{host}").partition("?")
+        if http.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._serve_socket(http, host, path)
+        body = await http.text()
+        request = Request(http.method, path, query, body, http.headers, self._advance())
+        return await self._deliver(http, self._answer(request))
+
+    def _answer(self, request: Request) -> Answer:
+        """What the caller gets, as the faults that are on leave it."""
+        route = self.face.route(request.method, request.path)
+        call = Call.OTHER if route is None else route.call
+        self._count(call, request)
+        fault = self.faults.take(call, request.path)
+        if fault is not None and not fault.carried_out:
+            return spoil(fault, b"", self.face.empty_envelope)
+        self.exchange.ignore_cancels = fault is not None and fault.how is How.ACK_WITHOUT_CANCEL
+        reply = self.face.answer(route, request)
+        self.exchange.ignore_cancels = False
+        self.publish()
+        honest = reply.encoded()
+        return Answer(reply.status, honest) if fault is None else spoil(fault, honest, self.face.empty_envelope)
+
+    def _count(self, call: Call, request: Request) -> None:
+        counted = self.calls.setdefault(call, {"count": 0, "first_wall": request.wall})
+        counted["count"] += 1
+        counted["last_wall"] = request.wall
+        endpoint = f"{request.method} {request.path}"
+        self.endpoints[endpoint] = self.endpoints.get(endpoint, 0) + 1
+
+    async def _deliver(self, http: web.Request, answer: Answer) -> web.StreamResponse:
+        if answer.delay_s > 0:
+            await asyncio.sleep(answer.delay_s)
+        if answer.hang:
+            await self._stopped.wait()
+        headers = {"Content-Type": answer.content_type, **dict(answer.headers)}
+        if not answer.reset:
+            return web.Response(status=answer.status, body=answer.body, headers=headers)
+        response = web.StreamResponse(status=200, headers=headers | {"Content-Length": str(len(answer.body) + 1)})
+        await response.prepare(http)
+        await response.write(answer.body[: len(answer.body) // 2])
+        _abort(http)
+        return response
+
+    # --- websockets ------------------------------------------------------------------------------------
+
+    async def _serve_socket(self, http: web.Request, host: str, path: str) -> web.StreamResponse:
+        self._count(Call.WS, Request("GET", f"/{host}{path}", "", "", {}, self._advance()))
+        fault = self.faults.take(Call.WS, f"/{host}{path}")
+        if fault is not None and fault.how is How.SOCKET_DROP:
+            _abort(http)
+            return web.Response()
+        if fault is not None and fault.how is not How.SLOW:
+            return await self._deliver(http, spoil(fault, b"", b""))
+        if fault is not None:
+            await asyncio.sleep(fault.delay_s)
+        ws = web.WebSocketResponse(autoping=False)
+        await ws.prepare(http)
+        socket = _Socket(self.face.session(host), http.transport)
+        self._sockets.add(socket)
+        writer = asyncio.create_task(_write(ws, socket))
+        try:
+            self._send(socket, socket.session.opened(self._now()))
+            await self._read(ws, socket)
+        finally:
+            self._sockets.discard(socket)
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+        return ws
+
+    async def _read(self, ws: web.WebSocketResponse, socket: _Socket) -> None:
+        async for message in ws:
+            if message.type is WSMsgType.TEXT:
+                self._send(socket, socket.session.received(message.data, self._advance()))
+                self.publish()
+            elif message.type is WSMsgType.PING and not self._is_frozen():
+                await ws.pong(message.data)
+
+    def _is_frozen(self) -> bool:
+        fault = self.faults.socket()
+        return fault is not None and fault.how is How.SOCKET_FROZEN
+
+    def _send(self, socket: _Socket, frames: Any) -> None:
+        for frame in frames:
+            text = self.faults.spoil_frame(frame)
+            if text is not None:
+                socket.send(text)
+
+    def _drop(self) -> None:
+        for socket in list(self._sockets):
+            socket.abort()
+
+    def _garble(self) -> None:
+        for socket in self._sockets:
+            socket.send(GARBAGE)
+
+
+async def _write(ws: web.WebSocketResponse, socket: _Socket) -> None:
+    with contextlib.suppress(ConnectionError):
+        while True:
+            await ws.send_str(await socket.frames.get())
+
+
+async def _json_object(http: web.Request) -> dict[str, Any]:
+    text = await http.text()
+    try:
+        body = json.loads(text) if text.strip() else dict(http.query)
+    except ValueError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object")
+    return body
+
+
+def _abort(http: web.Request) -> None:
+    if http.transport is not None:
+        http.transport.abort()
+
+
+# --- as a program --------------------------------------------------------------------------------------
+
+
+def run(
+    kind: str,
+    port: int,
+    *,
+    exit_on_stdin_eof: bool = False,
+    api_key: str = API_KEY,
+    api_secret: str = API_SECRET,
+    scenario: str | None = None,
+) -> int:
+    """Serve a venue until SIGTERM or SIGINT; returns the exit code.
+
+    scenario: None for the default account, `empty`, or a JSON file `[{"path": "balance", "body": {...}}, ...]`
+    of admin requests that are carried out on an empty account before listening.
+    """
+    try:
+        serving = _serve(kind, port, exit_on_stdin_eof, api_key, api_secret, scenario)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serving)
+    except (OSError, ValueError, BadRequest) as error:
+        sys.stderr.write(f"the simulated venue can't start: {error}\n")
+        return 1
+    return 0
+
+
+async def _serve(
+    kind: str, port: int, exit_on_stdin_eof: bool, api_key: str, api_secret: str, scenario: str | None
+) -> None:
+    server = VenueServer(kind, port=port, api_key=api_key, api_secret=api_secret, funded=scenario is None)
+    if scenario not in (None, "empty"):
+        _play(server, Path(str(scenario)))
+    await server.start()
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    if exit_on_stdin_eof:
+        _watch_stdin(lambda: loop.call_soon_threadsafe(ended.set))
+    line = {"event": "simulated_venue_listening", "kind": kind, "port": server.port, "endpoint": server.endpoint}
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+    await ended.wait()
+    await server.stop()
+
+
+def _play(server: VenueServer, scenario: Path) -> None:
+    for step in json.loads(scenario.read_text()):
+        server.admin.handle("POST", str(step["path"]), step["body"], SystemClock().now().wall)
+
+
+def _watch_stdin(ended: Callable[[], object]) -> None:
+    """Call `ended` when standard input closes: a parent that died, even by kill -9, closes it."""
+
+    def wait() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        with contextlib.suppress(RuntimeError):  # the loop has ended first
+            ended()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

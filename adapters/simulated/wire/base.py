@@ -1,0 +1,136 @@
+"""What every venue's face has in common: requests, replies, routes, keys and their nonces."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+from adapters.simulated.exchange import Exchange
+from adapters.simulated.faults import Call
+from adapters.simulated.model import Notice, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request as the venue sees it. path: without the host that stands first in the URL."""
+
+    method: str
+    path: str
+    query: str
+    body: str
+    headers: Mapping[str, str]
+    wall: float
+
+    def form(self) -> dict[str, Any]:
+        """Query and body as one mapping; a JSON body counts as well."""
+        values: dict[str, Any] = dict(parse_qsl(self.query, keep_blank_values=True))
+        if self.body.startswith("{"):
+            return values | dict(json.loads(self.body))
+        return values | dict(parse_qsl(self.body, keep_blank_values=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer: a JSON value, or bytes that were made before."""
+
+    body: Any
+    status: int = 200
+
+    def encoded(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint: what kind of call it is, who answers, and whether it must be signed."""
+
+    call: Call
+    handler: Callable[[Request, dict[str, Any]], Any]
+    private: bool = True
+
+
+class Session(Protocol):
+    """One websocket connection, without the socket."""
+
+    def opened(self, now: float) -> Sequence[Any]:
+        """Frames to greet with."""
+        ...
+
+    def received(self, text: str, now: float) -> Sequence[Any]:
+        """Frames that answer a frame of the client."""
+        ...
+
+    def notified(self, notices: Sequence[Notice], now: float) -> Sequence[Any]:
+        """Frames that tell what changed."""
+        ...
+
+    def idle(self, now: float) -> Sequence[Any]:
+        """Frames to send when nothing was sent for a second."""
+        ...
+
+
+class Face(Protocol):
+    """A venue's way of speaking for an exchange."""
+
+    kind: str
+    hosts: frozenset[str]
+    exchange: Exchange
+    empty_envelope: bytes
+
+    def route(self, method: str, path: str) -> Route | None: ...
+
+    def answer(self, route: Route | None, request: Request) -> Reply: ...
+
+    def session(self, host: str, /) -> Session:
+        """A new connection to the socket of `host`."""
+        ...
+
+
+@dataclass(slots=True)
+class Key:
+    """An API key, its secret (base64), and the highest nonce it has used."""
+
+    api_key: str
+    api_secret: str
+    last_nonce: int = -1
+    seen: set[int] = field(default_factory=set)
+
+    def sign(self, message: bytes) -> str:
+        """HMAC-SHA-512 of `message`, base64."""
+        digest = hmac.new(base64.b64decode(self.api_secret), message, hashlib.sha512).digest()
+        return base64.b64encode(digest).decode()
+
+    def verifies(self, message: bytes, signature: str) -> bool:
+        return hmac.compare_digest(self.sign(message), signature)
+
+
+def iso(wall: float) -> str:
+    """`2026-11-20T11:17:00.123Z`."""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def text(number: Decimal, places: int | None = None) -> str:
+    """A Decimal as a venue writes it: no exponent."""
+    return format(number, "f") if places is None else f"{number:.{places}f}"
+
+
+def decimal(form: Mapping[str, Any], name: str) -> Decimal | None:
+    """A number of a request; None if it is not there. Raises Refused if it is no finite number."""
+    raw = form.get(name)
+    if raw in (None, ""):
+        return None
+    try:
+        number = Decimal(str(raw))
+    except InvalidOperation:
+        raise Refused("invalid", f"{name} is no number") from None
+    if not number.is_finite():
+        raise Refused("invalid", f"{name} is not finite")
+    return number

@@ -1,0 +1,247 @@
+"""Cancels every open order on every venue and proves that they are gone.
+
+All venues are swept at once. A sweep runs in a task that the manager holds: whoever asked for it may be
+cancelled, the sweep goes on until it is proven, its deadline is over, or the owner says `stop()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import uuid
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from adapters.base import PERP_MARKETS, SPOT_MARKETS, Market, OrderScope, VenueAdapter
+from oms.calls import failure_of
+from oms.joint_sweep import JointSweep, KnownByVenue, Surroundings, SweepSettings
+from oms.results import SweepResult, VenueVerdict
+from oms.sweep import SelectiveCancel, VenuePlan, may_hold_protective
+from risk_daemon.clock import Clock, SystemClock
+from risk_daemon.errors import UsageError
+from risk_daemon.events import Input, Order, Position
+
+Markets = frozenset[Market]
+
+_TRIPS_REMEMBERED = 4
+
+
+class OrderManager:
+    """Sweeps venues. Not thread-safe; belongs to one event loop.
+
+    settle_s: seconds between the two empty listings of a proof. order_flight_s: how long an order sent
+    under the last lease may take to arrive. lease_s: how long a lease is valid. call_timeout_s: limit of
+    one adapter call. cancel_deadline_s: after this a sweep returns unproven.
+    protective_orders: "cancel" everything, or "keep" reduce-only orders against an open position.
+    emit: takes VenueProven, VenueUnproven, OrderReplaced and SweepFinished as they happen; must not block.
+    positions: the open positions of a venue, or None if they are not known (then nothing is kept).
+    open_orders: the orders believed open on a venue when a sweep begins, so that those which the first
+    cancel removes are counted and are not taken for new; never evidence.
+
+    Raises UsageError for times that are negative or not finite, for another word in
+    `protective_orders`, and for "keep" without `positions`.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        settle_s: float = 2.0,
+        order_flight_s: float = 5.0,
+        lease_s: float = 1.0,
+        call_timeout_s: float = 10.0,
+        cancel_deadline_s: float = 300.0,
+        protective_orders: str = "cancel",
+        emit: Callable[[Input], None] | None = None,
+        positions: Callable[[str], tuple[Position, ...] | None] | None = None,
+        open_orders: Callable[[str], tuple[Order, ...]] | None = None,
+    ) -> None:
+        if protective_orders not in ("cancel", "keep"):
+            raise UsageError(f'protective_orders is "cancel" or "keep", not {protective_orders!r}')
+        if protective_orders == "keep" and positions is None:
+            raise UsageError('protective_orders = "keep" needs to know the open positions')
+        times_s = (settle_s, order_flight_s, lease_s, call_timeout_s, cancel_deadline_s)
+        if not all(math.isfinite(seconds) and seconds >= 0 for seconds in times_s):
+            raise UsageError("the times of a sweep are finite seconds, zero or more")
+        self._settings = SweepSettings(*times_s, keep_protective=protective_orders == "keep")
+        self._emit = emit
+        self._positions = positions
+        self._open_orders = open_orders
+        self._around = Surroundings(
+            clock or SystemClock(), self._safe_emit, self._safe_positions, self._safe_open_orders
+        )
+        self._adapters: dict[str, VenueAdapter] = {}
+        self._markets: dict[str, Markets] = {}
+        self._running: dict[tuple[str, Markets], tuple[JointSweep, asyncio.Task[SweepResult]]] = {}
+        self._known: dict[str, KnownByVenue] = {}
+        self._latest: JointSweep | None = None
+
+    def add_spot_adapter(self, adapter: VenueAdapter) -> None:
+        """Its spot and margin scopes take part. Raises UsageError if it has none, or the name is taken."""
+        self._add(adapter, SPOT_MARKETS)
+
+    def add_perp_adapter(self, adapter: VenueAdapter) -> None:
+        """Its perp scopes take part. The same adapter may be added to both. Raises like `add_spot_adapter`."""
+        self._add(adapter, PERP_MARKETS)
+
+    async def cancel_all_spot_orders(
+        self, *, trip_id: str | None = None, locked_mono: float | None = None
+    ) -> SweepResult:
+        """Sweep the spot and margin scopes. See `cancel_all_orders`."""
+        return await self._cancel_all(SPOT_MARKETS, trip_id, locked_mono)
+
+    async def cancel_all_perp_orders(
+        self, *, trip_id: str | None = None, locked_mono: float | None = None
+    ) -> SweepResult:
+        """Sweep the perp scopes. See `cancel_all_orders`."""
+        return await self._cancel_all(PERP_MARKETS, trip_id, locked_mono)
+
+    async def cancel_all_orders(self, *, trip_id: str | None = None, locked_mono: float | None = None) -> SweepResult:
+        """Cancel every open order of every registered scope and prove that they are gone.
+
+        trip_id: every action carries it; None makes a new one. locked_mono: when new orders were locked
+        out, in seconds of `Instant.mono`; None counts from now. The joint round waits until the lock is
+        older than `lease_s + order_flight_s`.
+
+        A venue that fails, hangs or is not proven never raises: it is in the result. Cancelling the
+        caller does not cancel the sweep. A call for a trip and markets that are being swept joins that
+        sweep; any other call starts a sweep of its own at once, beside those that run, because a new
+        trip must not wait for an old one. A sweep of a trip that was swept before looks first and
+        cancels what it sees, so that every order placed since is named.
+
+        Raises UsageError if no adapter is registered for these markets: an empty sweep proves nothing.
+        """
+        return await self._cancel_all(SPOT_MARKETS | PERP_MARKETS, trip_id, locked_mono)
+
+    async def close_all_positions(self) -> NoReturn:
+        """Not available in this version: always raises UsageError. Positions stay as they are."""
+        raise UsageError("closing positions is not available in this version; cancel_all_orders is")
+
+    def snapshot(self) -> Mapping[str, VenueVerdict]:
+        """The venues of the sweep that began last, as they stand now. Empty before the first."""
+        return self._latest.snapshot() if self._latest else {}
+
+    async def stop(self) -> None:
+        """End all running sweeps, unproven. Their callers get a result with what is proven so far."""
+        running = list(self._running.values())
+        for sweep, _ in running:
+            sweep.stop()
+        if running:
+            await asyncio.wait([task for _, task in running])
+
+    def _add(self, adapter: VenueAdapter, markets: Markets) -> None:
+        name = adapter.name
+        if self._adapters.get(name, adapter) is not adapter:
+            raise UsageError(f"two adapters are called {name!r}: one would hide the other")
+        scopes = _scopes_of(adapter, markets)
+        if not scopes:
+            raise UsageError(f"{name} has no order scope for {_words(markets)}: nothing there can be cancelled")
+        if self._settings.keep_protective and any(map(may_hold_protective, scopes)):
+            _require_selective(adapter)
+        self._adapters[name] = adapter
+        self._markets[name] = self._markets.get(name, frozenset()) | markets
+
+    async def _cancel_all(self, markets: Markets, trip_id: str | None, locked_mono: float | None) -> SweepResult:
+        trip_id = trip_id or uuid.uuid4().hex
+        key = (trip_id, markets)
+        if key not in self._running:
+            self._start(key, locked_mono)
+        _, task = self._running[key]
+        return await asyncio.shield(task)
+
+    def _start(self, key: tuple[str, Markets], locked_mono: float | None) -> None:
+        trip_id, markets = key
+        sweep = JointSweep(
+            trip_id,
+            self._plans(markets),
+            self._settings,
+            self._around,
+            locked_mono=locked_mono,
+            known=self._known.get(trip_id, {}),
+        )
+        self._latest = sweep
+        self._running[key] = (sweep, asyncio.create_task(self._run(key, sweep), name=f"sweep {trip_id}"))
+
+    async def _run(self, key: tuple[str, Markets], sweep: JointSweep) -> SweepResult:
+        try:
+            return await sweep.run()
+        finally:
+            self._remember(sweep)
+            del self._running[key]
+
+    def _remember(self, sweep: JointSweep) -> None:
+        """Keep what was seen under a trip, for its next sweep; old trips are forgotten."""
+        before = self._known.pop(sweep.trip_id, {})
+        self._known[sweep.trip_id] = {**before, **_merged(before, sweep.known)}
+        while len(self._known) > _TRIPS_REMEMBERED:
+            del self._known[next(iter(self._known))]
+
+    def _plans(self, markets: Markets) -> list[VenuePlan]:
+        wanted = {name: self._markets[name] & markets for name in self._adapters}
+        plans = [_plan(self._adapters[name], asked) for name, asked in wanted.items() if asked]
+        if not plans:
+            raise UsageError(f"no adapter is registered for {_words(markets)}: an empty sweep proves nothing")
+        return plans
+
+    def _safe_emit(self, event: Input) -> None:
+        if self._emit is not None:
+            try:
+                self._emit(event)
+            except Exception as error:  # telling must not stop the sweep
+                _complain("a listener of the sweep failed", error)
+
+    def _safe_positions(self, venue: str) -> tuple[Position, ...] | None:
+        try:
+            return self._positions(venue) if self._positions else None
+        except Exception as error:  # unknown positions: nothing is kept
+            _complain(f"the positions of {venue} are not known", error)
+            return None
+
+    def _safe_open_orders(self, venue: str) -> tuple[Order, ...]:
+        try:
+            return tuple(self._open_orders(venue)) if self._open_orders else ()
+        except Exception as error:  # only the count suffers
+            _complain(f"the open orders of {venue} are not known", error)
+            return ()
+
+
+def _complain(message: str, error: Exception) -> None:
+    """Hand an error of the surroundings to the loop's handler: it is told, and the sweep goes on."""
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": error})
+
+
+def _scopes_of(adapter: VenueAdapter, markets: Markets) -> tuple[OrderScope, ...]:
+    scopes = tuple(scope for scope in adapter.scopes if scope.markets & markets)
+    if len({scope.name for scope in scopes}) != len(scopes):
+        raise UsageError(f"two order scopes of {adapter.name} share a name: one would prove the other")
+    return scopes
+
+
+def _plan(adapter: VenueAdapter, markets: Markets) -> VenuePlan:
+    """The plan as it is now. A venue that can't say its scopes is swept as unproven, beside the others."""
+    try:
+        scopes = _scopes_of(adapter, markets)
+    except Exception as error:  # becomes the venue's reason
+        return VenuePlan(adapter, (), f"its order scopes are not known: {failure_of(error).reason}")
+    return VenuePlan(adapter, scopes, f"no order scope for {_words(markets)}")
+
+
+def _merged(before: KnownByVenue, after: KnownByVenue) -> KnownByVenue:
+    """`after`, with what was known before in the scopes it shares and in those it left out."""
+    merged = {}
+    for venue, scopes in after.items():
+        old = before.get(venue, {})
+        names = {**old, **scopes}
+        merged[venue] = {name: old.get(name, frozenset()) | scopes.get(name, frozenset()) for name in names}
+    return merged
+
+
+def _require_selective(adapter: VenueAdapter) -> None:
+    if not isinstance(adapter, SelectiveCancel):
+        raise UsageError(
+            f'{adapter.name} can only cancel a whole scope: protective_orders = "keep" is not possible there'
+        )
+
+
+def _words(markets: Markets) -> str:
+    return " or ".join(market.value for market in Market if market in markets)

@@ -1,0 +1,347 @@
+"""What counts as gone.
+
+Only a well-formed listing is evidence, and only about the time after it was requested. A venue is
+proven when every order scope was listed empty twice, `settle_s` apart, and no order was seen in any
+of its scopes since. All venues are proven together when, after that and after every lease has run
+out, each scope lists empty once more in one round that no order interrupts. Pure: the caller brings
+the times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from adapters.base import OrderListing
+from risk_daemon.errors import check
+from risk_daemon.events import Order, Position
+
+OrderKey = tuple[str, str]
+Known = Mapping[str, frozenset[OrderKey]]
+
+WATCH_S = 5.0
+"""How often a proven scope is listed again while other venues are still at work."""
+
+_REDUCING_SIDE = {True: "sell", False: "buy"}
+
+
+def order_key(order: Order) -> OrderKey:
+    """Symbol and id, within a scope: some venues number orders per symbol."""
+    return (order.symbol, order.order_id)
+
+
+def is_protective(order: Order, positions: Sequence[Position] | None) -> bool:
+    """Whether the venue marked the order reduce-only and it reduces a position that is known to be open."""
+    if not order.reduce_only or positions is None:
+        return False
+    return any(
+        position.symbol == order.symbol
+        and position.quantity != 0
+        and order.side == _REDUCING_SIDE[position.quantity > 0]
+        for position in positions
+    )
+
+
+def listing_fault(listing: object, venue: str, scope: str, received_mono: float) -> str | None:
+    """Why an adapter's answer is no listing of this scope; None if it is one."""
+    if not isinstance(listing, OrderListing):
+        return f"the answer is a {type(listing).__name__}, not a listing"
+    if (listing.venue, listing.scope) != (venue, scope):
+        return f"the answer is a listing of {listing.venue} {listing.scope}"
+    if not listing.requested_mono <= received_mono:  # NaN is refused too
+        return "the listing says it was requested after it arrived"
+    return None
+
+
+def _nothing_kept(_order: Order) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one listing showed.
+
+    open: orders to cancel. kept: protective orders left alone. replaced: those of `open` that appeared
+    after the first look and are named for the first time. stubborn: an order outlived a cancel.
+    """
+
+    open: tuple[Order, ...]
+    kept: tuple[Order, ...]
+    replaced: tuple[Order, ...]
+    stubborn: bool
+
+
+@dataclass(slots=True)
+class _Scope:
+    """What is known about one scope. The first three are the evidence, forgotten when an order is seen."""
+
+    first_empty_mono: float | None = None  # when the first empty listing arrived
+    settled: bool = False
+    last_empty_mono: float | None = None  # when the newest empty listing was requested
+    looked_mono: float | None = None  # when the newest listing arrived
+    first_look_mono: float | None = None  # when the first listing was requested
+    newest_mono: float | None = None  # when the newest listing was requested
+    swept_before: bool = False  # an earlier sweep of the same trip looked here
+    known: set[OrderKey] = field(default_factory=set)
+    seen_open: set[OrderKey] = field(default_factory=set)
+    open: dict[OrderKey, Order] = field(default_factory=dict)
+    kept: tuple[Order, ...] = ()
+    tried: set[OrderKey] = field(default_factory=set)  # orders that a cancel was sent for
+    stubborn: bool = False
+    failure: str | None = None
+    cancel_failure: str | None = None
+
+    def forget(self) -> None:
+        self.first_empty_mono, self.settled, self.last_empty_mono = None, False, None
+
+    def found_empty(self, requested_mono: float, received_mono: float, settle_s: float) -> None:
+        if self.first_empty_mono is None:
+            self.first_empty_mono = received_mono
+        elif requested_mono >= self.first_empty_mono + settle_s:
+            self.settled = True
+        if self.last_empty_mono is None or requested_mono > self.last_empty_mono:
+            self.last_empty_mono = requested_mono
+
+    def remember(self, listing: OrderListing, received_mono: float, found: Finding) -> None:
+        """Keep the newest listing for show; a late answer to an earlier request does not replace it."""
+        self.looked_mono = received_mono
+        if self.first_look_mono is None:
+            self.first_look_mono = listing.requested_mono
+        if self.newest_mono is None or listing.requested_mono >= self.newest_mono:
+            self.newest_mono = listing.requested_mono
+            self.open = {order_key(order): order for order in found.open}
+            self.kept = found.kept
+            self.stubborn = found.stubborn
+            self.failure = None
+
+    def is_late(self, listing: OrderListing) -> bool:
+        """Whether what is new in the listing appeared after the first look."""
+        looked = self.first_look_mono is not None and listing.requested_mono > self.first_look_mono
+        return looked or self.swept_before
+
+    def believe(self, order: Order) -> None:
+        key = order_key(order)
+        self.known.add(key)
+        self.seen_open.add(key)
+        self.open[key] = order
+
+    @property
+    def gone(self) -> set[OrderKey]:
+        return self.seen_open.difference(self.open)
+
+    @property
+    def alarm(self) -> bool:
+        return bool(self.failure or (self.open and (self.stubborn or self.cancel_failure)))
+
+    @property
+    def reason(self) -> str | None:
+        """Why the scope is not proven, without numbers that change at every look."""
+        if self.failure is not None:
+            return self.failure
+        if self.open:
+            text = "orders outlive the cancel" if self.stubborn else "orders are open"
+            return f"{text} (cancel: {self.cancel_failure})" if self.cancel_failure else text
+        if self.first_empty_mono is None:
+            return "not listed empty yet"
+        return None if self.settled else "listed empty only once"
+
+
+class VenueProof:
+    """The evidence about one venue.
+
+    settle_s: seconds between the answer to the first empty listing and the request of the second.
+    started_mono: nothing requested earlier is evidence. known: orders seen by earlier sweeps of the same
+    trip, by scope; a scope that they did not see is not in it. open_before: orders believed open when the
+    first sweep began, for counting and naming only. without_plan: why the venue has no order scopes; such
+    a venue is never proven.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        scopes: Iterable[str],
+        *,
+        settle_s: float,
+        started_mono: float,
+        open_before: Iterable[Order] = (),
+        known: Known = MappingProxyType({}),
+        without_plan: str = "no order scope",
+    ) -> None:
+        self.venue = venue
+        self.voids = 0
+        self._scopes = {name: _Scope() for name in scopes}
+        self._settle_s = settle_s
+        self._floor_mono = started_mono
+        self._without_plan = without_plan
+        self._replaced: list[Order] = []
+        for name, keys in known.items():
+            if name in self._scopes:
+                self._scopes[name].swept_before = True
+                self._scopes[name].known.update(keys)
+        for order in open_before:
+            if order.scope in self._scopes and not self._scopes[order.scope].swept_before:
+                self._scopes[order.scope].believe(order)
+
+    def swept_before(self, scope: str) -> bool:
+        """Whether an earlier sweep of the same trip looked at the scope."""
+        return self._scopes[scope].swept_before
+
+    def cancelling(self, scope: str, orders: Iterable[Order], now_mono: float) -> None:
+        """A cancel is being sent: listings requested earlier are no longer evidence of emptiness."""
+        self._scopes[scope].tried.update(map(order_key, orders))
+        self._void(now_mono)
+
+    def cancel_answered(self, scope: str, failure: str | None) -> None:
+        """Note how a cancel call ended. It proves nothing either way."""
+        self._scopes[scope].cancel_failure = failure
+
+    def failed(self, scope: str, reason: str) -> None:
+        """A look failed. Evidence stands, but the venue is not proven until the next good look."""
+        self._scopes[scope].failure = reason
+
+    def listed(
+        self, listing: OrderListing, received_mono: float, keep: Callable[[Order], bool] = _nothing_kept
+    ) -> Finding:
+        """Take a listing that arrived at `received_mono`. `keep` picks the protective orders.
+
+        Raises InvariantError for what `listing_fault` refuses.
+        """
+        fault = listing_fault(listing, self.venue, listing.scope, received_mono)
+        check(fault is None and listing.scope in self._scopes, f"fed with no listing of {self.venue}: {fault}")
+        scope = self._scopes[listing.scope]
+        found = self._judge(scope, listing, keep)
+        scope.remember(listing, received_mono, found)
+        if found.open:
+            self._void(received_mono)
+        elif listing.requested_mono >= self._floor_mono:
+            scope.found_empty(listing.requested_mono, received_mono, self._settle_s)
+        return found
+
+    def _judge(self, scope: _Scope, listing: OrderListing, keep: Callable[[Order], bool]) -> Finding:
+        marks = [(order, keep(order)) for order in listing.orders]
+        kept = tuple(order for order, keeps in marks if keeps)
+        still_open = tuple(order for order, keeps in marks if not keeps)
+        new = {order_key(order): order for order in still_open if order_key(order) not in scope.known}
+        replaced = tuple(new.values()) if scope.is_late(listing) else ()
+        self._replaced.extend(replaced)
+        scope.known.update(map(order_key, listing.orders))
+        scope.seen_open.update(map(order_key, still_open))
+        stubborn = any(order_key(order) in scope.tried for order in still_open)
+        return Finding(still_open, kept, replaced, stubborn)
+
+    def _void(self, now_mono: float) -> None:
+        """Forget all evidence of emptiness: it must be gathered anew from requests made from now on."""
+        self.voids += 1
+        self._floor_mono = max(self._floor_mono, now_mono)
+        for scope in self._scopes.values():
+            scope.forget()
+
+    @property
+    def proven(self) -> bool:
+        """Every scope empty twice, `settle_s` apart, no order seen since, and the last look did not fail."""
+        scopes = self._scopes.values()
+        return bool(scopes) and all(scope.settled and scope.failure is None for scope in scopes)
+
+    def empty_since(self, mono: float) -> bool:
+        """Every scope has an empty listing that was requested at `mono` or later."""
+        return self.proven and all(
+            scope.last_empty_mono is not None and scope.last_empty_mono >= mono for scope in self._scopes.values()
+        )
+
+    def due_mono(self, name: str, round_mono: float | None) -> float | None:
+        """When the next look at a scope is useful; None: at once. round_mono: when the joint round began."""
+        scope = self._scopes[name]
+        if scope.failure is not None:
+            return None
+        if scope.first_empty_mono is None or scope.last_empty_mono is None or scope.looked_mono is None:
+            return None
+        if not scope.settled:
+            return scope.first_empty_mono + self._settle_s
+        if round_mono is not None and scope.last_empty_mono < round_mono:
+            return None
+        return scope.looked_mono + WATCH_S
+
+    @property
+    def reason(self) -> str | None:
+        """Why the venue is not proven, in one line; None if it is."""
+        if self.proven:
+            return None
+        alarm = self.alarm
+        told = ((name, scope.reason) for name, scope in self._scopes.items() if scope.alarm or not alarm)
+        return "; ".join(f"{name}: {reason}" for name, reason in told if reason) or self._without_plan
+
+    @property
+    def alarm(self) -> bool:
+        """Whether `reason` is more than work in progress: a failed look, or orders that a cancel left open."""
+        return not self._scopes or any(scope.alarm for scope in self._scopes.values())
+
+    @property
+    def cancelled(self) -> int:
+        """How many orders were seen open and are gone by the newest listing (cancelled or filled)."""
+        return sum(len(scope.gone) for scope in self._scopes.values())
+
+    @property
+    def replaced(self) -> tuple[Order, ...]:
+        """Orders that appeared after the first look, in the order they were found."""
+        return tuple(self._replaced)
+
+    @property
+    def kept(self) -> tuple[Order, ...]:
+        """Protective orders that the newest listings showed and that were left alone."""
+        return tuple(order for scope in self._scopes.values() for order in scope.kept)
+
+    @property
+    def known(self) -> Known:
+        """Orders seen so far in the scopes looked at: the next sweep of the same trip names all others."""
+        looked = {
+            name: scope
+            for name, scope in self._scopes.items()
+            if scope.swept_before or scope.first_look_mono is not None
+        }
+        return {name: frozenset(scope.known) for name, scope in looked.items()}
+
+
+class JointRound:
+    """The last look at everything at once.
+
+    not_before_mono: when every lease has run out and every order sent under one has arrived. The round
+    begins when all venues are proven and that time has come; it passes when every scope of every venue
+    was listed empty by a request made since it began. Any order, and any failed look, ends the round,
+    even one that has passed; the next begins when all are proven again.
+    """
+
+    def __init__(self, venues: Mapping[str, VenueProof], *, not_before_mono: float) -> None:
+        check(bool(venues), "a round over no venues proves nothing")
+        self._venues = venues
+        self._not_before_mono = not_before_mono
+        self._voids = 0
+        self.began_mono: float | None = None
+        self.passed = False
+
+    def step(self, now_mono: float) -> None:
+        """Weigh the evidence again."""
+        voids = sum(venue.voids for venue in self._venues.values())
+        if voids != self._voids or not self.all_proven:
+            self._voids, self.began_mono = voids, None
+        if self.began_mono is None and self.all_proven and now_mono >= self._not_before_mono:
+            self.began_mono = now_mono
+        began_mono = self.began_mono
+        self.passed = began_mono is not None and all(venue.empty_since(began_mono) for venue in self._venues.values())
+
+    @property
+    def all_proven(self) -> bool:
+        return all(venue.proven for venue in self._venues.values())
+
+    @property
+    def stage(self) -> tuple[int, bool, float | None]:
+        """Changes whenever the next look at some scope may have moved."""
+        return (self._voids, self.all_proven, self.began_mono)
+
+    def due_mono(self, venue: str, scope: str, now_mono: float) -> float:
+        """When to look at a scope next, in seconds of `Instant.mono`; not after now: at once."""
+        due_mono = self._venues[venue].due_mono(scope, self.began_mono)
+        if due_mono is None:
+            return now_mono
+        waiting = self.began_mono is None and self.all_proven
+        return min(due_mono, self._not_before_mono) if waiting else due_mono

@@ -1,0 +1,235 @@
+"""The sweep of one venue: cancel, then list, until nothing is left.
+
+Every order scope has a worker of its own, so that a scope that fails holds up no other. The first
+thing a worker sends is the cancel; after that it acts on what it sees. What a cancel call answers is
+never believed, only what the next listing shows.
+
+Calls to one account take turns. Its signed requests leave one after another anyway; a call that waited
+for that behind one that hangs would run out of time together with it, each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from adapters.base import Market, OrderListing, OrderScope, VenueAdapter
+from oms.calls import FIRST_PAUSE_S, Failure, Pace, Signal, ask, failure_of, wait_for_event
+from oms.proof import Finding, JointRound, VenueProof, is_protective, listing_fault
+from oms.results import VenueVerdict
+from risk_daemon.clock import Clock
+from risk_daemon.events import Input, Order, OrderReplaced, Position, VenueProven, VenueUnproven
+
+
+@runtime_checkable
+class SelectiveCancel(Protocol):
+    """An adapter that can leave the rest of a scope alone. Needed to keep protective orders."""
+
+    async def cancel_only(self, scope: OrderScope, orders: Sequence[Order]) -> None:
+        """Ask the venue to cancel these orders and no others. Returning proves nothing. Always urgent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class VenuePlan:
+    """A venue and the scopes to sweep. problem: why there are none, where there are none."""
+
+    adapter: VenueAdapter
+    scopes: tuple[OrderScope, ...]
+    problem: str = "no order scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """What the venues of one sweep share. `update` weighs the evidence and wakes who waits for it."""
+
+    trip_id: str
+    clock: Clock
+    started_mono: float
+    call_timeout_s: float
+    keep_protective: bool
+    joint: JointRound
+    changed: Signal
+    update: Callable[[], None]
+    emit: Callable[[Input], None]
+    positions: Callable[[str], tuple[Position, ...] | None]
+
+
+def may_hold_protective(scope: OrderScope) -> bool:
+    """Spot has no positions, so nothing there is reduce-only."""
+    return scope.markets != frozenset({Market.SPOT})
+
+
+class VenueSweep:
+    """Runs the workers of one venue and says what they found."""
+
+    def __init__(self, plan: VenuePlan, proof: VenueProof, campaign: Campaign) -> None:
+        self._plan = plan
+        self._proof = proof
+        self._campaign = campaign
+        self._turn = asyncio.Lock()
+        self._quiet_until_mono = -math.inf
+        self._first_cancel_s: float | None = None
+        self._proven_s: float | None = None
+        self._told: str | None = None  # the last reason emitted; "" stands for proven
+
+    def start(self) -> list[asyncio.Task[None]]:
+        """One task a scope. They end only by cancellation."""
+        self._tell()
+        return [
+            asyncio.create_task(self._work(scope), name=f"sweep {self._proof.venue} {scope.name}")
+            for scope in self._plan.scopes
+        ]
+
+    def verdict(self) -> VenueVerdict:
+        proof = self._proof
+        return VenueVerdict(
+            venue=proof.venue,
+            proven=proof.proven,
+            cancelled=proof.cancelled,
+            replaced=proof.replaced,
+            kept=proof.kept,
+            unproven_reason=proof.reason,
+            first_cancel_s=self._first_cancel_s,
+            proven_s=self._proven_s if proof.proven else None,
+            scopes=tuple(scope.name for scope in self._plan.scopes),
+        )
+
+    async def _work(self, scope: OrderScope) -> None:
+        pace = Pace()
+        keeps = self._campaign.keep_protective and may_hold_protective(scope)
+        cancel_first = not keeps and not self._proof.swept_before(scope.name)
+        while True:
+            try:
+                if cancel_first:
+                    cancel_first = False
+                    await self._cancel(scope, ())
+                await self._until_due(scope, pace)
+                await self._look(scope, pace, keeps)
+            except Exception as error:  # the edge of this task: a bug must not end the sweep
+                self._failed(scope, failure_of(error), pace)
+                await asyncio.sleep(FIRST_PAUSE_S)
+
+    async def _until_due(self, scope: OrderScope, pace: Pace) -> None:
+        campaign = self._campaign
+        while True:
+            changed = campaign.changed.next()
+            campaign.update()
+            now_mono = self._now_mono()
+            due_mono = campaign.joint.due_mono(self._proof.venue, scope.name, now_mono)
+            at_mono = max(due_mono, pace.resume_mono)
+            if at_mono <= now_mono:
+                return
+            await wait_for_event(changed, at_mono - now_mono)
+
+    async def _look(self, scope: OrderScope, pace: Pace, keeps: bool) -> None:
+        listing = await self._list(scope)
+        if isinstance(listing, Failure):
+            self._failed(scope, listing, pace)
+            return
+        keep = self._keeper() if keeps else _keep_none
+        found = self._proof.listed(listing, self._now_mono(), keep)
+        self._set_pace(found, pace)
+        self._name(found.replaced)
+        self._tell()
+        if found.open:
+            await self._cancel(scope, found.open, selective=keeps)
+            self._tell()
+
+    async def _list(self, scope: OrderScope) -> OrderListing | Failure:
+        adapter = self._plan.adapter
+        async with self._turn:
+            await self._rest()
+            answer = await ask(lambda: adapter.list_orders(scope), self._campaign.call_timeout_s)
+        if isinstance(answer, Failure):
+            return answer
+        fault = listing_fault(answer, self._proof.venue, scope.name, self._now_mono())
+        return answer if fault is None else Failure(fault)
+
+    async def _cancel(self, scope: OrderScope, orders: Sequence[Order], selective: bool = False) -> None:
+        async with self._turn:
+            await self._rest()
+            self._note_cancel(scope, orders)
+            answer = await ask(lambda: self._send(scope, orders, selective), self._campaign.call_timeout_s)
+        failure = answer if isinstance(answer, Failure) else None
+        self._proof.cancel_answered(scope.name, failure.reason if failure else None)
+        if failure:
+            self._obey(failure)
+
+    async def _send(self, scope: OrderScope, orders: Sequence[Order], selective: bool) -> None:
+        adapter = self._plan.adapter
+        if selective and isinstance(adapter, SelectiveCancel):
+            await adapter.cancel_only(scope, orders)
+        else:
+            await adapter.cancel_orders(scope, orders)
+
+    def _note_cancel(self, scope: OrderScope, orders: Sequence[Order]) -> None:
+        now_mono = self._now_mono()
+        if self._first_cancel_s is None:
+            self._first_cancel_s = now_mono - self._campaign.started_mono
+        self._proof.cancelling(scope.name, orders, now_mono)
+
+    async def _rest(self) -> None:
+        """Leave the venue alone for as long as it asked."""
+        rest_s = self._quiet_until_mono - self._now_mono()
+        if rest_s > 0:
+            await asyncio.sleep(rest_s)
+
+    def _failed(self, scope: OrderScope, failure: Failure, pace: Pace) -> None:
+        self._proof.failed(scope.name, failure.reason)
+        pace.struck(self._now_mono())
+        self._obey(failure)
+        self._tell()
+
+    def _obey(self, failure: Failure) -> None:
+        """Retry-After counts for the account: asking from another scope would earn a ban."""
+        if failure.retry_after_s > 0:
+            self._quiet_until_mono = max(self._quiet_until_mono, self._now_mono() + failure.retry_after_s)
+
+    def _set_pace(self, found: Finding, pace: Pace) -> None:
+        if not found.open:
+            pace.quiet()
+        elif found.stubborn:
+            pace.struck(self._now_mono())
+        else:
+            pace.found_new(self._now_mono())
+
+    def _keeper(self) -> Callable[[Order], bool]:
+        positions = self._campaign.positions(self._proof.venue)
+        return lambda order: is_protective(order, positions)
+
+    def _name(self, orders: Sequence[Order]) -> None:
+        for order in orders:
+            self._campaign.emit(OrderReplaced(self._campaign.trip_id, order))
+
+    def _tell(self) -> None:
+        """Emit a proof, and each new reason why there is none (any more); then weigh the evidence."""
+        self._campaign.update()
+        proof, reason = self._proof, self._proof.reason
+        if reason is None:
+            self._tell_proven()
+        elif reason != self._told and (proof.alarm or self._told == ""):
+            self.tell_unproven(reason)
+
+    def _tell_proven(self) -> None:
+        if self._told == "":
+            return
+        campaign, proof = self._campaign, self._proof
+        self._told = ""
+        self._proven_s = self._now_mono() - campaign.started_mono
+        campaign.emit(VenueProven(proof.venue, campaign.trip_id, proof.cancelled, self._proven_s, proof.kept))
+
+    def tell_unproven(self, reason: str) -> None:
+        """Emit that the venue is not proven, and why."""
+        self._told = reason
+        self._campaign.emit(VenueUnproven(self._proof.venue, self._campaign.trip_id, reason))
+
+    def _now_mono(self) -> float:
+        return self._campaign.clock.now().mono
+
+
+def _keep_none(_order: Order) -> bool:
+    return False

@@ -1,0 +1,195 @@
+"""The command line's side of the Unix socket, and where to find the files of a daemon.
+
+Standard library only: `status` and `halt` must answer at once, and `halt` must work even when other parts
+of the configuration have been broken since the daemon started.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import pwd
+import socket
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from risk_daemon.errors import ConfigError, ExitCode, RiskDaemonError
+
+DEFAULT_STATE = "var"
+DEFAULT_SOCKET = "risk-daemon.sock"
+_ADDRESS_BYTES = 107  # what fits into sockaddr_un, the closing zero left out
+
+
+class DaemonAbsent(RiskDaemonError):
+    """No daemon serves the socket."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class NotConfirmed(RiskDaemonError):
+    """A daemon is there, but whether it did what was asked is unknown."""
+
+    exit_code = ExitCode.REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a daemon keeps its things."""
+
+    state: Path
+    socket: Path
+
+
+def locate(config: Path) -> Place:
+    """Read only the places from a configuration file. Raises ConfigError."""
+    try:
+        with config.open("rb") as file:
+            table = tomllib.load(file)
+        directory = table.get("state", {}).get("dir", DEFAULT_STATE)
+        name = table.get("api", {}).get("socket", DEFAULT_SOCKET)
+        state = Path(os.path.abspath(Path(os.path.abspath(config)).parent / directory))
+        return Place(state, state / name)
+    except FileNotFoundError:
+        raise ConfigError(f"{config}: there is no such file: give one with --config FILE.") from None
+    except OSError as error:
+        raise ConfigError(f"{config}: it can't be read ({error.strerror}): check its path and mode.") from None
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{config}: it does not say where the state is, mend it: {error}.") from None
+
+
+def operator_name(uid: int) -> str:
+    """Who a user id is, for the records: `uid:1000 (alice)`."""
+    try:
+        return f"uid:{uid} ({pwd.getpwuid(uid).pw_name})"
+    except KeyError:
+        return f"uid:{uid}"
+
+
+# --- the socket ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def short_address(path: Path) -> Iterator[str]:
+    """An address of a Unix socket that fits into the kernel's limit, however long `path` is. Raises OSError."""
+    if len(os.fsencode(path)) <= _ADDRESS_BYTES:
+        yield str(path)
+        return
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP to a Unix socket."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the socket. Raises OSError."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        with short_address(self._path) as address:
+            self.sock.connect(address)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the daemon said. `body` is a JSON object."""
+
+    status: int
+    body: Mapping[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        return self.status == http.HTTPStatus.OK
+
+    @property
+    def detail(self) -> str:
+        """Why it was refused, as a sentence."""
+        return str(self.body.get("detail") or self.body.get("title") or f"HTTP {self.status}")
+
+
+def request(
+    path: Path, method: str, target: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = 5.0
+) -> Answer:
+    """Ask the daemon that serves the socket `path`.
+
+    Raises DaemonAbsent when nobody serves it, NotConfirmed when there is no well-formed answer in time.
+    """
+    connection = _UnixConnection(path, timeout_s)
+    try:
+        _connect(connection, path)
+        data = None if body is None else json.dumps(body).encode()
+        connection.request(method, target, data, {"Content-Type": "application/json"} if data else {})
+        reply = connection.getresponse()
+        return Answer(reply.status, _object(reply.read()))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise NotConfirmed(
+            f"the daemon at {path} took the call but gave no answer ({str(error) or type(error).__name__}):"
+            " what was asked is not confirmed, look with `risk-daemon status` and ask again."
+        ) from None
+    finally:
+        connection.close()
+
+
+def _connect(connection: _UnixConnection, path: Path) -> None:
+    try:
+        connection.connect()
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        raise DaemonAbsent(f"no daemon is running at {path}") from None
+    except PermissionError:
+        raise NotConfirmed(
+            f"{path}: permission denied: only root and the daemon's own user may use it, try with sudo."
+        ) from None
+
+
+def _object(data: bytes) -> Mapping[str, Any]:
+    body = json.loads(data)
+    if not isinstance(body, dict):
+        raise ValueError("the answer is not a JSON object")  # noqa: TRY004 - a wrong value, from outside
+    return body
+
+
+# --- documents -------------------------------------------------------------------------------------
+
+
+def last_known(state: Path) -> tuple[Mapping[str, Any], float] | None:
+    """What `risk.json` last said, and its age in seconds; None if it says nothing."""
+    path = state / "risk.json"
+    try:
+        document = _object(path.read_bytes())
+        return document, max(0.0, time.time() - path.stat().st_mtime)
+    except (OSError, ValueError):
+        return None
+
+
+def sweep_document(result: Any) -> dict[str, Any]:
+    """An `oms.SweepResult` as JSON: proven, cancelled, elapsed_s, unproven_reason, trip_id, venues."""
+    venues = {
+        name: {
+            "proven": verdict.proven is True,
+            "cancelled": verdict.cancelled,
+            "replaced": len(verdict.replaced),
+            "kept": [order.order_id for order in verdict.kept],
+            "unproven_reason": verdict.unproven_reason,
+        }
+        for name, verdict in result.venues.items()
+    }
+    return {
+        "proven": result.proven is True,
+        "cancelled": result.cancelled,
+        "elapsed_s": round(result.elapsed_s, 3),
+        "unproven_reason": result.unproven_reason,
+        "trip_id": result.trip_id,
+        "venues": venues,
+    }

@@ -1,0 +1,92 @@
+"""The keys of the accounts: never in the configuration file, never in a sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from risk_daemon.errors import ConfigError
+from risk_daemon.notation import ENVIRONMENT_PREFIX, environment_name
+from risk_daemon.settings import Settings
+
+_SIMULATED_SECRET = "c2ltdWxhdGVk"  # base64, as some venues sign with the decoded secret
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The keys of one account. password: only some exchanges have one (a passphrase)."""
+
+    api_key: SecretStr
+    secret: SecretStr
+    password: SecretStr | None = None
+
+
+def credentials(settings: Settings, venue: str) -> Credentials:
+    """A venue's keys, from $CREDENTIALS_DIRECTORY or else the environment.
+
+    A simulated venue needs none and gets made-up ones. Raises ConfigError when a key is missing, empty or
+    can't be read.
+    """
+    if settings.venues[venue].simulated:
+        return Credentials(SecretStr("simulated"), SecretStr(_SIMULATED_SECRET))
+    return Credentials(
+        _required(settings, venue, "api_key"),
+        _required(settings, venue, "secret"),
+        find_credential(venue, "password"),
+    )
+
+
+def _required(settings: Settings, venue: str, part: str) -> SecretStr:
+    found = find_credential(venue, part)
+    if found is None:
+        raise ConfigError(
+            f"{settings.file}: venues.{venue}: its {part} is missing: put it into"
+            f" $CREDENTIALS_DIRECTORY/{venue}.{part} or {environment_name(venue)}_{part.upper()}."
+        )
+    return found
+
+
+def unknown_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """RISK_DAEMON_ variables that nothing reads. They change nothing; their owner may believe they do."""
+    known = {
+        f"{environment_name(venue)}_{part}" for venue in settings.venues for part in ("API_KEY", "SECRET", "PASSWORD")
+    }
+    names = os.environ if environment is None else environment
+    return tuple(sorted(n for n in names if n.startswith(ENVIRONMENT_PREFIX) and n not in known))
+
+
+def find_credential(venue: str, part: str) -> SecretStr | None:
+    """One of `api_key`, `secret`, `password`; None if it is missing or empty. Raises ConfigError."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if directory:
+        path = Path(directory) / f"{venue}.{part}"
+        try:
+            text = path.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            text = ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: this credential can't be read: {type(error).__name__}.") from None
+        if text:
+            return SecretStr(text)
+    text = os.environ.get(f"{environment_name(venue)}_{part.upper()}", "").strip()
+    return SecretStr(text) if text else None
+
+
+def refuse_shared_accounts(settings: Settings) -> None:
+    """Two venues with one key are one account, whose money would count twice."""
+    seen: dict[tuple[object, ...], str] = {}
+    for name, venue in settings.venues.items():
+        key = None if venue.simulated else find_credential(name, "api_key")
+        if key is None:
+            continue
+        account = (venue.exchange, venue.endpoint, venue.sandbox, key.get_secret_value())
+        other = seen.setdefault(account, name)
+        if other != name:
+            raise ConfigError(
+                f"{settings.file}: venues.{name}: it is the same account as {other}, so its money would count"
+                " twice: keep one of them, with the markets of both."
+            )

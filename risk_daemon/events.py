@@ -1,0 +1,332 @@
+"""Everything that can happen to the engine, and everything it writes down.
+
+Inputs are frozen values: what a venue said, what an operator wants, what a sweep found, and time.
+A frame of a venue is one input, applied whole, however many rows it has. Amounts are finite
+Decimals; an unknown field never gets this far, the adapter refuses the frame instead.
+
+`*_mono` are seconds of `Instant.mono`. `requested_mono` is when a REST request was begun, or when a
+stream frame arrived: a reply is evidence about that moment, not about the moment it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What a reading is about."""
+
+    BALANCES = "balances"
+    POSITIONS = "positions"
+    PRICES = "prices"
+    ORDERS = "orders"
+    FLOWS = "flows"
+
+
+class Source(StrEnum):
+    """REST is truth on a schedule; a stream is a hint that comes early."""
+
+    REST = "rest"
+    STREAM = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A perp, futures or margin position.
+
+    quantity: signed, in contracts. contract_size: base units (linear) or quote units (inverse) a contract.
+    entry: average entry price in the quote asset. settle: the asset its profit is paid in.
+    """
+
+    symbol: str
+    quantity: Decimal
+    entry: Decimal
+    settle: str
+    underlying: str
+    contract_size: Decimal = Decimal(1)
+    inverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A mid or mark of one instrument: `value` units of `quote` for one `base`.
+
+    converts: usable as an exchange rate base -> quote (spot pairs); a perp's mark values positions only.
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    value: Decimal
+    converts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A deposit (+), withdrawal (-) or transfer. `flow_id` is the venue's ledger id: the same id is the same flow."""
+
+    flow_id: str
+    venue: str
+    asset: str
+    amount: Decimal
+    wall: float
+    kind: str = "transfer"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An open order as a venue lists it."""
+
+    venue: str
+    scope: str
+    order_id: str
+    symbol: str
+    side: str
+    order_type: str
+    client_order_id: str | None = None
+    reduce_only: bool = False
+    remaining: Decimal | None = None
+
+
+# --- what venues say -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BalancesSeen:
+    """Holdings of a venue: free + locked, minus debt, without unrealised PnL.
+
+    complete: the whole account; what is not in `amounts` is zero. Else only the named assets changed.
+    """
+
+    venue: str
+    requested_mono: float
+    source: Source
+    amounts: Mapping[str, Decimal]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PositionsSeen:
+    """Positions of a venue. complete: all of them; else only the named symbols (quantity 0 = closed)."""
+
+    venue: str
+    requested_mono: float
+    source: Source
+    positions: tuple[Position, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PricesSeen:
+    """Prices of instruments of a venue; instruments not named are not touched."""
+
+    venue: str
+    requested_mono: float
+    source: Source
+    prices: tuple[Price, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowsListed:
+    """The venue's ledger, complete from the time asked for to `requested_mono`."""
+
+    venue: str
+    requested_mono: float
+    flows: tuple[Flow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersSeen:
+    """Orders that a venue's stream says are open now (new, amended)."""
+
+    venue: str
+    requested_mono: float
+    orders: tuple[Order, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfirmed:
+    """A stream that gave a snapshot since it connected was alive at `mono`: what it did not change, still holds."""
+
+    venue: str
+    kind: Kind
+    mono: float
+
+
+@dataclass(frozen=True, slots=True)
+class VenueConnected:
+    """The venue answered: markets loaded, credentials accepted."""
+
+    venue: str
+
+
+@dataclass(frozen=True, slots=True)
+class VenueLost:
+    """A venue, or one of its streams (`kind`), stopped answering."""
+
+    venue: str
+    reason: str
+    kind: Kind | None = None
+
+
+# --- time and people -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The process is up and has loaded its state; the first input of every run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passed. Nothing else happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class HaltRequested:
+    """An operator's halt of everything."""
+
+    reason: str
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResetRequested:
+    """A warden's reset. rebaseline: `keep` the baselines, or take the `current` equity."""
+
+    reason: str
+    operator: str
+    rebaseline: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisableRequested:
+    """A warden's order to watch without acting, for a stated time."""
+
+    duration_s: float
+    reason: str
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnableRequested:
+    """End of a disable, by a person or by its time."""
+
+    operator: str
+
+
+# --- what the sweep reports ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class VenueProven:
+    """Every order scope of the venue was listed empty twice, `settle` apart."""
+
+    venue: str
+    trip_id: str
+    cancelled: int
+    elapsed_s: float
+    kept: tuple[Order, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VenueUnproven:
+    """The venue is not proven (yet, or any more), and why."""
+
+    venue: str
+    trip_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReplaced:
+    """An order appeared after the lock; it is being cancelled."""
+
+    trip_id: str
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFinished:
+    """The sweep ended. proven: the joint round listed every scope of every venue empty."""
+
+    trip_id: str
+    proven: bool
+    cancelled: int
+    elapsed_s: float
+
+
+Input = (
+    BalancesSeen
+    | PositionsSeen
+    | PricesSeen
+    | FlowsListed
+    | OrdersSeen
+    | StreamConfirmed
+    | VenueConnected
+    | VenueLost
+    | Started
+    | Tick
+    | HaltRequested
+    | ResetRequested
+    | DisableRequested
+    | EnableRequested
+    | VenueProven
+    | VenueUnproven
+    | OrderReplaced
+    | SweepFinished
+)
+
+
+# --- what is written down --------------------------------------------------------------------------
+
+
+class EventName(StrEnum):
+    """The names in the event log."""
+
+    PORTFOLIO_UPDATE = "portfolio_update"
+    WARNING_TRIGGERED = "warning_triggered"
+    WARNING_CLEARED = "warning_cleared"
+    CIRCUIT_BREAKER_TRIGGERED = "circuit_breaker_triggered"
+    CIRCUIT_BREAKER_RESET = "circuit_breaker_reset"
+    CIRCUIT_BREAKER_DISABLED = "circuit_breaker_disabled"
+    CIRCUIT_BREAKER_ENABLED = "circuit_breaker_enabled"
+    WOULD_HAVE_TRIGGERED = "would_have_triggered"
+    FREEZE_EXPIRED = "freeze_expired"
+    SYSTEM_SHUTDOWN = "system_shutdown"
+    VENUE_CONNECTED = "venue_connected"
+    VENUE_LOST = "venue_lost"
+    BLIND_STARTED = "blind_started"
+    BLIND_ENDED = "blind_ended"
+    BREACH_CONFIRMING = "breach_confirming"
+    PHANTOM_BREACH = "phantom_breach"
+    FLOW_DETECTED = "flow_detected"
+    BREAKER_TRIPPED = "breaker_tripped"
+    BREAKER_RESET = "breaker_reset"
+    MANUAL_HALT = "manual_halt"
+    ORDER_VETOED = "order_vetoed"
+    SWEEP_STARTED = "sweep_started"
+    SWEEP_FINISHED = "sweep_finished"
+    VENUE_PROVEN = "venue_proven"
+    VENUE_UNPROVEN = "venue_unproven"
+    ORDER_REPLACED = "order_replaced"
+    POSITION_CLOSED = "position_closed"
+    ALERT_SENT = "alert_sent"
+    ALERT_FAILED = "alert_failed"
+    OVERRIDE_GRANTED = "override_granted"
+    OVERRIDE_REFUSED = "override_refused"
+    CONFIGURATION_LOADED = "configuration_loaded"
+    API_LISTENING = "api_listening"
+
+
+@dataclass(frozen=True, slots=True)
+class RiskEvent:
+    """One line of the event log: a name and JSON-able fields (ratios are numbers, amounts are strings)."""
+
+    name: EventName
+    fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

@@ -1,0 +1,166 @@
+"""How values are written in the configuration file, as types: `"5%"`, `"5000 USDT"`, `"10s"`, `"off"`.
+
+A word such as "off" is None. Each type reads the file's notation and is printed in it again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+
+from risk_daemon.units import parse_duration, parse_money, parse_ratio, plain
+
+ENVIRONMENT_PREFIX = "RISK_DAEMON_"
+_HOST_PORT = re.compile(r"^(\[[^\]]+\]|[^:\[\]]+):(\d{1,5})$")
+
+
+class Refused(ValueError):
+    """A refusal that names another key than the one pydantic was looking at."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(reason)
+        self.key = key
+
+
+def environment_name(venue: str) -> str:
+    """How the environment variables of a venue's keys begin."""
+    return ENVIRONMENT_PREFIX + re.sub(r"[^A-Z0-9]", "_", venue.upper())
+
+
+def _positive_ratio(value: object) -> Decimal:
+    ratio = parse_ratio(value)
+    if ratio == 0:
+        raise ValueError(f'{value!r} is zero: write a ratio above it, such as "5%"')
+    return ratio
+
+
+def _positive_duration(value: object) -> float:
+    seconds = parse_duration(value)
+    if seconds <= 0:
+        raise ValueError(f'{value!r} is no time at all: write one above zero, such as "10s"')
+    return seconds
+
+
+def _or_word(word: str, parse: Callable[[object], Any]) -> Callable[[object], Any]:
+    """`parse`, with `word` read as None."""
+
+    def read(value: object) -> Any:
+        if value == word:
+            return None
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise ValueError(f'{error}, or "{word}"') from None
+
+    return read
+
+
+def _or_word_text(word: str, text: Callable[[Any], Any]) -> PlainSerializer:
+    return PlainSerializer(lambda value: word if value is None else text(value), return_type=Any)
+
+
+def ratio_text(ratio: Decimal) -> str:
+    """`0.05` as `5%`."""
+    return f"{plain(ratio * 100)}%"
+
+
+def seconds_text(seconds: float) -> str:
+    """`2.0` as `2s`, `0.25` as `250ms`."""
+    return f"{seconds:.12g}s" if seconds >= 1 else f"{seconds * 1000:.12g}ms"
+
+
+def _whole_days(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{value!r} is not a number of days: write a whole number from 1")
+    return value
+
+
+def _time_of_day(value: object) -> dt.time:
+    if isinstance(value, dt.time) and (value.second, value.microsecond) == (0, 0):
+        return value
+    try:
+        return dt.datetime.strptime(str(value), "%H:%M").time()  # noqa: DTZ007 - a time of day, no date
+    except ValueError:
+        raise ValueError(f'{value!r} is not a time of day: write "00:00"') from None
+
+
+def time_zone(value: str) -> str:
+    """`value`, if this machine knows such a time zone. Raises ValueError."""
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, KeyError):
+        raise ValueError(f'{value!r} is not a time zone: write a name such as "UTC"') from None
+    return value
+
+
+def listed(value: object) -> object:
+    """A TOML list as a tuple; anything else as it is, for the next validator to refuse."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _asset(value: str) -> str:
+    if not re.fullmatch(r"[A-Z0-9]{1,20}", value):
+        raise ValueError(f'{value!r} is not an asset: write its code in capitals, such as "USDT"')
+    return value
+
+
+Asset = Annotated[str, AfterValidator(_asset)]
+Ratio = Annotated[Decimal, BeforeValidator(_positive_ratio), PlainSerializer(ratio_text)]
+RatioOrOff = Annotated[
+    Decimal | None, BeforeValidator(_or_word("off", _positive_ratio)), _or_word_text("off", ratio_text)
+]
+Money = Annotated[Decimal, BeforeValidator(parse_money), PlainSerializer(plain)]
+MoneyOrAuto = Annotated[Decimal | None, BeforeValidator(_or_word("auto", parse_money)), _or_word_text("auto", plain)]
+Seconds = Annotated[float, BeforeValidator(_positive_duration), PlainSerializer(seconds_text)]
+SecondsOrNever = Annotated[
+    float | None, BeforeValidator(_or_word("never", _positive_duration)), _or_word_text("never", seconds_text)
+]
+DaysOrAll = Annotated[int | None, BeforeValidator(_or_word("all", _whole_days)), _or_word_text("all", int)]
+TimeOfDay = Annotated[dt.time, BeforeValidator(_time_of_day), PlainSerializer(lambda moment: moment.strftime("%H:%M"))]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine, without asking a name server."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_loopback(endpoint: str) -> None:
+    """Raise ValueError unless `endpoint` is an http URL of this machine: 127.0.0.0/8, ::1 or localhost.
+
+    Anything else would send signed requests to a stranger.
+    """
+    remedy = 'write a loopback address such as "http://127.0.0.1:9001"'
+    try:
+        parts = urlsplit(endpoint)
+        host, port, user = parts.hostname, parts.port, parts.username
+    except ValueError:
+        raise ValueError(f"it is not a URL: {remedy}") from None
+    if parts.scheme != "http" or not host or user is not None:
+        raise ValueError(f"it is not an http URL without a user name: {remedy}")
+    if not is_loopback(host):
+        raise ValueError(f"{host} is not this machine: {remedy}, or take it out for the exchange itself")
+    if port == 0 or parts.query or parts.fragment:
+        raise ValueError(f"it has no usable port, or a query: {remedy}")
+
+
+def check_listen(address: str) -> str:
+    """`address`, if it is a host and port of this machine. Raises ValueError."""
+    match = _HOST_PORT.match(address)
+    if match is None or int(match.group(2)) > 65_535:
+        raise ValueError(f'{address!r} is not an address: write "127.0.0.1:8787"')
+    if not is_loopback(match.group(1).strip("[]")):
+        raise ValueError(f'{address!r} is reachable from elsewhere: write "127.0.0.1:8787"')
+    return address

@@ -1,0 +1,251 @@
+"""What people see. Plain text in a pipe, colour on a terminal, and nothing a venue says is taken for markup.
+
+Whatever is missing in a document is shown as unknown, never as zero. A document has the form of
+`GET /api/v1/state`, of `control.sweep_document`, or of a line of the event log.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import IO, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+UNKNOWN = "unknown"
+_STATE_STYLE = {"ACTIVE": "bold green", "WARNING": "bold yellow", "TRIGGERED": "bold red", "DISABLED": "bold magenta"}
+_ALARMING = ("triggered", "tripped", "halt", "unproven", "failed", "replaced", "lost", "shutdown", "refused")
+_CALMING = ("proven", "cleared", "reset", "connected", "enabled")
+_BAR_WIDTH = 30
+
+
+class PlainConsole(Console):
+    """Rich's console ends the process with 1 when the reader of a pipe is gone; here 1 means a trip."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on in silence: the command still finishes and returns its own exit code."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def console(file: IO[str] | None = None) -> Console:
+    """A console for standard output, or for `file`."""
+    return PlainConsole(file=file, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+# --- values ----------------------------------------------------------------------------------------
+
+
+def safe(value: object) -> str:
+    """Text without control characters: what a venue sends must not drive a terminal."""
+    return "".join(char if char.isprintable() else " " for char in str(value))
+
+
+def amount(value: object) -> str:
+    """`"9400.5"` as `9,400.50`."""
+    try:
+        return UNKNOWN if value is None else f"{Decimal(str(value)):,.2f}"
+    except InvalidOperation:
+        return UNKNOWN
+
+
+def ratio(value: object) -> str:
+    """`0.06` as `6.00 %`."""
+    number = _number(value)
+    return UNKNOWN if number is None else f"{number * 100:.2f} %"
+
+
+def age(seconds: object) -> str:
+    """Seconds in the largest fitting unit."""
+    number = _number(seconds)
+    if number is None:
+        return UNKNOWN
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if number >= 2 * size:
+            return f"{number / size:.0f} {unit}"
+    return f"{number:.1f} s"
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _bar(loss: float, limit: float) -> str:
+    filled = round(_BAR_WIDTH * min(max(loss / limit, 0.0), 1.0)) if limit > 0 else _BAR_WIDTH
+    return "[" + "#" * filled + "-" * (_BAR_WIDTH - filled) + "]"
+
+
+def _rows(rows: Iterable[tuple[str, object]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column()
+    for label, value in rows:
+        grid.add_row(label, value if isinstance(value, Text) else Text(safe(value)))
+    return grid
+
+
+# --- status ----------------------------------------------------------------------------------------
+
+
+def status(out: Console, state: Mapping[str, Any]) -> None:
+    """How things stand: state, equity, how far it is to warning and limit, venues, lock."""
+    out.print(_headline(state))
+    out.print(_rows(_money_rows(state)))
+    out.print()
+    out.print(_venues(_table(state.get("venues"))))
+    if state.get("locked") is not False:
+        out.print()
+        out.print(_rows(_lock_rows(_table(state.get("lock")))))
+        out.print(how_to_reset(), style="bold")
+
+
+def _headline(state: Mapping[str, Any]) -> Text:
+    name = safe(state.get("state") or UNKNOWN)
+    trading = {True: "new orders are locked out", False: "new orders are allowed"}.get(
+        state.get("locked"), "whether new orders are locked out is unknown: take it as locked"
+    )
+    starting = "" if state.get("started") is True else ", still starting"
+    return Text.assemble((name, _STATE_STYLE.get(name, "bold red")), f"  {trading}{starting}")
+
+
+def _money_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
+    breaker = _table(state.get("circuit_breaker"))
+    loss, warning, limit = (
+        _number(value)
+        for value in (state.get("loss_ratio"), breaker.get("warning_threshold"), breaker.get("loss_threshold"))
+    )
+    currency = safe(state.get("reference_currency") or "")
+    rows: list[tuple[str, object]] = [
+        ("Equity", f"{amount(state.get('equity'))} {currency}{_trust(state)}"),
+        ("Initial capital", f"{amount(state.get('initial_capital'))} {currency}"),
+        ("Loss", ratio(state.get("loss_ratio")) + (f"  {_bar(loss, limit)}" if loss is not None and limit else "")),
+        ("Drawdown", ratio(state.get("drawdown_ratio"))),
+    ]
+    if loss is not None:
+        rows += [
+            (f"To {name}", _distance(loss, at, state)) for name, at in (("warning", warning), ("limit", limit)) if at
+        ]
+    return rows
+
+
+def _trust(state: Mapping[str, Any]) -> str:
+    if state.get("trusted") is True:
+        return ""
+    return f"  (not trusted: between {amount(state.get('equity_low'))} and {amount(state.get('equity_high'))})"
+
+
+def _distance(loss: float, at: float, state: Mapping[str, Any]) -> str:
+    """How much more may be lost until `at`, a ratio of the initial capital."""
+    left = at - loss
+    if left <= 0:
+        return f"reached (at {ratio(at)})"
+    try:
+        money = f", {amount(Decimal(str(state.get('initial_capital'))) * Decimal(str(left)))} to lose"
+    except InvalidOperation:
+        money = ""
+    return f"{ratio(left)} (at {ratio(at)}){money}"
+
+
+def _venues(venues: Mapping[str, Any]) -> Table:
+    table = Table(
+        "Venue", "Connected", "Equity", "Balances", "Positions", "Prices", "Orders gone", box=None, pad_edge=False
+    )
+    for name, venue in venues.items():
+        row, ages = _table(venue), _table(_table(venue).get("age_s"))
+        connected = row.get("connected") is True
+        table.add_row(
+            Text(safe(name)),
+            Text("yes" if connected else "NO", style="green" if connected else "bold red"),
+            amount(row.get("equity")),
+            *(age(ages.get(kind)) for kind in ("balances", "positions", "prices")),
+            {True: "proven", False: "NOT PROVEN"}.get(row.get("proven"), "-"),
+        )
+    return table
+
+
+def _lock_rows(lock: Mapping[str, Any]) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = [("Locked because of", lock.get("cause") or UNKNOWN)]
+    rows += [
+        (label, lock[key])
+        for label, key in (("Trip", "trip_id"), ("Since", "since"), ("Until", "until"))
+        if lock.get(key)
+    ]
+    return rows
+
+
+def how_to_reset() -> str:
+    """What a person does to trade again."""
+    return 'To trade again: find the cause, then `risk-daemon reset --reason "..." --rebaseline keep|current`.'
+
+
+def drawdown(out: Console, state: Mapping[str, Any]) -> None:
+    """The losses only."""
+    breaker = _table(state.get("circuit_breaker"))
+    rows = [
+        ("Loss of initial capital", f"{ratio(state.get('loss_ratio'))} (limit {ratio(breaker.get('loss_threshold'))})"),
+        ("Drawdown from the peak", ratio(state.get("drawdown_ratio"))),
+        ("State", state.get("state") or UNKNOWN),
+    ]
+    out.print(_rows(rows))
+
+
+# --- sweeps, events, init --------------------------------------------------------------------------
+
+
+def sweep(out: Console, document: Mapping[str, Any]) -> None:
+    """What a sweep found."""
+    for name, verdict in _table(document.get("venues")).items():
+        row = _table(verdict)
+        good = row.get("proven") is True
+        told = "no order is open, proven" if good else f"NOT PROVEN: {safe(row.get('unproven_reason') or UNKNOWN)}"
+        kept = f", {len(row['kept'])} protective orders kept" if row.get("kept") else ""
+        out.print(
+            Text(
+                f"{safe(name)}: {told}; {row.get('cancelled', UNKNOWN)} cancelled{kept}",
+                style="green" if good else "red",
+            )
+        )
+    if document.get("proven") is True:
+        out.print(f"Every open order is gone, proven in {age(document.get('elapsed_s'))}.", style="bold green")
+    else:
+        reason = safe(document.get("unproven_reason") or UNKNOWN)
+        out.print(f"NOT PROVEN: orders may still be open ({reason}).", style="bold red")
+
+
+def event(out: Console, time: str, name: str, fields: Mapping[str, Any]) -> None:
+    """One line of the event log."""
+    style = next(
+        (s for words, s in ((_ALARMING, "bold red"), (_CALMING, "green")) if any(w in name for w in words)), "bold"
+    )
+    style = "yellow" if "warning" in name else style
+    told = "  ".join(f"{safe(key)}={_field(value)}" for key, value in fields.items())
+    out.print(Text.assemble((safe(time)[:23].replace("T", " "), "dim"), "  ", (safe(name), style), "  ", told))
+
+
+def _field(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return safe(value) if value is not None else UNKNOWN
+
+
+def init_report(out: Console, report: Any) -> None:
+    """What `init` found: `equity`, `capital`, `difference_ratio`, `venues` (name, equity), `warnings`, `state_dir`."""
+    table = Table("Venue", "Equity", box=None, pad_edge=False)
+    for name, equity in report.venues:
+        table.add_row(Text(safe(name)), amount(equity))
+    out.print(table)
+    capital = "auto: the first baseline" if report.capital is None else amount(report.capital)
+    rows = [("Equity", amount(report.equity)), ("Initial capital", capital), ("State directory", report.state_dir)]
+    if report.difference_ratio is not None:
+        rows.insert(2, ("Difference", f"{report.difference_ratio * 100:.2f} %"))
+    out.print(_rows(rows))
+    for warning in report.warnings:
+        out.print(f"Warning: {safe(warning)}", style="yellow")

@@ -1,0 +1,4 @@
+CREATE TABLE document (
+    key TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+) WITHOUT ROWID;

@@ -1,0 +1,150 @@
+"""The store in an SQLite file: WAL, every commit forced to disk.
+
+The file says what it is: `application_id` names this project, `user_version` the number of the last
+migration. A file that is not ours, newer than this program or damaged is refused, never mended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Self
+
+from risk_daemon.errors import RecordError, StateError
+from risk_daemon.store.base import JsonObject
+from risk_daemon.worker import Run, Worker
+from risk_daemon.writing import json_text
+
+APPLICATION_ID = int.from_bytes(b"RDmn", "big")
+_MIGRATIONS = Path(__file__).with_name("migrations") / "sqlite"
+_BUSY_S = 1.0
+
+
+class SqliteStore:
+    """See `Store`. The connection is used by one thread at a time, in the order of the calls."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, run: Run | None = None) -> None:
+        self.path = path
+        self._connection = connection
+        self._worker: Worker | None = None
+        if run is None:
+            self._worker = Worker("store")
+            run = self._worker.run
+        self._run: Run = run
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False, run: Run | None = None) -> Self:
+        """Open the file and bring it to this version. `run`: how to run what blocks; a thread of its own if None.
+
+        Raises StateError, naming the file: missing or empty (unless `create`), not ours, newer, damaged.
+        """
+        return cls(path, connect(path, create=create), run)
+
+    async def load(self) -> Mapping[str, JsonObject]:
+        return await self._run(read_documents, self.path, self._connection)
+
+    async def save(self, documents: Mapping[str, JsonObject]) -> None:
+        rows = _rows(documents)
+        await self._run(_write_rows, self.path, self._connection, rows, False)
+
+    async def close(self) -> None:
+        await self._run(self._connection.close)
+        if self._worker is not None:
+            self._worker.stop()
+
+
+def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
+    """A connection to a checked and migrated file. Blocks. Raises StateError as `SqliteStore.open` does."""
+    try:
+        if create:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        path.stat()
+        connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise StateError(f"{path}: the state can't be opened: {error}") from error
+    try:
+        _prepare(path, connection, create)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise StateError(f"{path}: the state is damaged or can't be read: {error}") from error
+    except StateError:
+        connection.close()
+        raise
+    return connection
+
+
+def read_documents(path: Path, connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
+    """All documents. Blocks. Raises StateError."""
+    try:
+        with closing(connection.execute("SELECT key, body FROM document")) as cursor:
+            documents = {key: json.loads(body) for key, body in cursor}
+    except (sqlite3.Error, ValueError, TypeError, RecursionError) as error:
+        raise StateError(f"{path}: the state is damaged or can't be read: {error}") from error
+    for key, document in documents.items():
+        if not isinstance(document, dict):
+            raise StateError(f"{path}: the state is damaged: the document {key!r} is no object")
+    return documents
+
+
+def write_documents(
+    path: Path, connection: sqlite3.Connection, documents: Mapping[str, JsonObject], *, only: bool = False
+) -> None:
+    """Write these in one transaction; `only`: and remove all others. Blocks. Raises RecordError."""
+    _write_rows(path, connection, _rows(documents), only)
+
+
+def _rows(documents: Mapping[str, JsonObject]) -> list[tuple[str, str]]:
+    return [(key, json_text(document)) for key, document in documents.items()]
+
+
+def _write_rows(path: Path, connection: sqlite3.Connection, rows: list[tuple[str, str]], only: bool) -> None:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        if only:
+            connection.execute("DELETE FROM document")
+        connection.executemany("INSERT OR REPLACE INTO document (key, body) VALUES (?, ?)", rows)
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        with suppress(sqlite3.Error):
+            connection.rollback()
+        raise RecordError(f"{path}: the state could not be written: {error}") from error
+
+
+def _prepare(path: Path, connection: sqlite3.Connection, create: bool) -> None:
+    """Check whose file it is and migrate it. Raises StateError, sqlite3.DatabaseError."""
+    application_id, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+    empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
+    migrations = _migrations()
+    if empty and not create:
+        raise StateError(f"{path}: the state was never set up: run `risk-daemon init`")
+    scrap = empty and path.stat().st_size > 0 and _pragma(connection, "page_count") == 0
+    if scrap or (not empty and application_id != APPLICATION_ID):
+        raise StateError(f"{path}: this database was not made by risk-daemon: set [state] dir to another place")
+    if version > len(migrations):
+        raise StateError(
+            f"{path}: written by a newer risk-daemon (version {version}, this one knows {len(migrations)}): "
+            "install that one again"
+        )
+    health = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if health != "ok":
+        raise StateError(f"{path}: the state is damaged: {health}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    for number, script in enumerate(migrations[version:], start=version + 1):
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script}; PRAGMA application_id = {APPLICATION_ID};"
+            f" PRAGMA user_version = {number}; COMMIT;"
+        )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _migrations() -> list[str]:
+    """The scripts in order; the first is number 1."""
+    return [path.read_text("utf-8") for path in sorted(_MIGRATIONS.glob("*.sql"))]

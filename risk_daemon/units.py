@@ -1,0 +1,87 @@
+"""Numbers with their units: finite Decimals, ratios, money, durations.
+
+Nothing here rounds, and nothing turns "unknown" into zero: what is not a finite number raises.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+
+_DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
+_MONEY = re.compile(r"^\s*([0-9][0-9_,]*(?:\.\d+)?)\s*([A-Z0-9]{2,10})?\s*$")
+
+
+def finite(value: object) -> Decimal:
+    """The finite Decimal that `value` stands for.
+
+    Accepts int, str, Decimal and float (read by its shortest text, so 0.1 is 0.1).
+    Raises ValueError for None, booleans, text that is no number, NaN and infinities.
+    """
+    if value is None or isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a number")
+    if isinstance(value, Decimal):
+        number = value
+    else:
+        try:
+            number = Decimal(str(value).strip())
+        except InvalidOperation:
+            raise ValueError(f"{value!r} is not a number") from None
+    if not number.is_finite():
+        raise ValueError(f"{value!r} is not finite")
+    return number
+
+
+def parse_ratio(value: object) -> Decimal:
+    """A ratio in [0, 1): `"5%"` or `0.05`. Raises ValueError with a hint for `5` and for negatives."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        ratio = finite(value.strip()[:-1]) / 100
+        hint = ""
+    else:
+        ratio = finite(value)
+        hint = f'; for {ratio} percent write "{ratio}%"' if ratio >= 1 else ""
+    if ratio < 0:
+        raise ValueError(f"{value!r} is negative: write the size of the loss, without a sign")
+    if ratio >= 1:
+        raise ValueError(f"{value!r} is not a ratio below 1{hint}")
+    return ratio
+
+
+def parse_money(value: object, currency: str | None = None) -> Decimal:
+    """An amount above zero: `5000` or `"5000 USDT"`. Raises ValueError for another currency than `currency`."""
+    if isinstance(value, str):
+        match = _MONEY.match(value)
+        if match is None:
+            raise ValueError(f'{value!r} is not an amount: write 5000 or "5000 USDT"')
+        named = match.group(2)
+        if named is not None and currency is not None and named != currency:
+            raise ValueError(f"{value!r} is not in {currency}")
+        amount = finite(match.group(1).replace("_", "").replace(",", ""))
+    else:
+        amount = finite(value)
+    if amount <= 0:
+        raise ValueError(f"{value!r} is not above zero")
+    return amount
+
+
+def parse_duration(value: object) -> float:
+    """Seconds: `"250ms"`, `"10s"`, `"5m"`, `"1h"`, `"30d"`. A bare number is refused: it has no unit."""
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f'{value!r} is not a duration: write "10s", "250ms", "5m", "1h" or "30d"')
+    return float(match.group(1)) * _DURATION_UNITS_S[match.group(2)]
+
+
+def percent(ratio: Decimal) -> str:
+    """`0.055` as `5.50 %`, for people."""
+    return f"{ratio * 100:.2f} %"
+
+
+def plain(number: Decimal) -> str:
+    """A Decimal as text without exponent or trailing zeros."""
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,150 @@
+"""A sum over thousands of holdings that costs the same to change whether there are twenty or twenty thousand.
+
+Assets form a tree: each hangs below the asset it is priced in, the reference currency is the root.
+A node carries three sums in its own units, of its own components and of its children:
+
+    value   what it is worth
+    gross   the same without signs: what a price change could move
+    doubt   half the width of the interval of what is not known freshly
+
+A change climbs from its node to the root and touches nothing else. What climbs over an edge is
+rounded to QUANTUM, so sums are exact: adding and taking away again leaves no trace.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import NamedTuple
+
+from risk_daemon.errors import check
+from risk_daemon.units import ONE, ZERO
+
+QUANTUM = Decimal("1e-12")
+_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+def fixed(number: Decimal) -> Decimal:
+    """`number` rounded to QUANTUM."""
+    return _EXACT.quantize(number, QUANTUM)
+
+
+class Sums(NamedTuple):
+    """value, gross and doubt of a component or node, in units of its asset."""
+
+    value: Decimal
+    gross: Decimal
+    doubt: Decimal
+
+
+NOTHING = Sums(ZERO, ZERO, ZERO)
+
+
+class _Node:
+    __slots__ = ("asset", "doubt", "gross", "lifted", "parent", "rate", "rate_stale", "value")
+
+    def __init__(self, asset: str) -> None:
+        self.asset = asset
+        self.value = ZERO
+        self.gross = ZERO
+        self.doubt = ZERO
+        self.parent: _Node | None = None
+        self.rate: Decimal | None = None
+        self.rate_stale = False
+        self.lifted = NOTHING
+
+
+class Valuation:
+    """The tree. `root` holds the portfolio's sums in the reference currency.
+
+    stale_band: half the relative width of a stale component's interval (0.2 = +- 20 % of its gross value).
+    """
+
+    def __init__(self, reference: str, stale_band: Decimal) -> None:
+        self._band = stale_band
+        self._root = _Node(reference)
+        self._root.rate = ONE
+        self._nodes: dict[str, _Node] = {reference: self._root}
+
+    @property
+    def root(self) -> Sums:
+        """Sums of everything that has a price path, in the reference currency."""
+        return Sums(self._root.value, self._root.gross, self._root.doubt)
+
+    def assets(self) -> tuple[str, ...]:
+        """Every asset that ever had a component."""
+        return tuple(self._nodes)
+
+    def has(self, asset: str) -> bool:
+        return asset in self._nodes
+
+    def parent(self, asset: str) -> str | None:
+        """What `asset` hangs below, or None."""
+        node = self._nodes.get(asset)
+        return None if node is None or node.parent is None else node.parent.asset
+
+    def is_priced(self, asset: str) -> bool:
+        """Whether a chain of rates leads from `asset` to the reference currency."""
+        return self.rate_to_reference(asset) is not None
+
+    def rate_to_reference(self, asset: str) -> Decimal | None:
+        """Units of the reference currency for one `asset`; None without a price path."""
+        node = self._nodes.get(asset)
+        rate = ONE
+        while node is not None:
+            if node is self._root:
+                return rate
+            if node.rate is None:
+                return None
+            rate *= node.rate
+            node = node.parent
+        return None
+
+    def add(self, asset: str, change: Sums) -> None:
+        """Add `change` (in units of `asset`) to the asset's own components."""
+        node = self._node(asset)
+        node.value += change.value
+        node.gross += change.gross
+        node.doubt += change.doubt
+        self._climb(node)
+
+    def set_rate(self, asset: str, parent: str | None, rate: Decimal | None, *, stale: bool) -> None:
+        """Hang `asset` below `parent` at `rate` units of parent for one asset; None takes it off the tree."""
+        node = self._node(asset)
+        check(node is not self._root, "the reference currency has no rate")
+        above = None if parent is None else self._node(parent)
+        if above is not node.parent:
+            self._detach(node)
+            node.parent = above
+        node.rate = rate
+        node.rate_stale = stale
+        self._climb(node)
+
+    def _node(self, asset: str) -> _Node:
+        node = self._nodes.get(asset)
+        if node is None:
+            node = self._nodes[asset] = _Node(asset)
+        return node
+
+    def _detach(self, node: _Node) -> None:
+        rate, node.rate = node.rate, None
+        self._climb(node)
+        node.rate = rate
+
+    def _lift(self, node: _Node) -> Sums:
+        rate = node.rate
+        if rate is None:
+            return NOTHING
+        gross = fixed(node.gross * rate)
+        doubt = gross * self._band if node.rate_stale else node.doubt * rate
+        return Sums(fixed(node.value * rate), gross, fixed(doubt))
+
+    def _climb(self, node: _Node) -> None:
+        while node.parent is not None:
+            before, after = node.lifted, self._lift(node)
+            if after == before:
+                return
+            node.lifted = after
+            node = node.parent
+            node.value += after.value - before.value
+            node.gross += after.gross - before.gross
+            node.doubt += after.doubt - before.doubt

@@ -1,0 +1,403 @@
+"""Kraken spot on loopback, written from Kraken's public API documentation alone.
+
+A second opinion on what the venue does: it shares no code with the project. Original URLs are served
+below their host name (`/api.kraken.com/0/private/OpenOrders`, `/ws-auth.kraken.com/v2`). Nothing is
+matched: an order, a stop-loss too, stays open until it is cancelled.
+
+`GET /control` tells the truth; `POST /control` takes any of these keys and answers with it too:
+    {"reset": true}
+    {"price": {"BTC/USDT": 40000}} one pair; {"price": {"BTC": 40000}} all pairs of the base, in USD
+    {"balance": {"USDT": 5000}, "ledger": true, "stream": true} one `trade` row an asset, in one frame
+    {"order": {"pair": "BTC/USDT", "side": "sell", "type": "stop-loss", "volume": 0.02, "price": 45000}}
+        and, if wanted, "price2" and "cl_ord_id"
+    {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
+    {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
+        hang, or an error code such as EService:Busy
+"""
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import secrets
+import sys
+import time
+from collections import Counter
+from decimal import Decimal
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import WSMsgType, web
+from kraken_shapes import (
+    ASSETS,
+    PAIRS,
+    ApiError,
+    Json,
+    asset_row,
+    execution,
+    held,
+    order_row,
+    pair_row,
+    rest_amount,
+    rest_ticker,
+    rfc3339,
+    stream_ticker,
+    wanted_pairs,
+)
+
+KEY, SECRET = "docs-key", base64.b64encode(b"kraken, as its documentation has it").decode()
+PAGE, TOKEN_VALID_S, MAX_TIMEOUT_S, HEARTBEAT_S = 50, 900, 86_400, 1.0
+HOLDINGS = {"USDT": Decimal(6000), "BTC": Decimal("0.08"), "USD": Decimal(0)}
+MODE_OF = {"OpenOrders": "listing", "BalanceEx": "balances", "Balance": "balances"}
+BROKEN = {
+    "html": (200, "<html><body>Checking your browser</body></html>", "text/html"),
+    "object": (200, "{}", "application/json"),
+    "empty_result": (200, '{"error":[],"result":{}}', "application/json"),
+    "list": (200, "[]", "application/json"),
+    "empty": (200, "", "application/json"),
+    "500": (500, "Internal Server Error", "text/plain"),
+}
+
+
+class Socket:
+    """One stream connection. Frames leave in order; a second of silence is filled by a heartbeat."""
+
+    def __init__(self, ws: web.WebSocketResponse, private: bool) -> None:
+        self.ws, self.private = ws, private
+        self.frames: asyncio.Queue[Json] = asyncio.Queue()
+        self.subscribed: set[str] = set()
+        self.sequence: Counter[str] = Counter()
+
+    def push(self, channel: str, kind: str, rows: list[Json]) -> None:
+        self.sequence[channel] += 1
+        numbered = {"sequence": self.sequence[channel]} if self.private else {}
+        self.frames.put_nowait({"channel": channel, "type": kind, "data": rows} | numbered)
+
+    async def write(self) -> None:
+        while not self.ws.closed:
+            try:
+                frame = await asyncio.wait_for(self.frames.get(), HEARTBEAT_S)
+            except TimeoutError:
+                frame = {"channel": "heartbeat"} if self.subscribed else {}
+            if frame:
+                await self.ws.send_json(frame)
+
+
+class Account:
+    """The state behind one API key, and the calls that read and change it."""
+
+    def __init__(self) -> None:
+        self.prices = {symbol: Decimal(row[2]) for symbol, row in PAIRS.items()}
+        self.balances = dict(HOLDINGS)
+        self.open: dict[str, Json] = {}
+        self.cancelled: list[str] = []
+        self.ledger: dict[str, Json] = {}
+        self.modes: dict[str, str] = {}
+        self.calls: Counter[str] = Counter()
+        self.tokens: dict[str, float] = {}
+        self.sockets: set[Socket] = set()
+        self.last_nonce = self.ids = 0
+        self.dead_man: asyncio.TimerHandle | None = None
+
+    def next_id(self, prefix: str) -> str:
+        self.ids += 1
+        return f"{prefix}{self.ids:05d}-DOCSV-{self.ids:06d}"
+
+    def publish(self, channel: str, rows: list[Json], symbol: str = "") -> None:
+        for socket in self.sockets:
+            if channel + symbol in socket.subscribed:
+                socket.push(channel, "update", rows)
+
+    def admit(self, path: str, headers: Any, body: str, nonce: str) -> None:
+        """API-Sign is HMAC-SHA512 over path and SHA256(nonce + body); only an accepted call moves the nonce."""
+        message = path.encode() + hashlib.sha256((nonce + body).encode()).digest()
+        sign = base64.b64encode(hmac.digest(base64.b64decode(SECRET), message, "sha512")).decode()
+        if headers.get("API-Key") != KEY:
+            raise ApiError("EAPI:Invalid key")
+        if not hmac.compare_digest(headers.get("API-Sign", ""), sign):
+            raise ApiError("EAPI:Invalid signature")
+        if not nonce.isdecimal() or int(nonce) <= self.last_nonce:
+            raise ApiError("EAPI:Invalid nonce")
+        self.last_nonce = int(nonce)
+
+    # The calls of the REST API
+
+    def balance_ex(self, _: Json) -> Json:
+        hold = dict.fromkeys(ASSETS, Decimal(0))
+        for asset, value in map(held, self.open.values()):
+            hold[asset] += value
+        rows = {name: {"balance": value, "hold_trade": hold[name]} for name, value in self.balances.items()}
+        return {ASSETS[n][0]: {k: rest_amount(n, v) for k, v in row.items()} for n, row in rows.items()}
+
+    def open_orders(self, form: Json) -> Json:
+        wanted = form.get("cl_ord_id")
+        return {"open": {k: row for k, row in self.open.items() if wanted in (None, row.get("cl_ord_id"))}}
+
+    def cancel(self, txids: list[str]) -> Json:
+        for txid in txids:
+            self.cancelled.append(txid)
+            self.publish("executions", [execution(txid, self.open.pop(txid), "canceled")])
+        return {"count": len(txids)}
+
+    def cancel_order(self, form: Json) -> Json:
+        wanted = {form.get("txid"), form.get("cl_ord_id")} - {None}
+        doomed = [txid for txid, row in self.open.items() if wanted & {txid, row.get("cl_ord_id")}]
+        if not doomed:
+            raise ApiError("EOrder:Unknown order" if wanted else "EGeneral:Invalid arguments")
+        return self.cancel(doomed)
+
+    def cancel_all_orders_after(self, form: Json) -> Json:
+        """One shot: once it has fired it stays off until the next call; 0 turns it off."""
+        timeout = str(form.get("timeout", ""))
+        if not timeout.isdecimal() or int(timeout) > MAX_TIMEOUT_S:
+            raise ApiError("EGeneral:Invalid arguments")
+        self.disarm()
+        if int(timeout):
+            self.dead_man = asyncio.get_running_loop().call_later(int(timeout), self.fire)
+        trigger = rfc3339(int(timeout), "seconds") if int(timeout) else "0"
+        return {"currentTime": rfc3339(timespec="seconds"), "triggerTime": trigger}
+
+    def disarm(self) -> None:
+        if self.dead_man:
+            self.dead_man.cancel()
+        self.dead_man = None
+
+    def fire(self) -> None:
+        self.disarm()
+        self.cancel(list(self.open))
+
+    def ledgers(self, form: Json) -> Json:
+        """Newest first, 50 a page; `start` is exclusive, `end` inclusive: a time in seconds or a ledger id."""
+        times = {txid: row["time"] for txid, row in self.ledger.items()}
+        bounds = (form.get("start", "-inf"), form.get("end", "inf"))
+        start, end = (times[bound] if bound in times else float(bound) for bound in bounds)
+        assets = {ASSETS[n][0] for n in ASSETS if {"all", *ASSETS[n]} & set(form.get("asset", "all").split(","))}
+        rows = [
+            (txid, row)
+            for txid, row in reversed(self.ledger.items())
+            if start < row["time"] <= end and row["asset"] in assets and form.get("type", "all") in ("all", row["type"])
+        ]
+        first = int(form.get("ofs", 0))
+        counted = {} if form.get("without_count") == "true" else {"count": len(rows)}
+        return {"ledger": dict(rows[first : first + PAGE])} | counted
+
+    def websockets_token(self, _: Json) -> Json:
+        token = secrets.token_urlsafe(32)
+        self.tokens[token] = time.monotonic()
+        return {"token": token, "expires": TOKEN_VALID_S}
+
+    # The streams
+
+    def snapshot(self, channel: str, symbol: str) -> list[Json]:
+        if channel == "ticker":
+            return [stream_ticker(symbol, self.prices[symbol])]
+        if channel == "executions":
+            return [execution(txid, row, "new") for txid, row in self.open.items()]
+        amounts = {name: {"balance": float(value)} for name, value in self.balances.items()}
+        wallet = {"type": "spot", "id": "main"}
+        return [{"asset": n, "asset_class": "currency", "wallets": [wallet | b]} | b for n, b in amounts.items()]
+
+    def refusal(self, socket: Socket, channel: str, symbol: str, token: str) -> str | None:
+        if channel == "ticker":
+            return None if symbol in PAIRS else f"Currency pair not supported {symbol}"
+        if channel not in ("balances", "executions"):
+            return "Subscription name invalid"
+        age_s = time.monotonic() - self.tokens.get(token, float("-inf"))
+        in_use = token in self.tokens and bool(socket.subscribed)  # then it does not run out
+        return None if socket.private and (in_use or age_s < TOKEN_VALID_S) else "ESession:Invalid session"
+
+    def on_message(self, socket: Socket, message: Json) -> None:
+        method, params = message.get("method"), message.get("params", {})
+        stamp: Json = {"time_in": rfc3339(), "time_out": rfc3339()}
+        stamp |= {"req_id": message["req_id"]} if "req_id" in message else {}
+        channel = params.get("channel", "")
+        if method not in ("subscribe", "unsubscribe"):
+            failed = {"method": method, "success": False, "error": "Malformed request"}
+            socket.frames.put_nowait(({"method": "pong"} if method == "ping" else failed) | stamp)
+            return
+        for symbol in params.get("symbol", []) if channel == "ticker" else [""]:
+            error = self.refusal(socket, channel, symbol, params.get("token", ""))
+            flag = "snap_orders" if channel == "executions" else "snapshot"
+            result = {"channel": channel, flag: params.get(flag, True)} | ({"symbol": symbol} if symbol else {})
+            outcome = {"success": False, "error": error} if error else {"success": True, "result": result}
+            socket.frames.put_nowait({"method": method} | outcome | stamp)
+            if method == "unsubscribe":
+                socket.subscribed.discard(channel + symbol)
+            elif not error:
+                self.calls[f"ws:{channel}"] += 1
+                socket.subscribed.add(channel + symbol)
+                if result[flag]:
+                    socket.push(channel, "snapshot", self.snapshot(channel, symbol))
+
+    # The control face
+
+    def set_price(self, name: str, price: Decimal) -> None:
+        for symbol in [s for s in PAIRS if name in (s, s.split("/")[0])]:
+            quote_usd = self.prices.get(f"{symbol.split('/')[1]}/USD", Decimal(1))
+            self.prices[symbol] = price if name == symbol else price / quote_usd
+            self.publish("ticker", [stream_ticker(symbol, self.prices[symbol])], symbol)
+
+    def book(self, kind: str, asset: str, change: Decimal, fee: Decimal, effect: bool, listed: bool) -> Json:
+        """Book a change, a fee coming on top of it; returns the row of the `balances` channel."""
+        total = self.balances.get(asset, Decimal(0)) + (change - fee if effect else 0)
+        self.balances |= {asset: total} if effect else {}
+        txid, money = self.next_id("L"), {"amount": change, "fee": fee, "balance": total}
+        row = {"refid": f"R{txid[1:]}", "time": time.time(), "type": kind, "subtype": "", "aclass": "currency"}
+        row |= {"asset": ASSETS[asset][0]} | {key: rest_amount(asset, value) for key, value in money.items()}
+        self.ledger |= {txid: row} if listed else {}
+        seen = {"ledger_id": txid, "ref_id": row["refid"], "timestamp": rfc3339(), "type": kind, "category": kind}
+        seen |= {"asset": asset, "asset_class": "currency", "wallet_type": "spot", "wallet_id": "main"}
+        return seen | {key: float(value) for key, value in money.items()}
+
+    def set_balances(self, wanted: Json, listed: bool, streamed: bool) -> None:
+        changes = {n: Decimal(str(v)) - self.balances.get(n, Decimal(0)) for n, v in wanted.items()}
+        rows = [self.book("trade", n, change, Decimal(0), True, listed) for n, change in changes.items()]
+        if streamed and rows:
+            self.publish("balances", rows)
+
+    def add_entry(self, spec: Json) -> None:
+        change, fee = Decimal(str(spec["amount"])), Decimal(str(spec.get("fee", 0)))
+        row = self.book(spec["type"], spec["asset"], change, fee, spec.get("effect", True), True)
+        if spec.get("effect", True):
+            self.publish("balances", [row])
+
+    def add_order(self, spec: Json) -> None:
+        txid, row = self.next_id("O"), order_row(spec)
+        self.open[txid] = row
+        for status in ("pending_new", "new"):
+            self.publish("executions", [execution(txid, row, status)])
+
+    def control(self, command: Json) -> None:
+        for name, price in command.pop("price", {}).items():
+            self.set_price(name, Decimal(str(price)))
+        self.set_balances(command.pop("balance", {}), command.pop("ledger", True), command.pop("stream", True))
+        for key, add in (("order", self.add_order), ("entry", self.add_entry)):
+            if key in command:
+                add(command.pop(key))
+        if any(not known_mode(name, mode) for name, mode in command.items()):
+            raise web.HTTPBadRequest(text=f"no such command: {command}")
+        self.modes |= command
+
+    def truth(self) -> Json:
+        balances = {name: str(value) for name, value in self.balances.items()}
+        shown: Json = {"open": self.open, "cancelled": self.cancelled, "ledger": self.ledger, "modes": self.modes}
+        return shown | {"balances": balances, "calls": self.calls, "dead_man": self.dead_man is not None}
+
+
+def known_mode(name: str, mode: str) -> bool:
+    endpoint = name in MODE_OF.values() or (name in PUBLIC | PRIVATE and name not in MODE_OF)
+    return endpoint and (mode in BROKEN or mode in ("ok", "hang") or mode.startswith("E"))
+
+
+PUBLIC = {
+    "Time": lambda _, q: {"unixtime": int(time.time()), "rfc1123": formatdate(usegmt=True)},
+    "SystemStatus": lambda _, q: {"status": "online", "timestamp": rfc3339(timespec="seconds")},
+    "Assets": lambda _, q: {ASSETS[name][0]: asset_row(name) for name in ASSETS},
+    "AssetPairs": lambda _, q: {PAIRS[symbol][0]: pair_row(symbol) for symbol in wanted_pairs(q)},
+    "Ticker": lambda account, q: {PAIRS[s][0]: rest_ticker(s, account.prices[s]) for s in wanted_pairs(q)},
+}
+PRIVATE = {
+    "Balance": lambda account, f: {k: row["balance"] for k, row in account.balance_ex(f).items()},
+    "BalanceEx": Account.balance_ex,
+    "OpenOrders": Account.open_orders,
+    "OpenPositions": lambda _, form: [] if form.get("consolidation") else {},  # a cash account
+    "CancelAll": lambda account, _: account.cancel(list(account.open)),
+    "CancelOrder": Account.cancel_order,
+    "CancelAllOrdersAfter": Account.cancel_all_orders_after,
+    "Ledgers": Account.ledgers,
+    "GetWebSocketsToken": Account.websockets_token,
+}
+
+
+class Server:
+    """The HTTP and websocket face."""
+
+    def __init__(self) -> None:
+        self.account = Account()
+        self.app = web.Application()
+        self.app.router.add_get("/api.kraken.com/0/public/{name}", self.public)
+        self.app.router.add_post("/api.kraken.com/0/private/{name}", self.private)
+        self.app.router.add_get("/{host:ws(?:-auth)?.kraken.com}/v2", self.stream)
+        self.app.router.add_get("/control", self.truth)
+        self.app.router.add_post("/control", self.control)
+
+    async def public(self, request: web.Request) -> web.Response:
+        return await self.answer(request.match_info["name"], PUBLIC, dict(request.query))
+
+    async def private(self, request: web.Request) -> web.Response:
+        body = await request.text()
+        form = json.loads(body) if request.content_type == "application/json" else dict(parse_qsl(body))
+        path = request.path.removeprefix("/api.kraken.com")
+        try:
+            self.account.admit(path, request.headers, body, str(form.get("nonce", "")))
+        except ApiError as refused:
+            self.account.calls[str(refused)] += 1
+            return web.json_response({"error": [str(refused)]})
+        return await self.answer(request.match_info["name"], PRIVATE, form)
+
+    async def answer(self, name: str, calls: Json, form: Json) -> web.Response:
+        self.account.calls[name] += 1
+        mode = self.account.modes.get(MODE_OF.get(name, name), "ok")
+        if mode == "hang":
+            await asyncio.Event().wait()
+        if mode in BROKEN:
+            status, text, content_type = BROKEN[mode]
+            return web.Response(status=status, text=text, content_type=content_type)
+        try:
+            if mode != "ok" or name not in calls:
+                raise ApiError(mode if mode != "ok" else "EGeneral:Unknown method")
+            return web.json_response({"error": [], "result": calls[name](self.account, form)})
+        except ApiError as refused:
+            return web.json_response({"error": [str(refused)]})
+
+    async def stream(self, request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        socket = Socket(ws, private="auth" in request.match_info["host"])
+        status = {"version": "2.0.10", "system": "online", "api_version": "v2", "connection_id": id(socket)}
+        socket.frames.put_nowait({"channel": "status", "type": "update", "data": [status]})
+        self.account.sockets.add(socket)
+        writer = asyncio.create_task(socket.write())
+        try:
+            async for message in ws:
+                if message.type is WSMsgType.TEXT:
+                    self.account.on_message(socket, message.json())
+        finally:
+            self.account.sockets.discard(socket)
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await writer
+        return ws
+
+    async def truth(self, _: web.Request) -> web.Response:
+        return web.json_response(self.account.truth())
+
+    async def control(self, request: web.Request) -> web.Response:
+        command = await request.json()
+        if command.pop("reset", False):
+            self.account.disarm()
+            sockets, self.account = self.account.sockets, Account()
+            self.account.sockets = sockets
+        self.account.control(command)
+        return await self.truth(request)
+
+
+async def serve(port: int) -> None:
+    """Says the port really bound in one JSON line, then serves until it is ended."""
+    runner = web.AppRunner(Server().app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    sys.stdout.write(json.dumps({"port": runner.addresses[0][1]}) + "\n")
+    sys.stdout.flush()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(parser.parse_args().port))

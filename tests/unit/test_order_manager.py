@@ -1,0 +1,633 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from oms_fakes import (
+    PERP,
+    SPOT,
+    TRIGGER,
+    FakeVenue,
+    LoopClock,
+    SelectiveVenue,
+    answering,
+    hang,
+    hang_and_ignore_cancellation,
+    raising,
+)
+
+from adapters.base import OrderListing
+from oms import OrderManager, SweepResult
+from risk_daemon.errors import MalformedReply, UsageError, VenueUnavailable
+from risk_daemon.events import (
+    Input,
+    Order,
+    OrderReplaced,
+    Position,
+    SweepFinished,
+    VenueProven,
+    VenueUnproven,
+)
+
+pytestmark = pytest.mark.looptime
+
+LOCK_AGE_S = 6.0  # lease_s + order_flight_s
+
+
+class Watch:
+    """Collects what the manager emits, and looks at the truth whenever a sweep is called proven."""
+
+    def __init__(self, *venues: FakeVenue) -> None:
+        self.events: list[tuple[float, Input]] = []
+        self.venues = venues
+
+    def __call__(self, event: Input) -> None:
+        self.events.append((asyncio.get_running_loop().time(), event))
+        if isinstance(event, SweepFinished) and event.proven:
+            assert [order for venue in self.venues for order in venue.open_orders] == []
+
+    def of(self, kind: type[Any], venue: str | None = None) -> list[Any]:
+        seen = (event for _, event in self.events if isinstance(event, kind))
+        return [event for event in seen if venue is None or event.venue == venue]
+
+
+def manage(*venues: FakeVenue, emit: Callable[[Input], None] | None = None, **settings: Any) -> OrderManager:
+    """A manager on virtual time with each venue's spot and perp scopes registered."""
+    manager = OrderManager(clock=LoopClock(), emit=emit or Watch(*venues), **settings)
+    for venue in venues:
+        markets = frozenset().union(*(scope.markets for scope in venue.scopes))
+        if markets & SPOT.markets:
+            manager.add_spot_adapter(venue)
+        if markets & PERP.markets:
+            manager.add_perp_adapter(venue)
+    return manager
+
+
+class TestHappyPath:
+    async def test_cancels_proves_and_tells(self) -> None:
+        kraken, futures = FakeVenue("kraken"), FakeVenue("futures", PERP, by_id=True)
+        for _ in range(3):
+            kraken.place()
+            futures.place("perp")
+        watch = Watch(kraken, futures)
+        result = await manage(kraken, futures, emit=watch).cancel_all_orders(trip_id="t1")
+        assert result.proven
+        assert result.trip_id == "t1"
+        assert result.unproven_reason is None
+        assert kraken.open_orders == futures.open_orders == []
+        assert result.venues["futures"].cancelled == 3
+        assert result.venues["futures"].scopes == ("perp",)
+        assert {event.venue for event in watch.of(VenueProven)} == {"kraken", "futures"}
+        assert watch.of(VenueUnproven) == []
+        assert watch.of(OrderReplaced) == []
+        assert watch.of(SweepFinished) == [SweepFinished("t1", True, 3, result.elapsed_s)]
+
+    async def test_the_joint_round_waits_for_the_lock_to_age(self) -> None:
+        result = await manage(FakeVenue("a")).cancel_all_orders()
+        assert result.elapsed_s == pytest.approx(LOCK_AGE_S + 0.05, abs=0.01)
+        assert result.venues["a"].proven_s == pytest.approx(0.05 + 0.05 + 2.0 + 0.05, abs=0.01)
+
+    async def test_an_old_lock_costs_no_wait(self) -> None:
+        await asyncio.sleep(100)
+        result = await manage(FakeVenue("a")).cancel_all_orders(locked_mono=50.0)
+        assert result.elapsed_s == pytest.approx(2.2, abs=0.01)
+
+    async def test_a_lock_from_another_boot_is_not_waited_for(self) -> None:
+        result = await manage(FakeVenue("a")).cancel_all_orders(locked_mono=9e9)
+        assert result.elapsed_s == pytest.approx(LOCK_AGE_S + 0.05, abs=0.01)
+
+    async def test_the_cancel_is_the_first_call_everywhere(self) -> None:
+        venues = [FakeVenue(f"v{n}", SPOT, TRIGGER) for n in range(5)]
+        await manage(*venues).cancel_all_orders()
+        for venue in venues:
+            assert venue.calls[0] == (0.0, "cancel", "spot", 0)
+            assert [verb for _, verb, _, _ in venue.calls[:3]] == ["cancel", "cancel", "list"]
+
+    async def test_every_scope_is_swept(self) -> None:
+        venue = FakeVenue("a", SPOT, TRIGGER, PERP, by_id=True)
+        for scope in ("spot", "trigger", "perp"):
+            venue.place(scope)
+        result = await manage(venue).cancel_all_orders()
+        assert result.proven
+        assert result.venues["a"].cancelled == 3
+        assert all("list" in venue.verbs(scope) for scope in ("spot", "trigger", "perp"))
+
+    async def test_orders_known_beforehand_are_counted(self) -> None:
+        venue = FakeVenue("a")
+        placed = tuple(venue.place() for _ in range(4))
+        result = await manage(venue, open_orders=lambda _: placed).cancel_all_orders()
+        assert result.cancelled == 4
+        assert result.venues["a"].replaced == ()
+
+    async def test_venues_do_not_wait_for_each_other(self) -> None:
+        venues = [FakeVenue(f"v{n}", by_id=True) for n in range(20)]
+        for venue in venues:
+            for _ in range(50):
+                venue.place()
+        result = await manage(*venues).cancel_all_orders()
+        longest_s = max(verdict.proven_s or 1e9 for verdict in result.venues.values())
+        calls_s = 4 * 0.05  # cancel (nothing known), list, cancel, list; then settle, list
+        assert longest_s <= 1.5 * (calls_s + 0.05) + 2.0
+
+
+class TestMarkets:
+    async def test_spot_and_perp_are_swept_apart(self) -> None:
+        both = FakeVenue("both", SPOT, PERP)
+        both.place("spot")
+        both.place("perp")
+        manager = manage(both, emit=lambda _: None)
+        result = await manager.cancel_all_spot_orders()
+        assert result.venues["both"].scopes == ("spot",)
+        assert [order.scope for order in both.open_orders] == ["perp"]
+        result = await manager.cancel_all_perp_orders()
+        assert result.venues["both"].scopes == ("perp",)
+        assert both.open_orders == []
+
+    async def test_an_adapter_added_for_spot_keeps_its_perp_orders(self) -> None:
+        both = FakeVenue("both", SPOT, PERP)
+        both.place("perp")
+        manager = OrderManager(clock=LoopClock())
+        manager.add_spot_adapter(both)
+        assert (await manager.cancel_all_orders()).proven
+        assert len(both.open_orders) == 1
+
+    async def test_no_adapters_is_refused(self) -> None:
+        with pytest.raises(UsageError, match="empty sweep proves nothing"):
+            await OrderManager().cancel_all_orders()
+        with pytest.raises(UsageError, match="perp"):
+            await manage(FakeVenue("a")).cancel_all_perp_orders()
+
+    async def test_a_venue_without_a_path_is_refused(self) -> None:
+        with pytest.raises(UsageError, match="no order scope for perp"):
+            OrderManager().add_perp_adapter(FakeVenue("a", SPOT))
+
+    async def test_two_venues_of_one_name_are_refused(self) -> None:
+        manager = manage(FakeVenue("a"))
+        with pytest.raises(UsageError, match="two adapters"):
+            manager.add_spot_adapter(FakeVenue("a"))
+
+    async def test_two_scopes_of_one_name_are_refused(self) -> None:
+        with pytest.raises(UsageError, match="share a name"):
+            OrderManager().add_spot_adapter(FakeVenue("a", SPOT, SPOT))
+
+    async def test_a_venue_that_loses_its_scopes_is_unproven_and_the_others_go_on(self) -> None:
+        lost, good = FakeVenue("lost"), FakeVenue("good")
+        manager = manage(lost, good, cancel_deadline_s=30.0)
+        lost.scopes = ()
+        result = await manager.cancel_all_orders()
+        assert not result.proven
+        assert "no order scope" in str(result.venues["lost"].unproven_reason)
+        assert result.venues["good"].proven
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"protective_orders": "leave"},
+            {"protective_orders": "keep"},
+            {"settle_s": -1.0},
+            {"cancel_deadline_s": float("inf")},
+            {"call_timeout_s": float("nan")},
+        ],
+    )
+    async def test_odd_settings_are_refused(self, settings: dict[str, Any]) -> None:
+        with pytest.raises(UsageError):
+            OrderManager(**settings)
+
+    async def test_closing_positions_is_refused(self) -> None:
+        with pytest.raises(UsageError, match="not available"):
+            await manage(FakeVenue("a")).close_all_positions()
+
+
+class TestWhatNeverProves:
+    async def unproven(self, venue: FakeVenue, **settings: Any) -> tuple[SweepResult, Watch]:
+        watch = Watch(venue)
+        manager = manage(venue, emit=watch, cancel_deadline_s=60.0, **settings)
+        result = await manager.cancel_all_orders(trip_id="t")
+        assert not result.proven
+        assert not result.venues[venue.name].proven
+        assert watch.of(SweepFinished)[-1].proven is False
+        assert watch.of(VenueUnproven)[-1].reason == result.venues[venue.name].unproven_reason
+        assert watch.of(VenueProven) == []
+        assert result.elapsed_s == pytest.approx(60.0, abs=0.01)
+        return result, watch
+
+    async def test_an_acknowledged_cancel_that_cancels_nothing(self) -> None:
+        venue = FakeVenue("a")
+        venue.place()
+        venue.acknowledges_only = True
+        result, _ = await self.unproven(venue)
+        assert "outlive the cancel" in str(result.unproven_reason)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            MalformedReply("HTML"),
+            VenueUnavailable("503"),
+            TypeError("NoneType"),
+            KeyError("open"),
+            asyncio.CancelledError(),
+        ],
+    )
+    async def test_a_look_that_raises(self, error: BaseException) -> None:
+        venue = FakeVenue("a")
+        venue.on_list["spot"] = raising(error)  # type: ignore[arg-type]
+        result, watch = await self.unproven(venue)
+        assert type(error).__name__ in str(result.unproven_reason) or "cancelled" in str(result.unproven_reason)
+        assert len(watch.of(VenueUnproven)) == 2  # once when it failed, once at the end
+
+    @pytest.mark.parametrize(
+        "answer", [[], {}, "<html>", OrderListing("a", "other", 0.0, ()), OrderListing("a", "spot", 9e9, ())]
+    )
+    async def test_an_answer_that_is_no_listing(self, answer: object) -> None:
+        venue = FakeVenue("a")
+        venue.on_list["spot"] = answering(answer)
+        await self.unproven(venue)
+
+    async def test_an_old_listing_given_again_and_again(self) -> None:
+        venue = FakeVenue("a")
+        venue.on_list["spot"] = answering(OrderListing("a", "spot", 0.0, ()))
+        await self.unproven(venue)
+
+    async def test_a_call_that_hangs(self) -> None:
+        venue = FakeVenue("a")
+        venue.on_list["spot"] = hang
+        result, _ = await self.unproven(venue)
+        assert result.unproven_reason == "a: spot: no answer within 10 s"
+
+    async def test_one_scope_that_fails_while_the_others_are_cancelled(self) -> None:
+        venue = FakeVenue("a", SPOT, TRIGGER)
+        venue.place("spot")
+        venue.place("trigger")
+        venue.on_list["trigger"] = venue.on_cancel["trigger"] = raising(TypeError("odd"))
+        result, _ = await self.unproven(venue)
+        assert [order.scope for order in venue.open_orders] == ["trigger"]
+        assert str(result.unproven_reason).startswith("a: trigger:")
+
+    async def test_one_scope_that_hangs_while_the_others_are_cancelled(self) -> None:
+        venue = FakeVenue("a", TRIGGER, SPOT)
+        venue.place("spot")
+        venue.on_list["trigger"] = venue.on_cancel["trigger"] = hang
+        await self.unproven(venue)
+        assert venue.open_orders == []
+        assert venue.verbs("spot").count("list") >= 2
+
+
+class TestOneVenueNeverDelaysAnother:
+    @pytest.mark.parametrize("fault", [hang, hang_and_ignore_cancellation, raising(RuntimeError("bug"))])
+    async def test_whatever_it_does(self, fault: Callable[[], Any]) -> None:
+        dead, good = FakeVenue("dead"), FakeVenue("good")
+        good.place()
+        dead.on_list["spot"] = dead.on_cancel["spot"] = fault
+        watch = Watch(good)
+        manager = manage(dead, good, emit=watch, cancel_deadline_s=30.0)
+        result = await manager.cancel_all_orders()
+        assert result.elapsed_s == pytest.approx(30.0, abs=0.01)
+        assert not result.proven
+        assert not result.venues["dead"].proven
+        assert result.venues["good"].proven
+        assert result.venues["good"].proven_s == pytest.approx(2.15, abs=0.01)
+        assert good.open_orders == []
+
+    async def test_a_dead_venue_that_comes_back_lets_the_joint_round_pass(self) -> None:
+        dead, good = FakeVenue("dead"), FakeVenue("good")
+        dead.place()
+        dead.on_list["spot"] = dead.on_cancel["spot"] = raising(VenueUnavailable("refused"))
+
+        async def revive() -> None:
+            await asyncio.sleep(40)
+            dead.on_list.clear()
+            dead.on_cancel.clear()
+
+        reviving = asyncio.create_task(revive())
+        result = await manage(dead, good).cancel_all_orders()
+        await reviving
+        assert result.proven
+        assert 40 < result.elapsed_s < 50
+
+    async def test_retry_after_is_obeyed_by_all_scopes_of_the_venue(self) -> None:
+        venue = FakeVenue("a", SPOT, TRIGGER)
+        venue.on_list["spot"] = raising(VenueUnavailable("429", retry_after_s=20.0))
+        manager = manage(venue, cancel_deadline_s=60.0)
+        await manager.cancel_all_orders()
+        asked = [at for at, verb, scope, _ in venue.calls if (verb, scope) == ("list", "spot")]
+        assert len(asked) == 3
+        for at in asked:
+            assert not [call for call in venue.calls if at < call[0] < at + 20.0 - 1e-6]
+
+    @pytest.mark.parametrize("wish", [None, -5.0, float("nan"), float("inf")])
+    async def test_an_odd_retry_after_is_not_waited_for(self, wish: float | None) -> None:
+        venue = FakeVenue("a")
+        venue.on_list["spot"] = raising(VenueUnavailable("429", retry_after_s=wish))
+        await manage(venue, cancel_deadline_s=10.0).cancel_all_orders()
+        assert venue.verbs("spot").count("list") >= 5
+
+    async def test_retries_back_off(self) -> None:
+        venue = FakeVenue("a")
+        venue.on_list["spot"] = raising(VenueUnavailable("refused"))
+        await manage(venue, cancel_deadline_s=30.0).cancel_all_orders()
+        asked = [at for at, verb, _, _ in venue.calls if verb == "list"]
+        gaps = [round(later - at, 2) for at, later in zip(asked, asked[1:], strict=False)]
+        assert gaps[:7] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+
+
+class TestBotsThatGoOn:
+    async def bot(self, venue: FakeVenue, until_s: float, every_s: float = 0.3) -> None:
+        loop = asyncio.get_running_loop()
+        while loop.time() < until_s:
+            venue.place(bot="grid-bot")
+            await asyncio.sleep(every_s)
+
+    @pytest.mark.parametrize("by_id", [False, True])
+    async def test_a_bot_that_keeps_placing_orders_is_named_and_outlasted(self, by_id: bool) -> None:
+        venue, calm = FakeVenue("a", by_id=by_id), FakeVenue("calm")
+        watch = Watch(venue, calm)
+        trading = asyncio.create_task(self.bot(venue, until_s=50.0))
+        result = await manage(venue, calm, emit=watch).cancel_all_orders(trip_id="t")
+        await trading
+        assert result.proven
+        assert result.elapsed_s > 50.0
+        assert venue.open_orders == []
+        named = watch.of(OrderReplaced)
+        assert {event.order.client_order_id for event in named} == {"grid-bot"}
+        assert {event.trip_id for event in named} == {"t"}
+        assert len({event.order.order_id for event in named}) == len(named)
+        assert result.venues["a"].replaced == tuple(event.order for event in named)
+
+    async def test_a_bot_that_never_stops_is_never_proven(self) -> None:
+        venue = FakeVenue("a")
+        watch = Watch(venue)
+        trading = asyncio.create_task(self.bot(venue, until_s=200.0))
+        result = await manage(venue, emit=watch, cancel_deadline_s=100.0).cancel_all_orders()
+        trading.cancel()
+        assert not result.proven
+        assert watch.of(VenueProven) == []
+        assert len(venue.open_orders) <= 20  # they are still cancelled all the time
+
+    async def test_an_order_on_a_proven_venue_while_another_works_restarts(self) -> None:
+        quick, slow = FakeVenue("quick"), FakeVenue("slow")
+        slow.on_list["spot"] = raising(VenueUnavailable("refused"))
+        watch = Watch(quick, slow)
+
+        async def interfere() -> None:
+            await asyncio.sleep(15)
+            quick.place(bot="late-bot")
+            await asyncio.sleep(10)
+            assert quick.open_orders == []  # not left standing until the slow venue is done
+            slow.on_list.clear()
+
+        interfering = asyncio.create_task(interfere())
+        result = await manage(quick, slow, emit=watch).cancel_all_orders()
+        await interfering
+        assert result.proven
+        assert [event.order.client_order_id for event in watch.of(OrderReplaced)] == ["late-bot"]
+        assert len(watch.of(VenueProven, "quick")) == 2
+        assert [event.reason for event in watch.of(VenueUnproven, "quick")] == ["spot: orders are open"]
+        assert result.venues["quick"].cancelled == 1
+
+    async def test_an_order_sent_under_the_last_lease_is_found_by_the_joint_round(self) -> None:
+        venue, other = FakeVenue("a"), FakeVenue("b")
+        watch = Watch(venue, other)
+
+        async def arrive() -> None:
+            await asyncio.sleep(5.9)
+            venue.place(bot="in-flight")
+
+        arriving = asyncio.create_task(arrive())
+        result = await manage(venue, other, emit=watch).cancel_all_orders()
+        await arriving
+        assert result.proven
+        assert [event.order.client_order_id for event in watch.of(OrderReplaced)] == ["in-flight"]
+        last_look = {v.name: max(at for at, verb, _, _ in v.calls if verb == "list") for v in (venue, other)}
+        seen_s = next(at for at, event in watch.events if isinstance(event, OrderReplaced))
+        assert min(last_look.values()) > seen_s
+
+    async def test_a_listing_answered_late_does_not_prove(self) -> None:
+        """The venue answers from a moment before the order arrived, and takes its time."""
+        venue = FakeVenue("a", SPOT, TRIGGER)
+        watch = Watch(venue)
+        loop = asyncio.get_running_loop()
+
+        async def slow_but_honest() -> OrderListing:
+            requested_mono = loop.time()
+            orders = tuple(venue.book["trigger"].values())
+            await asyncio.sleep(8.0)
+            return OrderListing("a", "trigger", requested_mono, orders)
+
+        async def interfere() -> None:
+            await asyncio.sleep(20.0)
+            venue.place("trigger", bot="late-bot")
+
+        venue.on_list["trigger"] = slow_but_honest
+        interfering = asyncio.create_task(interfere())
+        result = await manage(venue, emit=watch, order_flight_s=25.0).cancel_all_orders()
+        await interfering
+        assert result.proven
+        assert venue.open_orders == []
+
+
+class TestProtectiveOrders:
+    LONG = Position("BTC/USDT:USDT", Decimal(1), Decimal(100), "USDT", "BTC")
+
+    def book(self) -> tuple[SelectiveVenue, Order]:
+        venue = SelectiveVenue("a", PERP)
+        stop = venue.place("perp", symbol="BTC/USDT:USDT", side="sell", reduce_only=True)
+        venue.place("perp", symbol="BTC/USDT:USDT", side="buy")
+        venue.place("perp", symbol="ETH/USDT:USDT", side="sell", reduce_only=True)
+        return venue, stop
+
+    async def test_kept_where_the_position_is_known(self) -> None:
+        venue, stop = self.book()
+        events: list[Input] = []
+        manager = manage(venue, emit=events.append, protective_orders="keep", positions=lambda _: (self.LONG,))
+        result = await manager.cancel_all_orders()
+        assert result.proven
+        assert venue.open_orders == [stop]
+        assert result.venues["a"].kept == (stop,)
+        assert result.venues["a"].cancelled == 2
+        assert next(event for event in events if isinstance(event, VenueProven)).kept == (stop,)
+        assert "cancel" not in venue.verbs("perp")
+
+    @pytest.mark.parametrize("positions", [None, ()])
+    async def test_not_kept_where_the_position_is_unknown_or_closed(self, positions: tuple[()] | None) -> None:
+        venue, _ = self.book()
+        result = await manage(venue, protective_orders="keep", positions=lambda _: positions).cancel_all_orders()
+        assert result.proven
+        assert venue.open_orders == []
+
+    async def test_not_kept_when_asking_for_positions_fails(self) -> None:
+        venue, _ = self.book()
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+
+        def positions(_venue: str) -> tuple[Position, ...]:
+            raise RuntimeError("no portfolio")
+
+        result = await manage(venue, protective_orders="keep", positions=positions).cancel_all_orders()
+        assert result.proven
+        assert venue.open_orders == []
+
+    async def test_cancelled_by_default(self) -> None:
+        venue, _ = self.book()
+        result = await manage(venue, positions=lambda _: (self.LONG,)).cancel_all_orders()
+        assert result.proven
+        assert venue.open_orders == []
+        assert result.venues["a"].kept == ()
+
+    async def test_refused_for_a_venue_that_cancels_whole_scopes_only(self) -> None:
+        with pytest.raises(UsageError, match="whole scope"):
+            manage(FakeVenue("a", PERP), protective_orders="keep", positions=lambda _: ())
+
+    async def test_spot_is_cancelled_at_once_all_the_same(self) -> None:
+        venue = FakeVenue("a", SPOT)
+        venue.place()
+        await manage(venue, protective_orders="keep", positions=lambda _: ()).cancel_all_orders()
+        assert venue.verbs("spot")[0] == "cancel"
+
+
+class TestCallersAndTrips:
+    async def test_a_cancelled_caller_does_not_cancel_the_sweep(self) -> None:
+        venue = FakeVenue("a", by_id=True)
+        venue.place()
+        watch = Watch(venue)
+        manager = manage(venue, emit=watch)
+        caller = asyncio.create_task(manager.cancel_all_orders(trip_id="t"))
+        await asyncio.sleep(0.06)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert len(venue.open_orders) == 1
+        result = await manager.cancel_all_orders(trip_id="t")  # joins what goes on
+        assert result.proven
+        assert venue.open_orders == []
+        assert len(watch.of(SweepFinished)) == 1
+
+    async def test_an_outer_timeout_does_not_cancel_the_sweep(self) -> None:
+        venue = FakeVenue("a", by_id=True)
+        venue.place()
+        watch = Watch(venue)
+        manager = manage(venue, emit=watch)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.06):
+                await manager.cancel_all_orders()
+        await asyncio.sleep(20)
+        assert venue.open_orders == []
+        assert [event.proven for event in watch.of(SweepFinished)] == [True]
+
+    async def test_stop_ends_it_unproven(self) -> None:
+        venue = FakeVenue("a")
+        watch = Watch(venue)
+        manager = manage(venue, emit=watch)
+        caller = asyncio.create_task(manager.cancel_all_orders())
+        await asyncio.sleep(1.0)
+        await manager.stop()
+        result = await caller
+        assert not result.proven
+        assert result.elapsed_s == pytest.approx(1.0)
+        assert [event.proven for event in watch.of(SweepFinished)] == [False]
+        calls = len(venue.calls)
+        await asyncio.sleep(60)
+        assert len(venue.calls) == calls
+
+    async def test_stop_does_not_wait_for_a_client_that_ignores_it(self) -> None:
+        venue = FakeVenue("a")
+        venue.on_cancel["spot"] = hang_and_ignore_cancellation
+        manager = manage(venue)
+        caller = asyncio.create_task(manager.cancel_all_orders())
+        await asyncio.sleep(1.0)
+        await manager.stop()
+        assert (await caller).elapsed_s == pytest.approx(1.0)
+
+    async def test_stop_with_nothing_running(self) -> None:
+        await manage(FakeVenue("a")).stop()
+
+    async def test_calls_for_one_trip_join_and_another_trip_does_not_wait(self) -> None:
+        venue = FakeVenue("a")
+        watch = Watch(venue)
+        manager = manage(venue, emit=watch)
+        first, joined, other = await asyncio.gather(
+            manager.cancel_all_orders(trip_id="t1"),
+            manager.cancel_all_orders(trip_id="t1"),
+            manager.cancel_all_orders(trip_id="t2"),
+        )
+        assert first is joined
+        assert other.trip_id == "t2"
+        assert other.proven
+        assert sorted(event.trip_id for event in watch.of(SweepFinished)) == ["t1", "t2"]
+
+    async def test_holding_down_names_what_came_between_two_sweeps(self) -> None:
+        venue = FakeVenue("a")
+        venue.place(bot="before")
+        watch = Watch(venue)
+        manager = manage(venue, emit=watch)
+        await manager.cancel_all_orders(trip_id="freeze", locked_mono=0.0)
+        assert watch.of(OrderReplaced) == []
+        calls = len(venue.calls)
+        venue.place(bot="stubborn-bot")
+        result = await manager.cancel_all_orders(trip_id="freeze", locked_mono=0.0)
+        assert result.proven
+        assert venue.calls[calls][1] == "list"  # a later sweep of the same trip looks first
+        assert [event.order.client_order_id for event in watch.of(OrderReplaced)] == ["stubborn-bot"]
+
+    async def test_a_scope_never_seen_by_the_first_sweep_is_cancelled_first_and_not_named(self) -> None:
+        venue = FakeVenue("a", by_id=True)
+        venue.place(bot="before")
+        venue.on_list["spot"] = raising(VenueUnavailable("refused"))
+        watch = Watch(venue)
+        manager = manage(venue, emit=watch, cancel_deadline_s=10.0)
+        assert not (await manager.cancel_all_orders(trip_id="t")).proven
+        venue.on_list.clear()
+        calls = len(venue.calls)
+        assert (await manager.cancel_all_orders(trip_id="t")).proven
+        assert venue.calls[calls][1] == "cancel"
+        assert watch.of(OrderReplaced) == []
+
+    async def test_old_trips_are_forgotten(self) -> None:
+        venue = FakeVenue("a")
+        manager = manage(venue)
+        for number in range(6):
+            await manager.cancel_all_orders(trip_id=f"t{number}")
+        calls = len(venue.calls)
+        await manager.cancel_all_orders(trip_id="t0")
+        assert venue.calls[calls][1] == "cancel"
+
+    async def test_snapshot_shows_the_sweep_as_it_stands(self) -> None:
+        quick, dead = FakeVenue("quick"), FakeVenue("dead")
+        dead.on_list["spot"] = raising(VenueUnavailable("refused"))
+        manager = manage(quick, dead)
+        assert manager.snapshot() == {}
+        caller = asyncio.create_task(manager.cancel_all_orders())
+        await asyncio.sleep(5)
+        assert manager.snapshot()["quick"].proven
+        assert manager.snapshot()["quick"].first_cancel_s == 0.0
+        assert "refused" in str(manager.snapshot()["dead"].unproven_reason)
+        await manager.stop()
+        await caller
+
+    async def test_a_listener_that_raises_does_not_stop_the_sweep(self) -> None:
+        told: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+
+        def listener(_event: Input) -> None:
+            raise RuntimeError("inbox is full")
+
+        assert (await manage(FakeVenue("a"), emit=listener).cancel_all_orders()).proven
+        assert {str(error) for error in told} == {"inbox is full"}
+
+    async def test_unreadable_open_orders_cost_only_the_count(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+
+        def open_orders(_venue: str) -> tuple[Order, ...]:
+            raise RuntimeError("no view")
+
+        assert (await manage(FakeVenue("a"), open_orders=open_orders).cancel_all_orders()).proven
+
+
+@pytest.mark.looptime(False)
+def test_importing_the_order_manager_does_not_import_ccxt() -> None:
+    code = "import sys, oms; sys.exit('ccxt' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from adapters.base import OrderListing
+from oms.proof import JointRound, VenueProof, is_protective, listing_fault
+from risk_daemon.errors import InvariantError
+from risk_daemon.events import Order, Position
+
+SETTLE_S = 2.0
+
+
+def order(number: int = 1, scope: str = "spot", venue: str = "a", **fields: object) -> Order:
+    values = {"symbol": "BTC/USDT", "side": "buy", "order_type": "limit", **fields}
+    return Order(venue, scope, f"o{number}", **values)  # type: ignore[arg-type]
+
+
+def listing(requested: float, *orders: Order, scope: str = "spot", venue: str = "a") -> OrderListing:
+    return OrderListing(venue, scope, requested, orders)
+
+
+def proof(*scopes: str, venue: str = "a", **settings: object) -> VenueProof:
+    return VenueProof(venue, scopes or ("spot",), settle_s=SETTLE_S, started_mono=0.0, **settings)  # type: ignore[arg-type]
+
+
+def prove(venue: VenueProof, at: float) -> float:
+    """Two empty listings of the scope `spot`; when the second was answered."""
+    venue.listed(listing(at, venue=venue.venue), at)
+    venue.listed(listing(at + SETTLE_S, venue=venue.venue), at + SETTLE_S)
+    return at + SETTLE_S
+
+
+class TestVenueProof:
+    def test_two_empty_listings_settle_apart_prove(self) -> None:
+        venue = proof()
+        venue.listed(listing(0.0), 0.1)
+        assert not venue.proven
+        venue.listed(listing(0.1 + SETTLE_S), 2.3)
+        assert venue.proven
+        assert venue.reason is None
+
+    def test_settle_counts_from_the_answer_of_the_first_to_the_request_of_the_second(self) -> None:
+        venue = proof()
+        venue.listed(listing(0.0), 1.0)
+        venue.listed(listing(2.9), 9.0)
+        assert not venue.proven
+        assert venue.reason == "spot: listed empty only once"
+
+    def test_every_scope_counts(self) -> None:
+        venue = proof("spot", "trigger")
+        prove(venue, 0.0)
+        assert not venue.proven
+        assert venue.reason == "trigger: not listed empty yet"
+        venue.listed(listing(0.0, scope="trigger"), 0.0)
+        venue.listed(listing(2.0, scope="trigger"), 2.0)
+        assert venue.proven
+
+    def test_an_order_in_one_scope_voids_the_others(self) -> None:
+        venue = proof("spot", "trigger")
+        prove(venue, 0.0)
+        venue.listed(listing(2.0, order(scope="trigger"), scope="trigger"), 2.5)
+        venue.listed(listing(2.6, scope="trigger"), 2.6)
+        venue.listed(listing(4.7, scope="trigger"), 4.7)
+        assert not venue.proven
+        assert venue.reason == "spot: not listed empty yet"
+
+    def test_a_late_empty_answer_requested_before_an_order_was_seen_is_no_evidence(self) -> None:
+        venue = proof("spot", "trigger")
+        venue.listed(listing(1.0, order(scope="trigger"), scope="trigger"), 3.0)
+        venue.listed(listing(2.9), 5.0)
+        venue.listed(listing(7.0), 7.0)
+        venue.listed(listing(7.0, scope="trigger"), 7.0)
+        venue.listed(listing(9.0, scope="trigger"), 9.0)
+        assert not venue.proven  # spot has one empty listing that counts, not two
+
+    def test_a_listing_requested_before_the_cancel_but_answered_late_does_not_prove(self) -> None:
+        venue = proof()
+        venue.cancelling("spot", (), 5.0)
+        venue.listed(listing(4.9), 6.0)
+        venue.listed(listing(8.0), 8.0)
+        assert not venue.proven
+        venue.listed(listing(10.0), 10.0)
+        assert venue.proven
+
+    def test_nothing_requested_before_the_start_is_evidence(self) -> None:
+        venue = proof()
+        venue.listed(listing(-1.0), 0.5)
+        venue.listed(listing(2.5), 2.5)
+        assert not venue.proven
+
+    def test_a_failed_look_suspends_the_proof_and_keeps_the_evidence(self) -> None:
+        venue = proof()
+        at = prove(venue, 0.0)
+        venue.failed("spot", "no answer within 10 s")
+        assert not venue.proven
+        assert venue.alarm
+        assert venue.reason == "spot: no answer within 10 s"
+        venue.listed(listing(at + 1), at + 1)
+        assert venue.proven
+
+    def test_failures_alone_never_prove(self) -> None:
+        venue = proof()
+        for _ in range(10):
+            venue.failed("spot", "MalformedReply: HTML")
+        assert not venue.proven
+
+    def test_no_scopes_is_never_proven(self) -> None:
+        venue = VenueProof("a", (), settle_s=0.0, started_mono=0.0, without_plan="no order scope for perp")
+        assert not venue.proven
+        assert venue.alarm
+        assert venue.reason == "no order scope for perp"
+
+    def test_settle_of_zero_still_wants_two_listings(self) -> None:
+        venue = VenueProof("a", ("spot",), settle_s=0.0, started_mono=0.0)
+        venue.listed(listing(0.0), 0.0)
+        assert not venue.proven
+        venue.listed(listing(0.0), 0.0)
+        assert venue.proven
+
+    @pytest.mark.parametrize("bad", [listing(0.0, scope="other"), listing(0.0, venue="b"), listing(9.0)])
+    def test_refuses_what_is_no_listing_of_its_scopes(self, bad: OrderListing) -> None:
+        with pytest.raises(InvariantError):
+            proof().listed(bad, 1.0)
+
+
+class TestCountingAndNaming:
+    def test_orders_of_the_first_look_are_not_replacements_later_ones_are(self) -> None:
+        venue = proof()
+        assert venue.listed(listing(0.0, order(1)), 0.1).replaced == ()
+        found = venue.listed(listing(0.2, order(1), order(2, client_order_id="bot-7")), 0.3)
+        assert [replaced.client_order_id for replaced in found.replaced] == ["bot-7"]
+        assert venue.listed(listing(0.4, order(2)), 0.5).replaced == ()
+        assert [replaced.order_id for replaced in venue.replaced] == ["o2"]
+
+    def test_what_an_older_request_shows_late_is_no_replacement(self) -> None:
+        venue = proof()
+        venue.listed(listing(1.0), 1.1)
+        assert venue.listed(listing(0.5, order(1)), 1.2).replaced == ()
+
+    def test_the_same_id_on_another_symbol_or_in_another_scope_is_another_order(self) -> None:
+        venue = proof("spot", "trigger")
+        venue.listed(listing(0.0, order(1), order(1, symbol="ETH/USDT")), 0.0)
+        venue.listed(listing(0.0, order(1, scope="trigger"), scope="trigger"), 0.0)
+        venue.listed(listing(1.0), 1.0)
+        assert venue.cancelled == 2
+        venue.listed(listing(1.0, scope="trigger"), 1.0)
+        assert venue.cancelled == 3
+
+    def test_only_orders_seen_and_gone_count_as_cancelled(self) -> None:
+        venue = proof()
+        venue.listed(listing(0.0, order(1), order(2)), 0.1)
+        assert venue.cancelled == 0
+        venue.listed(listing(0.2, order(2)), 0.3)
+        assert venue.cancelled == 1
+
+    def test_orders_believed_open_are_counted_and_not_taken_for_new(self) -> None:
+        venue = proof(open_before=(order(1), order(2), order(9, scope="elsewhere")))
+        venue.listed(listing(0.0), 0.1)
+        assert venue.cancelled == 2
+        assert venue.listed(listing(0.2, order(1)), 0.3).replaced == ()
+
+    def test_belief_is_no_evidence(self) -> None:
+        venue = proof(open_before=())
+        assert not venue.proven
+        assert venue.reason == "spot: not listed empty yet"
+
+    def test_a_later_sweep_of_the_trip_names_what_the_first_did_not_see(self) -> None:
+        first = proof("spot", "trigger")
+        first.listed(listing(0.0, order(1)), 0.0)
+        assert set(first.known) == {"spot"}
+        second = proof("spot", "trigger", known=first.known)
+        assert second.swept_before("spot")
+        assert not second.swept_before("trigger")
+        found = second.listed(listing(9.0, order(1), order(2)), 9.0)
+        assert [replaced.order_id for replaced in found.replaced] == ["o2"]
+        never_seen = listing(9.0, order(3, scope="trigger"), scope="trigger")
+        assert second.listed(never_seen, 9.0).replaced == ()
+
+    def test_an_order_that_outlives_its_cancel_is_an_alarm(self) -> None:
+        venue = proof()
+        assert not venue.listed(listing(0.0, order(1)), 0.1).stubborn
+        assert not venue.alarm
+        venue.cancelling("spot", (order(1),), 0.1)
+        venue.cancel_answered("spot", "VenueRejected: no permission")
+        assert venue.listed(listing(0.2, order(1)), 0.3).stubborn
+        assert venue.alarm
+        assert venue.reason == "spot: orders outlive the cancel (cancel: VenueRejected: no permission)"
+
+
+class TestProtectiveOrders:
+    LONG = Position("BTC/USDT", Decimal(2), Decimal(100), "USDT", "BTC")
+    SHORT = Position("BTC/USDT", Decimal(-2), Decimal(100), "USDT", "BTC")
+    FLAT = Position("BTC/USDT", Decimal(0), Decimal(100), "USDT", "BTC")
+
+    @pytest.mark.parametrize(
+        ("side", "reduce_only", "positions", "protects"),
+        [
+            ("sell", True, (LONG,), True),
+            ("buy", True, (SHORT,), True),
+            ("buy", True, (LONG,), False),
+            ("sell", False, (LONG,), False),
+            ("sell", True, (FLAT,), False),
+            ("sell", True, (), False),
+            ("sell", True, None, False),
+            ("sell", True, (SHORT, LONG), True),
+            ("", True, (LONG,), False),
+        ],
+    )
+    def test_only_marked_orders_against_a_known_open_position(
+        self, side: str, reduce_only: bool, positions: tuple[Position, ...] | None, protects: bool
+    ) -> None:
+        assert is_protective(order(side=side, reduce_only=reduce_only), positions) is protects
+
+    def test_another_symbols_position_protects_nothing(self) -> None:
+        assert not is_protective(order(symbol="ETH/USDT", side="sell", reduce_only=True), (self.LONG,))
+
+    def test_kept_orders_are_named_and_do_not_block(self) -> None:
+        venue, stop = proof(), order(1, side="sell", reduce_only=True)
+        venue.listed(listing(0.0, stop), 0.0, lambda o: o.reduce_only)
+        venue.listed(listing(2.0, stop), 2.0, lambda o: o.reduce_only)
+        assert venue.proven
+        assert venue.kept == (stop,)
+        assert venue.cancelled == 0
+
+    def test_a_kept_order_whose_position_closed_blocks_again(self) -> None:
+        venue, stop = proof(), order(1, side="sell", reduce_only=True)
+        venue.listed(listing(0.0, stop), 0.0, lambda _: True)
+        venue.listed(listing(2.0, stop), 2.0, lambda _: True)
+        venue.listed(listing(3.0, stop), 3.0, lambda _: False)
+        assert not venue.proven
+        assert venue.kept == ()
+
+
+class TestJointRound:
+    def two(self, not_before: float = 6.0) -> tuple[VenueProof, VenueProof, JointRound]:
+        a, b = proof(venue="a"), proof(venue="b")
+        return a, b, JointRound({"a": a, "b": b}, not_before_mono=not_before)
+
+    def test_an_empty_round_is_refused(self) -> None:
+        with pytest.raises(InvariantError):
+            JointRound({}, not_before_mono=0.0)
+
+    def test_waits_for_every_venue_and_for_the_lock_to_age(self) -> None:
+        a, b, joint = self.two()
+        prove(a, 0.0)
+        joint.step(7.0)
+        assert joint.began_mono is None
+        prove(b, 0.0)
+        joint.step(5.9)
+        assert joint.began_mono is None
+        joint.step(6.0)
+        assert joint.began_mono == 6.0
+        assert not joint.passed
+
+    def test_passes_when_every_scope_was_listed_since_it_began(self) -> None:
+        a, b, joint = self.two()
+        prove(a, 0.0)
+        prove(b, 0.0)
+        joint.step(6.0)
+        a.listed(listing(6.0), 6.1)
+        b.listed(listing(5.9, venue="b"), 6.2)  # requested too early
+        joint.step(6.2)
+        assert not joint.passed
+        b.listed(listing(6.2, venue="b"), 6.3)
+        joint.step(6.3)
+        assert joint.passed
+
+    def test_any_order_restarts_it(self) -> None:
+        a, b, joint = self.two()
+        prove(a, 0.0)
+        prove(b, 0.0)
+        joint.step(6.0)
+        a.listed(listing(6.0), 6.1)
+        b.listed(listing(6.0, order(venue="b"), venue="b"), 6.1)
+        joint.step(6.1)
+        assert joint.began_mono is None
+        prove(b, 6.2)
+        joint.step(8.2)
+        assert joint.began_mono == 8.2
+        b.listed(listing(8.2, venue="b"), 8.3)
+        joint.step(8.3)
+        assert not joint.passed  # a was listed empty, but before the order on b was seen
+        a.listed(listing(8.4), 8.4)
+        joint.step(8.4)
+        assert joint.passed
+
+    def test_an_order_between_two_steps_is_not_overlooked(self) -> None:
+        a, b, joint = self.two()
+        prove(a, 0.0)
+        prove(b, 0.0)
+        joint.step(6.0)
+        b.listed(listing(6.0, venue="b"), 6.0)
+        a.listed(listing(6.0, order(1)), 6.1)
+        prove(a, 6.2)
+        joint.step(8.2)
+        assert joint.began_mono == 8.2
+        assert not joint.passed
+
+    def test_a_failed_look_ends_the_round(self) -> None:
+        a, b, joint = self.two()
+        prove(a, 0.0)
+        prove(b, 0.0)
+        joint.step(6.0)
+        b.failed("spot", "VenueUnavailable: 503")
+        joint.step(6.1)
+        assert joint.began_mono is None
+        b.listed(listing(6.2, venue="b"), 6.2)
+        joint.step(6.3)
+        assert joint.began_mono == 6.3
+
+    def test_an_order_seen_after_it_passed_takes_it_back(self) -> None:
+        a, b, joint = self.two(not_before=0.0)
+        prove(a, 0.0)
+        prove(b, 0.0)
+        joint.step(2.0)
+        a.listed(listing(2.0), 2.0)
+        b.listed(listing(2.0, venue="b"), 2.0)
+        joint.step(2.0)
+        assert joint.passed
+        a.listed(listing(2.0, order(1)), 2.1)
+        joint.step(2.1)
+        assert not joint.passed
+
+    def test_says_when_to_look_next(self) -> None:
+        a, b, joint = self.two()
+        assert joint.due_mono("a", "spot", 0.0) == 0.0
+        a.listed(listing(0.0), 0.5)
+        assert joint.due_mono("a", "spot", 0.6) == 0.5 + SETTLE_S
+        a.listed(listing(2.5), 2.6)
+        joint.step(2.6)
+        assert joint.due_mono("a", "spot", 2.6) == 2.6 + 5.0  # b is still at work: watch
+        prove(b, 1.0)
+        joint.step(3.0)
+        assert joint.due_mono("a", "spot", 3.0) == 6.0  # the lock is too young
+        joint.step(6.0)
+        assert joint.due_mono("a", "spot", 6.0) == 6.0
+        a.failed("spot", "no answer")
+        joint.step(6.1)
+        assert joint.due_mono("a", "spot", 6.1) == 6.1
+
+
+class TestListingFault:
+    def test_a_listing_of_the_scope_has_none(self) -> None:
+        assert listing_fault(listing(1.0), "a", "spot", 1.0) is None
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            None,
+            [],
+            {},
+            "<html>",
+            listing(1.0, scope="trigger"),
+            listing(1.0, venue="b"),
+            listing(2.0),
+            listing(float("nan")),
+        ],
+    )
+    def test_anything_else_is_told(self, answer: object) -> None:
+        assert listing_fault(answer, "a", "spot", 1.0)

@@ -38,7 +38,7 @@ class ScopePlan:
 
     scope: OrderScope
     cancel_by: CancelBy
-    listing: Mapping[str, Any] = NO_PARAMS
+    listing: Mapping[str, Any] = field(default_factory=lambda: NO_PARAMS)
     cancels: tuple[Mapping[str, Any], ...] = (NO_PARAMS,)
     page_rows: int | None = None
     batch_rows: int = 20
@@ -75,7 +75,13 @@ def _bybit(name: str, markets: frozenset[Market], *kinds: str, **query: str) -> 
 def _okx_algo(order_type: str) -> ScopePlan:
     params = MappingProxyType({"trigger": True, "ordType": order_type})
     return _scope(
-        f"algo {order_type}", SPOT_MARKETS | PERP_MARKETS, CancelBy.BATCH, params, listing=params, page_rows=100, batch_rows=10
+        f"algo {order_type}",
+        SPOT_MARKETS | PERP_MARKETS,
+        CancelBy.BATCH,
+        params,
+        listing=params,
+        page_rows=100,
+        batch_rows=10,
     )
 
 
@@ -134,7 +140,9 @@ def plan_for(exchange: str, markets: frozenset[Market], has: Mapping[str, Any]) 
     covered = frozenset[Market]().union(*(plan.scope.markets for plan in wanted))
     if not markets <= covered:
         missing = ", ".join(sorted(markets - covered))
-        raise ConfigError(f"{exchange} has no cancel plan for the {missing} market: its orders could not be proven gone")
+        raise ConfigError(
+            f"{exchange} has no cancel plan for the {missing} market: its orders could not be proven gone"
+        )
     return wanted
 
 

@@ -15,7 +15,6 @@ from risk_daemon.errors import MalformedReply
 from risk_daemon.events import Flow, Input, Kind, Order, Position, Price
 from risk_daemon.units import finite
 
-
 ACCOUNT = frozenset({"account"})
 """What a stream of the whole account watches."""
 
@@ -24,6 +23,8 @@ class Dialect(Protocol):
     """One exchange's own ways."""
 
     stream_kinds: frozenset[Kind]
+    is_tapped: bool
+    """Whether raw frames are read off the sockets; else what ccxt's watch calls return is."""
     has_flows: bool
     has_positions: bool
     notes: tuple[str, ...]

@@ -123,6 +123,8 @@ def parse_unified_order(venue: str, scope: str, row: Mapping[str, Any]) -> Order
 class GenericDialect:
     """ccxt's unified calls. `client` is a guarded ccxt client with its markets loaded."""
 
+    is_tapped = False
+
     def __init__(self, venue: str, exchange: str, markets: frozenset[Market], reference: str, client: Any) -> None:
         if Market.PERP in markets and exchange not in WALLETS:
             raise ConfigError(
@@ -145,7 +147,7 @@ class GenericDialect:
     def _notes(self) -> tuple[str, ...]:
         notes = [
             f"{self._exchange}: replies are held against the shape seen at connect, not against a known one",
-            f"{self._exchange}: transfers between wallets of this exchange are not listed, only deposits and withdrawals",
+            f"{self._exchange}: only deposits and withdrawals are listed, no transfers between its own wallets",
         ]
         if not self.has_flows:
             notes.append(f"{self._exchange} has no ledger here: a withdrawal looks like a loss")

@@ -30,7 +30,7 @@ class Shell:
     clock: Clock
     pacer: Pacer
     secrets: tuple[str, ...]
-    on_frame: Callable[[Any, Any], None]
+    on_frame: Callable[[Any, Any], bool]
     on_socket: Callable[[Any], None]
     lane: SignedLane = field(default_factory=SignedLane)
     heard_mono: dict[str, float] = field(default_factory=dict)
@@ -124,19 +124,22 @@ class Guard:
         socket.is_guarded = True
 
         def handle_guarded(message: Any) -> None:
-            self.shell.heard_mono[socket.url] = self.shell.clock.now().mono
             try:
                 handle(message)
-            except Exception as error:  # noqa: BLE001 - it becomes the socket's end, which readers see
+            except Exception as error:
                 socket.on_error(MalformedReply(f"a frame could not be read: {type(error).__name__} {error}"[:240]))
 
         socket.handle_message = handle_guarded
 
     def handle_message(self, socket: Any, message: Any) -> None:
-        """Every decoded frame: ours first, because ccxt keeps only the last between two reads."""
-        self.shell.on_frame(socket, message)
-        parent: Any = super()
-        parent.handle_message(socket, message)
+        """Every decoded frame: ours first, because ccxt keeps only the last between two reads, and dies of odd ones.
+
+        Only these are signs of life: a server that answers pings may have stopped telling anything.
+        """
+        self.shell.heard_mono[socket.url] = self.shell.clock.now().mono
+        if not self.shell.on_frame(socket, message):
+            parent: Any = super()
+            parent.handle_message(socket, message)
 
 
 def _is_public(api: Any) -> bool:

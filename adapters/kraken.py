@@ -16,7 +16,7 @@ from adapters.base import Market
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid, needed_symbols, spot_pairs
 from adapters.dialect import ACCOUNT, merged, number, optional_text, text
-from risk_daemon.errors import MalformedReply
+from risk_daemon.errors import MalformedReply, VenueRejected
 from risk_daemon.events import BalancesSeen, Flow, Input, Kind, Order, OrdersSeen, Position, Price, PricesSeen, Source
 from risk_daemon.units import ZERO, finite
 
@@ -46,9 +46,7 @@ _WALLET_SUFFIX = re.compile(r"\.(?:F|S|M|B|P|HOLD)$")
 _BONDED_DAYS = re.compile(r"^([A-Z]{2,})\d{2}$")
 _NOT_MONEY = frozenset({"KFEE"})
 
-FLOW_TYPES = frozenset(
-    {"deposit", "withdrawal", "transfer", "custodytransfer", "adjustment", "credit", "invite bonus"}
-)
+FLOW_TYPES = frozenset({"deposit", "withdrawal", "transfer", "custodytransfer", "adjustment", "credit", "invite bonus"})
 """Ledger types that move money in or out. Trades, margin, rollover, staking and earn rewards are profit or loss."""
 
 _OPEN_STATUSES = frozenset({"pending_new", "new", "partially_filled", "open", "pending"})
@@ -84,7 +82,9 @@ def plain_assets(reply: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(asset for asset, oddities in rows.items() if oddities == [False])
 
 
-def parse_positions(rows: Sequence[Mapping[str, Any]], markets: Mapping[str, Mapping[str, Any]]) -> tuple[Position, ...]:
+def parse_positions(
+    rows: Sequence[Mapping[str, Any]], markets: Mapping[str, Mapping[str, Any]]
+) -> tuple[Position, ...]:
     """OpenPositions: what is still open of each, entered at cost / volume. `markets` is keyed by pair name."""
     return merged([position for row in rows if (position := _position(row, markets)) is not None])
 
@@ -98,9 +98,7 @@ def _position(row: Mapping[str, Any], markets: Mapping[str, Mapping[str, Any]]) 
         return None
     market = _market(row, "pair", markets)
     side = _signs(row, {"buy": 1, "sell": -1})
-    return Position(
-        market["symbol"], remaining * side, number(row, "cost") / volume, market["quote"], market["base"]
-    )
+    return Position(market["symbol"], remaining * side, number(row, "cost") / volume, market["quote"], market["base"])
 
 
 def _signs(row: Mapping[str, Any], signs: Mapping[str, int]) -> int:
@@ -186,9 +184,7 @@ def parse_ticker_frames(
     return prices
 
 
-def parse_balance_frames(
-    frames: Sequence[Mapping[str, Any]], plain: frozenset[str]
-) -> tuple[dict[str, Decimal], bool]:
+def parse_balance_frames(frames: Sequence[Mapping[str, Any]], plain: frozenset[str]) -> tuple[dict[str, Decimal], bool]:
     """Stream `balances`: (amounts that can't be read in two ways, whether there is more that must be read over REST).
 
     A row's `balance` is the asset's total in a snapshot; whether an update's is the wallet's or the
@@ -241,6 +237,7 @@ class KrakenDialect:
     """Kraken's calls. `client` is a guarded ccxt client with its markets loaded."""
 
     stream_kinds = frozenset({Kind.BALANCES, Kind.PRICES, Kind.ORDERS})
+    is_tapped = True
     has_flows = True
 
     def __init__(self, venue: str, markets: frozenset[Market], reference: str, client: Any) -> None:
@@ -271,7 +268,12 @@ class KrakenDialect:
 
     async def _prove_flat(self) -> None:
         """An empty object is no list of positions; the margin it would take must be zero too."""
-        balance = (await self._client.privatePostTradeBalance())["result"]
+        try:
+            balance = (await self._client.privatePostTradeBalance())["result"]
+        except VenueRejected as error:
+            raise MalformedReply(
+                f"OpenPositions is an empty object, and no margin in use can be read: {error}"
+            ) from None
         if number(balance, "m") != 0 or number(balance, "c") != 0:
             raise MalformedReply("OpenPositions is empty while margin is in use")
 

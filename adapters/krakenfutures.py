@@ -130,7 +130,9 @@ def parse_marks(rows: Iterable[Mapping[str, Any]], symbols: frozenset[str], mark
         if market is not None and market["symbol"] in symbols:
             value = number(row, "markPrice")
             if value > 0:
-                marks[market["symbol"]] = Price(market["symbol"], market["base"], market["quote"], value, converts=False)
+                marks[market["symbol"]] = Price(
+                    market["symbol"], market["base"], market["quote"], value, converts=False
+                )
     return marks
 
 
@@ -216,10 +218,17 @@ def position_fingerprint(frame: Mapping[str, Any]) -> dict[str, Decimal]:
     return amounts
 
 
+def _consume(ended: Any) -> None:
+    """The heartbeat's future only ever fails, with the socket, which others report."""
+    if not ended.cancelled():
+        ended.exception()
+
+
 class KrakenFuturesDialect:
     """Kraken Futures' calls. `client` is a guarded ccxt client with its markets loaded."""
 
     stream_kinds = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES, Kind.ORDERS})
+    is_tapped = True
     has_flows = True
     has_positions = True
 
@@ -231,6 +240,9 @@ class KrakenFuturesDialect:
         self._assets: frozenset[str] = frozenset()
         self._indexed: frozenset[str] = frozenset()
         self._implied: frozenset[str] = frozenset()
+        self._price_symbols: frozenset[str] = frozenset()
+        self._markets_of: Any = None
+        self._markets: Markets = {}
         self._streamed: dict[Kind, dict[str, Any]] = {}
 
     async def balances(self) -> Mapping[str, Decimal]:
@@ -239,11 +251,13 @@ class KrakenFuturesDialect:
     async def positions(self) -> tuple[Position, ...]:
         positions = parse_positions(await self._client.privateGetOpenpositions(), self._by_id())
         self._position_symbols = frozenset(position.symbol for position in positions)
+        self._price_symbols = self._symbols_to_watch()
         return positions
 
     async def prices(self, assets: frozenset[str]) -> tuple[Price, ...]:
         """Marks of open positions; each asset in US dollars by its index, else by the account's own valuation."""
         self._assets = assets - {"USD"}
+        self._price_symbols = self._symbols_to_watch()
         rows = (await self._client.publicGetTickers())["tickers"]
         marks = parse_marks(rows, self._position_symbols, self._by_id())
         dollars = parse_index_prices(rows, self._assets, self._by_id())
@@ -277,11 +291,16 @@ class KrakenFuturesDialect:
         await self._client.privatePostCancelallorders()
 
     def _by_id(self) -> Markets:
-        return {market["id"].lower(): market for market in self._client.markets.values()}
+        """Kept from frame to frame: there are hundreds of markets, and thousands of frames a second."""
+        if self._markets_of is not self._client.markets:
+            self._markets_of = self._client.markets
+            self._markets = {market["id"].lower(): market for market in self._client.markets.values()}
+        return self._markets
 
     # --- streams ---------------------------------------------------------------------------------
 
     async def watch(self, kind: Kind) -> Any:
+        self._ask_for_heartbeats()
         if kind is Kind.BALANCES:
             return await self._client.watch_balance()
         if kind is Kind.POSITIONS:
@@ -290,10 +309,19 @@ class KrakenFuturesDialect:
             return await self._client.watch_orders()
         return await self._client.watch_tickers(sorted(self.watched(kind)))
 
+    def _ask_for_heartbeats(self) -> None:
+        """An account where nothing happens is silent on this venue, unless it is asked to say that it is there."""
+        url = self._client.urls["api"]["ws"]
+        if "heartbeat" not in self._client.client(url).subscriptions:
+            request = {"event": "subscribe", "feed": "heartbeat"}
+            ended = self._client.watch(url, "heartbeat", request, "heartbeat")
+            ended.add_done_callback(_consume)
+
     def watched(self, kind: Kind) -> frozenset[str]:
+        return self._price_symbols if kind is Kind.PRICES else ACCOUNT
+
+    def _symbols_to_watch(self) -> frozenset[str]:
         """Perpetuals and futures whose mark or index is needed."""
-        if kind is not Kind.PRICES:
-            return ACCOUNT
         indexes = {
             market["symbol"]
             for market in self._client.markets.values()
@@ -326,7 +354,11 @@ class KrakenFuturesDialect:
             return self._read_tickers(frames, arrived_mono)
         if kind is Kind.ORDERS:
             self._streamed.setdefault(kind, {})["snapshot"] = True
-            return (OrdersSeen(self._venue, arrived_mono, parse_order_frames(self._venue, "account", frames, self._by_id())),)
+            return (
+                OrdersSeen(
+                    self._venue, arrived_mono, parse_order_frames(self._venue, "account", frames, self._by_id())
+                ),
+            )
         return self._read_changes(kind, frames)
 
     def _read_tickers(self, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:

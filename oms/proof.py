@@ -9,6 +9,7 @@ the times.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -43,14 +44,16 @@ def is_protective(order: Order, positions: Sequence[Position] | None) -> bool:
     )
 
 
-def listing_fault(listing: object, venue: str, scope: str, received_mono: float) -> str | None:
-    """Why an adapter's answer is no listing of this scope; None if it is one."""
+def listing_fault(
+    listing: object, venue: str, scope: str, *, asked_mono: float = -math.inf, received_mono: float
+) -> str | None:
+    """Why an adapter's answer is no listing of this scope, requested between then and now; None if it is."""
     if not isinstance(listing, OrderListing):
         return f"the answer is a {type(listing).__name__}, not a listing"
     if (listing.venue, listing.scope) != (venue, scope):
         return f"the answer is a listing of {listing.venue} {listing.scope}"
-    if not listing.requested_mono <= received_mono:  # NaN is refused too
-        return "the listing says it was requested after it arrived"
+    if not asked_mono <= listing.requested_mono <= received_mono:  # NaN is refused too
+        return "the listing was requested at another time than it was asked for"
     return None
 
 
@@ -207,7 +210,7 @@ class VenueProof:
 
         Raises InvariantError for what `listing_fault` refuses.
         """
-        fault = listing_fault(listing, self.venue, listing.scope, received_mono)
+        fault = listing_fault(listing, self.venue, listing.scope, received_mono=received_mono)
         check(fault is None and listing.scope in self._scopes, f"fed with no listing of {self.venue}: {fault}")
         scope = self._scopes[listing.scope]
         found = self._judge(scope, listing, keep)

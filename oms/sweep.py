@@ -143,10 +143,12 @@ class VenueSweep:
         adapter = self._plan.adapter
         async with self._turn:
             await self._rest()
+            asked_mono = self._now_mono()
             answer = await ask(lambda: adapter.list_orders(scope), self._campaign.call_timeout_s)
         if isinstance(answer, Failure):
             return answer
-        fault = listing_fault(answer, self._proof.venue, scope.name, self._now_mono())
+        venue, received_mono = self._proof.venue, self._now_mono()
+        fault = listing_fault(answer, venue, scope.name, asked_mono=asked_mono, received_mono=received_mono)
         return answer if fault is None else Failure(fault)
 
     async def _cancel(self, scope: OrderScope, orders: Sequence[Order], selective: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from risk_daemon.errors import ConfigError
 from risk_daemon.notation import ENVIRONMENT_PREFIX, environment_name
 from risk_daemon.settings import Settings
 
-_SIMULATED_SECRET = "c2ltdWxhdGVk"  # base64, as some venues sign with the decoded secret
+# What `adapters.simulated` serves for; in base64, as some venues sign with the decoded secret.
+_SIMULATED_KEY = "simulated"
+_SIMULATED_SECRET = base64.b64encode(b"risk-daemon simulated venue: not a secret, loopback only").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ def credentials(settings: Settings, venue: str) -> Credentials:
     can't be read.
     """
     if settings.venues[venue].simulated:
-        return Credentials(SecretStr("simulated"), SecretStr(_SIMULATED_SECRET))
+        return Credentials(SecretStr(_SIMULATED_KEY), SecretStr(_SIMULATED_SECRET))
     return Credentials(
         _required(settings, venue, "api_key"),
         _required(settings, venue, "secret"),

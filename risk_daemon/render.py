@@ -78,6 +78,13 @@ def _table(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _told(value: object, yes: str, no: str, unknown: str) -> str:
+    """Three words for the three values of a truth that may be missing."""
+    if value is True:
+        return yes
+    return no if value is False else unknown
+
+
 def _bar(loss: float, limit: float) -> str:
     filled = round(_BAR_WIDTH * min(max(loss / limit, 0.0), 1.0)) if limit > 0 else _BAR_WIDTH
     return "[" + "#" * filled + "-" * (_BAR_WIDTH - filled) + "]"
@@ -109,8 +116,11 @@ def status(out: Console, state: Mapping[str, Any]) -> None:
 
 def _headline(state: Mapping[str, Any]) -> Text:
     name = safe(state.get("state") or UNKNOWN)
-    trading = {True: "new orders are locked out", False: "new orders are allowed"}.get(
-        state.get("locked"), "whether new orders are locked out is unknown: take it as locked"
+    trading = _told(
+        state.get("locked"),
+        "new orders are locked out",
+        "new orders are allowed",
+        "whether new orders are locked out is unknown: take it as locked",
     )
     starting = "" if state.get("started") is True else ", still starting"
     return Text.assemble((name, _STATE_STYLE.get(name, "bold red")), f"  {trading}{starting}")
@@ -166,7 +176,7 @@ def _venues(venues: Mapping[str, Any]) -> Table:
             Text("yes" if connected else "NO", style="green" if connected else "bold red"),
             amount(row.get("equity")),
             *(age(ages.get(kind)) for kind in ("balances", "positions", "prices")),
-            {True: "proven", False: "NOT PROVEN"}.get(row.get("proven"), "-"),
+            _told(row.get("proven"), "proven", "NOT PROVEN", "-"),
         )
     return table
 
@@ -249,3 +259,41 @@ def init_report(out: Console, report: Any) -> None:
     out.print(_rows(rows))
     for warning in report.warnings:
         out.print(f"Warning: {safe(warning)}", style="yellow")
+
+
+# --- check -----------------------------------------------------------------------------------------
+
+_LEVEL_STYLE = {"problem": "bold red", "warning": "bold yellow", "note": "", "ok": "green"}
+
+
+def check(out: Console, document: Mapping[str, Any]) -> None:
+    """What `check` found, as `CheckReport.document` has it."""
+    out.print("Configuration in force", style="bold")
+    for path, value in _flat(_table(document.get("effective"))):
+        out.print(f"  {safe(path)} = {safe(value)}")
+    out.print()
+    for finding in document.get("findings", ()):
+        level = str(finding["level"])
+        out.print(
+            f"{level.upper():8} {safe(finding['subject'])}: {safe(finding['sentence'])}", style=_LEVEL_STYLE[level]
+        )
+    for sentence in document.get("explanations", ()):
+        out.print(f"- {safe(sentence)}")
+
+
+def _flat(table: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def step(out: Console, told: Mapping[str, Any]) -> None:
+    """One step of something that takes a while; `event` names it."""
+    event(out, "", str(told.get("event", "step")), {key: value for key, value in told.items() if key != "event"})
+
+
+def facts(out: Console, document: Mapping[str, Any]) -> None:
+    """Any flat document, one line a key."""
+    out.print(_rows((path, value) for path, value in _flat(document)))

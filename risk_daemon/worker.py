@@ -39,8 +39,9 @@ class Worker:
     async def run(self, job: Callable[..., T], /, *args: Any) -> T:
         """Wait for `job(*args)`. A waiter that is cancelled stops waiting; the job is done all the same."""
         future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # from here on a cancel reaches the waiter only
         self._jobs.put((future, job, args))
-        return await asyncio.shield(asyncio.wrap_future(future))
+        return await asyncio.wrap_future(future)
 
     def stop(self) -> None:
         """Let the thread end after the jobs it already has. Does not wait for it."""

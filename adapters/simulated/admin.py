@@ -24,10 +24,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
-from adapters.simulated.exchange import Bot, Exchange
+from adapters.simulated.exchange import Exchange
 from adapters.simulated.faults import FaultBook
-from adapters.simulated.model import OrderDraft, Refused
-
+from adapters.simulated.model import Bot, OrderDraft, Refused
 
 _B = TypeVar("_B", bound=BaseModel)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from adapters.simulated.model import (
     TRIGGER_TYPES,
     ZERO,
     BalanceChanged,
+    Bot,
     Cancelled,
     Fill,
     HeldPosition,
@@ -35,19 +36,6 @@ from adapters.simulated.model import (
     check_positive,
 )
 
-# Half of the distance between bid and ask, as a share of the price: the mid is the price exactly.
-HALF_SPREAD = Decimal("0.00005")
-
-
-@dataclass(frozen=True, slots=True)
-class Bot:
-    """A bot that places the same order again and again: client order ids are `prefix-1`, `prefix-2`, ..."""
-
-    bot_id: str
-    draft: OrderDraft
-    every_s: float
-    prefix: str
-
 
 class Exchange:
     """The account and its market.
@@ -66,7 +54,7 @@ class Exchange:
         order_id: Callable[[int], str] = "order-{}".format,
     ) -> None:
         self.instruments = {instrument.symbol: instrument for instrument in instruments}
-        self.quotes = {symbol: _quote(price) for symbol, price in prices.items()}
+        self.quotes = {symbol: Quote.around(price) for symbol, price in prices.items()}
         self.asset_prices = dict(asset_prices or {})
         self.wallet = wallet
         self.wallets: dict[str, dict[str, Decimal]] = {wallet: {}}
@@ -131,7 +119,7 @@ class Exchange:
         """Quote one instrument around `price`. Wallets and resting orders are not touched."""
         check_positive(price, "price")
         symbol = self.instrument(name).symbol
-        self.quotes[symbol] = _quote(price)
+        self.quotes[symbol] = Quote.around(price)
         self._notices.append(PriceChanged(symbol))
 
     def set_asset_price(self, asset: str, price: Decimal) -> None:
@@ -360,7 +348,7 @@ class Exchange:
             self._realise(instrument, closed if old.quantity > 0 else -closed, old.entry, price, now)
             entry = price if quantity * signed > 0 else old.entry
         else:
-            entry = _average_entry(instrument, old, signed, price)
+            entry = instrument.average_entry(old.quantity, old.entry, signed, price)
         self.set_position(symbol, quantity, entry, now)
 
     def _realise(self, instrument: Instrument, closed: Decimal, entry: Decimal, price: Decimal, now: float) -> None:
@@ -399,18 +387,6 @@ def _names(instruments: Iterable[Instrument]) -> dict[str, str]:
     return names
 
 
-def _quote(price: Decimal) -> Quote:
-    half = price * HALF_SPREAD
-    return Quote(price - half, price + half, price)
-
-
 def _kind(instrument: Instrument, draft: OrderDraft) -> str:
     market = "perp" if instrument.settle is not None else "margin" if draft.leveraged else "spot"
     return f"{market}_{'trigger' if draft.order_type in TRIGGER_TYPES else 'plain'}"
-
-
-def _average_entry(instrument: Instrument, old: HeldPosition, signed: Decimal, price: Decimal) -> Decimal:
-    quantity = old.quantity + signed
-    if instrument.inverse:
-        return quantity / (old.quantity / old.entry + signed / price)
-    return (old.quantity * old.entry + signed * price) / quantity

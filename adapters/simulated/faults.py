@@ -51,6 +51,7 @@ class How(StrEnum):
     HANG = "hang"
     RESET = "reset"
     SLOW = "slow"
+    VENUE_ERROR = "venue_error"
     ACK_WITHOUT_CANCEL = "ack_without_cancel"
     SOCKET_SILENT = "socket_silent"
     SOCKET_FROZEN = "socket_frozen"
@@ -71,7 +72,8 @@ class Fault:
 
     target: a Call, `any` (every REST call and dial), or a part of the path. count: calls left, None:
     until healed. delay_s: how slow. retry_after_s: what a 429 or 503 asks for. field: whose number
-    becomes NaN (None: the first number). carried_out: the account acts on the call all the same.
+    becomes NaN (None: the first number). text: the venue's own error. carried_out: the account acts on
+    the call all the same.
     """
 
     fault_id: str
@@ -81,6 +83,7 @@ class Fault:
     delay_s: float = 0.0
     retry_after_s: int | None = None
     field: str | None = None
+    text: str = ""
     carried_out: bool = False
 
     def hits(self, call: Call, path: str) -> bool:
@@ -166,11 +169,11 @@ class FaultBook:
 
 
 def parse_fault(request: Mapping[str, Any], fault_id: str) -> Fault:
-    """`{"how", "target"?, "count"?, "delay_ms"?, "retry_after_s"?, "field"?, "carried_out"?}`.
+    """`{"how", "target"?, "count"?, "delay_ms"?, "retry_after_s"?, "field"?, "text"?, "carried_out"?}`.
 
     Raises ValueError with a sentence.
     """
-    known = {"id", "how", "target", "count", "delay_ms", "retry_after_s", "field", "carried_out"}
+    known = {"id", "how", "target", "count", "delay_ms", "retry_after_s", "field", "text", "carried_out"}
     if unknown := sorted(set(request) - known):
         raise ValueError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
     try:
@@ -185,20 +188,26 @@ def parse_fault(request: Mapping[str, Any], fault_id: str) -> Fault:
     count = request.get("count")
     if count is not None and (not isinstance(count, int) or count < 1):
         raise ValueError("count must be a whole number above zero")
+    delay_s = _milliseconds(request.get("delay_ms", 0)) / 1000
+    if how is How.SLOW and delay_s == 0:
+        raise ValueError("slow needs delay_ms")
+    if how is How.VENUE_ERROR and not request.get("text"):
+        raise ValueError("venue_error needs text, the error in the venue's own words")
     return Fault(
         str(request.get("id", fault_id)),
         how,
         _ALIASES.get(target, target),
         count,
-        _milliseconds(request.get("delay_ms", 0)) / 1000,
+        delay_s,
         request.get("retry_after_s", 1 if how in (How.TOO_MANY, How.UNAVAILABLE) else None),
         request.get("field"),
+        str(request.get("text", "")),
         bool(request.get("carried_out", how in _CARRIED_OUT)),
     )
 
 
-def spoil(fault: Fault, honest: bytes, empty_envelope: bytes) -> Answer:
-    """What the caller sees of an honest answer under `fault`."""
+def spoil(fault: Fault, honest: bytes, *, empty_envelope: bytes = b"", error: bytes = b"") -> Answer:
+    """What the caller sees of an honest answer under `fault`; the venue's envelopes are given."""
     how = fault.how
     if how in _STATUS:
         retry = () if fault.retry_after_s is None else (("Retry-After", str(fault.retry_after_s)),)
@@ -207,6 +216,7 @@ def spoil(fault: Fault, honest: bytes, empty_envelope: bytes) -> Answer:
         How.HTML: HTML,
         How.EMPTY_OBJECT: b"{}",
         How.EMPTY_ENVELOPE: empty_envelope,
+        How.VENUE_ERROR: error,
         How.EMPTY_LIST: b"[]",
         How.EMPTY_BODY: b"",
         How.TRUNCATED: honest[: max(1, len(honest) * 2 // 3)],

@@ -11,6 +11,9 @@ from decimal import Decimal
 ONE = Decimal(1)
 ZERO = Decimal(0)
 
+# Half of the distance between bid and ask, as a share of the price: the mid is the price exactly.
+HALF_SPREAD = Decimal("0.00005")
+
 TRIGGER_TYPES = frozenset({"stop_loss", "stop_loss_limit", "take_profit", "take_profit_limit"})
 ORDER_TYPES = TRIGGER_TYPES | {"market", "limit"}
 
@@ -47,6 +50,14 @@ class Instrument:
         size = quantity * self.contract_size
         return size * (ONE / entry - ONE / price) if self.inverse else size * (price - entry)
 
+    def average_entry(self, held: Decimal, entry: Decimal, added: Decimal, price: Decimal) -> Decimal:
+        """The entry price of `held` contracts at `entry` and `added` ones at `price`, both signed."""
+        if held == 0:
+            return price
+        if self.inverse:
+            return (held + added) / (held / entry + added / price)
+        return (held * entry + added * price) / (held + added)
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
@@ -55,6 +66,12 @@ class Quote:
     bid: Decimal
     ask: Decimal
     mark: Decimal
+
+    @classmethod
+    def around(cls, price: Decimal) -> Quote:
+        """A narrow quote whose mid and mark are `price` exactly."""
+        half = price * HALF_SPREAD
+        return cls(price - half, price + half, price)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +87,16 @@ class OrderDraft:
     client_order_id: str | None = None
     reduce_only: bool = False
     leveraged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """A bot that places the same order again and again: client order ids are `prefix-1`, `prefix-2`, ..."""
+
+    bot_id: str
+    draft: OrderDraft
+    every_s: float
+    prefix: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -21,7 +22,7 @@ from aiohttp import WSMsgType, web
 
 from adapters.simulated import API_KEY, API_SECRET, truth
 from adapters.simulated.admin import Admin, BadRequest
-from adapters.simulated.faults import GARBAGE, Answer, Call, FaultBook, How, spoil
+from adapters.simulated.faults import GARBAGE, Answer, Call, Fault, FaultBook, How, spoil
 from adapters.simulated.scenarios import build
 from adapters.simulated.wire.base import Face, Key, Request, Session
 from risk_daemon.clock import Clock, SystemClock
@@ -191,13 +192,19 @@ class VenueServer:
         self._count(call, request)
         fault = self.faults.take(call, request.path)
         if fault is not None and not fault.carried_out:
-            return spoil(fault, b"", self.face.empty_envelope)
+            return self._spoil(fault, b"", request.wall)
         self.exchange.ignore_cancels = fault is not None and fault.how is How.ACK_WITHOUT_CANCEL
-        reply = self.face.answer(route, request)
-        self.exchange.ignore_cancels = False
+        try:
+            reply = self.face.answer(route, request)
+        finally:
+            self.exchange.ignore_cancels = False
         self.publish()
         honest = reply.encoded()
-        return Answer(reply.status, honest) if fault is None else spoil(fault, honest, self.face.empty_envelope)
+        return Answer(reply.status, honest) if fault is None else self._spoil(fault, honest, request.wall)
+
+    def _spoil(self, fault: Fault, honest: bytes, wall: float) -> Answer:
+        error = self.face.error(fault.text, wall)
+        return spoil(fault, honest, empty_envelope=self.face.empty_envelope, error=error)
 
     def _count(self, call: Call, request: Request) -> None:
         counted = self.calls.setdefault(call, {"count": 0, "first_wall": request.wall})
@@ -229,7 +236,7 @@ class VenueServer:
             _abort(http)
             return web.Response()
         if fault is not None and fault.how is not How.SLOW:
-            return await self._deliver(http, spoil(fault, b"", b""))
+            return await self._deliver(http, self._spoil(fault, b"", self._now()))
         if fault is not None:
             await asyncio.sleep(fault.delay_s)
         ws = web.WebSocketResponse(autoping=False)
@@ -352,7 +359,7 @@ def _watch_stdin(ended: Callable[[], object]) -> None:
     """Call `ended` when standard input closes: a parent that died, even by kill -9, closes it."""
 
     def wait() -> None:
-        while sys.stdin.buffer.read(4096):
+        while os.read(0, 4096):  # not sys.stdin: its lock would hold up the end of the program
             pass
         with contextlib.suppress(RuntimeError):  # the loop has ended first
             ended()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.simulated import API_KEY, API_SECRET
 from risk_daemon import config
 from risk_daemon.errors import ConfigError, ExitCode
 
@@ -386,7 +387,8 @@ def test_an_unreadable_credential_is_refused(
 def test_a_simulated_venue_needs_no_credentials(tmp_path: Path) -> None:
     settings = config.load(write(tmp_path, PORTFOLIO, SIMULATED))
 
-    assert config.credentials(settings, "kraken").api_key.get_secret_value()
+    found = config.credentials(settings, "kraken")
+    assert (found.api_key.get_secret_value(), found.secret.get_secret_value()) == (API_KEY, API_SECRET)
 
 
 def test_two_venues_with_one_key_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

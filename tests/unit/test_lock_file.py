@@ -18,6 +18,7 @@ from risk_daemon.lock import file as lock_file
 from risk_daemon.lock.base import UNREADABLE, LockRecord, LockStore, boot_id
 from risk_daemon.lock.file import FileLock, read
 from risk_daemon.worker import inline
+from risk_daemon.writing import replace_file
 
 OPEN = LockRecord(locked=False)
 LOCKED = LockRecord(True, "capital_loss", "trip-1", 1_763_636_400.5, None)
@@ -163,12 +164,17 @@ async def test_a_failed_renewal_is_tried_again(path: Path, clock: ManualClock) -
 async def test_a_hung_open_does_not_land_on_a_later_lock(
     path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started, release, replace_file = threading.Event(), threading.Event(), lock_file.replace_file
+    started, overtaken, landed = threading.Event(), threading.Event(), threading.Event()
 
     def hung(target: Path, data: bytes) -> None:
+        if started.is_set():
+            replace_file(target, data)
+            overtaken.set()
+            return
         started.set()
-        assert release.wait(10)
+        overtaken.wait(0.2)  # long enough for another thread to overtake, if there were one
         replace_file(target, data)
+        landed.set()
 
     store = FileLock(path)
     monkeypatch.setattr(lock_file, "replace_file", hung)
@@ -177,8 +183,6 @@ async def test_a_hung_open_does_not_land_on_a_later_lock(
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    locking = asyncio.create_task(store.write(LOCKED, clock.now()))
-    await asyncio.sleep(0)
-    release.set()
-    await locking
+    await store.write(LOCKED, clock.now())
+    await asyncio.to_thread(landed.wait, 10)
     assert read(path, clock) == LOCKED

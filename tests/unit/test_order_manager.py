@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -332,7 +333,7 @@ class TestOneVenueNeverDelaysAnother:
         venue.on_list["spot"] = raising(VenueUnavailable("refused"))
         await manage(venue, cancel_deadline_s=30.0).cancel_all_orders()
         asked = [at for at, verb, _, _ in venue.calls if verb == "list"]
-        gaps = [round(later - at, 2) for at, later in zip(asked, asked[1:], strict=False)]
+        gaps = [round(later - at, 2) for at, later in itertools.pairwise(asked)]
         assert gaps[:7] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
 
 

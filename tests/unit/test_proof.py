@@ -343,7 +343,7 @@ class TestJointRound:
 
 class TestListingFault:
     def test_a_listing_of_the_scope_has_none(self) -> None:
-        assert listing_fault(listing(1.0), "a", "spot", 1.0) is None
+        assert listing_fault(listing(1.0), "a", "spot", asked_mono=1.0, received_mono=1.0) is None
 
     @pytest.mark.parametrize(
         "answer",
@@ -354,9 +354,10 @@ class TestListingFault:
             "<html>",
             listing(1.0, scope="trigger"),
             listing(1.0, venue="b"),
-            listing(2.0),
+            listing(2.1),
+            listing(0.9),
             listing(float("nan")),
         ],
     )
     def test_anything_else_is_told(self, answer: object) -> None:
-        assert listing_fault(answer, "a", "spot", 1.0)
+        assert listing_fault(answer, "a", "spot", asked_mono=1.0, received_mono=2.0)

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -308,6 +309,20 @@ def test_an_unwritable_database_is_refused(made: Path) -> None:
     for create in (True, False):
         with pytest.raises(StateError, match=r"state\.db"):
             opened(made, create=create)
+
+
+def test_a_full_disk_refuses_and_can_be_tried_again(path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in (0, 10, 5_000, 20_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            with pytest.raises(StateError):
+                opened(path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        with pytest.raises(StateError, match="run `risk-daemon init`"):
+            opened(path, create=False)
+    assert opened(path).fresh
 
 
 def test_fingerprints_tell_accounts_apart_and_keep_the_key() -> None:

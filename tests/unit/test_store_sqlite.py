@@ -121,6 +121,18 @@ async def test_a_full_disk_is_reported_and_nothing_is_half_written(path: Path) -
     assert await loaded(path) == {"a": {"n": 3}, "b": {"n": 1}}
 
 
+async def test_a_save_that_fails_half_way_leaves_nothing_of_it(path: Path) -> None:
+    await saved(path, {"a": {"n": 1}})
+    sql(path, "CREATE TRIGGER no BEFORE INSERT ON document WHEN NEW.key = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END")
+    store = SqliteStore.open(path, run=inline)
+    with pytest.raises(RecordError, match="could not be written: no"):
+        await store.save({"a": {"n": 2}, "bad": {}})
+    assert await store.load() == {"a": {"n": 1}}
+    await store.save({"a": {"n": 3}})
+    await store.close()
+    assert await loaded(path) == {"a": {"n": 3}}
+
+
 async def test_a_locked_database_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("risk_daemon.store.sqlite._BUSY_S", 0.01)
     store = SqliteStore.open(path, create=True, run=inline)

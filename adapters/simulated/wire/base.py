@@ -89,6 +89,10 @@ class Face(Protocol):
 
     def answer(self, route: Route | None, request: Request) -> Reply: ...
 
+    def error(self, text: str, wall: float) -> bytes:
+        """The venue's own way to say `text` went wrong."""
+        ...
+
     def session(self, host: str, /) -> Session:
         """A new connection to the socket of `host`."""
         ...

@@ -91,6 +91,9 @@ class KrakenFace:
             return Reply({"error": [_ERRORS.get(refused.code, "EGeneral:Internal error")]})
         return Reply(result if isinstance(result, bytes) else {"error": [], "result": result})
 
+    def error(self, text: str, _: float) -> bytes:
+        return Reply({"error": [text]}).encoded()
+
     def _refusal(self, request: Request, form: Mapping[str, Any]) -> str | None:
         """Why a private request is refused, if it is: key, then signature, then nonce."""
         headers = {name.lower(): value for name, value in request.headers.items()}

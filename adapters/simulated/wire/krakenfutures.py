@@ -101,6 +101,9 @@ class KrakenFuturesFace:
             return Reply(result)
         return Reply({"result": "success", **result, "serverTime": iso(request.wall)})
 
+    def error(self, text: str, wall: float) -> bytes:
+        return Reply(_error(text, wall)).encoded()
+
     def _refusal(self, request: Request) -> str | None:
         """Why a private request is refused, if it is. A nonce is optional here, but must rise if given."""
         headers = {name.lower(): value for name, value in request.headers.items()}

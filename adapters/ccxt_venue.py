@@ -1,0 +1,225 @@
+"""One exchange account behind ccxt.
+
+This is the adapter for every exchange: it owns the guarded client, the lane and the limiter, and
+turns every failure into one of three words. What differs between exchanges is in their dialects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from adapters.base import Capabilities, Market, OrderListing, OrderScope
+from adapters.cancel_plans import ScopePlan, client_options, plan_for
+from adapters.dialect import Dialect
+from adapters.endpoint import check_loopback, rewrite_all
+from adapters.failures import failure
+from adapters.generic import GenericDialect
+from adapters.guarded import Shell, build_client
+from adapters.kraken import KrakenDialect
+from adapters.krakenfutures import KrakenFuturesDialect
+from adapters.lane import Pacer, Urgency, travelling
+from adapters.taps import Taps
+from risk_daemon.clock import Clock
+from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError
+from risk_daemon.events import BalancesSeen, FlowsListed, Input, Kind, PositionsSeen, PricesSeen, Source
+
+T = TypeVar("T")
+
+_PING_EVERY_MS = 5_000
+_NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+
+_BURST_S = {"kraken": 36.0, "krakenfutures": 6.0}
+"""How far calls may run ahead of ccxt's pace, which knows no burst: Kraken's counter holds 15 calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class VenueSettings:
+    """What an account needs. `exchange` is a ccxt id; `endpoint` a loopback server that stands for it."""
+
+    name: str
+    exchange: str
+    markets: frozenset[Market]
+    endpoint: str | None = None
+    sandbox: bool = False
+    api_key: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    reference_currency: str = "USDT"
+    options: Mapping[str, Any] = field(default_factory=lambda: _NO_OPTIONS, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be written anywhere."""
+        return tuple(secret for secret in (self.api_key, self.secret, self.password) if secret)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the account without revealing its key."""
+        return hashlib.sha256(f"{self.exchange}\n{self.api_key}".encode()).hexdigest()[:16]
+
+
+class CcxtVenue:
+    """`adapters.base.VenueAdapter` for any exchange of ccxt.pro.
+
+    Raises ConfigError when it is built, or at `connect`, if the exchange can't do what is required.
+    """
+
+    def __init__(self, settings: VenueSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._shell = Shell(clock, Pacer(clock, 0.0, 0.0), settings.secrets, self._on_frame, self._on_socket)
+        self._client = build_client(settings.exchange, _client_config(settings), self._shell)
+        _aim(self._client, settings)
+        burst_s = _BURST_S.get(settings.exchange, 1.0)
+        self._shell.pacer = Pacer(clock, self._client.rateLimit / 1000, burst_s)
+        self._plans = plan_for(settings.exchange, settings.markets, self._client.has)
+        self._dialect = _dialect(settings, self._client)
+        self._taps = Taps(self._dialect, self._shell, self._client)
+        self._is_connected = False
+
+    @property
+    def name(self) -> str:
+        return self._settings.name
+
+    @property
+    def markets(self) -> frozenset[Market]:
+        return self._settings.markets
+
+    @property
+    def capabilities(self) -> Capabilities:
+        dialect = self._dialect
+        return Capabilities(dialect.stream_kinds, dialect.has_flows, dialect.has_positions, dialect.notes)
+
+    @property
+    def scopes(self) -> Sequence[OrderScope]:
+        return tuple(plan.scope for plan in self._plans)
+
+    async def connect(self) -> None:
+        if self._is_connected:
+            return
+        await self._load_markets()
+        await self.read_balances()
+        if self._dialect.has_positions:
+            await self.read_positions()
+        for plan in self._plans:
+            await self._ask(Urgency.ORDINARY, lambda plan=plan: self._dialect.orders(plan))  # type: ignore[misc]
+        self._is_connected = True
+
+    async def _load_markets(self) -> None:
+        await self._ask(Urgency.ORDINARY, self._client.load_markets)
+        if not self._client.markets:
+            raise MalformedReply(f"{self.name}: the market list is empty")
+
+    async def read_balances(self, *, urgent: bool = False) -> BalancesSeen:
+        requested_mono = self._clock.now().mono
+        amounts = await self._ask(_urgency(urgent), self._dialect.balances)
+        return BalancesSeen(self.name, requested_mono, Source.REST, _read_only(amounts), complete=True)
+
+    async def read_positions(self, *, urgent: bool = False) -> PositionsSeen:
+        requested_mono = self._clock.now().mono
+        positions = await self._ask(_urgency(urgent), self._dialect.positions) if self._dialect.has_positions else ()
+        self._taps.what_is_watched_changed()
+        return PositionsSeen(self.name, requested_mono, Source.REST, positions, complete=True)
+
+    async def read_prices(self, assets: frozenset[str], *, urgent: bool = False) -> PricesSeen:
+        requested_mono = self._clock.now().mono
+        prices = await self._ask(_urgency(urgent), lambda: self._dialect.prices(assets))
+        self._taps.what_is_watched_changed()
+        return PricesSeen(self.name, requested_mono, Source.REST, prices)
+
+    async def read_flows(self, since_wall: float, *, urgent: bool = False) -> FlowsListed:
+        now = self._clock.now()
+        flows = await self._ask(_urgency(urgent), lambda: self._dialect.flows(since_wall, now.wall))
+        return FlowsListed(self.name, now.mono, flows)
+
+    async def list_orders(self, scope: OrderScope) -> OrderListing:
+        requested_mono = self._clock.now().mono
+        orders = await self._ask(Urgency.URGENT, lambda: self._dialect.orders(self._plan(scope)))
+        return OrderListing(self.name, scope.name, requested_mono, orders)
+
+    async def cancel_orders(self, scope: OrderScope, orders: Sequence[Any]) -> None:
+        await self._ask(Urgency.URGENT, lambda: self._dialect.cancel(self._plan(scope), orders))
+
+    def _plan(self, scope: OrderScope) -> ScopePlan:
+        return next(plan for plan in self._plans if plan.scope == scope)
+
+    async def next_frame(self, kind: Kind) -> Sequence[Input]:
+        await self._load_markets()
+        return await self._taps.next(kind)
+
+    def heartbeat_mono(self, kind: Kind) -> float | None:
+        return self._taps.heartbeat_mono(kind)
+
+    async def reset_streams(self) -> None:
+        self._taps.drop_all()
+
+    async def close(self) -> None:
+        await self._taps.close()
+        await self._client.close()
+
+    async def _ask(self, urgency: Urgency, ask: Callable[[], Awaitable[T]]) -> T:
+        with travelling(urgency), self._in_our_words():
+            return await ask()
+
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except RiskDaemonError:
+            raise
+        except Exception as error:
+            raise failure(error, secrets=self._settings.secrets) from None
+
+    def _on_frame(self, socket: Any, message: Any) -> bool:
+        return self._taps.on_frame(socket, message)
+
+    def _on_socket(self, socket: Any) -> None:
+        self._taps.on_socket(socket)
+
+
+def _urgency(urgent: bool) -> Urgency:
+    return Urgency.URGENT if urgent else Urgency.ORDINARY
+
+
+def _read_only(amounts: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+    return MappingProxyType(dict(amounts))
+
+
+def _client_config(settings: VenueSettings) -> dict[str, Any]:
+    """ccxt's own limiter is off: it lets those who gave up waiting burn its tokens. Ours paces each call."""
+    return {
+        "apiKey": settings.api_key,
+        "secret": settings.secret,
+        "password": settings.password,
+        "enableRateLimit": False,
+        "options": {**client_options(settings.exchange), **settings.options},
+    }
+
+
+def _aim(client: Any, settings: VenueSettings) -> None:
+    """Point the client at the testnet or at a local server; the latter last, because the testnet swaps addresses."""
+    if settings.sandbox:
+        if not client.urls.get("test"):
+            raise ConfigError(f"{settings.exchange} has no testnet that ccxt knows: take `sandbox` out")
+        client.set_sandbox_mode(True)
+    if settings.endpoint is not None:
+        try:
+            endpoint = check_loopback(settings.endpoint)
+        except ValueError as error:
+            raise ConfigError(f"venue {settings.name}: {error}") from None
+        client.urls["api"] = rewrite_all(client.urls["api"], endpoint)
+    client.streaming = {**client.streaming, "keepAlive": _PING_EVERY_MS}
+
+
+def _dialect(settings: VenueSettings, client: Any) -> Dialect:
+    if settings.exchange == "kraken":
+        return KrakenDialect(settings.name, settings.markets, settings.reference_currency, client)
+    if settings.exchange == "krakenfutures":
+        return KrakenFuturesDialect(settings.name, client)
+    return GenericDialect(settings.name, settings.exchange, settings.markets, settings.reference_currency, client)

@@ -1,0 +1,261 @@
+"""Settings into parts: which setting goes to which part, and the parts put together.
+
+Nothing is decided here. `Site` is what every command that talks to venues needs; `service.py` adds the
+daemon's own parts to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from adapters.base import PERP_MARKETS, SPOT_MARKETS, Market, VenueAdapter
+from adapters.registry import build_adapter
+from adapters.simulated import API_KEY, API_SECRET
+from adapters.simulated.child import SimulatedVenueProcess
+from oms import OrderManager
+from risk_daemon.baselines import BaselineSettings
+from risk_daemon.breakers.base import Action
+from risk_daemon.breakers.blind import BlindSettings
+from risk_daemon.breakers.capital_loss import CapitalLossSettings
+from risk_daemon.clock import Clock, Instant, SystemClock
+from risk_daemon.config import Settings, credentials
+from risk_daemon.confirmation import ConfirmationSettings
+from risk_daemon.engine import EngineSettings
+from risk_daemon.errors import RecordError
+from risk_daemon.event_log import EventLog
+from risk_daemon.events import Input, Kind, Order, Position, RiskEvent
+from risk_daemon.flows import FlowSettings
+from risk_daemon.portfolio import PortfolioSettings
+from risk_daemon.risk_file import RiskFile
+from risk_daemon.state_dir import fingerprint
+from risk_daemon.units import plain
+from risk_daemon.worker import Worker
+
+LEASE_S = 1.0
+
+
+# --- settings ----------------------------------------------------------------------------------------
+
+
+def engine_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) -> EngineSettings:
+    """What the engine is told. Raises ConfigError through the settings only."""
+    breaker, data = settings.circuit_breaker, settings.data
+    without_ledger = frozenset(name for name, adapter in adapters.items() if not adapter.capabilities.has_flows)
+    return EngineSettings(
+        reference=settings.portfolio.reference_currency,
+        portfolio=_portfolio_settings(settings, adapters),
+        baselines=BaselineSettings(
+            initial_capital=settings.portfolio.initial_capital,
+            lookback_days=settings.baselines.lookback_days,
+            reset_at=settings.baselines.reset_at,
+            timezone=settings.baselines.timezone,
+            peak_hold_s=settings.baselines.peak_hold,
+        ),
+        flows=FlowSettings(
+            flow_wait_s=settings.baselines.flow_wait,
+            settle_legs_s=data.settle_legs,
+            without_ledger=without_ledger,
+        ),
+        capital_loss=CapitalLossSettings(breaker.loss_threshold, breaker.warning_levels, Action.TRIP),
+        blind=BlindSettings(
+            settings.breakers.blind.warn_after, settings.breakers.blind.veto_after, settings.breakers.blind.trip_after
+        ),
+        confirmation=ConfirmationSettings(breaker.confirm, breaker.confirm_within, settings.baselines.flow_wait),
+        price_skew_s=data.price_skew,
+        cancel_deadline_s=breaker.cancel_deadline,
+    )
+
+
+def _portfolio_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) -> PortfolioSettings:
+    return PortfolioSettings(
+        expected={name: _expected(adapter) for name, adapter in adapters.items()},
+        stale_s=_stale_s(settings.data),
+        stale_s_by_venue={name: _stale_s(settings.data_for(name)) for name in settings.venues},
+        stale_band=settings.data.stale_band,
+        ignore_assets=frozenset(settings.portfolio.ignore_assets),
+        dust_below=settings.portfolio.dust_below,
+        pegs=settings.prices.pegs,
+    )
+
+
+def _expected(adapter: VenueAdapter) -> frozenset[Kind]:
+    positions = {Kind.POSITIONS} if adapter.capabilities.has_positions else set()
+    return frozenset({Kind.BALANCES, Kind.PRICES} | positions)
+
+
+def _stale_s(data: Any) -> dict[Kind, float]:
+    return {
+        Kind.BALANCES: data.balance_stale,
+        Kind.POSITIONS: data.position_stale,
+        Kind.PRICES: data.price_stale,
+    }
+
+
+def accounts(settings: Settings) -> dict[str, str]:
+    """Fingerprints of the configured accounts by venue. Raises ConfigError for missing credentials."""
+    found = {}
+    for name, venue in settings.venues.items():
+        place = "simulated" if venue.simulated else venue.endpoint or ("sandbox" if venue.sandbox else "live")
+        key = API_KEY if venue.simulated else credentials(settings, name).api_key.get_secret_value()
+        found[name] = fingerprint(venue.exchange, place, key)
+    return found
+
+
+def capital_text(settings: Settings) -> str:
+    """The configured capital as it is remembered in the state directory."""
+    capital = settings.portfolio.initial_capital
+    return "auto" if capital is None else plain(capital)
+
+
+def is_simulated(settings: Settings) -> bool:
+    """Whether no venue is live: then no init is needed."""
+    return all(venue.simulated for venue in settings.venues.values())
+
+
+# --- venues ------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Site:
+    """The configured venues, simulated ones started, adapters built, nothing connected yet."""
+
+    settings: Settings
+    clock: Clock = field(default_factory=SystemClock)
+    adapters: dict[str, VenueAdapter] = field(default_factory=dict)
+    simulated: dict[str, SimulatedVenueProcess] = field(default_factory=dict)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start_simulated()
+            for name in self.settings.venues:
+                adapter = self._build(name)
+                self.adapters[name] = adapter
+                self._stack.push_async_callback(adapter.close)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start_simulated(self) -> None:
+        kinds = {name: venue.exchange for name, venue in self.settings.venues.items() if venue.simulated}
+        processes = await asyncio.gather(*(SimulatedVenueProcess.start(kind) for kind in kinds.values()))
+        self.simulated = dict(zip(kinds, processes, strict=True))
+        for process in processes:
+            self._stack.push_async_callback(process.stop)
+
+    def _build(self, name: str) -> VenueAdapter:
+        from adapters.ccxt_venue import VenueSettings  # ccxt only where a venue is really needed
+
+        venue = self.settings.venues[name]
+        if venue.simulated:
+            key, secret, password, endpoint = API_KEY, API_SECRET, "", self.simulated[name].endpoint
+        else:
+            found = credentials(self.settings, name)
+            key, secret = found.api_key.get_secret_value(), found.secret.get_secret_value()
+            password = found.password.get_secret_value() if found.password else ""
+            endpoint = venue.endpoint or ""
+        settings = VenueSettings(
+            name=name,
+            exchange=venue.exchange,
+            markets=frozenset(Market(market) for market in venue.markets),
+            endpoint=endpoint or None,
+            sandbox=venue.sandbox,
+            api_key=key,
+            secret=secret,
+            password=password,
+            reference_currency=self.settings.portfolio.reference_currency,
+        )
+        return build_adapter(settings, self.clock)
+
+
+def order_manager(
+    settings: Settings,
+    adapters: Mapping[str, VenueAdapter],
+    clock: Clock,
+    *,
+    emit: Callable[[Input], None] | None = None,
+    positions: Callable[[str], tuple[Position, ...] | None] | None = None,
+    open_orders: Callable[[str], tuple[Order, ...]] | None = None,
+) -> OrderManager:
+    """An order manager over these venues, each with the scopes of its markets."""
+    breaker = settings.circuit_breaker
+    keeps = breaker.protective_orders == "keep" and positions is not None
+    manager = OrderManager(
+        clock=clock,
+        settle_s=breaker.settle,
+        order_flight_s=breaker.order_flight,
+        lease_s=LEASE_S,
+        call_timeout_s=settings.data.call_timeout,
+        cancel_deadline_s=breaker.cancel_deadline,
+        protective_orders="keep" if keeps else "cancel",
+        emit=emit,
+        positions=positions,
+        open_orders=open_orders,
+    )
+    for adapter in adapters.values():
+        if adapter.markets & SPOT_MARKETS:
+            manager.add_spot_adapter(adapter)
+        if adapter.markets & PERP_MARKETS:
+            manager.add_perp_adapter(adapter)
+    return manager
+
+
+# --- files on a thread of their own --------------------------------------------------------------------
+
+
+class LogJournal:
+    """The event log, written by one thread in order, so that a slow disk never stops the loop."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._worker = Worker("event-log")
+
+    async def append(self, events: Sequence[RiskEvent], wall: float, *, durable: bool) -> None:
+        """Write the events. Raises RecordError; the others of the batch are written all the same."""
+        await self._worker.run(self._append, events, wall, durable)
+
+    def _append(self, events: Sequence[RiskEvent], wall: float, durable: bool) -> None:
+        failures: list[RecordError] = []
+        for event in events:
+            try:
+                self._log.append(event, wall)
+            except RecordError as error:
+                failures.append(error)
+        if durable and not failures:
+            self._log.fsync()
+        if failures:
+            raise failures[0]
+
+    async def close(self) -> None:
+        """Finish what was asked for and close the file."""
+        await self._worker.run(self._log.close)
+        self._worker.stop()
+
+
+class RiskJournal:
+    """`risk.json`, written by a thread of its own."""
+
+    def __init__(self, file: RiskFile) -> None:
+        self._file = file
+        self._worker = Worker("risk-file")
+
+    def due(self, now: Instant) -> bool:
+        return self._file.due(now)
+
+    async def write(self, document: Mapping[str, Any], now: Instant) -> None:
+        """Put the document there. Raises RecordError."""
+        await self._worker.run(self._write, document, now)
+
+    def _write(self, document: Mapping[str, Any], now: Instant) -> None:
+        self._file.write(document, now, force=True)
+
+    def close(self) -> None:
+        self._worker.stop()

@@ -1,0 +1,97 @@
+"""How things stand, as one JSON-able document: for `risk.json`, the control socket and `status`.
+
+Ratios are numbers, amounts are decimal strings. What is not known is null, never absent and never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from oms import VenueVerdict
+from risk_daemon.clock import Instant
+from risk_daemon.engine import Engine
+from risk_daemon.events import Kind
+from risk_daemon.units import plain
+
+
+def report(engine: Engine, now: Instant, sweep: Mapping[str, VenueVerdict]) -> dict[str, Any]:
+    """Everything a reader may want to know at `now`."""
+    figures = engine.figures(now)
+    capital = engine.baselines.capital
+    return {
+        "time": _iso(now.wall),
+        **figures,
+        "started": engine.is_started,
+        "confirming": engine.is_confirming,
+        "missing": list(engine.portfolio.missing() or engine.portfolio.unconfirmed()),
+        "locked": engine.gate.locked,
+        "lock": _lock(engine),
+        "initial_capital": None if capital is None else plain(capital),
+        "warning_threshold": _first_warning(engine),
+        "loss_threshold": float(engine.settings.capital_loss.limit),
+        "portfolio_dd_pct": figures["drawdown_ratio"],
+        "circuit_breaker": {
+            "state": figures["state"],
+            "locked": engine.gate.locked,
+            "active": False,
+            "max_portfolio_dd_nav_pct": None,
+        },
+        "breakers": engine.manager.get_status(),
+        "venues": {venue: _venue(engine, venue, now, sweep) for venue in engine.connected},
+        "last_sweep": _sweep(engine, sweep),
+    }
+
+
+def _iso(wall: float | None) -> str | None:
+    return None if wall is None else datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")
+
+
+def _lock(engine: Engine) -> dict[str, Any]:
+    gate = engine.gate
+    return {
+        "cause": gate.cause if gate.locked else None,
+        "reason": None if engine.trip is None else engine.trip.reason,
+        "trip_id": gate.trip_id,
+        "since": _iso(gate.since_wall) if gate.locked else None,
+        "until": _iso(gate.until_wall),
+        "proven": None if engine.trip is None else engine.trip.proven,
+    }
+
+
+def _first_warning(engine: Engine) -> float | None:
+    warnings = engine.settings.capital_loss.warnings
+    return float(warnings[0]) if warnings else None
+
+
+def _venue(engine: Engine, venue: str, now: Instant, sweep: Mapping[str, VenueVerdict]) -> dict[str, Any]:
+    portfolio = engine.portfolio
+    kinds = (Kind.BALANCES, Kind.POSITIONS, Kind.PRICES)
+    is_known = portfolio.age_s(venue, Kind.BALANCES, now.mono) is not None
+    verdict = sweep.get(venue)
+    return {
+        "connected": engine.connected[venue],
+        "equity": plain(portfolio.venue_equity(venue)) if is_known else None,
+        "age_s": {kind.value: portfolio.age_s(venue, kind, now.mono) for kind in kinds},
+        "proven": None if verdict is None else verdict.proven,
+    }
+
+
+def _sweep(engine: Engine, sweep: Mapping[str, VenueVerdict]) -> dict[str, Any] | None:
+    if not sweep:
+        return None
+    return {
+        "trip_id": None if engine.trip is None else engine.trip.trip_id,
+        "venues": {
+            name: {
+                "proven": verdict.proven,
+                "cancelled": verdict.cancelled,
+                "replaced": [order.order_id for order in verdict.replaced],
+                "unproven_reason": verdict.unproven_reason,
+                "first_cancel_s": verdict.first_cancel_s,
+                "proven_s": verdict.proven_s,
+            }
+            for name, verdict in sweep.items()
+        },
+    }

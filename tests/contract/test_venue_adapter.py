@@ -1,0 +1,401 @@
+"""What every venue adapter must do, over real sockets, against a simulated venue per kind.
+
+Above all: whatever a venue sends that is not its own answer is an error, and never an empty listing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from adapters.base import Market, OrderScope, VenueAdapter
+from adapters.ccxt_venue import VenueSettings
+from adapters.lane import PushedAside
+from adapters.registry import build_adapter
+from adapters.simulated import API_KEY, API_SECRET
+from adapters.simulated.server import VenueServer
+from risk_daemon.clock import SystemClock
+from risk_daemon.errors import ConfigError, MalformedReply, VenueError, VenueRejected, VenueUnavailable
+from risk_daemon.events import BalancesSeen, Input, Kind, OrdersSeen, PricesSeen
+
+DEADLINE_S = 5.0
+
+MARKETS = {
+    "kraken": frozenset({Market.SPOT, Market.MARGIN}),
+    "krakenfutures": frozenset({Market.PERP}),
+}
+SYMBOLS = {"kraken": "BTC/USDT", "krakenfutures": "PF_XBTUSD"}
+
+
+@dataclass
+class Venue:
+    """A running simulated venue, and an adapter that talks to it."""
+
+    kind: str
+    server: VenueServer
+    adapter: VenueAdapter
+    settings: VenueSettings
+
+    @property
+    def scope(self) -> OrderScope:
+        (scope,) = self.adapter.scopes
+        return scope
+
+    def admin(self, name: str, method: str = "POST", **body: Any) -> dict[str, Any]:
+        """What `/_sim/<name>` does, without the trip."""
+        answer = self.server.admin.handle(method, name, body, self.server._now())
+        self.server.publish()
+        return answer
+
+    def place(self, **order: Any) -> None:
+        self.admin("order", symbol=SYMBOLS[self.kind], side="sell", quantity="0.001", **order)
+
+    def place_all_sorts(self) -> None:
+        self.place(type="limit", price="90000", client_order_id="bot-1")
+        self.place(type="stop", trigger_price="50000", reduce_only=self.kind == "krakenfutures")
+        self.place(type="limit", price="91000")
+
+
+@pytest_asyncio.fixture(params=sorted(MARKETS))
+async def venue(request: pytest.FixtureRequest) -> AsyncIterator[Venue]:
+    kind: str = request.param
+    server = VenueServer(kind)
+    await server.start()
+    settings = VenueSettings(kind, kind, MARKETS[kind], server.endpoint, api_key=API_KEY, secret=API_SECRET)
+    adapter = build_adapter(settings, SystemClock())
+    _without_the_pause_of_closing(adapter)
+    await adapter.connect()
+    yield Venue(kind, server, adapter, settings)
+    await adapter.close()
+    await server.stop()
+
+
+def _without_the_pause_of_closing(adapter: Any) -> None:
+    adapter._client.timeout_on_exit = 0
+
+
+async def within(awaitable: Awaitable[Any]) -> Any:
+    async with asyncio.timeout(DEADLINE_S):
+        return await awaitable
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110 - the other side is a server, which sets no event of ours
+        await asyncio.sleep(0.001)
+
+
+async def frame_where(venue: Venue, kind: Kind, holds: Callable[[Sequence[Input]], bool]) -> Sequence[Input]:
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            inputs = await venue.adapter.next_frame(kind)
+            if holds(inputs):
+                return inputs
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+async def test_it_is_an_adapter_that_names_what_it_is(venue: Venue) -> None:
+    assert isinstance(venue.adapter, VenueAdapter)
+    assert venue.adapter.name == venue.kind
+    assert venue.adapter.markets == MARKETS[venue.kind]
+    assert venue.adapter.capabilities.has_flows
+    await venue.adapter.connect()
+
+
+async def test_balances_are_complete_and_exact(venue: Venue) -> None:
+    venue.admin("balance", asset="USDT", amount="1234.56")
+    venue.admin("balance", asset="BTC", amount="0.12345678")
+    seen = await venue.adapter.read_balances()
+    assert seen.complete
+    assert seen.amounts["USDT"] == Decimal("1234.56")
+    assert seen.amounts["BTC"] == Decimal("0.12345678")
+
+
+async def test_every_kind_of_order_is_listed_and_cancelled(venue: Venue) -> None:
+    venue.place_all_sorts()
+    listing = await venue.adapter.list_orders(venue.scope)
+    assert len(listing.orders) == 3
+    assert {order.client_order_id for order in listing.orders} >= {"bot-1"}
+    assert [order.reduce_only for order in listing.orders].count(True) == (venue.kind == "krakenfutures")
+    assert {order.venue for order in listing.orders} == {venue.kind}
+    await venue.adapter.cancel_orders(venue.scope, listing.orders)
+    assert (await venue.adapter.list_orders(venue.scope)).orders == ()
+
+
+async def test_cancelling_needs_no_listing(venue: Venue) -> None:
+    venue.place_all_sorts()
+    await venue.adapter.cancel_orders(venue.scope, ())
+    assert (await venue.adapter.list_orders(venue.scope)).orders == ()
+
+
+async def test_a_cancel_that_was_only_acknowledged_leaves_the_orders_listed(venue: Venue) -> None:
+    venue.place_all_sorts()
+    venue.admin("fault", how="ack_without_cancel")
+    await venue.adapter.cancel_orders(venue.scope, ())
+    assert len((await venue.adapter.list_orders(venue.scope)).orders) == 3
+
+
+async def test_positions_and_their_marks(venue: Venue) -> None:
+    venue.admin("position", symbol=SYMBOLS[venue.kind], quantity="-0.5", entry="61000")
+    (position,) = (await venue.adapter.read_positions()).positions
+    assert (position.quantity, position.entry, position.underlying) == (Decimal("-0.5"), Decimal("61000"), "BTC")
+    prices = (await venue.adapter.read_prices(frozenset({"USDT"}))).prices
+    (mark,) = [price for price in prices if price.symbol == position.symbol]
+    assert mark.value > 0
+    assert (mark.base, mark.quote) == ("BTC", "USDT" if venue.kind == "kraken" else "USD")
+
+
+async def test_prices_lead_every_asset_to_the_dollar_or_the_reference(venue: Venue) -> None:
+    prices = (await venue.adapter.read_prices(frozenset({"BTC", "ETH", "USDT"}))).prices
+    rates = {(price.base, price.quote) for price in prices if price.converts}
+    assert {"BTC", "ETH"} <= {base for base, quote in rates if quote in {"USD", "USDT"}}
+    assert all(price.value > 0 for price in prices)
+
+
+async def test_flows_are_the_ledgers_and_trades_are_not_among_them(venue: Venue) -> None:
+    began = venue.server._now() - 60
+    venue.admin("flow", asset="USDT", amount="-250")
+    venue.admin("flow", asset="USDT", amount="100")
+    venue.admin("balance", asset="USDT", amount="5", kind="trade")
+    listed = await venue.adapter.read_flows(began)
+    assert sorted(flow.amount for flow in listed.flows) == [Decimal(-250), Decimal(100)]
+    assert {flow.asset for flow in listed.flows} == {"USDT"}
+    assert {flow.flow_id for flow in (await venue.adapter.read_flows(began)).flows} == {f.flow_id for f in listed.flows}
+
+
+async def test_a_long_ledger_is_read_to_its_end(venue: Venue) -> None:
+    for _ in range(120):
+        venue.admin("flow", asset="USDT", amount="1")
+    assert len((await venue.adapter.read_flows(venue.server._now() - 60)).flows) == 120
+
+
+# --- garbage -----------------------------------------------------------------------------------------
+
+FAULTS: dict[str, type[VenueError]] = {
+    "html": MalformedReply,
+    "empty_object": MalformedReply,
+    "empty_envelope": MalformedReply,
+    "empty_list": MalformedReply,
+    "empty_body": MalformedReply,
+    "truncated": MalformedReply,
+    "401": VenueRejected,
+    "403": VenueRejected,
+    "429": VenueUnavailable,
+    "500": VenueUnavailable,
+    "503": VenueUnavailable,
+    "reset": VenueUnavailable,
+}
+READS: dict[str, Callable[[Venue], Awaitable[Any]]] = {
+    "open_orders": lambda venue: venue.adapter.list_orders(venue.scope),
+    "balances": lambda venue: venue.adapter.read_balances(),
+    "positions": lambda venue: venue.adapter.read_positions(),
+    "prices": lambda venue: venue.adapter.read_prices(frozenset({"BTC"})),
+    "ledger": lambda venue: venue.adapter.read_flows(0.0),
+}
+
+
+@pytest.mark.parametrize("how", sorted(FAULTS))
+async def test_garbage_is_an_error_of_the_right_word_and_never_empty(venue: Venue, how: str) -> None:
+    venue.place_all_sorts()
+    for target, read in READS.items():
+        venue.admin("fault", how=how, target=target, count=1)
+        with pytest.raises(FAULTS[how]) as raised:
+            await within(read(venue))
+        assert API_SECRET not in str(raised.value)
+        await within(read(venue))
+
+
+async def test_one_number_that_is_none_refuses_the_whole_reply(venue: Venue) -> None:
+    fields = {"balances": "balance" if venue.kind == "kraken" else "quantity", "open_orders": None}
+    venue.admin("position", symbol=SYMBOLS[venue.kind], quantity="1", entry="60000")
+    fields["positions"] = "vol" if venue.kind == "kraken" else "price"
+    venue.place(type="limit", price="90000")
+    for target, field in fields.items():
+        if field is not None:
+            venue.admin("fault", how="nan", target=target, field=field, count=1)
+            with pytest.raises(MalformedReply):
+                await READS[target](venue)
+
+
+async def test_retry_after_is_passed_on(venue: Venue) -> None:
+    venue.admin("fault", how="429", target="balances", count=1, retry_after_s=9)
+    with pytest.raises(VenueUnavailable) as raised:
+        await venue.adapter.read_balances()
+    assert raised.value.retry_after_s == 9
+
+
+async def test_a_call_that_hangs_can_be_left(venue: Venue) -> None:
+    venue.admin("fault", how="hang", target="balances", count=1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await venue.adapter.read_balances()
+    await within(venue.adapter.read_balances())
+
+
+async def test_a_wrong_secret_is_a_matter_for_a_person(venue: Venue) -> None:
+    wrong = "bm90IHRoZSBzZWNyZXQ="
+    adapter = build_adapter(replace(venue.settings, secret=wrong), SystemClock())
+    _without_the_pause_of_closing(adapter)
+    with pytest.raises(VenueRejected) as raised:
+        await within(adapter.connect())
+    await adapter.close()
+    assert wrong not in str(raised.value)
+    assert wrong not in repr(replace(venue.settings, secret=wrong))
+
+
+async def test_a_venue_that_is_not_there_is_unavailable(venue: Venue) -> None:
+    adapter = build_adapter(replace(venue.settings, endpoint="http://127.0.0.1:1"), SystemClock())
+    _without_the_pause_of_closing(adapter)
+    with pytest.raises(VenueUnavailable):
+        await within(adapter.connect())
+    await adapter.close()
+
+
+async def test_an_endpoint_elsewhere_is_refused(venue: Venue) -> None:
+    with pytest.raises(ConfigError, match="loopback"):
+        build_adapter(replace(venue.settings, endpoint="http://192.0.2.1"), SystemClock())
+
+
+# --- the lane ----------------------------------------------------------------------------------------
+
+
+async def test_an_urgent_call_pushes_aside_an_ordinary_one_that_hangs(venue: Venue) -> None:
+    venue.place_all_sorts()
+    calls = venue.server.calls["balances"]["count"]
+    venue.admin("fault", how="hang", target="balances", count=1)
+    hanging = asyncio.ensure_future(venue.adapter.read_balances())
+    await within(until(lambda: venue.server.calls["balances"]["count"] > calls))
+    listing = await within(venue.adapter.list_orders(venue.scope))
+    assert len(listing.orders) == 3
+    with pytest.raises(PushedAside):
+        await hanging
+
+
+async def test_many_calls_at_once_never_clash(venue: Venue) -> None:
+    urgent = [venue.adapter.read_balances(urgent=True) for _ in range(30)]
+    listings = [venue.adapter.list_orders(venue.scope) for _ in range(20)]
+    assert len(await within(asyncio.gather(*urgent, *listings))) == 50
+
+
+# --- streams -----------------------------------------------------------------------------------------
+
+
+async def test_the_first_frame_is_a_snapshot_and_changes_follow(venue: Venue) -> None:
+    await venue.adapter.read_prices(frozenset({"BTC"}))
+    for kind in sorted(venue.adapter.capabilities.stream_kinds):
+        await within(venue.adapter.next_frame(kind))
+    venue.admin("price", symbol=SYMBOLS[venue.kind], price="43210")
+    changed = await frame_where(venue, Kind.PRICES, lambda inputs: Decimal(43210) in _prices(inputs))
+    assert isinstance(changed[0], PricesSeen)
+    venue.admin("balance", asset="USDT", amount="777")
+    (balance,) = await _balance_after_change(venue)
+    assert balance.amounts["USDT"] == Decimal(777)
+    venue.place(type="limit", price="90000", client_order_id="bot-9")
+    orders = await frame_where(venue, Kind.ORDERS, lambda inputs: "bot-9" in _client_ids(inputs))
+    assert len(orders) == 1
+
+
+def _prices(inputs: Sequence[Input]) -> set[Decimal]:
+    return {price.value for seen in inputs if isinstance(seen, PricesSeen) for price in seen.prices}
+
+
+def _client_ids(inputs: Sequence[Input]) -> set[str | None]:
+    return {order.client_order_id for seen in inputs if isinstance(seen, OrdersSeen) for order in seen.orders}
+
+
+async def _balance_after_change(venue: Venue) -> tuple[BalancesSeen]:
+    """What the stream says, or what REST says after the stream's sign that something changed."""
+    inputs = await within(venue.adapter.next_frame(Kind.BALANCES))
+    seen = inputs[0] if inputs else await venue.adapter.read_balances()
+    assert isinstance(seen, BalancesSeen)
+    return (seen,)
+
+
+async def test_no_update_between_two_reads_is_lost(venue: Venue) -> None:
+    await venue.adapter.read_prices(frozenset({"BTC", "ETH"}))
+    first = await frame_where(venue, Kind.PRICES, lambda inputs: bool(inputs))
+    assert first
+    venue.admin("price", asset="BTC", price="50001")
+    venue.admin("price", asset="ETH", price="2001")
+    seen: set[Decimal] = set()
+    async with asyncio.timeout(DEADLINE_S):
+        while not {Decimal(50001), Decimal(2001)} <= seen:
+            seen |= _prices(await venue.adapter.next_frame(Kind.PRICES))
+
+
+async def test_a_dropped_stream_raises_once_and_then_begins_with_a_snapshot(venue: Venue) -> None:
+    await within(venue.adapter.next_frame(Kind.BALANCES))
+    dials = _dials(venue)
+    venue.admin("socket", action="drop")
+    with pytest.raises(VenueUnavailable):
+        await within(_frames_until_lost(venue, Kind.BALANCES))
+    assert venue.adapter.heartbeat_mono(Kind.BALANCES) is None
+    await within(venue.adapter.next_frame(Kind.BALANCES))
+    assert _dials(venue) > dials
+    assert venue.adapter.heartbeat_mono(Kind.BALANCES) is not None
+
+
+async def test_a_frame_of_garbage_ends_the_stream_and_it_recovers(venue: Venue) -> None:
+    await within(venue.adapter.next_frame(Kind.BALANCES))
+    venue.admin("socket", action="garbage")
+    with pytest.raises(MalformedReply):
+        await within(_frames_until_lost(venue, Kind.BALANCES))
+    await within(venue.adapter.next_frame(Kind.BALANCES))
+    venue.admin("balance", asset="USDT", amount="321")
+    (balance,) = await _balance_after_change(venue)
+    assert balance.amounts["USDT"] == Decimal(321)
+
+
+async def test_a_frame_with_a_number_that_is_none_never_becomes_an_amount(venue: Venue) -> None:
+    await within(venue.adapter.next_frame(Kind.BALANCES))
+    venue.admin("fault", how="nan", target="ws", count=1, field="balance" if venue.kind == "kraken" else "quantity")
+    venue.admin("balance", asset="USDT", amount="321")
+    with pytest.raises(MalformedReply):
+        await within(_frames_until_lost(venue, Kind.BALANCES))
+
+
+@pytest.mark.parametrize("action", ["silent", "frozen"])
+async def test_a_silent_stream_stops_vouching(venue: Venue, action: str) -> None:
+    await within(venue.adapter.next_frame(Kind.BALANCES))
+    venue.admin("socket", action=action)
+    heard = venue.adapter.heartbeat_mono(Kind.BALANCES)
+    venue.server._on_beat()
+    venue.admin("balance", asset="USDT", amount="1")
+    await within(venue.adapter.read_balances())
+    assert heard is not None
+    assert venue.adapter.heartbeat_mono(Kind.BALANCES) == heard
+
+
+async def test_a_stream_that_was_reset_begins_anew(venue: Venue) -> None:
+    for kind in sorted(venue.adapter.capabilities.stream_kinds - {Kind.PRICES}):
+        await within(venue.adapter.next_frame(kind))
+    dials = _dials(venue)
+    await venue.adapter.reset_streams()
+    assert venue.adapter.heartbeat_mono(Kind.BALANCES) is None
+    await within(venue.adapter.next_frame(Kind.BALANCES))
+    assert _dials(venue) == dials + 1
+
+
+async def test_a_closed_adapter_does_not_open_a_session_again(venue: Venue) -> None:
+    await within(venue.adapter.next_frame(Kind.BALANCES))
+    await venue.adapter.close()
+    dials = _dials(venue)
+    with pytest.raises(VenueError):
+        await within(venue.adapter.next_frame(Kind.BALANCES))
+    with pytest.raises(VenueError):
+        await within(venue.adapter.read_balances())
+    assert _dials(venue) == dials
+
+
+async def _frames_until_lost(venue: Venue, kind: Kind) -> None:
+    while True:
+        await venue.adapter.next_frame(kind)
+
+
+def _dials(venue: Venue) -> int:
+    return int(venue.server.calls.get("ws", {"count": 0})["count"])

@@ -1,0 +1,236 @@
+"""The command line's side of the socket: an answer, or a sentence that claims nothing."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from risk_daemon import config, control
+from risk_daemon.api.app import ControlServer
+from risk_daemon.errors import ConfigError, ExitCode
+from risk_daemon.events import Input
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class FakeControl:
+    def state(self) -> Mapping[str, Any]:
+        return {"state": "ACTIVE"}
+
+    def is_ready(self) -> bool:
+        return True
+
+    def is_alive(self) -> bool:
+        return True
+
+    async def command(self, event: Input) -> Mapping[str, Any]:
+        return {"accepted": False, "reason": "not now"}
+
+    async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
+        return {"proven": True}
+
+
+@contextmanager
+def serving(path: Path) -> Iterator[None]:
+    """A real server on `path`, in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = ControlServer(FakeControl(), path)
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result(10)
+    try:
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+@contextmanager
+def raw(path: Path, answer: bytes | None) -> Iterator[None]:
+    """A server that reads one request and says `answer`; None: nothing, ever."""
+    ended = threading.Event()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                if answer is None:
+                    ended.wait(10)
+                else:
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+        ended.set()
+        thread.join(10)
+
+
+def http_answer(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+def test_only_the_standard_library_is_used() -> None:
+    tree = ast.parse((REPOSITORY / "risk_daemon" / "control.py").read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+
+    foreign = {name for name in imported if str(name).split(".")[0] not in sys.stdlib_module_names}
+    assert foreign == {"risk_daemon.errors"}
+
+
+def test_a_question_and_its_answer(tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    with serving(path):
+        state = control.request(path, "GET", "/api/v1/state")
+        refused = control.request(path, "POST", "/api/v1/halt", {"reason": "x"})
+
+    assert (state.ok, state.body) == (True, {"state": "ACTIVE"})
+    assert (refused.ok, refused.status, refused.detail) == (False, 409, "not now")
+
+
+def test_a_path_longer_than_the_kernel_s_limit_works(tmp_path: Path) -> None:
+    directory = tmp_path / ("a" * 120)
+    directory.mkdir()
+    with serving(directory / "s.sock"):
+        assert control.request(directory / "s.sock", "GET", "/livez").ok
+
+
+def no_file(path: Path) -> None:
+    return None
+
+
+def dead_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+
+def file_for_directory(path: Path) -> None:
+    path.parent.rmdir()
+    path.parent.write_text("")
+
+
+@pytest.mark.parametrize("prepare", [no_file, dead_socket, file_for_directory])
+def test_nobody_there(prepare: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "d" / "s.sock"
+    path.parent.mkdir()
+    prepare(path)
+
+    with pytest.raises(control.DaemonAbsent, match=r"no daemon is running at .*s\.sock"):
+        control.request(path, "GET", "/livez")
+
+
+def test_a_missing_directory_with_a_long_name_is_nobody(tmp_path: Path) -> None:
+    with pytest.raises(control.DaemonAbsent):
+        control.request(tmp_path / ("a" * 120) / "s.sock", "GET", "/livez")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, b"", b"garbage\r\n\r\n", http_answer(b""), http_answer(b"<html>"), http_answer(b"[]"), http_answer(b"\xff")],
+)
+def test_no_well_formed_answer_confirms_nothing(answer: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    with raw(path, answer), pytest.raises(control.NotConfirmed, match="not confirmed") as caught:
+        control.request(path, "POST", "/api/v1/halt", {"reason": "x"}, timeout_s=0.2)
+
+    assert caught.value.exit_code == ExitCode.REFUSED
+
+
+def test_a_closed_door_is_not_an_absent_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(control._UnixConnection, "connect", refuse)
+    with pytest.raises(control.NotConfirmed, match="permission denied"):
+        control.request(tmp_path / "s.sock", "GET", "/livez")
+
+
+# --- places ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", '[state]\ndir = "elsewhere"', '[state]\ndir = "/srv/risk"\n[api]\nsocket = "s"', '[api]\nsocket = "/run/s"'],
+)
+def test_the_places_are_those_of_the_whole_configuration(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[portfolio]\ninitial_capital = 1\n[venues.a]\nexchange = "kraken"\nmarkets = ["spot"]\n' + text)
+
+    settings = config.load(path)
+    assert control.locate(path) == control.Place(settings.state.dir, settings.socket_path)
+
+
+def test_a_mistake_elsewhere_in_the_file_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[circuit_breaker]\nloss_threshold = 5\n[state]\ndir = "s"')
+
+    assert control.locate(tmp_path / "config.toml").state == tmp_path / "s"
+
+
+@pytest.mark.parametrize("text", [None, "[", "state = 1", "[state]\ndir = 1"])
+def test_a_file_that_does_not_say_where_is_refused(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    if text is not None:
+        path.write_text(text)
+
+    with pytest.raises(ConfigError) as caught:
+        control.locate(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+# --- documents -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "null"])
+def test_nothing_is_known_from_a_broken_file(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "risk.json").write_text(text)
+
+    assert control.last_known(tmp_path) is None
+
+
+def test_the_last_known_values_have_an_age(tmp_path: Path) -> None:
+    (tmp_path / "risk.json").write_text('{"state": "ACTIVE"}')
+
+    known = control.last_known(tmp_path)
+    assert known is not None
+    assert known[0] == {"state": "ACTIVE"}
+    assert known[1] >= 0
+
+
+def verdict(proven: object) -> SimpleNamespace:
+    order = SimpleNamespace(order_id="7")
+    return SimpleNamespace(proven=proven, cancelled=2, replaced=(order,), kept=(order,), unproven_reason=None)
+
+
+@pytest.mark.parametrize("proven", [False, None, "yes", 1])
+def test_only_true_is_proven(proven: object) -> None:
+    result = SimpleNamespace(
+        proven=proven, cancelled=2, elapsed_s=1.23456, unproven_reason="x", trip_id="t", venues={"a": verdict(proven)}
+    )
+
+    document = control.sweep_document(result)
+    assert document["proven"] is False
+    assert document["venues"]["a"]["proven"] is False
+    assert json.loads(json.dumps(document)) == document
+
+
+def test_a_user_has_a_name_where_there_is_one() -> None:
+    assert control.operator_name(0) == "uid:0 (root)"
+    assert control.operator_name(4_000_000) == "uid:4000000"

@@ -1,0 +1,155 @@
+"""One signed call at a time; the urgent one first, whatever hangs."""
+
+import asyncio
+
+import pytest
+
+from adapters.lane import Pacer, PushedAside, SignedLane, Urgency, current_urgency, travelling
+from risk_daemon.clock import Instant
+from risk_daemon.errors import VenueUnavailable
+
+
+class LoopClock:
+    """The loop's time, which moves by itself in these tests."""
+
+    def now(self) -> Instant:
+        mono = asyncio.get_running_loop().time()
+        return Instant(mono, mono)
+
+
+async def _settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+class Calls:
+    """Calls that wait until they are released, and the order in which they began."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.running = 0
+        self.most_at_once = 0
+        self.release = asyncio.Event()
+
+    async def call(self, name: str) -> str:
+        self.begun.append(name)
+        self.running += 1
+        self.most_at_once = max(self.most_at_once, self.running)
+        try:
+            await self.release.wait()
+        finally:
+            self.running -= 1
+        return name
+
+
+async def test_calls_run_one_after_another_in_order() -> None:
+    lane, calls = SignedLane(), Calls()
+    calls.release.set()
+    names = [str(number) for number in range(20)]
+    assert await asyncio.gather(*(lane.run(lambda n=n: calls.call(n), urgent=False) for n in names)) == names
+    assert calls.begun == names
+    assert calls.most_at_once == 1
+
+
+async def test_an_urgent_call_pushes_aside_one_that_hangs() -> None:
+    lane, calls = SignedLane(), Calls()
+    hanging = asyncio.ensure_future(lane.run(lambda: calls.call("hanging"), urgent=False))
+    await _settle()
+
+    async def quick() -> str:
+        return "quick"
+
+    assert await lane.run(quick, urgent=True) == "quick"
+    with pytest.raises(PushedAside):
+        await hanging
+    assert calls.running == 0
+
+
+async def test_pushed_aside_is_no_answer_of_the_venue() -> None:
+    assert issubclass(PushedAside, VenueUnavailable)
+
+
+async def test_urgent_calls_overtake_waiting_ordinary_ones_but_not_each_other() -> None:
+    lane, calls = SignedLane(), Calls()
+    tasks = [asyncio.ensure_future(lane.run(lambda: calls.call("urgent 1"), urgent=True))]
+    await _settle()
+    for name in ("ordinary 1", "ordinary 2"):
+        tasks.append(asyncio.ensure_future(lane.run(lambda name=name: calls.call(name), urgent=False)))
+    tasks.append(asyncio.ensure_future(lane.run(lambda: calls.call("urgent 2"), urgent=True)))
+    await _settle()
+    assert calls.begun == ["urgent 1"]
+    calls.release.set()
+    await asyncio.gather(*tasks)
+    assert calls.begun == ["urgent 1", "urgent 2", "ordinary 1", "ordinary 2"]
+    assert calls.most_at_once == 1
+
+
+async def test_a_caller_that_gives_up_leaves_the_lane_free() -> None:
+    lane, calls = SignedLane(), Calls()
+    first = asyncio.ensure_future(lane.run(lambda: calls.call("first"), urgent=False))
+    waiting = asyncio.ensure_future(lane.run(lambda: calls.call("waiting"), urgent=False))
+    await _settle()
+    waiting.cancel()
+    first.cancel()
+    await asyncio.wait({first, waiting})
+    calls.release.set()
+    assert await lane.run(lambda: calls.call("next"), urgent=False) == "next"
+    assert calls.begun == ["first", "next"]
+
+
+async def test_a_failure_is_the_callers_and_frees_the_lane() -> None:
+    lane = SignedLane()
+
+    async def fail() -> None:
+        raise VenueUnavailable("no")
+
+    async def succeed() -> int:
+        return 1
+
+    with pytest.raises(VenueUnavailable, match="no"):
+        await lane.run(fail, urgent=False)
+    assert await lane.run(succeed, urgent=True) == 1
+
+
+async def test_a_call_cancelled_from_inside_is_unavailable_not_a_cancellation() -> None:
+    lane = SignedLane()
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(VenueUnavailable):
+        await lane.run(cancelled, urgent=False)
+
+
+async def test_urgency_travels_into_the_tasks_that_a_call_makes() -> None:
+    async def read() -> Urgency:
+        return current_urgency()
+
+    with travelling(Urgency.URGENT):
+        seen = await SignedLane().run(read, urgent=True)
+    assert seen is Urgency.URGENT
+    assert current_urgency() is Urgency.ORDINARY
+
+
+@pytest.mark.looptime
+async def test_the_pacer_lets_a_burst_through_and_then_keeps_the_pace() -> None:
+    pacer, clock = Pacer(LoopClock(), 1.0, 3.0), LoopClock()
+    began = clock.now().mono
+    left = []
+    for _ in range(6):
+        await pacer.wait(1)
+        left.append(round(clock.now().mono - began, 3))
+    assert left == [0, 0, 0, 0, 1, 2]
+
+
+@pytest.mark.looptime
+async def test_who_gives_up_waiting_costs_nothing() -> None:
+    pacer, clock = Pacer(LoopClock(), 1.0, 0.0), LoopClock()
+    await pacer.wait(5)
+    began = clock.now().mono
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await pacer.wait(100)
+    await pacer.wait(1)
+    assert clock.now().mono - began == pytest.approx(5, abs=0.01)

@@ -105,7 +105,10 @@ def merged(rows: Sequence[Position]) -> tuple[Position, ...]:
 
 def _joined(one: Position, other: Position) -> Position:
     quantity = one.quantity + other.quantity
-    if quantity == 0 or one.inverse:
-        raise MalformedReply(f"{one.symbol} has rows that can't be valued as one position")
-    entry = (one.quantity * one.entry + other.quantity * other.entry) / quantity
+    if quantity == 0:
+        raise MalformedReply(f"{one.symbol} has a long and a short of one size, which can't be one position")
+    if one.inverse:
+        entry = quantity / (one.quantity / one.entry + other.quantity / other.entry)
+    else:
+        entry = (one.quantity * one.entry + other.quantity * other.entry) / quantity
     return Position(one.symbol, quantity, entry, one.settle, one.underlying, one.contract_size, one.inverse)

@@ -86,7 +86,8 @@ class Taps:
 
     def on_socket(self, socket: Any) -> None:
         """A subscription uses this socket."""
-        tap = self._taps.get(_KIND.get() or Kind.FLOWS)
+        kind = _KIND.get()
+        tap = self._taps.get(kind) if kind is not None else None
         if tap is None:
             return
         known = tap.sockets.setdefault(socket.url, socket)

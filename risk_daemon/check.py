@@ -7,7 +7,7 @@ the guard will ever ask it (nothing is cancelled), and what is off, missing or n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
@@ -258,10 +258,12 @@ def _unprotected(settings: Settings, probe: Probe) -> list[Finding]:
     ]
 
 
-def _unpriced(settings: Settings, probes: Iterable[Probe]) -> list[Finding]:
+def _unpriced(settings: Settings, probes: Sequence[Probe]) -> list[Finding]:
     """Assets that no prices of any venue value, so that the guard would refuse to start."""
     book = PriceBook(settings.portfolio.reference_currency, pegs=settings.prices.pegs)
     held: dict[str, str] = {}
+    if any(probe.prices is None for probe in probes):
+        return [Finding(Level.WARNING, "prices", "not every venue gave prices, so which assets lack one is unknown")]
     for probe in probes:
         held |= dict.fromkeys(_assets(probe.balances, probe.positions), probe.venue)
         if probe.prices is not None:

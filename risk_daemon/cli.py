@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> ExitCode:
         typer.echo(error.format_message())
         return ExitCode.REFUSED
     except ClickException as error:
-        raise UsageError(f"{error.format_message()} (`risk-daemon COMMAND --help` explains)") from None
+        raise UsageError(f"{' '.join(error.format_message().split())} (see `risk-daemon COMMAND --help`)") from None
 
 
 # --- the guard -------------------------------------------------------------------------------------
@@ -283,15 +283,17 @@ def tail(
     from risk_daemon import event_log
 
     path = control.locate(config).state / "events.jsonl"
-    seen = 0
+    seen, out = 0, _console()
     if not follow or path.exists():
         last = deque(event_log.read_log(path), maxlen=lines + 1)
         seen = last[-1].seq if last else 0
-        _print_lines(list(last)[-lines:] if lines else [], as_json)
+        _print_lines(out, list(last)[-lines:] if lines else [], as_json)
     try:
         for line in event_log.follow(path) if follow else ():
             if line.seq > seen:
-                _print_lines([line], as_json)
+                _print_lines(out, [line], as_json)
+            if out.quiet:  # the reader of the pipe is gone
+                return ExitCode.STOPPED
     except KeyboardInterrupt:
         return ExitCode.STOPPED
     return ExitCode.STOPPED
@@ -452,10 +454,9 @@ def _confirm(word: str, yes: bool, consequence: str) -> None:
         raise UsageError("not confirmed, nothing was changed")
 
 
-def _print_lines(lines: list[LogLine], as_json: bool) -> None:
+def _print_lines(out: Console, lines: list[LogLine], as_json: bool) -> None:
     from risk_daemon import render
 
-    out = render.console()
     for line in lines:
         if as_json:
             whole = {"seq": line.seq, "time": line.time, "event": line.event, **line.fields}

@@ -28,7 +28,6 @@ from adapters.simulated.wire.base import Face, Key, Request, Session
 from risk_daemon.clock import Clock, SystemClock
 
 LOOPBACK = "127.0.0.1"
-_IDLE_S = 1.0
 
 
 class _Socket:
@@ -52,8 +51,9 @@ class _Socket:
 class VenueServer:
     """One simulated venue.
 
-    funded: start with the default account of the kind, else with an empty one. After `start`, `face`
-    and `exchange` may be driven directly; call `publish` after a change so that sockets hear of it.
+    funded: start with the default account of the kind, else with an empty one. idle_s: how often a
+    socket that has nothing to say shows a heartbeat. After `start`, `exchange` may be driven directly;
+    call `publish` after a change so that sockets hear of it.
     """
 
     def __init__(
@@ -65,8 +65,10 @@ class VenueServer:
         api_key: str = API_KEY,
         api_secret: str = API_SECRET,
         funded: bool = True,
+        idle_s: float = 1.0,
     ) -> None:
         self._clock = clock or SystemClock()
+        self._idle_s = idle_s
         self.kind = kind
         self.port = port
         self.face: Face = build(kind, Key(api_key, api_secret), self._now(), funded=funded)
@@ -155,7 +157,7 @@ class VenueServer:
             if not socket.wrote:
                 self._send(socket, socket.session.idle(self._now()))
             socket.wrote = False
-        self._beat = asyncio.get_running_loop().call_later(_IDLE_S, self._on_beat)
+        self._beat = asyncio.get_running_loop().call_later(self._idle_s, self._on_beat)
 
     # --- HTTP ------------------------------------------------------------------------------------------
 
@@ -352,6 +354,8 @@ async def _serve(
 
 def _play(server: VenueServer, scenario: Path) -> None:
     for step in json.loads(scenario.read_text()):
+        if not isinstance(step, dict) or set(step) != {"path", "body"}:
+            raise ValueError(f'a scenario is a list of {{"path": ..., "body": {{...}}}}, not {step!r}')
         server.admin.handle("POST", str(step["path"]), step["body"], SystemClock().now().wall)
 
 

@@ -24,6 +24,7 @@ from risk_daemon.control import operator_name, short_address
 from risk_daemon.errors import CircuitBreakerError, RiskDaemonError, StateError, UsageError
 from risk_daemon.events import DisableRequested, EnableRequested, HaltRequested, Input, ResetRequested
 
+_UID = web.RequestKey("uid", int)
 _LOG = logging.getLogger(__name__)
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _MAX_BODY = 64 * 1024
@@ -178,7 +179,7 @@ async def _only_owner(request: web.Request, handler: Handler) -> web.StreamRespo
     uid = _peer_uid(request)
     if uid not in (0, os.geteuid()):
         return problem(HTTPStatus.FORBIDDEN, "only root and the daemon's own user may use this socket")
-    request["uid"] = uid
+    request[_UID] = uid
     return await handler(request)
 
 
@@ -234,7 +235,7 @@ def _peer_uid(request: web.Request) -> int | None:
 
 
 def _operator(request: web.Request) -> str:
-    return operator_name(request["uid"])
+    return operator_name(request[_UID])
 
 
 # --- what is asked ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,7 +18,7 @@ import pytest_asyncio
 from venue_process import Sim, client_of, until, within
 
 from adapters.simulated import API_KEY
-from adapters.simulated.server import VenueServer
+from adapters.simulated.server import VenueServer, run
 
 # Closing a client takes ccxt a quarter of a second: one loop for all lets them be closed at once.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -204,6 +205,11 @@ async def test_orders_are_placed_rested_and_filled(sim: Sim) -> None:
         assert state["positions"][symbol]["quantity"] == "0.01"
 
 
+async def test_kraken_validates_an_order_without_placing_it(kraken: Sim) -> None:
+    await kraken.client.create_order("BTC/USDT", "limit", "buy", 0.01, 40000, {"validate": "true"})
+    assert (await kraken.state())["open_order_count"] == 0
+
+
 async def test_dead_mans_switch_cancels_when_it_is_not_fed(sim: Sim) -> None:
     await sim.post("order", symbol=symbol_of(sim), **LIMIT)
     await sim.client.cancel_all_orders_after(60_000)
@@ -232,6 +238,17 @@ async def test_ledger_and_balance_may_learn_of_a_flow_apart(sim: Sim) -> None:
     assert len(await sim.client.fetch_ledger()) == 1
     await sim.post("flow", asset="USDT", amount="-700", delay_balance_ms=3_600_000)
     assert (await sim.client.fetch_balance())["total"]["USDT"] == START[sim.server.kind] - 500
+    assert len(await sim.client.fetch_ledger()) == 2
+
+
+async def test_ledger_from_a_time_on(sim: Sim) -> None:
+    await sim.post("flow", asset="USDT", amount="-500")
+    yesterday = (await sim.state())["wall"] - 86_400
+    if sim.server.kind == "kraken":
+        rows = (await sim.client.privatePostLedgers({"start": int(yesterday)}))["result"]["ledger"].values()
+    else:
+        rows = (await sim.client.historyGetAccountLog({"since": int(yesterday * 1000)}))["logs"]
+    assert len(rows) == 1
     assert len(await sim.client.fetch_ledger()) == 2
 
 
@@ -511,6 +528,15 @@ async def test_cancel_that_is_acknowledged_and_not_done(sim: Sim) -> None:
     assert await sim.client.fetch_open_orders() == []
 
 
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_a_call_that_fails_may_or_may_not_have_been_done(sim: Sim, carried_out: bool) -> None:
+    await sim.post("order", symbol=symbol_of(sim), **LIMIT)
+    await sim.post("fault", how="503", target="cancel", count=1, carried_out=carried_out)
+    with pytest.raises(ccxt.ExchangeNotAvailable):
+        await sim.client.cancel_all_orders()
+    assert len(await sim.client.fetch_open_orders()) == (0 if carried_out else 1)
+
+
 async def test_a_part_of_the_path_names_a_fault(kraken: Sim) -> None:
     await kraken.post("fault", how="503", target="CancelAll", count=1)
     with pytest.raises(ccxt.ExchangeNotAvailable):
@@ -574,6 +600,28 @@ async def test_silent_socket_answers_only_the_protocols_ping(sim: Sim) -> None:
     await ws.close()
 
 
+async def test_frozen_socket_answers_nothing_at_all(sim: Sim) -> None:
+    ws = await _public_socket(sim)
+    await sim.post("socket", action="frozen")
+    await ws.ping()
+    await ws.send_json({"method": "ping", "event": "challenge", "api_key": API_KEY})
+    await sim.post("price", symbol=symbol_of(sim), price="59000")
+    await sim.post("socket", action="heal")
+    await ws.ping(b"again")
+    assert (await within(ws.receive())).data == b"again"
+    await ws.close()
+
+
+async def test_quiet_socket_beats(workshop: Workshop) -> None:
+    server = VenueServer("kraken", idle_s=0.01)
+    await server.start()
+    sim = Sim(server, workshop.http, None)
+    ws = await _public_socket(sim)
+    assert (await within(ws.receive_json())) == {"channel": "heartbeat"}
+    await ws.close()
+    await server.stop()
+
+
 async def test_garbage_on_the_socket(sim: Sim) -> None:
     ws = await _public_socket(sim)
     await sim.post("socket", action="garbage")
@@ -632,29 +680,60 @@ async def test_foreign_hosts_are_not_served(kraken: Sim) -> None:
 
 # --- as a program --------------------------------------------------------------------------------------
 
-_PROGRAM = "import sys; from adapters.simulated.server import run; sys.exit(run({kind!r}, 0, exit_on_stdin_eof={eof}))"
+_PROGRAM = "import sys; from adapters.simulated.server import run; sys.exit(run(*sys.argv[1:2], 0, {options}))"
+_SCENARIO = [
+    {"path": "balance", "body": {"asset": "USDT", "amount": "777"}},
+    {"path": "order", "body": {"symbol": "BTC/USD:USD", "price": 50000, "count": 3}},
+]
 
 
-def _start(kind: str, *, eof: bool) -> tuple[subprocess.Popen[str], dict[str, Any]]:
-    program = _PROGRAM.format(kind=kind, eof=eof)
+def _start(kind: str, options: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _PROGRAM.format(options=options), kind],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     return process, json.loads(process.stdout.readline())
 
 
-@pytest.mark.parametrize("end", ["sigterm", "stdin"])
-async def test_program_says_where_it_listens_and_ends_cleanly(workshop: Workshop, end: str) -> None:
-    process, line = _start("krakenfutures", eof=end == "stdin")
+async def test_program_ends_with_its_standard_input(workshop: Workshop) -> None:
+    process, line = _start("krakenfutures", "exit_on_stdin_eof=True")
     with process:
         assert line["event"] == "simulated_venue_listening"
         assert line["endpoint"] == f"http://127.0.0.1:{line['port']}"
         async with workshop.http.get(f"{line['endpoint']}/_sim/state") as reply:
             assert (await reply.json())["holdings"]["USDT"]["total"] == "4000"
-        if end == "sigterm":
-            os.kill(process.pid, signal.SIGTERM)
-        else:
-            assert process.stdin is not None
-            process.stdin.close()
+        assert process.stdin is not None
+        process.stdin.close()
         assert process.wait(timeout=10) == 0
+
+
+async def test_program_plays_a_scenario_and_ends_on_sigterm(workshop: Workshop, tmp_path: Path) -> None:
+    scenario = tmp_path / "scenario.json"
+    scenario.write_text(json.dumps(_SCENARIO))
+    process, line = _start("krakenfutures", f"scenario={str(scenario)!r}")
+    with process:
+        async with workshop.http.get(f"{line['endpoint']}/_sim/state") as reply:
+            state = await reply.json()
+        assert (state["holdings"]["USDT"]["total"], state["open_order_count"]) == ("777", 3)
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "word"),
+    [
+        ("mtgox", None, "can't be simulated"),
+        ("kraken", '[{"pth": "balance"}]', "a scenario is a list"),
+        ("kraken", '[{"path": "price", "body": {"symbol": "X", "price": 1}}]', "no instrument"),
+    ],
+)
+async def test_program_that_can_not_start_says_why(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, kind: str, text: str | None, word: str
+) -> None:
+    scenario = tmp_path / "scenario.json"
+    scenario.write_text(text or "[]")
+    code = await asyncio.to_thread(run, kind, 0, scenario=str(scenario))
+    assert (code, word in capsys.readouterr().err) == (1, True)

@@ -10,6 +10,8 @@ from adapters.base import Capabilities, Market, OrderListing, OrderScope
 from risk_daemon.clock import Instant
 from risk_daemon.events import Order
 
+IGNORES_CANCELLATION_S = 3600.0
+
 SPOT = OrderScope("spot", frozenset({Market.SPOT}))
 TRIGGER = OrderScope("trigger", frozenset({Market.SPOT}))
 PERP = OrderScope("perp", frozenset({Market.PERP}))
@@ -125,9 +127,9 @@ async def hang() -> None:
 
 
 async def hang_and_ignore_cancellation() -> None:
-    """A client that catches its own cancellation and goes on, for an hour."""
+    """A client that catches its own cancellation and goes on."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + 3600
+    until = loop.time() + IGNORES_CANCELLATION_S
     while loop.time() < until:
         try:
             await asyncio.sleep(until - loop.time())

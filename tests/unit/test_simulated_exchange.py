@@ -115,6 +115,14 @@ def test_closing_realises_profit_into_the_wallet_of_the_instrument(
     assert float(exchange.total(asset, wallet) - before) == pytest.approx(float(profit))
 
 
+def test_buying_back_a_short_realises_the_fall_as_profit(exchange: Exchange) -> None:
+    exchange.set_position(PERP.symbol, D(-2), D(60_000), NOW)
+    exchange.set_price(PERP.symbol, D(59_000) / (1 + D("0.00005")))  # the ask is 59,000
+    exchange.place(OrderDraft(PERP.symbol, "buy", "market", D(1), reduce_only=True), NOW)
+    assert exchange.positions[PERP.symbol].quantity == -1
+    assert float(exchange.total("USD")) == pytest.approx(11_000)
+
+
 def test_position_averages_when_it_grows_and_flips_at_the_price(exchange: Exchange) -> None:
     symbol = PERP.symbol
     exchange.place(OrderDraft(symbol, "buy", "limit", D(1), D(50_000)), NOW)

@@ -210,9 +210,11 @@ class KrakenFace:
 
     def _add_order(self, request: Request, form: dict[str, Any]) -> Any:
         draft = _draft(form)
+        description = {"descr": {"order": _sentence(draft, self.exchange.instrument(draft.symbol).names[0])}}
+        if str(form.get("validate", "")).lower() == "true":
+            return description
         order, _ = self.exchange.place(draft, request.wall)
-        pair = self.exchange.instrument(draft.symbol).names[0]
-        return {"descr": {"order": _sentence(draft, pair)}, "txid": [order.order_id]}
+        return description | {"txid": [order.order_id]}
 
     def _cancel_order(self, request: Request, form: dict[str, Any]) -> Any:
         self.exchange.cancel(str(form.get("cl_ord_id") or form.get("txid")), request.wall)

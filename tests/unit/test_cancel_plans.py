@@ -1,0 +1,83 @@
+"""Every market of every exchange is covered by a scope, or refused at start with a sentence."""
+
+import pytest
+
+from adapters.base import Market
+from adapters.cancel_plans import PLANS, CancelBy, client_options, plan_for
+from risk_daemon.errors import ConfigError
+
+SPOT, MARGIN, PERP = (frozenset({market}) for market in (Market.SPOT, Market.MARGIN, Market.PERP))
+EVERYTHING = {"fetchOpenOrders": True, "cancelAllOrders": True, "cancelOrders": True, "cancelOrder": True}
+
+
+def test_kraken_has_one_scope_for_the_whole_account() -> None:
+    for markets in (SPOT, MARGIN, SPOT | MARGIN):
+        (plan,) = plan_for("kraken", markets, EVERYTHING)
+        assert plan.cancel_by is CancelBy.ALL
+        assert plan.page_rows is None
+
+
+def test_krakenfutures_has_one_scope_for_the_whole_account() -> None:
+    (plan,) = plan_for("krakenfutures", PERP, EVERYTHING)
+    assert plan.cancel_by is CancelBy.ALL
+
+
+@pytest.mark.parametrize(
+    ("exchange", "markets"),
+    [("kraken", PERP), ("kraken", SPOT | PERP), ("krakenfutures", SPOT), ("binanceusdm", SPOT), ("mexc", PERP)],
+)
+def test_a_market_without_a_scope_is_refused(exchange: str, markets: frozenset[Market]) -> None:
+    with pytest.raises(ConfigError, match=f"{exchange} has no cancel plan for the"):
+        plan_for(exchange, markets, EVERYTHING)
+
+
+def test_binance_usdm_lists_and_cancels_conditional_orders_apart() -> None:
+    plans = plan_for("binanceusdm", PERP, EVERYTHING)
+    assert {plan.scope.name: dict(plan.cancels[0]) for plan in plans} == {"plain": {}, "conditional": {"trigger": True}}
+    assert client_options("binanceusdm")["fetchOpenOrders"] == {"warnWithoutSymbol": False}
+
+
+def test_bybit_names_category_and_settle_coin_and_cancels_triggers_too() -> None:
+    plans = {plan.scope.name: plan for plan in plan_for("bybit", SPOT | PERP, EVERYTHING)}
+    assert set(plans) == {"spot", "linear USDT", "linear USDC", "inverse BTC", "inverse ETH"}
+    assert plans["inverse BTC"].listing == {"category": "inverse", "settleCoin": "BTC"}
+    assert [cancel["orderFilter"] for cancel in plans["spot"].cancels] == ["Order", "StopOrder", "tpslOrder"]
+
+
+def test_okx_lists_each_kind_of_algo_order() -> None:
+    names = {plan.scope.name for plan in plan_for("okx", PERP, EVERYTHING)}
+    assert {"plain", "algo conditional", "algo trigger", "algo oco", "algo twap"} <= names
+    assert all(plan.cancel_by is CancelBy.BATCH for plan in plan_for("okx", PERP, EVERYTHING))
+
+
+def test_scope_names_are_unique_within_an_exchange() -> None:
+    for plan in PLANS.values():
+        names = [scope.scope.name for scope in plan.scopes]
+        assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        ((), CancelBy.SYMBOL),
+        (("cancelAllOrders",), CancelBy.BATCH),
+        (("cancelAllOrders", "cancelOrders"), CancelBy.ORDER),
+    ],
+)
+def test_another_exchange_gets_the_widest_cancel_that_it_has(missing: tuple[str, ...], expected: CancelBy) -> None:
+    has = EVERYTHING | dict.fromkeys(missing, False)
+    (spot, perp) = plan_for("gate", SPOT | PERP, has)
+    assert spot.cancel_by is perp.cancel_by is expected
+    assert (spot.listing, perp.listing) == ({"type": "spot"}, {"type": "swap"})
+
+
+@pytest.mark.parametrize(
+    ("missing", "word"),
+    [(("fetchOpenOrders",), "fetchOpenOrders"), (("cancelAllOrders", "cancelOrders", "cancelOrder"), "cancelOrder")],
+)
+@pytest.mark.parametrize("value", [False, None, "emulated"])
+def test_an_exchange_that_lacks_what_is_required_is_refused_by_name(
+    missing: tuple[str, ...], word: str, value: object
+) -> None:
+    with pytest.raises(ConfigError, match=f"lacks.*{word}"):
+        plan_for("gate", SPOT, EVERYTHING | dict.fromkeys(missing, value))

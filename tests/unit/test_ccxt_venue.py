@@ -1,0 +1,338 @@
+"""The adapter without a venue: what is refused, what is hidden, what other exchanges get."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from adapters.base import Market, VenueAdapter
+from adapters.cancel_plans import CancelBy, ScopePlan, plan_for
+from adapters.ccxt_venue import VenueSettings
+from adapters.conversion import mid, needed_symbols, spot_pairs
+from adapters.generic import WALLETS, GenericDialect, parse_unified_balance, parse_unified_position, parse_wallet
+from adapters.guarded import _RECORD
+from adapters.registry import build_adapter
+from risk_daemon.clock import ManualClock
+from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
+from risk_daemon.events import Kind, Order, Price
+
+SPOT = frozenset({Market.SPOT})
+PERP = frozenset({Market.PERP})
+
+
+def _settings(exchange: str, markets: frozenset[Market] = SPOT, **rest: Any) -> VenueSettings:
+    return VenueSettings("v", exchange, markets, api_key="KEY-1", secret="SECRET-1", password="PASS-1", **rest)
+
+
+async def test_an_adapter_is_built_for_any_exchange_that_can_do_what_is_required() -> None:
+    for exchange in ("kraken", "binance", "bybit", "mexc", "gate", "bitget"):
+        adapter = build_adapter(_settings(exchange), ManualClock())
+        assert isinstance(adapter, VenueAdapter)
+        assert adapter.scopes
+    assert any("shape seen at connect" in note for note in adapter.capabilities.notes)
+
+
+@pytest.mark.parametrize("exchange", ["bitmex", "nosuchexchange", "Exchange", "__name__"])
+async def test_an_exchange_that_ccxt_does_not_have_is_refused(exchange: str) -> None:
+    with pytest.raises(ConfigError, match="ids come and go between its releases"):
+        build_adapter(_settings(exchange), ManualClock())
+
+
+async def test_a_perp_market_without_a_known_wallet_field_is_refused() -> None:
+    with pytest.raises(ConfigError, match="excludes unrealised profit"):
+        build_adapter(_settings("gate", PERP), ManualClock())
+
+
+async def test_a_testnet_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no testnet"):
+        build_adapter(_settings("kraken", sandbox=True), ManualClock())
+
+
+async def test_the_endpoint_wins_over_the_testnet() -> None:
+    adapter: Any = build_adapter(
+        _settings("krakenfutures", PERP, sandbox=True, endpoint="http://127.0.0.1:9"), ManualClock()
+    )
+    addresses = [url for url in adapter._client.urls["api"].values() if isinstance(url, str)]
+    assert all(url.startswith(("http://127.0.0.1:9/", "ws://127.0.0.1:9/")) for url in addresses)
+    assert "ws://127.0.0.1:9/demo-futures.kraken.com/ws/v1" in addresses
+
+
+def test_secrets_are_in_no_representation() -> None:
+    settings = _settings("kraken")
+    for secret in settings.secrets:
+        assert secret not in repr(settings)
+        assert secret not in settings.fingerprint
+    assert _settings("kraken").fingerprint == settings.fingerprint
+    assert _settings("binance").fingerprint != settings.fingerprint
+
+
+def test_ccxt_is_not_imported_before_an_adapter_is_built() -> None:
+    program = "import sys, adapters.base, adapters.registry, adapters.ccxt_venue, adapters.streams; assert 'ccxt' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# --- which instruments -------------------------------------------------------------------------------
+
+
+def _market(symbol: str, **rest: Any) -> dict[str, Any]:
+    base, quote = symbol.split("/")
+    return {"symbol": symbol, "base": base, "quote": quote, "spot": True, "active": True} | rest
+
+
+PAIRS = spot_pairs(
+    [
+        _market("BTC/USDT"),
+        _market("USDT/USD"),
+        _market("SOL/USD"),
+        _market("DOT/BTC"),
+        _market("EUR/USD"),
+        _market("ETH/USDT", active=False),
+        _market("ETH/BTC"),
+    ]
+)
+
+
+def test_each_asset_gets_a_way_to_the_reference_and_the_hubs_their_rates() -> None:
+    assert needed_symbols({"SOL", "DOT", "USDT", "NOPE"}, "USDT", PAIRS) == {
+        "SOL/USD",
+        "DOT/BTC",
+        "USDT/USD",
+        "BTC/USDT",
+    }
+
+
+def test_a_market_that_does_not_trade_leads_nowhere() -> None:
+    assert "ETH/BTC" in needed_symbols({"ETH"}, "USDT", PAIRS)
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "expected"),
+    [
+        (1, 3, 2),
+        ("1", "1", 1),
+        (0, 1, None),
+        (1, 0, None),
+        (-1, 1, None),
+        (3, 1, None),
+        (None, 1, None),
+        (1, None, None),
+    ],
+)
+def test_a_mid_needs_a_sound_bid_and_ask(bid: Any, ask: Any, expected: int | None) -> None:
+    assert mid(bid, ask) == (None if expected is None else Decimal(expected))
+
+
+@pytest.mark.parametrize("bad", ["NaN", float("inf"), "x"])
+def test_a_quote_that_is_no_number_is_refused(bad: Any) -> None:
+    with pytest.raises(ValueError):
+        mid(1, bad)
+
+
+# --- exchanges without a dialect of their own --------------------------------------------------------
+
+
+class FakeClient:
+    """ccxt's unified face: answers are set, calls are written down, raw replies are recorded as the guard does."""
+
+    rateLimit = 50  # noqa: N815 - ccxt's name
+
+    def __init__(self, **answers: Any) -> None:
+        self.has = {"fetchDeposits": True, "fetchWithdrawals": True, "watchBalance": True}
+        self.markets = {"BTC/USDT": _market("BTC/USDT")}
+        self.tickers: dict[str, Any] = {}
+        self.answers = answers
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        async def call(*args: Any) -> Any:
+            self.calls.append((name, args))
+            answer = self.answers.get(name)
+            if isinstance(answer, Exception):
+                raise answer
+            parsed, raw = answer if isinstance(answer, tuple) else (answer, answer)
+            record = _RECORD.get()
+            if record is not None:
+                record.append(raw)
+            return parsed
+
+        return call
+
+
+def _generic(client: FakeClient, exchange: str = "gate", markets: frozenset[Market] = SPOT) -> GenericDialect:
+    return GenericDialect("v", exchange, markets, "USDT", client)
+
+
+def _row(order_id: str, symbol: str = "BTC/USDT", **rest: Any) -> dict[str, Any]:
+    return {"id": order_id, "symbol": symbol, "side": "buy", "type": "limit", "remaining": 1.0} | rest
+
+
+def _order(order_id: str, symbol: str = "BTC/USDT") -> Order:
+    return Order("v", "spot", order_id, symbol, "buy", "limit")
+
+
+(PLAN,) = plan_for("gate", SPOT, {"fetchOpenOrders": True, "cancelAllOrders": True})
+
+
+async def test_a_listing_must_have_as_many_rows_as_were_read() -> None:
+    client = FakeClient(fetch_open_orders=([_row("1")], [{"id": "1"}, {"id": "2"}]))
+    with pytest.raises(MalformedReply, match="more orders than could be read"):
+        await _generic(client).orders(PLAN)
+
+
+@pytest.mark.parametrize("raw", [{}, {"message": "maintenance"}, {"data": None}])
+async def test_an_empty_listing_needs_a_list_in_the_reply(raw: Any) -> None:
+    with pytest.raises(MalformedReply):
+        await _generic(FakeClient(fetch_open_orders=([], raw))).orders(PLAN)
+
+
+async def test_a_listing_must_keep_the_shape_that_it_had_at_connect() -> None:
+    client = FakeClient(fetch_open_orders=([], {"code": "0", "data": []}))
+    dialect = _generic(client)
+    assert await dialect.orders(PLAN) == ()
+    for raw in ({"code": "50001", "data": []}, [], {"data": []}):
+        client.answers["fetch_open_orders"] = ([], raw)
+        with pytest.raises(MalformedReply):
+            await dialect.orders(PLAN)
+
+
+async def test_a_listing_that_nothing_was_asked_for_is_none() -> None:
+    class Silent(FakeClient):
+        async def fetch_open_orders(self, *args: Any) -> list[Any]:
+            return []
+
+    with pytest.raises(MalformedReply, match="nothing was asked"):
+        await _generic(Silent()).orders(PLAN)
+
+
+async def test_a_full_page_of_protective_orders_proves_nothing() -> None:
+    plan = ScopePlan(PLAN.scope, CancelBy.ALL, page_rows=2)
+    rows = [_row("1", reduceOnly=True), _row("2", reduceOnly=True)]
+    with pytest.raises(VenueUnavailable, match="full page"):
+        await _generic(FakeClient(fetch_open_orders=rows)).orders(plan)
+    assert len(await _generic(FakeClient(fetch_open_orders=rows[:1])).orders(plan)) == 1
+
+
+@pytest.mark.parametrize(
+    ("cancel_by", "expected"),
+    [
+        (CancelBy.ALL, [("cancel_all_orders", (None, {}))]),
+        (CancelBy.SYMBOL, [("cancel_all_orders", ("BTC/USDT", {})), ("cancel_all_orders", ("ETH/USDT", {}))]),
+        (
+            CancelBy.BATCH,
+            [
+                ("cancel_orders", (["1", "2"], "BTC/USDT", {})),
+                ("cancel_orders", (["3"], "BTC/USDT", {})),
+                ("cancel_orders", (["4"], "ETH/USDT", {})),
+            ],
+        ),
+        (
+            CancelBy.ORDER,
+            [
+                ("cancel_order", (order_id, symbol, {}))
+                for order_id, symbol in (("1", "BTC/USDT"), ("2", "BTC/USDT"), ("3", "BTC/USDT"), ("4", "ETH/USDT"))
+            ],
+        ),
+    ],
+)
+async def test_cancels_reach_every_order_of_the_listing(cancel_by: CancelBy, expected: list[Any]) -> None:
+    client = FakeClient()
+    orders = [_order("1"), _order("2"), _order("3"), _order("4", "ETH/USDT")]
+    await _generic(client).cancel(ScopePlan(PLAN.scope, cancel_by, batch_rows=2), orders)
+    assert client.calls == expected
+
+
+async def test_one_failed_cancel_does_not_stop_the_others() -> None:
+    client = FakeClient(cancel_order=VenueUnavailable("busy"))
+    with pytest.raises(VenueUnavailable, match="busy"):
+        await _generic(client).cancel(ScopePlan(PLAN.scope, CancelBy.ORDER), [_order("1"), _order("2")])
+    assert len(client.calls) == 2
+
+
+async def test_an_order_that_is_gone_is_no_failure() -> None:
+    client = FakeClient(cancel_order=VenueUnavailable("OrderNotFound x"))
+    await _generic(client).cancel(ScopePlan(PLAN.scope, CancelBy.ORDER), [_order("1")])
+    refused = FakeClient(cancel_order=VenueRejected("no permission"))
+    with pytest.raises(VenueRejected):
+        await _generic(refused).cancel(ScopePlan(PLAN.scope, CancelBy.ORDER), [_order("1")])
+
+
+async def test_a_spot_balance_is_the_total_minus_debt() -> None:
+    balance = {"total": {"BTC": 1.5, "USDT": 10.0}, "debt": {"USDT": 4.0}}
+    amounts = await _generic(FakeClient(fetch_balance=(balance, {"balances": [1]}))).balances()
+    assert amounts == {"BTC": Decimal("1.5"), "USDT": Decimal(6)}
+
+
+@pytest.mark.parametrize("balance", [{}, {"total": {}}, {"total": {"BTC": None}}, {"total": {"BTC": float("nan")}}])
+async def test_a_balance_without_amounts_is_not_a_loss_of_all(balance: Any) -> None:
+    with pytest.raises(MalformedReply):
+        await _generic(FakeClient(fetch_balance=(balance, {"x": 1}))).balances()
+
+
+def test_a_derivatives_wallet_is_read_without_unrealised_profit() -> None:
+    reply = {
+        "assets": [{"asset": "USDT", "walletBalance": "9450", "marginBalance": "9250", "unrealizedProfit": "-200"}]
+    }
+    assert parse_wallet(WALLETS["binanceusdm"], reply) == {"USDT": Decimal(9450)}
+    bybit = {"result": {"list": [{"coin": [{"coin": "USDT", "walletBalance": "10000", "equity": "9000"}]}]}}
+    assert parse_wallet(WALLETS["bybit"], bybit) == {"USDT": Decimal(10000)}
+    for odd in (
+        {},
+        {"assets": {}},
+        {"assets": [{"asset": "USDT"}]},
+        {"assets": [{"asset": "USDT", "walletBalance": ""}]},
+    ):
+        with pytest.raises(MalformedReply):
+            parse_wallet(WALLETS["binanceusdm"], odd)
+
+
+def test_unified_rows_that_lack_something_are_refused() -> None:
+    swap = _market("BTC/USDT", symbol="BTC/USDT:USDT", settle="USDT", contractSize=0.001, inverse=False, spot=False)
+    markets = {swap["symbol"]: swap}
+    row = {"symbol": "BTC/USDT:USDT", "contracts": 5.0, "side": "short", "entryPrice": 60000.0}
+    position = parse_unified_position(row, markets)
+    assert position is not None
+    assert (position.quantity, position.contract_size) == (Decimal(-5), Decimal("0.001"))
+    assert parse_unified_position(row | {"contracts": 0.0, "side": None}, markets) is None
+    for odd in ({"entryPrice": None}, {"side": None}, {"contracts": None}, {"symbol": "X/Y:Y"}):
+        with pytest.raises(MalformedReply):
+            parse_unified_position(row | odd, markets)
+    with pytest.raises(MalformedReply):
+        parse_unified_balance({"free": {}})
+
+
+async def test_prices_come_from_the_tickers_that_are_sound() -> None:
+    client = FakeClient(fetch_tickers={"BTC/USDT": {"bid": 99.0, "ask": 101.0}})
+    assert await _generic(client).prices(frozenset({"BTC"})) == (Price("BTC/USDT", "BTC", "USDT", Decimal(100)),)
+    client.answers["fetch_tickers"] = {"BTC/USDT": {"bid": None, "ask": 101.0}}
+    assert await _generic(client).prices(frozenset({"BTC"})) == ()
+
+
+async def test_flows_are_settled_deposits_and_withdrawals() -> None:
+    def row(number: int, amount: float, status: str = "ok") -> dict[str, Any]:
+        return {"id": str(number), "currency": "USDT", "amount": amount, "status": status, "timestamp": 5000}
+
+    client = FakeClient(fetch_deposits=[row(1, 10.0), row(2, 5.0, "pending")], fetch_withdrawals=[row(1, 3.0)])
+    flows = await _generic(client).flows(0.0, 10.0)
+    assert [(flow.flow_id, flow.amount) for flow in flows] == [
+        ("deposit:1", Decimal(10)),
+        ("withdrawal:1", Decimal(-3)),
+    ]
+
+
+async def test_a_venue_without_a_ledger_says_so_and_raises() -> None:
+    client = FakeClient()
+    client.has["fetchDeposits"] = False
+    dialect = _generic(client)
+    assert not dialect.has_flows
+    assert any("ledger" in note for note in dialect.notes)
+    with pytest.raises(VenueUnavailable):
+        await dialect.flows(0.0, 1.0)
+
+
+def test_account_streams_are_only_signs_and_vouch_for_nothing() -> None:
+    dialect = _generic(FakeClient())
+    assert dialect.read_frames(Kind.BALANCES, [{"total": {"BTC": 1}}], 1.0) == ()
+    assert not dialect.is_confirming(Kind.BALANCES)

@@ -1,0 +1,579 @@
+"""The commands: what they ask of the daemon or do without one, what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+import risk_daemon
+from risk_daemon import cli, control, event_log
+from risk_daemon.errors import (
+    CircuitBreakerError,
+    ExitCode,
+    RiskDaemonError,
+    StartUnavailable,
+    StateError,
+    UsageError,
+    VenueUnavailable,
+)
+from risk_daemon.events import EventName, RiskEvent
+
+VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\n'
+STATE = {
+    "state": "WARNING",
+    "started": True,
+    "locked": False,
+    "equity": "9650.00",
+    "trusted": True,
+    "initial_capital": "10000",
+    "loss_ratio": 0.035,
+    "drawdown_ratio": 0.04,
+    "circuit_breaker": {"warning_threshold": 0.03, "loss_threshold": 0.05},
+    "venues": {},
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with a configuration, made the working directory."""
+    (tmp_path / "config.toml").write_text(f"[portfolio]\ninitial_capital = 10000\n{VENUE}simulated = true\n")
+    (tmp_path / "var").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class FakeDaemon:
+    """Answers every request; `answer` is an Answer or an error."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+        self.answer: control.Answer | Exception = control.Answer(200, {"accepted": True, "trip_id": "t1"})
+
+    def __call__(
+        self, path: Path, method: str, target: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = 5.0
+    ) -> control.Answer:
+        self.asked.append((method, target, body))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def daemon(place: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDaemon:
+    fake = FakeDaemon()
+    monkeypatch.setattr(control, "request", fake)
+    return fake
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimpleNamespace]:
+    """Puts a stand-in for a module of the project in place."""
+
+    def put(name: str, **members: Any) -> SimpleNamespace:
+        stand_in = ModuleType(f"risk_daemon.{name}")
+        stand_in.__dict__.update(members)
+        monkeypatch.setitem(sys.modules, f"risk_daemon.{name}", stand_in)
+        monkeypatch.setattr(risk_daemon, name, stand_in, raising=False)
+        return SimpleNamespace(**members)
+
+    return put
+
+
+def returning(value: Any, calls: list[Any] | None = None) -> Callable[..., Any]:
+    """An async function that notes its arguments and returns, or raises, `value`."""
+
+    async def call(*arguments: Any, **named: Any) -> Any:
+        if calls is not None:
+            calls.append((arguments, named))
+        if isinstance(value, BaseException):
+            raise value
+        return value
+
+    return call
+
+
+# --- run, init, demo -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [ExitCode.STOPPED, ExitCode.TRIGGERED_AND_PROVEN, ExitCode.TRIGGERED_UNPROVEN])
+def test_run_ends_as_the_daemon_ends(code: ExitCode, place: Path, module: Callable[..., Any]) -> None:
+    calls: list[Any] = []
+    module("service", run=returning(code, calls))
+
+    assert cli.main(["run"]) is code
+    assert calls[0][0][0].state.dir == place / "var"
+
+
+def test_an_interrupt_that_the_daemon_did_not_answer_claims_no_proof(place: Path, module: Callable[..., Any]) -> None:
+    module("service", run=returning(KeyboardInterrupt()))
+
+    assert cli.main(["run"]) is ExitCode.TRIGGERED_UNPROVEN
+
+
+def test_demo_ends_as_its_daemon_ends(module: Callable[..., Any]) -> None:
+    module("demo", run=returning(ExitCode.TRIGGERED_AND_PROVEN))
+
+    assert cli.main(["demo"]) is ExitCode.TRIGGERED_AND_PROVEN
+
+
+def init_report(**changes: Any) -> SimpleNamespace:
+    values = {
+        "equity": Decimal("9900"),
+        "capital": Decimal("10000"),
+        "difference_ratio": Decimal("-0.01"),
+        "venues": [("kraken", Decimal("9900"))],
+        "warnings": ("no ledger",),
+        "state_dir": Path("/srv/risk"),
+    }
+    return SimpleNamespace(**{**values, **changes})
+
+
+def test_init_shows_and_sets_up(place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list[Any] = []
+    report = init_report()
+    module("service", prepare_init=returning(report), init=returning(None, calls))
+
+    assert cli.main(["init", "--yes"]) is ExitCode.STOPPED
+    assert calls[0][0][1] is report
+    out = capsys.readouterr().out
+    assert "9,900.00" in out
+    assert "-1.00 %" in out
+    assert "Warning: no ledger" in out
+
+
+@pytest.mark.parametrize("difference", ["0.0251", "-0.0251"])
+def test_init_refuses_a_difference_over_half_the_limit(
+    difference: str, place: Path, module: Callable[..., Any]
+) -> None:
+    calls: list[Any] = []
+    report = init_report(difference_ratio=Decimal(difference))
+    module("service", prepare_init=returning(report), init=returning(None, calls))
+
+    with pytest.raises(UsageError, match=r"differs from initial_capital by 2\.51 %.*--accept"):
+        cli.main(["init", "--yes"])
+    assert calls == []
+    assert cli.main(["init", "--yes", "--accept"]) is ExitCode.STOPPED
+    assert len(calls) == 1
+
+
+def test_init_asks_and_takes_no_for_an_answer(
+    place: Path, module: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    module("service", prepare_init=returning(init_report(capital=None)), init=returning(None, calls))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(cli.typer, "prompt", lambda *a, **k: "init")
+
+    with pytest.raises(UsageError, match="not confirmed"):
+        cli.main(["init"])
+    assert calls == []
+
+
+def test_init_without_a_venue_is_unavailable(place: Path, module: Callable[..., Any]) -> None:
+    module("service", prepare_init=returning(VenueUnavailable("kraken: no answer")))
+
+    with pytest.raises(StartUnavailable, match="kraken: no answer"):
+        cli.main(["init", "--yes"])
+
+
+# --- a running daemon ------------------------------------------------------------------------------
+
+
+def test_status_of_a_running_daemon(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.answer = control.Answer(200, STATE)
+
+    assert cli.main(["status"]) is ExitCode.STOPPED
+    out = capsys.readouterr().out
+    assert "WARNING" in out
+    assert "9,650.00" in out
+    assert "NOT RUNNING" not in out
+
+
+def test_status_for_programs(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.answer = control.Answer(200, {**STATE, "long": "x" * 300})
+
+    assert cli.main(["status", "--json"]) is ExitCode.STOPPED
+    assert json.loads(capsys.readouterr().out) == {"running": True, **STATE, "long": "x" * 300}
+
+
+def test_status_without_a_daemon_is_never_taken_for_one(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "var" / "risk.json").write_text(json.dumps(STATE))
+
+    assert cli.main(["status"]) is ExitCode.REFUSED
+    out = capsys.readouterr().out
+    assert out.startswith("DAEMON NOT RUNNING")
+    assert "Last known values" in out
+    assert "9,650.00" in out
+
+
+def test_status_without_a_daemon_for_programs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "var" / "risk.json").write_text(json.dumps(STATE))
+
+    assert cli.main(["status", "--json"]) is ExitCode.REFUSED
+    told = json.loads(capsys.readouterr().out)
+    assert (told["running"], told["last_known"]) == (False, STATE)
+    assert told["age_s"] >= 0
+    assert "equity" not in told
+
+
+def test_status_without_anything(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["status"]) is ExitCode.REFUSED
+    assert "Nothing is known" in capsys.readouterr().out
+
+
+def test_status_of_a_daemon_that_does_not_answer(daemon: FakeDaemon) -> None:
+    daemon.answer = control.NotConfirmed("no answer")
+
+    with pytest.raises(control.NotConfirmed):
+        cli.main(["status"])
+
+
+def test_check_drawdown(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.answer = control.Answer(200, STATE)
+
+    assert cli.main(["check-drawdown"]) is ExitCode.STOPPED
+    assert "3.50 % (limit 5.00 %)" in capsys.readouterr().out
+
+    cli.main(["check-drawdown", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["loss_ratio"], told["drawdown_ratio"], told["time"]) == (0.035, 0.04, None)
+
+
+def test_halt_reaches_the_daemon(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["halt", "--reason", "fat finger"]) is ExitCode.STOPPED
+    assert daemon.asked == [("POST", "/api/v1/halt", {"reason": "fat finger"})]
+    assert "trip t1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [control.DaemonAbsent("nobody"), control.NotConfirmed("no answer")])
+def test_a_halt_nobody_heard_is_refused(daemon: FakeDaemon, error: RiskDaemonError) -> None:
+    daemon.answer = error
+
+    with pytest.raises(RiskDaemonError) as caught:
+        cli.main(["halt", "--reason", "x"])
+    assert caught.value.exit_code == ExitCode.REFUSED
+    if isinstance(error, control.DaemonAbsent):
+        assert "risk-daemon cancel-all" in str(caught.value)
+
+
+def test_a_refused_halt_is_a_sentence(daemon: FakeDaemon) -> None:
+    daemon.answer = control.Answer(409, {"detail": "already halted"})
+
+    with pytest.raises(UsageError, match="already halted"):
+        cli.main(["halt", "--reason", "x"])
+
+
+def test_halt_needs_no_valid_configuration(daemon: FakeDaemon, place: Path) -> None:
+    (place / "config.toml").write_text("[circuit_breaker]\nloss_threshold = 5\n")
+
+    assert cli.main(["halt", "--reason", "x"]) is ExitCode.STOPPED
+
+
+# --- reset -----------------------------------------------------------------------------------------
+
+
+RESET = ["reset", "--reason", "found it", "--rebaseline", "current"]
+
+
+def test_reset_of_a_running_daemon(daemon: FakeDaemon) -> None:
+    assert cli.main([*RESET, "--yes"]) is ExitCode.STOPPED
+    assert daemon.asked == [("POST", "/api/v1/reset", {"reason": "found it", "rebaseline": "current"})]
+
+
+def test_reset_without_a_terminal_needs_yes(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+
+    with pytest.raises(UsageError, match="--yes"):
+        cli.main(RESET)
+    assert daemon.asked == []
+
+
+@pytest.mark.parametrize(("typed", "asked"), [("RESET", 1), ("reset", 0), ("", 0), ("y", 0)])
+def test_reset_is_typed_out(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, typed: str, asked: int) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(cli.typer, "prompt", lambda *a, **k: typed)
+    if asked:
+        assert cli.main(RESET) is ExitCode.STOPPED
+    else:
+        with pytest.raises(UsageError, match="not confirmed"):
+            cli.main(RESET)
+    assert len(daemon.asked) == asked
+
+
+def test_reset_with_the_daemon_stopped(place: Path, module: Callable[..., Any]) -> None:
+    calls: list[Any] = []
+    module("service", reset_stopped=returning({"accepted": True}, calls))
+
+    assert cli.main([*RESET, "--yes"]) is ExitCode.STOPPED
+    named = calls[0][1]
+    assert (named["reason"], named["rebaseline"]) == ("found it", "current")
+    assert named["operator"].startswith("uid:")
+
+
+@pytest.mark.parametrize(
+    "answer", [{"accepted": False, "reason": "kraken is unproven"}, {}, {"accepted": 1}, CircuitBreakerError("no")]
+)
+def test_a_refused_reset_is_not_a_reset(answer: Any, place: Path, module: Callable[..., Any]) -> None:
+    module("service", reset_stopped=returning(answer))
+
+    with pytest.raises(UsageError, match="not reset"):
+        cli.main([*RESET, "--yes"])
+
+
+def test_a_reset_the_daemon_did_not_confirm_is_not_tried_again_alone(
+    daemon: FakeDaemon, module: Callable[..., Any]
+) -> None:
+    calls: list[Any] = []
+    module("service", reset_stopped=returning({"accepted": True}, calls))
+    daemon.answer = control.NotConfirmed("no answer")
+
+    with pytest.raises(control.NotConfirmed):
+        cli.main([*RESET, "--yes"])
+    assert calls == []
+
+
+# --- cancel-all ------------------------------------------------------------------------------------
+
+
+def swept(proven: object) -> SimpleNamespace:
+    verdict = SimpleNamespace(
+        proven=proven, cancelled=3, replaced=(), kept=(), unproven_reason=None if proven is True else "HTML"
+    )
+    return SimpleNamespace(
+        proven=proven, cancelled=3, elapsed_s=2.5, unproven_reason=None, trip_id="t", venues={"kraken": verdict}
+    )
+
+
+@pytest.mark.parametrize(("proven", "code"), [(True, 0), (False, 4), (None, 4), ("yes", 4), (1, 4)])
+def test_cancel_all_alone_ends_with_0_only_if_proven(
+    proven: object, code: int, place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[Any] = []
+    module("service", cancel_all=returning(swept(proven), calls))
+
+    assert cli.main(["cancel-all", "--venue", "kraken", "--market", "perp"]) == code
+    assert (calls[0][1]["venue"], calls[0][1]["market"]) == ("kraken", "perp")
+    assert ("NOT PROVEN" in capsys.readouterr().out) is (code == 4)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (control.Answer(200, {"proven": True}), 0),
+        (control.Answer(200, {"proven": False}), 4),
+        (control.Answer(200, {}), 4),
+        (control.Answer(500, {"detail": "a bug"}), 4),
+        (control.NotConfirmed("no answer"), 4),
+    ],
+)
+def test_cancel_all_by_the_daemon_ends_with_0_only_if_proven(
+    answer: control.Answer | Exception, code: int, daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.answer = answer
+
+    assert cli.main(["cancel-all", "--json"]) == code
+    assert json.loads(capsys.readouterr().out).get("proven") in (True, False, None)
+    assert daemon.asked == [("POST", "/api/v1/cancel-all", {"venue": None, "market": None})]
+
+
+def test_cancel_all_that_the_daemon_refused_is_a_sentence(daemon: FakeDaemon) -> None:
+    daemon.answer = control.Answer(400, {"detail": "there is no venue 'x'"})
+
+    with pytest.raises(UsageError, match="there is no venue"):
+        cli.main(["cancel-all", "--venue", "x"])
+
+
+def test_cancel_all_of_an_unknown_venue_is_refused(place: Path, module: Callable[..., Any]) -> None:
+    module("service", cancel_all=returning(swept(True)))
+
+    with pytest.raises(UsageError, match="no venue 'krakn': one of kraken"):
+        cli.main(["cancel-all", "--venue", "krakn"])
+
+
+def test_a_venue_out_of_reach_is_not_proven(place: Path, module: Callable[..., Any]) -> None:
+    module("service", cancel_all=returning(VenueUnavailable("no answer")))
+
+    assert cli.main(["cancel-all"]) is ExitCode.TRIGGERED_UNPROVEN
+
+
+def test_state_of_another_owner_is_refused(place: Path, module: Callable[..., Any]) -> None:
+    module("service", cancel_all=returning(StateError("another risk-daemon owns this")))
+
+    with pytest.raises(StateError):
+        cli.main(["cancel-all"])
+
+
+def test_progress_is_shown_and_can_t_disturb(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show = cli._progress(as_json=False)
+    assert show is not None
+    show({"event": "venue_proven", "venue": "kraken"})
+    assert "venue_proven" in capsys.readouterr().out
+
+    class Full:
+        encoding = "utf-8"
+
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    show({"event": "venue_proven"})
+    assert cli._progress(as_json=True) is None
+
+
+# --- drills, the log -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("document", "code"), [({"passed": True, "lock_s": 0.1}, 0), ({"passed": False}, 4), ({}, 4)])
+def test_a_drill(document: dict[str, Any], code: int, place: Path, module: Callable[..., Any]) -> None:
+    module("drill", simulate_breach=returning(document))
+
+    assert cli.main(["simulate-breach"]) == code
+
+
+def test_a_drill_on_live_venues_is_refused(place: Path, module: Callable[..., Any]) -> None:
+    module("drill", simulate_breach=returning({"passed": True}))
+    (place / "config.toml").write_text(f"[portfolio]\ninitial_capital = 1\n{VENUE}")
+
+    with pytest.raises(UsageError, match=r"live venues \(kraken\)"):
+        cli.main(["simulate-breach"])
+
+
+def test_a_venue_that_can_t_be_simulated_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["simulate-venue", "nowhere", "--port", "0"]) is ExitCode.REFUSED
+    assert "nowhere" in capsys.readouterr().err
+
+
+@pytest.fixture
+def log(place: Path) -> Path:
+    path = place / "var" / "events.jsonl"
+    writer = event_log.EventLog.open(path)
+    for number in range(30):
+        writer.append(RiskEvent(EventName.PORTFOLIO_UPDATE, {"equity": f"{number}", "loss_ratio": None}), 1.7e9)
+    writer.append(RiskEvent(EventName.CIRCUIT_BREAKER_TRIGGERED, {"loss_ratio": 0.06}), 1.7e9)
+    writer.close()
+    return path
+
+
+def test_tail_for_people(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["tail", "-n", "2"]) is ExitCode.STOPPED
+    first, second = capsys.readouterr().out.splitlines()
+    assert "portfolio_update" in first
+    assert "equity=29" in first
+    assert "loss_ratio=unknown" in first
+    assert "circuit_breaker_triggered" in second
+    assert "loss_ratio=0.06" in second
+
+
+def test_tail_for_programs_is_the_log_itself(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["tail", "-n", "100", "--json"])
+
+    assert capsys.readouterr().out == log.read_text()
+
+
+def test_tail_of_nothing(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["tail", "-n", "0"])
+
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("lines", [0, 3])
+def test_tail_goes_on_without_a_gap_or_a_repetition(
+    lines: int, log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def follow(path: Path) -> Any:
+        yield from event_log.read_log(path)
+        writer = event_log.EventLog.open(path)
+        writer.append(RiskEvent(EventName.SYSTEM_SHUTDOWN, {}), 1.7e9)
+        writer.close()
+        yield list(event_log.read_log(path))[-1]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(event_log, "follow", follow)
+    assert cli.main(["tail", "-f", "-n", str(lines), "--json"]) is ExitCode.STOPPED
+    told = [json.loads(line)["seq"] for line in capsys.readouterr().out.splitlines()]
+    assert told == list(range(32 - lines, 33))
+
+
+def test_tail_ends_when_nobody_reads_any_more(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def follow(path: Path) -> Any:
+        yield from event_log.read_log(path)
+        pytest.fail("went on for nobody")
+
+    def gone(*arguments: Any) -> None:
+        arguments[0].quiet = True
+
+    monkeypatch.setattr(event_log, "follow", follow)
+    monkeypatch.setattr(cli, "_print_lines", gone)
+    assert cli.main(["tail", "-f"]) is ExitCode.STOPPED
+
+
+def test_a_whole_log(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["verify-log"]) is ExitCode.STOPPED
+    assert "31 lines, the chain is whole" in capsys.readouterr().out
+
+
+def test_a_changed_log(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log.write_text(log.read_text().replace('"equity":"7"', '"equity":"8"'))
+
+    with pytest.raises(StateError, match="line 8 was changed"):
+        cli.main(["verify-log"])
+    assert cli.main(["verify-log", "--json"]) is ExitCode.REFUSED
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], told["lines"]) == (False, 7)
+
+
+# --- the command line ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["frobnicate"], ["run", "--bogus"], ["halt"], ["reset", "--reason", "x"], ["tail", "-n", "-1"],
+     ["reset", "--reason", "x", "--rebaseline", "forget"], ["cancel-all", "--market", "margin"]],
+)  # fmt: skip
+def test_a_wrong_command_line_is_a_sentence(arguments: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        cli.main(arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    names = list(cli.typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+
+    assert set(names) == {
+        "run", "init", "demo", "check", "status", "check-drawdown", "halt", "reset", "cancel-all", "simulate-breach",
+        "simulate-venue", "tail", "verify-log",
+    }  # fmt: skip
+    for name in names:
+        assert cli.main([name, "--help"]) is ExitCode.STOPPED
+        assert name in capsys.readouterr().out
+
+
+def test_no_command_at_all_is_refused_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) is ExitCode.REFUSED
+    assert "cancel-all" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", ["status", "halt --reason x", "check-drawdown", "verify-log", "tail", "--help"])
+def test_what_must_answer_at_once_loads_nothing_heavy(arguments: str, place: Path) -> None:
+    program = (
+        "import sys; from risk_daemon.__main__ import main; sys.argv[1:] = sys.argv[1].split(); main();"
+        "heavy = ('ccxt', 'aiohttp', 'risk_daemon.config', 'sqlite3', 'uvloop');"
+        "print([name for name in heavy if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, arguments], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert done.stderr.splitlines()[-1] == "[]"

@@ -1,0 +1,208 @@
+"""What people see: readable without colour, unknown never as zero, and nothing taken for markup."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from risk_daemon import render
+
+STATE: dict[str, Any] = {
+    "state": "ACTIVE",
+    "started": True,
+    "locked": False,
+    "lock": {},
+    "reference_currency": "USDT",
+    "equity": "9800.00",
+    "equity_low": "9790",
+    "equity_high": "9810",
+    "trusted": True,
+    "initial_capital": "10000",
+    "loss_ratio": 0.02,
+    "drawdown_ratio": 0.021,
+    "circuit_breaker": {"warning_threshold": 0.03, "loss_threshold": 0.05},
+    "venues": {
+        "kraken": {
+            "connected": True,
+            "equity": "9800",
+            "age_s": {"balances": 0.44, "positions": None, "prices": 200},
+            "proven": None,
+        }
+    },
+}
+
+
+def shown(show: Any, *arguments: Any) -> str:
+    file = io.StringIO()
+    show(render.console(file), *arguments)
+    return file.getvalue()
+
+
+def status(**changes: Any) -> str:
+    return shown(render.status, {**STATE, **changes})
+
+
+def line(text: str, label: str) -> str:
+    return next(found.rstrip() for found in text.splitlines() if found.startswith(label))
+
+
+def test_the_distance_to_warning_and_limit() -> None:
+    text = status()
+
+    assert text.startswith("ACTIVE  new orders are allowed\n")
+    assert "9,800.00 USDT" in line(text, "Equity")
+    assert "1.00 % (at 3.00 %), 100.00 to lose" in line(text, "To warning")
+    assert "3.00 % (at 5.00 %), 300.00 to lose" in line(text, "To limit")
+    assert "2.00 %  [############------------------]" in line(text, "Loss")
+    assert "reset" not in text
+
+
+def test_no_colour_codes_in_a_pipe() -> None:
+    assert "\x1b" not in status()
+
+
+def test_a_limit_that_is_reached() -> None:
+    text = status(loss_ratio=0.0712)
+
+    assert "reached (at 3.00 %)" in line(text, "To warning")
+    assert "reached (at 5.00 %)" in line(text, "To limit")
+    assert "[" + "#" * 30 + "]" in text
+
+
+def test_a_gain_is_further_from_the_limit() -> None:
+    text = status(loss_ratio=-0.02)
+
+    assert "-2.00 %  [------------------------------]" in text
+    assert "7.00 % (at 5.00 %)" in line(text, "To limit")
+
+
+def test_a_lock_says_why_and_how_to_open() -> None:
+    lock = {"cause": "capital_loss", "trip_id": "t1", "since": "2026-01-01T00:00:00Z", "until": None}
+    text = status(state="TRIGGERED", locked=True, lock=lock)
+
+    assert "TRIGGERED  new orders are locked out" in text
+    assert "capital_loss" in line(text, "Locked because of")
+    assert "t1" in line(text, "Trip")
+    assert "Until" not in text
+    assert "risk-daemon reset --reason" in text
+
+
+def test_unknown_is_never_zero() -> None:
+    text = status(
+        equity=None, loss_ratio=None, drawdown_ratio=None, trusted=False, initial_capital=None, equity_low=None
+    )
+
+    assert "unknown USDT  (not trusted: between unknown and 9,810.00)" in line(text, "Equity")
+    assert line(text, "Loss").endswith("unknown")
+    assert line(text, "Drawdown").endswith("unknown")
+    assert "To limit" not in text
+
+
+@pytest.mark.parametrize("state", [{}, {"venues": None, "circuit_breaker": [], "lock": "x", "locked": "no"}])
+def test_an_empty_or_odd_state_is_shown_as_unknown_and_locked(state: dict[str, Any]) -> None:
+    text = shown(render.status, state)
+
+    assert "unknown: take it as locked" in text
+    assert "still starting" in text
+    assert "risk-daemon reset" in text
+
+
+def test_venues_with_their_ages() -> None:
+    row = line(status(), "kraken").split()
+
+    assert row == ["kraken", "yes", "9,800.00", "0.4", "s", "unknown", "3", "min", "-"]
+    lost = {**STATE["venues"]["kraken"], "connected": None, "proven": False}
+    assert line(status(venues={"kraken": lost}), "kraken").split()[1] == "NO"
+    assert line(status(venues={"kraken": lost}), "kraken").endswith("NOT PROVEN")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (119.9, "119.9 s"),
+        (120, "2 min"),
+        (7_200, "2 h"),
+        (172_800, "2 d"),
+        (None, "unknown"),
+        (True, "unknown"),
+    ],
+)
+def test_age(seconds: object, text: str) -> None:
+    assert render.age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("9400.5", "9,400.50"), (Decimal(0), "0.00"), (None, "unknown"), ("x", "unknown"), ("-1234567", "-1,234,567.00")],
+)
+def test_amount(value: object, text: str) -> None:
+    assert render.amount(value) == text
+
+
+def test_what_a_venue_says_drives_no_terminal() -> None:
+    assert render.safe("a\x1b[31mb\r\nc\x07") == "a [31mb  c "
+    text = shown(render.event, "2026-01-01T00:00:00.123456Z", "venue_lost", {"reason": "[bold]\x1b[2J[/nope]"})
+    assert "reason=[bold] [2J[/nope]" in text
+
+
+def test_an_event_in_one_line() -> None:
+    text = shown(render.event, "2026-01-01T00:00:00.123456Z", "portfolio_update", {"equity": "1", "loss_ratio": None})
+
+    assert text == "2026-01-01 00:00:00.123  portfolio_update  equity=1  loss_ratio=unknown\n"
+
+
+def test_a_long_event_is_not_broken() -> None:
+    assert shown(render.event, "", "x", {"reason": "y" * 500}).count("\n") == 1
+
+
+def test_a_proven_sweep() -> None:
+    row = {"proven": True, "cancelled": 3, "kept": ["7"], "unproven_reason": None}
+    text = shown(render.sweep, {"proven": True, "elapsed_s": 2.51, "venues": {"kraken": row}})
+
+    assert "kraken: no order is open, proven; 3 cancelled, 1 protective orders kept" in text
+    assert "Every open order is gone, proven in 2.5 s." in text
+
+
+@pytest.mark.parametrize("document", [{}, {"proven": 1}, {"proven": None, "venues": {"kraken": {"proven": "yes"}}}])
+def test_anything_else_is_not_proven(document: dict[str, Any]) -> None:
+    text = shown(render.sweep, document)
+
+    assert "NOT PROVEN" in text
+    assert "gone" not in text
+
+
+def test_a_difference_at_init() -> None:
+    report = SimpleNamespace(
+        venues=[("kraken", Decimal(9)), ("dead", None)], capital=None, equity=Decimal(9), difference_ratio=None,
+        state_dir=Path("/srv/risk"), warnings=(),
+    )  # fmt: skip
+    text = shown(render.init_report, report)
+
+    assert "auto" in line(text, "Initial capital")
+    assert line(text, "dead").split() == ["dead", "unknown"]
+    assert "Difference" not in text
+
+
+def test_check_prints_the_configuration_and_the_findings() -> None:
+    document = {
+        "effective": {"circuit_breaker": {"loss_threshold": "5%", "warnings": ["1%", "2%"]}},
+        "findings": [{"level": "warning", "subject": "drawdown", "sentence": "OFF"}],
+        "explanations": ["At a loss of 5 %."],
+    }
+    text = shown(render.check, document)
+
+    assert "  circuit_breaker.loss_threshold = 5%\n" in text
+    assert "  circuit_breaker.warnings = 1%, 2%\n" in text
+    assert "WARNING  drawdown: OFF\n" in text
+    assert "- At a loss of 5 %.\n" in text
+
+
+def test_facts_and_steps() -> None:
+    assert shown(render.facts, {"a": {"b": 1}}).split() == ["a.b", "1"]
+    assert "venue_proven  venue=kraken" in shown(render.step, {"event": "venue_proven", "venue": "kraken"})

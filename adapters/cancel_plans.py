@@ -67,11 +67,6 @@ _BINANCE_OPTIONS = {
 }
 
 
-def _bybit(name: str, markets: frozenset[Market], *kinds: str, **query: str) -> ScopePlan:
-    cancels = tuple(MappingProxyType({**query, "orderFilter": kind}) for kind in kinds)
-    return _scope(name, markets, CancelBy.ALL, *cancels, listing=MappingProxyType(dict(query)), page_rows=50)
-
-
 def _okx_algo(order_type: str) -> ScopePlan:
     params = MappingProxyType({"trigger": True, "ordType": order_type})
     return _scope(
@@ -111,13 +106,19 @@ PLANS: Mapping[str, CancelPlan] = MappingProxyType(
             ),
             MappingProxyType(_BINANCE_OPTIONS),
         ),
+        # Spot only: its futures are listed by settle coin, and an inverse contract may settle in any coin.
         "bybit": CancelPlan(
             (
-                _bybit("spot", SPOT_MARKETS, "Order", "StopOrder", "tpslOrder", category="spot"),
-                _bybit("linear USDT", PERP_MARKETS, "Order", "StopOrder", category="linear", settleCoin="USDT"),
-                _bybit("linear USDC", PERP_MARKETS, "Order", "StopOrder", category="linear", settleCoin="USDC"),
-                _bybit("inverse BTC", PERP_MARKETS, "Order", "StopOrder", category="inverse", settleCoin="BTC"),
-                _bybit("inverse ETH", PERP_MARKETS, "Order", "StopOrder", category="inverse", settleCoin="ETH"),
+                _scope(
+                    "spot",
+                    SPOT_MARKETS,
+                    CancelBy.ALL,
+                    {"category": "spot", "orderFilter": "Order"},
+                    {"category": "spot", "orderFilter": "StopOrder"},
+                    {"category": "spot", "orderFilter": "tpslOrder"},
+                    listing={"category": "spot"},
+                    page_rows=50,
+                ),
             )
         ),
         "okx": CancelPlan(

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from adapters.base import SPOT_MARKETS, Market
-from adapters.cancel_plans import CancelBy, ScopePlan
+from adapters.cancel_plans import PLANS, CancelBy, ScopePlan
 from adapters.conversion import mid, needed_symbols, spot_pairs
 from adapters.dialect import ACCOUNT, merged, number, optional_text, text
 from adapters.envelopes import Shape, check_same_shape, count_rows, shape_of
@@ -49,6 +49,13 @@ WALLETS: Mapping[str, Wallet] = MappingProxyType(
     }
 )
 
+_ONE_ACCOUNT = frozenset({"bybit", "okx"})
+"""Exchanges whose spot and derivatives share one wallet: asked twice, it would count twice."""
+
+_DEPOSITS_REACH_SPOT = frozenset({"binance", "mexc"})
+"""Elsewhere a deposit lands in a wallet apart: counted as a flow it would move a baseline that no money reached."""
+
+_FLOW_WINDOW_S = 25 * 86_400
 _FLOW_PAGE = 100
 _FLOW_PAGES = 50
 
@@ -59,7 +66,7 @@ def parse_wallet(wallet: Wallet, reply: Any) -> dict[str, Decimal]:
     for name in wallet.rows:
         try:
             rows = rows[int(name)] if isinstance(rows, list) else rows[name]
-        except (KeyError, IndexError, TypeError):
+        except (KeyError, IndexError, TypeError, ValueError):
             raise MalformedReply(f"the balance has no {'.'.join(wallet.rows)}") from None
     if not isinstance(rows, list):
         raise MalformedReply("the balance's rows are not a list")
@@ -140,17 +147,18 @@ class GenericDialect:
         self._position_symbols: frozenset[str] = frozenset()
         self._price_symbols: frozenset[str] = frozenset()
         self.has_positions = Market.PERP in markets
-        self.has_flows = client.has.get("fetchDeposits") is True and client.has.get("fetchWithdrawals") is True
+        self.has_flows = not self.has_positions and exchange in _DEPOSITS_REACH_SPOT
         self.stream_kinds = frozenset(kind for kind, name in self._watchers().items() if client.has.get(name) is True)
         self.notes = self._notes()
 
     def _notes(self) -> tuple[str, ...]:
-        notes = [
-            f"{self._exchange}: replies are held against the shape seen at connect, not against a known one",
-            f"{self._exchange}: only deposits and withdrawals are listed, no transfers between its own wallets",
-        ]
-        if not self.has_flows:
-            notes.append(f"{self._exchange} has no ledger here: a withdrawal looks like a loss")
+        notes = [f"{self._exchange}: replies are held against the shape seen at connect, not against a known one"]
+        if self._exchange not in PLANS:
+            notes.append(f"{self._exchange}: trigger orders that it lists apart from plain ones are not covered")
+        if self.has_flows:
+            notes.append(f"{self._exchange}: deposits and withdrawals are listed, transfers between wallets are not")
+        else:
+            notes.append(f"{self._exchange} has no ledger here: a withdrawal or transfer looks like a loss")
         return tuple(notes)
 
     def _watchers(self) -> dict[Kind, str]:
@@ -184,7 +192,7 @@ class GenericDialect:
         return await self._client.fetch_balance({"type": kind})
 
     def _account_types(self) -> tuple[str, ...]:
-        if self._exchange in {"bybit", "okx"}:
+        if self._exchange in _ONE_ACCOUNT:
             return ("swap",) if Market.PERP in self._markets else ("spot",)
         kinds = (("spot", bool(self._markets & SPOT_MARKETS)), ("swap", Market.PERP in self._markets))
         return tuple(kind for kind, is_wanted in kinds if is_wanted)
@@ -222,20 +230,31 @@ class GenericDialect:
     async def flows(self, since_wall: float, now_wall: float) -> tuple[Flow, ...]:
         if not self.has_flows:
             raise VenueUnavailable(f"{self._exchange} lists no deposits and withdrawals")
-        arrived = await self._transactions(self._client.fetch_deposits, since_wall)
-        left = await self._transactions(self._client.fetch_withdrawals, since_wall)
+        arrived = await self._transactions(self._client.fetch_deposits, since_wall, now_wall)
+        left = await self._transactions(self._client.fetch_withdrawals, since_wall, now_wall)
         return tuple(self._flow(row, sign) for rows, sign in ((arrived, 1), (left, -1)) for row in rows)
 
-    async def _transactions(self, fetch: Callable[..., Awaitable[Any]], since_wall: float) -> list[Any]:
+    async def _transactions(
+        self, fetch: Callable[..., Awaitable[Any]], since_wall: float, now_wall: float
+    ) -> list[Any]:
+        """Exchanges show a month or so from a start, and say nothing of the rest: so it is asked for month by month."""
         found: dict[str, Any] = {}
-        since_ms = int(since_wall * 1000)
+        start_wall = since_wall
+        while start_wall < now_wall:
+            found.update(await self._window(fetch, start_wall))
+            start_wall += _FLOW_WINDOW_S
+        return [row for row in found.values() if row.get("status") == "ok"]
+
+    async def _window(self, fetch: Callable[..., Awaitable[Any]], start_wall: float) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        start_ms = int(start_wall * 1000)
         for _ in range(_FLOW_PAGES):
-            page = await fetch(None, since_ms, _FLOW_PAGE)
+            page = await fetch(None, start_ms, _FLOW_PAGE)
             new = {text(row, "id"): row for row in page if row.get("id") not in found}
             found.update(new)
             if len(page) < _FLOW_PAGE or not new:
-                return [row for row in found.values() if row.get("status") == "ok"]
-            since_ms = max(int(row["timestamp"]) for row in page)
+                return found
+            start_ms = max(int(row["timestamp"]) for row in page)
         raise MalformedReply("the list of transactions does not come to an end")
 
     def _flow(self, row: Mapping[str, Any], sign: int) -> Flow:

@@ -136,7 +136,7 @@ class OrderManager:
         scopes = _scopes_of(adapter, markets)
         if not scopes:
             raise UsageError(f"{name} has no order scope for {_words(markets)}: nothing there can be cancelled")
-        if self._settings.keep_protective and any(map(may_hold_protective, scopes)):
+        if self._settings.keep_protective and any(may_hold_protective(scope, adapter) for scope in scopes):
             _require_selective(adapter)
         self._adapters[name] = adapter
         self._markets[name] = self._markets.get(name, frozenset()) | markets

@@ -58,9 +58,9 @@ class Campaign:
     positions: Callable[[str], tuple[Position, ...] | None]
 
 
-def may_hold_protective(scope: OrderScope) -> bool:
-    """Spot has no positions, so nothing there is reduce-only."""
-    return scope.markets != frozenset({Market.SPOT})
+def may_hold_protective(scope: OrderScope, adapter: VenueAdapter) -> bool:
+    """Spot has no positions, so nothing there is reduce-only. Markets that are not guarded do not count."""
+    return bool(scope.markets & adapter.markets - {Market.SPOT})
 
 
 class VenueSweep:
@@ -100,7 +100,7 @@ class VenueSweep:
 
     async def _work(self, scope: OrderScope) -> None:
         pace = Pace()
-        keeps = self._campaign.keep_protective and may_hold_protective(scope)
+        keeps = self._campaign.keep_protective and may_hold_protective(scope, self._plan.adapter)
         cancel_first = not keeps and not self._proof.swept_before(scope.name)
         while True:
             try:

@@ -7,8 +7,8 @@ the guard will ever ask it (nothing is cancelled), and what is off, missing or n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -88,6 +88,16 @@ class CheckReport:
             "explanations": list(self.explanations),
             "effective": self.effective,
         }
+
+
+@asynccontextmanager
+async def open_venue(settings: Settings, venue: str) -> AsyncIterator[VenueAdapter]:
+    """One configured venue alone, so that a fault of one does not hide the others."""
+    from risk_daemon.composition import Site
+
+    alone = settings.model_copy(update={"venues": {venue: settings.venues[venue]}})
+    async with Site(alone) as site:
+        yield site.adapters[venue]
 
 
 async def check(settings: Settings, explain: bool, *, open_venue: OpenVenue | None = None) -> CheckReport:

@@ -148,9 +148,9 @@ def check(
     """Look before it matters: configuration, credentials, venues, prices, and what is switched off."""
     settings = _load(config)
     from risk_daemon import check as checking
-    from risk_daemon import render, service
+    from risk_daemon import render
 
-    report = asyncio.run(checking.check(settings, explain, open_venue=service.open_venue))
+    report = asyncio.run(checking.check(settings, explain, open_venue=checking.open_venue))
     _show(report.document(), as_json, render.check)
     return report.exit_code
 
@@ -171,7 +171,16 @@ def check_drawdown(config: ConfigFile = CONFIG, as_json: AsJson = False) -> Exit
     """The losses now. Ends with 0 only if a daemon answered."""
     from risk_daemon import render
 
-    keys = ("state", "loss_ratio", "drawdown_ratio", "portfolio_dd_pct", "circuit_breaker", "trusted", "time")
+    keys = (
+        "state",
+        "loss_ratio",
+        "drawdown_ratio",
+        "portfolio_dd_pct",
+        "loss_threshold",
+        "circuit_breaker",
+        "trusted",
+        "time",
+    )
     return _state(config, as_json, lambda document: {key: document.get(key) for key in keys}, render.drawdown)
 
 
@@ -203,11 +212,13 @@ def reset(
     place = control.locate(config)
     _confirm("RESET", yes, "This opens the gate: bots may send orders again.")
     body = {"reason": reason, "rebaseline": rebaseline.value}
+    done = "Reset: trading is allowed again."
     try:
         answer = _accepted(control.request(place.socket, "POST", "/api/v1/reset", body, timeout_s=60.0))
     except control.DaemonAbsent:
         answer = _reset_stopped(config, reason, rebaseline.value)
-    _show(answer, as_json, lambda out, _: out.print("Reset: trading is allowed again.", style="bold green"))
+        done = "Reset: the gate opens when the daemon runs again, start it with `risk-daemon run`."
+    _show(answer, as_json, lambda out, _: out.print(done, style="bold green"))
     return ExitCode.STOPPED
 
 
@@ -246,7 +257,7 @@ def simulate_breach(config: ConfigFile = CONFIG, as_json: AsJson = False) -> Exi
         raise UsageError(f"a drill on live venues ({', '.join(live)}) is not available in this version")
     from risk_daemon import drill, render
 
-    document = asyncio.run(drill.simulate_breach(settings, progress=_progress(as_json)))
+    document = asyncio.run(drill.simulate_breach(settings))
     _show(document, as_json, render.facts)
     return ExitCode.STOPPED if document.get("passed") is True else ExitCode.TRIGGERED_UNPROVEN
 
@@ -427,16 +438,24 @@ def _cancel_stopped(config: Path, venue: str | None, market: str | None, as_json
 
 
 def _progress(as_json: bool) -> Callable[[Mapping[str, Any]], None] | None:
-    """Shows steps as they happen. Nothing that goes wrong with the output may reach what is being done."""
+    """Shows how the venues of a sweep stand whenever that changed.
+
+    Nothing that goes wrong with the output may reach the sweep.
+    """
     if as_json:
         return None
     from risk_daemon import render
 
     out = _console()
+    shown: dict[str, str] = {}
 
-    def show(step: Mapping[str, Any]) -> None:
+    def show(verdicts: Mapping[str, Any]) -> None:
         try:
-            render.step(out, step)
+            for venue, verdict in verdicts.items():
+                line = render.progress(venue, verdict)
+                if shown.get(venue) != line:
+                    shown[venue] = line
+                    out.print(line)
         except (OSError, ValueError):
             out.quiet = True
 

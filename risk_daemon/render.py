@@ -6,6 +6,7 @@ Whatever is missing in a document is shown as unknown, never as zero. A document
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -127,10 +128,9 @@ def _headline(state: Mapping[str, Any]) -> Text:
 
 
 def _money_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
-    breaker = _table(state.get("circuit_breaker"))
     loss, warning, limit = (
         _number(value)
-        for value in (state.get("loss_ratio"), breaker.get("warning_threshold"), breaker.get("loss_threshold"))
+        for value in (state.get("loss_ratio"), state.get("warning_threshold"), state.get("loss_threshold"))
     )
     currency = safe(state.get("reference_currency") or "")
     rows: list[tuple[str, object]] = [
@@ -139,6 +139,8 @@ def _money_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("Loss", ratio(state.get("loss_ratio")) + (f"  {_bar(loss, limit)}" if loss is not None and limit else "")),
         ("Drawdown", ratio(state.get("drawdown_ratio"))),
     ]
+    if state.get("missing"):
+        rows.append(("Missing", ", ".join(map(str, state["missing"]))))
     if loss is not None:
         rows += [
             (f"To {name}", _distance(loss, at, state)) for name, at in (("warning", warning), ("limit", limit)) if at
@@ -198,9 +200,8 @@ def how_to_reset() -> str:
 
 def drawdown(out: Console, state: Mapping[str, Any]) -> None:
     """The losses only."""
-    breaker = _table(state.get("circuit_breaker"))
     rows = [
-        ("Loss of initial capital", f"{ratio(state.get('loss_ratio'))} (limit {ratio(breaker.get('loss_threshold'))})"),
+        ("Loss of initial capital", f"{ratio(state.get('loss_ratio'))} (limit {ratio(state.get('loss_threshold'))})"),
         ("Drawdown from the peak", ratio(state.get("drawdown_ratio"))),
         ("State", state.get("state") or UNKNOWN),
     ]
@@ -270,7 +271,7 @@ def check(out: Console, document: Mapping[str, Any]) -> None:
     """What `check` found, as `CheckReport.document` has it."""
     out.print("Configuration in force", style="bold")
     for path, value in _flat(_table(document.get("effective"))):
-        out.print(f"  {safe(path)} = {safe(value)}")
+        out.print(f"  {safe(path)} = {json.dumps(value)}")
     out.print()
     for finding in document.get("findings", ()):
         level = str(finding["level"])
@@ -286,12 +287,13 @@ def _flat(table: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, objec
         if isinstance(value, Mapping):
             yield from _flat(value, f"{path}{key}.")
         else:
-            yield f"{path}{key}", ", ".join(map(str, value)) if isinstance(value, list) else value
+            yield f"{path}{key}", value
 
 
-def step(out: Console, told: Mapping[str, Any]) -> None:
-    """One step of something that takes a while; `event` names it."""
-    event(out, "", str(told.get("event", "step")), {key: value for key, value in told.items() if key != "event"})
+def progress(venue: str, verdict: Any) -> str:
+    """How a venue of a running sweep stands, from its `oms.VenueVerdict`."""
+    end = "proven" if verdict.proven is True else safe(verdict.unproven_reason or "not proven yet")
+    return f"{safe(venue)}: {verdict.cancelled} cancelled, {end}"
 
 
 def facts(out: Console, document: Mapping[str, Any]) -> None:

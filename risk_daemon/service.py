@@ -34,7 +34,7 @@ from risk_daemon.control import sweep_document
 from risk_daemon.daemon import Daemon, DaemonSettings, Parts
 from risk_daemon.decision import Decision
 from risk_daemon.engine import Engine
-from risk_daemon.errors import ExitCode, StartUnavailable, UsageError, VenueError
+from risk_daemon.errors import ExitCode, StartUnavailable, StateError, UsageError, VenueError
 from risk_daemon.event_log import EventLog
 from risk_daemon.events import EventName, FlowsListed, Order, ResetRequested, RiskEvent, Started, Tick
 from risk_daemon.inbox import Inbox
@@ -46,8 +46,11 @@ from risk_daemon.lock.shared import shut as shut_gate
 from risk_daemon.risk_file import RiskFile
 from risk_daemon.state_dir import StateDir
 from risk_daemon.store.sqlite import SqliteStore
+from risk_daemon.trip import Trip
 
 _LOG = structlog.get_logger(__name__)
+_CONNECT_WITHIN_S = 60.0
+
 Progress = Callable[[Mapping[str, Any]], None]
 
 
@@ -61,27 +64,45 @@ async def run(
     on_site: Callable[[Site], None] | None = None,
 ) -> ExitCode:
     """Guard until something ends it. Raises RiskDaemonError where the start is refused."""
-    found = accounts(settings)
-    state_dir = StateDir.open(
-        settings.state.dir,
-        accounts=found,
-        initial_capital=capital_text(settings),
-        create=is_simulated(settings),
-    )
-    with state_dir:
+    async with AsyncExitStack() as stack:
+        site = await stack.enter_async_context(Site(settings))
+        state_dir = stack.enter_context(_owned(settings, create=is_simulated(settings)))
         shut_gate(state_dir.paths.gate)
-        async with AsyncExitStack() as stack:
-            site = await stack.enter_async_context(Site(settings))
-            if on_site is not None:
-                on_site(site)
-            parts = await _parts(settings, site, state_dir, stack, on_decision)
-            daemon = Daemon(parts, _daemon_settings(settings), is_first_start=state_dir.fresh)
-            server = ControlServer(_DaemonControl(daemon, settings, site), settings.socket_path)
-            await server.start()
-            stack.push_async_callback(server.stop)
-            await parts.journal.append(_opening_events(settings), site.clock.now().wall, durable=False)
-            with _stop_on_signals(daemon):
-                return await daemon.run()
+        if on_site is not None:
+            on_site(site)
+        parts = await _parts(settings, site, state_dir, stack, on_decision)
+        is_first_start = parts.engine.baselines.day is None
+        daemon = Daemon(parts, _daemon_settings(settings), is_first_start=is_first_start)
+        server = ControlServer(_DaemonControl(daemon, settings, site), settings.socket_path)
+        await server.start()
+        stack.push_async_callback(server.stop)
+        await parts.journal.append(_opening_events(settings), site.clock.now().wall, durable=False)
+        if parts.engine.trip is not None and parts.engine.trip.proven:
+            await _say_still_triggered(settings, site, parts.engine.trip)
+        with _stop_on_signals(daemon):
+            return await daemon.run()
+
+
+async def _say_still_triggered(settings: Settings, site: Site, trip: Trip) -> None:
+    """A start after a proven trip only looks: what is open now was placed by a person, or by a bot that should not."""
+    open_orders = await asyncio.gather(*(_look(settings, adapter) for adapter in site.adapters.values()))
+    _LOG.critical(
+        "still_triggered",
+        trip_id=trip.trip_id,
+        reason=trip.reason,
+        open_orders=dict(zip(site.adapters, open_orders, strict=True)),
+        hint='look at it, then: risk-daemon reset --reason "..." --rebaseline keep|current',
+    )
+
+
+async def _look(settings: Settings, adapter: VenueAdapter) -> int | str:
+    """How many orders are open, or why that can't be said."""
+    try:
+        async with asyncio.timeout(_CONNECT_WITHIN_S):
+            await adapter.connect()
+            return await _count_orders(settings, adapter)
+    except (VenueError, TimeoutError) as error:
+        return f"unknown: {error or 'no answer in time'}"
 
 
 def _daemon_settings(settings: Settings) -> DaemonSettings:
@@ -213,17 +234,35 @@ async def cancel_all(
     """Cancel everything and prove it, with no daemon running. Takes the state lock if there is a state."""
     async with AsyncExitStack() as stack:
         if settings.state.dir.is_dir():
-            stack.enter_context(_owned(settings))
+            stack.enter_context(_owned(settings, create=is_simulated(settings)))
         site = await stack.enter_async_context(Site(settings))
-        return await _sweep(settings, site, venue, market, progress)
+        connecting = [asyncio.ensure_future(_keep_connecting(adapter)) for adapter in site.adapters.values()]
+        try:
+            return await _sweep(settings, site, venue, market, progress)
+        finally:
+            for task in connecting:
+                task.cancel()
+            await asyncio.wait(connecting)
 
 
-def _owned(settings: Settings) -> StateDir:
+async def _keep_connecting(adapter: VenueAdapter) -> None:
+    """Until it is connected; the sweep beside it keeps trying, each venue by itself."""
+    while True:
+        try:
+            async with asyncio.timeout(_CONNECT_WITHIN_S):
+                await adapter.connect()
+            return
+        except (VenueError, TimeoutError) as error:
+            _LOG.warning("venue_unreachable", venue=adapter.name, error=str(error) or "no answer in time")
+            await asyncio.sleep(1.0)
+
+
+def _owned(settings: Settings, *, create: bool) -> StateDir:
     return StateDir.open(
         settings.state.dir,
         accounts=accounts(settings),
         initial_capital=capital_text(settings),
-        create=is_simulated(settings),
+        create=create,
     )
 
 
@@ -275,15 +314,11 @@ async def prepare_init(settings: Settings) -> InitReport:
 
 
 async def init(settings: Settings, report: InitReport) -> None:
-    """Create the state directory for these accounts. Raises StateError where one may not be replaced."""
-    state_dir = StateDir.open(
-        settings.state.dir,
-        accounts=accounts(settings),
-        initial_capital=capital_text(settings),
-        create=True,
-        replace=True,
-    )
-    with state_dir:
+    """Create the state directory for these accounts. Raises StateError if there is a state already."""
+    with _owned(settings, create=True) as state_dir:
+        if not state_dir.fresh:
+            where = settings.state.dir
+            raise StateError(f"{where}: it is set up for these accounts already, nothing was changed: go on with `run`")
         shut_gate(state_dir.paths.gate)
 
 
@@ -305,7 +340,7 @@ async def _read_everything(settings: Settings, site: Site, documents: Mapping[st
 
 async def _read_venue(settings: Settings, site: Site, engine: Engine, adapter: VenueAdapter) -> None:
     limit_s = settings.data.call_timeout
-    async with asyncio.timeout(60.0):
+    async with asyncio.timeout(_CONNECT_WITHIN_S):
         await adapter.connect()
     async with asyncio.timeout(limit_s):
         engine.process(await adapter.read_balances(urgent=True), site.clock.now())
@@ -328,7 +363,7 @@ async def _read_venue(settings: Settings, site: Site, engine: Engine, adapter: V
 async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, operator: str) -> Mapping[str, Any]:
     """End a proven trip. Lists what is open on the venues, cancels nothing, records the reset."""
     async with AsyncExitStack() as stack:
-        state_dir = stack.enter_context(_owned(settings))
+        state_dir = stack.enter_context(_owned(settings, create=is_simulated(settings)))
         store = SqliteStore.open(state_dir.paths.database)
         stack.push_async_callback(store.close)
         documents = dict(await store.load())

@@ -18,9 +18,20 @@ from adapters.lane import PushedAside
 from adapters.registry import build_adapter
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
+from adapters.streams import VenueFeed
 from risk_daemon.clock import SystemClock
 from risk_daemon.errors import ConfigError, MalformedReply, VenueError, VenueRejected, VenueUnavailable
-from risk_daemon.events import BalancesSeen, Input, Kind, OrdersSeen, PricesSeen
+from risk_daemon.events import (
+    BalancesSeen,
+    FlowsListed,
+    Input,
+    Kind,
+    OrdersSeen,
+    PricesSeen,
+    Source,
+    StreamConfirmed,
+    VenueLost,
+)
 
 DEADLINE_S = 5.0
 
@@ -390,6 +401,79 @@ async def test_a_closed_adapter_does_not_open_a_session_again(venue: Venue) -> N
     with pytest.raises(VenueError):
         await within(venue.adapter.read_balances())
     assert _dials(venue) == dials
+
+
+# --- the feed over it --------------------------------------------------------------------------------
+
+
+@dataclass
+class Fed:
+    """A feed that runs over a venue, and what it emitted."""
+
+    venue: Venue
+    feed: VenueFeed
+    seen: list[Input]
+
+    def last(self, kind: type[Any]) -> Any:
+        return next((seen for seen in reversed(self.seen) if isinstance(seen, kind)), None)
+
+    def usdt(self) -> Decimal | None:
+        """USDT as the newest balances have it."""
+        newest = [seen for seen in self.seen if isinstance(seen, BalancesSeen) and "USDT" in seen.amounts]
+        return newest[-1].amounts["USDT"] if newest else None
+
+
+@pytest_asyncio.fixture
+async def fed(venue: Venue) -> AsyncIterator[Fed]:
+    seen: list[Input] = []
+    feed = VenueFeed(
+        venue.adapter, seen.append, SystemClock(), assets=lambda: frozenset({"BTC"}), backoff=lambda _: 0.01
+    )
+    task = asyncio.ensure_future(feed.run())
+    kinds = venue.adapter.capabilities.stream_kinds - {Kind.ORDERS}
+    await within(until(lambda: kinds <= feed._live and feed._held != {}))
+    yield Fed(venue, feed, seen)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+
+
+async def test_a_change_of_balance_reaches_the_feed_at_once(fed: Fed) -> None:
+    fed.venue.admin("balance", asset="USDT", amount="4242")
+    await within(until(lambda: fed.usdt() == 4242))
+    assert not [seen for seen in fed.seen if isinstance(seen, VenueLost)]
+
+
+async def test_heartbeats_confirm_the_balances_of_an_idle_account(fed: Fed) -> None:
+    await within(
+        until(lambda: any(isinstance(seen, StreamConfirmed) and seen.kind is Kind.BALANCES for seen in fed.seen))
+    )
+
+
+async def test_what_happened_while_the_socket_was_down_is_seen_when_it_is_back(fed: Fed) -> None:
+    fed.venue.admin("fault", how="socket_drop", count=2)
+    fed.venue.admin("balance", asset="USDT", amount="17")
+    await within(until(lambda: fed.usdt() == 17))
+    assert any(isinstance(seen, VenueLost) and seen.kind is Kind.BALANCES for seen in fed.seen)
+    await within(until(lambda: Kind.BALANCES in fed.feed._live))
+
+
+async def test_a_withdrawal_is_listed_and_then_the_balance_is_read(fed: Fed) -> None:
+    fed.venue.admin("flow", asset="USDT", amount="-100")
+    await fed.feed.read_now(frozenset({Kind.FLOWS}), urgent=True)
+    listed = fed.last(FlowsListed)
+    assert [flow.amount for flow in listed.flows] == [Decimal(-100)]
+    after = [seen for seen in fed.seen[fed.seen.index(listed) :] if isinstance(seen, BalancesSeen)]
+    assert after[0].source is Source.REST
+    assert after[0].requested_mono > listed.requested_mono
+
+
+async def test_garbage_never_becomes_a_reading(fed: Fed) -> None:
+    before = fed.usdt()
+    fed.venue.admin("fault", how="html", target="balances")
+    await fed.feed.read_now(frozenset({Kind.BALANCES}), urgent=True)
+    assert fed.last(VenueLost).kind is Kind.BALANCES
+    assert fed.usdt() == before
 
 
 async def _frames_until_lost(venue: Venue, kind: Kind) -> None:

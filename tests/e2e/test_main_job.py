@@ -6,6 +6,7 @@ import json
 import signal
 
 import pytest
+
 from tests.e2e.harness import DOCS_KEY, docs_secret, kraken_config, wait_for
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}

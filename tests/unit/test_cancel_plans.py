@@ -37,11 +37,11 @@ def test_binance_usdm_lists_and_cancels_conditional_orders_apart() -> None:
     assert client_options("binanceusdm")["fetchOpenOrders"] == {"warnWithoutSymbol": False}
 
 
-def test_bybit_names_category_and_settle_coin_and_cancels_triggers_too() -> None:
-    plans = {plan.scope.name: plan for plan in plan_for("bybit", SPOT | PERP, EVERYTHING)}
-    assert set(plans) == {"spot", "linear USDT", "linear USDC", "inverse BTC", "inverse ETH"}
-    assert plans["inverse BTC"].listing == {"category": "inverse", "settleCoin": "BTC"}
-    assert [cancel["orderFilter"] for cancel in plans["spot"].cancels] == ["Order", "StopOrder", "tpslOrder"]
+def test_bybit_cancels_each_kind_of_spot_order_and_is_refused_for_futures() -> None:
+    (plan,) = plan_for("bybit", SPOT, EVERYTHING)
+    assert [cancel["orderFilter"] for cancel in plan.cancels] == ["Order", "StopOrder", "tpslOrder"]
+    with pytest.raises(ConfigError, match="perp"):
+        plan_for("bybit", PERP, EVERYTHING)
 
 
 def test_okx_lists_each_kind_of_algo_order() -> None:

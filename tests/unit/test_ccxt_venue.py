@@ -70,7 +70,8 @@ def test_secrets_are_in_no_representation() -> None:
 
 
 def test_ccxt_is_not_imported_before_an_adapter_is_built() -> None:
-    program = "import sys, adapters.base, adapters.registry, adapters.ccxt_venue, adapters.streams; assert 'ccxt' not in sys.modules"
+    modules = "adapters.base, adapters.registry, adapters.ccxt_venue, adapters.streams"
+    program = f"import sys, {modules}; assert 'ccxt' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
@@ -140,7 +141,7 @@ class FakeClient:
     rateLimit = 50  # noqa: N815 - ccxt's name
 
     def __init__(self, **answers: Any) -> None:
-        self.has = {"fetchDeposits": True, "fetchWithdrawals": True, "watchBalance": True}
+        self.has = {"watchBalance": True}
         self.markets = {"BTC/USDT": _market("BTC/USDT")}
         self.tickers: dict[str, Any] = {}
         self.answers = answers
@@ -231,8 +232,10 @@ async def test_a_full_page_of_protective_orders_proves_nothing() -> None:
         (
             CancelBy.ORDER,
             [
-                ("cancel_order", (order_id, symbol, {}))
-                for order_id, symbol in (("1", "BTC/USDT"), ("2", "BTC/USDT"), ("3", "BTC/USDT"), ("4", "ETH/USDT"))
+                ("cancel_order", ("1", "BTC/USDT", {})),
+                ("cancel_order", ("2", "BTC/USDT", {})),
+                ("cancel_order", ("3", "BTC/USDT", {})),
+                ("cancel_order", ("4", "ETH/USDT", {})),
             ],
         ),
     ],
@@ -278,18 +281,14 @@ def test_a_derivatives_wallet_is_read_without_unrealised_profit() -> None:
     assert parse_wallet(WALLETS["binanceusdm"], reply) == {"USDT": Decimal(9450)}
     bybit = {"result": {"list": [{"coin": [{"coin": "USDT", "walletBalance": "10000", "equity": "9000"}]}]}}
     assert parse_wallet(WALLETS["bybit"], bybit) == {"USDT": Decimal(10000)}
-    for odd in (
-        {},
-        {"assets": {}},
-        {"assets": [{"asset": "USDT"}]},
-        {"assets": [{"asset": "USDT", "walletBalance": ""}]},
-    ):
+    for rows in (None, {}, [{"asset": "USDT"}], [{"asset": "USDT", "walletBalance": ""}]):
         with pytest.raises(MalformedReply):
-            parse_wallet(WALLETS["binanceusdm"], odd)
+            parse_wallet(WALLETS["binanceusdm"], {"assets": rows})
 
 
 def test_unified_rows_that_lack_something_are_refused() -> None:
-    swap = _market("BTC/USDT", symbol="BTC/USDT:USDT", settle="USDT", contractSize=0.001, inverse=False, spot=False)
+    contract = {"symbol": "BTC/USDT:USDT", "settle": "USDT", "contractSize": 0.001, "inverse": False, "spot": False}
+    swap = _market("BTC/USDT") | contract
     markets = {swap["symbol"]: swap}
     row = {"symbol": "BTC/USDT:USDT", "contracts": 5.0, "side": "short", "entryPrice": 60000.0}
     position = parse_unified_position(row, markets)
@@ -315,17 +314,36 @@ async def test_flows_are_settled_deposits_and_withdrawals() -> None:
         return {"id": str(number), "currency": "USDT", "amount": amount, "status": status, "timestamp": 5000}
 
     client = FakeClient(fetch_deposits=[row(1, 10.0), row(2, 5.0, "pending")], fetch_withdrawals=[row(1, 3.0)])
-    flows = await _generic(client).flows(0.0, 10.0)
+    flows = await _generic(client, "mexc").flows(0.0, 10.0)
     assert [(flow.flow_id, flow.amount) for flow in flows] == [
         ("deposit:1", Decimal(10)),
         ("withdrawal:1", Decimal(-3)),
     ]
 
 
-async def test_a_venue_without_a_ledger_says_so_and_raises() -> None:
-    client = FakeClient()
-    client.has["fetchDeposits"] = False
-    dialect = _generic(client)
+async def test_flows_are_asked_for_month_by_month() -> None:
+    client = FakeClient(fetch_deposits=[], fetch_withdrawals=[])
+    await _generic(client, "mexc").flows(0.0, 100 * 86_400.0)
+    starts = [args[1] for name, args in client.calls if name == "fetch_deposits"]
+    assert starts == [days * 86_400_000 for days in (0, 25, 50, 75)]
+
+
+async def test_a_full_page_of_flows_is_followed_by_the_next() -> None:
+    class Paged(FakeClient):
+        async def fetch_deposits(self, code: None, since_ms: int, limit: int) -> list[Any]:
+            first = since_ms // 1000
+            rows = range(first, min(first + limit, 250))
+            return [
+                {"id": str(n), "currency": "USDT", "amount": 1.0, "status": "ok", "timestamp": n * 1000} for n in rows
+            ]
+
+    flows = await _generic(Paged(fetch_withdrawals=[]), "mexc").flows(0.0, 300.0)
+    assert len(flows) == 250
+
+
+@pytest.mark.parametrize(("exchange", "markets"), [("gate", SPOT), ("okx", SPOT), ("binanceusdm", PERP)])
+async def test_a_venue_without_a_ledger_says_so_and_raises(exchange: str, markets: frozenset[Market]) -> None:
+    dialect = _generic(FakeClient(), exchange, markets)
     assert not dialect.has_flows
     assert any("ledger" in note for note in dialect.notes)
     with pytest.raises(VenueUnavailable):

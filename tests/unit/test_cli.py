@@ -36,7 +36,8 @@ STATE = {
     "initial_capital": "10000",
     "loss_ratio": 0.035,
     "drawdown_ratio": 0.04,
-    "circuit_breaker": {"warning_threshold": 0.03, "loss_threshold": 0.05},
+    "warning_threshold": 0.03,
+    "loss_threshold": 0.05,
     "venues": {},
 }
 
@@ -308,7 +309,9 @@ def test_reset_is_typed_out(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch,
     assert len(daemon.asked) == asked
 
 
-def test_reset_with_the_daemon_stopped(place: Path, module: Callable[..., Any]) -> None:
+def test_reset_with_the_daemon_stopped(
+    place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     calls: list[Any] = []
     module("service", reset_stopped=returning({"accepted": True}, calls))
 
@@ -316,6 +319,7 @@ def test_reset_with_the_daemon_stopped(place: Path, module: Callable[..., Any]) 
     named = calls[0][1]
     assert (named["reason"], named["rebaseline"]) == ("found it", "current")
     assert named["operator"].startswith("uid:")
+    assert "when the daemon runs again" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -416,8 +420,11 @@ def test_progress_is_shown_and_can_t_disturb(
 ) -> None:
     show = cli._progress(as_json=False)
     assert show is not None
-    show({"event": "venue_proven", "venue": "kraken"})
-    assert "venue_proven" in capsys.readouterr().out
+    verdict = SimpleNamespace(proven=False, cancelled=1, unproven_reason="HTML")
+    show({"kraken": verdict})
+    show({"kraken": verdict})
+    show({"kraken": SimpleNamespace(proven=True, cancelled=1, unproven_reason=None)})
+    assert capsys.readouterr().out == "kraken: 1 cancelled, HTML\nkraken: 1 cancelled, proven\n"
 
     class Full:
         encoding = "utf-8"
@@ -428,7 +435,7 @@ def test_progress_is_shown_and_can_t_disturb(
         def flush(self) -> None: ...
 
     monkeypatch.setattr(sys, "stdout", Full())
-    show({"event": "venue_proven"})
+    show({"kraken": SimpleNamespace(proven=True, cancelled=2, unproven_reason=None)})
     assert cli._progress(as_json=True) is None
 
 
@@ -569,7 +576,7 @@ def test_no_command_at_all_is_refused_with_help(capsys: pytest.CaptureFixture[st
 def test_what_must_answer_at_once_loads_nothing_heavy(arguments: str, place: Path) -> None:
     program = (
         "import sys; from risk_daemon.__main__ import main; sys.argv[1:] = sys.argv[1].split(); main();"
-        "heavy = ('ccxt', 'aiohttp', 'risk_daemon.config', 'sqlite3', 'uvloop');"
+        "heavy = ('ccxt', 'aiohttp', 'risk_daemon.config', 'risk_daemon.engine', 'uvloop');"
         "print([name for name in heavy if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(

@@ -24,7 +24,7 @@ from oms_fakes import (
     raising,
 )
 
-from adapters.base import OrderListing
+from adapters.base import Market, OrderListing, OrderScope
 from oms import OrderManager, SweepResult
 from risk_daemon.errors import MalformedReply, UsageError, VenueUnavailable
 from risk_daemon.events import (
@@ -503,6 +503,14 @@ class TestProtectiveOrders:
         await manage(venue, protective_orders="keep", positions=lambda _: ()).cancel_all_orders()
         assert venue.verbs("spot")[0] == "cancel"
 
+    async def test_a_shared_scope_of_a_spot_only_account_is_spot(self) -> None:
+        venue = FakeVenue("a", OrderScope("account", frozenset({Market.SPOT, Market.MARGIN})))
+        venue.markets = frozenset({Market.SPOT})
+        manage(venue, protective_orders="keep", positions=lambda _: ())
+        venue.markets = frozenset({Market.SPOT, Market.MARGIN})
+        with pytest.raises(UsageError, match="whole scope"):
+            manage(venue, protective_orders="keep", positions=lambda _: ())
+
 
 class TestCallersAndTrips:
     async def test_a_cancelled_caller_does_not_cancel_the_sweep(self) -> None:
@@ -520,6 +528,7 @@ class TestCallersAndTrips:
         assert result.proven
         assert venue.open_orders == []
         assert len(watch.of(SweepFinished)) == 1
+        assert len([call for call in venue.calls if call[1:] == ("cancel", "spot", 0)]) == 1
 
     async def test_an_outer_timeout_does_not_cancel_the_sweep(self) -> None:
         venue = FakeVenue("a", by_id=True)

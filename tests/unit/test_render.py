@@ -25,7 +25,8 @@ STATE: dict[str, Any] = {
     "initial_capital": "10000",
     "loss_ratio": 0.02,
     "drawdown_ratio": 0.021,
-    "circuit_breaker": {"warning_threshold": 0.03, "loss_threshold": 0.05},
+    "warning_threshold": 0.03,
+    "loss_threshold": 0.05,
     "venues": {
         "kraken": {
             "connected": True,
@@ -197,12 +198,24 @@ def test_check_prints_the_configuration_and_the_findings() -> None:
     }
     text = shown(render.check, document)
 
-    assert "  circuit_breaker.loss_threshold = 5%\n" in text
-    assert "  circuit_breaker.warnings = 1%, 2%\n" in text
+    assert '  circuit_breaker.loss_threshold = "5%"\n' in text
+    assert '  circuit_breaker.warnings = ["1%", "2%"]\n' in text
     assert "WARNING  drawdown: OFF\n" in text
     assert "- At a loss of 5 %.\n" in text
 
 
-def test_facts_and_steps() -> None:
+def test_facts() -> None:
     assert shown(render.facts, {"a": {"b": 1}}).split() == ["a.b", "1"]
-    assert "venue_proven  venue=kraken" in shown(render.step, {"event": "venue_proven", "venue": "kraken"})
+
+
+@pytest.mark.parametrize(
+    ("proven", "reason", "end"), [(True, None, "proven"), (False, "HTML", "HTML"), (None, None, "not proven yet")]
+)
+def test_progress(proven: object, reason: str | None, end: str) -> None:
+    verdict = SimpleNamespace(proven=proven, cancelled=2, unproven_reason=reason)
+
+    assert render.progress("kraken", verdict) == f"kraken: 2 cancelled, {end}"
+
+
+def test_what_is_missing_at_the_start_is_named() -> None:
+    assert "kraken balances" in line(status(missing=["kraken balances"]), "Missing")

@@ -1,0 +1,118 @@
+"""What ends the process, and with which code; the gate is shut whatever it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from risk_daemon.client import TradingGate
+from tests.e2e.harness import DOCS_KEY, docs_secret, kraken_config
+
+KEYS = {"kraken": (DOCS_KEY, docs_secret())}
+
+PLANT_IN_ENGINE = """
+import os
+def plant():
+    from risk_daemon.engine import Engine
+    process, fuse = Engine.process, os.environ["PLANTED_FUSE"]
+    def broken(self, event, now):
+        if os.path.exists(fuse):
+            raise ZeroDivisionError("planted")
+        return process(self, event, now)
+    Engine.process = broken
+import sys, importlib.abc
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "risk_daemon.service":
+            sys.meta_path.remove(self)
+            plant()
+        return None
+sys.meta_path.insert(0, Finder())
+"""
+
+PLANT_IN_IMPORT = """
+import os, sys, importlib.abc
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == os.environ["PLANTED_MODULE"]:
+            raise ImportError("planted")
+        return None
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.fixture
+def daemon(documented_kraken, daemon_for):
+    daemon = daemon_for(kraken_config(documented_kraken.endpoint), KEYS)
+    assert daemon.command("init", "--yes").returncode == 0
+    return daemon
+
+
+def plant(daemon, code):
+    folder = daemon.directory / "planted"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_an_exception_in_the_engine_exits_70_with_the_lock_shut(daemon):
+    fuse = daemon.directory / "fuse"
+    daemon.start(**plant(daemon, PLANT_IN_ENGINE), PLANTED_FUSE=str(fuse))
+    daemon.wait_open()
+    gate = TradingGate(daemon.state)
+    assert gate.is_open()
+    fuse.touch()
+    assert daemon.exit_code() == 70, daemon.output()
+    assert not gate.is_open()
+    assert "planted" in daemon.output()
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["risk_daemon.errors", "risk_daemon.cli", "risk_daemon.config", "risk_daemon.engine", "risk_daemon.service",
+     "oms.proof", "adapters.kraken", "ccxt.pro", "structlog", "aiohttp"],
+)  # fmt: skip
+def test_an_import_error_exits_70_with_the_lock_shut(daemon, module):
+    daemon.start(**plant(daemon, PLANT_IN_IMPORT), PLANTED_MODULE=module)
+    assert daemon.exit_code() == 70, daemon.output()
+    assert not TradingGate(daemon.state).is_open()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("[circuit_breaker]", "[circuit_breaker]\nlos_threshold = 0.05"), "los_threshold"),
+        (("[circuit_breaker]", "[circuit_breaker]\nloss_threshold = 5"), "loss_threshold"),
+        (("[circuit_breaker]", '[circuit_breaker]\nwarning_threshold = "9%"'), "warning_threshold"),
+        (('exchange = "kraken"', 'exchange = "krakn"'), "krakn"),
+        (('"spot"', '"spot"]\napi_key = ["x"'), "api_key"),
+        (("127.0.0.1", "10.0.0.1"), "endpoint"),
+    ],
+)
+def test_a_typo_exits_78_and_starts_nothing(daemon, change, said):
+    daemon.config.write_text(daemon.config.read_text().replace(*change))
+    before = daemon.names()
+    daemon.start()
+    assert daemon.exit_code() == 78, daemon.output()
+    assert said in daemon.output()
+    assert daemon.names() == before
+
+
+def test_a_missing_config_exits_78(daemon):
+    daemon.config.unlink()
+    daemon.start()
+    assert daemon.exit_code() == 78
+    assert "config.toml" in daemon.output()
+
+
+def test_a_first_run_without_init_exits_78_with_the_hint(documented_kraken, daemon_for):
+    daemon = daemon_for(kraken_config(documented_kraken.endpoint), KEYS)
+    daemon.start()
+    assert daemon.exit_code() == 78
+    assert "risk-daemon init" in daemon.output()
+
+
+def test_the_state_of_another_account_exits_78(daemon):
+    daemon.environment["RISK_DAEMON_KRAKEN_API_KEY"] = "another"
+    daemon.start()
+    assert daemon.exit_code() == 78
+    assert "another account" in daemon.output()

@@ -1,0 +1,1 @@
+"""The whole guard against simulated venues, on virtual time."""

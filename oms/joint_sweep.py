@@ -71,19 +71,21 @@ class JointSweep:
 
     async def run(self) -> SweepResult:
         """Wait for the end. Returns at the deadline at the latest, whatever the venues do."""
+        ending = asyncio.ensure_future(self._end())
         try:
-            async with asyncio.timeout(self._settings.cancel_deadline_s):
-                while not self._stopped and not self._joint.passed:
-                    await self._over.wait()
-                    self._over.clear()
-        except TimeoutError:
-            pass
+            await asyncio.wait({ending}, timeout=self._settings.cancel_deadline_s)
         finally:
-            for worker in self._workers:
-                worker.cancel()
+            for task in (ending, *self._workers):
+                task.cancel()
         if self._workers:
             await asyncio.wait(self._workers)
         return self._finish()
+
+    async def _end(self) -> None:
+        """Wait until it is proven or stopped."""
+        while not self._stopped and not self._joint.passed:
+            await self._over.wait()
+            self._over.clear()
 
     def stop(self) -> None:
         """End the sweep now, with what is proven so far."""

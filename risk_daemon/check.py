@@ -351,8 +351,6 @@ def _left(settings: Settings, loss: Decimal) -> str:
 
 def _ending(settings: Settings) -> str:
     deadline = f"{settings.circuit_breaker.cancel_deadline:g} s"
-    if settings.circuit_breaker.action == "freeze":
-        return "The daemon stays up, goes on cancelling, and opens the gate again when the day ends."
     return (
         f"Proven, the daemon exits with 1 and stays down until `risk-daemon reset`; not proven within {deadline},"
         " it exits with 4, is restarted and goes on."

@@ -6,15 +6,14 @@ as sentences, and `__main__` prints them. A `--json` output is one JSON document
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError
@@ -29,6 +28,8 @@ from risk_daemon.errors import (
     VenueError,
     VenueUnavailable,
 )
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,6 +88,13 @@ def main(arguments: list[str]) -> ExitCode:
 # --- the guard -------------------------------------------------------------------------------------
 
 
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on a loop of its own; the loop's library is loaded only now."""
+    from risk_daemon import runner
+
+    return runner.run_to_end(work)
+
+
 @app.command()
 def run(config: ConfigFile = CONFIG) -> ExitCode:
     """Guard the accounts until stopped.
@@ -96,9 +104,12 @@ def run(config: ConfigFile = CONFIG) -> ExitCode:
     """
     settings = _load(config)
     from risk_daemon import service
+    from risk_daemon.runner import force_exit
 
     try:
-        return asyncio.run(service.run(settings))
+        code = run_to_end(service.run(settings))
+        force_exit(code)
+        return code
     except KeyboardInterrupt:  # past the daemon's own handling: whether it was sweeping is unknown
         return ExitCode.TRIGGERED_UNPROVEN
 
@@ -114,7 +125,7 @@ def init(
     from risk_daemon import render, service
 
     try:
-        report = asyncio.run(service.prepare_init(settings))
+        report = run_to_end(service.prepare_init(settings))
     except VenueUnavailable as error:
         raise StartUnavailable(f"a venue could not be reached: {error}") from error
     out = _console()
@@ -126,7 +137,7 @@ def init(
             " loss limit: mend portfolio.initial_capital, or give --accept if it is meant so"
         )
     _confirm("INIT", yes, f"This makes {report.state_dir} the state of these accounts.")
-    asyncio.run(service.init(settings, report))
+    run_to_end(service.init(settings, report))
     out.print(f"Done: {report.state_dir} is set up. Start with `risk-daemon run`.", style="bold green")
     return ExitCode.STOPPED
 
@@ -136,7 +147,7 @@ def demo() -> ExitCode:
     """Watch a crash on simulated venues from the first price to exit code 1. No keys, no money."""
     from risk_daemon import demo as stage
 
-    return asyncio.run(stage.run(_console()))
+    return run_to_end(stage.run(_console()))
 
 
 @app.command()
@@ -150,7 +161,7 @@ def check(
     from risk_daemon import check as checking
     from risk_daemon import render
 
-    report = asyncio.run(checking.check(settings, explain, open_venue=checking.open_venue))
+    report = run_to_end(checking.check(settings, explain, open_venue=checking.open_venue))
     _show(report.document(), as_json, render.check)
     return report.exit_code
 
@@ -257,7 +268,7 @@ def simulate_breach(config: ConfigFile = CONFIG, as_json: AsJson = False) -> Exi
         raise UsageError(f"a drill on live venues ({', '.join(live)}) is not available in this version")
     from risk_daemon import drill, render
 
-    document = asyncio.run(drill.simulate_breach(settings))
+    document = run_to_end(drill.simulate_breach(settings))
     _show(document, as_json, render.facts)
     return ExitCode.STOPPED if document.get("passed") is True else ExitCode.TRIGGERED_UNPROVEN
 
@@ -416,7 +427,7 @@ def _reset_stopped(config: Path, reason: str, rebaseline: str) -> Mapping[str, A
 
     operator = control.operator_name(os.getuid())
     try:
-        answer = asyncio.run(service.reset_stopped(settings, reason=reason, rebaseline=rebaseline, operator=operator))
+        answer = run_to_end(service.reset_stopped(settings, reason=reason, rebaseline=rebaseline, operator=operator))
     except (CircuitBreakerError, VenueError) as error:
         raise UsageError(f"not reset: {error}") from error
     if answer.get("accepted") is not True:
@@ -431,7 +442,7 @@ def _cancel_stopped(config: Path, venue: str | None, market: str | None, as_json
     from risk_daemon import service
 
     try:
-        result = asyncio.run(service.cancel_all(settings, venue=venue, market=market, progress=_progress(as_json)))
+        result = run_to_end(service.cancel_all(settings, venue=venue, market=market, progress=_progress(as_json)))
     except VenueError as error:
         return {"proven": False, "unproven_reason": str(error), "venues": {}}
     return control.sweep_document(result)

@@ -11,7 +11,6 @@ import json
 import os
 import pwd
 import socket
-import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from risk_daemon.clock import SystemClock
 from risk_daemon.errors import ConfigError, ExitCode, RiskDaemonError
 
 DEFAULT_STATE = "var"
@@ -168,7 +168,7 @@ def last_known(state: Path) -> tuple[Mapping[str, Any], float] | None:
     path = state / "risk.json"
     try:
         document = _object(path.read_bytes())
-        return document, max(0.0, time.time() - path.stat().st_mtime)
+        return document, max(0.0, SystemClock().now().wall - path.stat().st_mtime)
     except (OSError, ValueError):
         return None
 

@@ -94,6 +94,8 @@ class MalformedReply(VenueError):
 class CircuitBreakerError(RiskDaemonError):
     """An operation on a circuit breaker is refused, with the reason."""
 
+    exit_code = ExitCode.REFUSED
+
 
 class CircuitBreakerException(CircuitBreakerError):
     """Trading is locked. Raised where a bot asks before it sends an order."""

@@ -24,11 +24,13 @@ from risk_daemon.config import Settings
 from risk_daemon.decision import Decision, Finish
 from risk_daemon.errors import ExitCode, UsageError, VenueUnavailable
 from risk_daemon.events import EventName, RiskEvent
+from risk_daemon.units import percent
 
 ASSET = "BTC"
 START_PRICE = Decimal(60_000)
 _RULE = "capital_loss"
 _ADMIN_TIMEOUT_S = 10.0
+_STEP_WITHIN_S = 90.0  # longer than any step takes on a slow machine: past it, the story does not go on
 
 Predicate = Callable[[Decision], bool]
 
@@ -49,10 +51,12 @@ def _order(symbol: str, side: str, quantity: str, **prices: str) -> dict[str, An
 class Part:
     """How an account of one kind is set up from its default money.
 
-    symbol: the instrument that carries the risk. quantity: how much of ASSET its price moves. setup: admin
-    requests (path, body). orders: bodies of resting orders, plain and trigger.
+    money: what the account is worth at START_PRICE, in USDT. symbol: the instrument that carries the risk.
+    quantity: how much of ASSET that is. setup: admin requests (path, body). orders: bodies of resting orders,
+    plain and trigger.
     """
 
+    money: Decimal
     symbol: str
     quantity: Decimal
     setup: tuple[tuple[str, Mapping[str, Any]], ...]
@@ -62,6 +66,7 @@ class Part:
 
 PARTS: Mapping[str, Part] = {
     "kraken": Part(
+        Decimal(6000),
         "BTC/USDT",
         Decimal("0.05"),
         (("trade", {"symbol": "BTC/USDT", "side": "buy", "quantity": "0.05", "price": str(START_PRICE)}),),
@@ -74,6 +79,7 @@ PARTS: Mapping[str, Part] = {
         "3,000 USDT and 0.05 BTC",
     ),
     "krakenfutures": Part(
+        Decimal(4000),
         "BTC/USD:USD",
         Decimal("0.05"),
         (("position", {"symbol": "BTC/USD:USD", "quantity": "0.05", "entry": str(START_PRICE)}),),
@@ -208,6 +214,17 @@ def recorded(name: EventName) -> Predicate:
     return lambda decision: record_of(decision, name) is not None
 
 
+def finishes(decision: Decision) -> bool:
+    """Whether the daemon decided to end in this turn."""
+    return any(isinstance(action, Finish) for action in decision.actions)
+
+
+async def in_time(future: asyncio.Future[Decision]) -> Decision:
+    """The decision. Raises TimeoutError: a story that does not go on is an error, not a pause."""
+    async with asyncio.timeout(_STEP_WITHIN_S):
+        return await future
+
+
 class Rehearsal:
     """One run of the daemon with these settings, all venues simulated.
 
@@ -226,6 +243,9 @@ class Rehearsal:
         self._set_up = set_up
         self._clock = clock or SystemClock()
         self._was_open = False
+        self._is_over = False
+        self._stopped = False
+        self._guard: asyncio.Task[ExitCode] | None = None
         self._expected: list[tuple[Predicate, asyncio.Future[Decision]]] = []
 
     async def play(self, story: Callable[[], Awaitable[None]]) -> ExitCode:
@@ -233,16 +253,15 @@ class Rehearsal:
 
         Raises what either of them raises; a story that waits when the daemon ends gets Ended, quietly.
         """
-        guard = asyncio.ensure_future(
-            service.run(self.settings, on_decision=self._on_decision, on_site=self._on_site)
-        )
+        guard = asyncio.create_task(service.run(self.settings, on_decision=self._on_decision, on_site=self._on_site))
         guard.add_done_callback(lambda _: self._give_up())
-        told = asyncio.ensure_future(story())
+        self._guard, told = guard, asyncio.ensure_future(story())
         try:
             await asyncio.wait({guard, told}, return_when=asyncio.FIRST_COMPLETED)
             with suppress(Ended):
                 await told
-            return await guard
+            await asyncio.wait({guard})
+            return ExitCode.STOPPED if self._stopped and guard.cancelled() else guard.result()
         finally:
             for task in (told, guard):
                 task.cancel()
@@ -252,6 +271,8 @@ class Rehearsal:
         """The first decision from now on that fits. Ask before doing what leads to it."""
         future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
         self._expected.append((predicate, future))
+        if self._is_over:
+            self._give_up()
         return future
 
     async def set_price(self, price: Decimal, *, fatal: bool = False) -> None:
@@ -265,9 +286,23 @@ class Rehearsal:
         books = await asyncio.gather(*(asyncio.to_thread(desk.book) for desk in self.desks.values()))
         return dict(zip(self.desks, books, strict=True))
 
-    def exposure(self) -> Decimal:
-        """How much the equity moves, in the venues' quote asset, when ASSET moves by one."""
-        return sum((desk.part.quantity for desk in self.desks.values()), Decimal(0))
+    def price_for(self, loss: Decimal) -> Decimal:
+        """The price of ASSET at which `loss`, a ratio of what the accounts are worth at the start, is lost.
+
+        Raises UsageError where even a fall to nothing would not do it.
+        """
+        parts = [PARTS[venue.exchange] for venue in self.settings.venues.values()]
+        at_risk = sum((part.quantity for part in parts), Decimal(0)) * START_PRICE
+        fall = loss * sum((part.money for part in parts), Decimal(0)) / at_risk
+        if fall >= 1:
+            raise UsageError(f"these accounts can't lose {percent(loss)}: too little of them moves with {ASSET}")
+        return (START_PRICE * (1 - fall)).quantize(Decimal("0.01"))
+
+    def stop(self) -> None:
+        """End the daemon without a trip. `play` then returns STOPPED."""
+        self._stopped = True
+        if self._guard is not None:
+            self._guard.cancel()
 
     # --- called by the daemon ----------------------------------------------------------------------
 
@@ -280,7 +315,7 @@ class Rehearsal:
 
     def _on_decision(self, decision: Decision) -> None:
         self._note(decision)
-        if any(isinstance(action, Finish) for action in decision.actions):
+        if finishes(decision):
             self.books = {name: desk.book() for name, desk in self.desks.items()}
             first = {name: book.first_cancel_wall for name, book in self.books.items()}
             self.times.first_cancel_wall = {name: wall for name, wall in first.items() if wall is not None}
@@ -306,9 +341,11 @@ class Rehearsal:
                 times.joint_wall = decision.now.wall
 
     def _give_up(self) -> None:
+        self._is_over = True
         for _, future in self._expected:
             if not future.done():
                 future.set_exception(Ended())
+                future.exception()  # nobody may be waiting for it
         self._expected.clear()
 
 

@@ -85,13 +85,19 @@ class Portfolio(_Table):
         return assets
 
 
+def _only_trip(value: object) -> object:
+    if value != "trip":
+        raise ValueError('only "trip" is available in this version')
+    return value
+
+
 class CircuitBreaker(_Table):
     """The portfolio's own limit and what happens at it. warning_threshold None: off."""
 
     loss_threshold: Ratio = _as_written("5%")
     warning_threshold: RatioOrOff = _as_written("3%")
     warnings: Annotated[tuple[Ratio, ...], BeforeValidator(listed)] = ()
-    action: Literal["trip", "freeze"] = "trip"
+    action: Annotated[Literal["trip"], BeforeValidator(_only_trip)] = "trip"
     auto_close_positions: bool = False
     protective_orders: Literal["cancel", "keep"] = "cancel"
     confirm: bool = True
@@ -99,7 +105,6 @@ class CircuitBreaker(_Table):
     settle: Seconds = _as_written("2s")
     cancel_deadline: Seconds = _as_written("300s")
     order_flight: Seconds = _as_written("5s")
-    resweep_every: Seconds = _as_written("30s")
 
     @property
     def warning_levels(self) -> tuple[Decimal, ...]:

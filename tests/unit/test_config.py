@@ -181,7 +181,7 @@ BAD = {
     ),
     "unknown action": (
         PORTFOLIO + '[circuit_breaker]\naction = "stop"\n' + SIMULATED,
-        "circuit_breaker.action: 'stop' is not accepted: write 'trip' or 'freeze'",
+        'circuit_breaker.action: only "trip" is available in this version',
     ),
     "not a truth value": (
         PORTFOLIO + '[circuit_breaker]\nconfirm = "yes"\n' + SIMULATED,

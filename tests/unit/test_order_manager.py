@@ -36,6 +36,7 @@ from risk_daemon.events import (
     VenueProven,
     VenueUnproven,
 )
+from tests.virtual import pass_time
 
 pytestmark = pytest.mark.looptime
 
@@ -108,7 +109,7 @@ class TestHappyPath:
         assert result.venues["a"].proven_s == pytest.approx(0.05 + 0.05 + 2.0 + 0.05, abs=0.01)
 
     async def test_an_old_lock_costs_no_wait(self) -> None:
-        await asyncio.sleep(100)
+        await pass_time(100)
         result = await manage(FakeVenue("a")).cancel_all_orders(locked_mono=50.0)
         assert result.elapsed_s == pytest.approx(2.2, abs=0.01)
 
@@ -315,7 +316,7 @@ class TestOneVenueNeverDelaysAnother:
         dead.on_list["spot"] = dead.on_cancel["spot"] = raising(VenueUnavailable("refused"))
 
         async def revive() -> None:
-            await asyncio.sleep(40)
+            await pass_time(40)
             dead.on_list.clear()
             dead.on_cancel.clear()
 
@@ -390,9 +391,9 @@ class TestBotsThatGoOn:
         watch = Watch(quick, slow)
 
         async def interfere() -> None:
-            await asyncio.sleep(15)
+            await pass_time(15)
             quick.place(bot="late-bot")
-            await asyncio.sleep(10)
+            await pass_time(10)
             assert quick.open_orders == []  # not left standing until the slow venue is done
             slow.on_list.clear()
 
@@ -410,7 +411,7 @@ class TestBotsThatGoOn:
         watch = Watch(venue, other)
 
         async def arrive() -> None:
-            await asyncio.sleep(5.9)
+            await pass_time(5.9)
             venue.place(bot="in-flight")
 
         arriving = asyncio.create_task(arrive())
@@ -431,11 +432,11 @@ class TestBotsThatGoOn:
         async def slow_but_honest() -> OrderListing:
             requested_mono = loop.time()
             orders = tuple(venue.book["trigger"].values())
-            await asyncio.sleep(8.0)
+            await pass_time(8.0)
             return OrderListing("a", "trigger", requested_mono, orders)
 
         async def interfere() -> None:
-            await asyncio.sleep(20.0)
+            await pass_time(20.0)
             venue.place("trigger", bot="late-bot")
 
         venue.on_list["trigger"] = slow_but_honest
@@ -519,7 +520,7 @@ class TestCallersAndTrips:
         watch = Watch(venue)
         manager = manage(venue, emit=watch)
         caller = asyncio.create_task(manager.cancel_all_orders(trip_id="t"))
-        await asyncio.sleep(0.06)
+        await pass_time(0.06)
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
@@ -538,7 +539,7 @@ class TestCallersAndTrips:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.06):
                 await manager.cancel_all_orders()
-        await asyncio.sleep(20)
+        await pass_time(20)
         assert venue.open_orders == []
         assert [event.proven for event in watch.of(SweepFinished)] == [True]
 
@@ -547,14 +548,14 @@ class TestCallersAndTrips:
         watch = Watch(venue)
         manager = manage(venue, emit=watch)
         caller = asyncio.create_task(manager.cancel_all_orders())
-        await asyncio.sleep(1.0)
+        await pass_time(1.0)
         await manager.stop()
         result = await caller
         assert not result.proven
         assert result.elapsed_s == pytest.approx(1.0)
         assert [event.proven for event in watch.of(SweepFinished)] == [False]
         calls = len(venue.calls)
-        await asyncio.sleep(60)
+        await pass_time(60)
         assert len(venue.calls) == calls
 
     async def test_stop_does_not_wait_for_a_client_that_ignores_it(self) -> None:
@@ -562,7 +563,7 @@ class TestCallersAndTrips:
         venue.on_cancel["spot"] = hang_and_ignore_cancellation
         manager = manage(venue)
         caller = asyncio.create_task(manager.cancel_all_orders())
-        await asyncio.sleep(1.0)
+        await pass_time(1.0)
         await manager.stop()
         assert (await caller).elapsed_s == pytest.approx(1.0)
         await asyncio.sleep(IGNORES_CANCELLATION_S)
@@ -626,7 +627,7 @@ class TestCallersAndTrips:
         manager = manage(quick, dead)
         assert manager.snapshot() == {}
         caller = asyncio.create_task(manager.cancel_all_orders())
-        await asyncio.sleep(5)
+        await pass_time(5)
         assert manager.snapshot()["quick"].proven
         assert manager.snapshot()["quick"].first_cancel_s == 0.0
         assert "refused" in str(manager.snapshot()["dead"].unproven_reason)

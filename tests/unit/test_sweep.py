@@ -26,6 +26,7 @@ from oms import OrderManager, SweepResult
 from oms.calls import Failure, Pace, Signal, ask, failure_of, wait_for_event
 from oms.results import VenueVerdict
 from risk_daemon.errors import MalformedReply, VenueRejected, VenueUnavailable
+from tests.virtual import pass_time
 
 
 @pytest.mark.looptime
@@ -46,7 +47,7 @@ class TestAsk:
 
         async def call() -> None:
             try:
-                await asyncio.sleep(60)
+                await pass_time(60)
             finally:
                 ended.set()
 
@@ -59,12 +60,12 @@ class TestAsk:
 
         async def call() -> None:
             try:
-                await asyncio.sleep(60)
+                await pass_time(60)
             finally:
                 ended.set()
 
         caller = asyncio.create_task(ask(call, 30.0))
-        await asyncio.sleep(1.0)
+        await pass_time(1.0)
         caller.cancel()
         await ended.wait()
         assert caller.cancelled()

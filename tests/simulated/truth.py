@@ -1,0 +1,77 @@
+"""What really is: the equity of all accounts and the loss, from the exchanges' own books.
+
+Independent of the product: no books, flows or baselines of its own are asked. A flow moves the capital
+in the ratio it moves the equity, as `design` says, at the moment it reaches the account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from tests.simulated.venue import SimVenue
+
+# How far the guard's figures may honestly be from the truth: prices move between a flow and its listing.
+MARGIN = Decimal("0.012")
+
+
+class Truth:
+    """capital None: taken from the equity when the guard first opens the gate (`auto`)."""
+
+    def __init__(self, venues: Iterable[SimVenue], capital: Decimal | None, limit: Decimal) -> None:
+        self._venues = list(venues)
+        self._limit = limit
+        self._in_flight: dict[int, tuple[str, Decimal]] = {}
+        self._flights = 0
+        self.capital = capital
+        self.history: list[tuple[float, Decimal]] = []
+        self.breached_since: float | None = None
+
+    def equity(self) -> Decimal:
+        worth = sum((venue.equity() for venue in self._venues), Decimal(0))
+        price = self._venues[0].price
+        return worth + sum((price(asset) * amount for asset, amount in self._in_flight.values()), Decimal(0))
+
+    def loss(self) -> Decimal:
+        return Decimal(0) if self.capital is None else 1 - self.equity() / self.capital
+
+    def note(self, true: float) -> None:
+        """Something moved."""
+        loss = self.loss()
+        self.history.append((true, loss))
+        if loss < self._limit + MARGIN:
+            self.breached_since = None
+        elif self.breached_since is None:
+            self.breached_since = true
+
+    def settle_capital(self) -> None:
+        if self.capital is None:
+            self.capital = self.equity()
+
+    def flowed(self, value: Decimal, true: float) -> None:
+        """A flow of `value` has just reached an account."""
+        after = self.equity()
+        if self.capital is not None:
+            self.capital *= after / (after - value)
+        self.note(true)
+
+    def take_off(self, asset: str, amount: Decimal) -> int:
+        """Something left one account or form and is on its way to another. Returns its number."""
+        self._flights += 1
+        self._in_flight[self._flights] = (asset, amount)
+        return self._flights
+
+    def land(self, flight: int) -> None:
+        del self._in_flight[flight]
+
+    def worst_since(self, true: float) -> Decimal:
+        """The greatest loss at any moment since then."""
+        worst = Decimal(-1)
+        for at, loss in reversed(self.history):
+            worst = max(worst, loss)
+            if at <= true:
+                break
+        return worst
+
+    def could_have_breached(self, since_true: float) -> bool:
+        return self.worst_since(since_true) >= self._limit - MARGIN

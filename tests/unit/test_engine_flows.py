@@ -1,0 +1,358 @@
+"""Deposits, withdrawals and transfers through the engine: no loss ratio moves, no loss is hidden."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from risk_daemon.decision import ReadNow
+from risk_daemon.events import EventName, Kind
+from tests.core_world import World, amounts, engine_settings, price, with_
+
+
+def world_with_a_loss() -> World:
+    """10,000 of capital, 2 % lost by price, half of it in BTC."""
+    world = World()
+    world.holdings["spot"] = amounts(BTC="0.1")
+    world.start()
+    world.stream_price("BTC/USDT", 48_000)
+    world.run(30.0)
+    assert world.loss == 0.02
+    return world
+
+
+def ratios(world: World) -> tuple[float, float, float]:
+    equity = world.engine.portfolio.equity
+    baselines = world.engine.baselines
+    found = (baselines.loss_ratio(equity), baselines.drawdown_ratio(equity), baselines.daily_loss_ratio(equity))
+    return tuple(round(float(ratio), 9) for ratio in found if ratio is not None)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("amount", [-2_500, 5_000, -4_999])
+@pytest.mark.parametrize("first", ["ledger", "balance"])
+@pytest.mark.parametrize("lag_s", [0.0, 1.5, 20.0])
+def test_a_flow_moves_no_loss_ratio_whichever_witness_comes_first(amount: int, first: str, lag_s: float) -> None:
+    world = world_with_a_loss()
+    world.run(1.0)
+    before = ratios(world)
+    world.read_every_s, world._next_read = 15.0, world.now + 15.0
+    ledger_is_late = first == "balance" and lag_s > 2.0
+    if ledger_is_late:
+        # a ledger that says "nothing" must not be asked: a venue this late must be slow in answering too
+        world.ledger_dead.add("perp")
+
+    def show() -> None:
+        world.move_money("perp", "USDT", amount)
+        world.tell_balance("perp", "USDT")
+
+    def book() -> None:
+        world.book_flow("perp", "USDT", amount)
+        world.ledger_dead.clear()
+        world.list_flows("perp")
+
+    for step in (book, show) if first == "ledger" else (show, book):
+        step()
+        world.run(lag_s)
+    world.run(90.0)
+    assert ratios(world) == before
+    assert world.state == "ACTIVE"
+    assert world.gate == "open"
+    assert not world.records(EventName.CIRCUIT_BREAKER_TRIGGERED)
+    [flow] = world.records(EventName.FLOW_DETECTED)
+    assert flow.fields["amount"] == str(amount)
+    assert world.engine.portfolio.net_flows == amount
+
+
+def test_the_same_ledger_row_counts_once() -> None:
+    world = world_with_a_loss()
+    world.book_flow("perp", "USDT", 5_000)
+    world.move_money("perp", "USDT", 5_000)
+    world.tell_balance("perp", "USDT")
+    for _ in range(5):
+        world.run(2.0)
+        world.list_flows("perp")
+    assert len(world.records(EventName.FLOW_DETECTED)) == 1
+    assert world.engine.baselines.capital == Decimal(10_000) * 14_800 / 9_800
+
+
+def test_everything_taken_out_and_put_in_again() -> None:
+    world = world_with_a_loss()
+    before = ratios(world)
+    world.move_money("perp", "USDT", -5_000)
+    world.book_flow("perp", "USDT", -5_000)
+    world.move_money("spot", "BTC", "-0.1")
+    world.book_flow("spot", "BTC", "-0.1")
+    world.tell_balance("perp", "USDT")
+    world.tell_balance("spot", "BTC")
+    world.run(90.0)
+    assert world.state == "ACTIVE"
+    assert world.engine.portfolio.equity == 0
+    assert world.loss == 0.0
+    world.move_money("perp", "USDT", 20_000)
+    world.book_flow("perp", "USDT", 20_000)
+    world.tell_balance("perp", "USDT")
+    world.run(90.0)
+    assert ratios(world) == before
+    assert world.state == "ACTIVE"
+
+
+@pytest.mark.parametrize("order", ["out first", "in first", "both at once"])
+@pytest.mark.parametrize("pause_s", [0.5, 30.0])
+def test_a_transfer_between_two_configured_venues_is_neutral(order: str, pause_s: float) -> None:
+    world = world_with_a_loss()
+    before = ratios(world)
+
+    def one_side(venue: str, amount: int) -> None:
+        world.move_money(venue, "USDT", amount)
+        world.book_flow(venue, "USDT", amount)
+        world.tell_balance(venue, "USDT")
+
+    sides = [("perp", -3_000), ("spot", 3_000)]
+    for venue, amount in reversed(sides) if order == "in first" else sides:
+        one_side(venue, amount)
+        if order != "both at once":
+            world.run(pause_s)
+    world.run(90.0)
+    assert ratios(world) == before
+    assert world.state == "ACTIVE"
+    assert world.gate == "open"
+    assert world.engine.baselines.capital == pytest.approx(Decimal(10_000), abs=Decimal("1e-12"))
+
+
+def test_a_deposit_and_a_withdrawal_that_cancel_out_before_anybody_looks() -> None:
+    world = world_with_a_loss()
+    before = ratios(world)
+    world.book_flow("perp", "USDT", 4_000)
+    world.book_flow("perp", "USDT", -4_000)
+    world.list_flows("perp")
+    world.run(150.0)
+    assert ratios(world) == before
+    assert world.state == "ACTIVE"
+    judged = world.engine.judged(world.now)
+    assert judged is not None
+    assert judged.is_trusted
+
+
+def test_a_withdrawal_that_the_ledger_explains_never_trips() -> None:
+    world = world_with_a_loss()
+    world.book_flow("perp", "USDT", -4_000)
+    world.move_money("perp", "USDT", -4_000)
+    decision = world.tell_balance("perp", "USDT")
+    assert decision.gate.locked is False, "a fall is judged after settle_legs"
+    world.run(0.26)
+    assert world.gate == "confirming"
+    asked = [action for action in world.actions(ReadNow) if isinstance(action, ReadNow)]
+    assert any(Kind.FLOWS in action.kinds for action in asked)
+    world.run(3.0)
+    assert world.gate == "open"
+    assert not world.records(EventName.CIRCUIT_BREAKER_TRIGGERED)
+    assert world.loss == 0.02
+
+
+def test_a_fall_that_the_ledger_does_not_explain_trips() -> None:
+    world = world_with_a_loss()
+    world.stream_balances("perp", USDT=4_000)
+    world.run(5.0)
+    assert world.state == "TRIGGERED"
+    assert world.gate == "capital_loss"
+
+
+def test_a_fall_is_not_believed_from_a_ledger_that_is_older_than_it() -> None:
+    """A listing requested before the fall, or right at it, proves nothing about it."""
+    world = world_with_a_loss()
+    world.ledger_dead |= {"spot", "perp"}
+    world.stream_balances("perp", USDT=4_000)
+    world.ledger_dead.clear()
+    world.list_flows("perp")
+    world.ledger_dead |= {"spot", "perp"}
+    world.run(20.0)
+    assert world.state != "TRIGGERED"
+    assert world.gate == "confirming"
+
+
+def test_a_fall_without_any_listing_trips_after_flow_wait() -> None:
+    world = world_with_a_loss()
+    world.ledger_dead |= {"spot", "perp"}
+    world.stream_balances("perp", USDT=4_000)
+    world.run(59.0)
+    assert world.state != "TRIGGERED"
+    assert world.gate == "confirming"
+    world.run(3.5)
+    assert world.state == "TRIGGERED"
+
+
+def test_a_streamed_fall_on_a_venue_that_then_dies_trips_after_flow_wait() -> None:
+    world = world_with_a_loss()
+    world.stream_balances("perp", USDT=4_000)
+    world.dead.add("perp")
+    world.run(40.0)
+    assert world.gate == "confirming"
+    world.run(23.0)
+    assert world.state == "TRIGGERED"
+
+
+def test_a_streamed_fall_that_the_balance_read_disproves_is_a_phantom() -> None:
+    world = world_with_a_loss()
+    world.stream_balances("perp", USDT=3_000)
+    world.holdings["perp"] = amounts(USDT=5_000)
+    world.run(5.0)
+    assert world.state == "ACTIVE"
+    assert world.gate == "open"
+    assert len(world.records(EventName.PHANTOM_BREACH)) == 1
+
+
+def test_a_price_breach_is_not_held_up_by_a_fall_that_waits_for_its_ledger() -> None:
+    world = world_with_a_loss()
+    world.ledger_dead |= {"spot", "perp"}
+    world.stream_balances("perp", USDT=4_000)
+    world.run(5.0)
+    assert world.gate == "confirming"
+    world.stream_price("BTC/USDT", 40_000)  # 10 % lost even if the fall were a withdrawal
+    world.run(2.5)
+    assert world.state == "TRIGGERED"
+
+
+def test_a_price_breach_that_recovers_into_an_unexplained_fall_still_waits_for_the_ledger() -> None:
+    world = world_with_a_loss()
+    world.ledger_dead |= {"spot", "perp"}
+    world.latency_s = 1.0
+    world.stream_price("BTC/USDT", 40_000)
+    world.stream_balances("perp", USDT=4_000)
+    world.run(0.3)
+    world.stream_price("BTC/USDT", 48_000)
+    world.run(10.0)
+    assert world.state != "TRIGGERED"
+    assert world.gate == "confirming"
+    world.run(55.0)
+    assert world.state == "TRIGGERED"
+
+
+def test_a_trading_loss_does_not_hide_behind_a_withdrawal_of_its_size() -> None:
+    """A row in the ledger explains one fall, not two."""
+    world = world_with_a_loss()
+    world.book_flow("perp", "USDT", -1_000)
+    world.list_flows("perp")
+    world.stream_balances("perp", USDT=4_000)
+    world.run(5.0)
+    assert world.state == "ACTIVE"
+    world.stream_balances("perp", USDT=3_000)
+    world.run(10.0)
+    assert world.state == "TRIGGERED"
+
+
+def test_a_loss_does_not_hide_behind_a_deposit_that_is_not_in_the_ledger_yet() -> None:
+    world = world_with_a_loss()
+    world.ledger_dead |= {"spot", "perp"}
+    world.stream_balances("perp", USDT=10_000)
+    world.run(1.0)
+    world.stream_price("BTC/USDT", 40_000)
+    world.run(3.0)
+    assert world.gate == "confirming"
+    world.book_flow("perp", "USDT", 5_000)
+    world.ledger_dead.clear()
+    world.run(10.0)
+    assert world.state == "TRIGGERED"
+
+
+def test_a_gain_without_a_ledger_row_becomes_equity() -> None:
+    world = world_with_a_loss()
+    world.stream_balances("perp", USDT=5_500)
+    world.run(60.0)
+    assert world.gate == "open"
+    judged = world.engine.judged(world.now)
+    assert judged is not None
+    assert judged.is_trusted
+    assert world.engine.baselines.peak == 10_300
+
+
+def test_an_unexplained_rise_never_becomes_a_peak_before_the_ledger_was_read() -> None:
+    world = world_with_a_loss()
+    world.ledger_dead |= {"spot", "perp"}
+    peak = world.engine.baselines.peak
+    world.stream_balances("perp", USDT=50_000)
+    world.run(55.0)
+    assert world.engine.baselines.peak == peak
+    world.book_flow("perp", "USDT", 45_000)
+    world.ledger_dead.clear()
+    world.run(30.0)
+    assert ratios(world)[1] == pytest.approx(0.02)
+
+
+def test_a_deposit_of_an_asset_without_a_price_waits_for_its_price() -> None:
+    world = world_with_a_loss()
+    before = ratios(world)
+    world.book_flow("spot", "NEWT", 400)
+    world.move_money("spot", "NEWT", 400)
+    world.tell_balance("spot", "NEWT")
+    world.list_flows("spot")
+    world.run(120.0)
+    assert ratios(world) == before
+    world.prices["spot"]["NEWT/USDT"] = price("NEWT/USDT", 10)
+    world.run(120.0)
+    assert world.engine.portfolio.equity == 13_800
+    assert ratios(world) == before
+
+
+def test_a_flow_of_an_ignored_asset_is_no_flow() -> None:
+    settings = with_(engine_settings(), portfolio={"ignore_assets": frozenset({"BTC"})})
+    world = World(settings).start()
+    world.book_flow("spot", "BTC", 1)
+    world.move_money("spot", "BTC", 1)
+    world.tell_balance("spot", "BTC")
+    world.list_flows("spot")
+    world.run(120.0)
+    assert world.engine.baselines.capital == 10_000
+    assert world.engine.portfolio.equity == 10_000
+
+
+def test_a_venue_without_a_ledger_counts_every_fall_as_loss() -> None:
+    world = World(with_(engine_settings(), flows={"without_ledger": frozenset({"spot", "perp"})})).start()
+    world.stream_balances("perp", USDT=4_000)
+    world.run(3.0)
+    assert world.state == "TRIGGERED"
+
+
+def test_fees_of_a_busy_bot_never_ask_for_the_ledger_and_never_cost_trust() -> None:
+    world = World().start()
+    world.forget()
+    usdt, btc = Decimal(5_000), Decimal(0)
+    for n in range(600):
+        usdt, btc = (usdt - 1_000, btc + Decimal("0.02")) if n % 2 == 0 else (usdt + Decimal("999.99"), Decimal(0))
+        world.stream_balances("spot", USDT=usdt)
+        world.run(0.1)
+        world.stream_balances("spot", BTC=btc)
+        world.run(0.1)
+    assert world.gate == "open"
+    assert not world.actions(ReadNow)
+    judged = world.engine.judged(world.now)
+    assert judged is not None
+    assert judged.is_trusted
+
+
+def test_an_account_that_was_emptied_still_knows_a_debt() -> None:
+    """Below zero is a loss of everything, also after everything was taken out."""
+    world = world_with_a_loss()
+    world.move_money("perp", "USDT", -5_000)
+    world.book_flow("perp", "USDT", -5_000)
+    world.move_money("spot", "BTC", "-0.1")
+    world.book_flow("spot", "BTC", "-0.1")
+    world.tell_balance("perp", "USDT")
+    world.tell_balance("spot", "BTC")
+    world.run(90.0)
+    world.stream_balances("perp", USDT=-500)
+    world.run(10.0)
+    assert world.state == "TRIGGERED"
+
+
+def test_a_small_flow_while_equity_is_below_zero_hides_nothing() -> None:
+    world = world_with_a_loss()
+    world.ledger_dead |= {"spot", "perp"}
+    world.dead |= {"spot", "perp"}
+    world.stream_price("BTC/USDT", 1_000)
+    world.stream_balances("spot", BTC="-6")
+    world.book_flow("perp", "USDT", -1)
+    world.dead.clear()
+    world.ledger_dead.clear()
+    world.run(90.0)
+    assert world.state == "TRIGGERED"

@@ -1,0 +1,125 @@
+"""What a daemon does besides guarding: say that it is ready and alive, save, keep files fresh."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from adapters.base import VenueAdapter
+from risk_daemon.clock import Instant
+from risk_daemon.decision import Decision
+from risk_daemon.effects import Effects
+from risk_daemon.errors import StartUnavailable, VenueError
+from risk_daemon.events import Tick
+from risk_daemon.ports import DaemonSettings, Parts
+from risk_daemon.report import report
+from risk_daemon.tasks import Tasks
+
+_LOG = structlog.get_logger(__name__)
+_NEVER = float("-inf")
+
+
+class Housekeeping:
+    """Called after every turn; does what is due."""
+
+    def __init__(
+        self, parts: Parts, settings: DaemonSettings, tasks: Tasks, effects: Effects, *, is_first_start: bool
+    ) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._tasks = tasks
+        self._effects = effects
+        self._is_first_start = is_first_start
+        self._started_mono = parts.clock.now().mono
+        self._last_watchdog_mono = _NEVER
+        self._last_persist_mono = _NEVER
+        self._wants_persist = False
+        self._persisting: asyncio.Task[None] | None = None
+        self.is_ready = False
+
+    def after(self, decision: Decision) -> None:
+        """Raises StartUnavailable when the first start ever found no baseline in its time."""
+        self._wants_persist = self._wants_persist or decision.persist
+        self._report_ready()
+        if not isinstance(decision.event, Tick):
+            return
+        now = decision.now
+        self._feed_watchdog(now)
+        self._persist(now)
+        self._write_risk(now)
+        if not self._parts.engine.gate.locked:
+            self._effects.refresh_locks(now)
+        if self._is_first_start and not self.is_ready:
+            self._give_up_first_start(now)
+
+    def document(self) -> dict[str, Any]:
+        """How things stand now, JSON-able."""
+        return report(self._parts.engine, self._parts.clock.now(), self._parts.orders.snapshot())
+
+    # --- systemd -----------------------------------------------------------------------------------
+
+    def _report_ready(self) -> None:
+        engine = self._parts.engine
+        has_baseline = engine.is_started and engine.baselines.capital is not None
+        if not self.is_ready and (has_baseline or engine.trip is not None):
+            self.is_ready = True
+            self._parts.notify("READY=1")
+
+    def _feed_watchdog(self, now: Instant) -> None:
+        if now.mono - self._last_watchdog_mono >= self._settings.watchdog_every_s:
+            self._last_watchdog_mono = now.mono
+            self._parts.notify(f"WATCHDOG=1\nSTATUS={self._status(now)}")
+
+    def _status(self, now: Instant) -> str:
+        gate, figures = self._parts.engine.gate, self._parts.engine.figures(now)
+        loss = figures["loss_ratio"]
+        text = figures["state"] if loss is None else f"{figures['state']}, loss {loss * 100:.2f} %"
+        return f"{text}, gate shut: {gate.cause}" if gate.locked else f"{text}, gate open"
+
+    def _give_up_first_start(self, now: Instant) -> None:
+        if now.mono - self._started_mono >= self._settings.first_start_within_s:
+            portfolio = self._parts.engine.portfolio
+            gaps = ", ".join(portfolio.missing() or portfolio.unconfirmed())
+            raise StartUnavailable(f"no baseline at the first start: still missing {gaps or 'a first baseline'}")
+
+    # --- files -------------------------------------------------------------------------------------
+
+    def _persist(self, now: Instant) -> None:
+        is_due = now.mono - self._last_persist_mono >= self._settings.persist_every_s
+        is_busy = self._persisting is not None and not self._persisting.done()
+        if self._wants_persist and is_due and not is_busy and self._parts.engine.is_started:
+            self._wants_persist, self._last_persist_mono = False, now.mono
+            self._persisting = self._tasks.spawn(self._save(), "persist")
+
+    async def _save(self) -> None:
+        if not await self._effects.save_documents():
+            self._wants_persist = True
+
+    def _write_risk(self, now: Instant) -> None:
+        if self._parts.risk is not None and self._parts.risk.due(now):
+            self._tasks.spawn(self._effects.put_risk(self.document(), now), "risk.json")
+
+    # --- open orders -------------------------------------------------------------------------------
+
+    def watch_orders(self) -> None:
+        """Keep a picture of what is open, so that a sweep can name and count what its first cancel removes."""
+        for name, adapter in self._parts.adapters.items():
+            self._tasks.spawn(self._keep_listing(name, adapter), f"orders {name}")
+
+    async def _keep_listing(self, name: str, adapter: VenueAdapter) -> None:
+        engine, known = self._parts.engine, self._parts.open_orders
+        while True:
+            if engine.connected.get(name) and engine.trip is None:
+                await self._list(name, adapter)
+            await asyncio.sleep(self._settings.orders_every_s if name in known else self._settings.retry_every_s)
+
+    async def _list(self, name: str, adapter: VenueAdapter) -> None:
+        try:
+            async with asyncio.timeout(self._settings.call_timeout_s):
+                listings = [await adapter.list_orders(scope) for scope in adapter.scopes]
+        except (VenueError, TimeoutError) as error:
+            _LOG.warning("orders_not_listed", venue=name, error=str(error) or "no answer in time")
+            return
+        self._parts.open_orders[name] = tuple(order for listing in listings for order in listing.orders)

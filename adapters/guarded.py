@@ -7,6 +7,7 @@ sees it, and a frame that a parser chokes on ends the socket instead of leaving 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -52,6 +53,13 @@ class Guard:
 
     id: str
     shell: Shell
+    last_nonce = 0
+
+    def nonce(self) -> int:
+        """Strictly above the last one, whatever the clock does: two calls may fall into one millisecond."""
+        parent: Any = super()
+        self.last_nonce = max(int(parent.nonce()), self.last_nonce + 1)
+        return self.last_nonce
 
     async def fetch2(
         self,
@@ -158,5 +166,7 @@ def build_client(exchange: str, options: dict[str, Any], shell: Shell) -> Any:
             "ids come and go between its releases, see ccxt.pro.exchanges"
         )
     client = type(exchange, (Guard, base), {})(options)
+    # At DEBUG ccxt writes whole requests, keys included.
+    client.logger.setLevel(logging.WARNING)
     client.shell = shell
     return client

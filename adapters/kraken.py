@@ -288,17 +288,19 @@ class KrakenDialect:
         return parse_tickers(reply["result"], self._by_pair())
 
     async def flows(self, since_wall: float, now_wall: float) -> tuple[Flow, ...]:
-        """All pages. Entries written meanwhile shift the pages, so pages are read until every entry was seen."""
+        """All pages. An entry written meanwhile shifts them and comes first: then the first page is read again."""
         ledger: dict[str, Mapping[str, Any]] = {}
         query = {"type": "all", "start": int(since_wall)}
+        offset = 0
         for _ in range(_LEDGER_PAGES):
-            page = (await self._client.privatePostLedgers({**query, "ofs": len(ledger)}))["result"]
+            page = (await self._client.privatePostLedgers({**query, "ofs": offset}))["result"]
             known = len(ledger)
             ledger.update(page["ledger"])
             if len(ledger) >= number(page, "count"):
                 return parse_flows(self._venue, ledger)
-            if len(ledger) == known:
+            if len(ledger) == known and offset == 0:
                 break
+            offset = len(ledger) if len(ledger) > known else 0
         raise MalformedReply("the ledger's pages do not add up to its count")
 
     async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:

@@ -110,12 +110,12 @@ class SignedLane:
         self._holder = None
 
     def _grant_next(self) -> None:
-        if self._holder is not None:
-            return
-        waiting = self._urgent or self._ordinary
-        if waiting:
-            self._holder = waiting.popleft()
-            self._holder.granted.set_result(None)
+        while self._holder is None and (waiting := self._urgent or self._ordinary):
+            turn = waiting.popleft()
+            # One that gave up in this very moment has had no chance to leave the queue yet.
+            if not turn.granted.done():
+                self._holder = turn
+                turn.granted.set_result(None)
 
     def _leave(self, turn: _Turn) -> None:
         waiting = self._urgent if turn.urgent else self._ordinary

@@ -1,7 +1,7 @@
 """What losses are measured from: initial capital, peak, start of day.
 
-A baseline is never taken from one reading: it is the lowest `low` over `peak_hold_s`, in a stretch that
-contains a REST read, so one wild tick never becomes a peak. A flow rescales all of them together,
+A baseline is never taken from one reading: it is the lowest `low` over `peak_hold_s` or longer, in a
+stretch that contains a REST read of every account, so one wild tick never becomes a peak. A flow rescales all of them together,
 so it moves no loss ratio. Days are named by the wall clock and only move forward; how long a peak is
 remembered is measured on the monotonic clock, so a clock jump neither forgets nor invents one.
 """
@@ -9,7 +9,7 @@ remembered is measured on the monotonic clock, so a clock jump neither forgets n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -18,10 +18,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from risk_daemon.clock import Instant
-from risk_daemon.units import ONE, ZERO, finite, plain
+from risk_daemon.units import ONE, ZERO, finite, fixed, plain
 
 PEAK_BUCKET_S = 3600.0
 START_OF_DAY_MAX_AGE_S = 600.0
+REST_READ_MAX_AGE_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +63,37 @@ def get_portfolio_dd_state(nav_history: Sequence[float | None]) -> PortfolioDDSt
 
 
 class _HoldWindow:
-    """The lowest value over the last `hold_s` seconds, once there is that much of it."""
+    """The lowest value over the last `hold_s` seconds or longer, once there is that much of it."""
 
     def __init__(self, hold_s: float) -> None:
         self._hold_s = hold_s
-        self._since: float | None = None
+        self._since_mono: float | None = None
         self._minima: deque[tuple[float, Decimal]] = deque()
 
     def add(self, mono: float, value: Decimal) -> None:
-        self._since = mono if self._since is None else self._since
+        if self._since_mono is None:
+            self._since_mono = mono
         while self._minima and self._minima[-1][1] >= value:
             self._minima.pop()
-        self._minima.append((mono, value))
+        # Values that rise within a hundredth of the window add nothing: so it stays small.
+        if not self._minima or mono - self._minima[-1][0] >= self._hold_s / 100:
+            self._minima.append((mono, value))
 
     def lowest(self, now_mono: float, rest_mono: float) -> Decimal | None:
-        """None until the window is full, or without a REST read in it."""
+        """The lowest since `rest_mono`, but over `hold_s` at least. None until there is that much."""
         edge = now_mono - self._hold_s
-        if self._since is None or self._since > edge or rest_mono < edge:
+        if self._since_mono is None or self._since_mono > edge:
             return None
+        edge = max(min(edge, rest_mono), now_mono - REST_READ_MAX_AGE_S)
         while len(self._minima) > 1 and self._minima[1][0] <= edge:
             self._minima.popleft()
-        return self._minima[0][1]
+        return self._minima[0][1] if rest_mono >= edge else None
 
     def rescale(self, factor: Decimal) -> None:
         self._minima = deque((mono, value * factor) for mono, value in self._minima)
 
     def clear(self) -> None:
-        self._since = None
+        self._since_mono = None
         self._minima.clear()
 
 
@@ -139,21 +144,24 @@ class Baselines:
         return self._ratio(self.start_of_day, equity)
 
     def _ratio(self, base: Decimal | None, equity: Decimal) -> Decimal | None:
-        if base is None or self._emptied_at is not None:
-            return None if base is None else ZERO
-        return (base - equity) / base if base > 0 else ONE
+        """Rounded to QUANTUM, so that exactly at the limit is exact after any number of rescalings."""
+        if base is None:
+            return None
+        if self._emptied_at is not None:
+            return ONE if equity < -self.settings.empty_below else ZERO
+        return fixed((base - equity) / base) if base > 0 else ONE
 
     # --- what is seen ------------------------------------------------------------------------------
 
     def observe(self, low: Decimal, now: Instant, *, trusted: bool, rest_mono: float) -> bool:
         """Take the equity's `low` in. Returns whether a baseline changed (and wants to be persisted).
 
-        rest_mono: when the oldest of the venues' last REST balance reads was begun.
+        rest_mono: when the oldest of the last REST reads of the accounts that are fresh was begun.
         """
         self._window.add(now.mono, low)
         candidate = self._window.lowest(now.mono, rest_mono)
         changed = self._turn_day(now)
-        if candidate is None:
+        if candidate is None or not self._is_filled(candidate):
             return changed
         if self.capital is None and trusted:
             self.capital, changed = candidate, True
@@ -163,32 +171,41 @@ class Baselines:
             self._last = (candidate, now.wall)
         return changed
 
-    def forget_window(self) -> None:
-        """Equity could not be valued for a while: a stretch with a gap is no stretch."""
-        self._window.clear()
-
     def rescale(self, before: Decimal, after: Decimal) -> None:
         """A flow took the equity from `before` to `after`: move every baseline by after / before."""
-        if after <= self.settings.empty_below:
-            self._emptied_at = self._emptied_at or max(before, self.settings.empty_below)
-            self._window.clear()
-            return
+        nothing = self.settings.empty_below
         if self._emptied_at is not None:
-            before, self._emptied_at = self._emptied_at, None
-        if before <= 0:
-            self._shift(after - before)
-        else:
+            if after > nothing:
+                self._refill(after)
+        elif before > nothing and abs(after) <= nothing:
+            self._emptied_at = before
+            self._window.clear()
+        elif before > nothing and after > nothing:
             self._scale(after / before)
+        else:
+            self._shift(after - before)
 
-    def rebase(self, equity: Decimal, now: Instant) -> None:
-        """A reset with `current`: everything is measured from `equity` from now on."""
-        self.capital = equity
-        self.start_of_day = equity
-        self._emptied_at = None
-        self._peaks = deque([(self._steady(now), equity)])
+    def forget(self) -> None:
+        """A reset with `current`: there are no baselines until the next trusted equity gives them anew."""
+        self.capital = self.start_of_day = self._last = self._emptied_at = None
+        self._day_is_provisional = True
+        self._peaks.clear()
         self._window.clear()
 
     # --- inside ------------------------------------------------------------------------------------
+
+    def _is_filled(self, candidate: Decimal) -> bool:
+        """Whether there is anything to measure. Money that comes without a ledger row fills an emptied account, too."""
+        is_something = candidate > self.settings.empty_below
+        if self._emptied_at is not None and is_something:
+            self._refill(candidate)
+        return is_something or (self._emptied_at is None and self.capital is not None)
+
+    def _refill(self, after: Decimal) -> None:
+        if self._emptied_at is not None:
+            before, self._emptied_at = self._emptied_at, None
+            self._scale(after / before)
+            self._window.clear()
 
     def _scale(self, factor: Decimal) -> None:
         self._map(lambda value: value * factor)
@@ -198,7 +215,7 @@ class Baselines:
         self._map(lambda value: value + amount)
         self._window.clear()
 
-    def _map(self, change: Any) -> None:
+    def _map(self, change: Callable[[Decimal], Decimal]) -> None:
         self.capital = None if self.capital is None else change(self.capital)
         self.start_of_day = None if self.start_of_day is None else change(self.start_of_day)
         self._peaks = deque((at, change(value)) for at, value in self._peaks)
@@ -211,18 +228,24 @@ class Baselines:
         return self._origin.wall + (now.mono - self._origin.mono)
 
     def _raise_peak(self, candidate: Decimal, now: Instant) -> bool:
-        steady = self._steady(now)
-        if self.settings.lookback_days is not None:
-            oldest = steady - self.settings.lookback_days * 86400
-            while self._peaks and self._peaks[0][0] < oldest:
-                self._peaks.popleft()
+        """Keep what may yet be the highest: the peak, and lower ones after it, one an hour at most."""
         before = self.peak
-        bucket = steady - steady % PEAK_BUCKET_S + PEAK_BUCKET_S
+        bucket = self._forget_old_peaks(now)
         while self._peaks and self._peaks[-1][1] <= candidate:
             self._peaks.pop()
-        if not self._peaks or self._peaks[-1][0] != bucket:
-            self._peaks.append((bucket, candidate))
+        if not self._peaks or (bucket is not None and self._peaks[-1][0] != bucket):
+            self._peaks.append((bucket or 0.0, candidate))
         return self.peak != before
+
+    def _forget_old_peaks(self, now: Instant) -> float | None:
+        """The end of the running hour; None where peaks are remembered for ever."""
+        if self.settings.lookback_days is None:
+            return None
+        steady = self._steady(now)
+        oldest = steady - self.settings.lookback_days * 86400
+        while self._peaks and self._peaks[0][0] < oldest:
+            self._peaks.popleft()
+        return steady - steady % PEAK_BUCKET_S + PEAK_BUCKET_S
 
     def _day_key(self, wall: float) -> str:
         reset = timedelta(hours=self.settings.reset_at.hour, minutes=self.settings.reset_at.minute)

@@ -42,7 +42,7 @@ WARNING, LIMIT = Decimal("0.03"), Decimal("0.05")
 DANGER = Decimal("0.04")  # only a word on the screen
 _BAR_WIDTH = 20
 
-_CONFIG = """\
+CONFIG = """\
 [portfolio]
 reference_currency = "USDT"
 initial_capital = 10000
@@ -86,7 +86,7 @@ async def run(console: Console) -> ExitCode:
     """Play it. TRIGGERED_AND_PROVEN only if the daemon says so and the exchanges' own books are empty."""
     with tempfile.TemporaryDirectory(prefix="risk-daemon-demo-") as directory:
         file = Path(directory) / "config.toml"
-        file.write_text(_CONFIG)
+        file.write_text(CONFIG)
         rehearsal = Rehearsal(config.load(file))
         show = Show(rehearsal, console)
         code = await rehearsal.play(show.tell)

@@ -31,14 +31,14 @@ from risk_daemon.lock import shared as shared_lock
 from risk_daemon.lock.base import LockRecord
 from risk_daemon.rehearsal import Book, Rehearsal, equity_of, finishes, in_time, recorded
 from risk_daemon.state_dir import Paths
-from risk_daemon.units import percent, plain
+from risk_daemon.units import plain
 
 Progress = Callable[[Mapping[str, Any]], None]
 
 # Lost beyond the limit, so that no rounding on a venue keeps the breach from being one.
 _BEYOND = Decimal("0.005")
 # A trip leaves these in the log, in this order.
-_STORY = (
+STORY = (
     EventName.BREAKER_TRIPPED,
     EventName.CIRCUIT_BREAKER_TRIGGERED,
     EventName.SWEEP_STARTED,
@@ -160,17 +160,17 @@ async def _breach(breach: Breach, steps: Steps) -> bool:
     started = steps.note("baseline", breach.before is not None, f"equity {_text(breach.before)}, gate open")
     fell = f"equity {_text(breach.after)}, trip {rehearsal.trip_id}"
     tripped = steps.note("breach", rehearsal.trip_id is not None, fell)
-    first = (wall for wall in times.first_cancel_wall.values() if times.shut_wall is None or wall < times.shut_wall)
-    early = times.shut_wall is None or any(first)
-    steps.note("gate", not early, f"shut {_seconds(phases['gate_shut_s'])} after the fatal price, before any cancel")
+    shut, cancels = times.shut_wall, times.first_cancel_wall.values()
+    in_order = shut is not None and bool(cancels) and shut <= min(cancels)
+    steps.note("gate", in_order, f"shut {_seconds(phases['gate_shut_s'])} after the fatal price, before any cancel")
     for name in rehearsal.settings.venues:
-        steps.note(f"books.{name}", *_emptied(rehearsal.books.get(name), breach.placed.get(name)))
+        steps.note(f"books.{name}", *emptied(rehearsal.books.get(name), breach.placed.get(name)))
     right = code is ExitCode.TRIGGERED_AND_PROVEN and times.joint_wall is not None
     steps.note("exit", right, f"exit code {int(code)}, joint proof after {_seconds(phases['joint_proof_s'])}")
     return started and tripped and right
 
 
-def _emptied(book: Book | None, placed: int | None) -> tuple[bool, str]:
+def emptied(book: Book | None, placed: int | None) -> tuple[bool, str]:
     """Whether a venue's own book shows every order that was placed as cancelled, and a sentence."""
     if book is None or placed is None:
         return False, "the venue's own book was never read"
@@ -182,30 +182,30 @@ def _emptied(book: Book | None, placed: int | None) -> tuple[bool, str]:
 async def _aftermath(settings: Settings, breach: Breach, steps: Steps) -> None:
     """What a trip leaves: log and locks; then a restart, the reset, and a daemon that guards again."""
     paths, trip_id = Paths(settings.state.dir), breach.rehearsal.trip_id
-    steps.note("log", *_logged(paths.events, trip_id, len(settings.venues)))
+    steps.note("log", *logged(paths.events, trip_id, len(settings.venues)))
     clock = SystemClock()
-    steps.note("lock.file", *_locked(file_lock.read(paths.lock, clock), trip_id))
-    steps.note("lock.gate", *_locked(shared_lock.read(paths.gate, clock), trip_id))
+    steps.note("lock.file", *locked(file_lock.read(paths.lock, clock), trip_id))
+    steps.note("lock.gate", *locked(shared_lock.read(paths.gate, clock), trip_id))
     steps.note("lock.bots", not TradingGate(paths.root).is_open(), "TradingGate.is_open() is False")
     await _restart(settings, steps)
     await _reset(settings, steps)
 
 
-def _logged(path: Path, trip_id: str | None, venues: int) -> tuple[bool, str]:
+def logged(path: Path, trip_id: str | None, venues: int) -> tuple[bool, str]:
     """Whether the log is whole and tells of the trip from its cause to its end."""
     found = verify_log(path)
     if not found.ok or found.torn:
         return False, found.problem or "the last line is half-written"
     names = [line.event for line in read_log(path) if line.fields.get("trip_id", trip_id) == trip_id]
     rest = iter(names)
-    missing = [name for name in _STORY if name not in rest]
+    missing = [name for name in STORY if name not in rest]
     proofs = names.count(EventName.VENUE_PROVEN)
     if missing or proofs < venues:
         return False, f"{found.lines} lines; missing or out of order: {', '.join(missing) or 'a venue_proven'}"
     return True, f"{found.lines} lines, the chain of hashes is whole, the trip is told from cause to end"
 
 
-def _locked(record: LockRecord, trip_id: str | None) -> tuple[bool, str]:
+def locked(record: LockRecord, trip_id: str | None) -> tuple[bool, str]:
     told = f"cause {record.cause}, trip {record.trip_id}"
     return record.locked and record.trip_id == trip_id, f"locked, {told}" if record.locked else f"OPEN, {told}"
 
@@ -280,7 +280,7 @@ async def _value(settings: Settings, steps: Steps, watch: Stopwatch) -> None:
     except RiskDaemonError as error:
         steps.note("value", False, str(error))
         return
-    lost = "" if found.difference_ratio is None else f", {percent(found.difference_ratio)} from initial capital"
+    lost = "" if found.difference_ratio is None else f", {found.difference_ratio * 100:+.2f} % against initial capital"
     currency = settings.portfolio.reference_currency
     steps.note("value", True, f"equity {plain(found.equity)} {currency}{lost}")
 

@@ -3,8 +3,9 @@
 Two witnesses tell of a flow, in either order: a holding that changes at constant prices, and a row
 in the venue's ledger. Until both are in, the change is neither loss nor gain:
 
-    a change without a row    unverified: no breach and no peak is believed from it before a complete
-                              ledger listing, requested `ledger_lag_s` later, shows no flow behind it
+    a change without a row    unverified: no breach and no peak is believed from it before the account
+                              was read again and a complete ledger listing, requested `ledger_lag_s`
+                              later, shows no flow behind it
     a row without a change    pending: equity is uncertain by the flow until the holdings show it
 
 A trade's legs, a closed position and its profit cancel out within one venue, so what is left of a
@@ -14,17 +15,25 @@ venue's changes at constant prices is flows, fees and bad fills.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from risk_daemon.clock import Instant
 from risk_daemon.events import Flow, FlowsListed
-from risk_daemon.units import ZERO, finite, plain
+from risk_daemon.units import ZERO, finite, fixed, plain
 
 # A change explains a flow if it shows at least this part of it: fees and small trades ride along.
 EXPLAINS = Decimal("0.9")
 REMEMBER_S = 90 * 86400.0
+NEVER = float("-inf")
+
+# Rows that follow each other are one change, but not for longer than this many times `settle_legs_s`.
+LONGEST_CHANGE = 4
+
+Rate = Callable[[str], Decimal | None]
+"""Units of the reference currency for one asset: 0 for one that is ignored, None for one without a price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +52,16 @@ class FlowSettings:
     without_ledger: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Move:
+    """One change of a venue's holdings: rows that came close together.
+
+    seen_mono: the moment that the newest reading in it is evidence about.
+    """
+
+    first_mono: float
     mono: float
+    seen_mono: float
     amount: Decimal
 
 
@@ -59,13 +75,38 @@ class _Pending:
 @dataclass(slots=True)
 class _Venue:
     moves: deque[_Move] = field(default_factory=deque)
+    net: Decimal = ZERO
     pending: list[_Pending] = field(default_factory=list)
     seen: dict[str, float] = field(default_factory=dict)
-    listed_mono: float = float("-inf")
-    probed_mono: float = float("-inf")
+    listed_mono: float = NEVER
+    probed_mono: float = NEVER
 
-    def net(self, since_mono: float = float("-inf")) -> Decimal:
-        return sum((move.amount for move in self.moves if move.mono >= since_mono), ZERO)
+    def add(self, amount: Decimal, mono: float, seen_mono: float, legs_s: float) -> None:
+        last = self.moves[-1] if self.moves else None
+        if last and mono - last.mono <= legs_s and mono - last.first_mono <= LONGEST_CHANGE * legs_s:
+            last.amount, last.mono, last.seen_mono = last.amount + amount, mono, max(last.seen_mono, seen_mono)
+        else:
+            self.moves.append(_Move(mono, mono, seen_mono, amount))
+        self.net += amount
+
+    def take(self, amount: Decimal) -> None:
+        """A flow explains `amount`: take it off the changes of its direction, the largest first."""
+        self.net -= amount
+        same_way = sorted((m for m in self.moves if m.amount * amount > 0), key=lambda move: -abs(move.amount))
+        for move in same_way:
+            part = min(amount, move.amount, key=abs)
+            move.amount -= part
+            amount -= part
+        if amount and same_way:
+            same_way[0].amount -= amount
+
+    def young(self, since_mono: float) -> Decimal:
+        total = ZERO
+        for move in reversed(self.moves):
+            if move.mono <= since_mono:
+                break
+            total += move.amount
+        return total
 
 
 class FlowTracker:
@@ -77,10 +118,10 @@ class FlowTracker:
 
     # --- witnesses ---------------------------------------------------------------------------------
 
-    def moved(self, venue: str, amount: Decimal, mono: float) -> None:
-        """Holdings of `venue` changed by `amount` at constant prices."""
+    def moved(self, venue: str, amount: Decimal, now_mono: float, seen_mono: float) -> None:
+        """Holdings of `venue` changed by `amount` at constant prices, as a reading about `seen_mono` shows."""
         if amount:
-            self._venue(venue).moves.append(_Move(mono, amount))
+            self._venue(venue).add(amount, now_mono, seen_mono, self.settings.settle_legs_s)
 
     def listed(self, listing: FlowsListed, wall: float, *, counts: bool) -> tuple[Flow, ...]:
         """Take a complete listing in; returns the flows not seen before.
@@ -89,57 +130,58 @@ class FlowTracker:
         """
         venue = self._venue(listing.venue)
         venue.listed_mono = max(venue.listed_mono, listing.requested_mono)
-        new = tuple(flow for flow in listing.flows if flow.flow_id not in venue.seen)
-        for flow in new:
+        new = {flow.flow_id: flow for flow in listing.flows if flow.flow_id not in venue.seen}
+        for flow in new.values():
             venue.seen[flow.flow_id] = flow.wall
-            if counts:
-                is_old = wall - flow.wall > self.settings.flow_wait_s
-                venue.pending.append(_Pending(flow, listing.requested_mono, is_old))
-        self._forget(venue, wall)
-        return new
+            if counts and flow.amount:
+                venue.pending.append(self._pending(flow, listing.requested_mono, wall))
+        self._forget(venue)
+        return tuple(new.values())
 
     def settle(
-        self, now_mono: float, balances_mono: Callable[[str], float], rate: Callable[[str], Decimal]
-    ) -> tuple[Flow, ...]:
-        """The pending flows that the holdings show by now; each is returned once.
+        self,
+        now_mono: float,
+        rate: Rate,
+        *,
+        balances_mono: Callable[[str], float],
+        account_mono: Callable[[str], float],
+    ) -> tuple[tuple[Flow, Decimal], ...]:
+        """The pending flows that the holdings show by now, with their worth; each is returned once.
 
-        balances_mono: when a venue's last complete balance read was begun. rate: asset -> reference.
+        balances_mono, account_mono: when the last complete read of a venue's balances, and of all of
+        the account, was begun.
         """
-        settled: list[Flow] = []
+        settled: list[tuple[Flow, Decimal]] = []
         for name, venue in self._venues.items():
-            for pending in tuple(venue.pending):
-                value = pending.flow.amount * rate(pending.flow.asset)
-                if self._shows(venue, value):
-                    venue.moves.append(_Move(venue.moves[-1].mono, -value))
-                elif not self._is_due(pending, now_mono, balances_mono(name)):
-                    continue
-                venue.pending.remove(pending)
-                settled.append(pending.flow)
-            self._drop_verified(name, venue, now_mono)
+            if venue.pending:
+                settled += self._settle_venue(venue, now_mono, rate, balances_mono(name))
+            if venue.moves:
+                self._drop_verified(name, venue, now_mono, account_mono(name))
         return tuple(settled)
 
     # --- what follows for the equity ---------------------------------------------------------------
 
+    def unverified(self) -> tuple[Decimal, Decimal]:
+        """Falls and rises that a flow may explain, both as amounts above zero."""
+        nets = [venue.net for venue in self._venues.values()]
+        return sum((-net for net in nets if net < 0), ZERO), sum((net for net in nets if net > 0), ZERO)
+
     def unsettled_fall(self, now_mono: float) -> Decimal:
         """Falls so young that the second row of a trade may still come."""
-        since = now_mono - self.settings.settle_legs_s
-        return sum((max(ZERO, -venue.net(since)) for venue in self._venues.values()), ZERO)
+        return sum((max(ZERO, -young) for young in self._young(now_mono)), ZERO)
 
-    def unverified_fall(self) -> Decimal:
-        """Falls that a flow may explain."""
-        return sum((max(ZERO, -venue.net()) for venue in self._venues.values()), ZERO)
+    def settled_rise(self, now_mono: float) -> Decimal:
+        """Unverified rises, less falls elsewhere, that are not half of a trade: deposits, maybe."""
+        net = sum((venue.net for venue in self._venues.values()), ZERO)
+        return max(ZERO, net - sum(self._young(now_mono), ZERO))
 
-    def unverified_rise(self) -> Decimal:
-        """Rises that a flow may explain."""
-        return sum((max(ZERO, venue.net()) for venue in self._venues.values()), ZERO)
+    def pending(self, rate: Rate) -> tuple[Decimal, Decimal]:
+        """What the ledgers list and the holdings don't show yet: withdrawals and deposits, both above zero."""
+        flows = (pending.flow for venue in self._venues.values() for pending in venue.pending)
+        values = [flow.amount * (rate(flow.asset) or ZERO) for flow in flows]
+        return sum((-value for value in values if value < 0), ZERO), sum((v for v in values if v > 0), ZERO)
 
-    def pending_in(self, rate: Callable[[str], Decimal]) -> Decimal:
-        """Deposits that the ledger lists and the holdings don't show yet."""
-        return sum((max(ZERO, value) for value in self._pending_values(rate)), ZERO)
-
-    def pending_out(self, rate: Callable[[str], Decimal]) -> Decimal:
-        """Withdrawals that the ledger lists and the holdings don't show yet."""
-        return sum((max(ZERO, -value) for value in self._pending_values(rate)), ZERO)
+    # --- the ledgers -------------------------------------------------------------------------------
 
     def wants_listing(self, now_mono: float, equity: Decimal) -> tuple[str, ...]:
         """Venues whose ledger should be read now, because their holdings changed by more than a trade's fee."""
@@ -148,7 +190,7 @@ class FlowTracker:
             name
             for name, venue in self._venues.items()
             if name not in self.settings.without_ledger
-            and abs(venue.net()) > threshold
+            and abs(venue.net) > threshold
             and now_mono - venue.probed_mono >= self.settings.probe_every_s
             and now_mono - venue.moves[-1].mono >= self.settings.settle_legs_s
         )
@@ -161,35 +203,65 @@ class FlowTracker:
     def next_due(self, now_mono: float) -> float | None:
         """When the next young fall is settled: the engine should look again then."""
         due = [v.moves[-1].mono + self.settings.settle_legs_s for v in self._venues.values() if v.moves]
-        later = [moment for moment in due if moment > now_mono]
-        return min(later) if later else None
+        return min((moment for moment in due if moment > now_mono), default=None)
 
     # --- across restarts ---------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Any]:
+        """Ledger rows that were seen, and what has only one witness yet, as JSON-able data."""
         return {
-            name: {"seen": venue.seen, "pending": [_flow_to_json(p.flow) for p in venue.pending]}
+            name: {
+                "seen": dict(venue.seen),
+                "pending": [_flow_to_json(pending.flow) for pending in venue.pending],
+                "unverified": plain(venue.net),
+            }
             for name, venue in self._venues.items()
         }
 
-    def restore(self, data: Mapping[str, Any]) -> None:
-        """What was pending is old by now: the next balance read after a listing shows it."""
+    def restore(self, data: Mapping[str, Any], now: Instant) -> None:
+        """Go on waiting for the second witness, with all the time there is from now."""
         for name, saved in data.items():
             venue = self._venue(name)
             venue.seen = dict(saved["seen"])
-            venue.pending = [_Pending(_flow_from_json(f), float("-inf"), is_old=True) for f in saved["pending"]]
+            flows = map(_flow_from_json, saved["pending"])
+            venue.pending = [self._pending(flow, now.mono, now.wall) for flow in flows]
+            self.moved(name, finite(saved["unverified"]), now.mono, now.mono)
 
     # --- inside ------------------------------------------------------------------------------------
 
     def _venue(self, name: str) -> _Venue:
         return self._venues.setdefault(name, _Venue())
 
-    def _pending_values(self, rate: Callable[[str], Decimal]) -> list[Decimal]:
-        return [p.flow.amount * rate(p.flow.asset) for v in self._venues.values() for p in v.pending]
+    def _pending(self, flow: Flow, listed_mono: float, wall: float) -> _Pending:
+        return _Pending(flow, listed_mono, is_old=wall - flow.wall > self.settings.flow_wait_s)
 
-    def _shows(self, venue: _Venue, value: Decimal) -> bool:
-        net = venue.net()
-        return bool(value) and (net <= value * EXPLAINS if value < 0 else net >= value * EXPLAINS)
+    def _young(self, now_mono: float) -> Iterator[Decimal]:
+        since_mono = now_mono - self.settings.settle_legs_s
+        return (venue.young(since_mono) for venue in self._venues.values())
+
+    def _settle_venue(
+        self, venue: _Venue, now_mono: float, rate: Rate, balances_mono: float
+    ) -> Iterator[tuple[Flow, Decimal]]:
+        """A flow of an asset without a price waits for one."""
+        for pending in tuple(venue.pending):
+            price = rate(pending.flow.asset)
+            if price is None:
+                continue
+            value = fixed(pending.flow.amount * price)
+            if not self._is_shown(venue, value) and not self._is_due(pending, now_mono, balances_mono):
+                continue
+            venue.take(self._explained(venue, value))
+            venue.pending.remove(pending)
+            yield pending.flow, value
+
+    def _is_shown(self, venue: _Venue, value: Decimal) -> bool:
+        return bool(value) and venue.net / value >= EXPLAINS
+
+    def _explained(self, venue: _Venue, value: Decimal) -> Decimal:
+        """What of the unverified changes the flow explains: all of it, or as much as there is of its direction."""
+        if not value or venue.net * value <= 0:
+            return ZERO
+        return value if self._is_shown(venue, value) else min(value, venue.net, key=abs)
 
     def _is_due(self, pending: _Pending, now_mono: float, balances_mono: float) -> bool:
         """Whether the holdings must show the flow by now, even if other changes hide it."""
@@ -198,15 +270,18 @@ class FlowTracker:
         waited = now_mono - pending.listed_mono >= self.settings.flow_wait_s
         return waited and balances_mono >= pending.listed_mono + self.settings.ledger_lag_s
 
-    def _drop_verified(self, name: str, venue: _Venue, now_mono: float) -> None:
-        """A change that the ledger had time to explain, and did not, is loss or gain."""
-        wait = self.settings.settle_legs_s if name in self.settings.without_ledger else self.settings.flow_wait_s
-        verified_to = max(venue.listed_mono - self.settings.ledger_lag_s, now_mono - wait)
-        while venue.moves and venue.moves[0].mono <= verified_to:
-            venue.moves.popleft()
+    def _drop_verified(self, name: str, venue: _Venue, now_mono: float, account_mono: float) -> None:
+        """A change that was read again, and that the ledger had time to explain and did not, is loss or gain."""
+        lone = name in self.settings.without_ledger
+        wait_s = self.settings.settle_legs_s if lone else self.settings.flow_wait_s
+        verified_mono = min(venue.listed_mono - self.settings.ledger_lag_s, account_mono)
+        while venue.moves and (venue.moves[0].seen_mono <= verified_mono or now_mono - venue.moves[0].mono >= wait_s):
+            venue.net -= venue.moves.popleft().amount
 
-    def _forget(self, venue: _Venue, wall: float) -> None:
-        for flow_id in [i for i, at in venue.seen.items() if wall - at > REMEMBER_S]:
+    def _forget(self, venue: _Venue) -> None:
+        """Measured by the venue's own clock, so that a jump of ours makes no row new again."""
+        newest = max(venue.seen.values(), default=NEVER)
+        for flow_id in [flow_id for flow_id, wall in venue.seen.items() if newest - wall > REMEMBER_S]:
             del venue.seen[flow_id]
 
 

@@ -5,6 +5,7 @@ Ratios are numbers, amounts are decimal strings. What is not known is null, neve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,7 @@ def report(engine: Engine, now: Instant, sweep: Mapping[str, VenueVerdict]) -> d
     capital = engine.baselines.capital
     return {
         "time": _iso(now.wall),
+        "reference_currency": engine.settings.reference,
         **figures,
         "started": engine.is_started,
         "confirming": engine.is_confirming,
@@ -73,9 +75,14 @@ def _venue(engine: Engine, venue: str, now: Instant, sweep: Mapping[str, VenueVe
     return {
         "connected": engine.connected[venue],
         "equity": plain(portfolio.venue_equity(venue)) if is_known else None,
-        "age_s": {kind.value: portfolio.age_s(venue, kind, now.mono) for kind in kinds},
+        "age_s": {kind.value: _age(portfolio.age_s(venue, kind, now.mono)) for kind in kinds},
         "proven": None if verdict is None else verdict.proven,
     }
+
+
+def _age(seconds: float | None) -> float | None:
+    """What was restored and not read again yet has no age: JSON has no infinity."""
+    return seconds if seconds is not None and math.isfinite(seconds) else None
 
 
 def _sweep(engine: Engine, sweep: Mapping[str, VenueVerdict]) -> dict[str, Any] | None:

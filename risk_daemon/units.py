@@ -1,15 +1,19 @@
 """Numbers with their units: finite Decimals, ratios, money, durations.
 
-Nothing here rounds, and nothing turns "unknown" into zero: what is not a finite number raises.
+Nothing turns "unknown" into zero: what is not a finite number raises. Only `fixed` rounds.
 """
 
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
+
+# Arithmetic that does not depend on whose thread it runs in: 60 digits, and no silent NaN or infinity.
+EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+QUANTUM = Decimal("1e-12")
 
 _DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
@@ -34,6 +38,11 @@ def finite(value: object) -> Decimal:
     if not number.is_finite():
         raise ValueError(f"{value!r} is not finite")
     return number
+
+
+def fixed(number: Decimal) -> Decimal:
+    """`number` rounded to QUANTUM, so that sums of such numbers are exact."""
+    return EXACT.quantize(number, QUANTUM)
 
 
 def parse_ratio(value: object) -> Decimal:

@@ -13,19 +13,11 @@ rounded to QUANTUM, so sums are exact: adding and taking away again leaves no tr
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import NamedTuple
 
 from risk_daemon.errors import check
-from risk_daemon.units import ONE, ZERO
-
-QUANTUM = Decimal("1e-12")
-_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
-
-
-def fixed(number: Decimal) -> Decimal:
-    """`number` rounded to QUANTUM."""
-    return _EXACT.quantize(number, QUANTUM)
+from risk_daemon.units import EXACT, ONE, ZERO, fixed
 
 
 class Sums(NamedTuple):
@@ -34,6 +26,14 @@ class Sums(NamedTuple):
     value: Decimal
     gross: Decimal
     doubt: Decimal
+
+    def minus(self, other: Sums) -> Sums:
+        """What must be added to `other` to get this."""
+        return Sums(
+            EXACT.subtract(self.value, other.value),
+            EXACT.subtract(self.gross, other.gross),
+            EXACT.subtract(self.doubt, other.doubt),
+        )
 
 
 NOTHING = Sums(ZERO, ZERO, ZERO)
@@ -51,6 +51,11 @@ class _Node:
         self.rate: Decimal | None = None
         self.rate_stale = False
         self.lifted = NOTHING
+
+    def add(self, change: Sums) -> None:
+        self.value = EXACT.add(self.value, change.value)
+        self.gross = EXACT.add(self.gross, change.gross)
+        self.doubt = EXACT.add(self.doubt, change.doubt)
 
 
 class Valuation:
@@ -71,7 +76,7 @@ class Valuation:
         return Sums(self._root.value, self._root.gross, self._root.doubt)
 
     def assets(self) -> tuple[str, ...]:
-        """Every asset that ever had a component."""
+        """Every asset that ever had a component or a rate."""
         return tuple(self._nodes)
 
     def has(self, asset: str) -> bool:
@@ -86,6 +91,13 @@ class Valuation:
         """Whether a chain of rates leads from `asset` to the reference currency."""
         return self.rate_to_reference(asset) is not None
 
+    def is_stale(self, asset: str) -> bool:
+        """Whether some rate on the way from `asset` to the reference currency is stale."""
+        node = self._nodes.get(asset)
+        while node is not None and not node.rate_stale:
+            node = node.parent
+        return node is not None
+
     def rate_to_reference(self, asset: str) -> Decimal | None:
         """Units of the reference currency for one `asset`; None without a price path."""
         node = self._nodes.get(asset)
@@ -95,16 +107,14 @@ class Valuation:
                 return rate
             if node.rate is None:
                 return None
-            rate *= node.rate
+            rate = EXACT.multiply(rate, node.rate)
             node = node.parent
         return None
 
     def add(self, asset: str, change: Sums) -> None:
         """Add `change` (in units of `asset`) to the asset's own components."""
         node = self._node(asset)
-        node.value += change.value
-        node.gross += change.gross
-        node.doubt += change.doubt
+        node.add(change)
         self._climb(node)
 
     def set_rate(self, asset: str, parent: str | None, rate: Decimal | None, *, stale: bool) -> None:
@@ -126,17 +136,19 @@ class Valuation:
         return node
 
     def _detach(self, node: _Node) -> None:
-        rate, node.rate = node.rate, None
+        node.rate = None
         self._climb(node)
-        node.rate = rate
 
     def _lift(self, node: _Node) -> Sums:
+        """The node's sums in units of its parent."""
         rate = node.rate
         if rate is None:
             return NOTHING
-        gross = fixed(node.gross * rate)
-        doubt = gross * self._band if node.rate_stale else node.doubt * rate
-        return Sums(fixed(node.value * rate), gross, fixed(doubt))
+        value = fixed(EXACT.multiply(node.value, rate))
+        gross = value if node.gross == node.value else fixed(EXACT.multiply(node.gross, rate))
+        if node.rate_stale:
+            return Sums(value, gross, fixed(EXACT.multiply(gross, self._band)))
+        return Sums(value, gross, fixed(EXACT.multiply(node.doubt, rate)) if node.doubt else ZERO)
 
     def _climb(self, node: _Node) -> None:
         while node.parent is not None:
@@ -145,6 +157,4 @@ class Valuation:
                 return
             node.lifted = after
             node = node.parent
-            node.value += after.value - before.value
-            node.gross += after.gross - before.gross
-            node.doubt += after.doubt - before.doubt
+            node.add(after.minus(before))

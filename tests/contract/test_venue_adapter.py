@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from adapters.base import Market, OrderScope, VenueAdapter
 from adapters.ccxt_venue import VenueSettings
-from adapters.lane import PushedAside
+from adapters.lane import Pacer, PushedAside
 from adapters.registry import build_adapter
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
@@ -78,15 +78,17 @@ async def venue(request: pytest.FixtureRequest) -> AsyncIterator[Venue]:
     await server.start()
     settings = VenueSettings(kind, kind, MARKETS[kind], server.endpoint, api_key=API_KEY, secret=API_SECRET)
     adapter = build_adapter(settings, SystemClock())
-    _without_the_pause_of_closing(adapter)
+    _without_pauses(adapter)
     await adapter.connect()
     yield Venue(kind, server, adapter, settings)
     await adapter.close()
     await server.stop()
 
 
-def _without_the_pause_of_closing(adapter: Any) -> None:
+def _without_pauses(adapter: Any) -> None:
+    """ccxt sleeps when it is closed, and the limiter keeps a pace that these servers don't ask for."""
     adapter._client.timeout_on_exit = 0
+    adapter._shell.pacer = Pacer(SystemClock(), 0.0, 0.0)
 
 
 async def within(awaitable: Awaitable[Any]) -> Any:
@@ -251,7 +253,7 @@ async def test_a_call_that_hangs_can_be_left(venue: Venue) -> None:
 async def test_a_wrong_secret_is_a_matter_for_a_person(venue: Venue) -> None:
     wrong = "bm90IHRoZSBzZWNyZXQ="
     adapter = build_adapter(replace(venue.settings, secret=wrong), SystemClock())
-    _without_the_pause_of_closing(adapter)
+    _without_pauses(adapter)
     with pytest.raises(VenueRejected) as raised:
         await within(adapter.connect())
     await adapter.close()
@@ -261,7 +263,7 @@ async def test_a_wrong_secret_is_a_matter_for_a_person(venue: Venue) -> None:
 
 async def test_a_venue_that_is_not_there_is_unavailable(venue: Venue) -> None:
     adapter = build_adapter(replace(venue.settings, endpoint="http://127.0.0.1:1"), SystemClock())
-    _without_the_pause_of_closing(adapter)
+    _without_pauses(adapter)
     with pytest.raises(VenueUnavailable):
         await within(adapter.connect())
     await adapter.close()
@@ -285,6 +287,18 @@ async def test_an_urgent_call_pushes_aside_an_ordinary_one_that_hangs(venue: Ven
     assert len(listing.orders) == 3
     with pytest.raises(PushedAside):
         await hanging
+
+
+async def test_the_limiter_holds_ordinary_calls_and_no_urgent_one(venue: Venue) -> None:
+    adapter: Any = venue.adapter
+    adapter._shell.pacer = Pacer(SystemClock(), 1_000.0, 0.0)
+    await venue.adapter.read_balances()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await venue.adapter.read_balances()
+    for _ in range(3):
+        await within(venue.adapter.list_orders(venue.scope))
+        await within(venue.adapter.read_balances(urgent=True))
 
 
 async def test_many_calls_at_once_never_clash(venue: Venue) -> None:
@@ -337,6 +351,18 @@ async def test_no_update_between_two_reads_is_lost(venue: Venue) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not {Decimal(50001), Decimal(2001)} <= seen:
             seen |= _prices(await venue.adapter.next_frame(Kind.PRICES))
+
+
+async def test_what_needs_a_price_later_is_streamed_later(venue: Venue) -> None:
+    await venue.adapter.read_prices(frozenset({"BTC"}))
+    await frame_where(venue, Kind.PRICES, lambda inputs: "BTC" in _bases(inputs))
+    waiting = asyncio.ensure_future(frame_where(venue, Kind.PRICES, lambda inputs: "SOL" in _bases(inputs)))
+    await venue.adapter.read_prices(frozenset({"BTC", "SOL"}))
+    await waiting
+
+
+def _bases(inputs: Sequence[Input]) -> set[str]:
+    return {price.base for seen in inputs if isinstance(seen, PricesSeen) for price in seen.prices}
 
 
 async def test_a_dropped_stream_raises_once_and_then_begins_with_a_snapshot(venue: Venue) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from adapters.base import Capabilities, Market, OrderListing, OrderScope
@@ -76,7 +77,8 @@ class DirectAdapter:
         return PositionsSeen(self.name, requested, Source.REST, rows, complete=True)
 
     async def read_prices(self, assets: frozenset[str], *, urgent: bool = False) -> PricesSeen:
-        requested, prices = await self._call(Call.PRICES, lambda: self._prices(self._symbols(assets), lies=True))
+        requested, (prices, lied) = await self._call(Call.PRICES, lambda: self._told_prices(assets))
+        self._note_prices(prices, lied)
         return PricesSeen(self.name, requested, Source.REST, prices)
 
     async def read_flows(self, since_wall: float, *, urgent: bool = False) -> FlowsListed:
@@ -148,18 +150,23 @@ class DirectAdapter:
         wanted = {f"{asset}/{QUOTE}" for asset in assets} | set(exchange.positions)
         return [symbol for symbol in exchange.instruments if symbol in wanted]
 
-    def _prices(self, symbols: Sequence[str], *, lies: bool = False) -> tuple[Price, ...]:
-        exchange, rows = self.venue.exchange, []
-        for symbol in symbols:
-            instrument, value = exchange.instruments[symbol], exchange.quotes[symbol].mark
-            if lies and self.venue.lie is not None and self.venue.lie[0] == symbol:
-                value *= self.venue.lie[1]
-                self.venue.lie = None
-                self.venue.lies_open.add(symbol)
-            else:
-                self.venue.lies_open.discard(symbol)
-            rows.append(Price(symbol, instrument.base, QUOTE, value, converts=not self.venue.spec.perp))
-        return tuple(rows)
+    def _prices(self, symbols: Sequence[str]) -> tuple[Price, ...]:
+        return tuple(self.honest_price(symbol) for symbol in symbols)
+
+    def _told_prices(self, assets: frozenset[str]) -> tuple[tuple[Price, ...], str | None]:
+        """The prices, and of which of them the venue tells a lie."""
+        rows, lie = self._prices(self._symbols(assets)), self.venue.lie
+        if lie is None or lie[0] not in {row.symbol for row in rows}:
+            return rows, None
+        self.venue.lie = None
+        symbol, factor = lie
+        return tuple(replace(row, value=row.value * factor) if row.symbol == symbol else row for row in rows), symbol
+
+    def _note_prices(self, prices: Sequence[Price], lied: str | None = None) -> None:
+        """What has just been told: a lie stays open until the truth is told."""
+        self.venue.lies_open -= {price.symbol for price in prices}
+        if lied is not None:
+            self.venue.lies_open.add(lied)
 
     def _flows(self, since_wall: float) -> tuple[tuple[Flow, ...], float]:
         ledger = self.venue.exchange.ledger
@@ -307,6 +314,8 @@ class DirectAdapter:
         if stream.session == session and stream.is_connected and not self.is_dead:
             now_mono = self.venue.timeline.mono
             frame = body(now_mono)
+            if isinstance(frame, PricesSeen):
+                self._note_prices(frame.prices)
             stream.give(() if frame is None else (frame,), now_mono)
 
 

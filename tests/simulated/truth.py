@@ -48,10 +48,10 @@ class Truth:
         if self.capital is None:
             self.capital = self.equity()
 
-    def flowed(self, value: Decimal, true: float) -> None:
+    def flowed(self, value: Decimal, true: float, *, counts: bool) -> None:
         """A flow of `value` has just reached an account."""
         after = self.equity()
-        if self.capital is not None:
+        if counts and self.capital is not None:
             self.capital *= after / (after - value)
         self.note(true)
 

@@ -112,9 +112,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 def bury(loop: VirtualLoop) -> None:
     """End what is left of a loop that will not run again. The caller has made its effects harmless."""
-    for task in asyncio.all_tasks(loop):
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-        _close(task)
+    buried: set[asyncio.Task[object]] = set()
+    asyncio._set_running_loop(loop)  # what unwinds may start tasks: they are buried too
+    try:
+        while tasks := asyncio.all_tasks(loop) - buried:
+            for task in tasks:
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                _close(task)
+            buried |= tasks
+    finally:
+        asyncio._set_running_loop(None)
     loop._ready.clear()  # type: ignore[attr-defined]
     loop._scheduled.clear()  # type: ignore[attr-defined]
     loop.close()
@@ -126,6 +133,6 @@ def _close(task: asyncio.Task[object]) -> None:
     for _ in range(50):
         try:
             coroutine.close()  # type: ignore[union-attr]
-        except BaseException:  # noqa: BLE001, S112 - whatever a dying coroutine says, nobody hears it
-            continue
+        except BaseException:
+            continue  # whatever a dying coroutine says, nobody hears it
         return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from risk_daemon.events import HaltRequested, Price
 from tests.simulated.durable import Illness, MemoryStore, SimGate, SimLock
-from tests.simulated.scenario import BotSpec, Call, Fault, Kill, Scenario
+from tests.simulated.scenario import BotSpec, Call, Fault, Happening, Kill, Scenario
 from tests.simulated.truth import Truth
 from tests.simulated.venue import SimVenue
 from tests.simulated.virtual_time import Timeline
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Unix seconds are large: two roads to the same moment may differ by this much.
 EPSILON_S = 1e-5
 _MAX_BOT_ORDERS = 25
+_FAULTS = frozenset({"trouble", "silence", "drop", "lie", "disk", "lock"})
 
 
 class World:
@@ -49,7 +50,7 @@ class World:
         self.life: Life | None = None
         self.is_healed = False
         self.halted = False
-        self.flows_out: list[tuple[str, float, float]] = []
+        self.flows: list[tuple[str, float, float]] = []  # venue, when in the account, when in the ledger
         self.pending_kills: list[Kill] = []
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
@@ -110,7 +111,7 @@ class World:
         self.store_illness.noise = self.journal_illness.noise = scenario.disk_noise
         for happening in scenario.happenings:
             do = getattr(self, f"do_{happening.what}")
-            self.at(happening.at_s, lambda do=do, args=happening.args: do(**args))
+            self.at(happening.at_s, lambda do=do, happening=happening: self._happen(do, happening))
         for kill in scenario.kills:
             if kill.at_s is None:
                 self.pending_kills.append(kill)
@@ -123,6 +124,11 @@ class World:
             self._plan_drop()
         self.at(scenario.safety_s, self.heal)
         self.at(1.0, self._second)
+
+    def _happen(self, do: Callable[..., None], happening: Happening) -> None:
+        """What belongs to the faults does not happen any more once all is healed."""
+        if not (self.is_healed and happening.what in _FAULTS):
+            do(**happening.args)
 
     def _second(self) -> None:
         self.checker.second()
@@ -191,11 +197,17 @@ class World:
             asset, amount, self.timeline.true, balance_delay_s=balance_delay_s, ledger_delay_s=ledger_delay_s
         )
         self.after(balance_delay_s + 2 * EPSILON_S, lambda: self._flowed(venue, asset, amount))
-        first = self.timeline.true + min(balance_delay_s, ledger_delay_s)
-        self.flows_out.append((venue, first, self.timeline.true + max(balance_delay_s, ledger_delay_s)))
+        now = self.timeline.true
+        self.flows.append((venue, now + balance_delay_s, now + ledger_delay_s))
 
     def _flowed(self, venue: str, asset: str, amount: Decimal) -> None:
-        self.truth.flowed(self.venues[venue].price(asset) * amount, self.timeline.true)
+        value = self.venues[venue].price(asset) * amount
+        self.truth.flowed(value, self.timeline.true, counts=self._has_baseline())
+
+    def _has_baseline(self) -> bool:
+        """Before there was a first picture, flows lie behind the guard: they move no capital."""
+        engine = None if self.life is None else self.life.engine
+        return self.store.has_baseline or (engine is not None and engine.is_started)
 
     def do_transfer(self, source: str, target: str, asset: str, amount: Decimal, transit_s: float) -> None:
         """Between two accounts, with a while in which it is in neither."""
@@ -211,6 +223,12 @@ class World:
         if rows_apart_s > 0:
             flight = self.truth.take_off(*received)
             self.after(rows_apart_s + 2 * EPSILON_S, lambda: self.truth.land(flight))
+
+    def do_bad_fill(self, venue: str, amount: Decimal) -> None:
+        """Money is gone from the account, and the ledger shows no flow."""
+        exchange = self.venues[venue].exchange
+        exchange.set_balance("USDT", exchange.total("USDT") - amount, self.timeline.true)
+        self.truth.note(self.timeline.true)
 
     def do_person_order(self, venue: str) -> None:
         self.venues[venue].place("plain", "person")

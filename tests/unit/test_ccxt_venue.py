@@ -69,6 +69,13 @@ def test_secrets_are_in_no_representation() -> None:
     assert _settings("binance").fingerprint != settings.fingerprint
 
 
+async def test_nonces_rise_even_within_one_millisecond_and_when_the_clock_goes_back() -> None:
+    adapter: Any = build_adapter(_settings("kraken"), ManualClock())
+    clock = iter([1000, 1000, 990, 2000])
+    adapter._client.milliseconds = lambda: next(clock)
+    assert [adapter._client.nonce() for _ in range(4)] == [1000, 1001, 1002, 2000]
+
+
 def test_ccxt_is_not_imported_before_an_adapter_is_built() -> None:
     modules = "adapters.base, adapters.registry, adapters.ccxt_venue, adapters.streams"
     program = f"import sys, {modules}; assert 'ccxt' not in sys.modules"

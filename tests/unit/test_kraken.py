@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from adapters import kraken
-from risk_daemon.errors import MalformedReply
+from adapters.base import Market
+from risk_daemon.errors import MalformedReply, VenueRejected
 from risk_daemon.events import Order, Price
 
 BTC = {"id": "XXBTZUSD", "altname": "XBTUSD", "wsId": "XBT/USD", "symbol": "BTC/USD", "base": "BTC", "quote": "USD"}
@@ -209,3 +210,76 @@ def test_a_streamed_order_that_closed_is_not_reported_as_open() -> None:
         {"data": [{"order_id": "O1", "order_status": "canceled"}]},
     ]
     assert [(o.order_id, o.client_order_id) for o in kraken.parse_order_frames("k", "s", frames)] == [("O2", "b")]
+
+
+class FakeClient:
+    """Raw replies by ccxt's name of the call."""
+
+    def __init__(self, **replies: Any) -> None:
+        self.replies = replies
+        self.markets = {market["symbol"]: market for market in (BTC, ETH)}
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(params: Any = None) -> Any:
+            reply = self.replies[name]
+            if isinstance(reply, Exception):
+                raise reply
+            return reply(params) if callable(reply) else reply
+
+        return call
+
+
+def _dialect(**replies: Any) -> kraken.KrakenDialect:
+    return kraken.KrakenDialect("k", frozenset({Market.MARGIN}), "USDT", FakeClient(**replies))
+
+
+@pytest.mark.parametrize(
+    "margin",
+    [
+        {"result": {"m": "10", "c": "0"}},
+        {"result": {"m": "0", "c": "5"}},
+        {"result": {"m": "NaN", "c": "0"}},
+        VenueRejected("permission denied"),
+    ],
+)
+async def test_an_empty_object_is_flat_only_if_no_margin_is_in_use(margin: Any) -> None:
+    with pytest.raises(MalformedReply):
+        await _dialect(privatePostOpenPositions={"result": {}}, privatePostTradeBalance=margin).positions()
+    flat = {"result": {"m": "0.0", "c": "0"}}
+    assert await _dialect(privatePostOpenPositions={"result": {}}, privatePostTradeBalance=flat).positions() == ()
+
+
+async def test_a_ledger_that_does_not_add_up_is_refused() -> None:
+    row = {"type": "deposit", "amount": "1", "fee": "0", "asset": "ZUSD", "time": 1.0}
+    short = _dialect(privatePostLedgers=lambda _: {"result": {"ledger": {"L1": row}, "count": 3}})
+    with pytest.raises(MalformedReply, match="add up"):
+        await short.flows(0.0, 1.0)
+
+
+async def test_ledger_pages_that_shift_while_they_are_read_are_still_read_whole() -> None:
+    row = {"type": "deposit", "amount": "1", "fee": "0", "asset": "ZUSD", "time": 1.0}
+    names = [f"L{number}" for number in range(5)]
+    expected = {*names, "new"}
+
+    def page(params: Any) -> Any:
+        if params["ofs"] == 2:
+            names.insert(0, "new")
+        shown = names[params["ofs"] : params["ofs"] + 2]
+        return {"result": {"ledger": dict.fromkeys(shown, row), "count": len(names)}}
+
+    flows = await _dialect(privatePostLedgers=page).flows(0.0, 1.0)
+    assert {flow.flow_id for flow in flows} == expected
+
+
+@pytest.mark.parametrize(
+    ("message", "is_refused"),
+    [
+        ({"method": "subscribe", "success": False, "error": "ESession:Invalid session"}, True),
+        ({"method": "subscribe", "success": False, "error": "Currency pair not supported", "symbol": "X/Y"}, False),
+        ({"method": "subscribe", "success": False, "error": "Already subscribed"}, False),
+        ({"method": "subscribe", "success": True}, False),
+        ({"channel": "heartbeat"}, False),
+    ],
+)
+def test_only_a_refused_account_stream_is_a_refusal(message: dict[str, Any], is_refused: bool) -> None:
+    assert (_dialect().refusal_of(message) is not None) is is_refused

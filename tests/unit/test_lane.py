@@ -97,6 +97,18 @@ async def test_a_caller_that_gives_up_leaves_the_lane_free() -> None:
     assert calls.begun == ["first", "next"]
 
 
+async def test_many_that_give_up_in_one_moment_break_nothing() -> None:
+    lane, calls = SignedLane(), Calls()
+    tasks = [asyncio.ensure_future(lane.run(lambda: calls.call("x"), urgent=False)) for _ in range(5)]
+    await _settle()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert all(task.cancelled() for task in tasks)
+    calls.release.set()
+    assert await lane.run(lambda: calls.call("next"), urgent=False) == "next"
+
+
 async def test_a_failure_is_the_callers_and_frees_the_lane() -> None:
     lane = SignedLane()
 

@@ -1,0 +1,130 @@
+"""The systemd unit says what the exit codes mean, and keeps the guard's promises."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from risk_daemon import config
+from risk_daemon.errors import ExitCode
+
+ROOT = Path(__file__).resolve().parents[2]
+UNIT = ROOT / "deploy" / "risk-daemon.service"
+STAY_DOWN = {ExitCode.TRIGGERED_AND_PROVEN, ExitCode.REFUSED}
+PARTS = {"api_key", "secret", "password"}
+
+
+class _Unit(configparser.RawConfigParser):
+    """systemd's format: keys keep their case."""
+
+    def optionxform(self, optionstr: str) -> str:
+        return optionstr
+
+
+def read(section: str) -> dict[str, str]:
+    unit = _Unit(strict=False, interpolation=None, delimiters=("=",))
+    unit.read_string(UNIT.read_text())
+    return dict(unit[section])
+
+
+def all_of(key: str) -> list[str]:
+    """Every value of a key that may come more than once."""
+    return re.findall(rf"^{key}=(.*)$", UNIT.read_text(), re.MULTILINE)
+
+
+SERVICE = read("Service")
+
+
+def test_the_codes_that_wait_for_a_person_are_not_restarted() -> None:
+    assert SERVICE["Restart"] == "on-failure"
+    assert {int(code) for code in SERVICE["RestartPreventExitStatus"].split()} == {int(code) for code in STAY_DOWN}
+    assert "SuccessExitStatus" not in SERVICE, "a trip must show as a failed unit"
+
+
+def test_it_never_gives_up_restarting() -> None:
+    assert read("Unit")["StartLimitIntervalSec"] == "0"
+
+
+def test_systemd_is_told_when_it_is_ready_and_that_it_lives() -> None:
+    assert SERVICE["Type"] == "notify"
+    assert SERVICE["NotifyAccess"] == "main"
+    assert int(SERVICE["WatchdogSec"]) >= 5, "the evaluation loop feeds it once a second"
+    assert SERVICE["TimeoutStartSec"] == "infinity", "an unreachable venue delays READY and never ends the daemon"
+    assert int(SERVICE["TimeoutStopSec"]) >= 15
+
+
+def test_it_starts_the_command_with_a_config_of_its_own() -> None:
+    command = SERVICE["ExecStart"].split()
+    assert command[0].endswith("/bin/risk-daemon")
+    assert command[1:] == ["run", "--config", "/etc/risk-daemon/config.toml"]
+
+
+def test_credentials_have_the_names_the_daemon_looks_for() -> None:
+    settings = config.load(ROOT / "config.toml")
+    named = [line.partition(":")[0] for line in all_of("LoadCredential")]
+    assert {f"{venue}.{part}" for venue in settings.venues for part in ("api_key", "secret")} <= set(named)
+    assert {name.rpartition(".")[2] for name in named} <= PARTS
+    for line in all_of("LoadCredential"):
+        name, _, path = line.partition(":")
+        assert Path(path).name == name
+    assert not all_of("Environment"), "secrets are no environment variables of a unit"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("User", "risk-daemon"),
+        ("StateDirectory", "risk-daemon"),
+        ("NoNewPrivileges", "yes"),
+        ("CapabilityBoundingSet", ""),
+        ("ProtectSystem", "strict"),
+        ("ProtectHome", "yes"),
+        ("PrivateTmp", "yes"),
+        ("PrivateDevices", "yes"),
+        ("ProtectKernelTunables", "yes"),
+        ("ProtectKernelModules", "yes"),
+        ("ProtectControlGroups", "yes"),
+        ("RestrictNamespaces", "yes"),
+        ("RestrictSUIDSGID", "yes"),
+        ("LockPersonality", "yes"),
+        ("SystemCallFilter", "@system-service"),
+        ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6"),
+    ],
+)
+def test_it_is_hardened(key: str, value: str) -> None:
+    assert SERVICE[key] == value
+
+
+def test_bots_of_other_users_can_reach_the_gate_and_nobody_can_write() -> None:
+    mode = int(SERVICE["StateDirectoryMode"], 8)
+    assert mode & 0o011 == 0o011
+    assert mode & 0o022 == 0
+    assert int(SERVICE["UMask"], 8) == 0o022
+
+
+def test_nothing_hides_what_the_daemon_needs_to_see() -> None:
+    """The boot id is in /proc/sys; the control socket asks the kernel for the caller's real uid."""
+    assert SERVICE.get("ProcSubset", "all") == "all"
+    assert SERVICE.get("PrivateUsers", "no") == "no"
+
+
+def test_systemd_understands_all_of_it(tmp_path: Path) -> None:
+    """By systemd itself where it is installed; every key was looked at above in any case."""
+    keys = [line for line in UNIT.read_text().splitlines() if line and not line.startswith(("#", "["))]
+    assert all(re.fullmatch(r"[A-Z]\w+=.*", line) for line in keys)
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        return
+    copy = tmp_path / "risk-daemon.service"
+    copy.write_text(re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", UNIT.read_text(), flags=re.MULTILINE))
+    done = subprocess.run(
+        [analyze, "verify", "--recursive-errors=no", str(copy)], capture_output=True, text=True, timeout=60
+    )
+    complaints = [line for line in (done.stdout + done.stderr).splitlines() if copy.name in line]
+    assert complaints == []

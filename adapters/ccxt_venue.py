@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from adapters.base import Capabilities, Market, OrderListing, OrderScope
 from adapters.cancel_plans import ScopePlan, client_options, plan_for
 from adapters.dialect import Dialect
-from adapters.endpoint import check_loopback, rewrite_all
+from adapters.endpoint import rewrite_all
 from adapters.failures import failure
 from adapters.generic import GenericDialect
 from adapters.guarded import Shell, build_client
@@ -26,8 +26,8 @@ from adapters.krakenfutures import KrakenFuturesDialect
 from adapters.lane import Pacer, Urgency, travelling
 from adapters.taps import Taps
 from risk_daemon.clock import Clock
-from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError
-from risk_daemon.events import BalancesSeen, FlowsListed, Input, Kind, PositionsSeen, PricesSeen, Source
+from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError, VenueError
+from risk_daemon.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen, Source
 
 T = TypeVar("T")
 
@@ -143,8 +143,19 @@ class CcxtVenue:
         orders = await self._ask(Urgency.URGENT, lambda: self._dialect.orders(self._plan(scope)))
         return OrderListing(self.name, scope.name, requested_mono, orders)
 
-    async def cancel_orders(self, scope: OrderScope, orders: Sequence[Any]) -> None:
+    async def cancel_orders(self, scope: OrderScope, orders: Sequence[Order]) -> None:
         await self._ask(Urgency.URGENT, lambda: self._dialect.cancel(self._plan(scope), orders))
+
+    async def cancel_only(self, scope: OrderScope, orders: Sequence[Order]) -> None:
+        """Ask the venue to cancel these orders and no others, each by its id. Returning proves nothing."""
+        failures: list[VenueError] = []
+        for order in orders:
+            try:
+                await self._ask(Urgency.PACED, lambda order=order: self._dialect.cancel_one(self._plan(scope), order))  # type: ignore[misc]
+            except VenueError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     def _plan(self, scope: OrderScope) -> ScopePlan:
         return next(plan for plan in self._plans if plan.scope == scope)
@@ -210,10 +221,9 @@ def _aim(client: Any, settings: VenueSettings) -> None:
         client.set_sandbox_mode(True)
     if settings.endpoint is not None:
         try:
-            endpoint = check_loopback(settings.endpoint)
+            client.urls["api"] = rewrite_all(client.urls["api"], settings.endpoint)
         except ValueError as error:
-            raise ConfigError(f"venue {settings.name}: {error}") from None
-        client.urls["api"] = rewrite_all(client.urls["api"], endpoint)
+            raise ConfigError(f"venue {settings.name}: endpoint: {error}") from None
     client.streaming = {**client.streaming, "keepAlive": _PING_EVERY_MS}
 
 

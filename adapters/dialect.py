@@ -41,6 +41,10 @@ class Dialect(Protocol):
 
     async def cancel(self, plan: ScopePlan, orders: Sequence[Order]) -> None: ...
 
+    async def cancel_one(self, plan: ScopePlan, order: Order) -> None:
+        """This order and no other."""
+        ...
+
     async def watch(self, kind: Kind) -> Any:
         """Subscribe, and wait for the next frame of ccxt's own. Called again and again by one task a kind."""
         ...

@@ -291,6 +291,9 @@ class GenericDialect:
         if failures:
             raise failures[0]
 
+    async def cancel_one(self, plan: ScopePlan, order: Order) -> None:
+        await self._cancel_one(order.order_id, order.symbol, dict(plan.cancels[0]))
+
     def _cancels(
         self, plan: ScopePlan, orders: Sequence[Order], params: dict[str, Any]
     ) -> list[Callable[[], Awaitable[Any]]]:

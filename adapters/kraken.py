@@ -310,6 +310,9 @@ class KrakenDialect:
     async def cancel(self, plan: ScopePlan, orders: Sequence[Order]) -> None:
         await self._client.privatePostCancelAll()
 
+    async def cancel_one(self, plan: ScopePlan, order: Order) -> None:
+        await self._client.privatePostCancelOrder({"txid": order.order_id})
+
     def _by_pair(self) -> dict[str, Mapping[str, Any]]:
         """Markets by every name that Kraken gives a pair."""
         markets: dict[str, Mapping[str, Any]] = {}

@@ -290,6 +290,9 @@ class KrakenFuturesDialect:
     async def cancel(self, plan: ScopePlan, orders: Sequence[Order]) -> None:
         await self._client.privatePostCancelallorders()
 
+    async def cancel_one(self, plan: ScopePlan, order: Order) -> None:
+        await self._client.privatePostCancelorder({"order_id": order.order_id})
+
     def _by_id(self) -> Markets:
         """Kept from frame to frame: there are hundreds of markets, and thousands of frames a second."""
         if self._markets_of is not self._client.markets:

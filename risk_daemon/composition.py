@@ -185,7 +185,11 @@ def order_manager(
     positions: Callable[[str], tuple[Position, ...] | None] | None = None,
     open_orders: Callable[[str], tuple[Order, ...]] | None = None,
 ) -> OrderManager:
-    """An order manager over these venues, each with the scopes of its markets."""
+    """An order manager over these venues, each with the scopes of its markets.
+
+    Protective orders are kept only if the configuration says so and `positions` are known; without them
+    (an operator's `cancel-all`) everything goes.
+    """
     breaker = settings.circuit_breaker
     keeps = breaker.protective_orders == "keep" and positions is not None
     manager = OrderManager(

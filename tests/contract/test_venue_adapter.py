@@ -140,6 +140,14 @@ async def test_every_kind_of_order_is_listed_and_cancelled(venue: Venue) -> None
     assert (await venue.adapter.list_orders(venue.scope)).orders == ()
 
 
+async def test_some_orders_can_be_cancelled_and_the_others_left(venue: Venue) -> None:
+    venue.place_all_sorts()
+    first, *others = (await venue.adapter.list_orders(venue.scope)).orders
+    await venue.adapter.cancel_only(venue.scope, [first])
+    left = (await venue.adapter.list_orders(venue.scope)).orders
+    assert {order.order_id for order in left} == {order.order_id for order in others}
+
+
 async def test_cancelling_needs_no_listing(venue: Venue) -> None:
     venue.place_all_sorts()
     await venue.adapter.cancel_orders(venue.scope, ())

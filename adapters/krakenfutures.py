@@ -387,7 +387,7 @@ class KrakenFuturesDialect:
 
     def is_confirming(self, kind: Kind) -> bool:
         seen = self._streamed.get(kind)
-        if kind is not Kind.PRICES:
+        if not seen or kind is not Kind.PRICES:
             return bool(seen)
         needed = self._position_symbols | self._indexed
-        return bool(seen) and not self._implied and needed <= seen.keys()
+        return not self._implied and needed <= seen.keys()

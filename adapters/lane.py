@@ -83,7 +83,8 @@ class SignedLane:
             await turn.granted
             if turn.is_pushed_aside:
                 raise PushedAside("pushed aside by an urgent call")
-            task = turn.task = asyncio.ensure_future(call())
+            task: asyncio.Task[T] = asyncio.get_running_loop().create_task(call())
+            turn.task = task
             await asyncio.wait({task})
             if task.cancelled():
                 raise _why_cancelled(turn)

@@ -19,7 +19,6 @@ from tests.e2e.harness import Venue, simulated
 
 TIMEOUT_S = 240
 QUICK = demo.CONFIG.replace("[circuit_breaker]", '[circuit_breaker]\nsettle = "200ms"\norder_flight = "300ms"')
-QUICK += '[baselines]\npeak_hold = "1s"\n'
 STEPS = {
     "baseline",
     "breach",

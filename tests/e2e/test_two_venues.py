@@ -131,3 +131,21 @@ def test_both_rows_of_a_large_trade_100_ms_apart_trip_nothing(pair):
     assert daemon.is_running()
     assert float(daemon.of("portfolio_update")[-1]["equity"]) > 9900
     assert not {"circuit_breaker_triggered", "warning_triggered", "breach_confirming"} & set(daemon.names())
+
+
+def test_protective_orders_are_kept_and_named_when_asked_for(holding_pair):
+    spot, perp, daemon = holding_pair(protective_orders='"keep"')
+    perp.post("/position", symbol="PF_XBTUSD", quantity="0.01", entry="100000")
+    stop = {"symbol": "PF_XBTUSD", "side": "sell", "type": "stop_loss", "quantity": "0.01", "trigger_price": "60000"}
+    kept = perp.post("/order", **stop, reduce_only=True)
+    assert perp.get("/state")["positions"]
+    reads = lambda: perp.get("/state")["calls"]["positions"]["count"]  # noqa: E731
+    before = reads()
+    wait_for(lambda: reads() > before, "the position read by the daemon")
+    crash(spot)
+    assert daemon.exit_code() == 1, daemon.output()
+    assert open_orders(spot) == 0
+    assert open_orders(perp) == 1
+    proven = {event["venue"]: event["kept"] for event in daemon.of("venue_proven")}
+    assert proven["kraken"] == []
+    assert len(proven["krakenfutures"]) == 1, kept

@@ -1,9 +1,9 @@
 """What losses are measured from: initial capital, peak, start of day.
 
 A baseline is never taken from one reading: it is the lowest `low` over `peak_hold_s` or longer, in a
-stretch that contains a REST read of every account, so one wild tick never becomes a peak. A flow rescales all of them together,
-so it moves no loss ratio. Days are named by the wall clock and only move forward; how long a peak is
-remembered is measured on the monotonic clock, so a clock jump neither forgets nor invents one.
+stretch that contains REST reads, so one wild tick never becomes a peak. A flow rescales all of them
+together, so it moves no loss ratio. Days are named by the wall clock and only move forward; how long a
+peak is remembered is measured on the monotonic clock, so a clock jump neither forgets nor invents one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from risk_daemon.units import ONE, ZERO, finite, fixed, plain
 
 PEAK_BUCKET_S = 3600.0
 START_OF_DAY_MAX_AGE_S = 600.0
-REST_READ_MAX_AGE_S = 900.0
+
+# A trade's second row may be awaited for so long without the stretch being broken.
+DOUBT_MAY_LAST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,10 @@ def get_portfolio_dd_state(nav_history: Sequence[float | None]) -> PortfolioDDSt
 
 
 class _HoldWindow:
-    """The lowest value over the last `hold_s` seconds or longer, once there is that much of it."""
+    """The lowest value over the last `hold_s` seconds or longer, once there is that much of it.
+
+    An entry (mono, value): from `mono` on, up to the next entry, nothing was lower than `value`.
+    """
 
     def __init__(self, hold_s: float) -> None:
         self._hold_s = hold_s
@@ -73,21 +78,23 @@ class _HoldWindow:
     def add(self, mono: float, value: Decimal) -> None:
         if self._since_mono is None:
             self._since_mono = mono
-        while self._minima and self._minima[-1][1] >= value:
+        while self._minima and self._minima[-1][1] > value:
             self._minima.pop()
-        # Values that rise within a hundredth of the window add nothing: so it stays small.
-        if not self._minima or mono - self._minima[-1][0] >= self._hold_s / 100:
+        if not self._minima or self._adds_something(mono, value):
             self._minima.append((mono, value))
 
-    def lowest(self, now_mono: float, rest_mono: float) -> Decimal | None:
-        """The lowest since `rest_mono`, but over `hold_s` at least. None until there is that much."""
-        edge = now_mono - self._hold_s
-        if self._since_mono is None or self._since_mono > edge:
-            return None
-        edge = max(min(edge, rest_mono), now_mono - REST_READ_MAX_AGE_S)
+    def lowest(self, now_mono: float, rest_mono: float | None) -> Decimal | None:
+        """The lowest since `rest_mono`, but over `hold_s` at least. None until there is that much, and a REST read."""
+        edge = min(now_mono - self._hold_s, now_mono if rest_mono is None else rest_mono)
         while len(self._minima) > 1 and self._minima[1][0] <= edge:
             self._minima.popleft()
-        return self._minima[0][1] if rest_mono >= edge else None
+        is_full = self._since_mono is not None and self._since_mono <= now_mono - self._hold_s
+        return self._minima[0][1] if is_full and rest_mono is not None else None
+
+    def _adds_something(self, mono: float, value: Decimal) -> bool:
+        """An equal value does not, and a rise within a hundredth of the window is left out to keep it small."""
+        last_mono, last = self._minima[-1]
+        return value != last and mono - last_mono >= self._hold_s / 100
 
     def rescale(self, factor: Decimal) -> None:
         self._minima = deque((mono, value * factor) for mono, value in self._minima)
@@ -98,14 +105,20 @@ class _HoldWindow:
 
 
 class Baselines:
-    """The three baselines, in the reference currency. None where there is none yet."""
+    """The three baselines, in the reference currency. None where there is none yet.
+
+    began_wall: when the first equity ever was seen; flows from before that lie behind us.
+    """
 
     def __init__(self, settings: BaselineSettings | None = None) -> None:
         self.settings = settings or BaselineSettings()
         self.capital = self.settings.initial_capital
         self.start_of_day: Decimal | None = None
+        self.began_wall: float | None = None
         self._zone = ZoneInfo(self.settings.timezone)
         self._window = _HoldWindow(self.settings.peak_hold_s)
+        self._sure_window = _HoldWindow(self.settings.peak_hold_s)
+        self._unsure_since_mono: float | None = None
         self._peaks: deque[tuple[float, Decimal]] = deque()
         self._day: str | None = None
         self._day_is_provisional = False
@@ -153,22 +166,21 @@ class Baselines:
 
     # --- what is seen ------------------------------------------------------------------------------
 
-    def observe(self, low: Decimal, now: Instant, *, trusted: bool, rest_mono: float) -> bool:
+    def observe(self, low: Decimal, now: Instant, *, trusted: bool, rest_mono: float | None) -> bool:
         """Take the equity's `low` in. Returns whether a baseline changed (and wants to be persisted).
 
-        rest_mono: when the oldest of the last REST reads of the accounts that are fresh was begun.
+        rest_mono: when the oldest of the REST reads that still count was begun; None if there is none.
         """
+        if self.began_wall is None:
+            self.began_wall = now.wall
         self._window.add(now.mono, low)
-        candidate = self._window.lowest(now.mono, rest_mono)
+        self._note_trust(low, now.mono, trusted=trusted)
         changed = self._turn_day(now)
-        if candidate is None or not self._is_filled(candidate):
-            return changed
-        if self.capital is None and trusted:
-            self.capital, changed = candidate, True
-        changed = self._raise_peak(candidate, now) or changed
-        if trusted:
-            changed = self._settle_day(candidate) or changed
-            self._last = (candidate, now.wall)
+        lowest, sure = self._window.lowest(now.mono, rest_mono), self._sure_window.lowest(now.mono, rest_mono)
+        if lowest is not None and self._is_filled(lowest):
+            changed = self._raise_peak(lowest, now) or changed
+        if sure is not None and trusted and self._is_filled(sure):
+            changed = self._take_sure(sure, now) or changed
         return changed
 
     def rescale(self, before: Decimal, after: Decimal) -> None:
@@ -179,7 +191,7 @@ class Baselines:
                 self._refill(after)
         elif before > nothing and abs(after) <= nothing:
             self._emptied_at = before
-            self._window.clear()
+            self._clear_windows()
         elif before > nothing and after > nothing:
             self._scale(after / before)
         else:
@@ -190,9 +202,27 @@ class Baselines:
         self.capital = self.start_of_day = self._last = self._emptied_at = None
         self._day_is_provisional = True
         self._peaks.clear()
-        self._window.clear()
+        self._clear_windows()
 
     # --- inside ------------------------------------------------------------------------------------
+
+    def _note_trust(self, low: Decimal, mono: float, *, trusted: bool) -> None:
+        """Capital and start of day may not be taken from the low end of a doubt: they would be too low."""
+        if trusted:
+            self._unsure_since_mono = None
+            self._sure_window.add(mono, low)
+            return
+        if self._unsure_since_mono is None:
+            self._unsure_since_mono = mono
+        if mono - self._unsure_since_mono > DOUBT_MAY_LAST_S:
+            self._sure_window.clear()
+
+    def _take_sure(self, equity: Decimal, now: Instant) -> bool:
+        """What is known for certain is the last word of its day, and gives what is missing yet."""
+        is_first = self.capital is None
+        self.capital = equity if self.capital is None else self.capital
+        self._last = (equity, now.wall)
+        return self._settle_day(equity) or is_first
 
     def _is_filled(self, candidate: Decimal) -> bool:
         """Whether there is anything to measure. Money that comes without a ledger row fills an emptied account, too."""
@@ -205,15 +235,20 @@ class Baselines:
         if self._emptied_at is not None:
             before, self._emptied_at = self._emptied_at, None
             self._scale(after / before)
-            self._window.clear()
+            self._clear_windows()
 
     def _scale(self, factor: Decimal) -> None:
         self._map(lambda value: value * factor)
         self._window.rescale(factor)
+        self._sure_window.rescale(factor)
+
+    def _clear_windows(self) -> None:
+        self._window.clear()
+        self._sure_window.clear()
 
     def _shift(self, amount: Decimal) -> None:
         self._map(lambda value: value + amount)
-        self._window.clear()
+        self._clear_windows()
 
     def _map(self, change: Callable[[Decimal], Decimal]) -> None:
         self.capital = None if self.capital is None else change(self.capital)
@@ -278,6 +313,7 @@ class Baselines:
         return {
             "capital": _text(self.capital),
             "start_of_day": _text(self.start_of_day),
+            "began_wall": self.began_wall,
             "day": self._day,
             "day_is_provisional": self._day_is_provisional,
             "last": None if self._last is None else [plain(self._last[0]), self._last[1]],
@@ -288,6 +324,7 @@ class Baselines:
     def restore(self, data: Mapping[str, Any]) -> None:
         self.capital = _number(data["capital"])
         self.start_of_day = _number(data["start_of_day"])
+        self.began_wall = data["began_wall"]
         self._day = data["day"]
         self._day_is_provisional = data["day_is_provisional"]
         self._last = None if data["last"] is None else (finite(data["last"][0]), data["last"][1])

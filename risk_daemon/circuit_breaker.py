@@ -11,7 +11,6 @@ back but RESET (a person with the right to) and, for a freeze, EXPIRE.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -102,6 +101,31 @@ def transition(state: CircuitBreakerState, trigger: Trigger) -> Transition:
     return TABLE[(state, trigger)]
 
 
+class StateMachine:
+    """A state, and the table as its only way to another. Nobody else sets it."""
+
+    def __init__(self, state: CircuitBreakerState = CircuitBreakerState.ACTIVE) -> None:
+        self._state = state
+
+    @property
+    def state(self) -> CircuitBreakerState:
+        return self._state
+
+    def fire(self, trigger: Trigger) -> Transition:
+        """Go where the table says."""
+        step = transition(self._state, trigger)
+        self._state = step.after
+        return step
+
+    def would_refuse(self, trigger: Trigger) -> bool:
+        """Whether the table refuses `trigger` now."""
+        return transition(self._state, trigger).outcome is Outcome.REFUSED
+
+    def resume_triggered(self) -> None:
+        """A latch was found at start: whatever was, trading is locked."""
+        self._state = CircuitBreakerState.TRIGGERED
+
+
 @dataclass(frozen=True, slots=True)
 class CircuitBreakerConfig:
     """Limits of a circuit breaker used from a program of one's own.
@@ -169,16 +193,16 @@ class CircuitBreaker:
         self.config = config
         self.portfolio = portfolio
         self._clock = clock or SystemClock()
-        self._state = CircuitBreakerState.ACTIVE
+        self._machine = StateMachine()
         self._listeners: list[Listener] = []
 
     @property
     def state(self) -> CircuitBreakerState:
-        return self._state
+        return self._machine.state
 
     @property
     def is_triggered(self) -> bool:
-        return self._state is CircuitBreakerState.TRIGGERED
+        return self.state is CircuitBreakerState.TRIGGERED
 
     @property
     def is_trading_allowed(self) -> bool:
@@ -202,7 +226,7 @@ class CircuitBreaker:
             self._fire(Trigger.WARN, EventName.WARNING_TRIGGERED)
         else:
             self._fire(Trigger.CLEAR, EventName.WARNING_CLEARED)
-        return self._state
+        return self.state
 
     def halt(self, reason: str) -> None:
         """Trigger by hand."""
@@ -228,10 +252,9 @@ class CircuitBreaker:
         return lambda: self._listeners.remove(listener)
 
     def _fire(self, trigger: Trigger, event: EventName, **fields: str) -> None:
-        step = transition(self._state, trigger)
+        step = self._machine.fire(trigger)
         if step.outcome is Outcome.REFUSED:
-            raise CircuitBreakerError(f"{trigger.value.lower()} is refused while {self._state.value.lower()}")
-        self._state = step.after
+            raise CircuitBreakerError(f"{trigger.value.lower()} is refused while {self.state.value.lower()}")
         if step.moved:
             self._tell(event, self.loss_ratio, **fields)
         elif step.outcome is Outcome.WOULD_HAVE_TRIGGERED:
@@ -240,24 +263,10 @@ class CircuitBreaker:
     def _tell(self, name: EventName, loss: Decimal, **fields: str) -> None:
         facts = {
             "time": self._clock.now().wall,
-            "state": self._state.value,
+            "state": self.state.value,
             "loss_ratio": float(loss),
             "equity": plain(self.portfolio.equity),
             **fields,
         }
         for listener in tuple(self._listeners):
             listener(RiskEvent(name, facts))
-
-
-class EventBuffer:
-    """A listener that keeps events until they are asked for. At most `size`; older ones fall out."""
-
-    def __init__(self, breaker: CircuitBreaker, size: int = 10_000) -> None:
-        self._events: deque[RiskEvent] = deque(maxlen=size)
-        self.close = breaker.subscribe(self._events.append)
-
-    def take(self) -> tuple[RiskEvent, ...]:
-        """Everything since the last call."""
-        taken = tuple(self._events)
-        self._events.clear()
-        return taken

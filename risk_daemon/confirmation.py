@@ -1,13 +1,14 @@
 """From a suspected breach to a confirmed one: the gate is shut, everything is read again.
 
-A price on its own can be a bad tick, a fall in holdings half of a trade or a withdrawal. Fresh REST
-reads decide; if they don't come, a breach by prices on known holdings counts at the deadline, and a
-fall in holdings only after a well-formed read of them, or `flow_wait_s` without one.
+A price on its own can be a bad tick, a fall in holdings half of a trade or a withdrawal. A fall counts
+as loss only once the account and its ledger were read later, or `flow_wait` is over: until then it is
+suspected, not breached (see flows.py). A breach is confirmed by fresh REST reads; where they don't
+come, it counts at the deadline all the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -15,13 +16,14 @@ class Finding(StrEnum):
     """What the evidence says."""
 
     WAIT = "wait"
+    READ_AGAIN = "read_again"
     CONFIRMED = "confirmed"
     DISPROVED = "disproved"
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationSettings:
-    """Seconds for the reads, and for a fall in holdings that nothing confirms or explains."""
+    """within_s: how long fresh reads may take. flow_wait_s is the flows' own and not used here."""
 
     enabled: bool = True
     within_s: float = 2.0
@@ -30,36 +32,45 @@ class ConfirmationSettings:
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """A breach under suspicion since `since_mono`. by_holdings: prices alone would not breach."""
+    """A breach in question. since_mono: reads begun then or later count. breached, lapsed: how it last looked."""
 
-    breaker: str
     since_mono: float
-    by_holdings: bool
+    breached: bool
+    lapsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known now.
 
-    breached: whichever way the unknowns fall. clear: not even the worst case reaches the limit.
-    all_read: every expected part was read over REST since. holdings_read: the holdings were.
+    breached: whichever way the unknowns fall. suspected: if unexplained falls are losses.
+    clear: not even the worst case reaches the limit. by_prices: prices were the last thing to change.
+    all_read: every expected part was read over REST since.
     """
 
     breached: bool
+    suspected: bool
     clear: bool
+    by_prices: bool
     all_read: bool
-    holdings_read: bool
 
 
-def judge(confirmation: Confirmation, evidence: Evidence, now_mono: float, settings: ConfirmationSettings) -> Finding:
-    """Whether the breach is real."""
+def judge(
+    confirmation: Confirmation, evidence: Evidence, now_mono: float, settings: ConfirmationSettings
+) -> tuple[Finding, Confirmation]:
+    """Whether the breach is real, and the question as it stands now.
+
+    A breach that begins by a price asks for reads of its own: those that an older suspicion asked for
+    say nothing about that price.
+    """
     if evidence.clear:
-        return Finding.DISPROVED
+        return Finding.DISPROVED, confirmation
+    if not evidence.breached and not evidence.suspected:
+        return Finding.WAIT, replace(confirmation, breached=False, lapsed=True)
+    is_new = evidence.breached and not confirmation.breached and evidence.by_prices
+    if confirmation.lapsed or is_new:
+        return Finding.READ_AGAIN, Confirmation(now_mono, evidence.breached)
     if not evidence.breached:
-        return Finding.WAIT
-    waited_s = now_mono - confirmation.since_mono
-    if confirmation.by_holdings:
-        confirmed = evidence.holdings_read or waited_s >= settings.flow_wait_s
-    else:
-        confirmed = evidence.all_read or waited_s >= settings.within_s
-    return Finding.CONFIRMED if confirmed else Finding.WAIT
+        return Finding.WAIT, replace(confirmation, breached=False)
+    is_over = now_mono - confirmation.since_mono >= settings.within_s
+    return Finding.CONFIRMED if evidence.all_read or is_over else Finding.WAIT, replace(confirmation, breached=True)

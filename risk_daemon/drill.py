@@ -29,12 +29,14 @@ from risk_daemon.events import EventName
 from risk_daemon.lock import file as file_lock
 from risk_daemon.lock import shared as shared_lock
 from risk_daemon.lock.base import LockRecord
-from risk_daemon.rehearsal import Book, Rehearsal, equity_of, finishes, in_time, recorded
+from risk_daemon.rehearsal import PARTS, Book, Rehearsal, equity_of, finishes, in_time, recorded, refuse_unknown
 from risk_daemon.state_dir import Paths
 from risk_daemon.units import plain
 
 Progress = Callable[[Mapping[str, Any]], None]
 
+# At par on a simulated venue: what an account holds is known beforehand. In others the first baseline is taken.
+_DOLLARS = frozenset({"USDT", "USD", "USDC"})
 # Lost beyond the limit, so that no rounding on a venue keeps the breach from being one.
 _BEYOND = Decimal("0.005")
 # A trip leaves these in the log, in this order.
@@ -66,6 +68,7 @@ async def simulate_breach(
             f"a drill cancels every order and needs a crash, so it is not done on live venues ({', '.join(live)}):"
             " simulate them, or ask for a dry run, which does everything but cancel"
         )
+    refuse_unknown(settings)
     return await _drill(settings, steps)
 
 
@@ -122,7 +125,10 @@ def _directory_beside(state: Path) -> Path:
 
 def _drill_settings(settings: Settings, directory: Path) -> Settings:
     """The configured settings on a state of their own; losses count from what the simulated accounts hold."""
-    portfolio = settings.portfolio.model_copy(update={"initial_capital": None})
+    venues = settings.venues.values()
+    in_dollars = settings.portfolio.reference_currency in _DOLLARS
+    capital = sum((PARTS[venue.exchange].money for venue in venues), Decimal(0)) if in_dollars else None
+    portfolio = settings.portfolio.model_copy(update={"initial_capital": capital})
     state = settings.state.model_copy(update={"dir": directory})
     return settings.model_copy(update={"portfolio": portfolio, "state": state})
 

@@ -29,6 +29,9 @@ EXPLAINS = Decimal("0.9")
 REMEMBER_S = 90 * 86400.0
 NEVER = float("-inf")
 
+# Rows whose sum is this part of them or less are a whole trade: what is left is its cost.
+BALANCED = Decimal("0.01")
+
 # Rows that follow each other are one change, but not for longer than this many times `settle_legs_s`.
 LONGEST_CHANGE = 4
 
@@ -54,7 +57,7 @@ class FlowSettings:
 
 @dataclass(slots=True)
 class _Move:
-    """One change of a venue's holdings: rows that came close together.
+    """One change of a venue's holdings: rows that came close together, until they cancel out as a trade's do.
 
     seen_mono: the moment that the newest reading in it is evidence about.
     """
@@ -63,6 +66,17 @@ class _Move:
     mono: float
     seen_mono: float
     amount: Decimal
+    gross: Decimal
+
+    def takes(self, mono: float, legs_s: float) -> bool:
+        """Whether a row at `mono` belongs to this change."""
+        is_close = mono - self.mono <= legs_s and mono - self.first_mono <= LONGEST_CHANGE * legs_s
+        return is_close and abs(self.amount) > self.gross * BALANCED
+
+    def add(self, amount: Decimal, mono: float, seen_mono: float) -> None:
+        self.amount += amount
+        self.gross += abs(amount)
+        self.mono, self.seen_mono = mono, max(self.seen_mono, seen_mono)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +88,23 @@ class _Pending:
 
 @dataclass(slots=True)
 class _Venue:
+    """One venue's witnesses. net: the sum of `moves`. rows: the youngest changes, each by itself."""
+
     moves: deque[_Move] = field(default_factory=deque)
     net: Decimal = ZERO
+    rows: deque[tuple[float, Decimal]] = field(default_factory=deque)
     pending: list[_Pending] = field(default_factory=list)
     seen: dict[str, float] = field(default_factory=dict)
     listed_mono: float = NEVER
     probed_mono: float = NEVER
 
     def add(self, amount: Decimal, mono: float, seen_mono: float, legs_s: float) -> None:
-        last = self.moves[-1] if self.moves else None
-        if last and mono - last.mono <= legs_s and mono - last.first_mono <= LONGEST_CHANGE * legs_s:
-            last.amount, last.mono, last.seen_mono = last.amount + amount, mono, max(last.seen_mono, seen_mono)
+        if self.moves and self.moves[-1].takes(mono, legs_s):
+            self.moves[-1].add(amount, mono, seen_mono)
         else:
-            self.moves.append(_Move(mono, mono, seen_mono, amount))
+            self.moves.append(_Move(mono, mono, seen_mono, amount, abs(amount)))
         self.net += amount
+        self.rows.append((mono, amount))
 
     def take(self, amount: Decimal) -> None:
         """A flow explains `amount`: take it off the changes of its direction, the largest first."""
@@ -100,13 +117,15 @@ class _Venue:
         if amount and same_way:
             same_way[0].amount -= amount
 
-    def young(self, since_mono: float) -> Decimal:
-        total = ZERO
-        for move in reversed(self.moves):
-            if move.mono <= since_mono:
-                break
-            total += move.amount
-        return total
+    def young(self, since_mono: float) -> tuple[Decimal, Decimal]:
+        """The largest fall and the largest rise that the newest rows make up, both above zero or zero."""
+        while self.rows and self.rows[0][0] <= since_mono:
+            self.rows.popleft()
+        fall = rise = total = ZERO
+        for _, amount in reversed(self.rows):
+            total += amount
+            fall, rise = max(fall, -total), max(rise, total)
+        return fall, rise
 
 
 class FlowTracker:
@@ -123,17 +142,17 @@ class FlowTracker:
         if amount:
             self._venue(venue).add(amount, now_mono, seen_mono, self.settings.settle_legs_s)
 
-    def listed(self, listing: FlowsListed, wall: float, *, counts: bool) -> tuple[Flow, ...]:
+    def listed(self, listing: FlowsListed, wall: float, since_wall: float | None) -> tuple[Flow, ...]:
         """Take a complete listing in; returns the flows not seen before.
 
-        counts: False while there is no baseline yet, so that the flow lies behind us.
+        since_wall: flows from before that lie behind us; None: all of them do, there is no baseline yet.
         """
         venue = self._venue(listing.venue)
         venue.listed_mono = max(venue.listed_mono, listing.requested_mono)
         new = {flow.flow_id: flow for flow in listing.flows if flow.flow_id not in venue.seen}
         for flow in new.values():
             venue.seen[flow.flow_id] = flow.wall
-            if counts and flow.amount:
+            if flow.amount and since_wall is not None and flow.wall > since_wall:
                 venue.pending.append(self._pending(flow, listing.requested_mono, wall))
         self._forget(venue)
         return tuple(new.values())
@@ -166,14 +185,17 @@ class FlowTracker:
         nets = [venue.net for venue in self._venues.values()]
         return sum((-net for net in nets if net < 0), ZERO), sum((net for net in nets if net > 0), ZERO)
 
+    def net(self) -> Decimal:
+        """All changes that a flow may explain."""
+        return sum((venue.net for venue in self._venues.values()), ZERO)
+
     def unsettled_fall(self, now_mono: float) -> Decimal:
         """Falls so young that the second row of a trade may still come."""
-        return sum((max(ZERO, -young) for young in self._young(now_mono)), ZERO)
+        return sum((fall for _, fall, _ in self._young(now_mono)), ZERO)
 
     def settled_rise(self, now_mono: float) -> Decimal:
         """Unverified rises, less falls elsewhere, that are not half of a trade: deposits, maybe."""
-        net = sum((venue.net for venue in self._venues.values()), ZERO)
-        return max(ZERO, net - sum(self._young(now_mono), ZERO))
+        return max(ZERO, sum((venue.net - rise for venue, _, rise in self._young(now_mono)), ZERO))
 
     def pending(self, rate: Rate) -> tuple[Decimal, Decimal]:
         """What the ledgers list and the holdings don't show yet: withdrawals and deposits, both above zero."""
@@ -189,11 +211,16 @@ class FlowTracker:
         return tuple(
             name
             for name, venue in self._venues.items()
-            if name not in self.settings.without_ledger
-            and abs(venue.net) > threshold
+            if abs(venue.net) > threshold
+            and name not in self.settings.without_ledger
             and now_mono - venue.probed_mono >= self.settings.probe_every_s
-            and now_mono - venue.moves[-1].mono >= self.settings.settle_legs_s
+            and self._is_settled(venue, threshold, now_mono)
         )
+
+    def _is_settled(self, venue: _Venue, threshold: Decimal, now_mono: float) -> bool:
+        """Whether more than half a trade is left of the venue's changes."""
+        fall, rise = venue.young(now_mono - self.settings.settle_legs_s)
+        return venue.net + fall < -threshold or venue.net - rise > threshold
 
     def probed(self, venues: Iterable[str], now_mono: float) -> None:
         """The ledgers of `venues` are being read now."""
@@ -202,7 +229,7 @@ class FlowTracker:
 
     def next_due(self, now_mono: float) -> float | None:
         """When the next young fall is settled: the engine should look again then."""
-        due = [v.moves[-1].mono + self.settings.settle_legs_s for v in self._venues.values() if v.moves]
+        due = [venue.rows[-1][0] + self.settings.settle_legs_s for venue in self._venues.values() if venue.rows]
         return min((moment for moment in due if moment > now_mono), default=None)
 
     # --- across restarts ---------------------------------------------------------------------------
@@ -235,9 +262,9 @@ class FlowTracker:
     def _pending(self, flow: Flow, listed_mono: float, wall: float) -> _Pending:
         return _Pending(flow, listed_mono, is_old=wall - flow.wall > self.settings.flow_wait_s)
 
-    def _young(self, now_mono: float) -> Iterator[Decimal]:
+    def _young(self, now_mono: float) -> Iterator[tuple[_Venue, Decimal, Decimal]]:
         since_mono = now_mono - self.settings.settle_legs_s
-        return (venue.young(since_mono) for venue in self._venues.values())
+        return ((venue, *venue.young(since_mono)) for venue in self._venues.values())
 
     def _settle_venue(
         self, venue: _Venue, now_mono: float, rate: Rate, balances_mono: float

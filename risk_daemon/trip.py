@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +20,6 @@ class Trip:
     since_wall: float
     since_mono: float
     proven: bool = False
-    venues_proven: set[str] = field(default_factory=set)
 
     def latch(self) -> dict[str, Any]:
         """What must survive kill -9."""
@@ -34,6 +33,7 @@ class Trip:
 
     @classmethod
     def from_latch(cls, latch: Mapping[str, Any], now: Instant) -> Trip:
+        """The trip behind a latch. Proven only where the latch says so in so many words."""
         return cls(
             trip_id=latch["trip_id"],
             breaker=latch["breaker"],

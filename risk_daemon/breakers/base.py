@@ -56,15 +56,13 @@ class EvaluationContext:
     """What a rule may look at.
 
     equity: the interval to judge by; `high` holds in every unknown's favour, `low` against.
-    suspected_high: as `high`, but without giving unverified falls of holdings the benefit of the doubt.
-    is_complete: every expected part was seen; without it only a known baseline and interval can breach.
+    suspected_high: as `high`, but unexplained falls of holdings are losses and unexplained rises no gains.
     is_undecided: for some rule the limit lies inside the interval.
     """
 
     equity: Equity | None
     suspected_high: Decimal | None
     baselines: Baselines
-    is_complete: bool
     is_undecided: bool = False
 
 
@@ -143,6 +141,17 @@ class BaseCircuitBreaker(ABC):
         self._state = BreakerState.TRIPPED
         self._reason = reason
         self._details = details
+
+    def facts(self, verdict: Verdict | None = None) -> dict[str, Any]:
+        """The fields of the events `breaker_tripped` and `breaker_reset`."""
+        return {
+            "breaker": self.name,
+            "breaker_type": self.breaker_type.value,
+            "state": self.state.value,
+            "reason": self._reason if verdict is None else verdict.reason,
+            "observed": {} if verdict is None else dict(verdict.observed),
+            "limits": {} if verdict is None else dict(verdict.limits),
+        }
 
     def snapshot(self) -> dict[str, Any]:
         """State and reason as JSON-able data."""

@@ -1,4 +1,4 @@
-"""All rules at once: every verdict is kept, the strongest action wins."""
+"""All rules at once: every one is asked, and every verdict is kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from risk_daemon.breakers.base import Action, BaseCircuitBreaker, EvaluationContext, Verdict
+from risk_daemon.breakers.base import BaseCircuitBreaker, EvaluationContext, Verdict
 from risk_daemon.breakers.blind import BlindCircuitBreaker
 from risk_daemon.clock import Instant
 from risk_daemon.errors import CircuitBreakerError
@@ -68,12 +68,3 @@ class CircuitBreakerManager:
         for name, saved in data.items():
             if name in self._breakers:
                 self._breakers[name].restore(saved)
-
-
-def strongest(verdicts: tuple[Verdict, ...]) -> Verdict | None:
-    """The breached verdict with the strongest action; None if nothing breached."""
-    breached = [verdict for verdict in verdicts if verdict.breached]
-    return max(breached, key=lambda verdict: verdict.action, default=None)
-
-
-ACTIONS_THAT_LOCK = frozenset({Action.FREEZE, Action.TRIP})

@@ -56,6 +56,8 @@ class Checker:
         is_triggered = decision.after is CircuitBreakerState.TRIGGERED
         if is_triggered and not self.world.gate.record.locked:
             self.fail("the gate says open while triggered")
+        if self.world.truth.capital is None:
+            self._take_capital(life)
         if is_triggered and decision.before is not CircuitBreakerState.TRIGGERED:
             self._tripped(decision, life)
         released = decision.before is CircuitBreakerState.TRIGGERED and not is_triggered
@@ -67,6 +69,12 @@ class Checker:
             if isinstance(action, StartSweep):
                 life.tripped_mono = decision.now.mono
                 self.world.after(FIRST_CANCEL_S, lambda: self._first_cancels(life, decision.now.mono))
+
+    def _take_capital(self, life: Life) -> None:
+        capital = None if life.engine is None else life.engine.baselines.capital
+        truth = self.world.truth
+        if capital is not None and not truth.adopt_capital(capital, self.world.timeline.true):
+            self.fail(f"the auto capital is {capital:.0f}; the equity was {truth.lowest:.0f} to {truth.highest:.0f}")
 
     def _tripped(self, decision: Decision, life: Life) -> None:
         self.trips += 1
@@ -108,7 +116,6 @@ class Checker:
         unseen = [venue.name for venue in self.world.venues.values() if not venue.balances_told]
         if unseen:
             self.fail(f"the gate was opened though {', '.join(unseen)} never answered")
-        self.world.truth.settle_capital()
 
     def second(self) -> None:
         """Once a second."""

@@ -13,10 +13,11 @@ from tests.simulated.venue import SimVenue
 
 # How far the guard's figures may honestly be from the truth: prices move between a flow and its listing.
 MARGIN = Decimal("0.012")
+_AUTO_SLACK = Decimal("0.005")
 
 
 class Truth:
-    """capital None: taken from the equity when the guard first opens the gate (`auto`)."""
+    """capital None: what the guard chooses (`auto`), if the equity ever was such."""
 
     def __init__(self, venues: Iterable[SimVenue], capital: Decimal | None, limit: Decimal) -> None:
         self._venues = list(venues)
@@ -26,6 +27,7 @@ class Truth:
         self.capital = capital
         self.history: list[tuple[float, Decimal]] = []
         self.breached_since: float | None = None
+        self.lowest = self.highest = self.equity()
 
     def equity(self) -> Decimal:
         worth = sum((venue.equity() for venue in self._venues), Decimal(0))
@@ -37,6 +39,8 @@ class Truth:
 
     def note(self, true: float) -> None:
         """Something moved."""
+        equity = self.equity()
+        self.lowest, self.highest = min(self.lowest, equity), max(self.highest, equity)
         loss = self.loss()
         self.history.append((true, loss))
         if loss < self._limit + MARGIN:
@@ -44,9 +48,11 @@ class Truth:
         elif self.breached_since is None:
             self.breached_since = true
 
-    def settle_capital(self) -> None:
-        if self.capital is None:
-            self.capital = self.equity()
+    def adopt_capital(self, capital: Decimal, true: float) -> bool:
+        """The guard chose its `auto` capital. False if the equity never was such."""
+        self.capital = capital
+        self.note(true)
+        return self.lowest * (1 - _AUTO_SLACK) <= capital <= self.highest * (1 + _AUTO_SLACK)
 
     def flowed(self, value: Decimal, true: float, *, counts: bool) -> None:
         """A flow of `value` has just reached an account."""

@@ -13,6 +13,10 @@ from typing import Protocol
 from risk_daemon.clock import Instant
 
 
+# Nothing takes no time: a wait that rounding makes too short for a step would go on for ever.
+TICK_S = 1e-9
+
+
 class Killed(BaseException):  # noqa: N818 - what happened
     """The process was killed: nothing of it runs any more."""
 
@@ -95,13 +99,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
             heapq.heappop(timers)._scheduled = False
         due = self._world.next_due_mono()
         if timers and (due is None or timers[0]._when < due):
-            self._timeline.mono = max(self._timeline.mono, timers[0]._when)
+            self._timeline.mono = max(self._timeline.mono + TICK_S, timers[0]._when)
             while timers and timers[0]._when <= self._timeline.mono:
                 timer = heapq.heappop(timers)
                 timer._scheduled = False
                 self._ready.append(timer)  # type: ignore[attr-defined]
         elif due is not None:
-            self._timeline.mono = max(self._timeline.mono, due)
+            self._timeline.mono = max(self._timeline.mono + TICK_S, due)
             self._world.advance()
         else:
             raise NothingScheduled("every task waits, and nothing is scheduled")

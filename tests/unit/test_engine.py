@@ -211,7 +211,7 @@ def test_a_second_breach_after_a_long_doubt_is_confirmed_anew() -> None:
     world.run(20.0)
     del world.prices["perp"]["ALT/USDT"]  # one price goes stale: +- 200
     world.stream_price("BTC/USDT", 46_000)
-    world.run(40.0)
+    world.run(40.05)
     world.stream_price("BTC/USDT", 42_000)  # breached whichever way; disproved only in part
     world.stream_price("BTC/USDT", 46_000)
     world.run(30.0)
@@ -240,7 +240,7 @@ def test_legs_priced_from_moments_too_far_apart_are_confirmed_even_so() -> None:
     world.positions["perp"] = {"BTC/USDT:USDT": perp("-0.1", 50_000)}
     world.prices["perp"]["BTC/USDT:USDT"] = price("BTC/USDT:USDT", 50_000)
     world.start()
-    world.run(4.0)
+    world.run(6.0)
     world.stream_price("BTC/USDT", 40_000)  # the hedge's mark is still the old one
     assert world.state != "TRIGGERED"
     world.stream_price("BTC/USDT:USDT", 40_000, "perp")
@@ -489,7 +489,7 @@ def test_blind_warns_after_10_s_vetoes_after_30_s_and_ends_by_itself() -> None:
     world.holdings["perp"] = amounts(USDT=5_000)
     world.start()
     world.dead.add("perp")
-    world.run(45.0)
+    world.run(30.0)
     while not (judged := world.engine.judged(world.now)) or judged.is_trusted:
         world.run(0.2)
     since = world.now

@@ -1,0 +1,29 @@
+"""Everything the engine may be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from risk_daemon.baselines import BaselineSettings
+from risk_daemon.breakers.blind import BlindSettings
+from risk_daemon.breakers.capital_loss import CapitalLossSettings
+from risk_daemon.confirmation import ConfirmationSettings
+from risk_daemon.flows import FlowSettings
+from risk_daemon.portfolio import PortfolioSettings
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Seconds and ratios. price_skew_s: how far apart in time the prices of one underlying's legs may be."""
+
+    reference: str = "USDT"
+    portfolio: PortfolioSettings = field(default_factory=PortfolioSettings)
+    baselines: BaselineSettings = field(default_factory=BaselineSettings)
+    flows: FlowSettings = field(default_factory=FlowSettings)
+    capital_loss: CapitalLossSettings = field(default_factory=CapitalLossSettings)
+    blind: BlindSettings = field(default_factory=BlindSettings)
+    confirmation: ConfirmationSettings = field(default_factory=ConfirmationSettings)
+    price_skew_s: float = 1.0
+    cancel_deadline_s: float = 300.0
+    warning_hold_s: float = 1.0
+    update_every_s: float = 1.0

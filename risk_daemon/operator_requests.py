@@ -1,0 +1,129 @@
+"""What people ask of a running guard: halt, reset, disable, enable. Each gets an answer in the same turn.
+
+Halting is easy, resuming is hard: a halt is never refused, a reset needs the proof.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from risk_daemon.books import Books
+from risk_daemon.breakers.manager import CircuitBreakerManager
+from risk_daemon.breakers.manual import ManualCircuitBreaker
+from risk_daemon.circuit_breaker import StateMachine, Trigger
+from risk_daemon.clock import Instant
+from risk_daemon.decision import Answer
+from risk_daemon.events import DisableRequested, EnableRequested, EventName, HaltRequested, ResetRequested
+from risk_daemon.trip_control import TripControl
+from risk_daemon.turn import Turn
+from risk_daemon.units import percent
+from risk_daemon.watches import WarningWatch
+
+KEEP, CURRENT = "keep", "current"
+
+
+class Requests:
+    """Carries out what may be carried out, and says why not where it may not."""
+
+    def __init__(
+        self,
+        books: Books,
+        control: TripControl,
+        machine: StateMachine,
+        manager: CircuitBreakerManager,
+        manual: ManualCircuitBreaker,
+        warnings: WarningWatch,
+    ) -> None:
+        self._books = books
+        self._control = control
+        self._machine = machine
+        self._manager = manager
+        self._manual = manual
+        self._warnings = warnings
+        self._disabled_until_mono: float | None = None
+
+    def take(self, event: HaltRequested | ResetRequested | DisableRequested | EnableRequested, turn: Turn) -> None:
+        """Answer one request."""
+        match event:
+            case HaltRequested():
+                turn.answer = self._halt(event, turn)
+            case ResetRequested():
+                turn.answer = self._reset(event, turn)
+            case DisableRequested():
+                turn.answer = self._disable(event, turn)
+            case EnableRequested():
+                turn.answer = self._enable(event.operator, turn)
+
+    def let_time_pass(self, turn: Turn) -> None:
+        """A disable ends by its time."""
+        if self._disabled_until_mono is not None and turn.now.mono >= self._disabled_until_mono:
+            self._enable("the stated time is over", turn)
+
+    def _halt(self, event: HaltRequested, turn: Turn) -> Answer:
+        turn.record(EventName.MANUAL_HALT, operator=event.operator, reason=event.reason)
+        if not self._machine.fire(Trigger.HALT).moved:
+            trip = self._control.trip
+            return Answer(True, "already triggered" if trip is None else f"already triggered: {trip.reason}")
+        self._disabled_until_mono = None
+        self._manual.trigger_halt(event.reason, event.operator)
+        turn.record(EventName.BREAKER_TRIPPED, **self._manual.facts())
+        reason = f"halted by {event.operator}: {event.reason}"
+        self._control.open(self._manual.name, reason, turn, observed={"operator": event.operator}, limits={})
+        return Answer(True, reason)
+
+    def _reset(self, event: ResetRequested, turn: Turn) -> Answer:
+        refusal = self._why_no_reset(event, turn.now)
+        if refusal is not None:
+            return Answer(False, refusal)
+        self._machine.fire(Trigger.RESET)
+        trip = self._control.close(turn)
+        if event.rebaseline == CURRENT:
+            self._books.baselines.forget()
+        self._manager.reset_all(event.operator)
+        self._warnings.forget()
+        turn.persist = True
+        facts = {"operator": event.operator, "reason": event.reason, "rebaseline": event.rebaseline}
+        turn.record(EventName.CIRCUIT_BREAKER_RESET, trip_id=trip.trip_id, **facts)
+        return Answer(True, f"reset; baselines: {event.rebaseline}")
+
+    def _why_no_reset(self, event: ResetRequested, now: Instant) -> str | None:
+        if self._machine.would_refuse(Trigger.RESET) or self._control.trip is None:
+            return f"nothing to reset: the state is {self._machine.state.value}"
+        if not self._control.trip.proven:
+            return "not every cancel is proven yet: the daemon must finish that first"
+        if event.rebaseline == CURRENT:
+            return None
+        if event.rebaseline != KEEP:
+            return f"{event.rebaseline!r} is neither {KEEP!r} nor {CURRENT!r}"
+        return self._why_not_keep(now)
+
+    def _why_not_keep(self, now: Instant) -> str | None:
+        """The worst case decides: a reset must not be the first half of another trip."""
+        picture = self._books.picture(now.mono)
+        loss = None if picture is None else self._books.baselines.loss_ratio(picture.equity.low)
+        if loss is None:
+            return "the equity is not known, so it can't be said whether the limit would be breached at once"
+        if loss >= self._books.settings.capital_loss.limit:
+            return f"with the kept baselines the loss of {percent(loss)} would trigger again at once"
+        return None
+
+    def _disable(self, event: DisableRequested, turn: Turn) -> Answer:
+        if not (isfinite(event.duration_s) and event.duration_s > 0):
+            return Answer(False, f"a disable needs a time, got {event.duration_s} s")
+        if self._machine.would_refuse(Trigger.DISABLE):
+            return Answer(False, "a triggered circuit breaker can't be disabled: reset it")
+        self._machine.fire(Trigger.DISABLE)
+        self._control.forget_would_have()
+        self._disabled_until_mono = turn.now.mono + event.duration_s
+        facts = {"operator": event.operator, "reason": event.reason, "for_s": event.duration_s}
+        turn.record(EventName.CIRCUIT_BREAKER_DISABLED, **facts)
+        return Answer(True, f"disabled for {event.duration_s:.0f} s")
+
+    def _enable(self, operator: str, turn: Turn) -> Answer:
+        is_refused = self._machine.would_refuse(Trigger.ENABLE)
+        if not self._machine.fire(Trigger.ENABLE).moved:
+            return Answer(not is_refused, f"the state is {self._machine.state.value}")
+        self._disabled_until_mono = None
+        self._warnings.forget()
+        turn.record(EventName.CIRCUIT_BREAKER_ENABLED, operator=operator)
+        return Answer(True, "enabled")

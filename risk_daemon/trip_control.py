@@ -1,0 +1,219 @@
+"""From a verdict to a trip, and from a trip to its end.
+
+A suspected breach shuts the gate at once and is confirmed or disproved; a confirmed one opens a trip:
+latch, sweep, proof, end. After a restart the same trip goes on under the same id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from risk_daemon.books import Books
+from risk_daemon.breakers.base import Verdict
+from risk_daemon.breakers.manager import CircuitBreakerManager
+from risk_daemon.circuit_breaker import CircuitBreakerState, StateMachine, Trigger
+from risk_daemon.clock import Instant
+from risk_daemon.confirmation import Confirmation, Evidence, Finding, judge
+from risk_daemon.decision import Finish, ReadNow, SaveLatch, StartSweep
+from risk_daemon.engine_settings import EngineSettings
+from risk_daemon.errors import ExitCode, check
+from risk_daemon.events import EventName, Kind, Order, OrderReplaced, SweepFinished, VenueProven, VenueUnproven
+from risk_daemon.trip import Trip, new_trip_id
+from risk_daemon.turn import Turn
+from risk_daemon.units import plain
+
+PRICE_KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})
+EVERY_KIND = PRICE_KINDS | {Kind.FLOWS}
+
+
+class TripControl:
+    """At most one breach in question and one trip at a time. figures: what goes with a trip into the log."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        books: Books,
+        manager: CircuitBreakerManager,
+        machine: StateMachine,
+        figures: Callable[[Instant], Mapping[str, Any]],
+    ) -> None:
+        self.trip: Trip | None = None
+        self._settings = settings
+        self._books = books
+        self._manager = manager
+        self._machine = machine
+        self._figures = figures
+        self._confirmation: Confirmation | None = None
+        self._would_have = False
+        self._is_finishing = False
+
+    @property
+    def is_confirming(self) -> bool:
+        return self._confirmation is not None
+
+    def next_due(self) -> list[float]:
+        """Deadlines, in seconds of `mono`."""
+        due = []
+        if self._confirmation is not None:
+            due.append(self._confirmation.since_mono + self._settings.confirmation.within_s)
+        if self.trip is not None and not self.trip.proven:
+            due.append(self.trip.since_mono + self._settings.cancel_deadline_s)
+        return due
+
+    # --- breach ------------------------------------------------------------------------------------
+
+    def weigh(self, verdict: Verdict, turn: Turn) -> None:
+        """Take a verdict that wants confirmation before it trips."""
+        if self._machine.state is CircuitBreakerState.TRIGGERED:
+            self._confirmation = None
+        elif self._machine.state is CircuitBreakerState.DISABLED:
+            self._confirmation = None
+            self._note_would_have(verdict, turn)
+        elif verdict.breached and not self._wants_confirmation():
+            self.breach(verdict, turn)
+        elif self._confirmation is not None:
+            self._go_on(self._confirmation, verdict, turn)
+        elif verdict.breached or verdict.suspected:
+            self._confirmation = Confirmation(turn.now.mono, verdict.breached)
+            by_holdings = not verdict.breached
+            facts = {"breaker": verdict.breaker, "by_holdings": by_holdings, **verdict.observed}
+            turn.record(EventName.BREACH_CONFIRMING, **facts)
+            turn.act(ReadNow(EVERY_KIND if by_holdings else PRICE_KINDS))
+
+    def breach(self, verdict: Verdict, turn: Turn) -> None:
+        """Trip by a rule."""
+        if not self._machine.fire(Trigger.BREACH).moved:
+            return
+        breaker = self._manager.get_breaker(verdict.breaker)
+        breaker.settle(verdict)
+        turn.record(EventName.BREAKER_TRIPPED, **breaker.facts(verdict))
+        self.open(verdict.breaker, verdict.reason, turn, observed=verdict.observed, limits=verdict.limits)
+
+    def _wants_confirmation(self) -> bool:
+        return self._settings.confirmation.enabled or self._books.portfolio.is_skewed(self._settings.price_skew_s)
+
+    def _go_on(self, confirmation: Confirmation, verdict: Verdict, turn: Turn) -> None:
+        evidence = Evidence(
+            breached=verdict.breached,
+            suspected=verdict.suspected,
+            clear=not (verdict.breached or verdict.suspected or verdict.undecided),
+            by_prices=turn.by_prices,
+            all_read=self._books.are_read_since(confirmation.since_mono),
+        )
+        finding, self._confirmation = judge(confirmation, evidence, turn.now.mono, self._settings.confirmation)
+        if finding is Finding.CONFIRMED:
+            self.breach(verdict, turn)
+        elif finding is Finding.READ_AGAIN:
+            turn.act(ReadNow(PRICE_KINDS if verdict.breached else EVERY_KIND))
+        elif finding is Finding.DISPROVED:
+            waited_s = turn.now.mono - confirmation.since_mono
+            self._confirmation = None
+            turn.record(EventName.PHANTOM_BREACH, breaker=verdict.breaker, waited_s=waited_s, **verdict.observed)
+
+    def _note_would_have(self, verdict: Verdict, turn: Turn) -> None:
+        if verdict.breached and not self._would_have:
+            turn.record(EventName.WOULD_HAVE_TRIGGERED, breaker=verdict.breaker, **verdict.observed)
+        self._would_have = verdict.breached
+
+    def forget_would_have(self) -> None:
+        """Tell anew what would have triggered."""
+        self._would_have = False
+
+    # --- the trip ----------------------------------------------------------------------------------
+
+    def open(
+        self, breaker: str, reason: str, turn: Turn, *, observed: Mapping[str, Any], limits: Mapping[str, Any]
+    ) -> None:
+        """Lock under a new trip id, and sweep. The state is TRIGGERED already."""
+        now = turn.now
+        self._confirmation = None
+        self.trip = Trip(new_trip_id(now, turn.seq), breaker, reason, now.wall, now.mono)
+        facts = {"trip_id": self.trip.trip_id, "breaker": breaker, "reason": reason}
+        evidence = {"observed": dict(observed), "limits": dict(limits)}
+        turn.record(EventName.CIRCUIT_BREAKER_TRIGGERED, **facts, **evidence, **self._figures(now))
+        turn.act(SaveLatch(self.trip.latch()))
+        self._start_sweep(self.trip, turn, resumed=False)
+
+    def close(self, turn: Turn) -> Trip:
+        """A reset: the trip is over."""
+        trip, self.trip = self.trip, None
+        check(trip is not None, "there is no trip to close")
+        self._is_finishing = False
+        turn.act(SaveLatch(None))
+        return trip  # type: ignore[return-value]
+
+    def restore(self, latch: Mapping[str, Any], now: Instant) -> None:
+        """A latch was found: whatever else was found or not, trading is locked."""
+        self.trip = Trip.from_latch(latch, now)
+        self._machine.resume_triggered()
+
+    def resume(self, turn: Turn) -> None:
+        """After a restart: an unproven trip goes on, a proven one ends at once and cancels nothing."""
+        if self.trip is None:
+            return
+        self.trip.since_mono = turn.now.mono
+        if self.trip.proven:
+            self._finish(ExitCode.TRIGGERED_AND_PROVEN, "still triggered; reset to trade again", turn)
+        else:
+            self._start_sweep(self.trip, turn, resumed=True)
+
+    def keep_deadline(self, turn: Turn) -> None:
+        """A sweep that reports nothing ends the process all the same."""
+        trip = self.trip
+        if trip is None or trip.proven or turn.now.mono - trip.since_mono < self._settings.cancel_deadline_s:
+            return
+        self._finish(ExitCode.TRIGGERED_UNPROVEN, "not proven by the deadline", turn)
+
+    def _start_sweep(self, trip: Trip, turn: Turn, *, resumed: bool) -> None:
+        turn.act(StartSweep(trip.trip_id))
+        venues = sorted(self._settings.portfolio.expected)
+        turn.record(EventName.SWEEP_STARTED, trip_id=trip.trip_id, venues=venues, resumed=resumed)
+
+    def _finish(self, code: ExitCode, reason: str, turn: Turn) -> None:
+        if not self._is_finishing:
+            self._is_finishing = True
+            turn.act(Finish(code, reason))
+
+    # --- the sweep's reports -----------------------------------------------------------------------
+
+    def take_sweep(self, event: VenueProven | VenueUnproven | OrderReplaced | SweepFinished, turn: Turn) -> None:
+        """What the sweep of this trip found; reports of another one are not believed."""
+        trip = self.trip
+        if trip is None or trip.trip_id != event.trip_id:
+            return
+        match event:
+            case VenueProven():
+                kept = [order.order_id for order in event.kept]
+                facts = {"cancelled": event.cancelled, "elapsed_s": event.elapsed_s, "kept": kept}
+                turn.record(EventName.VENUE_PROVEN, trip_id=trip.trip_id, venue=event.venue, **facts)
+            case VenueUnproven():
+                facts = {"venue": event.venue, "reason": event.reason}
+                turn.record(EventName.VENUE_UNPROVEN, trip_id=trip.trip_id, **facts)
+            case OrderReplaced():
+                turn.record(EventName.ORDER_REPLACED, trip_id=trip.trip_id, **_order_facts(event.order))
+            case SweepFinished():
+                self._end_sweep(event, trip, turn)
+
+    def _end_sweep(self, event: SweepFinished, trip: Trip, turn: Turn) -> None:
+        facts = {"proven": event.proven, "cancelled": event.cancelled, "elapsed_s": event.elapsed_s}
+        turn.record(EventName.SWEEP_FINISHED, trip_id=trip.trip_id, **facts)
+        if event.proven:
+            trip.proven = True
+            turn.act(SaveLatch(trip.latch()))
+            self._finish(ExitCode.TRIGGERED_AND_PROVEN, "triggered, every cancel proven", turn)
+        else:
+            self._finish(ExitCode.TRIGGERED_UNPROVEN, "triggered, not every cancel proven", turn)
+
+
+def _order_facts(order: Order) -> dict[str, Any]:
+    return {
+        "venue": order.venue,
+        "scope": order.scope,
+        "order_id": order.order_id,
+        "client_order_id": order.client_order_id,
+        "symbol": order.symbol,
+        "side": order.side,
+        "order_type": order.order_type,
+        "remaining": None if order.remaining is None else plain(order.remaining),
+    }

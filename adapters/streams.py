@@ -76,7 +76,8 @@ class VenueFeed:
         self._call_timeout_s = call_timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._flows_every_s = flows_every_s
-        self._flows_since_wall = clock.now().wall if flows_since_wall is None else flows_since_wall
+        self._began = clock.now()
+        self._flows_since_wall = self._began.wall if flows_since_wall is None else flows_since_wall
         self._flows_overlap_s = flows_overlap_s
         self._silent_after_s = silent_after_s
         self._backoff = backoff
@@ -147,11 +148,11 @@ class VenueFeed:
         """Wait, or less if the kind is wanted; but never read in a row without a gap."""
         await asyncio.sleep(min(_READ_GAP_S, pause_s))
         wanted = self._wanted[kind]
+        waiting = asyncio.ensure_future(wanted.wait())
         try:
-            async with asyncio.timeout(max(0.0, pause_s - _READ_GAP_S)):
-                await wanted.wait()
-        except TimeoutError:
-            pass
+            await asyncio.wait({waiting}, timeout=max(0.0, pause_s - _READ_GAP_S))
+        finally:
+            waiting.cancel()
         wanted.clear()
 
     async def _read(self, kind: Kind, *, urgent: bool = False, is_asked_for: bool = False) -> bool:
@@ -176,7 +177,8 @@ class VenueFeed:
         if kind is Kind.POSITIONS:
             return self._adapter.read_positions(urgent=urgent)
         if kind is Kind.FLOWS:
-            return self._adapter.read_flows(self._flows_since_wall - self._flows_overlap_s, urgent=urgent)
+            since_wall = min(self._flows_since_wall, self._clock.now().wall)
+            return self._adapter.read_flows(since_wall - self._flows_overlap_s, urgent=urgent)
         assets = self._assets().union(*self._held.values())
         return self._adapter.read_prices(assets, urgent=urgent)
 
@@ -200,13 +202,20 @@ class VenueFeed:
 
     async def _take_flows(self, listed: FlowsListed, urgent: bool) -> None:
         """After a new flow the balance is read again: a flow counts with a balance requested after its listing."""
-        now = self._clock.now()
-        self._flows_since_wall = now.wall - (now.mono - listed.requested_mono)
+        self._flows_since_wall = self._safe_wall(listed.requested_mono)
         ids = {flow.flow_id for flow in listed.flows}
         is_new = not ids <= self._flow_ids
         self._flow_ids = ids
         if is_new:
             await self._read(Kind.BALANCES, urgent=urgent)
+
+    def _safe_wall(self, mono: float) -> float:
+        """The wall time of a moment of this run; where the clock was set meanwhile, the earlier of the two answers.
+
+        The venue's ledger is asked from here on: a clock that jumped ahead must not hide flows.
+        """
+        now = self._clock.now()
+        return min(now.wall - (now.mono - mono), self._began.wall + (mono - self._began.mono))
 
     # --- streams ---------------------------------------------------------------------------------
 

@@ -121,6 +121,7 @@ class Baselines:
         self._unsure_since_mono: float | None = None
         self._peaks: deque[tuple[float, Decimal]] = deque()
         self._day: str | None = None
+        self._looked_at_minute: int | None = None
         self._day_is_provisional = False
         self._last: tuple[Decimal, float] | None = None
         self._origin: Instant | None = None
@@ -288,7 +289,10 @@ class Baselines:
         return (local.replace(tzinfo=None) - reset).date().isoformat()
 
     def _turn_day(self, now: Instant) -> bool:
-        key = self._day_key(now.wall)
+        minute = int(now.wall // 60)
+        if minute == self._looked_at_minute:
+            return False
+        self._looked_at_minute, key = minute, self._day_key(now.wall)
         if self._day is not None and key <= self._day:
             return False
         self._day = key

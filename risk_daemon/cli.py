@@ -260,15 +260,19 @@ def cancel_all(
 
 
 @app.command("simulate-breach")
-def simulate_breach(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
-    """A drill on simulated venues: from a breach to exit 1 and the reset. Live venues are refused."""
+def simulate_breach(
+    config: ConfigFile = CONFIG,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="On real venues: everything but the cancels.")] = False,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """A drill: on simulated venues from a breach to exit 1 and the reset; with --dry-run on the real ones."""
     settings = _load(config)
     live = [name for name, venue in settings.venues.items() if not venue.simulated]
-    if live:
-        raise UsageError(f"a drill on live venues ({', '.join(live)}) is not available in this version")
+    if live and not dry_run:
+        raise UsageError(f"a full drill would cancel the orders of live venues ({', '.join(live)}): give --dry-run")
     from risk_daemon import drill, render
 
-    document = run_to_end(drill.simulate_breach(settings))
+    document = run_to_end(drill.simulate_breach(settings, dry_run=dry_run))
     _show(document, as_json, render.facts)
     return ExitCode.STOPPED if document.get("passed") is True else ExitCode.TRIGGERED_UNPROVEN
 

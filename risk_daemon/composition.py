@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+import structlog
+
 from adapters.base import PERP_MARKETS, SPOT_MARKETS, Market, VenueAdapter
 from adapters.registry import build_adapter
 from adapters.simulated import API_KEY, API_SECRET
@@ -24,16 +26,19 @@ from risk_daemon.breakers.capital_loss import CapitalLossSettings
 from risk_daemon.clock import Clock, Instant, SystemClock
 from risk_daemon.config import Settings, credentials
 from risk_daemon.confirmation import ConfirmationSettings
-from risk_daemon.engine import EngineSettings
+from risk_daemon.engine import Engine, EngineSettings
 from risk_daemon.errors import RecordError
 from risk_daemon.event_log import EventLog
 from risk_daemon.events import Input, Kind, Order, Position, RiskEvent
 from risk_daemon.flows import FlowSettings
+from risk_daemon.latch import latch_of
 from risk_daemon.portfolio import PortfolioSettings
 from risk_daemon.risk_file import RiskFile
-from risk_daemon.state_dir import fingerprint
+from risk_daemon.state_dir import StateDir, fingerprint
 from risk_daemon.units import plain
 from risk_daemon.worker import Worker
+
+_LOG = structlog.get_logger(__name__)
 
 LEASE_S = 1.0
 
@@ -263,3 +268,32 @@ class RiskJournal:
 
     def close(self) -> None:
         self._worker.stop()
+
+
+# --- state -------------------------------------------------------------------------------------------
+
+
+def own_state(settings: Settings, *, create: bool) -> StateDir:
+    """Take the state directory of these accounts. Raises StateError, ConfigError."""
+    return StateDir.open(
+        settings.state.dir,
+        accounts=accounts(settings),
+        initial_capital=capital_text(settings),
+        create=create,
+    )
+
+
+def restored_engine(settings: Settings, adapters: Mapping[str, VenueAdapter], documents: Mapping[str, Any]) -> Engine:
+    """An engine with what was persisted. A latch that can't be read counts as one."""
+    now = SystemClock().now()
+    engine = Engine(engine_settings(settings, adapters))
+    engine.restore({**documents, "latch": latch_of(documents, now)}, now)
+    return engine
+
+
+def open_log(state_dir: StateDir) -> EventLog:
+    """The event log, continued; a torn last line is said. Raises StateError."""
+    log = EventLog.open(state_dir.paths.events)
+    if log.torn is not None:
+        _LOG.warning("event_log_torn", message=log.torn)
+    return log

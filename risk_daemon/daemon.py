@@ -151,8 +151,8 @@ class Daemon:
             finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the latch could not be made durable")
         now = self.parts.clock.now()
         gate = self._engine.gate
-        stopped = GateState(locked=True, cause=Cause.LOCKED, since_wall=now.wall)
-        self._effects.set_gate(gate if gate.locked else stopped, now)
+        gate = gate if gate.locked else GateState(locked=True, cause=Cause.LOCKED, since_wall=now.wall)
+        self._effects.set_gate(gate, now)
         trip = self._engine.trip
         facts = {
             "exit_code": int(finish.exit_code),
@@ -160,7 +160,7 @@ class Daemon:
             "trip_id": None if trip is None else trip.trip_id,
         }
         self._effects.write_down([RiskEvent(EventName.SYSTEM_SHUTDOWN, facts)], now, durable=True)
-        await self._effects.flush(self._house.document())
+        await self._effects.flush(self._house.document(gate))
         self.parts.notify(f"STOPPING=1\nSTATUS={finish.reason}")
         return finish.exit_code
 

@@ -79,6 +79,41 @@ class _Move:
         self.mono, self.seen_mono = mono, max(self.seen_mono, seen_mono)
 
 
+class _Rows:
+    """The largest fall and rise that the newest rows make up. Amortised, a row costs the same at any rate.
+
+    A sum over the newest rows is the total now less the total before the first of them: the largest
+    falls from the highest of those, the largest rise from the lowest.
+    """
+
+    __slots__ = ("_highest", "_lowest", "_total", "last_mono")
+
+    def __init__(self) -> None:
+        self._total = ZERO
+        self._highest: deque[tuple[float, Decimal]] = deque()
+        self._lowest: deque[tuple[float, Decimal]] = deque()
+        self.last_mono = NEVER
+
+    def add(self, mono: float, amount: Decimal) -> None:
+        before = self._total
+        while self._highest and self._highest[-1][1] <= before:
+            self._highest.pop()
+        while self._lowest and self._lowest[-1][1] >= before:
+            self._lowest.pop()
+        self._highest.append((mono, before))
+        self._lowest.append((mono, before))
+        self._total, self.last_mono = before + amount, mono
+
+    def extremes(self, since_mono: float) -> tuple[Decimal, Decimal]:
+        """Fall and rise over rows younger than `since_mono`, both above zero or zero."""
+        if self.last_mono <= since_mono:
+            return ZERO, ZERO
+        for totals in (self._highest, self._lowest):
+            while totals[0][0] <= since_mono:
+                totals.popleft()
+        return max(ZERO, self._highest[0][1] - self._total), max(ZERO, self._total - self._lowest[0][1])
+
+
 @dataclass(frozen=True, slots=True)
 class _Pending:
     flow: Flow
@@ -88,11 +123,11 @@ class _Pending:
 
 @dataclass(slots=True)
 class _Venue:
-    """One venue's witnesses. net: the sum of `moves`. rows: the youngest changes, each by itself."""
+    """One venue's witnesses. net: the sum of `moves`. rows: the same, row by row."""
 
     moves: deque[_Move] = field(default_factory=deque)
     net: Decimal = ZERO
-    rows: deque[tuple[float, Decimal]] = field(default_factory=deque)
+    rows: _Rows = field(default_factory=_Rows)
     pending: list[_Pending] = field(default_factory=list)
     seen: dict[str, float] = field(default_factory=dict)
     listed_mono: float = NEVER
@@ -104,7 +139,7 @@ class _Venue:
         else:
             self.moves.append(_Move(mono, mono, seen_mono, amount, abs(amount)))
         self.net += amount
-        self.rows.append((mono, amount))
+        self.rows.add(mono, amount)
 
     def take(self, amount: Decimal) -> None:
         """A flow explains `amount`: take it off the changes of its direction, the largest first."""
@@ -116,16 +151,6 @@ class _Venue:
             amount -= part
         if amount and same_way:
             same_way[0].amount -= amount
-
-    def young(self, since_mono: float) -> tuple[Decimal, Decimal]:
-        """The largest fall and the largest rise that the newest rows make up, both above zero or zero."""
-        while self.rows and self.rows[0][0] <= since_mono:
-            self.rows.popleft()
-        fall = rise = total = ZERO
-        for _, amount in reversed(self.rows):
-            total += amount
-            fall, rise = max(fall, -total), max(rise, total)
-        return fall, rise
 
 
 class FlowTracker:
@@ -219,7 +244,7 @@ class FlowTracker:
 
     def _is_settled(self, venue: _Venue, threshold: Decimal, now_mono: float) -> bool:
         """Whether more than half a trade is left of the venue's changes."""
-        fall, rise = venue.young(now_mono - self.settings.settle_legs_s)
+        fall, rise = venue.rows.extremes(now_mono - self.settings.settle_legs_s)
         return venue.net + fall < -threshold or venue.net - rise > threshold
 
     def probed(self, venues: Iterable[str], now_mono: float) -> None:
@@ -229,7 +254,7 @@ class FlowTracker:
 
     def next_due(self, now_mono: float) -> float | None:
         """When the next young fall is settled: the engine should look again then."""
-        due = [venue.rows[-1][0] + self.settings.settle_legs_s for venue in self._venues.values() if venue.rows]
+        due = (venue.rows.last_mono + self.settings.settle_legs_s for venue in self._venues.values())
         return min((moment for moment in due if moment > now_mono), default=None)
 
     # --- across restarts ---------------------------------------------------------------------------
@@ -264,7 +289,7 @@ class FlowTracker:
 
     def _young(self, now_mono: float) -> Iterator[tuple[_Venue, Decimal, Decimal]]:
         since_mono = now_mono - self.settings.settle_legs_s
-        return ((venue, *venue.young(since_mono)) for venue in self._venues.values())
+        return ((venue, *venue.rows.extremes(since_mono)) for venue in self._venues.values())
 
     def _settle_venue(
         self, venue: _Venue, now_mono: float, rate: Rate, balances_mono: float

@@ -12,7 +12,8 @@ from risk_daemon.clock import Instant
 from risk_daemon.decision import Decision
 from risk_daemon.effects import Effects
 from risk_daemon.errors import StartUnavailable, VenueError
-from risk_daemon.events import Tick
+from risk_daemon.events import OrdersSeen, Tick
+from risk_daemon.gate import GateState
 from risk_daemon.ports import DaemonSettings, Parts
 from risk_daemon.report import report
 from risk_daemon.tasks import Tasks
@@ -43,6 +44,8 @@ class Housekeeping:
         """Raises StartUnavailable when the first start ever found no baseline in its time."""
         self._wants_persist = self._wants_persist or decision.persist
         self._report_ready()
+        if isinstance(decision.event, OrdersSeen):
+            self._note_orders(decision.event)
         if not isinstance(decision.event, Tick):
             return
         now = decision.now
@@ -54,9 +57,9 @@ class Housekeeping:
         if self._is_first_start and not self.is_ready:
             self._give_up_first_start(now)
 
-    def document(self) -> dict[str, Any]:
-        """How things stand now, JSON-able."""
-        return report(self._parts.engine, self._parts.clock.now(), self._parts.orders.snapshot())
+    def document(self, gate: GateState | None = None) -> dict[str, Any]:
+        """How things stand now, JSON-able. gate: what is in force, if it is not the engine's."""
+        return report(self._parts.engine, self._parts.clock.now(), self._parts.orders.snapshot(), gate)
 
     # --- systemd -----------------------------------------------------------------------------------
 
@@ -108,18 +111,25 @@ class Housekeeping:
         for name, adapter in self._parts.adapters.items():
             self._tasks.spawn(self._keep_listing(name, adapter), f"orders {name}")
 
-    async def _keep_listing(self, name: str, adapter: VenueAdapter) -> None:
-        engine, known = self._parts.engine, self._parts.open_orders
-        while True:
-            if engine.connected.get(name) and engine.trip is None:
-                await self._list(name, adapter)
-            await asyncio.sleep(self._settings.orders_every_s if name in known else self._settings.retry_every_s)
+    def _note_orders(self, seen: OrdersSeen) -> None:
+        known = {order.order_id: order for order in self._parts.open_orders.get(seen.venue, ())}
+        known.update((order.order_id, order) for order in seen.orders)
+        self._parts.open_orders[seen.venue] = tuple(known.values())
 
-    async def _list(self, name: str, adapter: VenueAdapter) -> None:
+    async def _keep_listing(self, name: str, adapter: VenueAdapter) -> None:
+        engine = self._parts.engine
+        listed: set[str] = set()
+        while True:
+            if engine.connected.get(name) and engine.trip is None and await self._list(name, adapter):
+                listed.add(name)
+            await asyncio.sleep(self._settings.orders_every_s if name in listed else self._settings.retry_every_s)
+
+    async def _list(self, name: str, adapter: VenueAdapter) -> bool:
         try:
             async with asyncio.timeout(self._settings.call_timeout_s):
                 listings = [await adapter.list_orders(scope) for scope in adapter.scopes]
         except (VenueError, TimeoutError) as error:
             _LOG.warning("orders_not_listed", venue=name, error=str(error) or "no answer in time")
-            return
+            return False
         self._parts.open_orders[name] = tuple(order for listing in listings for order in listing.orders)
+        return True

@@ -189,15 +189,15 @@ class PortfolioManager:
 
     def unseen(self) -> tuple[str, ...]:
         """Venue and kind of everything expected that was never seen, not in the last run either."""
-        return tuple(
-            f"{venue} {kind}" for venue, kind in self._expected() if not self._accounts[venue].is_known(kind)
-        )
+        return tuple(f"{venue} {kind}" for venue, kind in self._expected() if not self._accounts[venue].is_known(kind))
 
     def unconfirmed(self) -> tuple[str, ...]:
         """Everything expected that was not read whole over REST in this run, and prices that are only remembered."""
         unread = (f"{venue} {kind}" for venue, kind in self._expected() if self.rest_mono(venue, kind) == NEVER)
         stale = sorted(f"fresh price of {asset}" for asset in self.held_assets() if self._tree.is_stale(asset))
-        marks = (f"fresh mark of {symbol} on {venue}" for venue, symbol, mark in self._marks() if mark and mark.is_stale)
+        marks = (
+            f"fresh mark of {symbol} on {venue}" for venue, symbol, mark in self._marks() if mark and mark.is_stale
+        )
         return (*unread, *stale, *marks)
 
     def rest_mono(self, venue: str, kind: Kind) -> float:
@@ -275,7 +275,7 @@ class PortfolioManager:
     def _reprice(self, pairs: Iterable[Pair], marks: Iterable[Mark]) -> None:
         if self.prices.plan_version != self._plan_version:
             self._rehang()
-        for asset in dict.fromkeys(asset for pair in pairs for asset in pair):
+        for asset in {asset: None for pair in pairs for asset in pair if asset != self.reference}:
             if self._tree.has(asset) or self.prices.is_hub(asset):
                 self._hang(asset)
         for venue, symbol in marks:

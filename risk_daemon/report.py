@@ -14,11 +14,15 @@ from oms import VenueVerdict
 from risk_daemon.clock import Instant
 from risk_daemon.engine import Engine
 from risk_daemon.events import Kind
+from risk_daemon.gate import GateState
 from risk_daemon.units import plain
 
 
-def report(engine: Engine, now: Instant, sweep: Mapping[str, VenueVerdict]) -> dict[str, Any]:
-    """Everything a reader may want to know at `now`."""
+def report(
+    engine: Engine, now: Instant, sweep: Mapping[str, VenueVerdict], gate: GateState | None = None
+) -> dict[str, Any]:
+    """Everything a reader may want to know at `now`. gate: what is in force, if it is not the engine's."""
+    gate = gate or engine.gate
     figures = engine.figures(now)
     capital = engine.baselines.capital
     return {
@@ -28,15 +32,15 @@ def report(engine: Engine, now: Instant, sweep: Mapping[str, VenueVerdict]) -> d
         "started": engine.is_started,
         "confirming": engine.is_confirming,
         "missing": list(engine.portfolio.missing() or engine.portfolio.unconfirmed()),
-        "locked": engine.gate.locked,
-        "lock": _lock(engine),
+        "locked": gate.locked,
+        "lock": _lock(engine, gate),
         "initial_capital": None if capital is None else plain(capital),
         "warning_threshold": _first_warning(engine),
         "loss_threshold": float(engine.settings.capital_loss.limit),
         "portfolio_dd_pct": figures["drawdown_ratio"],
         "circuit_breaker": {
             "state": figures["state"],
-            "locked": engine.gate.locked,
+            "locked": gate.locked,
             "active": False,
             "max_portfolio_dd_nav_pct": None,
         },
@@ -50,8 +54,7 @@ def _iso(wall: float | None) -> str | None:
     return None if wall is None else datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds")
 
 
-def _lock(engine: Engine) -> dict[str, Any]:
-    gate = engine.gate
+def _lock(engine: Engine, gate: GateState) -> dict[str, Any]:
     return {
         "cause": gate.cause if gate.locked else None,
         "reason": None if engine.trip is None else engine.trip.reason,

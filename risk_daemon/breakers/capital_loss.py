@@ -25,16 +25,20 @@ class CapitalLossCircuitBreaker(BaseCircuitBreaker):
     def __init__(self, settings: CapitalLossSettings) -> None:
         super().__init__(CircuitBreakerType.CAPITAL_LOSS, action=settings.action)
         self.settings = settings
+        self._limits = {"loss_threshold": float(settings.limit)}
+        self._limit_text = percent(settings.limit)
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> Verdict:
-        limits = {"loss_threshold": float(self.settings.limit)}
-        if context.equity is None or context.suspected_high is None or context.baselines.capital is None:
-            return Verdict(self.name, self.breaker_type, self.action, cleared=False, limits=limits)
-        loss = context.baselines.loss_ratio
-        least, likely, most = loss(context.equity.high), loss(context.equity.value), loss(context.equity.low)
-        suspected = loss(context.suspected_high)
-        if least is None or likely is None or most is None or suspected is None:
-            return Verdict(self.name, self.breaker_type, self.action, cleared=False, limits=limits)
+        loss, equity = context.baselines.loss_ratio, context.equity
+        if equity is None or context.suspected_high is None or context.baselines.capital is None:
+            return Verdict(self.name, self.breaker_type, self.action, cleared=False, limits=self._limits)
+        likely = loss(equity.value)
+        # With nothing unknown, which is nearly always, all of these are one number.
+        least = likely if equity.high == equity.value else loss(equity.high)
+        most = likely if equity.low == equity.value else loss(equity.low)
+        suspected = least if context.suspected_high == equity.high else loss(context.suspected_high)
+        if likely is None or least is None or most is None or suspected is None:
+            return Verdict(self.name, self.breaker_type, self.action, cleared=False, limits=self._limits)
         limit, warnings = self.settings.limit, self.settings.warnings
         return Verdict(
             self.name,
@@ -45,7 +49,7 @@ class CapitalLossCircuitBreaker(BaseCircuitBreaker):
             undecided=most >= limit > least,
             warning=max((level for level in warnings if least >= level), default=None),
             cleared=not warnings or most < warnings[0],
-            reason=f"loss of {percent(likely)} of initial capital, limit {percent(limit)}",
-            observed={"loss_ratio": float(likely), "equity": plain(context.equity.value)},
-            limits=limits,
+            reason=f"loss of {percent(likely)} of initial capital, limit {self._limit_text}",
+            observed={"loss_ratio": float(likely), "equity": plain(equity.value)},
+            limits=self._limits,
         )

@@ -17,19 +17,22 @@ class CircuitBreakerManager:
 
     def __init__(self) -> None:
         self._breakers: dict[str, BaseCircuitBreaker] = {}
+        self._seeing: list[BaseCircuitBreaker] = []
+        self._blind: list[BaseCircuitBreaker] = []
 
     def add_breaker(self, breaker: BaseCircuitBreaker) -> None:
         """Add a rule. Raises CircuitBreakerError if its name is taken."""
         if breaker.name in self._breakers:
             raise CircuitBreakerError(f"there is a breaker named {breaker.name!r} already")
         self._breakers[breaker.name] = breaker
+        (self._blind if isinstance(breaker, BlindCircuitBreaker) else self._seeing).append(breaker)
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> tuple[Verdict, ...]:
         """Ask every rule; the blind one last, since it judges what the others could not decide."""
-        verdicts = [b.evaluate(context, now) for b in self._breakers.values() if not isinstance(b, BlindCircuitBreaker)]
-        undecided = replace(context, is_undecided=any(verdict.undecided for verdict in verdicts))
-        blind = [b.evaluate(undecided, now) for b in self._breakers.values() if isinstance(b, BlindCircuitBreaker)]
-        return (*verdicts, *blind)
+        verdicts = [breaker.evaluate(context, now) for breaker in self._seeing]
+        if any(verdict.undecided for verdict in verdicts):
+            context = replace(context, is_undecided=True)
+        return (*verdicts, *(breaker.evaluate(context, now) for breaker in self._blind))
 
     def get_breaker(self, name: str) -> BaseCircuitBreaker:
         return self._breakers[name]

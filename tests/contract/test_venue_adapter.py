@@ -91,6 +91,9 @@ def _without_pauses(adapter: Any) -> None:
     adapter._shell.pacer = Pacer(SystemClock(), 0.0, 0.0)
 
 
+POLL_S = 0.001
+
+
 async def within(awaitable: Awaitable[Any]) -> Any:
     async with asyncio.timeout(DEADLINE_S):
         return await awaitable
@@ -98,7 +101,7 @@ async def within(awaitable: Awaitable[Any]) -> Any:
 
 async def until(holds: Callable[[], bool]) -> None:
     while not holds():  # noqa: ASYNC110 - the other side is a server, which sets no event of ours
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(POLL_S)
 
 
 async def frame_where(venue: Venue, kind: Kind, holds: Callable[[Sequence[Input]], bool]) -> Sequence[Input]:

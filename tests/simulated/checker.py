@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +12,22 @@ from risk_daemon.errors import ExitCode
 from risk_daemon.event_log import verify_log
 from risk_daemon.events import HaltRequested, Kind, ResetRequested
 from risk_daemon.lock.base import LockRecord
-from tests.simulated.life import STALE_S, VETO_AFTER_S, End, Life
-from tests.simulated.scenario import Kill
+from risk_daemon.units import ZERO
+from tests.simulated.life import STALE_S, STOP_WITHIN_S, VETO_AFTER_S, End, Life
+from tests.simulated.scenario import Call
+from tests.simulated.truth import MARGIN
 
 if TYPE_CHECKING:
     from tests.simulated.world import World
 
 # The first cancel of every venue must be on its way so soon after the trip.
 FIRST_CANCEL_S = 1.0
-# After the deadline: the last writes, tasks and sockets may take their time (3 x stop_within_s), and a bit.
-ENDING_S = 18.0
+# After the deadline: the last writes, tasks and sockets may take their time, and a bit.
+ENDING_S = 4 * STOP_WITHIN_S + 3.0
+# A call to a venue is given up after its timeout.
+GIVE_UP_S = 1.5
+# What is certain, whatever a venue that does not answer may hold, is locked within this time.
+CERTAIN_S = 25.0
 # A true breach may stay unseen until its data is stale, then blind, then vetoed.
 UNSEEN_S = max(STALE_S[Kind.BALANCES], STALE_S[Kind.POSITIONS]) + VETO_AFTER_S + 5.0
 # Healed: from a lasting breach to the lock, with reads, streams, restarts and retries on their schedules.
@@ -28,6 +35,10 @@ TRIP_WITHIN_S = 45.0
 OPEN_FOR_S = 4.0
 # How old the data of a justified trip may be.
 LOOKS_BACK_S = 40.0
+
+# What a dead venue's last known worth may be above the truth: its prices then, and the stale band.
+UNSEEN_SHARE = Decimal("0.4")
+_LONGER_CALLS = frozenset({Call.CONNECT, Call.STREAM})
 
 
 class Checker:
@@ -40,7 +51,7 @@ class Checker:
         self.healed_true: float | None = None
         self.open_since: float | None = None
         self.trips = 0
-        self._latched_ever = False
+        self._certain_since: float | None = None
 
     def fail(self, sentence: str) -> None:
         life = self.world.life
@@ -128,8 +139,40 @@ class Checker:
             late_s = world.timeline.mono - life.tripped_mono - world.scenario.rules.cancel_deadline_s
             if late_s > ENDING_S:
                 self.fail(f"still running {late_s:.0f} s after the cancel deadline")
+        if life is not None:
+            self._look_for_hanging_calls(life)
+            self._look_for_certain_breach(life)
         if world.is_healed:
             self._look_for_the_end()
+
+    def _look_for_hanging_calls(self, life: Life) -> None:
+        limit_s = self.world.scenario.rules.call_timeout_s + GIVE_UP_S
+        for adapter in life.adapters.values():
+            for call, since_mono in adapter.waiting.values():
+                hangs_s = self.world.timeline.mono - since_mono
+                if call not in _LONGER_CALLS and hangs_s > limit_s:
+                    self.fail(f"{adapter.name}: a call ({call}) hangs for {hangs_s:.0f} s, and nobody gives it up")
+
+    def _look_for_certain_breach(self, life: Life) -> None:
+        """A breach that even the best of what the dead venues may hold does not undo, with all others well."""
+        world, now = self.world, self.world.timeline.true
+        if not self._is_certain():
+            self._certain_since = None
+            return
+        self._certain_since = self._certain_since or now
+        since_s = self._seconds(max(self._certain_since, life.started_true))
+        if since_s > CERTAIN_S and life.tripped_mono is None and world.store.has_baseline:
+            self.fail(f"a breach that is certain though venues are dead is not locked after {since_s:.0f} s")
+
+    def _is_certain(self) -> bool:
+        world, truth = self.world, self.world.truth
+        if truth.capital is None or truth.breached_since is None or world.flows or world.scenario.noise:
+            return False
+        dead = [venue for venue in world.venues.values() if venue.is_dead()]
+        if any(not venue.is_well() for venue in world.venues.values() if venue not in dead):
+            return False
+        best = truth.equity() + sum((venue.gross() for venue in dead), ZERO) * UNSEEN_SHARE
+        return 1 - best / truth.capital >= world.scenario.rules.limit + MARGIN
 
     def _seconds(self, since_true: float) -> float:
         return self.world.timeline.true - since_true
@@ -199,6 +242,8 @@ class Checker:
             self._check_books(life)
         elif code is ExitCode.TRIGGERED_UNPROVEN and life.tripped_mono is None:
             self.fail("exit 4 without a trip")
+        elif code is ExitCode.TRIGGERED_UNPROVEN and not is_locked and self.world.store_illness.is_well():
+            self.fail("exit 4, and the next start will know nothing of the trip")
         elif code is ExitCode.VENUE_UNAVAILABLE_AT_FIRST_START and life.number > 1:
             self.fail("exit 75, though it is not the first start")
 
@@ -213,6 +258,3 @@ class Checker:
                     name = order.draft.client_order_id or ""
                     if not (name.startswith("reckless") and order.placed_wall >= last_look):
                         self.fail(f"exit 1 with an open order on {venue.name}: {order.order_id} ({name})")
-
-    def killed(self, life: Life, kill: Kill) -> None:
-        """Nothing to add to `ended`: what counts is what the next life makes of it."""

@@ -50,6 +50,8 @@ class DirectAdapter:
         self.capabilities = Capabilities(venue.streams, has_flows=True, has_positions=venue.spec.perp)
         self.scopes: Sequence[OrderScope] = venue.scopes
         self.is_dead = False
+        self.waiting: dict[int, tuple[Call, float]] = {}
+        self._calls_made = 0
         self._lane = SignedLane()
         self._streams = {kind: _Stream() for kind in venue.streams}
         venue.publish = self._publish
@@ -108,6 +110,16 @@ class DirectAdapter:
         """(when it was requested, what the venue answered), or the fault."""
         venue, requested = self.venue, self.venue.timeline.mono
         fault = venue.fault(call)
+        number = self._calls_made = self._calls_made + 1
+        if fault is not Fault.DEAF:
+            self.waiting[number] = (call, requested)
+        try:
+            return requested, await self._carry(act, fault, tells_fault)
+        finally:
+            self.waiting.pop(number, None)
+
+    async def _carry(self, act: Callable[..., T], fault: Fault, tells_fault: bool) -> T:
+        venue = self.venue
         await self._there(fault)
         if self.is_dead:
             raise VenueUnavailable("the process is gone")
@@ -117,7 +129,7 @@ class DirectAdapter:
             raise VenueUnavailable("connection reset by peer")
         if fault is Fault.MALFORMED:
             raise MalformedReply("<html>Just a moment...</html>")
-        return requested, answer
+        return answer
 
     async def _there(self, fault: Fault) -> None:
         """The way of a request to the venue; raises where it never arrives."""

@@ -36,6 +36,9 @@ class Illness:
         self.noise = 0.0
         self._rng = rng
 
+    def is_well(self) -> bool:
+        return not (self.broken or self.hangs or self.noise)
+
     def draw(self) -> tuple[float, str]:
         """(seconds the job takes, "" or "fails" or "fails after")."""
         if self.broken:

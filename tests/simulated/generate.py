@@ -60,15 +60,20 @@ class _Author:
         self.exposure = Decimal(round(self.rng.uniform(0.55, 0.9), 2))
         self.venues = self._venues()
         self.names = [venue.name for venue in self.venues]
-        self.safety_s = round(self.rng.uniform(18.0, 45.0), 1)
+        self.safety_s = round(self.rng.choice((20.0, 30.0, 40.0, 60.0)) * self.rng.uniform(0.8, 1.2), 1)
+        self.has_auto_capital = self.rng.random() < 0.15
         self.happenings: list[Happening] = []
+        self.kills: list[Kill] = []
 
     def scenario(self) -> Scenario:
         rng = self.rng
-        plot = rng.choices((self._peace, self._crash, self._bad_fill, self._halt), (35, 45, 10, 10))[0]
+        plot = rng.choices(
+            (self._peace, self._crash, self._bad_fill, self._halt, self._crash_while_starting), (32, 42, 8, 8, 10)
+        )[0]
         plot()
-        self._flows()
-        self._faults()
+        if plot != self._crash_while_starting:
+            self._flows()
+            self._faults()
         return Scenario(
             self.seed,
             tuple(self.venues),
@@ -76,8 +81,8 @@ class _Author:
             self._rules(),
             self._bots(),
             tuple(sorted(self.happenings, key=lambda happening: happening.at_s)),
-            self._kills(),
-            self._noise(),
+            (*self.kills, *self._kills()),
+            {} if self.kills else self._noise(),
             rng.choice((0.0, 0.0, 0.05, 0.2)),
             rng.choice((None, None, 20.0, 6.0)),
             Decimal(rng.choice(("0.0005", "0.002"))),
@@ -138,6 +143,9 @@ class _Author:
         self._happens(at_s, "move", factors=dict.fromkeys(PRICES, factor), over_s=self.rng.choice((0.0, 5.0)), steps=4)
 
     def _lie(self) -> None:
+        """None where the capital is `auto`: one low lie told while it forms becomes the capital."""
+        if self.has_auto_capital:
+            return
         asset = self.rng.choice(sorted(PRICES))
         factor = Decimal(self.rng.choice(("0.5", "0.01", "3")))
         venue = self.rng.choice(self.names)
@@ -163,6 +171,23 @@ class _Author:
         if self.rng.random() < 0.5:
             self._trouble(max(0.0, at_s + self.rng.uniform(-2.0, 4.0)))
 
+    def _crash_while_starting(self) -> None:
+        """A small account is out of reach from before a restart on; what the others show is breach enough."""
+        rng = self.rng
+        big, small = Decimal("0.95"), Decimal("0.05")
+        self.exposure = Decimal("0.9")
+        self.venues = [
+            self._venue("alpha", False, (CAPITAL * big).quantize(Decimal("0.01"))),
+            self._venue("beta", rng.random() < 0.5, (CAPITAL * small).quantize(Decimal("0.01"))),
+        ]
+        self.names = ["alpha", "beta"]
+        self.safety_s = 60.0
+        fault = rng.choice((Fault.REFUSED, Fault.HANG, Fault.MALFORMED, Fault.REJECTED))
+        self._happens(17.0, "trouble", venue="beta", fault=fault)
+        self.kills.append(Kill(18.0, None, 0, rng.choice((0.3, 3.0)), rng.random() < 0.3))
+        factor = 1 - Decimal("0.105") / self.exposure
+        self._happens(rng.uniform(18.0, 24.0), "move", factors=dict.fromkeys(PRICES, factor))
+
     def _bad_fill(self) -> None:
         """Money that is simply gone from one account, without a flow."""
         venue = max(self.venues, key=lambda venue: venue.wallet["USDT"])
@@ -173,6 +198,9 @@ class _Author:
         self._happens(self._time(0.5), "halt")
 
     def _flows(self) -> None:
+        """None where the capital is `auto`: whether a flow then lies behind the guard is a matter of moments."""
+        if self.has_auto_capital:
+            return
         self._maybe(0.25, self._flow, 2)
         if len(self.venues) > 1:
             self._maybe(0.15, self._transfer)
@@ -246,6 +274,8 @@ class _Author:
 
     def _kills(self) -> tuple[Kill, ...]:
         rng = self.rng
+        if self.kills:
+            return ()
         count = rng.choice((0, 0, 0, 1, 1, 2, 3))
         return tuple(self._kill() for _ in range(count))
 
@@ -274,7 +304,7 @@ class _Author:
     def _rules(self) -> Rules:
         rng = self.rng
         return Rules(
-            capital=CAPITAL if rng.random() < 0.8 else None,
+            capital=None if self.has_auto_capital else CAPITAL,
             confirm=rng.random() < 0.85,
             cancel_deadline_s=rng.choice((15.0, 25.0, 40.0)),
             tick_every_s=rng.choice((0.5, 1.0)),

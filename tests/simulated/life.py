@@ -19,7 +19,7 @@ from risk_daemon.confirmation import ConfirmationSettings
 from risk_daemon.daemon import Daemon, DaemonSettings, Parts
 from risk_daemon.decision import Decision
 from risk_daemon.engine import Engine, EngineSettings
-from risk_daemon.errors import ExitCode, StartUnavailable
+from risk_daemon.errors import ExitCode, StartUnavailable, VenueError
 from risk_daemon.event_log import EventLog
 from risk_daemon.events import Input, Kind, Order
 from risk_daemon.flows import FlowSettings
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tests.simulated.world import World
 
 LEASE_S = 1.0
+STOP_WITHIN_S = 1.0
 STALE_S = {Kind.BALANCES: 25.0, Kind.POSITIONS: 25.0, Kind.PRICES: 20.0}
 VETO_AFTER_S = 15.0
 
@@ -76,6 +77,7 @@ class Life:
         self.loop.set_exception_handler(self._unhandled)
         self.engine: Engine | None = None
         self.daemon: Daemon | None = None
+        self.started_true = world.timeline.true
         self.tripped_mono: float | None = None
         self.was_latched = False
         self.was_proven = False
@@ -83,6 +85,7 @@ class Life:
         self.decisions = 0
         self.digest = 0
         self.bug: str | None = None
+        self.trace: list[str] | None = None
         self._log_path = log_path
         self._log: EventLog | None = None
         self._kill: Kill | None = None
@@ -92,6 +95,9 @@ class Life:
     def run(self) -> End:
         world = self.world
         world.life = self
+        self.started_true = world.timeline.true
+        if not world.store.has_baseline:  # whatever an earlier life knew, it took with it
+            world.truth.capital = world.scenario.rules.capital
         for venue in world.venues.values():
             venue.cancel_asked_mono.clear()
             venue.balances_told = False
@@ -149,6 +155,7 @@ class Life:
             orders_every_s=rules.reconcile_every_s,
             call_timeout_s=rules.call_timeout_s,
             first_start_within_s=rules.first_start_within_s,
+            stop_within_s=STOP_WITHIN_S,
         )
         return Daemon(parts, settings, is_first_start=is_fresh)
 
@@ -163,6 +170,7 @@ class Life:
                 assets=engine.portfolio.held_assets,
                 reconcile_every_s=rules.reconcile_every_s,
                 call_timeout_s=rules.call_timeout_s,
+                connect_timeout_s=2 * rules.call_timeout_s,
                 flows_since_wall=since.get(name),
                 backoff=lambda attempt: min(8.0, 0.5 * 2 ** min(attempt, 6)) * rng.uniform(0.5, 1.0),
             )
@@ -223,6 +231,8 @@ class Life:
             [type(action).__name__ for action in decision.actions],
             [record.name.value for record in decision.records],
         )
+        if self.trace is not None:
+            self.trace.append(f"{self.world.elapsed_s:9.4f} {decision.event} -> {line[4:]}")
         self.digest = crc32(repr(line).encode(), self.digest)
         self.world.checker.decided(decision, self)
         if decision.records and self.world.pending_kills:
@@ -237,6 +247,8 @@ class Life:
 
     def _unhandled(self, _loop: Any, context: dict[str, Any]) -> None:
         error = context.get("exception")
+        if isinstance(error, VenueError) and "never retrieved" in str(context.get("message")):
+            return  # a client's call that was given up, and failed later
         lines = traceback.format_exception(error) if error is not None else []
         self.world.checker.fail(f"unhandled in the loop: {context.get('message')} {''.join(lines)}")
 

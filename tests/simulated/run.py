@@ -38,19 +38,21 @@ class Outcome:
     digest: int = 0
     virtual_s: float = 0.0
     log: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
 
 
 class Run:
     """One scenario, from the first start to the end that was wanted."""
 
-    def __init__(self, scenario: Scenario, directory: Path) -> None:
+    def __init__(self, scenario: Scenario, directory: Path, *, traced: bool = False) -> None:
+        self.trace: list[str] | None = [] if traced else None
         self.scenario = scenario
         self.world = World(scenario)
         self.checker = self.world.checker = Checker(self.world)
         self.outcome = Outcome(scenario.seed)
         self.log_path = directory / f"events-{scenario.seed}.jsonl"
 
-    def play(self, *, keep_log: bool = False) -> Outcome:
+    def play(self) -> Outcome:
         """Start it, restart it as systemd would, until exit 1, an open gate in peace, or a violation."""
         while not self.checker.violations and not self.checker.is_satisfied:
             life, end = self._live()
@@ -61,10 +63,11 @@ class Run:
                 self.checker.fail(f"{_MOST_LIVES} lives and no end")
             if not self.checker.is_satisfied:
                 self._wait(end)
-        return self._close(keep_log)
+        return self._close()
 
     def _live(self) -> tuple[Life, End]:
         life = Life(self.world, len(self.outcome.ends) + 1, self.log_path)
+        life.trace = self.trace
         end = life.run()
         self.outcome.ends.append(9 if end.code is None else end.code)
         self.outcome.decisions += life.decisions
@@ -104,25 +107,26 @@ class Run:
         if order.order_id not in venue.exchange.orders or life.tripped_mono is not None:
             self.checker.fail("started again after exit 1 it cancelled what a person placed since")
 
-    def _close(self, keep_log: bool) -> Outcome:
+    def _close(self) -> Outcome:
         outcome = self.outcome
         outcome.violations = self.checker.violations
         outcome.trips = self.checker.trips
         outcome.virtual_s = self.world.elapsed_s
-        if keep_log and self.log_path.exists():
+        if self.trace is not None and self.log_path.exists():
             outcome.log = [f"{line.time} {line.event} {line.fields}" for line in read_log(self.log_path)]
+            outcome.trace = self.trace
         self.world.store.connection.close()
         for path in self.log_path.parent.glob(self.log_path.name + "*"):
             path.unlink()
         return outcome
 
 
-def play(scenario: Scenario, *, keep_log: bool = False) -> Outcome:
+def play(scenario: Scenario, *, traced: bool = False) -> Outcome:
     """Run one scenario in a directory of its own, in memory where there is such a place."""
     memory = Path("/dev/shm")
     directory = Path(tempfile.mkdtemp(prefix="risk-daemon-sim-", dir=memory if memory.is_dir() else None))
     try:
-        return Run(scenario, directory).play(keep_log=keep_log)
+        return Run(scenario, directory, traced=traced).play()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -146,12 +150,12 @@ def _chunks(first: int, count: int, size: int = 25) -> list[range]:
     return [range(at, min(at + size, first + count)) for at in range(first, first + count, size)]
 
 
-def _show_one(seed: int, verbose: bool) -> int:
+def _show_one(seed: int, verbose: int) -> int:
     quiet()
     scenario = generate(seed)
-    outcome = play(scenario, keep_log=verbose)
+    outcome = play(scenario, traced=verbose > 0)
     if verbose:
-        print("\n".join(outcome.log))
+        print("\n".join(outcome.trace if verbose > 1 else outcome.log))
         print(scenario.describe())
     print(f"ends {outcome.ends}, {outcome.decisions} decisions, digest {outcome.digest:08x}, {outcome.virtual_s:.1f} s")
     for violation in outcome.violations:
@@ -185,7 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("-v", "--verbose", action="store_true", help="with --seed: the event log and the scenario")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="with --seed: the event log and the scenario; -vv: every input")
     options = parser.parse_args(arguments)
     if options.seed is not None:
         return _show_one(options.seed, options.verbose)

@@ -11,11 +11,16 @@ from adapters.base import Market, OrderScope
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.model import Instrument, OpenOrder, OrderDraft
 from risk_daemon.events import Kind
+from risk_daemon.units import ZERO
 from tests.simulated.scenario import Call, Fault, VenueSpec
 from tests.simulated.virtual_time import Timeline
 
 QUOTE = "USDT"
 _CANCEL_FAULTS = frozenset({Fault.ACK_ONLY, Fault.PARTIAL})
+_DEADLY = frozenset(
+    {Fault.REFUSED, Fault.HANG, Fault.MALFORMED, Fault.TOO_MANY, Fault.REJECTED, Fault.LOST},
+)
+_READS = frozenset({Call.BALANCES, Call.POSITIONS, Call.PRICES})
 _SWEEP_FAULTS = frozenset({Fault.DEAF})
 
 
@@ -94,7 +99,7 @@ class SimVenue:
         exchange = self.exchange
         worth = sum(
             (amount * self.price(asset) for asset, amount in exchange.wallets["main"].items()),
-            Decimal(0),
+            ZERO,
         )
         for symbol, held in exchange.positions.items():
             profit = exchange.instruments[symbol].profit(held.quantity, held.entry, exchange.quotes[symbol].mark)
@@ -103,6 +108,14 @@ class SimVenue:
 
     def price(self, asset: str) -> Decimal:
         return Decimal(1) if asset == QUOTE else self.exchange.asset_prices[asset]
+
+    def gross(self) -> Decimal:
+        """Everything held, and the notional of every position."""
+        exchange = self.exchange
+        held = sum((abs(amount) * self.price(asset) for asset, amount in exchange.wallets["main"].items()), ZERO)
+        for symbol, position in exchange.positions.items():
+            held += abs(position.quantity) * exchange.quotes[symbol].mark
+        return held
 
     # --- faults --------------------------------------------------------------------------------------
 
@@ -133,6 +146,14 @@ class SimVenue:
 
     def retry_after_s(self) -> float:
         return self._rng.choice((1.0, 3.0, 8.0))
+
+    def is_dead(self) -> bool:
+        """Whether nothing of it can be read now."""
+        return self.health.trouble in _DEADLY and self.health.troubled_calls >= _READS
+
+    def is_well(self) -> bool:
+        health = self.health
+        return health.trouble is Fault.NONE and not (health.silent or health.frozen or self.lies_open)
 
     @property
     def streams(self) -> frozenset[Kind]:

@@ -31,6 +31,7 @@ from risk_daemon.events import (
     VenueConnected,
     VenueLost,
 )
+from tests.virtual import pass_time
 
 pytestmark = pytest.mark.looptime
 
@@ -74,7 +75,7 @@ class FakeVenue:
             await asyncio.Event().wait()
         if self.faults.get(kind):
             raise self.faults[kind].popleft()
-        await asyncio.sleep(0.01)
+        await pass_time(0.01)
         return mono
 
     async def connect(self) -> None:
@@ -188,7 +189,7 @@ async def test_an_outage_is_reported_once_and_its_end_too() -> None:
     run = Run(venue)
     async with run.running():
         venue.faults[Kind.BALANCES] = deque(MalformedReply("html") for _ in range(5))
-        await asyncio.sleep(60)
+        await pass_time(60)
         assert run.of(VenueLost) == [VenueLost("v", "html", Kind.BALANCES)]
         assert len(run.of(VenueConnected)) == 2
         times = venue.called(Kind.BALANCES)
@@ -201,7 +202,7 @@ async def test_a_hanging_read_costs_its_time_and_no_other_read() -> None:
     async with run.running():
         venue.hangs.add(Kind.BALANCES)
         prices = len(run.of(PricesSeen))
-        await asyncio.sleep(60)
+        await pass_time(60)
         assert run.of(VenueLost) == [VenueLost("v", "no answer in time", Kind.BALANCES)]
         assert len(run.of(PricesSeen)) >= prices + 3
 
@@ -212,7 +213,7 @@ async def test_the_venues_wish_to_wait_is_obeyed() -> None:
     async with run.running():
         venue.faults[Kind.BALANCES] = deque([VenueUnavailable("429", 40)])
         before = len(venue.called(Kind.BALANCES))
-        await asyncio.sleep(70)
+        await pass_time(70)
         first, second = venue.called(Kind.BALANCES)[before : before + 2]
         assert second - first >= 40
 
@@ -222,7 +223,7 @@ async def test_being_pushed_aside_is_no_outage() -> None:
     run = Run(venue)
     async with run.running():
         venue.faults[Kind.BALANCES] = deque([PushedAside("urgent")])
-        await asyncio.sleep(20)
+        await pass_time(20)
         assert run.of(VenueLost) == []
 
 
@@ -233,7 +234,7 @@ async def test_assets_are_those_asked_for_and_those_held() -> None:
         assert venue.assets[-1] == {"USDT"}
         venue.amounts = {"USDT": Decimal(1), "SOL": Decimal(2)}
         await run.feed.read_now(frozenset({Kind.BALANCES}))
-        await asyncio.sleep(1)
+        await pass_time(1)
         assert venue.assets[-1] == {"USDT", "SOL"}
 
 
@@ -310,13 +311,13 @@ async def test_after_every_connect_a_rest_read_begun_later_comes_first() -> None
             venue.frames[Kind.BALANCES].put_nowait(_streamed(1, venue))
             venue.frames[Kind.BALANCES].put_nowait(_streamed(2, venue))
             connected = venue.clock.now().mono
-            await asyncio.sleep(0.5)
+            await pass_time(0.5)
             rest, *streamed = run.of(BalancesSeen)
             assert rest.source is Source.REST
             assert rest.requested_mono >= connected
             assert [seen.amounts["USDT"] for seen in streamed] == [1, 2]
             venue.frames[Kind.BALANCES].put_nowait(VenueUnavailable("dropped"))
-            await asyncio.sleep(2)
+            await pass_time(2)
         assert [lost.kind for lost in run.of(VenueLost)] == [Kind.BALANCES]
 
 
@@ -327,14 +328,14 @@ async def test_a_live_stream_is_confirmed_by_its_heartbeats_at_most_once_a_secon
     async with run.running():
         assert run.of(StreamConfirmed) == []
         venue.frames[Kind.BALANCES].put_nowait(_streamed(1, venue))
-        await asyncio.sleep(5.5)
+        await pass_time(5.5)
         confirmed = run.of(StreamConfirmed)
         assert 4 <= len(confirmed) <= 6
         stale = venue.clock.now().mono
         venue.heartbeats[Kind.BALANCES] = lambda: stale
-        await asyncio.sleep(2)
+        await pass_time(2)
         count = len(run.of(StreamConfirmed))
-        await asyncio.sleep(5)
+        await pass_time(5)
         assert len(run.of(StreamConfirmed)) == count
 
 
@@ -344,14 +345,14 @@ async def test_a_hint_is_read_over_rest_and_until_then_nothing_is_confirmed() ->
     run = Run(venue)
     async with run.running():
         venue.frames[Kind.BALANCES].put_nowait(_streamed(1, venue))
-        await asyncio.sleep(3)
+        await pass_time(3)
         venue.faults[Kind.BALANCES] = deque(VenueUnavailable("down") for _ in range(4))
         run.seen.clear()
         venue.frames[Kind.BALANCES].put_nowait(())
-        await asyncio.sleep(5)
+        await pass_time(5)
         assert run.of(VenueLost)
         assert run.of(StreamConfirmed) == []
-        await asyncio.sleep(60)
+        await pass_time(60)
         first = run.of(BalancesSeen)[0]
         assert run.seen.index(first) < run.seen.index(run.of(StreamConfirmed)[0])
 
@@ -361,10 +362,10 @@ async def test_a_hint_is_read_within_a_moment() -> None:
     run = Run(venue)
     async with run.running():
         venue.frames[Kind.BALANCES].put_nowait(())
-        await asyncio.sleep(3)
+        await pass_time(3)
         hinted = venue.clock.now().mono
         venue.frames[Kind.BALANCES].put_nowait(())
-        await asyncio.sleep(1)
+        await pass_time(1)
         assert venue.called(Kind.BALANCES)[-1] - hinted <= 0.5
 
 
@@ -376,7 +377,7 @@ async def test_hints_without_end_do_not_become_reads_without_end() -> None:
         before = len(venue.called(Kind.BALANCES))
         for _ in range(1_000):
             venue.frames[Kind.BALANCES].put_nowait(())
-            await asyncio.sleep(0.01)
+            await pass_time(0.01)
         assert len(venue.called(Kind.BALANCES)) - before <= 22
 
 
@@ -414,9 +415,9 @@ async def test_a_stream_that_falls_silent_is_reset() -> None:
         last = venue.clock.now().mono
         venue.heartbeats[Kind.BALANCES] = lambda: last
         venue.frames[Kind.BALANCES].put_nowait(_streamed(1, venue))
-        await asyncio.sleep(15)
+        await pass_time(15)
         assert venue.resets == 0
-        await asyncio.sleep(10)
+        await pass_time(10)
         assert venue.resets > 0
 
 
@@ -426,7 +427,7 @@ async def test_a_streamed_price_goes_straight_through() -> None:
     async with run.running():
         price = PricesSeen("v", 1.0, Source.STREAM, (Price("BTC/USDT", "BTC", "USDT", Decimal(1)),))
         venue.frames[Kind.PRICES].put_nowait((price,))
-        await asyncio.sleep(0.1)
+        await pass_time(0.1)
         venue.frames[Kind.PRICES].put_nowait((price,))
         await asyncio.sleep(0)
         await asyncio.sleep(0)

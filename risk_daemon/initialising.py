@@ -1,0 +1,86 @@
+"""Set up the state of live accounts: read everything once, show it, make the directory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from adapters.base import VenueAdapter
+from risk_daemon.cancelling import CONNECT_WITHIN_S
+from risk_daemon.composition import Site, own_state, restored_engine
+from risk_daemon.config import Settings
+from risk_daemon.engine import Engine
+from risk_daemon.errors import StartUnavailable, StateError, VenueError
+from risk_daemon.events import FlowsListed, Started, Tick
+from risk_daemon.lock.shared import shut as shut_gate
+
+
+@dataclass(frozen=True, slots=True)
+class InitReport:
+    """What `init` found. Amounts in the reference currency; capital None: `auto`."""
+
+    equity: Decimal
+    capital: Decimal | None
+    difference_ratio: Decimal | None
+    venues: tuple[tuple[str, Decimal], ...]
+    warnings: tuple[str, ...]
+    state_dir: str
+
+
+async def prepare_init(settings: Settings) -> InitReport:
+    """Read every venue once. Raises StartUnavailable or ConfigError where no baseline can be had."""
+    async with Site(settings) as site:
+        engine = await read_everything(settings, site, {})
+        capital = settings.portfolio.initial_capital
+        equity = engine.portfolio.equity
+        notes = tuple(note for adapter in site.adapters.values() for note in adapter.capabilities.notes)
+        venues = tuple((name, engine.portfolio.venue_equity(name)) for name in site.adapters)
+        difference = None if capital is None else (equity - capital) / capital
+        return InitReport(equity, capital, difference, venues, notes, str(settings.state.dir))
+
+
+async def init(settings: Settings, report: InitReport) -> None:
+    """Create the state directory for these accounts. Raises StateError if there is a state already."""
+    with own_state(settings, create=True) as state_dir:
+        if not state_dir.fresh:
+            where = settings.state.dir
+            raise StateError(f"{where}: it is set up for these accounts already, nothing was changed: go on with `run`")
+        shut_gate(state_dir.paths.gate)
+
+
+async def read_everything(settings: Settings, site: Site, documents: Mapping[str, Any]) -> Engine:
+    """An engine that has read every venue once over REST. Raises StartUnavailable naming what is missing."""
+    engine = restored_engine(settings, site.adapters, documents)
+    engine.process(Started(), site.clock.now())
+    for adapter in site.adapters.values():
+        try:
+            await _read_venue(settings, site, engine, adapter)
+        except (VenueError, TimeoutError) as error:
+            raise StartUnavailable(f"{adapter.name}: it can't be read: {error or 'no answer in time'}") from error
+    engine.process(Tick(), site.clock.now())
+    if not engine.is_started:
+        gaps = ", ".join(engine.portfolio.missing())
+        raise StartUnavailable(f"the equity is not complete: missing {gaps}: name an asset in ignore_assets to skip it")
+    return engine
+
+
+async def _read_venue(settings: Settings, site: Site, engine: Engine, adapter: VenueAdapter) -> None:
+    limit_s = settings.data.call_timeout
+    async with asyncio.timeout(CONNECT_WITHIN_S):
+        await adapter.connect()
+    async with asyncio.timeout(limit_s):
+        engine.process(await adapter.read_balances(urgent=True), site.clock.now())
+    if adapter.capabilities.has_positions:
+        async with asyncio.timeout(limit_s):
+            engine.process(await adapter.read_positions(urgent=True), site.clock.now())
+    if adapter.capabilities.has_flows:
+        async with asyncio.timeout(limit_s):
+            now = site.clock.now()
+            listing: FlowsListed = await adapter.read_flows(now.wall, urgent=True)
+            engine.process(listing, site.clock.now())
+    async with asyncio.timeout(limit_s):
+        prices = await adapter.read_prices(engine.portfolio.held_assets(), urgent=True)
+        engine.process(prices, site.clock.now())

@@ -1,0 +1,52 @@
+"""End a proven trip while no daemon runs. Nothing is cancelled: what is open now was placed since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from risk_daemon.cancelling import count_orders
+from risk_daemon.composition import LogJournal, Site, is_simulated, open_log, own_state
+from risk_daemon.config import Settings
+from risk_daemon.events import ResetRequested
+from risk_daemon.initialising import read_everything
+from risk_daemon.latch import LATCH, latch_document, latch_of
+from risk_daemon.lock.base import LockRecord
+from risk_daemon.lock.shared import shut as shut_gate
+from risk_daemon.store.sqlite import SqliteStore
+
+
+async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, operator: str) -> Mapping[str, Any]:
+    """End a proven trip. Lists what is open on the venues, cancels nothing, records the reset."""
+    async with AsyncExitStack() as stack:
+        state_dir = stack.enter_context(own_state(settings, create=is_simulated(settings)))
+        store = SqliteStore.open(state_dir.paths.database)
+        stack.push_async_callback(store.close)
+        documents = dict(await store.load())
+        site = await stack.enter_async_context(Site(settings))
+        latch = latch_of(documents, site.clock.now())
+        if latch is None or not latch["proven"]:
+            why = "nothing to reset: trading is not locked" if latch is None else _unproven(latch)
+            return {"accepted": False, "reason": why, "open_orders": {}}
+        engine = await read_everything(settings, site, documents)
+        open_orders = {name: await count_orders(settings, adapter) for name, adapter in site.adapters.items()}
+        decision = engine.process(ResetRequested(reason, operator, rebaseline), site.clock.now())
+        answer = decision.answer
+        if answer is None or not answer.accepted:
+            return {
+                "accepted": False,
+                "reason": "refused" if answer is None else answer.reason,
+                "open_orders": open_orders,
+            }
+        now = site.clock.now()
+        journal = LogJournal(open_log(state_dir))
+        stack.push_async_callback(journal.close)
+        await store.save({LATCH: latch_document(None, now), **engine.snapshot()})
+        await journal.append(decision.records, now.wall, durable=True)
+        shut_gate(state_dir.paths.gate, LockRecord(True, "starting", None, now.wall))
+        return {"accepted": True, "reason": answer.reason, "open_orders": open_orders}
+
+
+def _unproven(latch: Mapping[str, Any]) -> str:
+    return f"trip {latch['trip_id']} is not proven yet: start the daemon (risk-daemon run) so that it finishes first"

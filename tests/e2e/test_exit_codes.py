@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from risk_daemon.client import TradingGate
@@ -116,3 +118,57 @@ def test_the_state_of_another_account_exits_78(daemon):
     daemon.start()
     assert daemon.exit_code() == 78
     assert "another account" in daemon.output()
+
+
+def test_a_torn_last_line_is_tolerated_and_said(daemon):
+    events = daemon.state / "events.jsonl"
+    daemon.start()
+    daemon.wait_open()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0
+    with events.open("ab") as file:
+        file.write(b'{"seq":99,"time":"2026-')
+    daemon.start()
+    daemon.wait_for("configuration_loaded", count=2)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0, daemon.output()
+    assert "event_log_torn" in daemon.output()
+    assert daemon.command("verify-log").returncode == 0
+
+
+def test_a_corrupt_event_log_exits_78_and_verify_log_names_the_line(daemon):
+    events = daemon.state / "events.jsonl"
+    daemon.start()
+    daemon.wait_open()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0
+    lines = events.read_bytes().split(b"\n")
+    lines[-2] = lines[-2].replace(b'"exit_code":0', b'"exit_code":1')
+    events.write_bytes(b"\n".join(lines))
+    daemon.start()
+    assert daemon.exit_code() == 78, daemon.output()
+    assert "events.jsonl" in daemon.output()
+    verified = daemon.command("verify-log")
+    assert verified.returncode == 78
+    assert f"{len(lines) - 1}" in verified.stdout + verified.stderr
+
+
+def test_an_unwritable_state_directory_exits_78(documented_kraken, daemon_for):
+    config = kraken_config(documented_kraken.endpoint) + '[state]\ndir = "/proc/nowhere"\n'
+    daemon = daemon_for(config, KEYS)
+    init = daemon.command("init", "--yes")
+    assert init.returncode == 78
+    assert "/proc/nowhere" in init.stderr
+    daemon.start()
+    assert daemon.exit_code() == 78
+
+
+def test_a_second_daemon_on_the_same_state_is_refused_and_harms_nothing(daemon):
+    daemon.start()
+    daemon.wait_open()
+    second = daemon.command("run")
+    assert second.returncode == 78
+    assert "owns this state directory" in second.stderr
+    assert TradingGate(daemon.state).is_open()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0

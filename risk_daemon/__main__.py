@@ -22,6 +22,7 @@ REFUSED = 78
 
 _MAY_TRIGGER = frozenset({"run", "demo"})
 _INTERRUPTED = {"run": STOPPED, "cancel-all": TRIGGERED_UNPROVEN}
+_FORCED_AFTER_S = 5.0
 _DEFAULT_CONFIG = "config.toml"
 _DEFAULT_STATE = "var"
 
@@ -204,5 +205,16 @@ def _garble(path: str) -> None:
         os.fsync(file.fileno())
 
 
+def process() -> None:
+    """The process: `main`, and then an end that no thread left behind can hold up."""
+    code = main()
+    import threading
+
+    timer = threading.Timer(_FORCED_AFTER_S, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    process()

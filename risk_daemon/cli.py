@@ -104,12 +104,8 @@ def run(config: ConfigFile = CONFIG) -> ExitCode:
     """
     settings = _load(config)
     from risk_daemon import service
-    from risk_daemon.runner import force_exit
-
     try:
-        code = run_to_end(service.run(settings))
-        force_exit(code)
-        return code
+        return run_to_end(service.run(settings))
     except KeyboardInterrupt:  # past the daemon's own handling: whether it was sweeping is unknown
         return ExitCode.TRIGGERED_UNPROVEN
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
-import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -16,7 +14,6 @@ import uvloop
 T = TypeVar("T")
 
 _WIND_UP_S = 2.0
-_FORCED_AFTER_S = 5.0
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:
@@ -28,13 +25,6 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
         return loop.run_until_complete(work)
     finally:
         _wind_up(loop)
-
-
-def force_exit(code: int) -> None:
-    """From here the process ends with `code` within seconds, whatever still hangs."""
-    timer = threading.Timer(_FORCED_AFTER_S, os._exit, (code,))
-    timer.daemon = True
-    timer.start()
 
 
 def configure_logs() -> None:

@@ -35,6 +35,8 @@ _READ_ORDER = (Kind.POSITIONS, Kind.BALANCES, Kind.FLOWS, Kind.PRICES)
 _SNAPSHOT_KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS})
 """Streams whose first frame comes at once. A stream of orders may have none, one of prices nothing to watch."""
 
+_UNSIGNED = frozenset({Kind.PRICES})
+
 _READ_GAP_S = 0.5
 _CONFIRM_EVERY_S = 1.0
 
@@ -85,6 +87,8 @@ class VenueFeed:
         self._held: dict[Kind, frozenset[str]] = {}
         self._outages: set[tuple[str, Kind | None]] = set()
         self._wanted = {kind: asyncio.Event() for kind in Kind}
+        self._asked = {kind: asyncio.Lock() for kind in Kind}
+        self._asked_next: set[Kind] = set()
         self._retry_after_s: dict[Kind, float] = {}
         self._live: set[Kind] = set()
         self._doubt_mono: dict[Kind, float] = {}
@@ -103,14 +107,36 @@ class VenueFeed:
         async with asyncio.TaskGroup() as tasks:
             for kind in self._read_kinds():
                 tasks.create_task(self._keep_reading(kind))
-            for kind in self._adapter.capabilities.stream_kinds:
+            for kind in sorted(self._adapter.capabilities.stream_kinds):
                 tasks.create_task(self._keep_streaming(kind))
             tasks.create_task(self._keep_confirming())
 
     async def read_now(self, kinds: frozenset[Kind], *, urgent: bool = False) -> None:
         """Read these kinds over REST at once. What fails is reported as VenueLost with its kind, never raised."""
         wanted = [kind for kind in self._read_kinds() if kind in kinds]
-        await asyncio.gather(*(self._read(kind, urgent=urgent, is_asked_for=True) for kind in wanted))
+        await asyncio.gather(*(self._read_in_turn(kind, urgent) for kind in wanted))
+
+    async def _read_in_turn(self, kind: Kind, urgent: bool) -> None:
+        """Signed reads leave one after another: whoever asks again meanwhile shares the one that is to begin next.
+
+        Else a slow venue, asked every second, would never answer anybody in time.
+        """
+        if kind in _UNSIGNED:
+            await self._read(kind, urgent=urgent, is_asked_for=True)
+            return
+        turn = self._asked[kind]
+        if kind in self._asked_next:
+            async with turn:
+                return
+        self._asked_next.add(kind)
+        try:
+            await turn.acquire()
+        finally:
+            self._asked_next.discard(kind)
+        try:
+            await self._read(kind, urgent=urgent, is_asked_for=True)
+        finally:
+            turn.release()
 
     def _read_kinds(self) -> list[Kind]:
         capabilities = self._adapter.capabilities

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from risk_daemon.circuit_breaker import CircuitBreaker, CircuitBreakerConfig, CircuitBreakerState
-    from risk_daemon.subscription import event_stream
     from risk_daemon.events import RiskEvent
     from risk_daemon.portfolio import PortfolioManager
+    from risk_daemon.subscription import event_stream
 
 __all__ = [
     "CircuitBreaker",

@@ -31,7 +31,6 @@ from risk_daemon.errors import RecordError
 from risk_daemon.event_log import EventLog
 from risk_daemon.events import Input, Kind, Order, Position, RiskEvent
 from risk_daemon.flows import FlowSettings
-from risk_daemon.latch import latch_of
 from risk_daemon.portfolio import PortfolioSettings
 from risk_daemon.risk_file import RiskFile
 from risk_daemon.state_dir import StateDir, fingerprint
@@ -283,12 +282,21 @@ def own_state(settings: Settings, *, create: bool) -> StateDir:
     )
 
 
-def restored_engine(settings: Settings, adapters: Mapping[str, VenueAdapter], documents: Mapping[str, Any]) -> Engine:
-    """An engine with what was persisted. A latch that can't be read counts as one."""
-    now = SystemClock().now()
+def restored_engine(
+    settings: Settings,
+    adapters: Mapping[str, VenueAdapter],
+    documents: Mapping[str, Any],
+    latch: Mapping[str, Any] | None,
+) -> Engine:
+    """An engine with what was persisted."""
     engine = Engine(engine_settings(settings, adapters))
-    engine.restore({**documents, "latch": latch_of(documents, now)}, now)
+    engine.restore({**documents, "latch": latch}, SystemClock().now())
     return engine
+
+
+def flows_since(documents: Mapping[str, Any]) -> dict[str, float]:
+    """When each venue's ledger was last listed whole, by what was persisted."""
+    return {name: saved["flows_since_wall"] for name, saved in documents.get("feeds", {}).items()}
 
 
 def open_log(state_dir: StateDir) -> EventLog:

@@ -53,8 +53,8 @@ from risk_daemon.events import (
 )
 from risk_daemon.figures import Updates, figures_of
 from risk_daemon.gate import Cause, GateState, cause_of
-from risk_daemon.portfolio import Equity, PortfolioManager
 from risk_daemon.operator_requests import Requests
+from risk_daemon.portfolio import Equity, PortfolioManager
 from risk_daemon.trip import Trip
 from risk_daemon.trip_control import TripControl
 from risk_daemon.turn import Turn

@@ -53,5 +53,7 @@ class GateState:
 
 
 def cause_of(breaker: str) -> str:
-    """The gate's reason for a breached rule."""
+    """The gate's reason for a breached rule; a reason stays itself."""
+    if breaker in set(Cause):
+        return breaker
     return CAUSE_OF_BREAKER.get(breaker, f"custom:{breaker}")

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from adapters.base import VenueAdapter
 from risk_daemon.cancelling import CONNECT_WITHIN_S
-from risk_daemon.composition import Site, own_state, restored_engine
+from risk_daemon.clock import Instant
+from risk_daemon.composition import Site, flows_since, own_state, restored_engine
 from risk_daemon.config import Settings
 from risk_daemon.engine import Engine
 from risk_daemon.errors import StartUnavailable, StateError, VenueError
-from risk_daemon.events import FlowsListed, Started, Tick
+from risk_daemon.events import Started, Tick
+from risk_daemon.latch import trip_left
 from risk_daemon.lock.shared import shut as shut_gate
+from risk_daemon.store.sqlite import SqliteStore
+
+_FLOWS_OVERLAP_S = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,36 +33,62 @@ class InitReport:
     venues: tuple[tuple[str, Decimal], ...]
     warnings: tuple[str, ...]
     state_dir: str
+    documents: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 async def prepare_init(settings: Settings) -> InitReport:
     """Read every venue once. Raises StartUnavailable or ConfigError where no baseline can be had."""
     async with Site(settings) as site:
-        engine = await read_everything(settings, site, {})
+        began = site.clock.now()
+        engine = await read_everything(settings, site, {}, None)
         capital = settings.portfolio.initial_capital
         equity = engine.portfolio.equity
         notes = tuple(note for adapter in site.adapters.values() for note in adapter.capabilities.notes)
         venues = tuple((name, engine.portfolio.venue_equity(name)) for name in site.adapters)
         difference = None if capital is None else (equity - capital) / capital
-        return InitReport(equity, capital, difference, venues, notes, str(settings.state.dir))
+        if capital is None:
+            engine.baselines.capital = equity
+        documents = {**engine.snapshot(), "feeds": feeds_now(site, began)}
+        return InitReport(equity, capital, difference, venues, notes, str(settings.state.dir), documents)
+
+
+def feeds_now(site: Site, now: Instant) -> dict[str, Any]:
+    """What is remembered of ledgers that were all listed since `now`."""
+    return {name: {"flows_since_wall": now.wall} for name in site.adapters}
 
 
 async def init(settings: Settings, report: InitReport) -> None:
-    """Create the state directory for these accounts. Raises StateError if there is a state already."""
+    """Create the state directory for these accounts, with what was read as its first baseline.
+
+    Raises StateError if there is a state already, or if lock files speak of a trip whose state is gone.
+    """
+    where = settings.state.dir
     with own_state(settings, create=True) as state_dir:
         if not state_dir.fresh:
-            where = settings.state.dir
             raise StateError(f"{where}: it is set up for these accounts already, nothing was changed: go on with `run`")
+        left = trip_left(state_dir.paths)
+        if left is not None:
+            state_dir.paths.database.unlink()
+            raise StateError(
+                f"{where}: its lock files speak of trip {left.trip_id}, but its state.db is gone: bring that back,"
+                " or look at the accounts yourself and set [state] dir to another place"
+            )
+        store = SqliteStore.open(state_dir.paths.database)
+        await store.save(report.documents)
+        await store.close()
         shut_gate(state_dir.paths.gate)
 
 
-async def read_everything(settings: Settings, site: Site, documents: Mapping[str, Any]) -> Engine:
+async def read_everything(
+    settings: Settings, site: Site, documents: Mapping[str, Any], latch: Mapping[str, Any] | None
+) -> Engine:
     """An engine that has read every venue once over REST. Raises StartUnavailable naming what is missing."""
-    engine = restored_engine(settings, site.adapters, documents)
+    engine = restored_engine(settings, site.adapters, documents, latch)
+    since = flows_since(documents)
     engine.process(Started(), site.clock.now())
     for adapter in site.adapters.values():
         try:
-            await _read_venue(settings, site, engine, adapter)
+            await _read_venue(settings, site, engine, adapter, since.get(adapter.name))
         except (VenueError, TimeoutError) as error:
             raise StartUnavailable(f"{adapter.name}: it can't be read: {error or 'no answer in time'}") from error
     engine.process(Tick(), site.clock.now())
@@ -67,20 +98,21 @@ async def read_everything(settings: Settings, site: Site, documents: Mapping[str
     return engine
 
 
-async def _read_venue(settings: Settings, site: Site, engine: Engine, adapter: VenueAdapter) -> None:
-    limit_s = settings.data.call_timeout
+async def _read_venue(
+    settings: Settings, site: Site, engine: Engine, adapter: VenueAdapter, since_wall: float | None
+) -> None:
+    """The ledger first: a balance read requested later shows the flows that it lists."""
+    clock, limit_s = site.clock, settings.data.call_timeout
     async with asyncio.timeout(CONNECT_WITHIN_S):
         await adapter.connect()
-    async with asyncio.timeout(limit_s):
-        engine.process(await adapter.read_balances(urgent=True), site.clock.now())
-    if adapter.capabilities.has_positions:
-        async with asyncio.timeout(limit_s):
-            engine.process(await adapter.read_positions(urgent=True), site.clock.now())
     if adapter.capabilities.has_flows:
         async with asyncio.timeout(limit_s):
-            now = site.clock.now()
-            listing: FlowsListed = await adapter.read_flows(now.wall, urgent=True)
-            engine.process(listing, site.clock.now())
+            since = clock.now().wall if since_wall is None else since_wall - _FLOWS_OVERLAP_S
+            engine.process(await adapter.read_flows(since, urgent=True), clock.now())
     async with asyncio.timeout(limit_s):
-        prices = await adapter.read_prices(engine.portfolio.held_assets(), urgent=True)
-        engine.process(prices, site.clock.now())
+        engine.process(await adapter.read_balances(urgent=True), clock.now())
+    if adapter.capabilities.has_positions:
+        async with asyncio.timeout(limit_s):
+            engine.process(await adapter.read_positions(urgent=True), clock.now())
+    async with asyncio.timeout(limit_s):
+        engine.process(await adapter.read_prices(engine.portfolio.held_assets(), urgent=True), clock.now())

@@ -10,11 +10,12 @@ from typing import Any
 
 from risk_daemon.clock import Instant
 from risk_daemon.gate import Cause, cause_of
+from risk_daemon.lock import file, shared
 from risk_daemon.lock.base import LockRecord
-from risk_daemon.state_dir import LATCH
+from risk_daemon.state_dir import LATCH, Paths
 from risk_daemon.trip import new_trip_id
 
-__all__ = ["LATCH", "latch_document", "latch_of"]
+__all__ = ["LATCH", "latch_document", "latch_of", "trip_left"]
 
 
 def latch_document(latch: Mapping[str, Any] | None, now: Instant) -> dict[str, Any]:
@@ -25,16 +26,34 @@ def latch_document(latch: Mapping[str, Any] | None, now: Instant) -> dict[str, A
     return {**record.document(), **latch}
 
 
-def latch_of(documents: Mapping[str, Any], now: Instant) -> dict[str, Any] | None:
-    """The latch to go on with. None only where a readable document says that nothing is locked."""
+def trip_left(paths: Paths) -> LockRecord | None:
+    """A trip that the lock files still speak of. They are written when the store can't be, as on a full disk."""
+    records = (shared.last_record(paths.gate), file.last_record(paths.lock))
+    return next((record for record in records if record is not None and record.locked and record.trip_id), None)
+
+
+def latch_of(documents: Mapping[str, Any], now: Instant, left: LockRecord | None = None) -> dict[str, Any] | None:
+    """The latch to go on with; the most restrictive of the witnesses wins.
+
+    left: a trip that the lock files speak of. None only where a readable document says that nothing is
+    locked, and no lock file says otherwise.
+    """
+    latch = _stored(documents, now)
+    if latch is None and left is not None:
+        return _latch(left, {}, now)
+    return latch
+
+
+def _stored(documents: Mapping[str, Any], now: Instant) -> dict[str, Any] | None:
     document = documents.get(LATCH)
     try:
         record = LockRecord.from_document({} if document is None else document)
     except (ValueError, TypeError, AttributeError):
         return _unreadable(now)
-    if not record.locked:
-        return None
-    data = dict(document or {})
+    return _latch(record, document or {}, now) if record.locked else None
+
+
+def _latch(record: LockRecord, data: Mapping[str, Any], now: Instant) -> dict[str, Any]:
     return {
         "trip_id": record.trip_id or new_trip_id(now, 0),
         "breaker": str(data.get("breaker") or record.cause or Cause.LOCKED),

@@ -10,9 +10,11 @@ from risk_daemon.cancelling import count_orders
 from risk_daemon.composition import LogJournal, Site, is_simulated, open_log, own_state
 from risk_daemon.config import Settings
 from risk_daemon.events import ResetRequested
-from risk_daemon.initialising import read_everything
-from risk_daemon.latch import LATCH, latch_document, latch_of
+from risk_daemon.gate import Cause
+from risk_daemon.initialising import feeds_now, read_everything
+from risk_daemon.latch import LATCH, latch_document, latch_of, trip_left
 from risk_daemon.lock.base import LockRecord
+from risk_daemon.lock.file import FileLock
 from risk_daemon.lock.shared import shut as shut_gate
 from risk_daemon.store.sqlite import SqliteStore
 
@@ -25,11 +27,11 @@ async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, ope
         stack.push_async_callback(store.close)
         documents = dict(await store.load())
         site = await stack.enter_async_context(Site(settings))
-        latch = latch_of(documents, site.clock.now())
+        latch = latch_of(documents, site.clock.now(), trip_left(state_dir.paths))
         if latch is None or not latch["proven"]:
             why = "nothing to reset: trading is not locked" if latch is None else _unproven(latch)
             return {"accepted": False, "reason": why, "open_orders": {}}
-        engine = await read_everything(settings, site, documents)
+        engine = await read_everything(settings, site, documents, latch)
         open_orders = {name: await count_orders(settings, adapter) for name, adapter in site.adapters.items()}
         decision = engine.process(ResetRequested(reason, operator, rebaseline), site.clock.now())
         answer = decision.answer
@@ -42,9 +44,12 @@ async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, ope
         now = site.clock.now()
         journal = LogJournal(open_log(state_dir))
         stack.push_async_callback(journal.close)
-        await store.save({LATCH: latch_document(None, now), **engine.snapshot()})
+        # The store speaks last: until it says so, the trip is not over.
+        shut_until_started = LockRecord(locked=True, cause=Cause.STARTING, since_wall=now.wall)
+        shut_gate(state_dir.paths.gate, shut_until_started)
+        await FileLock(state_dir.paths.lock).write(shut_until_started, now)
+        await store.save({LATCH: latch_document(None, now), **engine.snapshot(), "feeds": feeds_now(site, now)})
         await journal.append(decision.records, now.wall, durable=True)
-        shut_gate(state_dir.paths.gate, LockRecord(True, "starting", None, now.wall))
         return {"accepted": True, "reason": answer.reason, "open_orders": open_orders}
 
 

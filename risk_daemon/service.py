@@ -21,6 +21,7 @@ from risk_daemon.composition import (
     LogJournal,
     RiskJournal,
     Site,
+    flows_since,
     is_simulated,
     open_log,
     order_manager,
@@ -35,6 +36,7 @@ from risk_daemon.errors import ExitCode
 from risk_daemon.events import EventName, Order, RiskEvent
 from risk_daemon.inbox import Inbox
 from risk_daemon.initialising import InitReport, init, prepare_init
+from risk_daemon.latch import latch_of, trip_left
 from risk_daemon.lock.file import FileLock
 from risk_daemon.lock.shared import SharedLock
 from risk_daemon.lock.shared import shut as shut_gate
@@ -45,6 +47,9 @@ from risk_daemon.store.sqlite import SqliteStore
 from risk_daemon.trip import Trip
 
 __all__ = ["InitReport", "cancel_all", "init", "prepare_init", "reset_stopped", "run"]
+
+# A deposit that comes with a loss hides it until the ledger is read: read it often.
+FLOWS_EVERY_S = 60.0
 
 _LOG = structlog.get_logger(__name__)
 
@@ -110,7 +115,8 @@ async def _parts(
     store = SqliteStore.open(paths.database)
     stack.push_async_callback(store.close)
     documents = dict(await store.load())
-    engine = restored_engine(settings, site.adapters, documents)
+    latch = latch_of(documents, clock.now(), trip_left(paths))
+    engine = restored_engine(settings, site.adapters, documents, latch)
     journal = LogJournal(open_log(state_dir))
     stack.push_async_callback(journal.close)
     risk = RiskJournal(RiskFile(paths.risk))
@@ -126,7 +132,7 @@ async def _parts(
         positions=engine.portfolio.positions,
         open_orders=lambda venue: open_orders.get(venue, ()),
     )
-    since = {name: saved["flows_since_wall"] for name, saved in documents.get("feeds", {}).items()}
+    since = flows_since(documents)
     feeds = {
         name: VenueFeed(
             adapter,
@@ -135,6 +141,7 @@ async def _parts(
             assets=engine.portfolio.held_assets,
             reconcile_every_s=settings.data_for(name).reconcile_every,
             call_timeout_s=settings.data.call_timeout,
+            flows_every_s=FLOWS_EVERY_S,
             flows_since_wall=since.get(name),
         )
         for name, adapter in site.adapters.items()

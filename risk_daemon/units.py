@@ -17,26 +17,36 @@ QUANTUM = Decimal("1e-12")
 
 _DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
-_MONEY = re.compile(r"^\s*([0-9][0-9_,]*(?:\.\d+)?)\s*([A-Z0-9]{2,10})?\s*$")
+_MONEY = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Z0-9]{2,10})?\s*$", re.ASCII)
+_NUMBER = re.compile(r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$", re.ASCII)
+_PERCENT = re.compile(r"^\s*(-?[0-9]+(?:\.[0-9]+)?)\s*%\s*$", re.ASCII)
+
+# No amount, price or time of any venue has more digits before or after its point: beyond this it is garbage.
+_DIGITS_MAX = 30
 
 
 def finite(value: object) -> Decimal:
     """The finite Decimal that `value` stands for.
 
     Accepts int, str, Decimal and float (read by its shortest text, so 0.1 is 0.1).
-    Raises ValueError for None, booleans, text that is no number, NaN and infinities.
+    Raises ValueError for None, booleans, text that is no plain number, NaN, infinities, and what no venue
+    can mean (more than 30 digits before or after the point).
     """
     if value is None or isinstance(value, bool):
         raise ValueError(f"{value!r} is not a number")
     if isinstance(value, Decimal):
         number = value
     else:
-        try:
-            number = Decimal(str(value).strip())
-        except InvalidOperation:
-            raise ValueError(f"{value!r} is not a number") from None
+        text = str(value).strip()
+        if text.lower().lstrip("+-") in ("nan", "inf", "infinity"):
+            raise ValueError(f"{value!r} is not finite")
+        if _NUMBER.match(text) is None:
+            raise ValueError(f"{text[:60]!r} is not a number")
+        number = Decimal(text)
     if not number.is_finite():
         raise ValueError(f"{value!r} is not finite")
+    if number and not -_DIGITS_MAX <= number.adjusted() <= _DIGITS_MAX:
+        raise ValueError(f"{number:.3E} is out of any range")
     return number
 
 
@@ -47,8 +57,9 @@ def fixed(number: Decimal) -> Decimal:
 
 def parse_ratio(value: object) -> Decimal:
     """A ratio in [0, 1): `"5%"` or `0.05`. Raises ValueError with a hint for `5` and for negatives."""
-    if isinstance(value, str) and value.strip().endswith("%"):
-        ratio = finite(value.strip()[:-1]) / 100
+    match = _PERCENT.match(value) if isinstance(value, str) else None
+    if match is not None:
+        ratio = finite(match.group(1)) / 100
         hint = ""
     else:
         ratio = finite(value)
@@ -69,7 +80,7 @@ def parse_money(value: object, currency: str | None = None) -> Decimal:
         named = match.group(2)
         if named is not None and currency is not None and named != currency:
             raise ValueError(f"{value!r} is not in {currency}")
-        amount = finite(match.group(1).replace("_", "").replace(",", ""))
+        amount = finite(match.group(1))
     else:
         amount = finite(value)
     if amount <= 0:

@@ -68,6 +68,14 @@ def read(path: Path, clock: Clock) -> LockRecord:
     return UNREADABLE
 
 
+def last_record(path: Path) -> LockRecord | None:
+    """What was written last, however old; None where nothing can be read."""
+    try:
+        return LockRecord.from_document(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+
+
 def _fresh(document: dict[str, Any], now: Instant) -> bool:
     age_s = now.mono - float(document["stamp_mono"])
     same_boot = bool(document["boot_id"] == boot_id().hex())

@@ -158,6 +158,18 @@ def shut(path: Path, record: LockRecord | None = None) -> None:
     lock.close()
 
 
+def last_record(path: Path) -> LockRecord | None:
+    """What was written last, however old and in whichever boot: evidence of a trip, not a licence to trade.
+
+    None where nothing can be read.
+    """
+    try:
+        block = path.read_bytes()[:_END]
+    except OSError:
+        return None
+    return _decode(block) if len(block) == _END else None
+
+
 def _map_to_write(path: Path) -> mmap.mmap:
     """Map the page, made first if it is absent or of another size. Its bytes exist on disk: a write to the map
     of a sparse file ends in SIGBUS when the disk is full."""

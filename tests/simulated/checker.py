@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FIRST_CANCEL_S = 1.0
 # After the deadline: the last writes, tasks and sockets may take their time, and a bit.
 ENDING_S = 4 * STOP_WITHIN_S + 3.0
+# A store that was healed has written what waited for it.
+STORE_RECOVERS_S = 10.0
 # A call to a venue is given up after its timeout.
 GIVE_UP_S = 1.5
 # What is certain, whatever a venue that does not answer may hold, is locked within this time.
@@ -67,7 +69,7 @@ class Checker:
         is_triggered = decision.after is CircuitBreakerState.TRIGGERED
         if is_triggered and not self.world.gate.record.locked:
             self.fail("the gate says open while triggered")
-        if self.world.truth.capital is None:
+        if not self.world.truth.capitals:
             self._take_capital(life)
         if is_triggered and decision.before is not CircuitBreakerState.TRIGGERED:
             self._tripped(decision, life)
@@ -166,13 +168,13 @@ class Checker:
 
     def _is_certain(self) -> bool:
         world, truth = self.world, self.world.truth
-        if truth.capital is None or truth.breached_since is None or world.flows or world.scenario.noise:
+        if truth.breached_since is None or world.flows or world.scenario.noise:
             return False
         dead = [venue for venue in world.venues.values() if venue.is_dead()]
         if any(not venue.is_well() for venue in world.venues.values() if venue not in dead):
             return False
         best = truth.equity() + sum((venue.gross() for venue in dead), ZERO) * UNSEEN_SHARE
-        return 1 - best / truth.capital >= world.scenario.rules.limit + MARGIN
+        return truth.losses(best)[0] >= world.scenario.rules.limit + MARGIN
 
     def _seconds(self, since_true: float) -> float:
         return self.world.timeline.true - since_true
@@ -242,10 +244,17 @@ class Checker:
             self._check_books(life)
         elif code is ExitCode.TRIGGERED_UNPROVEN and life.tripped_mono is None:
             self.fail("exit 4 without a trip")
-        elif code is ExitCode.TRIGGERED_UNPROVEN and not is_locked and self.world.store_illness.is_well():
+        elif code is ExitCode.TRIGGERED_UNPROVEN and not is_locked and self._was_store_well():
             self.fail("exit 4, and the next start will know nothing of the trip")
         elif code is ExitCode.VENUE_UNAVAILABLE_AT_FIRST_START and life.number > 1:
             self.fail("exit 75, though it is not the first start")
+
+    def _was_store_well(self) -> bool:
+        """Whether there was nothing that could have kept a latch from the disk in the last seconds."""
+        scenario = self.world.scenario
+        had_trouble = scenario.disk_noise > 0 or any(happening.what == "disk" for happening in scenario.happenings)
+        healed_s = 0.0 if self.healed_true is None else self._seconds(self.healed_true)
+        return self.world.store_illness.is_well() and (healed_s > STORE_RECOVERS_S or not had_trouble)
 
     def _check_books(self, life: Life) -> None:
         """Nothing may rest but what a reckless bot placed after the last look, or anybody after an earlier proof."""

@@ -53,7 +53,7 @@ class DirectAdapter:
         self.waiting: dict[int, tuple[Call, float]] = {}
         self._calls_made = 0
         self._lane = SignedLane()
-        self._streams = {kind: _Stream() for kind in venue.streams}
+        self._streams = {kind: _Stream() for kind in sorted(venue.streams)}
         venue.publish = self._publish
 
     def die(self) -> None:

@@ -71,7 +71,7 @@ class Disk:
     ) -> Any:
         if before is not None:
             await asyncio.wait({before})
-        while self._illness.hangs:
+        while self._illness.hangs:  # noqa: ASYNC110 - it outlives this loop, so it can hold no event of it
             await asyncio.sleep(0.5)
         await asyncio.sleep(delay_s)
         return self._do(job, args, outcome)
@@ -130,7 +130,9 @@ class WatchedStore(SqliteStore):
         for key, text in args[2]:
             if key == LATCH:
                 self._durable.latch = json.loads(text)
-            self._durable.has_baseline |= key == "baselines"
+            elif key == "baselines":
+                document = json.loads(text)
+                self._durable.has_baseline = None not in (document["capital"], document["day"])
         return result
 
     async def close(self) -> None:

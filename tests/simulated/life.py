@@ -54,7 +54,10 @@ class End:
 
 
 def engine_settings(rules: Rules, venues: tuple[VenueSpec, ...]) -> EngineSettings:
-    kinds = {True: frozenset({Kind.BALANCES, Kind.PRICES, Kind.POSITIONS}), False: frozenset({Kind.BALANCES, Kind.PRICES})}
+    kinds = {
+        True: frozenset({Kind.BALANCES, Kind.PRICES, Kind.POSITIONS}),
+        False: frozenset({Kind.BALANCES, Kind.PRICES}),
+    }
     return EngineSettings(
         portfolio=PortfolioSettings(expected={v.name: kinds[v.perp] for v in venues}, stale_s=STALE_S),
         baselines=BaselineSettings(initial_capital=rules.capital),
@@ -97,7 +100,7 @@ class Life:
         world.life = self
         self.started_true = world.timeline.true
         if not world.store.has_baseline:  # whatever an earlier life knew, it took with it
-            world.truth.capital = world.scenario.rules.capital
+            world.truth.start_over(world.scenario.rules.capital, world.timeline.true)
         for venue in world.venues.values():
             venue.cancel_asked_mono.clear()
             venue.balances_told = False

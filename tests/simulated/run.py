@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,15 +135,22 @@ def play(scenario: Scenario, *, traced: bool = False) -> Outcome:
 def quiet() -> None:
     """The product's own log lines about faults would drown everything here."""
     structlog.configure(processors=[_drop])
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited")  # it died before it began
 
 
 def _drop(_logger: object, _method: str, _event: structlog.typing.EventDict) -> structlog.typing.ProcessorReturnValue:
     raise structlog.DropEvent
 
 
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def _play_seeds(seeds: range) -> list[Outcome]:
     quiet()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     return [play(generate(seed)) for seed in seeds]
 
 
@@ -155,11 +163,11 @@ def _show_one(seed: int, verbose: int) -> int:
     scenario = generate(seed)
     outcome = play(scenario, traced=verbose > 0)
     if verbose:
-        print("\n".join(outcome.trace if verbose > 1 else outcome.log))
-        print(scenario.describe())
-    print(f"ends {outcome.ends}, {outcome.decisions} decisions, digest {outcome.digest:08x}, {outcome.virtual_s:.1f} s")
+        _say("\n".join(outcome.trace if verbose > 1 else outcome.log))
+        _say(scenario.describe())
+    _say(f"ends {outcome.ends}, {outcome.decisions} decisions, digest {outcome.digest:08x}, {outcome.virtual_s:.1f} s")
     for violation in outcome.violations:
-        print(f"VIOLATION {violation}")
+        _say(f"VIOLATION {violation}")
     return 1 if outcome.violations else 0
 
 
@@ -173,12 +181,12 @@ def _show_many(first: int, count: int, jobs: int) -> int:
                 ends[last] = ends.get(last, 0) + 1
                 if outcome.violations:
                     failed += 1
-                    print(f"seed {outcome.seed}: {outcome.violations[0]}")
-                    print(f"  again: python -m tests.simulated.run --seed {outcome.seed} -v", flush=True)
+                    _say(f"seed {outcome.seed}: {outcome.violations[0]}")
+                    _say(f"  again: python -m tests.simulated.run --seed {outcome.seed} -v")
             if done % 250 < len(outcomes):
-                print(f"{done} seeds, {failed} with violations", flush=True)
+                _say(f"{done} seeds, {failed} with violations")
     took_s = time.perf_counter() - started
-    print(f"{done} seeds in {took_s:.1f} s ({done / took_s:.0f} a second), last ends {ends}, {failed} with violations")
+    _say(f"{done} seeds in {took_s:.1f} s ({done / took_s:.0f} a second), last ends {ends}, {failed} with violations")
     return 1 if failed else 0
 
 
@@ -189,7 +197,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="with --seed: the event log and the scenario; -vv: every input")
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="with --seed: the event log and the scenario; -vv: every input",
+    )
     options = parser.parse_args(arguments)
     if options.seed is not None:
         return _show_one(options.seed, options.verbose)

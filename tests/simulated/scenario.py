@@ -139,7 +139,6 @@ class Scenario:
     walk_every_s: float = 2.0
     safety_s: float = 30.0
     liveness_s: float = 240.0
-    wants_reset: bool = False
 
     def describe(self) -> str:
         """The whole scenario, one line a part, for people who hunt a violation."""

@@ -12,12 +12,11 @@ from typing import Protocol
 
 from risk_daemon.clock import Instant
 
-
 # Nothing takes no time: a wait that rounding makes too short for a step would go on for ever.
 TICK_S = 1e-9
 
 
-class Killed(BaseException):  # noqa: N818 - what happened
+class Killed(BaseException):
     """The process was killed: nothing of it runs any more."""
 
 

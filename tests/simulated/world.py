@@ -38,9 +38,7 @@ class World:
         self.start_true = self.timeline.true
         self.rng = random.Random(scenario.seed)
         self.prices = dict(scenario.prices)
-        self.venues = {
-            spec.name: SimVenue(spec, scenario.prices, self.rng, self.timeline) for spec in scenario.venues
-        }
+        self.venues = {spec.name: SimVenue(spec, scenario.prices, self.rng, self.timeline) for spec in scenario.venues}
         self.truth = Truth(self.venues.values(), scenario.rules.capital, scenario.rules.limit)
         self.store = MemoryStore()
         self.store_illness, self.journal_illness = Illness(self.rng), Illness(self.rng)
@@ -193,9 +191,7 @@ class World:
     ) -> None:
         """A deposit (+) or withdrawal (-); account and ledger may learn of it apart."""
         exchange = self.venues[venue].exchange
-        exchange.flow(
-            asset, amount, self.timeline.true, balance_delay_s=balance_delay_s, ledger_delay_s=ledger_delay_s
-        )
+        exchange.flow(asset, amount, self.timeline.true, balance_delay_s=balance_delay_s, ledger_delay_s=ledger_delay_s)
         self.after(balance_delay_s + 2 * EPSILON_S, lambda: self._flowed(venue, asset, amount))
         now = self.timeline.true
         self.flows.append((venue, now + balance_delay_s, now + ledger_delay_s))
@@ -204,10 +200,12 @@ class World:
         value = self.venues[venue].price(asset) * amount
         self.truth.flowed(value, self.timeline.true, counts=self._has_baseline())
 
-    def _has_baseline(self) -> bool:
-        """Before there was a first picture, flows lie behind the guard: they move no capital."""
+    def _has_baseline(self) -> bool | None:
+        """Before there was a first picture, flows lie behind the guard: they move no capital. None: it is taking it."""
         engine = None if self.life is None else self.life.engine
-        return self.store.has_baseline or (engine is not None and engine.is_started)
+        if self.store.has_baseline or (engine is not None and engine.is_started):
+            return True
+        return None if engine is not None else False
 
     def do_transfer(self, source: str, target: str, asset: str, amount: Decimal, transit_s: float) -> None:
         """Between two accounts, with a while in which it is in neither."""

@@ -12,7 +12,7 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
         and, if wanted, "price2" and "cl_ord_id"
     {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
-        hang, or an error code such as EService:Busy
+        hang, huge, odd, or an error code such as EService:Busy
 """
 
 import argparse
@@ -58,6 +58,8 @@ BROKEN = {
     "object": (200, "{}", "application/json"),
     "empty_result": (200, '{"error":[],"result":{}}', "application/json"),
     "list": (200, "[]", "application/json"),
+    "huge": (200, '{"error":[],"result":{"USDT":{"balance":"1e100","hold_trade":"0"}}}', "application/json"),
+    "odd": (200, '{"error":[],"result":{"USDT":{"balance":"1_0","hold_trade":"0"}}}', "application/json"),
     "empty": (200, "", "application/json"),
     "500": (500, "Internal Server Error", "text/plain"),
 }

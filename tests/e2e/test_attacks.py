@@ -1,0 +1,74 @@
+"""What an attacker got through once: each with the fault that let it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.harness import DOCS_KEY, docs_secret, kraken_config
+
+KEYS = {"kraken": (DOCS_KEY, docs_secret())}
+QUICK = {"settle": '"300ms"', "order_flight": '"500ms"'}
+
+
+@pytest.fixture
+def daemon(documented_kraken, daemon_for):
+    daemon = daemon_for(kraken_config(documented_kraken.endpoint, **QUICK), KEYS)
+    init = daemon.command("init", "--yes")
+    assert init.returncode == 0, init.stderr
+    return daemon
+
+
+@pytest.mark.parametrize("amount", [5000, -3000])
+def test_a_flow_between_init_and_the_first_run_is_a_flow(documented_kraken, daemon, amount):
+    kind = "deposit" if amount > 0 else "withdrawal"
+    documented_kraken.post(entry={"type": kind, "asset": "USDT", "amount": amount, "effect": True})
+    daemon.start()
+    flow = daemon.wait_for("flow_detected")
+    assert float(flow["value"]) == amount
+    daemon.wait_open()
+    assert abs(daemon.of("portfolio_update")[-1]["loss_ratio"]) < 0.001
+    documented_kraken.post(price={"BTC": 38000})  # 960 of 15,000 or of 7,000: -6.4 % or -13.7 %
+    assert daemon.exit_code() == 1, daemon.output()
+
+
+def trip(documented_kraken, daemon):
+    daemon.start()
+    daemon.wait_open()
+    documented_kraken.post(price={"BTC": 42000})
+    assert daemon.exit_code() == 1, daemon.output()
+    documented_kraken.post(price={"BTC": 50000})
+
+
+def test_init_does_not_forget_a_trip_whose_state_is_gone(documented_kraken, daemon):
+    trip(documented_kraken, daemon)
+    for file in daemon.state.glob("state.db*"):
+        file.unlink()
+    for _ in range(2):
+        init = daemon.command("init", "--yes")
+        assert init.returncode == 78, init.stdout
+        assert "trip" in init.stderr
+
+
+def test_a_trip_that_only_the_lock_files_know_is_resumed(documented_kraken, daemon):
+    kept = {file.name: file.read_bytes() for file in daemon.state.glob("state.db*")}
+    trip(documented_kraken, daemon)
+    for file in daemon.state.glob("state.db*"):
+        file.unlink()
+    for name, data in kept.items():
+        (daemon.state / name).write_bytes(data)
+    documented_kraken.post(order={"pair": "BTC/USDT", "side": "buy", "type": "limit", "volume": 0.01, "price": 30000})
+    daemon.start()
+    assert daemon.exit_code() == 1, daemon.output()
+    assert len(daemon.of("sweep_started")) == 2
+    assert documented_kraken.get()["open"] == {}
+
+
+@pytest.mark.parametrize("mode", ["huge", "odd"])
+def test_an_absurd_number_is_unknown_and_no_bug(documented_kraken, daemon, mode):
+    daemon.start()
+    daemon.wait_open()
+    documented_kraken.post(balances=mode)
+    documented_kraken.post(price={"BTC": 42000})  # asks for all to be read again
+    daemon.wait_for("venue_lost")
+    documented_kraken.post(balances="ok")
+    assert daemon.exit_code() == 1, daemon.output()

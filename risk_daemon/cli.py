@@ -104,6 +104,7 @@ def run(config: ConfigFile = CONFIG) -> ExitCode:
     """
     settings = _load(config)
     from risk_daemon import service
+
     try:
         return run_to_end(service.run(settings))
     except KeyboardInterrupt:  # past the daemon's own handling: whether it was sweeping is unknown

@@ -15,7 +15,7 @@ import structlog
 from risk_daemon.clock import Instant
 from risk_daemon.decision import Action, Decision, Finish, ReadNow, SaveLatch, SetGate, StartSweep
 from risk_daemon.errors import RecordError
-from risk_daemon.events import RiskEvent
+from risk_daemon.events import RiskEvent, StoreChecked
 from risk_daemon.gate import GateState
 from risk_daemon.latch import LATCH, latch_document
 from risk_daemon.lock.base import LockRecord, LockStore
@@ -34,6 +34,7 @@ class Effects:
         self._tasks = tasks
         self._finish = finish
         self._journal_tail: asyncio.Task[None] | None = None
+        self._store_error: str | None = None
         self.latch_saved: asyncio.Task[None] | None = None
 
     def carry_out(self, decision: Decision) -> None:
@@ -111,13 +112,25 @@ class Effects:
         return {**self._parts.engine.snapshot(), "feeds": feeds}
 
     async def save_documents(self) -> bool:
-        """Persist them. False, and shouted, when that failed."""
-        try:
-            await self._parts.store.save(self.documents())
-        except RecordError as error:
-            _LOG.error("state_save_failed", error=str(error))
-            return False
-        return True
+        """Persist them, and tell the engine how that went. False, and shouted, when it failed."""
+        error = await self._try_to_save()
+        if error is not None:
+            _LOG.error("state_save_failed", error=error)
+        if error != self._store_error:
+            self._store_error = error
+            self._parts.inbox.put(StoreChecked(error))
+        return error is None
+
+    async def _try_to_save(self) -> str | None:
+        saving = asyncio.ensure_future(self._parts.store.save(self.documents()))
+        await asyncio.wait({saving}, timeout=self._settings.call_timeout_s)
+        if not saving.done():
+            saving.cancel()
+            return "the store does not answer"
+        error = saving.exception()
+        if error is not None and not isinstance(error, RecordError):
+            raise error
+        return None if error is None else str(error)
 
     async def _save_latch(self, action: SaveLatch, before: asyncio.Task[None] | None) -> None:
         """Until it is durable, in the order of the trips. Acting never waits for this; ending does."""

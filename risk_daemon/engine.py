@@ -43,6 +43,7 @@ from risk_daemon.events import (
     PricesSeen,
     ResetRequested,
     Started,
+    StoreChecked,
     StreamConfirmed,
     SweepFinished,
     Tick,
@@ -85,6 +86,7 @@ class Engine:
         self._requests = Requests(self.books, self._control, self._machine, self.manager, manual, self._warnings)
         self._updates = Updates(self.books, settings.update_every_s)
         self._lost: set[tuple[str, Kind | None]] = set()
+        self._store_error: str | None = None
         self._seq = 0
 
     # --- the one verb ------------------------------------------------------------------------------
@@ -179,6 +181,8 @@ class Engine:
                 self._control.take_sweep(event, turn)
             case HaltRequested() | ResetRequested() | DisableRequested() | EnableRequested():
                 self._requests.take(event, turn)
+            case StoreChecked():
+                self._store_error = event.error
             case Started():
                 self._control.resume(turn)
             case OrdersSeen():
@@ -229,6 +233,8 @@ class Engine:
             return Cause.BLIND
         if self.is_confirming:
             return Cause.CONFIRMING
+        if self._store_error is not None:
+            return Cause.LOCKED
         if not self.is_started or self.baselines.capital is None:
             return Cause.STARTING
         return None

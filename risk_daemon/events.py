@@ -188,6 +188,13 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreChecked:
+    """A save ended: `error` says why it failed, None that it is durable. What can't be remembered locks."""
+
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class HaltRequested:
     """An operator's halt of everything."""
 
@@ -272,6 +279,7 @@ Input = (
     | VenueLost
     | Started
     | Tick
+    | StoreChecked
     | HaltRequested
     | ResetRequested
     | DisableRequested

@@ -90,9 +90,10 @@ class Housekeeping:
     # --- files -------------------------------------------------------------------------------------
 
     def _persist(self, now: Instant) -> None:
-        is_due = now.mono - self._last_persist_mono >= self._settings.persist_every_s
+        wait_s = self._settings.persist_every_s if self._wants_persist else self._settings.check_store_every_s
+        is_due = now.mono - self._last_persist_mono >= wait_s
         is_busy = self._persisting is not None and not self._persisting.done()
-        if self._wants_persist and is_due and not is_busy and self._parts.engine.is_started:
+        if is_due and not is_busy and self._parts.engine.is_started:
             self._wants_persist, self._last_persist_mono = False, now.mono
             self._persisting = self._tasks.spawn(self._save(), "persist")
 

@@ -58,6 +58,7 @@ class DaemonSettings:
 
     tick_every_s: float = 0.2
     persist_every_s: float = 5.0
+    check_store_every_s: float = 15.0
     lock_timeout_s: float = 1.0
     orders_every_s: float = 15.0
     call_timeout_s: float = 10.0

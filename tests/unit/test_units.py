@@ -38,9 +38,7 @@ def test_a_float_is_read_by_its_shortest_text() -> None:
     assert finite(1e-8) == Decimal("0.00000001")
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"), [(5000, "5000"), ("5_000.5 USDT", "5000.5"), ("5,000", "5000"), (0.5, "0.5")]
-)
+@pytest.mark.parametrize(("value", "expected"), [(5000, "5000"), ("5000.5 USDT", "5000.5"), (0.5, "0.5")])
 def test_money(value: object, expected: str) -> None:
     assert parse_money(value, "USDT") == Decimal(expected)
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from risk_daemon.clock import Instant
 from risk_daemon.events import Flow, FlowsListed
-from risk_daemon.units import ZERO, finite, fixed, plain
+from risk_daemon.units import ONE, ZERO, finite, fixed, plain
 
 # A change explains a flow if it shows at least this part of it: fees and small trades ride along.
 EXPLAINS = Decimal("0.9")
@@ -293,18 +293,26 @@ class FlowTracker:
 
     def _settle_venue(
         self, venue: _Venue, now_mono: float, rate: Rate, balances_mono: float
-    ) -> Iterator[tuple[Flow, Decimal]]:
-        """A flow of an asset without a price waits for one."""
-        for pending in tuple(venue.pending):
-            price = rate(pending.flow.asset)
-            if price is None:
-                continue
-            value = fixed(pending.flow.amount * price)
-            if not self._is_shown(venue, value) and not self._is_due(pending, now_mono, balances_mono):
-                continue
-            venue.take(self._explained(venue, value))
-            venue.pending.remove(pending)
-            yield pending.flow, value
+    ) -> list[tuple[Flow, Decimal]]:
+        """Those that are shown or due one by one, then those that are shown together. Without a price they wait."""
+        settled = []
+        for pending, value in self._valued(venue, rate):
+            if self._is_shown(venue, value) or self._is_due(pending, now_mono, balances_mono):
+                venue.take(self._explained(venue, value))
+                venue.pending.remove(pending)
+                settled.append((pending.flow, value))
+        left = self._valued(venue, rate)
+        total = sum((value for _, value in left), ZERO)
+        if total and abs(venue.net - total) <= abs(total) * (ONE - EXPLAINS):
+            venue.take(total)
+            venue.pending = [pending for pending in venue.pending if rate(pending.flow.asset) is None]
+            settled += [(pending.flow, value) for pending, value in left]
+        return settled
+
+    def _valued(self, venue: _Venue, rate: Rate) -> list[tuple[_Pending, Decimal]]:
+        """Pending flows whose asset has a price, with their worth."""
+        priced = ((pending, rate(pending.flow.asset)) for pending in venue.pending)
+        return [(pending, fixed(pending.flow.amount * price)) for pending, price in priced if price is not None]
 
     def _is_shown(self, venue: _Venue, value: Decimal) -> bool:
         return bool(value) and venue.net / value >= EXPLAINS

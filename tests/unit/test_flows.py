@@ -81,6 +81,15 @@ def test_a_change_explains_a_flow_if_it_shows_most_of_it(change: int, is_shown: 
     assert settle(tracker, AT) == ([-500] if is_shown else [])
 
 
+def test_flows_that_hide_each_other_are_shown_together() -> None:
+    tracker = FlowTracker()
+    moved(tracker, 300)
+    moved(tracker, -800)
+    listed(tracker, row(300, "L1"), row(-800, "L2"))
+    assert settle(tracker, AT) == [300, -800]
+    assert tracker.unverified() == (0, 0)
+
+
 def test_a_flow_that_other_changes_hide_is_due_after_flow_wait_and_a_later_read() -> None:
     tracker = FlowTracker()
     listed(tracker, row(-500))

@@ -136,7 +136,8 @@ class CcxtVenue:
     async def read_flows(self, since_wall: float, *, urgent: bool = False) -> FlowsListed:
         now = self._clock.now()
         flows = await self._ask(_urgency(urgent), lambda: self._dialect.flows(since_wall, now.wall))
-        return FlowsListed(self.name, now.mono, flows)
+        asked_for = tuple(flow for flow in flows if flow.wall >= since_wall)
+        return FlowsListed(self.name, now.mono, asked_for)
 
     async def list_orders(self, scope: OrderScope) -> OrderListing:
         requested_mono = self._clock.now().mono

@@ -71,8 +71,8 @@ class Books:
         self._look_for_start()
 
     def take_listing(self, event: FlowsListed, turn: Turn) -> None:
-        """The rows of a ledger. Before the first picture there is no baseline that a flow could move."""
-        new = self.flows.listed(event, turn.now.wall, self.baselines.began_wall)
+        """The rows of a ledger."""
+        new = self.flows.listed(event)
         turn.persist = turn.persist or bool(new)
 
     def let_time_pass(self, now_mono: float) -> None:

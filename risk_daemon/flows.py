@@ -116,20 +116,23 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
+    """is_certain: it was not in the venue's first listing ever, so it happened since. Else it may lie behind us."""
+
     flow: Flow
     listed_mono: float
-    is_old: bool
+    is_certain: bool = True
 
 
 @dataclass(slots=True)
 class _Venue:
-    """One venue's witnesses. net: the sum of `moves`. rows: the same, row by row."""
+    """One venue's witnesses. net: the sum of `moves`. rows: the same, row by row. has_listing: in any run."""
 
     moves: deque[_Move] = field(default_factory=deque)
     net: Decimal = ZERO
     rows: _Rows = field(default_factory=_Rows)
     pending: list[_Pending] = field(default_factory=list)
     seen: dict[str, float] = field(default_factory=dict)
+    has_listing: bool = False
     listed_mono: float = NEVER
     probed_mono: float = NEVER
 
@@ -167,18 +170,20 @@ class FlowTracker:
         if amount:
             self._venue(venue).add(amount, now_mono, seen_mono, self.settings.settle_legs_s)
 
-    def listed(self, listing: FlowsListed, wall: float, since_wall: float | None) -> tuple[Flow, ...]:
+    def listed(self, listing: FlowsListed) -> tuple[Flow, ...]:
         """Take a complete listing in; returns the flows not seen before.
 
-        since_wall: flows from before that lie behind us; None: all of them do, there is no baseline yet.
+        What the first listing ever names may lie behind us or be on its way: it counts only if the
+        holdings show it. No clock of ours is compared with the venue's.
         """
         venue = self._venue(listing.venue)
+        is_certain, venue.has_listing = venue.has_listing, True
         venue.listed_mono = max(venue.listed_mono, listing.requested_mono)
         new = {flow.flow_id: flow for flow in listing.flows if flow.flow_id not in venue.seen}
         for flow in new.values():
             venue.seen[flow.flow_id] = flow.wall
-            if flow.amount and since_wall is not None and flow.wall > since_wall:
-                venue.pending.append(self._pending(flow, listing.requested_mono, wall))
+            if flow.amount:
+                venue.pending.append(_Pending(flow, listing.requested_mono, is_certain))
         self._forget(venue)
         return tuple(new.values())
 
@@ -224,7 +229,7 @@ class FlowTracker:
 
     def pending(self, rate: Rate) -> tuple[Decimal, Decimal]:
         """What the ledgers list and the holdings don't show yet: withdrawals and deposits, both above zero."""
-        flows = (pending.flow for venue in self._venues.values() for pending in venue.pending)
+        flows = (p.flow for venue in self._venues.values() for p in venue.pending if p.is_certain)
         values = [flow.amount * (rate(flow.asset) or ZERO) for flow in flows]
         return sum((-value for value in values if value < 0), ZERO), sum((v for v in values if v > 0), ZERO)
 
@@ -264,7 +269,8 @@ class FlowTracker:
         return {
             name: {
                 "seen": dict(venue.seen),
-                "pending": [_flow_to_json(pending.flow) for pending in venue.pending],
+                "has_listing": venue.has_listing,
+                "pending": [_flow_to_json(pending.flow) for pending in venue.pending if pending.is_certain],
                 "unverified": plain(venue.net),
             }
             for name, venue in self._venues.items()
@@ -274,18 +280,14 @@ class FlowTracker:
         """Go on waiting for the second witness, with all the time there is from now."""
         for name, saved in data.items():
             venue = self._venue(name)
-            venue.seen = dict(saved["seen"])
-            flows = map(_flow_from_json, saved["pending"])
-            venue.pending = [self._pending(flow, now.mono, now.wall) for flow in flows]
+            venue.seen, venue.has_listing = dict(saved["seen"]), saved["has_listing"]
+            venue.pending = [_Pending(_flow_from_json(flow), now.mono) for flow in saved["pending"]]
             self.moved(name, finite(saved["unverified"]), now.mono, now.mono)
 
     # --- inside ------------------------------------------------------------------------------------
 
     def _venue(self, name: str) -> _Venue:
         return self._venues.setdefault(name, _Venue())
-
-    def _pending(self, flow: Flow, listed_mono: float, wall: float) -> _Pending:
-        return _Pending(flow, listed_mono, is_old=wall - flow.wall > self.settings.flow_wait_s)
 
     def _young(self, now_mono: float) -> Iterator[tuple[_Venue, Decimal, Decimal]]:
         since_mono = now_mono - self.settings.settle_legs_s
@@ -295,19 +297,26 @@ class FlowTracker:
         self, venue: _Venue, now_mono: float, rate: Rate, balances_mono: float
     ) -> list[tuple[Flow, Decimal]]:
         """Those that are shown or due one by one, then those that are shown together. Without a price they wait."""
+        self._drop_behind_us(venue, now_mono)
         settled = []
         for pending, value in self._valued(venue, rate):
             if self._is_shown(venue, value) or self._is_due(pending, now_mono, balances_mono):
                 venue.take(self._explained(venue, value))
                 venue.pending.remove(pending)
                 settled.append((pending.flow, value))
-        left = self._valued(venue, rate)
+        left = [(pending, value) for pending, value in self._valued(venue, rate) if pending.is_certain]
         total = sum((value for _, value in left), ZERO)
         if total and abs(venue.net - total) <= abs(total) * (ONE - EXPLAINS):
             venue.take(total)
-            venue.pending = [pending for pending in venue.pending if rate(pending.flow.asset) is None]
+            together = [pending for pending, _ in left]
+            venue.pending = [pending for pending in venue.pending if pending not in together]
             settled += [(pending.flow, value) for pending, value in left]
         return settled
+
+    def _drop_behind_us(self, venue: _Venue, now_mono: float) -> None:
+        """A row of the first listing that the holdings did not show in its time was in them from the start."""
+        since_mono = now_mono - self.settings.flow_wait_s
+        venue.pending = [p for p in venue.pending if p.is_certain or p.listed_mono > since_mono]
 
     def _valued(self, venue: _Venue, rate: Rate) -> list[tuple[_Pending, Decimal]]:
         """Pending flows whose asset has a price, with their worth."""
@@ -325,9 +334,7 @@ class FlowTracker:
 
     def _is_due(self, pending: _Pending, now_mono: float, balances_mono: float) -> bool:
         """Whether the holdings must show the flow by now, even if other changes hide it."""
-        if pending.is_old:
-            return balances_mono >= pending.listed_mono
-        waited = now_mono - pending.listed_mono >= self.settings.flow_wait_s
+        waited = pending.is_certain and now_mono - pending.listed_mono >= self.settings.flow_wait_s
         return waited and balances_mono >= pending.listed_mono + self.settings.ledger_lag_s
 
     def _drop_verified(self, name: str, venue: _Venue, now_mono: float, account_mono: float) -> None:

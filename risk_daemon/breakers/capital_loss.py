@@ -44,9 +44,10 @@ class CapitalLossCircuitBreaker(BaseCircuitBreaker):
             self.name,
             self.breaker_type,
             self.action,
-            breached=least >= limit,
+            # A young fall may be half a trade, even where an older rise seems to make up for it.
+            breached=least >= limit and suspected >= limit,
             suspected=suspected >= limit,
-            undecided=most >= limit > least,
+            undecided=most >= limit > min(least, suspected),
             warning=max((level for level in warnings if least >= level), default=None),
             cleared=not warnings or most < warnings[0],
             reason=f"loss of {percent(likely)} of initial capital, limit {self._limit_text}",

@@ -51,6 +51,16 @@ def test_capital_is_never_taken_from_the_low_end_of_a_doubt() -> None:
     assert watch.baselines.capital == 100
 
 
+def test_a_longer_doubt_breaks_the_stretch() -> None:
+    watch = Watch()
+    watch.see(98, 6)
+    watch.see(60, 4, trusted=False)
+    watch.see(100, 6)
+    assert watch.baselines.capital is None
+    watch.see(100, 6)
+    assert watch.baselines.capital == 100
+
+
 def test_half_a_second_of_doubt_does_not_break_the_stretch() -> None:
     watch = Watch()
     watch.see(100, 6)

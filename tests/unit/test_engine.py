@@ -512,6 +512,15 @@ def test_blind_warns_after_10_s_vetoes_after_30_s_and_ends_by_itself() -> None:
     assert [record.fields["breaker"] for record in world.records(EventName.BREAKER_RESET)] == ["blind"]
 
 
+def test_blindness_shuts_no_gate_while_disabled() -> None:
+    world = World().start()
+    world.send(DisableRequested(3_600.0, "maintenance", "anna"))
+    world.dead.add("perp")
+    world.run(120.0)
+    assert world.engine.manager.get_status()["blind"] == "TRIPPED"
+    assert world.gate == "open"
+
+
 def test_blind_may_trip_when_it_is_told_to() -> None:
     world = World(with_(engine_settings(), blind=BlindSettings(10.0, 30.0, 60.0)))
     world.start()

@@ -330,6 +330,23 @@ def test_fees_of_a_busy_bot_never_ask_for_the_ledger_and_never_cost_trust() -> N
     assert judged.is_trusted
 
 
+def test_half_told_trades_of_a_busy_bot_keep_no_peak_down() -> None:
+    world = World()
+    world.holdings["perp"] = amounts(BTC="0.1")
+    world.start()
+    world.stream_price("BTC/USDT", 60_000)
+    for _ in range(60):
+        world.stream_balances("spot", USDT=3_800)
+        world.run(0.1)
+        world.stream_balances("spot", BTC="0.02")
+        world.run(0.4)
+        world.stream_balances("spot", BTC=0)
+        world.run(0.1)
+        world.stream_balances("spot", USDT=5_000)
+        world.run(0.4)
+    assert world.engine.baselines.peak == 11_000
+
+
 def test_an_account_that_was_emptied_still_knows_a_debt() -> None:
     """Below zero is a loss of everything, also after everything was taken out."""
     world = world_with_a_loss()

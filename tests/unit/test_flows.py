@@ -22,8 +22,9 @@ def row(amount: int, flow_id: str = "L1", asset: str = "USDT", age_s: float = 0.
     return Flow(flow_id, "v", asset, Decimal(amount), WALL - age_s)
 
 
-def listed(tracker: FlowTracker, *flows: Flow, at: float = AT, wall: float = WALL) -> tuple[Flow, ...]:
-    return tracker.listed(FlowsListed("v", at, flows), wall, WALL - 1e6)
+def listed(tracker: FlowTracker, *flows: Flow, at: float = AT) -> tuple[Flow, ...]:
+    tracker.listed(FlowsListed("v", NEVER, ()))  # so that this is not the first listing ever
+    return tracker.listed(FlowsListed("v", at, flows))
 
 
 def settle(tracker: FlowTracker, now: float, balances: float = NEVER, account: float = NEVER) -> list[Decimal]:
@@ -98,34 +99,35 @@ def test_a_flow_that_other_changes_hide_is_due_after_flow_wait_and_a_later_read(
     assert settle(tracker, AT + 61, balances=AT + 50) == [-500]
 
 
-def test_an_old_row_is_due_with_the_first_read_after_its_listing() -> None:
-    tracker = FlowTracker()
-    listed(tracker, row(-500, age_s=3_600))
-    assert settle(tracker, AT + 1, balances=AT - 1) == []
-    assert settle(tracker, AT + 1, balances=AT + 0.5) == [-500]
-
-
 def test_a_flow_that_is_due_takes_no_more_than_there_is() -> None:
     tracker = FlowTracker()
-    listed(tracker, row(-500, age_s=3_600))
+    listed(tracker, row(-500))
     moved(tracker, -100, AT + 1)
-    assert settle(tracker, AT + 1, balances=AT + 1) == [-500]
+    assert settle(tracker, AT + 1, balances=AT + 1) == []
+    moved(tracker, -100, AT + 60)
+    assert settle(tracker, AT + 60, balances=AT + 60) == [-500]
     assert tracker.unverified() == (0, 0)
 
 
 def test_a_flow_without_a_price_waits_and_one_that_is_ignored_is_worth_nothing() -> None:
     tracker = FlowTracker()
-    listed(tracker, row(5, "L1", "NEWT", age_s=3_600), row(7, "L2", "SKIP", age_s=3_600))
-    assert settle(tracker, AT + 1, balances=AT + 1) == [0]
+    listed(tracker, row(5, "L1", "NEWT"), row(7, "L2", "SKIP"))
+    assert settle(tracker, AT + 60, balances=AT + 60) == [0]
     assert settle(tracker, AT + 500, balances=AT + 400) == []
 
 
-def test_rows_from_before_the_baseline_lie_behind_us() -> None:
-    tracker = FlowTracker()
-    tracker.listed(FlowsListed("v", AT, (row(5, "old", age_s=10), row(7, "new"))), WALL, WALL - 5)
-    assert tracker.pending(usdt) == (0, 7)
-    tracker.listed(FlowsListed("v", AT, (row(9, "third"),)), WALL, None)
-    assert tracker.pending(usdt) == (0, 7)
+def test_rows_of_the_first_listing_ever_count_only_if_the_holdings_show_them() -> None:
+    shown, behind = FlowTracker(), FlowTracker()
+    for tracker in (shown, behind):
+        tracker.listed(FlowsListed("v", AT, (row(-500, "first"),)))
+        assert tracker.pending(usdt) == (0, 0)
+    moved(shown, -500, AT + 20)
+    assert settle(shown, AT + 20, balances=AT) == [-500]
+    assert settle(behind, AT + 60, balances=AT + 50) == []
+    moved(behind, -500, AT + 61)
+    assert settle(behind, AT + 61, balances=AT + 61) == []
+    behind.listed(FlowsListed("v", AT + 62, (row(-500, "second"),)))
+    assert settle(behind, AT + 62, balances=AT + 61) == [-500]
 
 
 # --- verified ------------------------------------------------------------------------------------------
@@ -251,8 +253,8 @@ def test_what_has_one_witness_survives_a_restart() -> None:
 def test_a_jump_of_our_clock_makes_no_row_new_again() -> None:
     tracker = FlowTracker()
     listed(tracker, row(-500))
-    listed(tracker, row(-500), wall=WALL + 86_400 * 400)
-    assert listed(tracker, row(-500), wall=WALL + 86_400 * 400) == ()
+    listed(tracker, row(-500))
+    assert listed(tracker, row(-500)) == ()
 
 
 def test_rows_are_forgotten_when_newer_ones_are_90_days_younger() -> None:

@@ -141,11 +141,11 @@ class CcxtVenue:
 
     async def list_orders(self, scope: OrderScope) -> OrderListing:
         requested_mono = self._clock.now().mono
-        orders = await self._ask(Urgency.URGENT, lambda: self._dialect.orders(self._plan(scope)))
+        orders = await self._ask(Urgency.SWEEP, lambda: self._dialect.orders(self._plan(scope)))
         return OrderListing(self.name, scope.name, requested_mono, orders)
 
     async def cancel_orders(self, scope: OrderScope, orders: Sequence[Order]) -> None:
-        await self._ask(Urgency.URGENT, lambda: self._dialect.cancel(self._plan(scope), orders))
+        await self._ask(Urgency.SWEEP, lambda: self._dialect.cancel(self._plan(scope), orders))
 
     async def cancel_only(self, scope: OrderScope, orders: Sequence[Order]) -> None:
         """Ask the venue to cancel these orders and no others, each by its id. Returning proves nothing."""

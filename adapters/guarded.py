@@ -81,7 +81,7 @@ class Guard:
 
         if _is_public(api):
             return await send()
-        return await self.shell.lane.run(send, urgent=urgency.goes_first)
+        return await self.shell.lane.run(send, rank=urgency.rank)
 
     async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         """The venue's own answer. Raises a VenueError for anything else."""

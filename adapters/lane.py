@@ -8,7 +8,6 @@ that is under way, instead of waiting for it to time out.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,8 +25,14 @@ class Urgency(Enum):
     """How a call travels: whether it pushes others aside, and whether the rate limiter holds it."""
 
     ORDINARY = "ordinary"
-    PACED = "paced"
     URGENT = "urgent"
+    PACED = "paced"
+    SWEEP = "sweep"
+
+    @property
+    def rank(self) -> int:
+        """The sweep goes before what is read to confirm a breach, and that before ordinary business."""
+        return {Urgency.ORDINARY: 0, Urgency.URGENT: 1}.get(self, 2)
 
     @property
     def goes_first(self) -> bool:
@@ -35,7 +40,7 @@ class Urgency(Enum):
 
     @property
     def is_paced(self) -> bool:
-        return self is not Urgency.URGENT
+        return self in (Urgency.ORDINARY, Urgency.PACED)
 
 
 _URGENCY: ContextVar[Urgency] = ContextVar("urgency", default=Urgency.ORDINARY)
@@ -62,23 +67,22 @@ class PushedAside(VenueUnavailable):
 
 @dataclass(eq=False, slots=True)
 class _Turn:
-    urgent: bool
+    rank: int
     granted: asyncio.Future[None]
     task: asyncio.Task[Any] | None = None
     is_pushed_aside: bool = False
 
 
 class SignedLane:
-    """Runs calls one at a time, urgent ones first."""
+    """Runs calls one at a time, the highest rank first; a higher one pushes aside the call in flight."""
 
     def __init__(self) -> None:
         self._holder: _Turn | None = None
-        self._urgent: deque[_Turn] = deque()
-        self._ordinary: deque[_Turn] = deque()
+        self._waiting: list[_Turn] = []
 
-    async def run(self, call: Callable[[], Coroutine[Any, Any, T]], *, urgent: bool) -> T:
-        """The result of `call`. Raises PushedAside if an urgent call took its place, else what `call` raises."""
-        turn = self._enter(urgent)
+    async def run(self, call: Callable[[], Coroutine[Any, Any, T]], *, rank: int) -> T:
+        """The result of `call`. Raises PushedAside if a higher call took its place, else what `call` raises."""
+        turn = self._enter(rank)
         try:
             await turn.granted
             if turn.is_pushed_aside:
@@ -96,10 +100,10 @@ class SignedLane:
         finally:
             self._leave(turn)
 
-    def _enter(self, urgent: bool) -> _Turn:
-        turn = _Turn(urgent, asyncio.get_running_loop().create_future())
-        (self._urgent if urgent else self._ordinary).append(turn)
-        if urgent and self._holder is not None and not self._holder.urgent:
+    def _enter(self, rank: int) -> _Turn:
+        turn = _Turn(rank, asyncio.get_running_loop().create_future())
+        self._waiting.append(turn)
+        if self._holder is not None and self._holder.rank < rank:
             self._push_aside(self._holder)
         self._grant_next()
         return turn
@@ -111,17 +115,17 @@ class SignedLane:
         self._holder = None
 
     def _grant_next(self) -> None:
-        while self._holder is None and (waiting := self._urgent or self._ordinary):
-            turn = waiting.popleft()
+        while self._holder is None and self._waiting:
+            turn = max(self._waiting, key=lambda waiting: waiting.rank)  # of equals, the first
+            self._waiting.remove(turn)
             # One that gave up in this very moment has had no chance to leave the queue yet.
             if not turn.granted.done():
                 self._holder = turn
                 turn.granted.set_result(None)
 
     def _leave(self, turn: _Turn) -> None:
-        waiting = self._urgent if turn.urgent else self._ordinary
-        if turn in waiting:
-            waiting.remove(turn)
+        if turn in self._waiting:
+            self._waiting.remove(turn)
         if self._holder is turn:
             self._holder = None
         self._grant_next()

@@ -35,8 +35,6 @@ _READ_ORDER = (Kind.POSITIONS, Kind.BALANCES, Kind.FLOWS, Kind.PRICES)
 _SNAPSHOT_KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS})
 """Streams whose first frame comes at once. A stream of orders may have none, one of prices nothing to watch."""
 
-_UNSIGNED = frozenset({Kind.PRICES})
-
 _READ_GAP_S = 0.5
 _CONFIRM_EVERY_S = 1.0
 
@@ -117,13 +115,11 @@ class VenueFeed:
         await asyncio.gather(*(self._read_in_turn(kind, urgent) for kind in wanted))
 
     async def _read_in_turn(self, kind: Kind, urgent: bool) -> None:
-        """Signed reads leave one after another: whoever asks again meanwhile shares the one that is to begin next.
+        """Reads leave one after another: whoever asks again meanwhile shares the one that is to begin next.
 
-        Else a slow venue, asked every second, would never answer anybody in time.
+        Else a slow venue, asked every second, would never answer anybody in time, and a price that flaps at
+        a limit would have the guard flood its own venue.
         """
-        if kind in _UNSIGNED:
-            await self._read(kind, urgent=urgent, is_asked_for=True)
-            return
         turn = self._asked[kind]
         if kind in self._asked_next:
             async with turn:

@@ -23,6 +23,7 @@ REFUSED = 78
 _MAY_TRIGGER = frozenset({"run", "demo"})
 _INTERRUPTED = {"run": STOPPED, "cancel-all": TRIGGERED_UNPROVEN}
 _FORCED_AFTER_S = 5.0
+_STATE_AT, _OPEN = 48, b"OPEN"  # where gate.bin says that it is open
 _DEFAULT_CONFIG = "config.toml"
 _DEFAULT_STATE = "var"
 
@@ -189,16 +190,25 @@ def _ours(path: str) -> bool:
 
 
 def _zero(path: str) -> None:
-    """In place, so that every process that has mapped the file sees it at once."""
+    """In place, so that every process that has mapped the file sees it at once. A shut gate may tell of a trip."""
     with open(path, "r+b") as file:
+        if file.read(_STATE_AT + len(_OPEN))[_STATE_AT:] != _OPEN:
+            return
+        file.seek(0)
         file.write(bytes(os.fstat(file.fileno()).st_size))
         file.flush()
         os.fsync(file.fileno())
 
 
 def _garble(path: str) -> None:
-    """Not a lock record any more. In place, so that a full disk can't keep the old one standing."""
+    """Not a lock record any more. In place, so that a full disk can't keep the old one standing.
+
+    One that is locked stays: it may be the only one to tell of a trip.
+    """
     with open(path, "r+b") as file:
+        if b'"locked":true' in file.read().replace(b" ", b""):
+            return
+        file.seek(0)
         file.write(b"{}")
         file.truncate()
         file.flush()

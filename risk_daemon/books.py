@@ -150,8 +150,11 @@ class Books:
         return EvaluationContext(picture.equity, picture.suspected_high, self.baselines)
 
     def are_read_since(self, mono: float) -> bool:
-        """Whether every expected part was read over REST, requested at `mono` or later."""
-        return all(read >= mono for _, _, read in self._reads())
+        """Whether every expected part was read over REST, requested at `mono` or later.
+
+        Every price that values something must have been named: a reply that leaves one out confirms nothing.
+        """
+        return all(read >= mono for _, _, read in self._reads()) and self.portfolio.priced_mono() >= mono
 
     def _reads(self) -> list[tuple[str, Kind, float]]:
         """Venue, kind, and when its last REST read was begun."""

@@ -11,7 +11,7 @@ import structlog
 from risk_daemon.clock import Instant
 from risk_daemon.decision import Answer, Decision, Finish
 from risk_daemon.effects import Effects
-from risk_daemon.errors import ExitCode
+from risk_daemon.errors import ExitCode, RiskDaemonError
 from risk_daemon.events import EventName, Input, RiskEvent, Started, Tick
 from risk_daemon.gate import Cause, GateState
 from risk_daemon.housekeeping import Housekeeping
@@ -49,17 +49,18 @@ class Daemon:
             if self._ending is None:
                 self._start_feeds()
             return await self._end(await self._guard())
-        except BaseException:
+        except BaseException as error:
             self._effects.shut(Cause.LOCKED, self.parts.clock.now())
+            await self._effects.locks_written()
+            if isinstance(error, RiskDaemonError) and self._engine.trip is not None:
+                raise RuntimeError("the guard failed in the middle of a trip; it must be started again") from error
             raise
         finally:
             await self._wind_up()
 
     def stop(self) -> None:
         """SIGTERM or SIGINT: end cleanly. Nothing is cancelled by it; a sweep that runs is left unproven."""
-        unproven = self._engine.trip is not None and not self._engine.trip.proven
-        code = ExitCode.TRIGGERED_UNPROVEN if unproven else ExitCode.STOPPED
-        self._finish(Finish(code, "told to stop"))
+        self._finish(Finish(ExitCode.STOPPED, "told to stop"))
 
     def is_alive(self) -> bool:
         """Whether the evaluation loop turned within the last seconds."""
@@ -104,12 +105,14 @@ class Daemon:
         inbox, clock = self.parts.inbox, self.parts.clock
         wake_mono: float | None = None
         turns = 0
-        while self._ending is None:
+        while True:
             wait_s = self._wait_s(clock.now().mono, wake_mono)
             if wait_s > 0 and not len(inbox):
                 await inbox.wait(wait_s)
             if self._tasks.failure is not None:
                 raise self._tasks.failure
+            if self._ending is not None:
+                return self._ending
             now = clock.now()
             event = Tick() if self._wait_s(now.mono, wake_mono) <= 0 else inbox.take()
             if event is not None:
@@ -117,7 +120,6 @@ class Daemon:
                 turns += 1
             if turns % _TURNS_BEFORE_OTHERS == 0:
                 await asyncio.sleep(0)
-        return self._ending
 
     def _wait_s(self, now_mono: float, wake_mono: float | None) -> float:
         """Seconds until the engine should look again, whatever happens."""
@@ -146,14 +148,17 @@ class Daemon:
             self.parts.inbox.nudge()
 
     async def _end(self, finish: Finish) -> ExitCode:
-        """Exit code 1 stands for a durable latch; everything else may end without."""
+        """Exit code 1 stands for a durable latch, 0 for nothing left to prove: both are weighed only now."""
+        trip = self._engine.trip
+        if finish.exit_code is ExitCode.STOPPED and trip is not None:
+            code = ExitCode.TRIGGERED_AND_PROVEN if trip.proven else ExitCode.TRIGGERED_UNPROVEN
+            finish = Finish(code, finish.reason)
         if finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN and not await self._effects.latch_is_durable():
             finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the latch could not be made durable")
         now = self.parts.clock.now()
         gate = self._engine.gate
         gate = gate if gate.locked else GateState(locked=True, cause=Cause.LOCKED, since_wall=now.wall)
         self._effects.set_gate(gate, now)
-        trip = self._engine.trip
         facts = {
             "exit_code": int(finish.exit_code),
             "reason": finish.reason,

@@ -16,7 +16,7 @@ from risk_daemon.clock import Instant
 from risk_daemon.decision import Action, Decision, Finish, ReadNow, SaveLatch, SetGate, StartSweep
 from risk_daemon.errors import RecordError
 from risk_daemon.events import RiskEvent, StoreChecked
-from risk_daemon.gate import GateState
+from risk_daemon.gate import GateState, cause_of
 from risk_daemon.latch import LATCH, latch_document
 from risk_daemon.lock.base import LockRecord, LockStore
 from risk_daemon.ports import DaemonSettings, Parts
@@ -34,6 +34,7 @@ class Effects:
         self._tasks = tasks
         self._finish = finish
         self._journal_tail: asyncio.Task[None] | None = None
+        self._lock_writes: set[asyncio.Task[None]] = set()
         self._store_error: str | None = None
         self.latch_saved: asyncio.Task[None] | None = None
 
@@ -66,12 +67,22 @@ class Effects:
         """Put the gate in force: the memory map now, the other locks beside everything else."""
         record = LockRecord(gate.locked, gate.cause or "", gate.trip_id, gate.since_wall or now.wall, gate.until_wall)
         self._parts.gate_map.write(record, now)
-        for lock in self._parts.locks:
-            self._tasks.spawn(self._write_lock(lock, record, now), f"lock {lock.name}")
+        self._lock_writes = {
+            self._tasks.spawn(self._write_lock(lock, record, now), f"lock {lock.name}") for lock in self._parts.locks
+        }
 
     def shut(self, cause: str, now: Instant) -> None:
-        """Shut the gate without asking anybody."""
-        self.set_gate(GateState(locked=True, cause=cause, since_wall=now.wall), now)
+        """Shut the gate without asking anybody. A trip that it is shut for stays written on it."""
+        trip = self._parts.engine.trip
+        shut = GateState(locked=True, cause=cause, since_wall=now.wall)
+        if trip is not None:
+            shut = GateState(True, cause_of(trip.breaker), trip.trip_id, trip.since_wall)
+        self.set_gate(shut, now)
+
+    async def locks_written(self) -> None:
+        """Give the locks a moment to be written; each has its own timeout."""
+        if self._lock_writes:
+            await asyncio.wait(self._lock_writes, timeout=self._settings.lock_timeout_s)
 
     def refresh_locks(self, now: Instant) -> None:
         """Say again that the gate is open, before the last word on it runs out."""
@@ -189,6 +200,7 @@ class Effects:
             writing.append(asyncio.wait({self._journal_tail}, timeout=limit_s))
         if self._parts.engine.is_started:
             writing.append(asyncio.wait_for(self.save_documents(), limit_s))
+        writing.append(self.locks_written())
         writing.append(asyncio.wait_for(self.put_risk(risk_document, self._parts.clock.now()), limit_s))
         for outcome in await asyncio.gather(*writing, return_exceptions=True):
             if isinstance(outcome, Exception):

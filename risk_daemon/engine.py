@@ -258,3 +258,5 @@ class Engine:
         latch = documents.get("latch")
         if latch:
             self._control.restore(latch, now)
+        if self.trip is not None:
+            self.gate = GateState(True, cause_of(self.trip.breaker), self.trip.trip_id, self.trip.since_wall)

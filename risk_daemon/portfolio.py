@@ -209,6 +209,14 @@ class PortfolioManager:
         kinds = self.settings.expected.get(venue, frozenset()) & set(ACCOUNT_KINDS)
         return min((self._accounts[venue].rest_mono(kind) for kind in kinds), default=NEVER)
 
+    def priced_mono(self) -> float:
+        """When the oldest price that values a holding or position was asked for over REST; inf if none is needed."""
+        paths = (self.prices.rest_mono(asset) for asset in self.held_assets())
+        marks = [
+            self.prices.mark(venue, position.symbol) for venue in self.venues() for position in self.positions(venue)
+        ]
+        return min((*paths, *(NEVER if mark is None else mark.rest_mono for mark in marks)), default=float("inf"))
+
     def age_s(self, venue: str, kind: Kind, now_mono: float) -> float | None:
         """Seconds since `kind` of `venue` was last known to hold; None if it never was."""
         if kind is Kind.PRICES:

@@ -60,7 +60,7 @@ class PriceBook:
         self._hub_parents: dict[str, str] = {}
         self.plan_version = 0
         for asset, value in (pegs or {}).items():
-            self._choose((asset, reference), Quote("peg", asset, (asset, reference), value, NEVER_STALE, NEVER_STALE))
+            self._choose((asset, reference), _peg(asset, reference, value))
         self._plan_hubs()
 
     # --- what comes in -----------------------------------------------------------------------------
@@ -104,6 +104,17 @@ class PriceBook:
         parent = self._parent(asset)
         quote = None if parent is None else self._edge(asset, parent)
         return None if quote is None else quote.seen_mono
+
+    def rest_mono(self, asset: str) -> float:
+        """When the oldest price on the asset's path was asked for over REST; inf if it needs none."""
+        oldest = NEVER_STALE
+        while asset != self.reference:
+            parent = self._parent(asset)
+            quote = None if parent is None else self._edge(asset, parent)
+            if parent is None or quote is None:
+                return oldest
+            oldest, asset = min(oldest, quote.rest_mono), parent
+        return oldest
 
     def is_hub(self, asset: str) -> bool:
         return asset in self._hubs
@@ -195,3 +206,8 @@ class PriceBook:
             self.plan_version += 1
             self._parents.clear()
         self._hub_costs, self._hub_parents = costs, parents
+
+
+def _peg(asset: str, reference: str, value: Decimal) -> Quote:
+    """A price by decree: always fresh, always confirmed."""
+    return Quote("peg", asset, (asset, reference), value, NEVER_STALE, NEVER_STALE, rest_mono=NEVER_STALE)

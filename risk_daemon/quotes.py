@@ -15,6 +15,7 @@ from risk_daemon.events import Price, PricesSeen, Source
 
 Pair = tuple[str, str]
 NO_STREAM = -1
+NEVER = float("-inf")
 
 
 @dataclass(slots=True, eq=False)
@@ -22,7 +23,8 @@ class Quote:
     """One venue's price of one instrument. pair: (base, quote) if it may be used as an exchange rate.
 
     seen_mono: when the value was really given. confirmed_mono: as `seen_mono`, or when it went stale, the
-    last moment it was known to hold. epoch: the stream connection that gave it.
+    last moment it was known to hold. epoch: the stream connection that gave it. rest_mono: when the last REST
+    read that named the instrument was begun, whatever it said.
     """
 
     venue: str
@@ -33,6 +35,7 @@ class Quote:
     confirmed_mono: float
     is_stale: bool = False
     epoch: int = NO_STREAM
+    rest_mono: float = NEVER
 
     @property
     def doubt(self) -> float:
@@ -95,9 +98,11 @@ class Quotes:
         quote = self._quotes.get((seen.venue, price.symbol))
         if quote is None:
             quote = self._new(price, seen)
-        elif seen.requested_mono < quote.seen_mono:
+        if seen.source is Source.REST:
+            quote.rest_mono = max(quote.rest_mono, seen.requested_mono)
+        if seen.requested_mono < quote.seen_mono:
             return None
-        elif price.value == quote.value and not quote.is_stale and price.converts is (quote.pair is not None):
+        if price.value == quote.value and not quote.is_stale and price.converts is (quote.pair is not None):
             self._stamp(quote, seen)
             return None
         was_stale, quote.is_stale = quote.is_stale, False

@@ -32,7 +32,7 @@ from risk_daemon.config import Settings, effective
 from risk_daemon.control import sweep_document
 from risk_daemon.daemon import Daemon, DaemonSettings, Parts
 from risk_daemon.decision import Decision
-from risk_daemon.errors import ExitCode
+from risk_daemon.errors import ExitCode, RecordError
 from risk_daemon.events import EventName, Order, RiskEvent
 from risk_daemon.inbox import Inbox
 from risk_daemon.initialising import InitReport, init, prepare_init
@@ -73,7 +73,7 @@ async def run(
         server = ControlServer(_DaemonControl(daemon, settings, site), settings.socket_path)
         await server.start()
         stack.push_async_callback(server.stop)
-        await parts.journal.append(_opening_events(settings), site.clock.now().wall, durable=False)
+        await _note_opening(settings, parts)
         if parts.engine.trip is not None and parts.engine.trip.proven:
             await _say_still_triggered(settings, site, parts.engine.trip)
         with _stop_on_signals(daemon):
@@ -94,6 +94,14 @@ async def _say_still_triggered(settings: Settings, site: Site, trip: Trip) -> No
 
 def _daemon_settings(settings: Settings) -> DaemonSettings:
     return DaemonSettings(call_timeout_s=settings.data.call_timeout, orders_every_s=settings.data.reconcile_every)
+
+
+async def _note_opening(settings: Settings, parts: Parts) -> None:
+    """A log that can't be written is shouted, and keeps nobody from guarding or from finishing a trip."""
+    try:
+        await parts.journal.append(_opening_events(settings), parts.clock.now().wall, durable=False)
+    except RecordError as error:
+        _LOG.critical("event_log_failed", error=str(error))
 
 
 def _opening_events(settings: Settings) -> list[RiskEvent]:

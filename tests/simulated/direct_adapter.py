@@ -67,14 +67,14 @@ class DirectAdapter:
         await self._call(Call.CONNECT, lambda: None)
 
     async def read_balances(self, *, urgent: bool = False) -> BalancesSeen:
-        requested, amounts = await self._signed(Call.BALANCES, self._amounts, urgent)
+        requested, amounts = await self._signed(Call.BALANCES, self._amounts, int(urgent))
         self.venue.balances_told = True
         return BalancesSeen(self.name, requested, Source.REST, amounts, complete=True)
 
     async def read_positions(self, *, urgent: bool = False) -> PositionsSeen:
         symbols = self.venue.exchange.positions
         requested, rows = await self._signed(
-            Call.POSITIONS, lambda: tuple(self._position(symbol) for symbol in symbols), urgent
+            Call.POSITIONS, lambda: tuple(self._position(symbol) for symbol in symbols), int(urgent)
         )
         return PositionsSeen(self.name, requested, Source.REST, rows, complete=True)
 
@@ -84,27 +84,27 @@ class DirectAdapter:
         return PricesSeen(self.name, requested, Source.REST, prices)
 
     async def read_flows(self, since_wall: float, *, urgent: bool = False) -> FlowsListed:
-        requested, (flows, looked_true) = await self._signed(Call.FLOWS, lambda: self._flows(since_wall), urgent)
+        requested, (flows, looked_true) = await self._signed(Call.FLOWS, lambda: self._flows(since_wall), int(urgent))
         self.venue.ledger_told_true = max(self.venue.ledger_told_true, looked_true)
         return FlowsListed(self.name, requested, flows)
 
     async def list_orders(self, scope: OrderScope) -> OrderListing:
-        requested, (rows, looked_true) = await self._signed(Call.LIST, lambda: self._look(scope), True)
+        requested, (rows, looked_true) = await self._signed(Call.LIST, lambda: self._look(scope), 2)
         self.venue.last_look[scope.name] = max(looked_true, self.venue.last_look.get(scope.name, looked_true))
         return OrderListing(self.name, scope.name, requested, rows)
 
     async def cancel_orders(self, scope: OrderScope, orders: Sequence[Order]) -> None:
         if not self.is_dead:
             self.venue.cancel_asked_mono.append(self.venue.timeline.mono)
-        await self._signed(Call.CANCEL, lambda fault: self._cancel(scope, orders, fault), True, tells_fault=True)
+        await self._signed(Call.CANCEL, lambda fault: self._cancel(scope, orders, fault), 2, tells_fault=True)
 
     async def close(self) -> None:
         await asyncio.sleep(0)
 
     async def _signed(
-        self, call: Call, act: Callable[..., T], urgent: bool, *, tells_fault: bool = False
+        self, call: Call, act: Callable[..., T], rank: int, *, tells_fault: bool = False
     ) -> tuple[float, T]:
-        return await self._lane.run(lambda: self._call(call, act, tells_fault=tells_fault), urgent=urgent)
+        return await self._lane.run(lambda: self._call(call, act, tells_fault=tells_fault), rank=rank)
 
     async def _call(self, call: Call, act: Callable[..., T], *, tells_fault: bool = False) -> tuple[float, T]:
         """(when it was requested, what the venue answered), or the fault."""

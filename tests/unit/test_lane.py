@@ -8,6 +8,8 @@ from adapters.lane import Pacer, PushedAside, SignedLane, Urgency, current_urgen
 from risk_daemon.clock import Instant
 from risk_daemon.errors import VenueUnavailable
 
+ORDINARY, URGENT, SWEEP = Urgency.ORDINARY.rank, Urgency.URGENT.rank, Urgency.SWEEP.rank
+
 
 class LoopClock:
     """The loop's time, which moves by itself in these tests."""
@@ -46,20 +48,20 @@ async def test_calls_run_one_after_another_in_order() -> None:
     lane, calls = SignedLane(), Calls()
     calls.release.set()
     names = [str(number) for number in range(20)]
-    assert await asyncio.gather(*(lane.run(lambda n=n: calls.call(n), urgent=False) for n in names)) == names
+    assert await asyncio.gather(*(lane.run(lambda n=n: calls.call(n), rank=ORDINARY) for n in names)) == names
     assert calls.begun == names
     assert calls.most_at_once == 1
 
 
 async def test_an_urgent_call_pushes_aside_one_that_hangs() -> None:
     lane, calls = SignedLane(), Calls()
-    hanging = asyncio.ensure_future(lane.run(lambda: calls.call("hanging"), urgent=False))
+    hanging = asyncio.ensure_future(lane.run(lambda: calls.call("hanging"), rank=ORDINARY))
     await _settle()
 
     async def quick() -> str:
         return "quick"
 
-    assert await lane.run(quick, urgent=True) == "quick"
+    assert await lane.run(quick, rank=URGENT) == "quick"
     with pytest.raises(PushedAside):
         await hanging
     assert calls.running == 0
@@ -71,11 +73,11 @@ async def test_pushed_aside_is_no_answer_of_the_venue() -> None:
 
 async def test_urgent_calls_overtake_waiting_ordinary_ones_but_not_each_other() -> None:
     lane, calls = SignedLane(), Calls()
-    tasks = [asyncio.ensure_future(lane.run(lambda: calls.call("urgent 1"), urgent=True))]
+    tasks = [asyncio.ensure_future(lane.run(lambda: calls.call("urgent 1"), rank=URGENT))]
     await _settle()
     for name in ("ordinary 1", "ordinary 2"):
-        tasks.append(asyncio.ensure_future(lane.run(lambda name=name: calls.call(name), urgent=False)))
-    tasks.append(asyncio.ensure_future(lane.run(lambda: calls.call("urgent 2"), urgent=True)))
+        tasks.append(asyncio.ensure_future(lane.run(lambda name=name: calls.call(name), rank=ORDINARY)))
+    tasks.append(asyncio.ensure_future(lane.run(lambda: calls.call("urgent 2"), rank=URGENT)))
     await _settle()
     assert calls.begun == ["urgent 1"]
     calls.release.set()
@@ -86,27 +88,27 @@ async def test_urgent_calls_overtake_waiting_ordinary_ones_but_not_each_other() 
 
 async def test_a_caller_that_gives_up_leaves_the_lane_free() -> None:
     lane, calls = SignedLane(), Calls()
-    first = asyncio.ensure_future(lane.run(lambda: calls.call("first"), urgent=False))
-    waiting = asyncio.ensure_future(lane.run(lambda: calls.call("waiting"), urgent=False))
+    first = asyncio.ensure_future(lane.run(lambda: calls.call("first"), rank=ORDINARY))
+    waiting = asyncio.ensure_future(lane.run(lambda: calls.call("waiting"), rank=ORDINARY))
     await _settle()
     waiting.cancel()
     first.cancel()
     await asyncio.wait({first, waiting})
     calls.release.set()
-    assert await lane.run(lambda: calls.call("next"), urgent=False) == "next"
+    assert await lane.run(lambda: calls.call("next"), rank=ORDINARY) == "next"
     assert calls.begun == ["first", "next"]
 
 
 async def test_many_that_give_up_in_one_moment_break_nothing() -> None:
     lane, calls = SignedLane(), Calls()
-    tasks = [asyncio.ensure_future(lane.run(lambda: calls.call("x"), urgent=False)) for _ in range(5)]
+    tasks = [asyncio.ensure_future(lane.run(lambda: calls.call("x"), rank=ORDINARY)) for _ in range(5)]
     await _settle()
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
     assert all(task.cancelled() for task in tasks)
     calls.release.set()
-    assert await lane.run(lambda: calls.call("next"), urgent=False) == "next"
+    assert await lane.run(lambda: calls.call("next"), rank=ORDINARY) == "next"
 
 
 async def test_a_failure_is_the_callers_and_frees_the_lane() -> None:
@@ -119,8 +121,8 @@ async def test_a_failure_is_the_callers_and_frees_the_lane() -> None:
         return 1
 
     with pytest.raises(VenueUnavailable, match="no"):
-        await lane.run(fail, urgent=False)
-    assert await lane.run(succeed, urgent=True) == 1
+        await lane.run(fail, rank=ORDINARY)
+    assert await lane.run(succeed, rank=URGENT) == 1
 
 
 async def test_a_call_cancelled_from_inside_is_unavailable_not_a_cancellation() -> None:
@@ -130,7 +132,7 @@ async def test_a_call_cancelled_from_inside_is_unavailable_not_a_cancellation() 
         raise asyncio.CancelledError
 
     with pytest.raises(VenueUnavailable):
-        await lane.run(cancelled, urgent=False)
+        await lane.run(cancelled, rank=ORDINARY)
 
 
 async def test_urgency_travels_into_the_tasks_that_a_call_makes() -> None:
@@ -138,7 +140,7 @@ async def test_urgency_travels_into_the_tasks_that_a_call_makes() -> None:
         return current_urgency()
 
     with travelling(Urgency.URGENT):
-        seen = await SignedLane().run(read, urgent=True)
+        seen = await SignedLane().run(read, rank=URGENT)
     assert seen is Urgency.URGENT
     assert current_urgency() is Urgency.ORDINARY
 
@@ -165,3 +167,21 @@ async def test_who_gives_up_waiting_costs_nothing() -> None:
                 await pacer.wait(100)
     await pacer.wait(1)
     assert clock.now().mono - began == pytest.approx(5, abs=0.01)
+
+
+async def test_the_sweep_pushes_aside_what_is_read_to_confirm() -> None:
+    lane, calls = SignedLane(), []
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async def cancel() -> str:
+        calls.append("cancel")
+        return "sent"
+
+    reading = asyncio.ensure_future(lane.run(hang, rank=URGENT))
+    await asyncio.sleep(0)
+    assert await lane.run(cancel, rank=SWEEP) == "sent"
+    with pytest.raises(PushedAside):
+        await reading
+    assert calls == ["cancel"]

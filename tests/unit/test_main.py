@@ -18,7 +18,7 @@ from risk_daemon import cli, errors
 from risk_daemon.errors import ExitCode
 
 REPOSITORY = Path(__file__).parents[2]
-OPEN_GATE = b"RDGATE\r\n" + bytes(range(1, 200)) * 4
+OPEN_GATE = b"RDGATE\r\n".ljust(48, b"x") + b"OPEN" + bytes(100)
 
 
 @pytest.fixture
@@ -356,3 +356,16 @@ def test_a_full_disk_changes_no_exit_code(tmp_path: Path) -> None:
 
     assert done.returncode == 78
     assert b"the output could not be written" in done.stderr
+
+
+def test_a_shut_lock_is_left_as_it_is_because_it_may_tell_of_a_trip(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut_gate = OPEN_GATE.replace(b"OPEN", b"SHUT")
+    shut_lock = '{"locked":true,"cause":"capital_loss","trip_id":"trip-1"}'
+    (state / "gate.bin").write_bytes(shut_gate)
+    (state / "lock.json").write_text(shut_lock)
+    monkeypatch.chdir(state.parent)
+    assert call(monkeypatch, ["run"], raising(RuntimeError("boom"))) == 70
+    assert (state / "gate.bin").read_bytes() == shut_gate
+    assert (state / "lock.json").read_text() == shut_lock

@@ -93,8 +93,8 @@ class VenueAdapter(Protocol):
         """Deposits, withdrawals and transfers since `since_wall`, all pages. Raises if the venue has no ledger."""
         ...
 
-    async def list_orders(self, scope: OrderScope) -> OrderListing:
-        """All open orders of a scope, all pages. Always urgent."""
+    async def list_orders(self, scope: OrderScope, *, urgent: bool = True) -> OrderListing:
+        """All open orders of a scope, all pages. Urgent: as the sweep asks, before everything else."""
         ...
 
     async def cancel_orders(self, scope: OrderScope, orders: Sequence[Order]) -> None:

@@ -103,13 +103,17 @@ class CcxtVenue:
     async def connect(self) -> None:
         if self._is_connected:
             return
+        with self._dialect.learning():
+            await self._connect()
+        self._is_connected = True
+
+    async def _connect(self) -> None:
         await self._load_markets()
         await self.read_balances()
         if self._dialect.has_positions:
             await self.read_positions()
         for plan in self._plans:
             await self._ask(Urgency.ORDINARY, lambda plan=plan: self._dialect.orders(plan))  # type: ignore[misc]
-        self._is_connected = True
 
     async def _load_markets(self) -> None:
         await self._ask(Urgency.ORDINARY, self._client.load_markets)
@@ -139,9 +143,11 @@ class CcxtVenue:
         asked_for = tuple(flow for flow in flows if flow.wall >= since_wall)
         return FlowsListed(self.name, now.mono, asked_for)
 
-    async def list_orders(self, scope: OrderScope) -> OrderListing:
+    async def list_orders(self, scope: OrderScope, *, urgent: bool = True) -> OrderListing:
         requested_mono = self._clock.now().mono
-        orders = await self._ask(Urgency.SWEEP, lambda: self._dialect.orders(self._plan(scope)))
+        orders = await self._ask(
+            Urgency.SWEEP if urgent else Urgency.ORDINARY, lambda: self._dialect.orders(self._plan(scope))
+        )
         return OrderListing(self.name, scope.name, requested_mono, orders)
 
     async def cancel_orders(self, scope: OrderScope, orders: Sequence[Order]) -> None:

@@ -7,6 +7,7 @@ time-outs or reconnects, and it never returns "empty" for something it could not
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -38,6 +39,10 @@ class Dialect(Protocol):
     async def flows(self, since_wall: float, now_wall: float) -> tuple[Flow, ...]: ...
 
     async def orders(self, plan: ScopePlan) -> tuple[Order, ...]: ...
+
+    def learning(self) -> AbstractContextManager[None]:
+        """While this lasts, what a reply looks like may be learned from the venue, where no table says it."""
+        ...
 
     async def cancel(self, plan: ScopePlan, orders: Sequence[Order]) -> None: ...
 

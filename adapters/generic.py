@@ -8,7 +8,8 @@ says so.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
@@ -144,6 +145,7 @@ class GenericDialect:
         self._reference = reference
         self._client = client
         self._shapes: dict[str, Shape] = {}
+        self.may_learn = False
         self._position_symbols: frozenset[str] = frozenset()
         self._price_symbols: frozenset[str] = frozenset()
         self.has_positions = Market.PERP in markets
@@ -165,6 +167,15 @@ class GenericDialect:
         watchers = {Kind.BALANCES: "watchBalance", Kind.PRICES: "watchTickers", Kind.ORDERS: "watchOrders"}
         return watchers | {Kind.POSITIONS: "watchPositions"} if self.has_positions else watchers
 
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """Only while connecting: later the first odd reply would become the pattern."""
+        self.may_learn = True
+        try:
+            yield
+        finally:
+            self.may_learn = False
+
     async def _asked(self, purpose: str, ask: Callable[[], Awaitable[Any]]) -> tuple[Any, list[Any]]:
         """What ccxt made of the replies, and the replies, each of the shape that this purpose had at connect."""
         with recording() as replies:
@@ -172,8 +183,10 @@ class GenericDialect:
         if not replies:
             raise MalformedReply(f"{purpose}: nothing was asked of the venue")
         for index, reply in enumerate(replies):
-            learned = self._shapes.setdefault(f"{purpose} {index}", shape_of(reply))
-            check_same_shape(learned, reply)
+            name = f"{purpose} {index}"
+            if name not in self._shapes and not self.may_learn:
+                raise MalformedReply(f"{purpose}: not connected yet, so it is not known what a proven reply looks like")
+            check_same_shape(self._shapes.setdefault(name, shape_of(reply)), reply)
         return parsed, replies
 
     async def balances(self) -> Mapping[str, Decimal]:

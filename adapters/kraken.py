@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
 from typing import Any
 
@@ -306,6 +307,9 @@ class KrakenDialect:
     async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:
         reply = await self._client.privatePostOpenOrders()
         return parse_orders(self._venue, plan.scope.name, reply, self._by_pair())
+
+    def learning(self) -> AbstractContextManager[None]:
+        return nullcontext()  # a table says it
 
     async def cancel(self, plan: ScopePlan, orders: Sequence[Order]) -> None:
         await self._client.privatePostCancelAll()

@@ -9,6 +9,7 @@ Addresses: https://docs.kraken.com/api-reference/account-information
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -286,6 +287,9 @@ class KrakenFuturesDialect:
 
     async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:
         return parse_orders(self._venue, plan.scope.name, await self._client.privateGetOpenorders(), self._by_id())
+
+    def learning(self) -> AbstractContextManager[None]:
+        return nullcontext()  # a table says it
 
     async def cancel(self, plan: ScopePlan, orders: Sequence[Order]) -> None:
         await self._client.privatePostCancelallorders()

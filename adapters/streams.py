@@ -305,7 +305,7 @@ class VenueFeed:
     def _report_lost(self, outage: tuple[str, Kind | None], reason: str, *, is_asked_for: bool = False) -> None:
         """Once an outage, not once a retry; but whoever asked for a reading is always told."""
         if outage not in self._outages or is_asked_for:
-            self._emit(VenueLost(self._adapter.name, reason, outage[1]))
+            self._emit(VenueLost(self._adapter.name, reason, outage[1], is_stream=outage[0] != "rest"))
         self._outages.add(outage)
 
     def _report_found(self, kind: Kind) -> None:

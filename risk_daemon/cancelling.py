@@ -14,7 +14,7 @@ from adapters.lane import PushedAside
 from oms import SweepResult
 from risk_daemon.composition import Site, is_simulated, order_manager, own_state
 from risk_daemon.config import Settings
-from risk_daemon.errors import UsageError, VenueError
+from risk_daemon.errors import StateError, StateOwned, UsageError, VenueError
 from risk_daemon.events import Order
 
 _LOG = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ async def cancel_all(
     """Cancel everything and prove it, with no daemon running. Takes the state lock if there is a state."""
     async with AsyncExitStack() as stack:
         if settings.state.dir.is_dir():
-            stack.enter_context(own_state(settings, create=is_simulated(settings)))
+            _own_if_possible(settings, stack)
         site = await stack.enter_async_context(Site(settings))
         seen = await first_look(site.adapters)
         connecting = [asyncio.ensure_future(_keep_connecting(adapter)) for adapter in site.adapters.values()]
@@ -67,6 +67,16 @@ async def sweep(
         if progress is not None:
             progress(manager.snapshot())
     return task.result()
+
+
+def _own_if_possible(settings: Settings, stack: AsyncExitStack) -> None:
+    """Keep a daemon from starting meanwhile. A state that is damaged or foreign must not keep us from cancelling."""
+    try:
+        stack.enter_context(own_state(settings, create=is_simulated(settings)))
+    except StateOwned:
+        raise
+    except StateError as error:
+        _LOG.warning("state_not_taken", error=str(error))
 
 
 async def first_look(adapters: Mapping[str, VenueAdapter]) -> dict[str, tuple[Order, ...]]:

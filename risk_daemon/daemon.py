@@ -49,11 +49,14 @@ class Daemon:
             if self._ending is None:
                 self._start_feeds()
             return await self._end(await self._guard())
-        except BaseException as error:
+        except Exception as error:
             self._effects.shut(Cause.LOCKED, self.parts.clock.now())
             await self._effects.locks_written()
             if isinstance(error, RiskDaemonError) and self._engine.trip is not None:
                 raise RuntimeError("the guard failed in the middle of a trip; it must be started again") from error
+            raise
+        except BaseException:
+            self._effects.shut(Cause.LOCKED, self.parts.clock.now())
             raise
         finally:
             await self._wind_up()

@@ -195,7 +195,8 @@ class Engine:
             turn.record(EventName.VENUE_CONNECTED, venue=venue)
 
     def _take_lost(self, event: VenueLost, turn: Turn) -> None:
-        self.portfolio.stream_lost(event.venue, event.kind)
+        if event.is_stream:
+            self.portfolio.stream_lost(event.venue, event.kind)
         if event.kind is None:
             self.connected[event.venue] = False
         if (event.venue, event.kind) not in self._lost:

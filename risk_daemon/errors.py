@@ -3,6 +3,7 @@
     RiskDaemonError
       ConfigError         the configuration is wrong: mend the file        -> 78
       StateError          the state directory is refused: init, or look    -> 78
+        StateOwned          another process has it
       UsageError          the command can't be carried out as said         -> 78
       StartUnavailable    first start ever and a venue is out of reach     -> 75
       InvariantError      a bug of ours                                    -> 70
@@ -49,6 +50,10 @@ class StateError(RiskDaemonError):
     """The state directory is missing, foreign, of another version, corrupt, or owned by another process."""
 
     exit_code = ExitCode.REFUSED
+
+
+class StateOwned(StateError):
+    """Another process owns the state directory."""
 
 
 class UsageError(RiskDaemonError):

@@ -167,11 +167,12 @@ class VenueConnected:
 
 @dataclass(frozen=True, slots=True)
 class VenueLost:
-    """A venue, or one of its streams (`kind`), stopped answering."""
+    """A venue, a stream of it (`kind`), or what is read of it over REST (`is_stream` False) stopped answering."""
 
     venue: str
     reason: str
     kind: Kind | None = None
+    is_stream: bool = True
 
 
 # --- time and people -------------------------------------------------------------------------------

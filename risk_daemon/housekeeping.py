@@ -128,7 +128,7 @@ class Housekeeping:
     async def _list(self, name: str, adapter: VenueAdapter) -> bool:
         try:
             async with asyncio.timeout(self._settings.call_timeout_s):
-                listings = [await adapter.list_orders(scope) for scope in adapter.scopes]
+                listings = [await adapter.list_orders(scope, urgent=False) for scope in adapter.scopes]
         except (VenueError, TimeoutError) as error:
             _LOG.warning("orders_not_listed", venue=name, error=str(error) or "no answer in time")
             return False

@@ -104,7 +104,8 @@ class Requests:
         if loss is None:
             return "the equity is not known, so it can't be said whether the limit would be breached at once"
         if loss >= self._books.settings.capital_loss.limit:
-            return f"with the kept baselines the loss of {percent(loss)} would trigger again at once"
+            again = f"with the kept baselines the loss of {percent(loss)} would trigger again at once"
+            return f"{again}: look for the cause, or measure from now on with `--rebaseline current`"
         return None
 
     def _disable(self, event: DisableRequested, turn: Turn) -> Answer:

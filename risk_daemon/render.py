@@ -112,7 +112,7 @@ def status(out: Console, state: Mapping[str, Any]) -> None:
     if state.get("locked") is not False:
         out.print()
         out.print(_rows(_lock_rows(_table(state.get("lock")))))
-        out.print(how_to_reset(), style="bold")
+        out.print(_how_to_go_on(_table(state.get("lock"))), style="bold")
 
 
 def _headline(state: Mapping[str, Any]) -> Text:
@@ -191,6 +191,14 @@ def _lock_rows(lock: Mapping[str, Any]) -> list[tuple[str, object]]:
         if lock.get(key)
     ]
     return rows
+
+
+def _how_to_go_on(lock: Mapping[str, Any]) -> str:
+    if not lock.get("trip_id"):
+        return "The gate opens when a running guard has a complete picture: see `risk-daemon run`."
+    if lock.get("proven") is not True:
+        return "The cancels are not proven yet: the guard goes on, `risk-daemon run` resumes it where it stopped."
+    return how_to_reset()
 
 
 def how_to_reset() -> str:

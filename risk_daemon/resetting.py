@@ -10,12 +10,14 @@ from risk_daemon.cancelling import count_orders
 from risk_daemon.composition import LogJournal, Site, is_simulated, open_log, own_state
 from risk_daemon.config import Settings
 from risk_daemon.events import ResetRequested
-from risk_daemon.gate import Cause
+from risk_daemon.gate import Cause, GateState
 from risk_daemon.initialising import feeds_now, read_everything
 from risk_daemon.latch import LATCH, latch_document, latch_of, trip_left
 from risk_daemon.lock.base import LockRecord
 from risk_daemon.lock.file import FileLock
 from risk_daemon.lock.shared import shut as shut_gate
+from risk_daemon.report import report
+from risk_daemon.risk_file import RiskFile
 from risk_daemon.store.sqlite import SqliteStore
 
 
@@ -50,6 +52,8 @@ async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, ope
         await FileLock(state_dir.paths.lock).write(shut_until_started, now)
         await store.save({LATCH: latch_document(None, now), **engine.snapshot(), "feeds": feeds_now(site, now)})
         await journal.append(decision.records, now.wall, durable=True)
+        starting = GateState(locked=True, cause=Cause.STARTING, since_wall=now.wall)
+        RiskFile(state_dir.paths.risk).write(report(engine, now, {}, starting), now, force=True)
         return {"accepted": True, "reason": answer.reason, "open_orders": open_orders}
 
 

@@ -31,7 +31,7 @@ from risk_daemon.composition import (
 from risk_daemon.config import Settings, effective
 from risk_daemon.control import sweep_document
 from risk_daemon.daemon import Daemon, DaemonSettings, Parts
-from risk_daemon.decision import Decision
+from risk_daemon.decision import Decision, SetGate
 from risk_daemon.errors import ExitCode, RecordError
 from risk_daemon.events import EventName, Order, RiskEvent
 from risk_daemon.inbox import Inbox
@@ -77,7 +77,25 @@ async def run(
         if parts.engine.trip is not None and parts.engine.trip.proven:
             await _say_still_triggered(settings, site, parts.engine.trip)
         with _stop_on_signals(daemon):
-            return await daemon.run()
+            code = await daemon.run()
+        _LOG.info("system_shutdown", exit_code=int(code))
+        return code
+
+
+def _told(on_decision: Callable[[Decision], None] | None) -> Callable[[Decision], None]:
+    """Say what happens, one line an event, for the journal and for whoever looks on."""
+
+    def tell(decision: Decision) -> None:
+        for record in decision.records:
+            if record.name is not EventName.PORTFOLIO_UPDATE:
+                _LOG.info(record.name.value, **record.fields)
+        for action in decision.actions:
+            if isinstance(action, SetGate):
+                _LOG.info("gate", locked=action.gate.locked, cause=action.gate.cause)
+        if on_decision is not None:
+            on_decision(decision)
+
+    return tell
 
 
 async def _say_still_triggered(settings: Settings, site: Site, trip: Trip) -> None:
@@ -167,7 +185,7 @@ async def _parts(
         clock=clock,
         risk=risk,
         notify=SystemdNotifier().notify,
-        on_decision=on_decision or (lambda _decision: None),
+        on_decision=_told(on_decision),
         open_orders=open_orders,
     )
 
@@ -206,4 +224,8 @@ class _DaemonControl:
     async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
         """Sweep some venues by an operator's wish; the gate stays as it is."""
         seen = await first_look(self._site.adapters)
-        return sweep_document(await sweep(self._settings, self._site, venue, market, None, seen))
+        result = await sweep(self._settings, self._site, venue, market, None, seen)
+        for name, verdict in result.venues.items():
+            if verdict.proven:
+                self._daemon.parts.open_orders.pop(name, None)  # counted now, and not again by a later trip
+        return sweep_document(result)

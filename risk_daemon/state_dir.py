@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from risk_daemon.clock import SystemClock
-from risk_daemon.errors import RecordError, StateError
+from risk_daemon.errors import RecordError, StateError, StateOwned
 from risk_daemon.lock.base import UNREADABLE, LockRecord
 from risk_daemon.store.base import JsonObject
 from risk_daemon.store.sqlite import connect, read_documents, write_documents
@@ -166,7 +166,7 @@ def _take(paths: Paths) -> int:
     except BlockingIOError:
         pid = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
         os.close(descriptor)
-        raise StateError(f"{paths.root}: another risk-daemon (pid {pid}) owns this state directory") from None
+        raise StateOwned(f"{paths.root}: another risk-daemon (pid {pid}) owns this state directory") from None
     except OSError:
         os.close(descriptor)
         raise

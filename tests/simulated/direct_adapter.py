@@ -88,8 +88,8 @@ class DirectAdapter:
         self.venue.ledger_told_true = max(self.venue.ledger_told_true, looked_true)
         return FlowsListed(self.name, requested, flows)
 
-    async def list_orders(self, scope: OrderScope) -> OrderListing:
-        requested, (rows, looked_true) = await self._signed(Call.LIST, lambda: self._look(scope), 2)
+    async def list_orders(self, scope: OrderScope, *, urgent: bool = True) -> OrderListing:
+        requested, (rows, looked_true) = await self._signed(Call.LIST, lambda: self._look(scope), 2 * urgent)
         self.venue.last_look[scope.name] = max(looked_true, self.venue.last_look.get(scope.name, looked_true))
         return OrderListing(self.name, scope.name, requested, rows)
 

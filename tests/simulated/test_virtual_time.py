@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from tests.simulated.virtual_time import Killed, NothingScheduled, Timeline, VirtualLoop, bury
+from tests.virtual import pass_time
 
 
 class Nowhere:
@@ -24,7 +25,7 @@ def test_a_day_passes_at_once() -> None:
     loop = VirtualLoop(timeline, Nowhere())
     before = timeline.mono
 
-    loop.run_until_complete(asyncio.sleep(86_400))
+    loop.run_until_complete(pass_time(86_400))
 
     assert timeline.mono - before == pytest.approx(86_400)
     loop.close()
@@ -47,7 +48,7 @@ def test_killed_means_that_nothing_runs_on() -> None:
     async def work() -> None:
         for step in range(100):
             steps.append(step)
-            await asyncio.sleep(1)
+            await pass_time(1)
 
     loop.kill_after(10)
     with pytest.raises(Killed):

@@ -170,7 +170,9 @@ class FakeClient:
 
 
 def _generic(client: FakeClient, exchange: str = "gate", markets: frozenset[Market] = SPOT) -> GenericDialect:
-    return GenericDialect("v", exchange, markets, "USDT", client)
+    dialect = GenericDialect("v", exchange, markets, "USDT", client)
+    dialect.may_learn = True  # as while it connects
+    return dialect
 
 
 def _row(order_id: str, symbol: str = "BTC/USDT", **rest: Any) -> dict[str, Any]:

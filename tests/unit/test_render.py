@@ -83,7 +83,7 @@ def test_a_gain_is_further_from_the_limit() -> None:
 
 
 def test_a_lock_says_why_and_how_to_open() -> None:
-    lock = {"cause": "capital_loss", "trip_id": "t1", "since": "2026-01-01T00:00:00Z", "until": None}
+    lock = {"cause": "capital_loss", "trip_id": "t1", "since": "2026-01-01T00:00:00Z", "until": None, "proven": True}
     text = status(state="TRIGGERED", locked=True, lock=lock)
 
     assert "TRIGGERED  new orders are locked out" in text
@@ -91,6 +91,9 @@ def test_a_lock_says_why_and_how_to_open() -> None:
     assert "t1" in line(text, "Trip")
     assert "Until" not in text
     assert "risk-daemon reset --reason" in text
+    unproven = status(state="TRIGGERED", locked=True, lock={**lock, "proven": False})
+    assert "not proven yet" in unproven
+    assert "risk-daemon reset" not in unproven
 
 
 def test_unknown_is_never_zero() -> None:
@@ -110,7 +113,7 @@ def test_an_empty_or_odd_state_is_shown_as_unknown_and_locked(state: dict[str, A
 
     assert "unknown: take it as locked" in text
     assert "still starting" in text
-    assert "risk-daemon reset" in text
+    assert "risk-daemon run" in text
 
 
 def test_venues_with_their_ages() -> None:

@@ -190,7 +190,7 @@ async def test_an_outage_is_reported_once_and_its_end_too() -> None:
     async with run.running():
         venue.faults[Kind.BALANCES] = deque(MalformedReply("html") for _ in range(5))
         await pass_time(60)
-        assert run.of(VenueLost) == [VenueLost("v", "html", Kind.BALANCES)]
+        assert run.of(VenueLost) == [VenueLost("v", "html", Kind.BALANCES, is_stream=False)]
         assert len(run.of(VenueConnected)) == 2
         times = venue.called(Kind.BALANCES)
         assert times[-1] > times[2]
@@ -203,7 +203,7 @@ async def test_a_hanging_read_costs_its_time_and_no_other_read() -> None:
         venue.hangs.add(Kind.BALANCES)
         prices = len(run.of(PricesSeen))
         await pass_time(60)
-        assert run.of(VenueLost) == [VenueLost("v", "no answer in time", Kind.BALANCES)]
+        assert run.of(VenueLost) == [VenueLost("v", "no answer in time", Kind.BALANCES, is_stream=False)]
         assert len(run.of(PricesSeen)) >= prices + 3
 
 
@@ -257,7 +257,7 @@ async def test_read_now_reports_every_failure_and_raises_none() -> None:
         for _ in range(2):
             venue.faults[Kind.BALANCES] = deque([VenueUnavailable("down")])
             await run.feed.read_now(frozenset({Kind.BALANCES}), urgent=True)
-        assert run.of(VenueLost) == [VenueLost("v", "down", Kind.BALANCES)] * 2
+        assert run.of(VenueLost) == [VenueLost("v", "down", Kind.BALANCES, is_stream=False)] * 2
 
 
 # --- flows -------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from unittest.mock import patch
 from adapters.base import OrderListing, OrderScope
 from oms import sweep
 from oms.calls import Failure, failure_of
-from oms.proof import JointRound
 from risk_daemon.circuit_breaker import CircuitBreakerState
 from risk_daemon.clock import Instant
 from risk_daemon.decision import Decision
@@ -129,15 +128,6 @@ def exit_before_latch() -> AbstractContextManager[Any]:
     return patch.object(Effects, "latch_is_durable", hasty)
 
 
-def no_joint_round() -> AbstractContextManager[Any]:
-    """Every venue was empty at some time: that is enough."""
-
-    def hasty(self: JointRound, now_mono: float) -> None:
-        self.passed = self.all_proven
-
-    return patch.object(JointRound, "step", hasty)
-
-
 def proof_is_forgotten() -> AbstractContextManager[Any]:
     """A start that finds a proven latch sweeps again, and cancels what a person placed since."""
     restore = TripControl.restore
@@ -169,7 +159,6 @@ SEVEN: dict[str, Plant] = {
 
 MORE: dict[str, Plant] = {
     "exit before the latch is durable": exit_before_latch,
-    "no joint round": no_joint_round,
     "proof is forgotten": proof_is_forgotten,
     "withdrawal is a loss": no_confirmation_of_flows,
 }

@@ -16,7 +16,7 @@ from tests.simulated.planted import PLANTS, Plant
 from tests.simulated.run import play, quiet
 
 CLEAN_SEEDS = range(1, 121)
-FIND_WITHIN = 400
+FIND_WITHIN = 120
 
 
 @pytest.fixture(autouse=True)

@@ -80,7 +80,7 @@ class DirectAdapter:
 
     async def read_prices(self, assets: frozenset[str], *, urgent: bool = False) -> PricesSeen:
         requested, (prices, lied) = await self._call(Call.PRICES, lambda: self._told_prices(assets))
-        self._note_prices(prices, lied)
+        self._note_prices(prices, requested, lied)
         return PricesSeen(self.name, requested, Source.REST, prices)
 
     async def read_flows(self, since_wall: float, *, urgent: bool = False) -> FlowsListed:
@@ -174,11 +174,12 @@ class DirectAdapter:
         symbol, factor = lie
         return tuple(replace(row, value=row.value * factor) if row.symbol == symbol else row for row in rows), symbol
 
-    def _note_prices(self, prices: Sequence[Price], lied: str | None = None) -> None:
-        """What has just been told: a lie stays open until the truth is told."""
-        self.venue.lies_open -= {price.symbol for price in prices}
+    def _note_prices(self, prices: Sequence[Price], about_mono: float, lied: str | None = None) -> None:
+        """What has just been told: a lie stays open until the truth about a later moment is told."""
+        told, lies = {price.symbol for price in prices}, self.venue.lies_open
+        self.venue.lies_open = {s: at for s, at in lies.items() if s not in told or about_mono < at}
         if lied is not None:
-            self.venue.lies_open.add(lied)
+            self.venue.lies_open[lied] = about_mono
 
     def _flows(self, since_wall: float) -> tuple[tuple[Flow, ...], float]:
         ledger = self.venue.exchange.ledger
@@ -260,8 +261,7 @@ class DirectAdapter:
         stream = self._streams.get(Kind.PRICES)
         if stream is None or not stream.is_connected or self.venue.health.silent or self.venue.health.frozen:
             return False
-        self.venue.lies_open.add(symbol)
-        arrived = self.venue.timeline.mono
+        arrived = self.venue.lies_open[symbol] = self.venue.timeline.mono
         stream.give((PricesSeen(self.name, arrived, Source.STREAM, (price,)),), arrived)
         return True
 
@@ -327,7 +327,7 @@ class DirectAdapter:
             now_mono = self.venue.timeline.mono
             frame = body(now_mono)
             if isinstance(frame, PricesSeen):
-                self._note_prices(frame.prices)
+                self._note_prices(frame.prices, frame.requested_mono)
             stream.give(() if frame is None else (frame,), now_mono)
 
 

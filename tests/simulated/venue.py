@@ -58,7 +58,7 @@ class SimVenue:
         self.ledger_told_true = float("-inf")
         self.balances_told = False
         self.lie: tuple[str, Decimal] | None = None
-        self.lies_open: set[str] = set()
+        self.lies_open: dict[str, float] = {}
         self._rng = rng
         self._fund()
 

@@ -27,7 +27,7 @@ from risk_daemon.clock import Clock, Instant, SystemClock
 from risk_daemon.config import Settings, credentials
 from risk_daemon.confirmation import ConfirmationSettings
 from risk_daemon.engine import Engine, EngineSettings
-from risk_daemon.errors import RecordError
+from risk_daemon.errors import RecordError, StateError
 from risk_daemon.event_log import EventLog
 from risk_daemon.events import Input, Kind, Order, Position, RiskEvent
 from risk_daemon.flows import FlowSettings
@@ -299,9 +299,21 @@ def flows_since(documents: Mapping[str, Any]) -> dict[str, float]:
     return {name: saved["flows_since_wall"] for name, saved in documents.get("feeds", {}).items()}
 
 
-def open_log(state_dir: StateDir) -> EventLog:
-    """The event log, continued; a torn last line is said. Raises StateError."""
-    log = EventLog.open(state_dir.paths.events)
+def open_log(state_dir: StateDir, *, must_open: bool = False) -> EventLog:
+    """The event log, continued; a torn last line is said. Raises StateError.
+
+    must_open: a trip is to be finished, which a damaged log must not keep from happening: it is set aside.
+    """
+    path = state_dir.paths.events
+    try:
+        log = EventLog.open(path)
+    except StateError as error:
+        if not must_open:
+            raise
+        aside = path.with_name(f"{path.name}.damaged-{int(SystemClock().now().wall)}")
+        path.rename(aside)
+        _LOG.critical("event_log_set_aside", error=str(error), kept_as=str(aside))
+        log = EventLog.open(path)
     if log.torn is not None:
         _LOG.warning("event_log_torn", message=log.torn)
     return log

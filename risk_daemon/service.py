@@ -32,8 +32,9 @@ from risk_daemon.config import Settings, effective
 from risk_daemon.control import sweep_document
 from risk_daemon.daemon import Daemon, DaemonSettings, Parts
 from risk_daemon.decision import Decision, SetGate
+from risk_daemon.engine import Engine
 from risk_daemon.errors import ExitCode, RecordError
-from risk_daemon.events import EventName, Order, RiskEvent
+from risk_daemon.events import EventName, Kind, Order, Position, RiskEvent
 from risk_daemon.inbox import Inbox
 from risk_daemon.initialising import InitReport, init, prepare_init
 from risk_daemon.latch import latch_of, trip_left
@@ -114,6 +115,13 @@ def _daemon_settings(settings: Settings) -> DaemonSettings:
     return DaemonSettings(call_timeout_s=settings.data.call_timeout, orders_every_s=settings.data.reconcile_every)
 
 
+def _fresh_positions(settings: Settings, engine: Engine, venue: str, now_mono: float) -> tuple[Position, ...] | None:
+    """A venue's positions, or None where they are not known well enough to keep an order for them."""
+    age_s = engine.portfolio.age_s(venue, Kind.POSITIONS, now_mono)
+    is_fresh = age_s is not None and age_s <= settings.data_for(venue).position_stale
+    return engine.portfolio.positions(venue) if is_fresh else None
+
+
 async def _note_opening(settings: Settings, parts: Parts) -> None:
     """A log that can't be written is shouted, and keeps nobody from guarding or from finishing a trip."""
     try:
@@ -143,7 +151,7 @@ async def _parts(
     documents = dict(await store.load())
     latch = latch_of(documents, clock.now(), trip_left(paths))
     engine = restored_engine(settings, site.adapters, documents, latch)
-    journal = LogJournal(open_log(state_dir))
+    journal = LogJournal(open_log(state_dir, must_open=engine.trip is not None and not engine.trip.proven))
     stack.push_async_callback(journal.close)
     risk = RiskJournal(RiskFile(paths.risk))
     stack.callback(risk.close)
@@ -155,7 +163,7 @@ async def _parts(
         site.adapters,
         clock,
         emit=inbox.put,
-        positions=engine.portfolio.positions,
+        positions=lambda venue: _fresh_positions(settings, engine, venue, clock.now().mono),
         open_orders=lambda venue: open_orders.get(venue, ()),
     )
     since = flows_since(documents)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import socket
 import stat
@@ -22,7 +21,7 @@ from aiohttp import web
 
 from risk_daemon.control import operator_name, short_address
 from risk_daemon.errors import CircuitBreakerError, RiskDaemonError, StateError, UsageError
-from risk_daemon.events import DisableRequested, EnableRequested, HaltRequested, Input, ResetRequested
+from risk_daemon.events import HaltRequested, Input, ResetRequested
 
 _UID = web.RequestKey("uid", int)
 _LOG = logging.getLogger(__name__)
@@ -119,8 +118,6 @@ def _application(control: Control) -> web.Application:
     application.router.add_get("/api/v1/state", commands.state)
     application.router.add_post("/api/v1/halt", commands.halt)
     application.router.add_post("/api/v1/reset", commands.reset)
-    application.router.add_post("/api/v1/disable", commands.disable)
-    application.router.add_post("/api/v1/enable", commands.enable)
     application.router.add_post("/api/v1/cancel-all", commands.cancel_all)
     return application
 
@@ -151,15 +148,6 @@ class _Commands:
         body = await _body(request, {"reason", "rebaseline"})
         rebaseline = _choice(body, "rebaseline", ("keep", "current"))
         return await self._command(ResetRequested(_text(body, "reason"), _operator(request), rebaseline))
-
-    async def disable(self, request: web.Request) -> web.Response:
-        body = await _body(request, {"for_s", "reason"})
-        event = DisableRequested(_positive(body, "for_s"), _text(body, "reason"), _operator(request))
-        return await self._command(event)
-
-    async def enable(self, request: web.Request) -> web.Response:
-        await _body(request, set())
-        return await self._command(EnableRequested(_operator(request)))
 
     async def cancel_all(self, request: web.Request) -> web.Response:
         body = await _body(request, set(), {"venue", "market"})
@@ -268,11 +256,3 @@ def _choice(body: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> str
     if value not in choices:
         raise UsageError(f"{name} must be one of {', '.join(choices)}")
     return str(value)
-
-
-def _positive(body: Mapping[str, Any], name: str) -> float:
-    value = body[name]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= 0:
-        raise UsageError(f"{name} must be a number of seconds above zero")
-    return float(value)

@@ -67,6 +67,18 @@ def test_resumes_proves_and_then_leaves_new_orders_alone(killed):
     assert daemon.command("verify-log").returncode == 0
 
 
+def test_a_damaged_log_does_not_keep_an_unproven_trip_from_being_finished(killed):
+    venue, daemon = killed
+    venue.post(listing="ok")
+    log = daemon.state / "events.jsonl"
+    log.write_bytes(log.read_bytes()[:-40] + b"garbage" * 5 + b"\n")
+    daemon.start()
+    assert daemon.exit_code() == 1, daemon.output()
+    assert venue.get()["open"] == {}
+    assert list(daemon.state.glob("events.jsonl.damaged-*"))
+    assert daemon.command("verify-log").returncode == 0
+
+
 def test_sigterm_cancels_nothing_and_exits_0(documented_kraken, daemon_for):
     daemon = daemon_for(kraken_config(documented_kraken.endpoint), KEYS)
     assert daemon.command("init", "--yes").returncode == 0

@@ -19,7 +19,7 @@ from aiohttp import web
 from risk_daemon.api import app
 from risk_daemon.control import operator_name
 from risk_daemon.errors import CircuitBreakerError, RecordError, StateError, UsageError
-from risk_daemon.events import DisableRequested, EnableRequested, HaltRequested, Input, ResetRequested
+from risk_daemon.events import HaltRequested, Input, ResetRequested
 
 ME = operator_name(os.geteuid())
 
@@ -101,8 +101,6 @@ async def test_health(client: Client) -> None:
         ("halt", {"reason": "x", "operator": "night desk"}, HaltRequested("x", f"{ME}, night desk")),
         ("reset", {"reason": "found it", "rebaseline": "keep"}, ResetRequested("found it", ME, "keep")),
         ("reset", {"reason": "found it", "rebaseline": "current"}, ResetRequested("found it", ME, "current")),
-        ("disable", {"for_s": 60, "reason": "upgrade"}, DisableRequested(60.0, "upgrade", ME)),
-        ("enable", None, EnableRequested(ME)),
     ],
 )
 async def test_a_command_becomes_an_event(client: Client, target: str, body: object, event: Input) -> None:
@@ -126,12 +124,6 @@ async def test_a_command_becomes_an_event(client: Client, target: str, body: obj
         ("reset", {"reason": "x"}),
         ("reset", {"reason": "x", "rebaseline": "forget"}),
         ("reset", {"reason": "x", "rebaseline": ["keep"]}),
-        ("disable", {"for_s": 0, "reason": "x"}),
-        ("disable", {"for_s": True, "reason": "x"}),
-        ("disable", {"for_s": "60", "reason": "x"}),
-        ("disable", {"for_s": float("nan"), "reason": "x"}),
-        ("disable", {"for_s": float("inf"), "reason": "x"}),
-        ("enable", {"for_s": 1}),
         ("cancel-all", {"market": "margin"}),
         ("cancel-all", {"venu": "kraken"}),
     ],

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from adapters.base import VenueAdapter
+from adapters.lane import PushedAside
 from risk_daemon.clock import Instant
 from risk_daemon.decision import Decision
 from risk_daemon.effects import Effects
@@ -130,7 +131,8 @@ class Housekeeping:
             async with asyncio.timeout(self._settings.call_timeout_s):
                 listings = [await adapter.list_orders(scope, urgent=False) for scope in adapter.scopes]
         except (VenueError, TimeoutError) as error:
-            _LOG.warning("orders_not_listed", venue=name, error=str(error) or "no answer in time")
+            if not isinstance(error, PushedAside):
+                _LOG.warning("orders_not_listed", venue=name, error=str(error) or "no answer in time")
             return False
         self._parts.open_orders[name] = tuple(order for listing in listings for order in listing.orders)
         return True

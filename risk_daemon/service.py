@@ -79,24 +79,23 @@ async def run(
             await _say_still_triggered(settings, site, parts.engine.trip)
         with _stop_on_signals(daemon):
             code = await daemon.run()
-        _LOG.info("system_shutdown", exit_code=int(code))
+        if on_decision is None:
+            _LOG.info("system_shutdown", exit_code=int(code))
         return code
 
 
 def _told(on_decision: Callable[[Decision], None] | None) -> Callable[[Decision], None]:
-    """Say what happens, one line an event, for the journal and for whoever looks on."""
+    """Who hears of every decision: whoever asked to, else the journal, one line an event."""
+    return _tell_journal if on_decision is None else on_decision
 
-    def tell(decision: Decision) -> None:
-        for record in decision.records:
-            if record.name is not EventName.PORTFOLIO_UPDATE:
-                _LOG.info(record.name.value, **record.fields)
-        for action in decision.actions:
-            if isinstance(action, SetGate):
-                _LOG.info("gate", locked=action.gate.locked, cause=action.gate.cause)
-        if on_decision is not None:
-            on_decision(decision)
 
-    return tell
+def _tell_journal(decision: Decision) -> None:
+    for record in decision.records:
+        if record.name is not EventName.PORTFOLIO_UPDATE:
+            _LOG.info(record.name.value, **record.fields)
+    for action in decision.actions:
+        if isinstance(action, SetGate):
+            _LOG.info("gate", locked=action.gate.locked, cause=action.gate.cause)
 
 
 async def _say_still_triggered(settings: Settings, site: Site, trip: Trip) -> None:

@@ -193,6 +193,9 @@ def kraken_config(endpoint: str, **circuit_breaker: str) -> str:
 initial_capital = 10000
 [circuit_breaker]
 {rows}
+[data]
+reconcile_every = "3s"
+call_timeout = "3s"
 [venues.kraken]
 exchange = "kraken"
 markets = ["spot"]

@@ -88,7 +88,7 @@ def test_a_full_disk_shuts_the_gate_and_forgets_no_trip(documented_kraken, daemo
     daemon.signal(signal.SIGTERM)
     assert daemon.exit_code() == 0
     kept = {file.name: file.read_bytes() for file in daemon.state.iterdir() if file.is_file()}
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k,mode=700", "none", str(daemon.state)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "none", str(daemon.state)], check=True)
     try:
         for name, data in kept.items():
             (daemon.state / name).write_bytes(data)

@@ -51,6 +51,7 @@ def holding_pair(simulate, daemon_for):
     spot, perp = simulate("kraken"), simulate("krakenfutures")
     for quote in ("USD", "USDT"):
         spot.post("/price", symbol=f"BTC/{quote}", price="100000")
+    perp.post("/price", asset="BTC", price="100000")
     spot.post("/balance", asset="BTC", amount="0.03")
     spot.post("/balance", asset="USDT", amount="3000")
     spot.post("/order", symbol="BTC/USD", side="buy", type="limit", quantity="0.001", price="50000")
@@ -69,7 +70,8 @@ def holding_pair(simulate, daemon_for):
     return start
 
 
-def crash(spot):
+def crash(spot, perp):
+    perp.post("/price", asset="BTC", price="75000")
     for quote in ("USD", "USDT"):
         spot.post("/price", symbol=f"BTC/{quote}", price="75000")
 
@@ -81,7 +83,7 @@ def open_orders(*venues):
 def test_two_venues_holding_usdt_add_up_and_both_are_emptied(holding_pair):
     spot, perp, daemon = holding_pair()
     assert daemon.of("portfolio_update")[-1]["equity"] == "10000"
-    crash(spot)
+    crash(spot, perp)
     assert daemon.exit_code() == 1, daemon.output()
     assert open_orders(spot, perp) == 0
     proven = {event["venue"]: event["cancelled"] for event in daemon.of("venue_proven")}
@@ -90,8 +92,8 @@ def test_two_venues_holding_usdt_add_up_and_both_are_emptied(holding_pair):
 
 def test_a_venue_that_dies_during_the_trip_delays_nobody_and_ends_in_4(holding_pair):
     spot, perp, daemon = holding_pair(cancel_deadline='"8s"')
+    crash(spot, perp)
     perp.kill()
-    crash(spot)
     daemon.wait_for("venue_proven")
     assert daemon.of("venue_proven")[0]["venue"] == "kraken"
     assert daemon.is_running()
@@ -112,7 +114,7 @@ def test_a_bot_that_keeps_placing_orders_is_cancelled_and_named_until_it_stops(h
         every_ms=200,
         prefix="runaway",
     )
-    crash(spot)
+    crash(spot, perp)
     daemon.wait_for("order_replaced", count=10)
     assert daemon.is_running()
     named = {event["client_order_id"] for event in daemon.of("order_replaced")}
@@ -142,7 +144,7 @@ def test_protective_orders_are_kept_and_named_when_asked_for(holding_pair):
     reads = lambda: perp.get("/state")["calls"]["positions"]["count"]  # noqa: E731
     before = reads()
     wait_for(lambda: reads() > before, "the position read by the daemon")
-    crash(spot)
+    crash(spot, perp)
     assert daemon.exit_code() == 1, daemon.output()
     assert open_orders(spot) == 0
     assert open_orders(perp) == 1

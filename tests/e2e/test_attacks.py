@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
+
 import pytest
 
-from tests.e2e.harness import DOCS_KEY, docs_secret, kraken_config
+from risk_daemon.client import TradingGate
+from tests.e2e.harness import DOCS_KEY, docs_secret, kraken_config, wait_for
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"'}
@@ -72,3 +78,39 @@ def test_an_absurd_number_is_unknown_and_no_bug(documented_kraken, daemon, mode)
     daemon.wait_for("venue_lost")
     documented_kraken.post(balances="ok")
     assert daemon.exit_code() == 1, daemon.output()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_shuts_the_gate_and_forgets_no_trip(documented_kraken, daemon):
+    daemon.config.write_text(daemon.config.read_text().replace("[data]", 'cancel_deadline = "5s"\n[data]', 1))
+    daemon.start()
+    daemon.wait_open()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0
+    kept = {file.name: file.read_bytes() for file in daemon.state.iterdir() if file.is_file()}
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "none", str(daemon.state)], check=True)
+    try:
+        for name, data in kept.items():
+            (daemon.state / name).write_bytes(data)
+        daemon.start()
+        gate = TradingGate(daemon.state)
+        wait_for(gate.is_open, "an open gate")
+        filler = daemon.state / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"x" * 1024)
+        wait_for(lambda: not gate.is_open(), "a gate shut for want of a store")
+        documented_kraken.post(price={"BTC": 42000})
+        wait_for(lambda: gate.reason() == "capital_loss", "the trip")
+        daemon.signal(signal.SIGKILL)
+        daemon.exit_code()
+        daemon.start()  # still full: whatever that ends with, the lock files must not forget
+        assert daemon.exit_code() in (4, 70, 78), daemon.output()
+        assert not gate.is_open()
+        filler.unlink()
+        documented_kraken.post(price={"BTC": 50000})
+        daemon.start()
+        assert daemon.exit_code() == 1, daemon.output()
+    finally:
+        daemon.close()
+        subprocess.run(["umount", "-l", str(daemon.state)], check=True)

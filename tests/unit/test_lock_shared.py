@@ -16,6 +16,7 @@ from risk_daemon.errors import RecordError
 from risk_daemon.lock import shared
 from risk_daemon.lock.base import UNREADABLE, LockRecord
 from risk_daemon.lock.shared import SIZE, SharedLock, read, shut
+from tests.e2e.harness import wait_for
 
 OPEN = LockRecord(locked=False)
 LOCKED = LockRecord(True, "drawdown", "trip-1", 1_763_636_400.5, 1_763_640_000.25)
@@ -281,7 +282,7 @@ def test_a_dead_daemon_is_locked_within_a_second(path: Path) -> None:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "open\n"
-            assert all(gate.is_open() for _ in range(2000))
+            wait_for(gate.is_open, "an open gate")
         finally:
             process.kill()
     died = SystemClock().now()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -55,6 +56,14 @@ class Capabilities:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What an order's quantity counts: base units (linear) or quote units (inverse) of one unit of it."""
+
+    contract_size: Decimal = Decimal(1)
+    inverse: bool = False
+
+
 @runtime_checkable
 class VenueAdapter(Protocol):
     """One exchange account.
@@ -75,6 +84,10 @@ class VenueAdapter(Protocol):
     @property
     def scopes(self) -> Sequence[OrderScope]:
         """Every order scope of the configured markets: the cancel plan."""
+        ...
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        """What `symbol` trades; None if the venue is not known to have it in the configured markets."""
         ...
 
     async def connect(self) -> None:

@@ -14,7 +14,15 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from adapters.base import Capabilities, Market, OrderListing, OrderScope
+from adapters.base import (
+    PERP_MARKETS,
+    SPOT_MARKETS,
+    Capabilities,
+    Instrument,
+    Market,
+    OrderListing,
+    OrderScope,
+)
 from adapters.cancel_plans import ScopePlan, client_options, plan_for
 from adapters.dialect import Dialect
 from adapters.endpoint import rewrite_all
@@ -28,6 +36,7 @@ from adapters.taps import Taps
 from risk_daemon.clock import Clock
 from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError, VenueError
 from risk_daemon.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen, Source
+from risk_daemon.units import finite
 
 T = TypeVar("T")
 
@@ -99,6 +108,16 @@ class CcxtVenue:
     @property
     def scopes(self) -> Sequence[OrderScope]:
         return tuple(plan.scope for plan in self._plans)
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        market = (self._client.markets or {}).get(symbol)
+        if not market or market.get("active") is False:
+            return None
+        kinds = PERP_MARKETS if market.get("contract") else SPOT_MARKETS
+        if not self.markets & kinds:
+            return None
+        size = market.get("contractSize")
+        return Instrument(Decimal(1) if size is None else finite(size), market.get("inverse") is True)
 
     async def connect(self) -> None:
         if self._is_connected:

@@ -6,14 +6,14 @@ time-outs or reconnects, and it never returns "empty" for something it could not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any, Protocol
 
 from adapters.cancel_plans import ScopePlan
 from risk_daemon.errors import MalformedReply
-from risk_daemon.events import Flow, Input, Kind, Order, Position, Price
+from risk_daemon.events import Flow, Input, Kind, Order, OrdersSeen, Position, Price
 from risk_daemon.units import finite
 
 ACCOUNT = frozenset({"account"})
@@ -101,6 +101,18 @@ def optional_text(row: Mapping[str, Any], *keys: str) -> str | None:
     """The first of these fields that is set, as text; an exchange's 0 for "none" is none."""
     values = (row.get(key) for key in keys)
     return next((str(value) for value in values if value not in (None, "", 0, "0")), None)
+
+
+def orders_seen(
+    venue: str,
+    arrived_mono: float,
+    frames: Sequence[Any],
+    parse: Callable[[Sequence[Any]], tuple[Order, ...]],
+    is_snapshot: Callable[[Any], bool],
+) -> Sequence[Input]:
+    """What frames of an order stream say is open, the snapshot apart from what came after it."""
+    parts = {is_first: [frame for frame in frames if is_snapshot(frame) is is_first] for is_first in (True, False)}
+    return [OrdersSeen(venue, arrived_mono, parse(part), is_first) for is_first, part in parts.items() if part]
 
 
 def merged(rows: Sequence[Position]) -> tuple[Position, ...]:

@@ -11,14 +11,15 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from adapters.base import Market
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid, needed_symbols, spot_pairs
-from adapters.dialect import ACCOUNT, merged, number, optional_text, text
+from adapters.dialect import ACCOUNT, merged, number, optional_text, orders_seen, text
 from risk_daemon.errors import MalformedReply, VenueRejected
-from risk_daemon.events import BalancesSeen, Flow, Input, Kind, Order, OrdersSeen, Position, Price, PricesSeen, Source
+from risk_daemon.events import BalancesSeen, Flow, Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.units import ZERO, finite
 
 _LEGACY_NAMES = {
@@ -359,8 +360,8 @@ class KrakenDialect:
             return (PricesSeen(self._venue, arrived_mono, Source.STREAM, tuple(prices.values())),) if prices else None
         seen.update(frame.get("type", "") for frame in frames)
         if kind is Kind.ORDERS:
-            orders = parse_order_frames(self._venue, "account", frames)
-            return (OrdersSeen(self._venue, arrived_mono, orders),)
+            parse = partial(parse_order_frames, self._venue, "account")
+            return orders_seen(self._venue, arrived_mono, frames, parse, lambda frame: frame.get("type") == "snapshot")
         amounts, is_partial = parse_balance_frames(frames, self._plain)
         if is_partial or not amounts:
             return ()

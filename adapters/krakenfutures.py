@@ -12,13 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid
-from adapters.dialect import ACCOUNT, merged, number, optional_text, text
+from adapters.dialect import ACCOUNT, merged, number, optional_text, orders_seen, text
 from risk_daemon.errors import MalformedReply
-from risk_daemon.events import Flow, Input, Kind, Order, OrdersSeen, Position, Price, PricesSeen, Source
+from risk_daemon.events import Flow, Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.units import ZERO, finite
 
 _NAMES = {"XBT": "BTC", "XDG": "DOGE"}
@@ -26,6 +27,8 @@ _SIDES = {"long": 1, "short": -1}
 
 FLOW_TYPES = frozenset({"transfer", "subaccount transfer", "cross-exchange transfer", "admin transfer"})
 """Account log entries that move money in or out. A move between own wallets is a pair that adds up to zero."""
+
+SNAPSHOT = "open_orders_snapshot"
 
 _LOG_ROWS = 500
 _LOG_PAGES = 400
@@ -361,11 +364,8 @@ class KrakenFuturesDialect:
             return self._read_tickers(frames, arrived_mono)
         if kind is Kind.ORDERS:
             self._streamed.setdefault(kind, {})["snapshot"] = True
-            return (
-                OrdersSeen(
-                    self._venue, arrived_mono, parse_order_frames(self._venue, "account", frames, self._by_id())
-                ),
-            )
+            parse = partial(parse_order_frames, self._venue, "account", markets=self._by_id())
+            return orders_seen(self._venue, arrived_mono, frames, parse, lambda frame: frame.get("feed") == SNAPSHOT)
         return self._read_changes(kind, frames)
 
     def _read_tickers(self, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:

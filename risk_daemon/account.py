@@ -119,6 +119,22 @@ class Account:
         """Unrealised profit in the reference currency. Costs one pass over the positions."""
         return sum((sums.value * self._settle_rate(symbol) for symbol, sums in self._components.items()), ZERO)
 
+    def doubt(self) -> Decimal:
+        """How far its worth may be from what it seems, either way. Costs one pass over holdings and positions."""
+        band = self._settings.stale_band
+        is_unsure = self._freshness[Kind.BALANCES].is_stale
+        holdings = sum(
+            (
+                EXACT.multiply(abs(amount) * band, self._rate(asset))
+                for asset, amount in self.amounts.items()
+                if is_unsure or self._tree.is_stale(asset)
+            ),
+            ZERO,
+        )
+        return holdings + sum(
+            (sums.doubt * self._settle_rate(symbol) for symbol, sums in self._components.items()), ZERO
+        )
+
     # --- what comes in -----------------------------------------------------------------------------
 
     def apply_balances(self, seen: BalancesSeen) -> Change:

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from risk_daemon.activity import Activity
 from risk_daemon.baselines import Baselines
 from risk_daemon.breakers.base import EvaluationContext
 from risk_daemon.clock import Instant
-from risk_daemon.decision import ReadNow
+from risk_daemon.decision import KeepSample, ReadNow
 from risk_daemon.engine_settings import EngineSettings
+from risk_daemon.equity_history import EquityHistory
 from risk_daemon.events import (
     BalancesSeen,
     EventName,
@@ -30,8 +32,11 @@ from risk_daemon.flows import FlowTracker
 from risk_daemon.portfolio import Equity, PortfolioManager
 from risk_daemon.turn import Turn
 from risk_daemon.units import ZERO, plain
+from risk_daemon.venue_days import VenueDays
+from risk_daemon.views import Views
 
 NEVER = float("-inf")
+LOOK_AT_VENUES_EVERY_S = 1.0
 LEDGER_KINDS = frozenset({Kind.FLOWS, Kind.BALANCES, Kind.POSITIONS})
 
 
@@ -44,13 +49,18 @@ class Picture:
 
 
 class Books:
-    """Portfolio, flows and baselines, moved together."""
+    """Portfolio, flows, baselines, history and the bots' deeds, moved together."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
         self.portfolio = PortfolioManager(settings.baselines.initial_capital, settings.reference, settings.portfolio)
         self.baselines = Baselines(settings.baselines)
         self.flows = FlowTracker(settings.flows)
+        self.venue_days = VenueDays(self.baselines.calendar, settings.baselines.peak_hold_s)
+        self.views = Views(self.portfolio, self.flows, self.venue_days)
+        self.history = EquityHistory()
+        self.activity = Activity()
+        self._looked_at_venues_mono = NEVER
         self.is_known = False
         self.is_started = False
         self._prices_rest_mono: dict[str, float] = {}
@@ -107,9 +117,11 @@ class Books:
             total = sum((value for _, value in settled), ZERO)
             after = portfolio.equity - self.flows.net()
             self.baselines.rescale(after - total, after)
+            self.history.rescale(after - total, after)
             portfolio.net_flows += total
             turn.persist = True
         for flow, value in settled:
+            self._venue_flowed(flow.venue, value)
             amounts = {"amount": plain(flow.amount), "value": plain(value)}
             facts = {"venue": flow.venue, "flow_id": flow.flow_id, "kind": flow.kind, "asset": flow.asset, **amounts}
             turn.record(EventName.FLOW_DETECTED, **facts)
@@ -117,6 +129,10 @@ class Books:
         if venues:
             self.flows.probed(venues, now_mono)
             turn.act(ReadNow(LEDGER_KINDS, frozenset(venues)))
+
+    def _venue_flowed(self, venue: str, amount: Decimal) -> None:
+        after = self.portfolio.venue_equity(venue) - self.flows.net(venue)
+        self.venue_days.flowed(venue, after - amount, after)
 
     # --- what is asked -----------------------------------------------------------------------------
 
@@ -142,12 +158,28 @@ class Books:
         rest_mono = self._rest_mono(turn.now.mono)
         if self.baselines.observe(equity.low, turn.now, trusted=equity.is_trusted, rest_mono=rest_mono):
             turn.persist = True
+        sample = self.history.observe(equity, turn.now)
+        if sample is not None:
+            turn.act(KeepSample(sample))
+        self._observe_venues(turn)
+
+    def _observe_venues(self, turn: Turn) -> None:
+        """Costs a pass over all holdings, so only now and then, and only for rules that need it."""
+        now_mono = turn.now.mono
+        if not self.settings.watches_venues or now_mono - self._looked_at_venues_mono < LOOK_AT_VENUES_EVERY_S:
+            return
+        self._looked_at_venues_mono = now_mono
+        for venue in self.settings.portfolio.expected:
+            equity = self.views.venue_equity(venue)
+            if equity is not None and self.venue_days.observe(venue, equity, turn.now):
+                turn.persist = True
 
     def context(self, picture: Picture | None) -> EvaluationContext:
         """What the rules may look at."""
-        if picture is None:
-            return EvaluationContext(None, None, self.baselines)
-        return EvaluationContext(picture.equity, picture.suspected_high, self.baselines)
+        equity, suspected = (None, None) if picture is None else (picture.equity, picture.suspected_high)
+        return EvaluationContext(
+            equity, suspected, self.baselines, accounts=self.views, activity=self.activity, history=self.history
+        )
 
     def are_read_since(self, mono: float) -> bool:
         """Whether every expected part was read over REST, requested at `mono` or later.
@@ -179,6 +211,7 @@ class Books:
             "baselines": self.baselines.snapshot(),
             "portfolio": self.portfolio.snapshot(),
             "flows": self.flows.snapshot(),
+            "venue_days": self.venue_days.snapshot(),
         }
 
     def restore(self, documents: Mapping[str, Any], now: Instant) -> None:
@@ -189,4 +222,6 @@ class Books:
             self.portfolio.restore(documents["portfolio"])
         if "flows" in documents:
             self.flows.restore(documents["flows"], now)
+        if "venue_days" in documents:
+            self.venue_days.restore(documents["venue_days"])
         self._look_for_start()

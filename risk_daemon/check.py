@@ -7,20 +7,20 @@ the guard will ever ask it (nothing is cancelled), and what is off, missing or n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
-from decimal import Decimal
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from adapters.base import VenueAdapter
 from risk_daemon.clock import Clock, SystemClock
-from risk_daemon.config import Settings, credentials, effective, unknown_environment
+from risk_daemon.config import Settings, effective
 from risk_daemon.errors import ConfigError, ExitCode, StartUnavailable, VenueError, VenueRejected
 from risk_daemon.events import BalancesSeen, FlowsListed, Kind, Order, PositionsSeen, PricesSeen
+from risk_daemon.explain import explanations
+from risk_daemon.findings import Finding, Level, configured
 from risk_daemon.prices import PriceBook
-from risk_daemon.units import percent, plain
+from risk_daemon.units import plain
 
 _CONNECT_CALLS = 6  # connecting loads the markets: as many calls' time
 _MAX_HOPS = 10
@@ -28,25 +28,6 @@ _DAY_S = 86_400.0
 _Read = TypeVar("_Read")
 
 OpenVenue = Callable[[Settings, str], AbstractAsyncContextManager[VenueAdapter]]
-
-
-class Level(StrEnum):
-    """problem: the guard would not start or not work. warning: it works, and less than one may think."""
-
-    OK = "ok"
-    NOTE = "note"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to know, as a sentence. exit_code: what a problem makes `check` end with."""
-
-    level: Level
-    subject: str
-    sentence: str
-    exit_code: ExitCode = ExitCode.STOPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +83,7 @@ async def open_venue(settings: Settings, venue: str) -> AsyncIterator[VenueAdapt
 
 async def check(settings: Settings, explain: bool, *, open_venue: OpenVenue | None = None) -> CheckReport:
     """Look at everything. open_venue: how to reach a venue; without it no venue is asked, and that is said."""
-    findings = [*_configured(settings)]
+    findings = [*configured(settings)]
     if open_venue is None:
         findings.append(Finding(Level.WARNING, "venues", "they were not asked"))
     else:
@@ -110,46 +91,6 @@ async def check(settings: Settings, explain: bool, *, open_venue: OpenVenue | No
         findings += [finding for probe in probes for finding in _seen(settings, probe)]
         findings += _unpriced(settings, probes)
     return CheckReport(effective(settings), tuple(findings), explanations(settings) if explain else ())
-
-
-# --- what the file says ----------------------------------------------------------------------------
-
-
-def _configured(settings: Settings) -> list[Finding]:
-    """Credentials, rules that are off, keys and variables that do nothing."""
-    findings = [_credentials(settings, venue) for venue in settings.venues]
-    findings += [
-        Finding(
-            Level.WARNING,
-            rule,
-            f"OFF: this version has no {name} rule; only the loss of initial capital, blindness and a halt by"
-            " hand stop trading",
-        )
-        for rule, name in (("drawdown", "drawdown"), ("daily_loss", "daily loss"))
-    ]
-    if not settings.circuit_breaker.warning_levels:
-        findings.append(Finding(Level.WARNING, "warnings", "OFF: nothing is said before the limit is reached"))
-    if settings.breakers.blind.trip_after is None:
-        findings.append(Finding(Level.NOTE, "blind", "blindness refuses new orders but never trips"))
-    if settings.portfolio.ignore_assets:
-        ignored = ", ".join(settings.portfolio.ignore_assets)
-        findings.append(Finding(Level.NOTE, "ignore_assets", f"these count as nothing: {ignored}"))
-    findings.append(Finding(Level.NOTE, "api", "this version serves the Unix socket only, api.listen is not used"))
-    findings += [
-        Finding(Level.WARNING, name, "this environment variable changes nothing: settings come from the file only")
-        for name in unknown_environment(settings)
-    ]
-    return findings
-
-
-def _credentials(settings: Settings, venue: str) -> Finding:
-    if settings.venues[venue].simulated:
-        return Finding(Level.NOTE, venue, "simulated: no money and no keys are involved")
-    try:
-        credentials(settings, venue)
-    except ConfigError as error:
-        return Finding(Level.PROBLEM, venue, str(error), ExitCode.REFUSED)
-    return Finding(Level.OK, venue, "credentials found")
 
 
 # --- what the venues say ---------------------------------------------------------------------------
@@ -301,62 +242,3 @@ def _has_path(book: PriceBook, asset: str) -> bool:
             return False
         asset = step.parent
     return False
-
-
-# --- what would happen when ------------------------------------------------------------------------
-
-
-def explanations(settings: Settings) -> tuple[str, ...]:
-    """The configuration as sentences: what happens when."""
-    breaker, blind, data = settings.circuit_breaker, settings.breakers.blind, settings.data
-    warnings = [
-        f"At a loss of {percent(level)}{_left(settings, level)} a warning is given; trading goes on."
-        for level in breaker.warning_levels
-    ]
-    confirm = (
-        f"Everything is read again first, within {breaker.confirm_within:g} s, with the gate already shut."
-        if breaker.confirm
-        else "Nothing is read again first: one wild tick is enough."
-    )
-    trip_after = (
-        "It never trips." if blind.trip_after is None else f"After {blind.trip_after:g} s it counts as a breach."
-    )
-    protective = (
-        "with them every stop and take-profit"
-        if breaker.protective_orders == "cancel"
-        else "but reduce-only orders of open positions stay"
-    )
-    sentences = f"""
-At a loss of {percent(breaker.loss_threshold)}{_left(settings, breaker.loss_threshold)} the gate is shut to new orders \
-and every open order on {_and(settings.venues)} is cancelled, {protective}.
-{confirm}
-An account counts as empty when each of its order listings came back empty twice, {breaker.settle:g} s apart, \
-and once more after all accounts are.
-{_ending(settings)}
-Balances and positions are read every {data.reconcile_every:g} s; a reading older than {data.balance_stale:g} s \
-(prices: {data.price_stale:g} s) counts as its value give or take {percent(data.stale_band)}.
-When the limit lies inside what is unknown, a warning is given after {blind.warn_after:g} s and new orders are \
-refused after {blind.veto_after:g} s. {trip_after}
-Positions and holdings are not sold: only orders are cancelled."""
-    return (*warnings, *sentences.strip().splitlines())
-
-
-def _left(settings: Settings, loss: Decimal) -> str:
-    capital = settings.portfolio.initial_capital
-    if capital is None:
-        return " of the first equity seen"
-    left = plain((capital * (1 - loss)).normalize())
-    return f" ({left} {settings.portfolio.reference_currency} left of {plain(capital)})"
-
-
-def _ending(settings: Settings) -> str:
-    deadline = f"{settings.circuit_breaker.cancel_deadline:g} s"
-    return (
-        f"Proven, the daemon exits with 1 and stays down until `risk-daemon reset`; not proven within {deadline},"
-        " it exits with 4, is restarted and goes on."
-    )
-
-
-def _and(names: Iterable[str]) -> str:
-    *rest, last = names
-    return f"{', '.join(rest)} and {last}" if rest else last

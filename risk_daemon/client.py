@@ -1,11 +1,15 @@
-"""What a bot imports: may I send orders now? Standard library only.
+"""What a bot imports: may I send this order? Standard library only.
 
-    gate = TradingGate("/var/lib/risk-daemon")
-    if gate.is_open():
+    gate = TradingGate("/var/lib/risk-daemon", url="http://127.0.0.1:8787", token=TOKEN)
+    if gate.is_open():                                   # the memory map, under a microsecond
         ...
+    answer = gate.check(venue="kraken", symbol="BTC/USDT", side="buy", quantity="0.1", price="60000")
+    if answer:                                           # true while the lease for this order is valid
+        send_order()
 
-The answer comes from the daemon's memory map (`lock/shared.py` has its layout). No file, no daemon, a daemon
-that has not evaluated for a second, or anything odd: the answer is no.
+The memory map (`lock/shared.py` has its layout) knows the lock and nothing else; over HTTP the daemon also judges
+the order, its venue and its bot, and counts it. No file, no daemon, a daemon that has not evaluated for a second,
+an answer that is late or odd: the answer is no.
 """
 
 from __future__ import annotations
@@ -13,9 +17,14 @@ from __future__ import annotations
 import mmap
 import os
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
+from risk_daemon.asking.answers import LOCKED, NO_ANSWER, GateAnswer, Lease
+from risk_daemon.asking.orders import ProposedOrder, proposed
+from risk_daemon.asking.reports import ERROR_KINDS, Reporter
 from risk_daemon.lock.base import boot_id
 from risk_daemon.lock.shared import (
     FILE_NAME,
@@ -29,24 +38,65 @@ from risk_daemon.lock.shared import (
     read_map,
 )
 
+if TYPE_CHECKING:
+    from risk_daemon.asking.over_http import DaemonGate
+
+__all__ = ["ERROR_KINDS", "DaemonGate", "GateAnswer", "Lease", "OrderGate", "ProposedOrder", "TradingGate"]
+
 _NS_IN_MS = 1_000_000
 _now_ns = partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
 _head = HEAD.unpack_from
 _sequence = SEQUENCE.unpack_from
 
 
-class TradingGate:
-    """The daemon's gate, read from its state directory, or from the file `gate.bin` itself. Thread-safe.
+def __getattr__(name: str) -> Any:
+    """DaemonGate when it is first used: HTTP takes as long to load as all the rest."""
+    if name != "DaemonGate":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from risk_daemon.asking.over_http import DaemonGate
 
+    return DaemonGate
+
+
+class OrderGate(Protocol):
+    """Whoever answers for single orders and is told what became of them: TradingGate, DaemonGate."""
+
+    def check(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer: ...
+
+    async def acheck(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer: ...
+
+    def report_sent(
+        self, *, venue: str, symbol: str, side: str, order_id: str | None = None, client_order_id: str | None = None
+    ) -> bool: ...
+
+    def report_rejected(self, *, venue: str | None = None, detail: str = "") -> bool: ...
+
+    def report_error(self, kind: str, *, venue: str | None = None, detail: str = "") -> bool: ...
+
+
+class TradingGate(Reporter):
+    """The daemon's gate: its memory map first, then, where a url is given, HTTP. Thread-safe.
+
+    path: the state directory, or the file `gate.bin` in it. url, token, timeout_s, ca_file: as for DaemonGate;
+    without a url, `check` answers from the map alone and reports go nowhere.
     May be made before there is a daemon: the gate is shut until there is one.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout_s: float = 1.0,
+        ca_file: str | os.PathLike[str] | None = None,
+    ) -> None:
         given = Path(path)
         self._path = given if given.suffix == ".bin" else given / FILE_NAME
         self._mapped: tuple[mmap.mmap, os.stat_result] | None = None
         self._boot = _boot_id_or_none()
         self._prefix = prefix(self._boot) if self._boot is not None else None
+        self._daemon = None if url is None else _daemon(url, token, timeout_s, ca_file)
 
     def is_open(self) -> bool:
         """True only while a living daemon says so. Raises nothing."""
@@ -68,6 +118,49 @@ class TradingGate:
         record = read_map(view, self._boot, _now_ns)
         return record.cause if record.locked else ""
 
+    def peek(self) -> GateAnswer:
+        """What the map alone says; a yes lasts as long as the daemon's last stamp. Raises nothing."""
+        view = self._current()
+        if view is None or self._boot is None:
+            return GateAnswer(False, LOCKED, f"{self._path}: there is no gate that can be read")
+        _, _, stamp_ns, _, valid_ms = _head(view)
+        record = read_map(view, self._boot, _now_ns)
+        if record.locked:
+            from risk_daemon.asking.standing import shut  # brings JSON along: not while nothing is wrong
+
+            return shut(self._path, record.cause, record.trip_id, record.until_wall)
+        return GateAnswer(True, lease=Lease(min(valid_ms, MAX_VALID_MS), stamp_ns))
+
+    def check(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer:
+        """The answer to an order, given whole or by its fields. Raises ValueError for one that makes no sense.
+
+        A shut map is a no without asking further, but for reduce-only orders: those the daemon may let pass.
+        """
+        wanted, standing = proposed(order, fields), self.peek()
+        if self._daemon is None or not (standing.allowed or wanted.reduce_only):
+            return standing
+        return self._still(standing, self._daemon.check(wanted))
+
+    async def acheck(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer:
+        """As `check`, without blocking the event loop."""
+        wanted, standing = proposed(order, fields), self.peek()
+        if self._daemon is None or not (standing.allowed or wanted.reduce_only):
+            return standing
+        return self._still(standing, await self._daemon.acheck(wanted))
+
+    def _still(self, standing: GateAnswer, answer: GateAnswer) -> GateAnswer:
+        """`answer`, unless the map knows better: it may have been shut meanwhile, or say why nobody answered."""
+        if not standing.allowed:
+            return standing if answer.veto_reason == NO_ANSWER else answer
+        now = self.peek() if answer.allowed else standing
+        return answer if now.allowed else now
+
+    def _tell(self, document: Mapping[str, Any]) -> bool:
+        return self._daemon is not None and self._daemon._tell(document)
+
+    async def _atell(self, document: Mapping[str, Any]) -> bool:
+        return self._daemon is not None and await self._daemon._atell(document)
+
     def _ask_again(self) -> bool:
         """The slow way: another file may stand there now, and a write may have been under way."""
         view = self._current()
@@ -85,6 +178,12 @@ class TradingGate:
             self._mapped = None
             return None
         return mapped[0]
+
+
+def _daemon(url: str, token: str | None, timeout_s: float, ca_file: str | os.PathLike[str] | None) -> DaemonGate:
+    from risk_daemon.asking.over_http import DaemonGate
+
+    return DaemonGate(url, token, timeout_s=timeout_s, ca_file=ca_file)
 
 
 def _boot_id_or_none() -> bytes | None:

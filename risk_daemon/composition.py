@@ -33,6 +33,7 @@ from risk_daemon.events import Input, Kind, Order, Position, RiskEvent
 from risk_daemon.flows import FlowSettings
 from risk_daemon.portfolio import PortfolioSettings
 from risk_daemon.risk_file import RiskFile
+from risk_daemon.rules import build_rules, longest_lookback, pretrade_settings
 from risk_daemon.state_dir import StateDir, fingerprint
 from risk_daemon.units import plain
 from risk_daemon.worker import Worker
@@ -40,6 +41,7 @@ from risk_daemon.worker import Worker
 _LOG = structlog.get_logger(__name__)
 
 LEASE_S = 1.0
+_ACTIONS = {"trip": Action.TRIP, "freeze": Action.FREEZE}
 
 
 # --- settings ----------------------------------------------------------------------------------------
@@ -54,7 +56,7 @@ def engine_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) ->
         portfolio=_portfolio_settings(settings, adapters),
         baselines=BaselineSettings(
             initial_capital=settings.portfolio.initial_capital,
-            lookback_days=settings.baselines.lookback_days,
+            lookback_days=longest_lookback(settings),
             reset_at=settings.baselines.reset_at,
             timezone=settings.baselines.timezone,
             peak_hold_s=settings.baselines.peak_hold,
@@ -64,13 +66,16 @@ def engine_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) ->
             settle_legs_s=data.settle_legs,
             without_ledger=without_ledger,
         ),
-        capital_loss=CapitalLossSettings(breaker.loss_threshold, breaker.warning_levels, Action.TRIP),
+        capital_loss=CapitalLossSettings(breaker.loss_threshold, breaker.warning_levels, _ACTIONS[breaker.action]),
         blind=BlindSettings(
             settings.breakers.blind.warn_after, settings.breakers.blind.veto_after, settings.breakers.blind.trip_after
         ),
-        confirmation=ConfirmationSettings(breaker.confirm, breaker.confirm_within, settings.baselines.flow_wait),
+        confirmation=ConfirmationSettings(breaker.confirm, breaker.confirm_within),
         price_skew_s=data.price_skew,
         cancel_deadline_s=breaker.cancel_deadline,
+        resweep_every_s=breaker.resweep_every,
+        allow_reduce_only=settings.gate.allow_reduce_only,
+        pretrade=pretrade_settings(settings),
     )
 
 
@@ -289,7 +294,7 @@ def restored_engine(
     latch: Mapping[str, Any] | None,
 ) -> Engine:
     """An engine with what was persisted."""
-    engine = Engine(engine_settings(settings, adapters))
+    engine = Engine(engine_settings(settings, adapters), build_rules(settings))
     engine.restore({**documents, "latch": latch}, SystemClock().now())
     return engine
 

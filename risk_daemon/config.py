@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from risk_daemon.credentials import Credentials, credentials, refuse_shared_accounts, unknown_environment
 from risk_daemon.errors import ConfigError
 from risk_daemon.notation import ENVIRONMENT_PREFIX, Refused, check_loopback
+from risk_daemon.rule_settings import RULES
 from risk_daemon.settings import CircuitBreaker, Data, Settings, Venue
 
 __all__ = [
@@ -72,7 +73,7 @@ def read_table(path: Path) -> dict[str, Any]:
 
 def effective(settings: Settings) -> dict[str, Any]:
     """Every value in force, defaults included, in the notation of the file. Holds no secrets."""
-    return _without_none(settings.model_dump(mode="json"))
+    return _without_none(settings.model_dump(mode="json", by_alias=True))
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:
@@ -110,13 +111,6 @@ def _refuse_unavailable(raw: Mapping[str, Any]) -> None:
         match path:
             case ("alerts",) | ("broadcast",) | ("venues", _, "dead_man"):
                 raise Refused(".".join(path), "it is not available in this version: take the table out")
-            case ("breakers", "capital_loss" | "manual"):
-                raise Refused(".".join(path), "it is always on and set in [circuit_breaker]: take the table out")
-            case ("breakers", rule) if rule != "blind":
-                raise Refused(
-                    ".".join(path),
-                    "this rule is not available in this version, only breakers.blind is: take the table out",
-                )
 
 
 _HINTS = {
@@ -139,7 +133,8 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _one(problem: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in problem["loc"] if part != "[key]")
+    path = _path(problem["loc"])
+    key = ".".join(path)
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, Refused):
         return f"{cause.key}: {cause}"
@@ -149,14 +144,31 @@ def _one(problem: ErrorDetails) -> str:
         return f"{key}: this key is not known: {_nearest(problem['loc'])}"
     if problem["type"] == "literal_error":
         return f"{key}: {problem['input']!r} is not accepted: write {problem['ctx']['expected']}"
+    if problem["type"] == "missing" and path[:1] == ["breakers"]:
+        return f"{key}: it is missing, and this rule has no default: add it, such as {_EXAMPLES.get(path[-1], '...')}"
     return f"{key}: {_HINTS.get(problem['type'], problem['msg'])}"
 
 
-def _nearest(path: tuple[int | str, ...]) -> str:
-    """What the unknown last part of `path` may have been meant to be."""
-    table: Any = Venue if path[0] == "venues" else Settings
-    for part in () if table is Venue else path[:-1]:
-        table = table.model_fields[part].annotation
-    known = list(table.model_fields)
-    near = difflib.get_close_matches(str(path[-1]), known, n=1)
+_EXAMPLES = {"limit": 'limit = "5%"'}
+
+
+def _path(loc: tuple[int | str, ...]) -> list[str]:
+    """Where in the file: without the rule that pydantic names between a table's name and its key."""
+    parts = [str(part) for part in loc if part != "[key]"]
+    return parts[:2] + parts[3:] if parts[:1] == ["breakers"] and len(parts) > 3 else parts
+
+
+def _nearest(loc: tuple[int | str, ...]) -> str:
+    """What the unknown last part of `loc` may have been meant to be."""
+    known = _known_keys(loc)
+    near = difflib.get_close_matches(str(loc[-1]), known, n=1)
     return f'perhaps write "{near[0]}"' if near else f"take it out, or use one of {', '.join(known)}"
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    if loc[0] == "breakers" and len(loc) > 3:
+        return [key for key in RULES[str(loc[2])].model_fields if key != "rule"]
+    table: Any = Venue if loc[0] == "venues" else Settings
+    for part in () if table is Venue else loc[:-1]:
+        table = table.model_fields[part].annotation
+    return list(table.model_fields)

@@ -23,11 +23,10 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationSettings:
-    """within_s: how long fresh reads may take. flow_wait_s is the flows' own and not used here."""
+    """within_s: how long fresh reads may take."""
 
     enabled: bool = True
     within_s: float = 2.0
-    flow_wait_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

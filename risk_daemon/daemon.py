@@ -66,8 +66,8 @@ class Daemon:
         self._finish(Finish(ExitCode.STOPPED, "told to stop"))
 
     def is_alive(self) -> bool:
-        """Whether the evaluation loop turned within the last seconds."""
-        return self.parts.clock.now().mono - self._last_tick_mono < self.settings.alive_within_s
+        """Whether the evaluation loop turned within the last seconds, and will go on."""
+        return self._ending is None and self.parts.clock.now().mono - self._last_tick_mono < self.settings.alive_within_s
 
     def is_ready(self) -> bool:
         """Whether the baseline is complete, or a trip is being finished."""
@@ -151,9 +151,12 @@ class Daemon:
             self.parts.inbox.nudge()
 
     async def _end(self, finish: Finish) -> ExitCode:
-        """Exit code 1 stands for a durable latch, 0 for nothing left to prove: both are weighed only now."""
+        """Exit code 1 stands for a durable latch, 0 for nothing left to prove: both are weighed only now.
+
+        A freeze is not the end of anything: stopped while everything is proven empty, it is a clean stop.
+        """
         trip = self._engine.trip
-        if finish.exit_code is ExitCode.STOPPED and trip is not None:
+        if finish.exit_code is ExitCode.STOPPED and trip is not None and not (trip.is_freeze and trip.proven):
             code = ExitCode.TRIGGERED_AND_PROVEN if trip.proven else ExitCode.TRIGGERED_UNPROVEN
             finish = Finish(code, finish.reason)
         if finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN and not await self._effects.latch_is_durable():
@@ -167,7 +170,8 @@ class Daemon:
             "reason": finish.reason,
             "trip_id": None if trip is None else trip.trip_id,
         }
-        self._effects.write_down([RiskEvent(EventName.SYSTEM_SHUTDOWN, facts)], now, durable=True)
+        events = (*self._engine.last_words(), RiskEvent(EventName.SYSTEM_SHUTDOWN, facts))
+        self._effects.write_down(events, now, durable=True)
         await self._effects.flush(self._house.document(gate))
         self.parts.notify(f"STOPPING=1\nSTATUS={finish.reason}")
         return finish.exit_code

@@ -12,6 +12,7 @@ from typing import Any
 from risk_daemon.breakers.base import Verdict
 from risk_daemon.circuit_breaker import CircuitBreakerState
 from risk_daemon.clock import Instant
+from risk_daemon.equity_history import Sample
 from risk_daemon.errors import ExitCode
 from risk_daemon.events import Input, Kind, RiskEvent
 from risk_daemon.gate import GateState
@@ -32,6 +33,13 @@ class SaveLatch:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepSample:
+    """Store this sample of the equity's history."""
+
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
 class ReadNow:
     """Read these kinds over REST at once, limiter off. venues None: all."""
 
@@ -41,7 +49,7 @@ class ReadNow:
 
 @dataclass(frozen=True, slots=True)
 class StartSweep:
-    """Cancel everything everywhere and prove it. Idempotent under the trip id."""
+    """Cancel everything everywhere and prove it. A sweep that runs under this trip id already goes on."""
 
     trip_id: str
 
@@ -54,7 +62,7 @@ class Finish:
     reason: str
 
 
-Action = SetGate | SaveLatch | ReadNow | StartSweep | Finish
+Action = SetGate | SaveLatch | KeepSample | ReadNow | StartSweep | Finish
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,9 @@ exchange = "krakenfutures"
 markets = ["perp"]
 simulated = true
 
+[api]
+listen = "127.0.0.1:0"
+
 [state]
 dir = "var"
 """

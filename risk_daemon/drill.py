@@ -19,6 +19,7 @@ from typing import Any
 from adapters.base import OrderScope, VenueAdapter
 from oms.proof import listing_fault
 from risk_daemon import service
+from risk_daemon.api_settings import Api
 from risk_daemon.client import TradingGate
 from risk_daemon.clock import Clock, SystemClock
 from risk_daemon.composition import Site
@@ -30,6 +31,7 @@ from risk_daemon.lock import file as file_lock
 from risk_daemon.lock import shared as shared_lock
 from risk_daemon.lock.base import LockRecord
 from risk_daemon.rehearsal import PARTS, Book, Rehearsal, equity_of, finishes, in_time, recorded, refuse_unknown
+from risk_daemon.rule_settings import Breakers
 from risk_daemon.state_dir import Paths
 from risk_daemon.units import plain
 
@@ -124,13 +126,23 @@ def _directory_beside(state: Path) -> Path:
 
 
 def _drill_settings(settings: Settings, directory: Path) -> Settings:
-    """The configured settings on a state of their own; losses count from what the simulated accounts hold."""
+    """The configured settings on a state and a port of their own; losses count from what the simulated accounts hold.
+
+    The drill is about the circuit breaker's own limit: the other rules would come before it.
+    """
     venues = settings.venues.values()
     in_dollars = settings.portfolio.reference_currency in _DOLLARS
     capital = sum((PARTS[venue.exchange].money for venue in venues), Decimal(0)) if in_dollars else None
     portfolio = settings.portfolio.model_copy(update={"initial_capital": capital})
     state = settings.state.model_copy(update={"dir": directory})
-    return settings.model_copy(update={"portfolio": portfolio, "state": state})
+    own = {
+        "portfolio": portfolio,
+        "state": state,
+        "api": Api(listen="127.0.0.1:0", socket=settings.api.socket),
+        "breakers": Breakers(blind=settings.breakers.blind),
+        "circuit_breaker": settings.circuit_breaker.model_copy(update={"action": "trip"}),
+    }
+    return settings.model_copy(update=own)
 
 
 @dataclass(slots=True)

@@ -13,10 +13,10 @@ from typing import Any
 import structlog
 
 from risk_daemon.clock import Instant
-from risk_daemon.decision import Action, Decision, Finish, ReadNow, SaveLatch, SetGate, StartSweep
+from risk_daemon.decision import Action, Decision, Finish, KeepSample, ReadNow, SaveLatch, SetGate, StartSweep
 from risk_daemon.errors import RecordError
 from risk_daemon.events import RiskEvent, StoreChecked
-from risk_daemon.gate import GateState, cause_of
+from risk_daemon.gate import GateState
 from risk_daemon.latch import LATCH, latch_document
 from risk_daemon.lock.base import LockRecord, LockStore
 from risk_daemon.ports import DaemonSettings, Parts
@@ -56,6 +56,8 @@ class Effects:
                 self.latch_saved = self._tasks.spawn(self._save_latch(action, self.latch_saved), "latch")
             case ReadNow():
                 self._read_now(action)
+            case KeepSample():
+                self._tasks.spawn(self._keep_sample(action), "sample")
             case Finish():
                 self._finish(action)
             case SetGate():
@@ -76,7 +78,7 @@ class Effects:
         trip = self._parts.engine.trip
         shut = GateState(locked=True, cause=cause, since_wall=now.wall)
         if trip is not None:
-            shut = GateState(True, cause_of(trip.breaker), trip.trip_id, trip.since_wall)
+            shut = GateState(True, trip.cause, trip.trip_id, trip.since_wall, trip.until_wall)
         self.set_gate(shut, now)
 
     async def locks_written(self) -> None:
@@ -166,6 +168,13 @@ class Effects:
             left_s -= self._parts.clock.now().mono - engine.trip.since_mono
         await asyncio.wait({self.latch_saved}, timeout=max(left_s, self._settings.retry_every_s))
         return self.latch_saved.done() and self.latch_saved.exception() is None
+
+    async def _keep_sample(self, action: KeepSample) -> None:
+        """A point of the history that is lost is a gap in a plot, and no more."""
+        try:
+            await self._parts.store.append_sample(action.sample.document())
+        except RecordError as error:
+            _LOG.error("sample_not_kept", error=str(error))
 
     def write_down(self, records: Sequence[RiskEvent], now: Instant, *, durable: bool) -> None:
         """Put events into the log, in order, without waiting."""

@@ -3,23 +3,26 @@
 Books, rules and the table are put together here and nowhere else. The same sequence of events and
 instants gives the same sequence of decisions.
 
-    books.py          what is owned and what losses are measured from
-    breakers/         the rules: verdicts from the books
-    watches.py        warnings and blindness
-    trip_control.py   breach, confirmation, trip, proof
-    requests.py       what people ask for
-    figures.py        what is told of it all
+    books.py              what is owned and what losses are measured from
+    breakers/             the rules: verdicts from the books
+    watches.py            warnings, vetoes and blindness
+    trip_control.py       breach, confirmation, trip, proof
+    freeze.py             a trip that ends by itself
+    operator_requests.py  what people ask for
+    order_desk.py         the answer to one order
+    figures.py            what is told of it all
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import localcontext
 from typing import Any
 
 from risk_daemon.baselines import Baselines
 from risk_daemon.books import Books
-from risk_daemon.breakers.base import Action, Verdict
+from risk_daemon.breakers.base import Action, BaseCircuitBreaker, CircuitBreakerType, Verdict
 from risk_daemon.breakers.blind import BlindCircuitBreaker
 from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker
 from risk_daemon.breakers.manager import CircuitBreakerManager
@@ -32,16 +35,20 @@ from risk_daemon.events import (
     BalancesSeen,
     DisableRequested,
     EnableRequested,
+    ErrorReported,
     EventName,
     FlowsListed,
     HaltRequested,
     Input,
     Kind,
     OrderReplaced,
+    OrderReported,
     OrdersSeen,
     PositionsSeen,
     PricesSeen,
+    ReleaseRequested,
     ResetRequested,
+    RiskEvent,
     Started,
     StoreChecked,
     StreamConfirmed,
@@ -53,22 +60,31 @@ from risk_daemon.events import (
     VenueUnproven,
 )
 from risk_daemon.figures import Updates, figures_of
-from risk_daemon.gate import Cause, GateState, cause_of
+from risk_daemon.freeze import Freeze
+from risk_daemon.gate import Cause, GateState, OrderAnswer, OrderRequest, Restraint, gate_of, strongest_first
 from risk_daemon.operator_requests import Requests
+from risk_daemon.order_desk import OrderDesk
 from risk_daemon.portfolio import Equity, PortfolioManager
 from risk_daemon.trip import Trip
 from risk_daemon.trip_control import TripControl
 from risk_daemon.turn import Turn
 from risk_daemon.units import EXACT
-from risk_daemon.watches import BlindWatch, WarningWatch
+from risk_daemon.watches import BlindWatch, WarningWatch, look_at_veto
 
 __all__ = ["Engine", "EngineSettings"]
 
+_STARTING = Restraint(Cause.STARTING, "the picture is not complete yet")
+_CONFIRMING = Restraint(Cause.CONFIRMING, "a breach is being confirmed")
+
 
 class Engine:
-    """The guard's mind. `process` is its only verb."""
+    """The guard's mind. `process` takes everything in; `check_order` answers a bot between two events.
 
-    def __init__(self, settings: EngineSettings) -> None:
+    rules: besides the three that are always on; they belong to this engine from now on.
+    """
+
+    def __init__(self, settings: EngineSettings, rules: Sequence[BaseCircuitBreaker] = ()) -> None:
+        settings = replace(settings, watches_venues=any(rule.watches_venues for rule in rules))
         self.settings = settings
         self.books = Books(settings)
         self.manager = CircuitBreakerManager()
@@ -77,19 +93,23 @@ class Engine:
         self._capital_loss = CapitalLossCircuitBreaker(settings.capital_loss)
         self._blind = BlindCircuitBreaker(settings.blind)
         manual = ManualCircuitBreaker()
-        for breaker in (self._capital_loss, manual, self._blind):
+        for breaker in (self._capital_loss, manual, *rules, self._blind):
             self.manager.add_breaker(breaker)
         self._machine = StateMachine()
         self._control = TripControl(settings, self.books, self.manager, self._machine, self.figures)
         self._warnings = WarningWatch(self._machine, settings.warning_hold_s)
         self._blindness = BlindWatch(self._blind)
         self._requests = Requests(self.books, self._control, self._machine, self.manager, manual, self._warnings)
+        self._freeze = Freeze(self.books, self._control, self._machine, self.manager, settings.resweep_every_s)
+        self._desk = OrderDesk(self.books, self.manager, settings)
+        self.restraints: tuple[Restraint, ...] = (_STARTING,)
         self._updates = Updates(self.books, settings.update_every_s)
         self._lost: set[tuple[str, Kind | None]] = set()
         self._store_error: str | None = None
+        self._measures_more = any(rule.needs_confirmation for rule in rules)
         self._seq = 0
 
-    # --- the one verb ------------------------------------------------------------------------------
+    # --- the two verbs -----------------------------------------------------------------------------
 
     def process(self, event: Input, now: Instant) -> Decision:
         """Take one event in at `now` and decide. Raises InvariantError only for bugs of ours."""
@@ -99,6 +119,7 @@ class Engine:
             self._take(event, turn)
             self.books.settle_flows(turn)
             verdicts = self._evaluate(turn)
+            self._freeze.look(verdicts, turn, orders_seen=isinstance(event, OrdersSeen) and bool(event.orders))
             self._control.keep_deadline(turn)
             self._move_gate(turn)
             self._updates.tell(before, self.state, turn)
@@ -117,6 +138,17 @@ class Engine:
             turn.persist,
             turn.answer,
         )
+
+    def check_order(self, order: OrderRequest, now: Instant) -> OrderAnswer:
+        """Answer a bot that asks to send `order` now. An order that may be sent takes its slot in the rates."""
+        is_acting = self.state is not CircuitBreakerState.DISABLED
+        with localcontext(EXACT):
+            return self._desk.answer(order, self.restraints, now, is_acting=is_acting)
+
+    def last_words(self) -> tuple[RiskEvent, ...]:
+        """What must still be written down when the process ends."""
+        vetoes = self._desk.vetoes_left()
+        return () if vetoes is None else (vetoes,)
 
     # --- what is asked between events --------------------------------------------------------------
 
@@ -153,6 +185,14 @@ class Engine:
         return self.books.is_started
 
     @property
+    def has_baselines(self) -> bool:
+        """Whether everything was read, and every rule that is on has what its loss is measured from."""
+        baselines = self.baselines
+        if not self.is_started or baselines.capital is None:
+            return False
+        return not self._measures_more or None not in (baselines.peak, baselines.start_of_day, baselines.start_of_week)
+
+    @property
     def is_confirming(self) -> bool:
         """Whether a breach is in question."""
         return self._control.is_confirming
@@ -171,6 +211,7 @@ class Engine:
             case Tick():
                 self.books.let_time_pass(turn.now.mono)
                 self._requests.let_time_pass(turn)
+                self._desk.tell_vetoes(turn)
             case FlowsListed():
                 self.books.take_listing(event, turn)
             case VenueConnected():
@@ -179,14 +220,14 @@ class Engine:
                 self._take_lost(event, turn)
             case VenueProven() | VenueUnproven() | OrderReplaced() | SweepFinished():
                 self._control.take_sweep(event, turn)
-            case HaltRequested() | ResetRequested() | DisableRequested() | EnableRequested():
+            case OrdersSeen() | OrderReported() | ErrorReported():
+                self._desk.take(event, turn)
+            case HaltRequested() | ReleaseRequested() | ResetRequested() | DisableRequested() | EnableRequested():
                 self._requests.take(event, turn)
             case StoreChecked():
                 self._store_error = event.error
             case Started():
                 self._control.resume(turn)
-            case OrdersSeen():
-                pass
 
     def _take_connected(self, venue: str, turn: Turn) -> None:
         self._lost = {(lost, kind) for lost, kind in self._lost if lost != venue}
@@ -209,36 +250,64 @@ class Engine:
         picture = self.books.picture(turn.now.mono)
         self.books.observe(picture, turn)
         verdicts = self.manager.evaluate(self.books.context(picture), turn.now)
-        by_name = {verdict.breaker: verdict for verdict in verdicts}
-        loss, blind = by_name[self._capital_loss.name], by_name[self._blind.name]
-        self._warnings.look(loss, turn)
+        for verdict in verdicts:
+            if verdict.breaker_type is not CircuitBreakerType.BLIND:
+                self._judge(verdict, turn)
+        blind = verdicts[-1]
         self._blindness.look(blind, turn)
-        self._control.weigh(loss, turn)
-        if blind.breached and blind.action is Action.TRIP:
+        if blind.breached and blind.action is Action.TRIP and self.state is not CircuitBreakerState.DISABLED:
             self._control.breach(blind, turn)
         return verdicts
 
+    def _judge(self, verdict: Verdict, turn: Turn) -> None:
+        """A person's halt is carried out when it is asked for; everything else when it is seen."""
+        if verdict.breaker_type is CircuitBreakerType.MANUAL:
+            return
+        self._warnings.look(verdict, turn)
+        if verdict.action >= Action.FREEZE:
+            self._control.weigh(verdict, turn)
+        else:
+            look_at_veto(self.manager.get_breaker(verdict.breaker), verdict, turn)
+
     def _move_gate(self, turn: Turn) -> None:
         """Last of all, so that it moves once a turn; first of the actions, so that nothing comes before it."""
-        cause = self._gate_cause()
-        trip_id = None if self.trip is None else self.trip.trip_id
-        gate = GateState(cause is not None, cause, trip_id, turn.now.wall)
+        self.restraints = strongest_first(self._restraints())
+        gate = gate_of(self.restraints, turn.now.wall)
         if not gate.same_as(self.gate):
             self.gate = gate
             turn.actions.insert(0, SetGate(gate))
 
-    def _gate_cause(self) -> str | None:
+    def _restraints(self) -> list[Restraint]:
+        """Everything that holds against new orders now."""
+        found = list(self._requests.halts.restraints())
         if self.trip is not None:
-            return cause_of(self.trip.breaker)
-        if self._blind.is_tripped and self.state is not CircuitBreakerState.DISABLED:
-            return Cause.BLIND
+            found.append(self._restraint_of(self.trip))
+        if self.state is not CircuitBreakerState.DISABLED:
+            found += [
+                breaker.restraint(self.settings.allow_reduce_only)
+                for breaker in self.manager.get_tripped()
+                if breaker.ends_by_itself
+            ]
         if self.is_confirming:
-            return Cause.CONFIRMING
+            found.append(_CONFIRMING)
         if self._store_error is not None:
-            return Cause.LOCKED
-        if not self.is_started or self.baselines.capital is None:
-            return Cause.STARTING
-        return None
+            found.append(Restraint(Cause.LOCKED, f"the state can't be saved: {self._store_error}"))
+        if not self.has_baselines:
+            found.append(_STARTING)
+        return found
+
+    def _restraint_of(self, trip: Trip) -> Restraint:
+        """A trip locks for everybody. Under a freeze, orders that only make a position smaller may pass."""
+        breaker = next((rule for rule in self.manager.get_all_breakers() if rule.name == trip.breaker), None)
+        return Restraint(
+            trip.cause,
+            trip.reason,
+            observed={} if breaker is None else breaker.get_trip_details(),
+            limits={} if breaker is None else breaker.get_trip_limits(),
+            allows_reducing=trip.is_freeze and self.settings.allow_reduce_only,
+            trip_id=trip.trip_id,
+            until_wall=trip.until_wall,
+        )
 
     def _next_wake(self, now_mono: float) -> float | None:
         moments = [self.books.flows.next_due(now_mono), *self._control.next_due()]
@@ -248,7 +317,8 @@ class Engine:
 
     def snapshot(self) -> dict[str, Any]:
         """Documents to persist, by name. The latch is saved by itself, at once."""
-        return {**self.books.snapshot(), "breakers": self.manager.snapshot()}
+        halts = self._requests.halts.snapshot()
+        return {**self.books.snapshot(), "breakers": self.manager.snapshot(), "halts": halts}
 
     def restore(self, documents: Mapping[str, Any], now: Instant) -> None:
         """Take back what was persisted. A latch without a breaker state still locks."""
@@ -256,8 +326,15 @@ class Engine:
             self.books.restore(documents, now)
         if "breakers" in documents:
             self.manager.restore(documents["breakers"])
+        if "halts" in documents:
+            self._requests.halts.restore(documents["halts"])
         latch = documents.get("latch")
         if latch:
             self._control.restore(latch, now)
-        if self.trip is not None:
-            self.gate = GateState(True, cause_of(self.trip.breaker), self.trip.trip_id, self.trip.since_wall)
+        self.restraints = strongest_first(self._restraints())
+        self.gate = gate_of(self.restraints, now.wall)
+
+    @property
+    def halts(self) -> list[dict[str, Any]]:
+        """The halts of single venues and bots, JSON-able."""
+        return self._requests.halts.documents()

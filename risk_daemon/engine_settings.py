@@ -10,11 +10,17 @@ from risk_daemon.breakers.capital_loss import CapitalLossSettings
 from risk_daemon.confirmation import ConfirmationSettings
 from risk_daemon.flows import FlowSettings
 from risk_daemon.portfolio import PortfolioSettings
+from risk_daemon.pretrade import PreTradeSettings
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """Seconds and ratios. price_skew_s: how far apart in time the prices of one underlying's legs may be."""
+    """Seconds and ratios.
+
+    price_skew_s: how far apart in time the prices of one underlying's legs may be. watches_venues: some rule
+    wants the venues' starts of the day. resweep_every_s: while frozen, every venue is emptied again so often.
+    allow_reduce_only: orders that surely only make a position smaller may pass a veto or a freeze.
+    """
 
     reference: str = "USDT"
     portfolio: PortfolioSettings = field(default_factory=PortfolioSettings)
@@ -27,3 +33,7 @@ class EngineSettings:
     cancel_deadline_s: float = 300.0
     warning_hold_s: float = 1.0
     update_every_s: float = 1.0
+    watches_venues: bool = False
+    resweep_every_s: float = 30.0
+    allow_reduce_only: bool = False
+    pretrade: PreTradeSettings = field(default_factory=PreTradeSettings)

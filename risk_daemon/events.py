@@ -142,11 +142,15 @@ class FlowsListed:
 
 @dataclass(frozen=True, slots=True)
 class OrdersSeen:
-    """Orders that a venue's stream says are open now (new, amended)."""
+    """Orders that a venue's stream says are open now (new, amended).
+
+    is_snapshot: what was open when the stream began, not what was sent since.
+    """
 
     venue: str
     requested_mono: float
     orders: tuple[Order, ...]
+    is_snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,42 @@ class VenueLost:
     is_stream: bool = True
 
 
+# --- what bots say ---------------------------------------------------------------------------------
+
+
+class ErrorKind(StrEnum):
+    """What went wrong for a bot. EXPECTED (insufficient funds and the like) does not count."""
+
+    ORDER_REJECTED = "order_rejected"
+    BROKER = "broker"
+    CONNECTION = "connection"
+    DATA_FEED = "data_feed"
+    STRATEGY = "strategy"
+    EXPECTED = "expected"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReported:
+    """A bot sent an order."""
+
+    venue: str
+    symbol: str
+    side: str
+    bot: str | None = None
+    order_id: str | None = None
+    client_order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReported:
+    """Something went wrong for a bot. detail: its own words."""
+
+    kind: ErrorKind
+    bot: str | None = None
+    venue: str | None = None
+    detail: str = ""
+
+
 # --- time and people -------------------------------------------------------------------------------
 
 
@@ -197,10 +237,22 @@ class StoreChecked:
 
 @dataclass(frozen=True, slots=True)
 class HaltRequested:
-    """An operator's halt of everything."""
+    """An operator's halt of everything; where a venue or a bot is named, a veto for its orders only."""
 
     reason: str
     operator: str
+    venue: str | None = None
+    bot: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRequested:
+    """The end of the halt of one venue or one bot."""
+
+    reason: str
+    operator: str
+    venue: str | None = None
+    bot: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +333,10 @@ Input = (
     | Started
     | Tick
     | StoreChecked
+    | OrderReported
+    | ErrorReported
     | HaltRequested
+    | ReleaseRequested
     | ResetRequested
     | DisableRequested
     | EnableRequested

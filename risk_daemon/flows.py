@@ -210,14 +210,14 @@ class FlowTracker:
 
     # --- what follows for the equity ---------------------------------------------------------------
 
-    def unverified(self) -> tuple[Decimal, Decimal]:
-        """Falls and rises that a flow may explain, both as amounts above zero."""
-        nets = [venue.net for venue in self._venues.values()]
+    def unverified(self, venue: str | None = None) -> tuple[Decimal, Decimal]:
+        """Falls and rises that a flow may explain, of one venue or all, both as amounts above zero."""
+        nets = [found.net for found in self._chosen(venue)]
         return sum((-net for net in nets if net < 0), ZERO), sum((net for net in nets if net > 0), ZERO)
 
-    def net(self) -> Decimal:
-        """All changes that a flow may explain."""
-        return sum((venue.net for venue in self._venues.values()), ZERO)
+    def net(self, venue: str | None = None) -> Decimal:
+        """All changes that a flow may explain, of one venue or all."""
+        return sum((found.net for found in self._chosen(venue)), ZERO)
 
     def unsettled_fall(self, now_mono: float) -> Decimal:
         """Falls so young that the second row of a trade may still come."""
@@ -227,9 +227,9 @@ class FlowTracker:
         """Unverified rises, less falls elsewhere, that are not half of a trade: deposits, maybe."""
         return max(ZERO, sum((venue.net - rise for venue, _, rise in self._young(now_mono)), ZERO))
 
-    def pending(self, rate: Rate) -> tuple[Decimal, Decimal]:
-        """What the ledgers list and the holdings don't show yet: withdrawals and deposits, both above zero."""
-        flows = (p.flow for venue in self._venues.values() for p in venue.pending if p.is_certain)
+    def pending(self, rate: Rate, venue: str | None = None) -> tuple[Decimal, Decimal]:
+        """What ledgers list and holdings don't show yet: withdrawals and deposits, both above zero."""
+        flows = (p.flow for found in self._chosen(venue) for p in found.pending if p.is_certain)
         values = [flow.amount * (rate(flow.asset) or ZERO) for flow in flows]
         return sum((-value for value in values if value < 0), ZERO), sum((v for v in values if v > 0), ZERO)
 
@@ -285,6 +285,9 @@ class FlowTracker:
             self.moved(name, finite(saved["unverified"]), now.mono, now.mono)
 
     # --- inside ------------------------------------------------------------------------------------
+
+    def _chosen(self, venue: str | None) -> Iterable[_Venue]:
+        return self._venues.values() if venue is None else [self._venue(venue)]
 
     def _venue(self, name: str) -> _Venue:
         return self._venues.setdefault(name, _Venue())

@@ -1,12 +1,18 @@
 """Whether a bot may send a new order, and if not, why.
 
-Open is the exception: it takes a complete picture, no breach, no doubt about one, and no halt.
+Open is the exception: it takes a complete picture, no breach, no doubt about one, and no halt. What holds
+against new orders are restraints; the strongest one that concerns an order is the reason it is given.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
+from typing import Any
+
+CUSTOM = "custom:"
 
 
 class Cause(StrEnum):
@@ -16,20 +22,30 @@ class Cause(StrEnum):
     DRAWDOWN = "portfolio_dd_circuit"
     CAPITAL_LOSS = "capital_loss"
     DAILY_LOSS = "daily_loss"
+    WEEKLY_LOSS = "weekly_loss"
+    VENUE_LOSS = "venue_loss"
+    POSITION_LOSS = "position_loss"
+    VOLATILITY = "volatility"
+    ERROR_RATE = "error_rate"
+    ORDER_RATE = "order_rate"
     BLIND = "blind"
     CONFIRMING = "confirming"
     STARTING = "starting"
     LOCKED = "locked"
+    # Limits of single orders come last: they say nothing about the portfolio.
+    PRICE_UNKNOWN = "price_unknown"
+    MAX_NOTIONAL = "max_notional"
+    MAX_QUANTITY = "max_quantity"
+    PRICE_COLLAR = "price_collar"
+    DUPLICATE_ORDER = "duplicate_order"
+    BOT_ORDER_RATE = "bot_order_rate"
 
 
-# The name a bot is given for each rule.
-CAUSE_OF_BREAKER = {
-    "manual": Cause.MANUAL_HALT,
-    "drawdown": Cause.DRAWDOWN,
-    "capital_loss": Cause.CAPITAL_LOSS,
-    "daily_loss": Cause.DAILY_LOSS,
-    "blind": Cause.BLIND,
-}
+# The name a bot is given for each rule, where it is not the rule's own.
+CAUSE_OF_RULE = {"manual": Cause.MANUAL_HALT, "drawdown": Cause.DRAWDOWN}
+
+_RANKS = {cause.value: rank for rank, cause in enumerate(Cause)}
+_RANK_OF_CUSTOM = _RANKS[Cause.ORDER_RATE] + 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +68,116 @@ class GateState:
         )
 
 
-def cause_of(breaker: str) -> str:
-    """The gate's reason for a breached rule; a reason stays itself."""
-    if breaker in set(Cause):
-        return breaker
-    return CAUSE_OF_BREAKER.get(breaker, f"custom:{breaker}")
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """A new or amended order that a bot asks about.
+
+    quantity: in the venue's own unit, above zero. price: None for a market order. contract_size: base units
+    (linear) or quote units (inverse) of one unit of quantity. bot: the name its token gives it.
+    """
+
+    venue: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    order_type: str = "limit"
+    price: Decimal | None = None
+    reduce_only: bool = False
+    client_order_id: str | None = None
+    bot: str | None = None
+    contract_size: Decimal = Decimal(1)
+    inverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restraint:
+    """Something that holds against new orders: of one venue or one bot where these are named, else of all.
+
+    allows_reducing: orders that surely only make a position smaller may pass.
+    """
+
+    cause: str
+    reason: str
+    observed: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    allows_reducing: bool = False
+    trip_id: str | None = None
+    until_wall: float | None = None
+    venue: str | None = None
+    bot: str | None = None
+
+    @property
+    def is_scoped(self) -> bool:
+        """Whether it concerns some orders only."""
+        return self.venue is not None or self.bot is not None
+
+    def concerns(self, order: OrderRequest) -> bool:
+        """Whether `order` falls under it. An order that names no bot falls under no bot's restraint."""
+        return self.venue in (None, order.venue) and self.bot in (None, order.bot)
+
+
+@dataclass(frozen=True, slots=True)
+class Veto:
+    """Why an order may not be sent. One per order."""
+
+    veto_reason: str
+    reason: str
+    observed: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    trip_id: str | None = None
+    locked_until_wall: float | None = None
+
+
+def check_order(order: OrderRequest, restraints: Iterable[Restraint], *, is_reducing: bool = False) -> Veto | None:
+    """The veto of the first restraint that holds against `order`; None if none does.
+
+    restraints: strongest first. is_reducing: the order surely makes a position smaller and does not turn it.
+    """
+    for restraint in restraints:
+        if restraint.concerns(order) and not (is_reducing and restraint.allows_reducing):
+            return Veto(
+                restraint.cause,
+                restraint.reason,
+                restraint.observed,
+                restraint.limits,
+                restraint.trip_id,
+                restraint.until_wall,
+            )
+    return None
+
+
+def strongest_first(restraints: Iterable[Restraint]) -> tuple[Restraint, ...]:
+    """In the fixed order of severity; equals keep their order."""
+    return tuple(sorted(restraints, key=lambda restraint: severity(restraint.cause)))
+
+
+def gate_of(restraints: Sequence[Restraint], since_wall: float) -> GateState:
+    """The gate for everybody: shut by the first restraint that concerns all orders."""
+    for restraint in restraints:
+        if not restraint.is_scoped:
+            return GateState(True, restraint.cause, restraint.trip_id, since_wall, restraint.until_wall)
+    return GateState(False, since_wall=since_wall)
+
+
+def severity(cause: str) -> float:
+    """Lower is more severe. A cause that nobody knows counts as the most severe."""
+    return _RANK_OF_CUSTOM if cause.startswith(CUSTOM) else _RANKS.get(cause, -1.0)
+
+
+def cause_of(rule: str, name: str | None = None) -> str:
+    """The gate's reason for a breached rule; a reason stays itself. name: of a rule of the user's own."""
+    if rule in _RANKS or rule.startswith(CUSTOM):
+        return rule
+    return CAUSE_OF_RULE.get(rule) or f"{CUSTOM}{name or rule}"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAnswer:
+    """The gate's answer to one order at the moment `wall` (Unix seconds). No veto: it may be sent now."""
+
+    wall: float
+    veto: Veto | None = None
+
+    @property
+    def allowed(self) -> bool:
+        return self.veto is None

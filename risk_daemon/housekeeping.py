@@ -66,8 +66,7 @@ class Housekeeping:
 
     def _report_ready(self) -> None:
         engine = self._parts.engine
-        has_baseline = engine.is_started and engine.baselines.capital is not None
-        if not self.is_ready and (has_baseline or engine.trip is not None):
+        if not self.is_ready and (engine.has_baselines or engine.trip is not None):
             self.is_ready = True
             self._parts.notify("READY=1")
 

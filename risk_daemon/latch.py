@@ -11,7 +11,7 @@ from typing import Any
 from risk_daemon.clock import Instant
 from risk_daemon.gate import Cause, cause_of
 from risk_daemon.lock import file, shared
-from risk_daemon.lock.base import LockRecord
+from risk_daemon.lock.base import LockRecord, boot_id
 from risk_daemon.state_dir import LATCH, Paths
 from risk_daemon.trip import new_trip_id
 
@@ -22,8 +22,17 @@ def latch_document(latch: Mapping[str, Any] | None, now: Instant) -> dict[str, A
     """What is stored for a trip's latch, or for none: the lock record, and how far the proof has come."""
     if latch is None:
         return LockRecord(locked=False, since_wall=now.wall).document()
-    record = LockRecord(True, cause_of(latch["breaker"]), latch["trip_id"], latch["since_wall"])
-    return {**record.document(), **latch}
+    cause = latch.get("cause") or cause_of(latch["breaker"])
+    record = LockRecord(True, cause, latch["trip_id"], latch["since_wall"], latch.get("until_wall"))
+    return {**record.document(), **latch, "boot": _boot()}
+
+
+def _boot() -> str | None:
+    """Which boot of the machine this is: seconds since boot mean something within it only."""
+    try:
+        return boot_id().hex()
+    except OSError:
+        return None
 
 
 def trip_left(paths: Paths) -> LockRecord | None:
@@ -60,6 +69,10 @@ def _latch(record: LockRecord, data: Mapping[str, Any], now: Instant) -> dict[st
         "reason": str(data.get("reason") or record.cause or "locked before"),
         "since_wall": record.since_wall,
         "proven": data.get("proven") is True,
+        "cause": str(data.get("cause") or record.cause or ""),
+        "is_freeze": data.get("is_freeze") is True,
+        "until_wall": data.get("until_wall"),
+        "until_mono": data.get("until_mono") if data.get("boot") == _boot() else None,
     }
 
 

@@ -1,6 +1,7 @@
 """How values are written in the configuration file, as types: `"5%"`, `"5000 USDT"`, `"10s"`, `"off"`.
 
-A word such as "off" is None. Each type reads the file's notation and is printed in it again.
+A word such as "off" is None. Each type reads the file's notation and is printed in it again. Where a bare
+number could mean two things, it is refused.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import datetime as dt
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -16,9 +18,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
-from risk_daemon.units import parse_duration, parse_money, parse_ratio, plain
+from risk_daemon.units import finite, parse_duration, parse_money, parse_ratio, plain
 
 ENVIRONMENT_PREFIX = "RISK_DAEMON_"
+_AMOUNT = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Z0-9]{2,10})\s*$", re.ASCII)
+_HOURS = re.compile(r"^\s*(\d\d:\d\d)\s*-\s*(\d\d:\d\d)\s*$")
 _HOST_PORT = re.compile(r"^(\[[^\]]+\]|[^:\[\]]+):(\d{1,5})$")
 
 
@@ -36,10 +40,76 @@ def environment_name(venue: str) -> str:
 
 
 def _positive_ratio(value: object) -> Decimal:
+    if isinstance(value, str) and _AMOUNT.match(value):
+        raise ValueError(f'{value!r} is money, and this is a ratio: write one such as "5%"')
     ratio = parse_ratio(value)
     if ratio == 0:
         raise ValueError(f'{value!r} is zero: write a ratio above it, such as "5%"')
     return ratio
+
+
+@dataclass(frozen=True, slots=True)
+class LossLimit:
+    """How much may be lost: `size` is an amount of `currency`, or without one a ratio of what it is measured from."""
+
+    size: Decimal
+    currency: str | None = None
+
+    @property
+    def ratio(self) -> Decimal | None:
+        return self.size if self.currency is None else None
+
+    @property
+    def money(self) -> Decimal | None:
+        return None if self.currency is None else self.size
+
+    def __str__(self) -> str:
+        return ratio_text(self.size) if self.currency is None else f"{plain(self.size)} {self.currency}"
+
+
+def _loss_limit(value: object) -> LossLimit:
+    if isinstance(value, LossLimit):
+        return value
+    amount = _AMOUNT.match(value) if isinstance(value, str) else None
+    if amount is not None:
+        return LossLimit(parse_money(value), amount.group(2))
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return LossLimit(_positive_ratio(value))
+    try:
+        number = finite(value)
+    except ValueError as error:
+        raise ValueError(f'{error}: write a ratio such as "5%", or money such as "5000 USDT"') from None
+    if number >= 1:
+        percent = f'"{plain(number)}%" or ' if number < 100 else ""
+        raise ValueError(f'{value} could be percent or money: write {percent}"{plain(number)} USDT"')
+    return LossLimit(_positive_ratio(value))
+
+
+def _volatility(value: object) -> Decimal:
+    """An annualised ratio, which may well be above 1: then with its sign of percent."""
+    is_percent = isinstance(value, str) and value.strip().endswith("%")
+    try:
+        ratio = finite(str(value).strip()[:-1]) / 100 if is_percent else finite(value)
+    except ValueError:
+        raise ValueError(f'{value!r} is not a ratio: write one such as "80%" or "150%"') from None
+    if ratio <= 0:
+        raise ValueError(f'{value!r} is not above zero: write a ratio such as "80%"')
+    if ratio >= 1 and not is_percent and not isinstance(value, Decimal):
+        raise ValueError(f'{value} could be percent or a ratio: write "{plain(ratio)}%" or "{plain(ratio * 100)}%"')
+    return ratio
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{value!r} is not a count: write a whole number from 1")
+    return value
+
+
+def _quantity(value: object) -> Decimal:
+    number = finite(value)
+    if number <= 0:
+        raise ValueError(f"{value!r} is not above zero")
+    return number
 
 
 def _positive_duration(value: object) -> float:
@@ -92,6 +162,29 @@ def _time_of_day(value: object) -> dt.time:
         raise ValueError(f'{value!r} is not a time of day: write "00:00"') from None
 
 
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """A span of the day, over midnight where `end` is before `start`. `end` is not part of it."""
+
+    start: dt.time
+    end: dt.time
+
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M}-{self.end:%H:%M}"
+
+
+def _hours(value: object) -> Hours:
+    if isinstance(value, Hours):
+        return value
+    match = _HOURS.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f'{value!r} is not a span of the day: write "14:30-21:00"')
+    hours = Hours(_time_of_day(match.group(1)), _time_of_day(match.group(2)))
+    if hours.start == hours.end:
+        raise ValueError(f"{value!r} begins where it ends: for the whole day take active_hours out")
+    return hours
+
+
 def time_zone(value: str) -> str:
     """`value`, if this machine knows such a time zone. Raises ValueError."""
     try:
@@ -119,6 +212,11 @@ RatioOrOff = Annotated[
 ]
 Money = Annotated[Decimal, BeforeValidator(parse_money), PlainSerializer(plain)]
 MoneyOrAuto = Annotated[Decimal | None, BeforeValidator(_or_word("auto", parse_money)), _or_word_text("auto", plain)]
+Limit = Annotated[LossLimit, BeforeValidator(_loss_limit), PlainSerializer(str)]
+Volatility = Annotated[Decimal, BeforeValidator(_volatility), PlainSerializer(ratio_text)]
+Count = Annotated[int, BeforeValidator(_count)]
+Quantity = Annotated[Decimal, BeforeValidator(_quantity), PlainSerializer(plain)]
+ActiveSpan = Annotated[Hours, BeforeValidator(_hours), PlainSerializer(str)]
 Seconds = Annotated[float, BeforeValidator(_positive_duration), PlainSerializer(seconds_text)]
 SecondsOrNever = Annotated[
     float | None, BeforeValidator(_or_word("never", _positive_duration)), _or_word_text("never", seconds_text)
@@ -156,11 +254,9 @@ def check_loopback(endpoint: str) -> None:
         raise ValueError(f"it has no usable port, or a query: {remedy}")
 
 
-def check_listen(address: str) -> str:
-    """`address`, if it is a host and port of this machine. Raises ValueError."""
+def host_and_port(address: str) -> tuple[str, int]:
+    """`127.0.0.1:8787` or `[::1]:8787` in two parts. Raises ValueError."""
     match = _HOST_PORT.match(address)
     if match is None or int(match.group(2)) > 65_535:
         raise ValueError(f'{address!r} is not an address: write "127.0.0.1:8787"')
-    if not is_loopback(match.group(1).strip("[]")):
-        raise ValueError(f'{address!r} is reachable from elsewhere: write "127.0.0.1:8787"')
-    return address
+    return match.group(1).strip("[]"), int(match.group(2))

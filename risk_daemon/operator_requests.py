@@ -1,4 +1,4 @@
-"""What people ask of a running guard: halt, reset, disable, enable. Each gets an answer in the same turn.
+"""What people ask of a running guard: halt, release, reset, disable, enable. Each is answered in the same turn.
 
 Halting is easy, resuming is hard: a halt is never refused, a reset needs the proof.
 """
@@ -8,18 +8,29 @@ from __future__ import annotations
 from math import isfinite
 
 from risk_daemon.books import Books
+from risk_daemon.breakers.base import Action, CircuitBreakerType
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.breakers.manual import ManualCircuitBreaker
 from risk_daemon.circuit_breaker import StateMachine, Trigger
 from risk_daemon.clock import Instant
 from risk_daemon.decision import Answer
-from risk_daemon.events import DisableRequested, EnableRequested, EventName, HaltRequested, ResetRequested
+from risk_daemon.events import (
+    DisableRequested,
+    EnableRequested,
+    EventName,
+    HaltRequested,
+    ReleaseRequested,
+    ResetRequested,
+)
+from risk_daemon.gate import Cause
+from risk_daemon.halts import Halt, Halts
 from risk_daemon.trip_control import TripControl
 from risk_daemon.turn import Turn
-from risk_daemon.units import percent
 from risk_daemon.watches import WarningWatch
 
 KEEP, CURRENT = "keep", "current"
+
+Request = HaltRequested | ReleaseRequested | ResetRequested | DisableRequested | EnableRequested
 
 
 class Requests:
@@ -40,13 +51,18 @@ class Requests:
         self._manager = manager
         self._manual = manual
         self._warnings = warnings
+        self.halts = Halts()
         self._disabled_until_mono: float | None = None
 
-    def take(self, event: HaltRequested | ResetRequested | DisableRequested | EnableRequested, turn: Turn) -> None:
+    def take(self, event: Request, turn: Turn) -> None:
         """Answer one request."""
         match event:
-            case HaltRequested():
+            case HaltRequested(venue=None, bot=None):
                 turn.answer = self._halt(event, turn)
+            case HaltRequested():
+                turn.answer = self._halt_scope(event, turn)
+            case ReleaseRequested():
+                turn.answer = self._release(event, turn)
             case ResetRequested():
                 turn.answer = self._reset(event, turn)
             case DisableRequested():
@@ -61,15 +77,36 @@ class Requests:
 
     def _halt(self, event: HaltRequested, turn: Turn) -> Answer:
         turn.record(EventName.MANUAL_HALT, operator=event.operator, reason=event.reason)
-        if not self._machine.fire(Trigger.HALT).moved:
-            trip = self._control.trip
+        moved, trip = self._machine.fire(Trigger.HALT).moved, self._control.trip
+        if not moved and (trip is None or not trip.is_freeze):
             return Answer(True, "already triggered" if trip is None else f"already triggered: {trip.reason}")
         self._disabled_until_mono = None
         self._manual.trigger_halt(event.reason, event.operator)
         turn.record(EventName.BREAKER_TRIPPED, **self._manual.facts())
         reason = f"halted by {event.operator}: {event.reason}"
-        self._control.open(self._manual.name, reason, turn, observed={"operator": event.operator}, limits={})
+        observed = {"operator": event.operator}
+        self._control.open(self._manual.name, reason, turn, cause=Cause.MANUAL_HALT, observed=observed, limits={})
         return Answer(True, reason)
+
+    def _halt_scope(self, event: HaltRequested, turn: Turn) -> Answer:
+        known = self._books.settings.portfolio.expected
+        if event.venue is not None and event.venue not in known:
+            return Answer(False, f"there is no venue {event.venue!r}: the venues are {', '.join(sorted(known))}")
+        halt = Halt(event.venue, event.bot, event.reason, event.operator, turn.now.wall)
+        self.halts.add(halt)
+        turn.persist = True
+        facts = {"operator": event.operator, "reason": event.reason, "venue": event.venue, "bot": event.bot}
+        turn.record(EventName.MANUAL_HALT, **facts)
+        return Answer(True, f"new orders of {halt.text} are vetoed; its open orders stay")
+
+    def _release(self, event: ReleaseRequested, turn: Turn) -> Answer:
+        halt = self.halts.release(event.venue, event.bot)
+        if halt is None:
+            return Answer(False, "no such halt is in force")
+        turn.persist = True
+        facts = {"operator": event.operator, "reason": event.reason, "venue": event.venue, "bot": event.bot}
+        turn.record(EventName.BREAKER_RESET, breaker=self._manual.name, state=self._manual.state.value, **facts)
+        return Answer(True, f"{halt.text} is released")
 
     def _reset(self, event: ResetRequested, turn: Turn) -> Answer:
         refusal = self._why_no_reset(event, turn.now)
@@ -79,6 +116,7 @@ class Requests:
         trip = self._control.close(turn)
         if event.rebaseline == CURRENT:
             self._books.baselines.forget()
+            self._books.venue_days.forget()
         self._manager.reset_all(event.operator)
         self._warnings.forget()
         turn.persist = True
@@ -91,6 +129,8 @@ class Requests:
             return f"nothing to reset: the state is {self._machine.state.value}"
         if not self._control.trip.proven:
             return "not every cancel is proven yet: the daemon must finish that first"
+        if self._control.is_sweeping:
+            return "the venues are being looked at again, and new orders would be cancelled: ask in some seconds"
         if event.rebaseline == CURRENT:
             return None
         if event.rebaseline != KEEP:
@@ -100,12 +140,15 @@ class Requests:
     def _why_not_keep(self, now: Instant) -> str | None:
         """The worst case decides: a reset must not be the first half of another trip."""
         picture = self._books.picture(now.mono)
-        loss = None if picture is None else self._books.baselines.loss_ratio(picture.equity.low)
-        if loss is None:
-            return "the equity is not known, so it can't be said whether the limit would be breached at once"
-        if loss >= self._books.settings.capital_loss.limit:
-            again = f"with the kept baselines the loss of {percent(loss)} would trigger again at once"
-            return f"{again}: look for the cause, or measure from now on with `--rebaseline current`"
+        if picture is None:
+            return "the equity is not known, so it can't be said whether a limit would be breached at once"
+        for verdict in self._manager.evaluate(self._books.context(picture), now):
+            is_other = verdict.breaker_type in (CircuitBreakerType.MANUAL, CircuitBreakerType.BLIND)
+            if is_other or verdict.action < Action.FREEZE:
+                continue
+            if verdict.breached or verdict.suspected or verdict.undecided:
+                again = f"with the kept baselines it would trigger again at once ({verdict.reason})"
+                return f"{again}: look for the cause, or measure from now on with `--rebaseline current`"
         return None
 
     def _disable(self, event: DisableRequested, turn: Turn) -> Answer:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from risk_daemon.account import ACCOUNT_KINDS, NEVER, Account, Change, PortfolioSettings
+from risk_daemon.account import ACCOUNT_KINDS, NEVER, Account, Change, PortfolioSettings, unrealized
 from risk_daemon.events import BalancesSeen, Kind, Position, PositionsSeen, Price, PricesSeen, Source, StreamConfirmed
 from risk_daemon.prices import Mark, PriceBook
 from risk_daemon.quotes import Pair, Quote
@@ -153,9 +153,29 @@ class PortfolioManager:
         account = self._accounts.get(venue)
         return ZERO if account is None else fixed(account.holdings_value() + account.unrealized_pnl())
 
+    def venue_interval(self, venue: str) -> Equity | None:
+        """One venue's worth with its interval; None before it was seen whole. Costs one pass over its holdings."""
+        account, expected = self._accounts.get(venue), self.settings.expected.get(venue, frozenset())
+        if account is None or not all(account.is_known(kind) for kind in expected & set(ACCOUNT_KINDS)):
+            return None
+        value, doubt = self.venue_equity(venue), fixed(account.doubt())
+        return Equity(value, value - doubt, value + doubt)
+
+    def position_pnl(self, venue: str, symbol: str) -> Decimal | None:
+        """Unrealised profit of one position in the reference currency; None without a fresh mark or rate."""
+        account, mark = self._accounts[venue], self.prices.mark(venue, symbol)
+        rate = self.rate(account.positions[symbol].settle)
+        if mark is None or mark.is_stale or rate is None or account.is_stale(Kind.POSITIONS):
+            return None
+        return fixed(unrealized(account.positions[symbol], mark.value)[0] * rate)
+
     def rate(self, asset: str) -> Decimal | None:
         """Reference currency for one `asset`: 0 for an ignored one, None without a price path."""
         return ZERO if asset in self.settings.ignore_assets else self._tree.rate_to_reference(asset)
+
+    def is_stale(self, asset: str) -> bool:
+        """Whether the price of an asset is older than it may be. One without a price is not stale but unknown."""
+        return self._tree.is_stale(asset)
 
     # --- what is known -----------------------------------------------------------------------------
 

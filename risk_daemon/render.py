@@ -139,12 +139,25 @@ def _money_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("Loss", ratio(state.get("loss_ratio")) + (f"  {_bar(loss, limit)}" if loss is not None and limit else "")),
         ("Drawdown", ratio(state.get("drawdown_ratio"))),
     ]
+    rows += _rule_rows(state)
     if state.get("missing"):
         rows.append(("Missing", ", ".join(map(str, state["missing"]))))
     if loss is not None:
         rows += [
             (f"To {name}", _distance(loss, at, state)) for name, at in (("warning", warning), ("limit", limit)) if at
         ]
+    return rows
+
+
+def _rule_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """The rules that are not NORMAL, and the venues and bots that were halted by themselves."""
+    tripped = [f"{name} {word}" for name, word in _table(state.get("breakers")).items() if word != "NORMAL"]
+    rows: list[tuple[str, object]] = [("Rules", ", ".join(tripped))] if tripped else []
+    halts = state.get("halts")
+    for halt in halts if isinstance(halts, list) else ():
+        row = _table(halt)
+        whose = " on ".join(str(row[key]) for key in ("bot", "venue") if row.get(key)) or UNKNOWN
+        rows.append(("Halted", f"{whose}, by {row.get('operator', UNKNOWN)}: {row.get('reason', UNKNOWN)}"))
     return rows
 
 
@@ -187,7 +200,7 @@ def _lock_rows(lock: Mapping[str, Any]) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [("Locked because of", lock.get("cause") or UNKNOWN)]
     rows += [
         (label, lock[key])
-        for label, key in (("Trip", "trip_id"), ("Since", "since"), ("Until", "until"))
+        for label, key in (("Reason", "reason"), ("Trip", "trip_id"), ("Since", "since"), ("Until", "until"))
         if lock.get(key)
     ]
     return rows
@@ -198,6 +211,8 @@ def _how_to_go_on(lock: Mapping[str, Any]) -> str:
         return "The gate opens when a running guard has a complete picture: see `risk-daemon run`."
     if lock.get("proven") is not True:
         return "The cancels are not proven yet: the guard goes on, `risk-daemon run` resumes it where it stopped."
+    if lock.get("until"):
+        return f"It ends by itself at that time, if every venue is proven and nothing breaches. {how_to_reset()}"
     return how_to_reset()
 
 
@@ -272,22 +287,26 @@ def init_report(out: Console, report: Any) -> None:
 
 # --- check -----------------------------------------------------------------------------------------
 
+_MORE = "`risk-daemon check --explain` says in sentences what would happen when."
 _LEVEL_STYLE = {"problem": "bold red", "warning": "bold yellow", "note": "", "ok": "green"}
 
 
 def check(out: Console, document: Mapping[str, Any]) -> None:
-    """What `check` found, as `CheckReport.document` has it."""
-    out.print("Configuration in force", style="bold")
-    for path, value in _flat(_table(document.get("effective"))):
-        out.print(f"  {safe(path)} = {json.dumps(value)}")
-    out.print()
+    """What `check` found, as `CheckReport.document` has it: what matters first, the long configuration last."""
     for finding in document.get("findings", ()):
         level = str(finding["level"])
         out.print(
             f"{level.upper():8} {safe(finding['subject'])}: {safe(finding['sentence'])}", style=_LEVEL_STYLE[level]
         )
-    for sentence in document.get("explanations", ()):
+    out.print()
+    explanations = document.get("explanations", ())
+    out.print("What happens when" if explanations else _MORE, style="bold" if explanations else "")
+    for sentence in explanations:
         out.print(f"- {safe(sentence)}")
+    out.print()
+    out.print("Configuration in force", style="bold")
+    for path, value in _flat(_table(document.get("effective"))):
+        out.print(f"  {safe(path)} = {json.dumps(value)}")
 
 
 def _flat(table: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, object]]:
@@ -307,3 +326,15 @@ def progress(venue: str, verdict: Any) -> str:
 def facts(out: Console, document: Mapping[str, Any]) -> None:
     """Any flat document, one line a key."""
     out.print(_rows((path, value) for path, value in _flat(document)))
+
+
+def tokens(out: Console, document: Mapping[str, Any]) -> None:
+    """The tokens there are, without their texts."""
+    rows = document.get("tokens") or ()
+    if not rows:
+        out.print("There are no tokens; `risk-daemon token create --role bot` makes one.")
+        return
+    table = Table("Name", "Role", "Created", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(safe(row[key])) for key in ("name", "role")), Text(safe(row["created"])[:19]))
+    out.print(table)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from oms import VenueVerdict
+from risk_daemon.breakers.drawdown import DrawdownCircuitBreaker
 from risk_daemon.clock import Instant
 from risk_daemon.engine import Engine
 from risk_daemon.events import Kind
@@ -41,13 +42,24 @@ def report(
         "circuit_breaker": {
             "state": figures["state"],
             "locked": gate.locked,
-            "active": False,
-            "max_portfolio_dd_nav_pct": None,
+            **_drawdown(engine, figures["drawdown_ratio"]),
         },
         "breakers": engine.manager.get_status(),
+        "halts": engine.halts,
         "venues": {venue: _venue(engine, venue, now, sweep) for venue in engine.connected},
         "last_sweep": _sweep(engine, sweep),
     }
+
+
+def _drawdown(engine: Engine, drawdown: float | None) -> dict[str, Any]:
+    """The drawdown circuit as programs know it: `active` means that the drawdown is at its limit or above.
+
+    Of several drawdown rules, the one with the lowest limit.
+    """
+    rules = [breaker for breaker in engine.manager.get_all_breakers() if isinstance(breaker, DrawdownCircuitBreaker)]
+    limit = min((float(rule.max_drawdown_pct) for rule in rules), default=None)
+    is_active = limit is not None and drawdown is not None and drawdown >= limit
+    return {"active": is_active, "max_portfolio_dd_nav_pct": limit}
 
 
 def _iso(wall: float | None) -> str | None:
@@ -57,12 +69,19 @@ def _iso(wall: float | None) -> str | None:
 def _lock(engine: Engine, gate: GateState) -> dict[str, Any]:
     return {
         "cause": gate.cause if gate.locked else None,
-        "reason": None if engine.trip is None else engine.trip.reason,
+        "reason": _reason(engine) if gate.locked else None,
         "trip_id": gate.trip_id,
         "since": _iso(gate.since_wall) if gate.locked else None,
         "until": _iso(gate.until_wall),
         "proven": None if engine.trip is None else engine.trip.proven,
     }
+
+
+def _reason(engine: Engine) -> str | None:
+    """In a sentence, why nobody may send orders."""
+    if engine.trip is not None:
+        return engine.trip.reason
+    return next((restraint.reason for restraint in engine.restraints if not restraint.is_scoped), None)
 
 
 def _first_warning(engine: Engine) -> float | None:

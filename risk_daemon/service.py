@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
 
 import structlog
 from sdnotify import SystemdNotifier
 
 from adapters.streams import VenueFeed
 from risk_daemon.api.app import ControlServer
-from risk_daemon.cancelling import cancel_all, first_look, look_at, sweep
+from risk_daemon.cancelling import cancel_all, look_at
 from risk_daemon.composition import (
     LogJournal,
     RiskJournal,
@@ -29,11 +29,11 @@ from risk_daemon.composition import (
     restored_engine,
 )
 from risk_daemon.config import Settings, effective
-from risk_daemon.control import sweep_document
 from risk_daemon.daemon import Daemon, DaemonSettings, Parts
+from risk_daemon.daemon_control import DaemonControl
 from risk_daemon.decision import Decision, SetGate
 from risk_daemon.engine import Engine
-from risk_daemon.errors import ExitCode, RecordError
+from risk_daemon.errors import ConfigError, ExitCode, RecordError
 from risk_daemon.events import EventName, Kind, Order, Position, RiskEvent
 from risk_daemon.inbox import Inbox
 from risk_daemon.initialising import InitReport, init, prepare_init
@@ -46,6 +46,7 @@ from risk_daemon.risk_file import RiskFile
 from risk_daemon.state_dir import StateDir
 from risk_daemon.store.sqlite import SqliteStore
 from risk_daemon.trip import Trip
+from risk_daemon.veto_log import VetoLog
 
 __all__ = ["InitReport", "cancel_all", "init", "prepare_init", "reset_stopped", "run"]
 
@@ -68,15 +69,21 @@ async def run(
         shut_gate(state_dir.paths.gate)
         if on_site is not None:
             on_site(site)
-        parts = await _parts(settings, site, state_dir, stack, on_decision)
+        listeners = [_told(on_decision)]
+        parts = await _parts(settings, site, state_dir, stack, listeners)
         is_first_start = parts.engine.baselines.day is None
         daemon = Daemon(parts, _daemon_settings(settings), is_first_start=is_first_start)
-        server = ControlServer(_DaemonControl(daemon, settings, site), settings.socket_path)
+        vetoes = VetoLog.open(state_dir.paths.vetoes)
+        stack.push_async_callback(vetoes.close)
+        control = DaemonControl(daemon, settings, site, vetoes)
+        listeners.append(control.heard)
+        server = _server(settings, control)
         await server.start()
         stack.push_async_callback(server.stop)
-        await _note_opening(settings, parts)
-        if parts.engine.trip is not None and parts.engine.trip.proven:
-            await _say_still_triggered(settings, site, parts.engine.trip)
+        await _note_opening(settings, parts, server.addresses)
+        trip = parts.engine.trip
+        if trip is not None and trip.proven and not trip.is_freeze:
+            await _say_still_triggered(settings, site, trip)
         with _stop_on_signals(daemon):
             code = await daemon.run()
         if on_decision is None:
@@ -84,9 +91,27 @@ async def run(
         return code
 
 
+def _server(settings: Settings, control: DaemonControl) -> ControlServer:
+    """Raises ConfigError for a certificate that can't be used."""
+    api = settings.api
+    tls = None
+    if api.tls_certificate is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            tls.load_cert_chain(api.tls_certificate, api.tls_key)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"{settings.file}: api.tls_certificate: it can't be used: {error}") from error
+    return ControlServer(control, settings.socket_path, listen=api.listen, tls=tls)
+
+
 def _told(on_decision: Callable[[Decision], None] | None) -> Callable[[Decision], None]:
     """Who hears of every decision: whoever asked to, else the journal, one line an event."""
     return _tell_journal if on_decision is None else on_decision
+
+
+def _tell_all(listeners: Sequence[Callable[[Decision], None]], decision: Decision) -> None:
+    for listener in listeners:
+        listener(decision)
 
 
 def _tell_journal(decision: Decision) -> None:
@@ -121,20 +146,18 @@ def _fresh_positions(settings: Settings, engine: Engine, venue: str, now_mono: f
     return engine.portfolio.positions(venue) if is_fresh else None
 
 
-async def _note_opening(settings: Settings, parts: Parts) -> None:
+async def _note_opening(settings: Settings, parts: Parts, addresses: Sequence[str]) -> None:
     """A log that can't be written is shouted, and keeps nobody from guarding or from finishing a trip."""
     try:
-        await parts.journal.append(_opening_events(settings), parts.clock.now().wall, durable=False)
+        await parts.journal.append(_opening_events(settings, addresses), parts.clock.now().wall, durable=False)
     except RecordError as error:
         _LOG.critical("event_log_failed", error=str(error))
 
 
-def _opening_events(settings: Settings) -> list[RiskEvent]:
+def _opening_events(settings: Settings, addresses: Sequence[str]) -> list[RiskEvent]:
     facts = {"file": str(settings.file), "venues": sorted(settings.venues), "settings": effective(settings)}
-    return [
-        RiskEvent(EventName.CONFIGURATION_LOADED, facts),
-        RiskEvent(EventName.API_LISTENING, {"address": f"unix:{settings.socket_path}"}),
-    ]
+    listening = [RiskEvent(EventName.API_LISTENING, {"address": address}) for address in addresses]
+    return [RiskEvent(EventName.CONFIGURATION_LOADED, facts), *listening]
 
 
 async def _parts(
@@ -142,7 +165,7 @@ async def _parts(
     site: Site,
     state_dir: StateDir,
     stack: AsyncExitStack,
-    on_decision: Callable[[Decision], None] | None,
+    listeners: Sequence[Callable[[Decision], None]],
 ) -> Parts:
     paths, clock, inbox = state_dir.paths, site.clock, Inbox()
     store = SqliteStore.open(paths.database)
@@ -150,6 +173,7 @@ async def _parts(
     documents = dict(await store.load())
     latch = latch_of(documents, clock.now(), trip_left(paths))
     engine = restored_engine(settings, site.adapters, documents, latch)
+    engine.books.history.restore(await store.load_samples())
     journal = LogJournal(open_log(state_dir, must_open=engine.trip is not None and not engine.trip.proven))
     stack.push_async_callback(journal.close)
     risk = RiskJournal(RiskFile(paths.risk))
@@ -192,7 +216,7 @@ async def _parts(
         clock=clock,
         risk=risk,
         notify=SystemdNotifier().notify,
-        on_decision=_told(on_decision),
+        on_decision=lambda decision: _tell_all(listeners, decision),
         open_orders=open_orders,
     )
 
@@ -214,25 +238,3 @@ class _stop_on_signals:  # noqa: N801 - reads as a statement
         loop = asyncio.get_running_loop()
         for number in self._SIGNALS:
             loop.remove_signal_handler(number)
-
-
-class _DaemonControl:
-    """The daemon as the control socket sees it."""
-
-    def __init__(self, daemon: Daemon, settings: Settings, site: Site) -> None:
-        self._daemon = daemon
-        self._settings = settings
-        self._site = site
-        self.state = daemon.state
-        self.is_ready = daemon.is_ready
-        self.is_alive = daemon.is_alive
-        self.command = daemon.command
-
-    async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
-        """Sweep some venues by an operator's wish; the gate stays as it is."""
-        seen = await first_look(self._site.adapters)
-        result = await sweep(self._settings, self._site, venue, market, None, seen)
-        for name, verdict in result.venues.items():
-            if verdict.proven:
-                self._daemon.parts.open_orders.pop(name, None)  # counted now, and not again by a later trip
-        return sweep_document(result)

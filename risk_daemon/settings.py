@@ -6,18 +6,16 @@ Durations are seconds, ratios and money are Decimals; the words "off", "auto", "
 
 from __future__ import annotations
 
-import os
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationInfo,
@@ -25,18 +23,20 @@ from pydantic import (
     model_validator,
 )
 
+from risk_daemon.api_settings import Api
 from risk_daemon.notation import (
     Asset,
+    Count,
     DaysOrAll,
+    LossLimit,
     Money,
     MoneyOrAuto,
+    Quantity,
     Ratio,
     RatioOrOff,
     Refused,
     Seconds,
-    SecondsOrNever,
     TimeOfDay,
-    check_listen,
     check_loopback,
     environment_name,
     listed,
@@ -44,26 +44,17 @@ from risk_daemon.notation import (
     seconds_text,
     time_zone,
 )
+from risk_daemon.rule_settings import Breakers, VenueLoss
+from risk_daemon.tables import LocalPath, Table, as_written
 
 
-def _as_written(text: object) -> Any:
-    """A default in the file's notation: read and checked like a value that stands there."""
-    return Field(default=text, validate_default=True)
-
-
-class _Table(BaseModel):
-    """One table of the file. Defaults are validated too: a default may clash with a key that is set."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_default=True)
-
-
-class Portfolio(_Table):
+class Portfolio(Table):
     """What is guarded. initial_capital None: the first baseline."""
 
     reference_currency: Asset = "USDT"
     initial_capital: MoneyOrAuto
     ignore_assets: Annotated[tuple[Asset, ...], BeforeValidator(listed)] = ()
-    dust_below: Money = _as_written(1)
+    dust_below: Money = as_written(1)
 
     @model_validator(mode="before")
     @classmethod
@@ -85,26 +76,21 @@ class Portfolio(_Table):
         return assets
 
 
-def _only_trip(value: object) -> object:
-    if value != "trip":
-        raise ValueError('only "trip" is available in this version')
-    return value
-
-
-class CircuitBreaker(_Table):
+class CircuitBreaker(Table):
     """The portfolio's own limit and what happens at it. warning_threshold None: off."""
 
-    loss_threshold: Ratio = _as_written("5%")
-    warning_threshold: RatioOrOff = _as_written("3%")
+    loss_threshold: Ratio = as_written("5%")
+    warning_threshold: RatioOrOff = as_written("3%")
     warnings: Annotated[tuple[Ratio, ...], BeforeValidator(listed)] = ()
-    action: Annotated[Literal["trip"], BeforeValidator(_only_trip)] = "trip"
+    action: Literal["trip", "freeze"] = "trip"
     auto_close_positions: bool = False
     protective_orders: Literal["cancel", "keep"] = "cancel"
     confirm: bool = True
-    confirm_within: Seconds = _as_written("2s")
-    settle: Seconds = _as_written("2s")
-    cancel_deadline: Seconds = _as_written("300s")
-    order_flight: Seconds = _as_written("5s")
+    confirm_within: Seconds = as_written("2s")
+    settle: Seconds = as_written("2s")
+    cancel_deadline: Seconds = as_written("300s")
+    order_flight: Seconds = as_written("5s")
+    resweep_every: Seconds = as_written("30s")
 
     @property
     def warning_levels(self) -> tuple[Decimal, ...]:
@@ -142,58 +128,47 @@ class CircuitBreaker(_Table):
         return value
 
 
-class Blind(_Table):
-    """How long equity may be too unknown to judge. trip_after None: never."""
+class Gate(Table):
+    """What is checked of single orders; None: not. allow_reduce_only: what surely only closes may pass a veto."""
 
-    warn_after: Seconds = _as_written("10s")
-    veto_after: Seconds = _as_written("30s")
-    trip_after: SecondsOrNever = _as_written("never")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.veto_after < self.warn_after:
-            raise Refused("breakers.blind.veto_after", "it is shorter than warn_after: set it to at least that")
-        if self.trip_after is not None and self.trip_after < self.veto_after:
-            raise Refused("breakers.blind.trip_after", "it is shorter than veto_after: set it to at least that")
-        return self
+    allow_reduce_only: bool = False
+    max_notional: Money | None = None
+    max_quantity: Quantity | None = None
+    price_collar: Ratio | None = None
+    duplicate_window: Seconds | None = None
+    max_orders_per_second_per_bot: Count | None = None
 
 
-class Breakers(_Table):
-    """One table a rule."""
-
-    blind: Blind = Field(default_factory=Blind)
-
-
-class Baselines(_Table):
+class Baselines(Table):
     """What losses are measured from. lookback_days None: all."""
 
-    lookback_days: DaysOrAll = _as_written(30)
-    reset_at: TimeOfDay = _as_written("00:00")
+    lookback_days: DaysOrAll = as_written(30)
+    reset_at: TimeOfDay = as_written("00:00")
     timezone: Annotated[str, AfterValidator(time_zone)] = "UTC"
-    peak_hold: Seconds = _as_written("10s")
-    flow_wait: Seconds = _as_written("60s")
+    peak_hold: Seconds = as_written("10s")
+    flow_wait: Seconds = as_written("60s")
 
 
-class Data(_Table):
+class Data(Table):
     """How often the venues are read and how long a reading is believed."""
 
-    reconcile_every: Seconds = _as_written("15s")
-    balance_stale: Seconds = _as_written("45s")
-    position_stale: Seconds = _as_written("45s")
-    price_stale: Seconds = _as_written("30s")
-    stale_band: Ratio = _as_written("20%")
-    price_skew: Seconds = _as_written("1s")
-    settle_legs: Seconds = _as_written("250ms")
-    call_timeout: Seconds = _as_written("10s")
+    reconcile_every: Seconds = as_written("15s")
+    balance_stale: Seconds = as_written("45s")
+    position_stale: Seconds = as_written("45s")
+    price_stale: Seconds = as_written("30s")
+    stale_band: Ratio = as_written("20%")
+    price_skew: Seconds = as_written("1s")
+    settle_legs: Seconds = as_written("250ms")
+    call_timeout: Seconds = as_written("10s")
 
 
-class Prices(_Table):
+class Prices(Table):
     """pegs: what one unit of an asset is worth in the reference currency, by decree."""
 
     pegs: dict[Asset, Money] = Field(default_factory=dict)
 
 
-class Venue(_Table):
+class Venue(Table):
     """One exchange account. At most one of `simulated`, `endpoint` and `sandbox` says where it is."""
 
     exchange: str
@@ -240,31 +215,6 @@ def _venue_name(name: str) -> str:
     return name
 
 
-class Api(_Table):
-    """Where the daemon listens. This version serves only the socket."""
-
-    listen: str = "127.0.0.1:8787"
-    socket: str = "risk-daemon.sock"
-
-    @field_validator("listen")
-    @classmethod
-    def _on_this_machine(cls, value: str) -> str:
-        return check_listen(value)
-
-    @field_validator("socket")
-    @classmethod
-    def _has_a_name(cls, value: str) -> str:
-        if not value.strip() or "\0" in value:
-            raise ValueError('it is empty: write "risk-daemon.sock"')
-        return value
-
-
-def _path(value: object) -> object:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ValueError('it is not a path: write a text such as "var"')
-    return Path(value)
-
-
 def _only_sqlite(value: object) -> object:
     if value != "sqlite":
         raise ValueError('only "sqlite" is available in this version')
@@ -277,32 +227,27 @@ def _only_file(value: object) -> object:
     return ("file",)
 
 
-class State(_Table):
+class State(Table):
     """Where the state is kept. `dir` is absolute: a relative one is relative to the config file."""
 
-    dir: Annotated[Path, BeforeValidator(_path)] = _as_written("var")
+    dir: LocalPath = as_written("var")
     store: Annotated[Literal["sqlite"], BeforeValidator(_only_sqlite)] = "sqlite"
     locks: Annotated[tuple[Literal["file"], ...], BeforeValidator(_only_file)] = ("file",)
 
-    @field_validator("dir")
-    @classmethod
-    def _beside_the_file(cls, value: Path, info: ValidationInfo) -> Path:
-        base = (info.context or {}).get("base", Path())
-        return Path(os.path.abspath(base / value))
 
-
-class Settings(_Table):
+class Settings(Table):
     """The whole file, checked."""
 
     portfolio: Portfolio
     circuit_breaker: CircuitBreaker = Field(default_factory=CircuitBreaker)
-    breakers: Breakers = Field(default_factory=Breakers)
+    breakers: Breakers = as_written({})
+    gate: Gate = Field(default_factory=Gate)
     baselines: Baselines = Field(default_factory=Baselines)
     data: Data = Field(default_factory=Data)
     prices: Prices = Field(default_factory=Prices)
     venues: dict[Annotated[str, AfterValidator(_venue_name)], Venue]
     api: Api = Field(default_factory=Api)
-    state: State = _as_written({})
+    state: State = as_written({})
 
     _file: Path = PrivateAttr(default=Path("config.toml"))
 
@@ -323,12 +268,33 @@ class Settings(_Table):
         given = {key: getattr(own, key) for key in times if getattr(own, key) is not None}
         return self.data.model_copy(update=given)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _across_tables(cls, tables: Any) -> Any:
+        """What one table says about keys of another."""
+        if not isinstance(tables, Mapping):
+            return tables
+        _refuse_other_currency(tables)
+        return _with_lookback(tables)
+
     @field_validator("venues")
     @classmethod
     def _some_venue(cls, venues: dict[str, Venue]) -> dict[str, Venue]:
         if not venues:
             raise ValueError("no venue is configured, so nothing would be guarded: add a [venues.NAME] table")
         return venues
+
+    @model_validator(mode="after")
+    def _rules_fit(self) -> Self:
+        currency = self.portfolio.reference_currency
+        for name, rule in self.breakers.rules.items():
+            limits = [value for value in _values(rule) if isinstance(value, LossLimit)]
+            foreign = next((limit for limit in limits if limit.currency not in (None, currency)), None)
+            if foreign is not None:
+                raise Refused(f"breakers.{name}.limit", f"{str(foreign)!r} is not in the reference currency {currency}")
+            if isinstance(rule, VenueLoss) and rule.venue is not None and rule.venue not in self.venues:
+                raise Refused(f"breakers.{name}.venue", _no_venue(rule.venue, self.venues))
+        return self
 
     @model_validator(mode="after")
     def _venues_tell_apart(self) -> Self:
@@ -352,3 +318,40 @@ class Settings(_Table):
                         f" ({seconds_text(data.reconcile_every)}), so every reading would be stale: set it above",
                     )
         return self
+
+
+def _refuse_other_currency(tables: Mapping[str, Any]) -> None:
+    currency, limit = _in(tables, "portfolio", "reference_currency") or "USDT", _in(tables, "gate", "max_notional")
+    named = limit.split()[1:] if isinstance(limit, str) else []
+    if named and named[0] != currency:
+        raise Refused("gate.max_notional", f"{limit!r} is not in the reference currency {currency}")
+
+
+def _with_lookback(tables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A drawdown rule that does not say how far it looks back does so as [baselines] says."""
+    days, rules = _in(tables, "baselines", "lookback_days"), tables.get("breakers")
+    if days is None or not isinstance(rules, Mapping):
+        return tables
+    filled = {
+        name: {"lookback_days": days, **rule}
+        if isinstance(rule, Mapping) and "class" not in rule and rule.get("rule", name) == "drawdown"
+        else rule
+        for name, rule in rules.items()
+    }
+    return {**tables, "breakers": filled}
+
+
+def _in(tables: Mapping[str, Any], table: str, key: str) -> Any:
+    found = tables.get(table)
+    return found.get(key) if isinstance(found, Mapping) else None
+
+
+def _values(rule: Table) -> Iterator[Any]:
+    for _, value in rule:
+        yield from value if isinstance(value, tuple) else (value,)
+
+
+def _no_venue(name: str, venues: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, venues, n=1)
+    meant = f'perhaps write "{near[0]}"' if near else f"write one of {', '.join(venues)}"
+    return f"there is no venue {name!r}: {meant}"

@@ -27,7 +27,7 @@ from risk_daemon.lock.base import UNREADABLE, LockRecord
 from risk_daemon.store.base import JsonObject
 from risk_daemon.store.sqlite import connect, read_documents, write_documents
 
-FORMAT = 1
+FORMAT = 2
 IDENTITY = "identity"
 LATCH = "lock"
 _INIT = "run `risk-daemon init`"

@@ -1,7 +1,8 @@
 """From a verdict to a trip, and from a trip to its end.
 
 A suspected breach shuts the gate at once and is confirmed or disproved; a confirmed one opens a trip:
-latch, sweep, proof, end. After a restart the same trip goes on under the same id.
+latch, sweep, proof, end. After a restart the same trip goes on under the same id. A freeze is a trip that does
+not end the process: every venue is emptied again and again until its time is over (see `freeze.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from risk_daemon.books import Books
-from risk_daemon.breakers.base import Verdict
+from risk_daemon.breakers.base import Action, Verdict
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.circuit_breaker import CircuitBreakerState, StateMachine, Trigger
 from risk_daemon.clock import Instant
@@ -28,7 +29,7 @@ EVERY_KIND = PRICE_KINDS | {Kind.FLOWS}
 
 
 class TripControl:
-    """At most one breach in question and one trip at a time. figures: what goes with a trip into the log."""
+    """At most one breach of a rule in question, and one trip at a time. figures: what goes with a trip into the log."""
 
     def __init__(
         self,
@@ -44,53 +45,70 @@ class TripControl:
         self._manager = manager
         self._machine = machine
         self._figures = figures
-        self._confirmation: Confirmation | None = None
-        self._would_have = False
+        self._confirmations: dict[str, Confirmation] = {}
+        self._would_have: set[str] = set()
         self._is_finishing = False
+        self.is_sweeping = False
 
     @property
     def is_confirming(self) -> bool:
-        return self._confirmation is not None
+        return bool(self._confirmations)
 
     def next_due(self) -> list[float]:
         """Deadlines, in seconds of `mono`."""
-        due = []
-        if self._confirmation is not None:
-            due.append(self._confirmation.since_mono + self._settings.confirmation.within_s)
+        within_s = self._settings.confirmation.within_s
+        due = [confirmation.since_mono + within_s for confirmation in self._confirmations.values()]
         if self.trip is not None and not self.trip.proven:
-            due.append(self.trip.since_mono + self._settings.cancel_deadline_s)
+            due.append(self.trip.unproven_since_mono + self._settings.cancel_deadline_s)
         return due
 
     # --- breach ------------------------------------------------------------------------------------
 
     def weigh(self, verdict: Verdict, turn: Turn) -> None:
-        """Take a verdict that wants confirmation before it trips."""
-        if self._machine.state is CircuitBreakerState.TRIGGERED:
-            self._confirmation = None
+        """Take a verdict of a rule that freezes or trips."""
+        if self._is_settled_for(verdict):
+            self._confirmations.pop(verdict.breaker, None)
         elif self._machine.state is CircuitBreakerState.DISABLED:
-            self._confirmation = None
+            self._confirmations.pop(verdict.breaker, None)
             self._note_would_have(verdict, turn)
-        elif verdict.breached and not self._wants_confirmation():
+        elif verdict.breached and not self._wants_confirmation(verdict):
             self.breach(verdict, turn)
-        elif self._confirmation is not None:
-            self._go_on(self._confirmation, verdict, turn)
+        elif verdict.breaker in self._confirmations:
+            self._go_on(self._confirmations[verdict.breaker], verdict, turn)
         elif verdict.breached or verdict.suspected:
-            self._confirmation = Confirmation(turn.now.mono, verdict.breached)
+            self._confirmations[verdict.breaker] = Confirmation(turn.now.mono, verdict.breached)
             by_holdings = not verdict.breached
             facts = {"breaker": verdict.breaker, "by_holdings": by_holdings, **verdict.observed}
             turn.record(EventName.BREACH_CONFIRMING, **facts)
             turn.act(ReadNow(EVERY_KIND if by_holdings else PRICE_KINDS))
 
     def breach(self, verdict: Verdict, turn: Turn) -> None:
-        """Trip by a rule."""
-        if not self._machine.fire(Trigger.BREACH).moved:
+        """Freeze or trip by a rule. A trip takes the place of a freeze, under a new id."""
+        if self._is_settled_for(verdict):
+            return
+        if not self._machine.fire(Trigger.BREACH).moved and self._machine.state is not CircuitBreakerState.TRIGGERED:
             return
         breaker = self._manager.get_breaker(verdict.breaker)
         breaker.settle(verdict)
         turn.record(EventName.BREAKER_TRIPPED, **breaker.facts(verdict))
-        self.open(verdict.breaker, verdict.reason, turn, observed=verdict.observed, limits=verdict.limits)
+        self.open(
+            verdict.breaker,
+            verdict.reason,
+            turn,
+            cause=breaker.cause,
+            is_freeze=verdict.action is not Action.TRIP,
+            observed=verdict.observed,
+            limits=verdict.limits,
+        )
 
-    def _wants_confirmation(self) -> bool:
+    def _is_settled_for(self, verdict: Verdict) -> bool:
+        """Whether nothing this rule could do would add to what is done already."""
+        trip = self.trip
+        return trip is not None and not (trip.is_freeze and verdict.action is Action.TRIP)
+
+    def _wants_confirmation(self, verdict: Verdict) -> bool:
+        if not self._manager.get_breaker(verdict.breaker).needs_confirmation:
+            return False
         return self._settings.confirmation.enabled or self._books.portfolio.is_skewed(self._settings.price_skew_s)
 
     def _go_on(self, confirmation: Confirmation, verdict: Verdict, turn: Turn) -> None:
@@ -101,42 +119,59 @@ class TripControl:
             by_prices=turn.by_prices,
             all_read=self._books.are_read_since(confirmation.since_mono),
         )
-        finding, self._confirmation = judge(confirmation, evidence, turn.now.mono, self._settings.confirmation)
+        finding, open_question = judge(confirmation, evidence, turn.now.mono, self._settings.confirmation)
+        self._confirmations[verdict.breaker] = open_question
         if finding is Finding.CONFIRMED:
             self.breach(verdict, turn)
         elif finding is Finding.READ_AGAIN:
             turn.act(ReadNow(PRICE_KINDS if verdict.breached else EVERY_KIND))
         elif finding is Finding.DISPROVED:
             waited_s = turn.now.mono - confirmation.since_mono
-            self._confirmation = None
+            del self._confirmations[verdict.breaker]
             turn.record(EventName.PHANTOM_BREACH, breaker=verdict.breaker, waited_s=waited_s, **verdict.observed)
 
     def _note_would_have(self, verdict: Verdict, turn: Turn) -> None:
-        if verdict.breached and not self._would_have:
+        if verdict.breached and verdict.breaker not in self._would_have:
+            self._would_have.add(verdict.breaker)
             turn.record(EventName.WOULD_HAVE_TRIGGERED, breaker=verdict.breaker, **verdict.observed)
-        self._would_have = verdict.breached
+        elif not verdict.breached:
+            self._would_have.discard(verdict.breaker)
 
     def forget_would_have(self) -> None:
         """Tell anew what would have triggered."""
-        self._would_have = False
+        self._would_have.clear()
 
     # --- the trip ----------------------------------------------------------------------------------
 
     def open(
-        self, breaker: str, reason: str, turn: Turn, *, observed: Mapping[str, Any], limits: Mapping[str, Any]
+        self,
+        breaker: str,
+        reason: str,
+        turn: Turn,
+        *,
+        cause: str,
+        is_freeze: bool = False,
+        observed: Mapping[str, Any],
+        limits: Mapping[str, Any],
     ) -> None:
         """Lock under a new trip id, and sweep. The state is TRIGGERED already."""
         now = turn.now
-        self._confirmation = None
-        self.trip = Trip(new_trip_id(now, turn.seq), breaker, reason, now.wall, now.mono)
+        self._confirmations.clear()
+        self.trip = Trip(
+            new_trip_id(now, turn.seq), breaker, reason, now.wall, now.mono, cause=cause, is_freeze=is_freeze
+        )
+        if is_freeze:
+            self.trip.until_wall = self._books.baselines.calendar.end_wall(now.wall)
+            self.trip.until_mono = now.mono + (self.trip.until_wall - now.wall)
         facts = {"trip_id": self.trip.trip_id, "breaker": breaker, "reason": reason}
         evidence = {"observed": dict(observed), "limits": dict(limits)}
-        turn.record(EventName.CIRCUIT_BREAKER_TRIGGERED, **facts, **evidence, **self._figures(now))
+        lasting = {"action": "freeze" if is_freeze else "trip", "until_wall": self.trip.until_wall}
+        turn.record(EventName.CIRCUIT_BREAKER_TRIGGERED, **facts, **lasting, **evidence, **self._figures(now))
         turn.act(SaveLatch(self.trip.latch()))
-        self._start_sweep(self.trip, turn, resumed=False)
+        self.start_sweep(self.trip, turn, resumed=False)
 
     def close(self, turn: Turn) -> Trip:
-        """A reset: the trip is over."""
+        """A reset, or the end of a freeze: the trip is over."""
         trip, self.trip = self.trip, None
         check(trip is not None, "there is no trip to close")
         self._is_finishing = False
@@ -152,20 +187,23 @@ class TripControl:
         """After a restart: an unproven trip goes on, a proven one ends at once and cancels nothing."""
         if self.trip is None:
             return
-        self.trip.since_mono = turn.now.mono
-        if self.trip.proven:
+        self.trip.since_mono = self.trip.unproven_since_mono = turn.now.mono
+        if not self.trip.proven:
+            self.start_sweep(self.trip, turn, resumed=True)
+        elif not self.trip.is_freeze:
             self._finish(ExitCode.TRIGGERED_AND_PROVEN, "still triggered; reset to trade again", turn)
-        else:
-            self._start_sweep(self.trip, turn, resumed=True)
 
     def keep_deadline(self, turn: Turn) -> None:
         """A sweep that reports nothing ends the process all the same."""
         trip = self.trip
-        if trip is None or trip.proven or turn.now.mono - trip.since_mono < self._settings.cancel_deadline_s:
+        if trip is None or trip.proven:
             return
-        self._finish(ExitCode.TRIGGERED_UNPROVEN, "not proven by the deadline", turn)
+        if turn.now.mono - trip.unproven_since_mono >= self._settings.cancel_deadline_s:
+            self._finish(ExitCode.TRIGGERED_UNPROVEN, "not proven by the deadline", turn)
 
-    def _start_sweep(self, trip: Trip, turn: Turn, *, resumed: bool) -> None:
+    def start_sweep(self, trip: Trip, turn: Turn, *, resumed: bool) -> None:
+        """Empty every venue, under the trip's id."""
+        self.is_sweeping = True
         turn.act(StartSweep(trip.trip_id))
         venues = sorted(self._settings.portfolio.expected)
         turn.record(EventName.SWEEP_STARTED, trip_id=trip.trip_id, venues=venues, resumed=resumed)
@@ -198,12 +236,21 @@ class TripControl:
     def _end_sweep(self, event: SweepFinished, trip: Trip, turn: Turn) -> None:
         facts = {"proven": event.proven, "cancelled": event.cancelled, "elapsed_s": event.elapsed_s}
         turn.record(EventName.SWEEP_FINISHED, trip_id=trip.trip_id, **facts)
-        if event.proven:
-            trip.proven = True
-            turn.act(SaveLatch(trip.latch()))
+        self.is_sweeping = False
+        if trip.is_freeze:
+            self._note_proof(trip, event.proven, turn)
+        elif event.proven:
+            self._note_proof(trip, True, turn)
             self._finish(ExitCode.TRIGGERED_AND_PROVEN, "triggered, every cancel proven", turn)
         else:
             self._finish(ExitCode.TRIGGERED_UNPROVEN, "triggered, not every cancel proven", turn)
+
+    def _note_proof(self, trip: Trip, proven: bool, turn: Turn) -> None:
+        if trip.proven and not proven:
+            trip.unproven_since_mono = turn.now.mono
+        if trip.proven is not proven:
+            trip.proven = proven
+            turn.act(SaveLatch(trip.latch()))
 
 
 def _order_facts(order: Order) -> dict[str, Any]:

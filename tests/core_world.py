@@ -7,15 +7,17 @@ give, and lets time run; reads that the engine asks for are answered after `late
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from typing import Any
 
 from risk_daemon.baselines import BaselineSettings
+from risk_daemon.breakers.base import BaseCircuitBreaker
 from risk_daemon.clock import ManualClock
-from risk_daemon.decision import Action, Decision, ReadNow
+from risk_daemon.decision import Action, Decision, ReadNow, StartSweep
 from risk_daemon.engine import Engine, EngineSettings
 from risk_daemon.events import (
     BalancesSeen,
@@ -31,6 +33,7 @@ from risk_daemon.events import (
     RiskEvent,
     Source,
     Started,
+    SweepFinished,
     Tick,
     VenueConnected,
 )
@@ -66,8 +69,15 @@ def engine_settings(capital: object = 10_000, venues: dict[str, frozenset[Kind]]
 class World:
     """Venues `spot` and `perp` by default, each holding 5,000 USDT; BTC at 50,000."""
 
-    def __init__(self, settings: EngineSettings | None = None, clock: ManualClock | None = None) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings | None = None,
+        clock: ManualClock | None = None,
+        rules: Callable[[], Sequence[BaseCircuitBreaker]] = tuple,
+    ) -> None:
         self.settings = settings or engine_settings()
+        self.rules = rules
+        self.sweeps_take_s: float | None = None
         self.clock = clock or ManualClock()
         self.expected = self.settings.portfolio.expected
         self.holdings: dict[str, dict[str, Decimal]] = {venue: amounts(USDT=5_000) for venue in self.expected}
@@ -89,7 +99,7 @@ class World:
         self._next_list = self.now + self.list_every_s
         for venue in self.expected:
             self.prices[venue]["BTC/USDT"] = price("BTC/USDT", 50_000)
-        self.engine = Engine(self.settings)
+        self.engine = Engine(self.settings, self.rules())
 
     # --- time --------------------------------------------------------------------------------------
 
@@ -122,7 +132,7 @@ class World:
         self._queue.clear()
         self._wake = None
         self._next_tick, self._next_read, self._next_list = self.now, self.now + 15.0, self.now + 300.0
-        self.engine = Engine(self.settings)
+        self.engine = Engine(self.settings, self.rules())
         self.engine.restore({**documents, "latch": latch}, self.clock.now())
         self.decisions = []
         return self
@@ -168,6 +178,8 @@ class World:
         for action in decision.actions:
             if isinstance(action, ReadNow):
                 self._answer(action)
+            if isinstance(action, StartSweep) and self.sweeps_take_s is not None:
+                self.later(self.sweeps_take_s, partial(self.send, SweepFinished(action.trip_id, True, 0, 0.1)))
         return decision
 
     def _answer(self, action: ReadNow) -> None:
@@ -260,8 +272,8 @@ class World:
         assert loss is not None
         return float(loss)
 
-    def records(self, name: EventName) -> list[RiskEvent]:
-        return [record for decision in self.decisions for record in decision.records if record.name is name]
+    def records(self, *names: EventName) -> list[RiskEvent]:
+        return [record for decision in self.decisions for record in decision.records if record.name in names]
 
     def actions(self, kind: type[Any]) -> list[Action]:
         return [action for decision in self.decisions for action in decision.actions if isinstance(action, kind)]

@@ -23,16 +23,23 @@ class BlindSettings:
 class BlindCircuitBreaker(BaseCircuitBreaker):
     """Blind: a limit lies inside the interval of the equity."""
 
+    needs_confirmation = False
+
     def __init__(self, settings: BlindSettings) -> None:
         super().__init__(CircuitBreakerType.BLIND, action=Action.VETO)
         self.settings = settings
         self._since_mono: float | None = None
+        self._limits = {"veto_after_s": settings.veto_after_s, "trip_after_s": settings.trip_after_s}
+        self._seeing = self._judge(0.0)
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> Verdict:
-        self._since_mono = (
-            (now.mono if self._since_mono is None else self._since_mono) if context.is_undecided else None
-        )
-        blind_s = 0.0 if self._since_mono is None else now.mono - self._since_mono
+        if not context.is_undecided:
+            self._since_mono = None
+            return self._seeing
+        self._since_mono = now.mono if self._since_mono is None else self._since_mono
+        return self._judge(now.mono - self._since_mono)
+
+    def _judge(self, blind_s: float) -> Verdict:
         trips = self._passed(blind_s, self.settings.trip_after_s)
         warned = self._passed(blind_s, self.settings.warn_after_s)
         return Verdict(
@@ -44,7 +51,7 @@ class BlindCircuitBreaker(BaseCircuitBreaker):
             warning=finite(blind_s) if warned else None,
             reason=f"blind for {blind_s:.0f} s: too much is unknown to say whether a limit is breached",
             observed={"blind_s": blind_s},
-            limits={"veto_after_s": self.settings.veto_after_s, "trip_after_s": self.settings.trip_after_s},
+            limits=self._limits,
         )
 
     def _passed(self, blind_s: float, after_s: float | None) -> bool:

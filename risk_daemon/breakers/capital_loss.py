@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from risk_daemon.breakers.base import Action, BaseCircuitBreaker, CircuitBreakerType, EvaluationContext, Verdict
+from risk_daemon.baselines import Baselines
+from risk_daemon.breakers.base import Action, CircuitBreakerType
+from risk_daemon.breakers.loss import LossCircuitBreaker, LossLimit, Measure
 from risk_daemon.clock import Instant
-from risk_daemon.units import percent, plain
+from risk_daemon.portfolio import Equity
+from risk_daemon.units import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,38 +23,22 @@ class CapitalLossSettings:
     action: Action = Action.TRIP
 
 
-class CapitalLossCircuitBreaker(BaseCircuitBreaker):
+class CapitalLossCircuitBreaker(LossCircuitBreaker):
     """Breaches at a loss of `limit` of the capital or more; warns below it."""
 
-    def __init__(self, settings: CapitalLossSettings) -> None:
-        super().__init__(CircuitBreakerType.CAPITAL_LOSS, action=settings.action)
-        self.settings = settings
-        self._limits = {"loss_threshold": float(settings.limit)}
-        self._limit_text = percent(settings.limit)
+    since = "of initial capital"
+    default_action = Action.TRIP
 
-    def evaluate(self, context: EvaluationContext, now: Instant) -> Verdict:
-        loss, equity = context.baselines.loss_ratio, context.equity
-        if equity is None or context.suspected_high is None or context.baselines.capital is None:
-            return Verdict(self.name, self.breaker_type, self.action, cleared=False, limits=self._limits)
-        likely = loss(equity.value)
-        # With nothing unknown, which is nearly always, all of these are one number.
-        least = likely if equity.high == equity.value else loss(equity.high)
-        most = likely if equity.low == equity.value else loss(equity.low)
-        suspected = least if context.suspected_high == equity.high else loss(context.suspected_high)
-        if likely is None or least is None or most is None or suspected is None:
-            return Verdict(self.name, self.breaker_type, self.action, cleared=False, limits=self._limits)
-        limit, warnings = self.settings.limit, self.settings.warnings
-        return Verdict(
-            self.name,
-            self.breaker_type,
-            self.action,
-            # A young fall may be half a trade, even where an older rise seems to make up for it.
-            breached=least >= limit and suspected >= limit,
-            suspected=suspected >= limit,
-            undecided=most >= limit > min(least, suspected),
-            warning=max((level for level in warnings if least >= level), default=None),
-            cleared=not warnings or most < warnings[0],
-            reason=f"loss of {percent(likely)} of initial capital, limit {self._limit_text}",
-            observed={"loss_ratio": float(likely), "equity": plain(equity.value)},
-            limits=self._limits,
-        )
+    def __init__(self, settings: CapitalLossSettings) -> None:
+        limit = LossLimit(settings.limit, settings.warnings, is_ratio=True)
+        super().__init__(CircuitBreakerType.CAPITAL_LOSS, limit, action=settings.action, warnings=settings.warnings)
+        self.settings = settings
+
+    def _limit_key(self) -> str:
+        return "loss_threshold"
+
+    def _measure(self, baselines: Baselines, now: Instant) -> Measure:
+        return baselines.loss_ratio
+
+    def _observe(self, likely: Decimal, equity: Equity, baselines: Baselines, now: Instant) -> dict[str, Any]:
+        return {"loss_ratio": float(likely), "equity": plain(equity.value)}

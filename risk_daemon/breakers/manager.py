@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from risk_daemon.breakers.base import BaseCircuitBreaker, EvaluationContext, Verdict
+from risk_daemon.breakers import custom
+from risk_daemon.breakers.base import BaseCircuitBreaker, CircuitBreakerType, EvaluationContext, Verdict
 from risk_daemon.breakers.blind import BlindCircuitBreaker
 from risk_daemon.clock import Instant
 from risk_daemon.errors import CircuitBreakerError
+from risk_daemon.gate import severity
 
 
 class CircuitBreakerManager:
@@ -23,31 +25,39 @@ class CircuitBreakerManager:
     def add_breaker(self, breaker: BaseCircuitBreaker) -> None:
         """Add a rule. Raises CircuitBreakerError if its name is taken."""
         if breaker.name in self._breakers:
-            raise CircuitBreakerError(f"there is a breaker named {breaker.name!r} already")
+            raise CircuitBreakerError(f"there is a breaker named {breaker.name!r} already: give this one another name")
         self._breakers[breaker.name] = breaker
         (self._blind if isinstance(breaker, BlindCircuitBreaker) else self._seeing).append(breaker)
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> tuple[Verdict, ...]:
         """Ask every rule; the blind one last, since it judges what the others could not decide."""
-        verdicts = [breaker.evaluate(context, now) for breaker in self._seeing]
+        verdicts = [_ask(breaker, context, now) for breaker in self._seeing]
         if any(verdict.undecided for verdict in verdicts):
             context = replace(context, is_undecided=True)
-        return (*verdicts, *(breaker.evaluate(context, now) for breaker in self._blind))
+        return (*verdicts, *[breaker.evaluate(context, now) for breaker in self._blind])
 
     def get_breaker(self, name: str) -> BaseCircuitBreaker:
+        """Raises KeyError for a name that is not there."""
         return self._breakers[name]
+
+    def find(self, name: str) -> BaseCircuitBreaker | None:
+        """The rule of that name, if there is one."""
+        return self._breakers.get(name)
 
     def get_all_breakers(self) -> list[BaseCircuitBreaker]:
         return list(self._breakers.values())
 
     def any_tripped(self) -> bool:
-        return any(breaker.is_tripped for breaker in self._breakers.values())
+        return bool(self.get_tripped())
 
     def can_trade(self) -> bool:
-        """Whether no rule was tripped by the last evaluation."""
+        """Whether no rule is tripped: by the last evaluation, or in a program by what it was told last."""
         return not self.any_tripped()
 
     def get_tripped(self) -> list[BaseCircuitBreaker]:
+        """The rules that hold against orders now; what time alone clears is cleared first."""
+        for breaker in self._breakers.values():
+            breaker.refresh()
         return [breaker for breaker in self._breakers.values() if breaker.is_tripped]
 
     def get_trip_reasons(self) -> dict[str, str | None]:
@@ -56,6 +66,8 @@ class CircuitBreakerManager:
 
     def get_status(self) -> dict[str, str]:
         """States by instance name."""
+        for breaker in self._breakers.values():
+            breaker.refresh()
         return {name: breaker.state.value for name, breaker in self._breakers.items()}
 
     def reset_all(self, operator: str | None = None) -> None:
@@ -71,3 +83,17 @@ class CircuitBreakerManager:
         for name, saved in data.items():
             if name in self._breakers:
                 self._breakers[name].restore(saved)
+
+
+def strongest(verdicts: Iterable[Verdict]) -> Verdict | None:
+    """Of those that breach, the one with the strongest action; among equals, the one the gate would name."""
+    breached = (verdict for verdict in verdicts if verdict.breached)
+    return min(breached, key=lambda verdict: (-verdict.action, severity(verdict.cause)), default=None)
+
+
+def _ask(breaker: BaseCircuitBreaker, context: EvaluationContext, now: Instant) -> Verdict:
+    if breaker.active_hours is not None and not breaker.is_active(now):
+        return Verdict(breaker.name, breaker.breaker_type, breaker.action, reason="outside its active hours")
+    if breaker.breaker_type is CircuitBreakerType.CUSTOM:
+        return custom.ask(breaker, context, now)
+    return breaker.evaluate(context, now)

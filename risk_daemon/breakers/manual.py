@@ -8,6 +8,7 @@ from risk_daemon.breakers.base import (
     BreakerState,
     CircuitBreakerType,
     EvaluationContext,
+    Standing,
     Verdict,
 )
 from risk_daemon.clock import Instant
@@ -16,14 +17,17 @@ from risk_daemon.clock import Instant
 class ManualCircuitBreaker(BaseCircuitBreaker):
     """Halts when told to, until a reset."""
 
-    def __init__(self) -> None:
-        super().__init__(CircuitBreakerType.MANUAL, action=Action.TRIP)
+    needs_confirmation = False
+    default_action = Action.TRIP
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(CircuitBreakerType.MANUAL, name)
+        self._not_halted = Verdict(self.name, self.breaker_type, self.action)
 
     def trigger_halt(self, reason: str, operator: str) -> None:
         """Halt. `operator` is who says so."""
-        self._state = BreakerState.MANUALLY_HALTED
-        self._reason = reason
-        self._details = {"operator": operator}
+        details = {"operator": operator}
+        self.standing = Standing(BreakerState.MANUALLY_HALTED, reason, details, action=self.action)
 
     trip = trigger_halt
 
@@ -32,12 +36,16 @@ class ManualCircuitBreaker(BaseCircuitBreaker):
         return not self.is_tripped
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> Verdict:
-        halted = self._state is BreakerState.MANUALLY_HALTED
+        standing = self.standing
+        if standing.state is not BreakerState.MANUALLY_HALTED:
+            return self._not_halted
         return Verdict(
             self.name,
             self.breaker_type,
             self.action,
-            breached=halted,
-            reason=f"halted by {self._details.get('operator')}: {self._reason}" if halted else "",
-            observed=dict(self._details) if halted else {},
+            breached=True,
+            suspected=True,
+            cleared=False,
+            reason=f"halted by {standing.details.get('operator')}: {standing.reason}",
+            observed=standing.details,
         )

@@ -1,11 +1,17 @@
-"""Where the daemon's memory is kept: small JSON documents by key, each save one durable transaction."""
+"""Where the daemon's memory is kept: small JSON documents by key, each save one durable transaction.
+
+Beside them a history of samples, a minute apart: nice to have, and never a reason to refuse anything.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 JsonObject = Mapping[str, Any]
+
+# How far back samples are kept, from the one appended last.
+KEEP_SAMPLES_S = 30 * 86400.0
 
 
 class Store(Protocol):
@@ -20,6 +26,18 @@ class Store(Protocol):
 
         Raises RecordError; then nothing is known to be written, and the next save may succeed.
         """
+        ...
+
+    async def append_sample(self, document: JsonObject) -> None:
+        """Keep a sample; its `time` (Unix seconds) names it, another of the same time takes its place.
+
+        Samples more than 30 days older than this one are forgotten. Raises RecordError as `save` does, and
+        InvariantError for one without a finite time.
+        """
+        ...
+
+    async def load_samples(self) -> Sequence[JsonObject]:
+        """The samples, oldest first. What is damaged is left out and said; never raises for it."""
         ...
 
     async def close(self) -> None:

@@ -7,17 +7,22 @@ migration. A file that is not ours, newer than this program or damaged is refuse
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from risk_daemon.errors import RecordError, StateError
-from risk_daemon.store.base import JsonObject
+import structlog
+
+from risk_daemon.errors import InvariantError, RecordError, StateError
+from risk_daemon.store.base import KEEP_SAMPLES_S, JsonObject
 from risk_daemon.worker import Run, Worker
 from risk_daemon.writing import json_text
+
+_LOG = structlog.get_logger(__name__)
 
 APPLICATION_ID = int.from_bytes(b"RDmn", "big")
 _MIGRATIONS = Path(__file__).with_name("migrations") / "sqlite"
@@ -50,6 +55,13 @@ class SqliteStore:
     async def save(self, documents: Mapping[str, JsonObject]) -> None:
         rows = _rows(documents)
         await self._run(_write_rows, self.path, self._connection, rows, False)
+
+    async def append_sample(self, document: JsonObject) -> None:
+        rows = [(_time_of(document), json_text(document))]
+        await self._run(_write_samples, self.path, self._connection, rows)
+
+    async def load_samples(self) -> Sequence[JsonObject]:
+        return await self._run(_read_samples, self.path, self._connection)
 
     async def close(self) -> None:
         await self._run(self._connection.close)
@@ -93,7 +105,7 @@ def read_documents(path: Path, connection: sqlite3.Connection) -> dict[str, dict
 def write_documents(
     path: Path, connection: sqlite3.Connection, documents: Mapping[str, JsonObject], *, only: bool = False
 ) -> None:
-    """Write these in one transaction; `only`: and remove all others. Blocks. Raises RecordError."""
+    """Write these in one transaction; `only`: and remove all else, samples too. Blocks. Raises RecordError."""
     _write_rows(path, connection, _rows(documents), only)
 
 
@@ -106,12 +118,63 @@ def _write_rows(path: Path, connection: sqlite3.Connection, rows: list[tuple[str
         connection.execute("BEGIN IMMEDIATE")
         if only:
             connection.execute("DELETE FROM document")
+            connection.execute("DELETE FROM equity_samples")
         connection.executemany("INSERT OR REPLACE INTO document (key, body) VALUES (?, ?)", rows)
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         with suppress(sqlite3.Error):
             connection.rollback()
         raise RecordError(f"{path}: the state could not be written: {error}") from error
+
+
+def _write_samples(path: Path, connection: sqlite3.Connection, rows: list[tuple[float, str]]) -> None:
+    oldest = rows[-1][0] - KEEP_SAMPLES_S
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT OR REPLACE INTO equity_samples (wall, document) VALUES (?, ?)", rows)
+        connection.execute("DELETE FROM equity_samples WHERE wall < ?", (oldest,))
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        with suppress(sqlite3.Error):
+            connection.rollback()
+        raise RecordError(f"{path}: a sample could not be written: {error}") from error
+
+
+def _read_samples(path: Path, connection: sqlite3.Connection) -> list[JsonObject]:
+    """As bytes, because one row that is no text would end the reading of all."""
+    samples: list[JsonObject] = []
+    damaged, problem = 0, ""
+    try:
+        with closing(connection.execute("SELECT CAST(document AS BLOB) FROM equity_samples ORDER BY wall")) as cursor:
+            for (body,) in cursor:
+                sample = _sample(body)
+                if sample is None:
+                    damaged += 1
+                else:
+                    samples.append(sample)
+    except sqlite3.Error as error:
+        problem = str(error)
+    if damaged or problem:
+        _LOG.warning("samples_left_out", path=str(path), damaged=damaged, problem=problem, read=len(samples))
+    return samples
+
+
+def _sample(body: bytes) -> JsonObject | None:
+    """None: damaged."""
+    try:
+        sample = json.loads(body)
+        _time_of(sample)
+    except (ValueError, TypeError, OverflowError, RecursionError, InvariantError):
+        return None
+    return dict(sample)
+
+
+def _time_of(sample: JsonObject) -> float:
+    """Raises InvariantError."""
+    wall = sample.get("time") if isinstance(sample, Mapping) else None
+    if isinstance(wall, bool) or not isinstance(wall, int | float) or not math.isfinite(wall):
+        raise InvariantError(f"a sample has a time, in Unix seconds, not {wall!r}")
+    return float(wall)
 
 
 def _prepare(path: Path, connection: sqlite3.Connection, create: bool) -> None:

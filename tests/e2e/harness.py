@@ -92,7 +92,8 @@ class Daemon:
     def __init__(self, directory: Path, config: str, keys: Mapping[str, tuple[str, str]]) -> None:
         self.directory = directory
         self.config = directory / "config.toml"
-        self.config.write_text(config)
+        port_of_its_own = "" if "[api]" in config else '\n[api]\nlisten = "127.0.0.1:0"\n'
+        self.config.write_text(config + port_of_its_own)
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("RISK_DAEMON_")}
         for venue, (key, secret) in keys.items():
             self.environment[f"RISK_DAEMON_{venue.upper()}_API_KEY"] = key
@@ -155,7 +156,12 @@ class Daemon:
 
     def wait_open(self) -> None:
         """Until the daemon says that new orders are allowed."""
-        wait_for(lambda: self._risk().get("locked") is False, "an open gate")
+
+        def look() -> bool:
+            assert self.is_running(), f"ended with {self.process and self.process.poll()}: {self.output()}"
+            return self._risk().get("locked") is False
+
+        wait_for(look, "an open gate")
 
     def _risk(self) -> dict[str, Any]:
         path = self.state / "risk.json"

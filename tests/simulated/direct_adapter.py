@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from adapters.base import Capabilities, Market, OrderListing, OrderScope
+from adapters.base import Capabilities, Instrument, Market, OrderListing, OrderScope
 from adapters.lane import SignedLane
 from adapters.simulated.model import BalanceChanged, Notice, OpenOrder, OrderOpened, PositionChanged, PriceChanged
 from risk_daemon.errors import MalformedReply, VenueRejected, VenueUnavailable
@@ -62,6 +62,9 @@ class DirectAdapter:
         self.venue.publish = None
 
     # --- REST ----------------------------------------------------------------------------------------
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        return Instrument()
 
     async def connect(self) -> None:
         await self._call(Call.CONNECT, lambda: None)

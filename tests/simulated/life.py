@@ -64,7 +64,7 @@ def engine_settings(rules: Rules, venues: tuple[VenueSpec, ...]) -> EngineSettin
         flows=FlowSettings(flow_wait_s=rules.flow_wait_s),
         capital_loss=CapitalLossSettings(rules.limit, (rules.warning,)),
         blind=BlindSettings(5.0, VETO_AFTER_S, None),
-        confirmation=ConfirmationSettings(rules.confirm, 2.0, rules.flow_wait_s),
+        confirmation=ConfirmationSettings(rules.confirm, 2.0),
         cancel_deadline_s=rules.cancel_deadline_s,
     )
 

@@ -116,14 +116,18 @@ def test_a_peak_is_forgotten_after_the_lookback_and_the_next_lower_one_takes_ove
     assert watch.baselines.peak == 150
 
 
-def test_all_remembers_for_ever_and_stays_small() -> None:
+def test_all_remembers_for_ever_and_an_hour_leaves_one_entry() -> None:
     watch = Watch(initial_capital=Decimal(100), lookback_days=None)
     watch.see(200, 15)
     for day in range(50):
         watch.clock.advance(86_400)
-        watch.see(190 - day, 15)
+        for step in range(10):
+            watch.see(190 - day - step / 10, 15)
     assert watch.baselines.peak == 200
-    assert len(watch.baselines.snapshot()["peaks"]) == 1
+    assert len(watch.baselines.snapshot()["peaks"]) < 60
+    week = watch.baselines.peak_within(7, watch.clock.now())
+    assert week is not None
+    assert 146 < week < 148
 
 
 def test_peaks_stay_one_an_hour_at_most() -> None:

@@ -38,8 +38,8 @@ class Rule(BaseCircuitBreaker):
         return Verdict(self.name, self.breaker_type, self.action, reason="told so", observed={"x": 1}, **self.says)  # type: ignore[arg-type]
 
 
-def verdict(*, breached: bool) -> Verdict:
-    return Verdict("r", CircuitBreakerType.CUSTOM, Action.VETO, breached=breached, reason="why", observed={"x": 1})
+def verdict(*, breached: bool, action: Action = Action.VETO) -> Verdict:
+    return Verdict("r", CircuitBreakerType.CUSTOM, action, breached=breached, reason="why", observed={"x": 1})
 
 
 def test_a_veto_ends_by_itself() -> None:
@@ -54,8 +54,8 @@ def test_a_veto_ends_by_itself() -> None:
 @pytest.mark.parametrize("action", [Action.FREEZE, Action.TRIP])
 def test_what_locks_ends_only_by_a_reset(action: Action) -> None:
     rule = Rule("r", action)
-    rule.settle(verdict(breached=True))
-    assert not rule.settle(verdict(breached=False))
+    rule.settle(verdict(breached=True, action=action))
+    assert not rule.settle(verdict(breached=False, action=action))
     assert rule.is_tripped
     rule.reset("anna")
     assert rule.state is BreakerState.NORMAL

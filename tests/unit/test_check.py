@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.base import Capabilities, Market, OrderListing, OrderScope, VenueAdapter
+from adapters.base import Capabilities, Instrument, Market, OrderListing, OrderScope, VenueAdapter
 from risk_daemon import check as checking
 from risk_daemon import config
 from risk_daemon.check import CheckReport, Level
@@ -29,6 +29,7 @@ from risk_daemon.events import (
     PricesSeen,
     Source,
 )
+from risk_daemon.explain import explanations
 
 BASE = "[portfolio]\ninitial_capital = 10000\n"
 VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot", "perp"]\n'
@@ -58,6 +59,9 @@ class FakeVenue:
     def _maybe(self, method: str) -> None:
         if method in self.planted:
             raise self.planted[method]
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        return Instrument()
 
     async def connect(self) -> None:
         self._maybe("connect")
@@ -126,11 +130,88 @@ def test_a_venue_that_answers_everything_is_fine(load: Callable[..., config.Sett
 
 
 def test_rules_that_are_off_are_said_aloud(load: Callable[..., config.Settings]) -> None:
-    warnings = told(look(load(), FakeVenue()), Level.WARNING)
+    report = look(load(), FakeVenue())
+    warnings = told(report, Level.WARNING)
 
-    assert any(line.startswith("drawdown: OFF") for line in warnings)
-    assert any(line.startswith("daily_loss: OFF") for line in warnings)
+    assert any(line.startswith("drawdown: OFF: nothing stops a loss from the highest worth") for line in warnings)
+    assert any(line.startswith("daily_loss: OFF: nothing stops a loss within a day") for line in warnings)
     assert not any(line.startswith("warnings: OFF") for line in warnings)
+    others = "weekly_loss, venue_loss, position_loss, volatility, error_rate, order_rate"
+    assert f"breakers: off: {others}; a table [breakers.NAME] turns a rule on" in told(report, Level.NOTE)
+
+
+def test_rules_that_are_on_are_not(load: Callable[..., config.Settings]) -> None:
+    rules = '[breakers.a]\nrule = "drawdown"\n[breakers.daily_loss]\n[breakers.order_rate]'
+    report = look(load(BASE, rules, VENUE, "simulated = true"), FakeVenue())
+
+    assert not any("OFF" in line for line in told(report, Level.WARNING))
+    off = next(line for line in told(report, Level.NOTE) if line.startswith("breakers: off"))
+    assert "order_rate" not in off
+
+
+@pytest.mark.parametrize(
+    ("spans", "gaps"),
+    [
+        (["08:00-20:00"], "OFF from 20:00 to 08:00 UTC:"),
+        (["22:00-06:00"], "OFF from 06:00 to 22:00 UTC:"),
+        (["08:00-20:00", "20:00-08:00"], None),
+        (["08:00-20:00", None], None),
+        (["08:00-12:00", "11:00-20:00"], "OFF from 20:00 to 08:00 UTC:"),
+        (["08:00-12:00", "13:00-00:00"], "OFF from 00:00 to 08:00 UTC and from 12:00 to 13:00 UTC:"),
+        (["00:00-23:59"], "OFF from 23:59 to 00:00 UTC:"),
+    ],
+)
+def test_hours_without_a_drawdown_rule_are_said_aloud(
+    spans: list[str | None], gaps: str | None, load: Callable[..., config.Settings]
+) -> None:
+    tables = [
+        f'[breakers.r{number}]\nrule = "drawdown"\n' + (f'active_hours = "{span}"' if span else "")
+        for number, span in enumerate(spans)
+    ]
+    report = look(load(BASE, "[breakers.daily_loss]", *tables, VENUE, "simulated = true"), FakeVenue())
+
+    off = [line for line in told(report, Level.WARNING) if "OFF" in line]
+    assert (off[0].removeprefix("drawdown: ")[: len(gaps)] if off and gaps else None) == gaps
+    assert bool(off) is (gaps is not None)
+
+
+@pytest.mark.parametrize(
+    ("rule", "later"),
+    [
+        ("drawdown]\nlimit = '10%'", "10%"),
+        ("drawdown]\nlimit = '5%'", None),
+        ("daily_loss]\nlimit = '600 USDT'", "600 USDT"),
+        ("daily_loss]\nlimit = '500 USDT'", None),
+        ("weekly_loss]\nlimit = '6%'", "6%"),
+        ("position_loss]\nlimit = '90%'", None),
+    ],
+)
+def test_a_limit_behind_the_one_that_is_always_on_is_said(
+    rule: str, later: str | None, load: Callable[..., config.Settings]
+) -> None:
+    report = look(load(BASE, f"[breakers.{rule}", VENUE, "simulated = true"), FakeVenue())
+
+    said = [line for line in told(report, Level.NOTE) if "comes before its limit" in line]
+    assert len(said) == (0 if later is None else 1)
+    assert later is None or f"loss_threshold (5%) comes before its limit ({later})" in said[0]
+
+
+def test_an_own_rule_is_loaded_as_at_the_start(load: Callable[..., config.Settings]) -> None:
+    missing = '[breakers.mine]\nclass = "no_such_module_of_mine:Rule"'
+    report = look(load(BASE, missing, VENUE, "simulated = true"), FakeVenue())
+
+    assert report.exit_code == ExitCode.REFUSED
+    assert "breakers.mine: no_such_module_of_mine:Rule can't be imported" in told(report, Level.PROBLEM)[0]
+
+
+def test_a_certificate_that_can_t_be_used_is_a_problem(load: Callable[..., config.Settings], tmp_path: Path) -> None:
+    (tmp_path / "x.pem").write_text("no certificate")
+    api = '[api]\nlisten = "0.0.0.0:0"\ntls_certificate = "x.pem"\ntls_key = "x.pem"'
+    report = look(load(BASE, api, VENUE, "simulated = true"), FakeVenue())
+
+    assert report.exit_code == ExitCode.REFUSED
+    assert any("api.tls_certificate: it can't be used with tls_key" in line for line in told(report, Level.PROBLEM))
+    assert "api: 0.0.0.0:0 is reachable from elsewhere, over TLS" in told(report, Level.WARNING)
 
 
 def test_warnings_that_are_off_are_said_aloud(load: Callable[..., config.Settings]) -> None:
@@ -274,35 +355,12 @@ def test_what_a_venue_lacks_is_said(load: Callable[..., config.Settings]) -> Non
     assert any("no stream of balances and prices" in line for line in notes)
 
 
-# --- sentences -------------------------------------------------------------------------------------
+# --- the whole -------------------------------------------------------------------------------------
 
 
-def test_the_explanation_names_the_numbers(load: Callable[..., config.Settings]) -> None:
-    report = look(load(), FakeVenue(), explain=True)
-    text = "\n".join(report.explanations)
-
-    assert "At a loss of 3.00 % (9700 USDT left of 10000) a warning is given" in text
-    assert "At a loss of 5.00 % (9500 USDT left of 10000) the gate is shut" in text
-    assert "exits with 1" in text
-    assert "not proven within 300 s" in text
-    assert "It never trips." in text
+def test_sentences_only_where_asked_for(load: Callable[..., config.Settings]) -> None:
+    assert look(load(), FakeVenue(), explain=True).explanations == explanations(load())
     assert look(load(), FakeVenue()).explanations == ()
-
-
-def test_the_explanation_follows_the_configuration(load: Callable[..., config.Settings]) -> None:
-    settings = load(
-        BASE.replace("10000", '"auto"'),
-        '[circuit_breaker]\nconfirm = false\nprotective_orders = "keep"',
-        '[breakers.blind]\ntrip_after = "10m"',
-        VENUE,
-        "simulated = true",
-    )
-    text = "\n".join(checking.explanations(settings))
-
-    assert "5.00 % of the first equity seen" in text
-    assert "one wild tick is enough" in text
-    assert "After 600 s it counts as a breach." in text
-    assert "reduce-only orders of open positions stay" in text
 
 
 def test_the_document_is_json(load: Callable[..., config.Settings]) -> None:

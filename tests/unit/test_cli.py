@@ -7,14 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 
 import risk_daemon
 from risk_daemon import cli, control, event_log
+from risk_daemon.auth.tokens import Role, TokenStore
 from risk_daemon.errors import (
     CircuitBreakerError,
     ExitCode,
@@ -171,7 +174,7 @@ def test_init_asks_and_takes_no_for_an_answer(
     calls: list[Any] = []
     module("service", prepare_init=returning(init_report(capital=None)), init=returning(None, calls))
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(cli.typer, "prompt", lambda *a, **k: "init")
+    monkeypatch.setattr(typer, "prompt", lambda *a, **k: "init")
 
     with pytest.raises(UsageError, match="not confirmed"):
         cli.main(["init"])
@@ -278,6 +281,156 @@ def test_halt_needs_no_valid_configuration(daemon: FakeDaemon, place: Path) -> N
     assert cli.main(["halt", "--reason", "x"]) is ExitCode.STOPPED
 
 
+@pytest.mark.parametrize(
+    ("options", "scope"),
+    [
+        (["--venue", "kraken"], {"venue": "kraken"}),
+        (["--bot", "maker"], {"bot": "maker"}),
+    ],
+)
+def test_a_halt_of_one_venue_or_bot_and_its_end(
+    options: list[str], scope: dict[str, str], daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.answer = control.Answer(200, {"accepted": True, "reason": "its new orders are vetoed", "trip_id": None})
+
+    assert cli.main(["halt", "--reason", "x", *options]) is ExitCode.STOPPED
+    assert "risk-daemon release" in capsys.readouterr().out
+    assert cli.main(["release", "--reason", "y", *options]) is ExitCode.STOPPED
+    assert "Released" in capsys.readouterr().out
+    assert daemon.asked == [
+        ("POST", "/api/v1/halt", {"reason": "x", **scope}),
+        ("POST", "/api/v1/release", {"reason": "y", **scope}),
+    ]
+
+
+@pytest.mark.parametrize("command", ["halt", "release"])
+def test_a_venue_or_a_bot_and_not_both(command: str, daemon: FakeDaemon) -> None:
+    with pytest.raises(UsageError, match="not both"):
+        cli.main([command, "--reason", "x", "--venue", "kraken", "--bot", "maker"])
+    assert daemon.asked == []
+
+
+def test_release_of_everything_is_a_reset(daemon: FakeDaemon) -> None:
+    with pytest.raises(UsageError, match="`reset`"):
+        cli.main(["release", "--reason", "x"])
+    assert daemon.asked == []
+
+
+def test_a_refused_release_is_a_sentence(daemon: FakeDaemon) -> None:
+    daemon.answer = control.Answer(409, {"detail": "no such halt is in force"})
+
+    with pytest.raises(UsageError, match="no such halt"):
+        cli.main(["release", "--reason", "x", "--venue", "kraken"])
+
+
+# --- disable, enable -------------------------------------------------------------------------------
+
+
+def test_disable_for_a_time_and_enable(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["disable", "--for", "10m", "--reason", "move", "--yes"]) is ExitCode.STOPPED
+    assert cli.main(["enable"]) is ExitCode.STOPPED
+    assert daemon.asked == [
+        ("POST", "/api/v1/disable", {"for_s": 600.0, "reason": "move"}),
+        ("POST", "/api/v1/enable", {}),
+    ]
+    out = capsys.readouterr().out
+    assert "Disabled for 10m" in out
+    assert "limits act again" in out
+
+
+@pytest.mark.parametrize("duration", ["10", "", "-5m", "0s", "for ever", "10 minutes"])
+def test_a_disable_without_an_end_is_refused(duration: str, daemon: FakeDaemon) -> None:
+    with pytest.raises(UsageError, match="--for"):
+        cli.main(["disable", "--for", duration, "--reason", "x", "--yes"])
+    assert daemon.asked == []
+
+
+@pytest.mark.parametrize(("typed", "asked"), [("DISABLE", 1), ("disable", 0), ("", 0), ("RESET", 0)])
+def test_disable_is_typed_out(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, typed: str, asked: int) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(typer, "prompt", lambda *a, **k: typed)
+    if asked:
+        assert cli.main(["disable", "--for", "1h", "--reason", "x"]) is ExitCode.STOPPED
+    else:
+        with pytest.raises(UsageError, match="not confirmed"):
+            cli.main(["disable", "--for", "1h", "--reason", "x"])
+    assert len(daemon.asked) == asked
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["release --reason x --venue kraken", "disable --for 1m --reason x --yes", "enable", "halt --reason x --bot b"],
+)
+def test_what_needs_a_daemon_says_so(arguments: str, daemon: FakeDaemon) -> None:
+    daemon.answer = control.DaemonAbsent("no daemon is running at x")
+
+    with pytest.raises(UsageError, match="no daemon is running at x") as caught:
+        cli.main(arguments.split())
+    assert "cancel-all" not in str(caught.value)
+
+
+# --- tokens ----------------------------------------------------------------------------------------
+
+
+def created(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    assert cli.main(["token", "create", *options]) is ExitCode.STOPPED
+    return capsys.readouterr().out
+
+
+def test_a_token_is_the_last_line_alone_and_lets_in(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = created(capsys, "--role", "bot", "--name", "maker").splitlines()[-1]
+
+    assert " " not in text
+    principal = TokenStore.open(place / "var" / "tokens.json").authenticate(text)
+    assert principal is not None
+    assert (principal.name, principal.role) == ("maker", Role.BOT)
+    assert text not in (place / "var" / "tokens.json").read_text()
+
+
+def test_tokens_are_listed_without_their_text_and_revoked(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = created(capsys, "--role", "operator", "--name", "desk").splitlines()[-1]
+
+    assert cli.main(["token", "list"]) is ExitCode.STOPPED
+    listed = capsys.readouterr().out
+    assert "desk" in listed
+    assert "operator" in listed
+    assert text not in listed
+    assert cli.main(["token", "revoke", "desk"]) is ExitCode.STOPPED
+    assert TokenStore.open(place / "var" / "tokens.json").authenticate(text) is None
+    with pytest.raises(UsageError, match="no token called 'desk'"):
+        cli.main(["token", "revoke", "desk"])
+
+
+def test_a_token_without_a_name_gets_a_free_one(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [json.loads(created(capsys, "--role", role, "--json"))["name"] for role in ("bot", "bot", "operator")]
+
+    assert names == ["bot-1", "bot-2", "operator-1"]
+    with pytest.raises(UsageError, match="bot-1"):
+        cli.main(["token", "create", "--role", "bot", "--name", "bot-1"])
+
+
+def test_tokens_may_be_made_before_the_first_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "var").rmdir()
+
+    assert cli.main(["token", "list"]) is ExitCode.STOPPED
+    assert not (place / "var").exists()
+    with pytest.raises(UsageError):
+        cli.main(["token", "revoke", "x"])
+    assert created(capsys, "--role", "bot")
+    assert (place / "var").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_warden_gets_no_token(place: Path) -> None:
+    with pytest.raises(UsageError, match="'bot', 'operator'"):
+        cli.main(["token", "create", "--role", "warden", "--name", "x"])
+
+
+def test_tokens_need_no_valid_configuration(place: Path) -> None:
+    (place / "config.toml").write_text("[circuit_breaker]\nloss_threshold = 5\n")
+
+    assert cli.main(["token", "list"]) is ExitCode.STOPPED
+
+
 # --- reset -----------------------------------------------------------------------------------------
 
 
@@ -300,7 +453,7 @@ def test_reset_without_a_terminal_needs_yes(daemon: FakeDaemon, monkeypatch: pyt
 @pytest.mark.parametrize(("typed", "asked"), [("RESET", 1), ("reset", 0), ("", 0), ("y", 0)])
 def test_reset_is_typed_out(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, typed: str, asked: int) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(cli.typer, "prompt", lambda *a, **k: typed)
+    monkeypatch.setattr(typer, "prompt", lambda *a, **k: typed)
     if asked:
         assert cli.main(RESET) is ExitCode.STOPPED
     else:
@@ -418,7 +571,7 @@ def test_state_of_another_owner_is_refused(place: Path, module: Callable[..., An
 def test_progress_is_shown_and_can_t_disturb(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show = cli._progress(as_json=False)
+    show = cli.operating.progress(as_json=False)
     assert show is not None
     verdict = SimpleNamespace(proven=False, cancelled=1, unproven_reason="HTML")
     show({"kraken": verdict})
@@ -436,7 +589,7 @@ def test_progress_is_shown_and_can_t_disturb(
 
     monkeypatch.setattr(sys, "stdout", Full())
     show({"kraken": SimpleNamespace(proven=True, cancelled=2, unproven_reason=None)})
-    assert cli._progress(as_json=True) is None
+    assert cli.operating.progress(as_json=True) is None
 
 
 # --- drills, the log -------------------------------------------------------------------------------
@@ -522,8 +675,42 @@ def test_tail_ends_when_nobody_reads_any_more(log: Path, monkeypatch: pytest.Mon
         arguments[0].quiet = True
 
     monkeypatch.setattr(event_log, "follow", follow)
-    monkeypatch.setattr(cli, "_print_lines", gone)
+    monkeypatch.setattr(cli.logs, "print_lines", gone)
     assert cli.main(["tail", "-f"]) is ExitCode.STOPPED
+
+
+@pytest.mark.parametrize("command", ["tail", "verify-log"])
+@pytest.mark.parametrize("state", ["empty", "missing", "a file"])
+def test_before_the_first_run_there_is_no_log(command: str, state: str, place: Path) -> None:
+    if state != "empty":
+        (place / "var").rmdir()
+    if state == "a file":
+        (place / "var").write_text("")
+
+    with pytest.raises(StateError) as caught:
+        cli.main([command])
+    path = place / "var" / "events.jsonl"
+    assert str(caught.value) == f"{path}: there is no event log yet: `risk-daemon run` begins it"
+
+
+@pytest.mark.parametrize("command", [["tail"], ["tail", "-f"], ["verify-log"]])
+def test_a_log_that_may_not_be_read(command: list[str], place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, **named: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(StateError, match="Permission denied") as caught:
+        cli.main(command)
+    assert "the daemon's user, or root" in str(caught.value)
+
+
+def test_following_a_log_that_is_not_there_waits_and_says_so(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(event_log, "follow", lambda path: iter(()))
+
+    assert cli.main(["tail", "-f"]) is ExitCode.STOPPED
+    assert "there is no event log yet" in capsys.readouterr().err
 
 
 def test_a_whole_log(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -556,11 +743,11 @@ def test_a_wrong_command_line_is_a_sentence(arguments: list[str]) -> None:
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    names = list(cli.typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+    names = list(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
 
     assert set(names) == {
-        "run", "init", "demo", "check", "status", "check-drawdown", "halt", "reset", "cancel-all", "simulate-breach",
-        "simulate-venue", "tail", "verify-log",
+        "run", "init", "demo", "check", "status", "check-drawdown", "halt", "release", "reset", "disable", "enable",
+        "cancel-all", "simulate-breach", "simulate-venue", "tail", "verify-log", "token", "convert-risk-limits",
     }  # fmt: skip
     for name in names:
         assert cli.main([name, "--help"]) is ExitCode.STOPPED
@@ -572,7 +759,37 @@ def test_no_command_at_all_is_refused_with_help(capsys: pytest.CaptureFixture[st
     assert "cancel-all" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", ["status", "halt --reason x", "check-drawdown", "verify-log", "tail", "--help"])
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) is ExitCode.STOPPED
+    assert capsys.readouterr().out == f"risk-daemon {metadata.version('risk-daemon')}\n"
+
+
+def test_the_version_of_a_source_tree(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    assert cli.main(["--version"]) is ExitCode.STOPPED
+    assert "not installed" in capsys.readouterr().out
+
+
+def test_groups_of_commands_without_one_are_refused_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["token"]) is ExitCode.REFUSED
+    assert "revoke" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["create", "list", "revoke"])
+def test_every_command_of_a_group_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["token", command, "--help"]) is ExitCode.STOPPED
+    assert command in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["status", "halt --reason x", "release --reason x --bot b", "disable --for 1m --reason x --yes", "enable",
+     "check-drawdown", "verify-log", "tail", "--help", "--version", "token create --role bot", "token list",
+     "token revoke x", "convert-risk-limits none.json"],
+)  # fmt: skip
 def test_what_must_answer_at_once_loads_nothing_heavy(arguments: str, place: Path) -> None:
     program = (
         "import sys; from risk_daemon.__main__ import main; sys.argv[1:] = sys.argv[1].split(); main();"

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.simulated import API_KEY, API_SECRET
 from risk_daemon import config
+from risk_daemon.breakers import registry
 from risk_daemon.errors import ConfigError, ExitCode
+from risk_daemon.notation import LossLimit
+from risk_daemon.rule_settings import RULES as RULE_TABLES
+from risk_daemon.rule_settings import Breakers, DailyLoss, Drawdown, OwnRule, Rule
+from risk_daemon.tables import Table
 
 REPOSITORY = Path(__file__).parents[2]
 PORTFOLIO = "[portfolio]\ninitial_capital = 10000\n"
@@ -112,6 +120,153 @@ def test_the_effective_configuration_loads_to_the_same_settings(tmp_path: Path) 
     assert printed["prices"]["pegs"] == {"USDC": "1"}
 
 
+RULES = """
+[circuit_breaker]
+action = "freeze"
+resweep_every = "1m"
+[breakers.drawdown]
+[breakers.night]
+rule = "drawdown"
+limit = "5%"
+lookback_days = "all"
+action = "freeze"
+warnings = ["4%", "2%"]
+active_hours = "22:00-06:00"
+[breakers.daily_loss]
+limit = "500.5 USDT"
+warnings = ["100 USDT"]
+[breakers.weekly_loss]
+limit = 0.07
+[breakers.venue_loss]
+limit = "20%"
+venue = "kraken"
+[breakers.position_loss]
+limit = "15%"
+[breakers.volatility]
+limit = "150%"
+warnings = ["80%", 0.5]
+[breakers.order_rate]
+warnings = [50]
+[breakers.error_rate]
+window = "5m"
+[breakers.mine]
+class = "package.rules:Mine"
+active_hours = "08:00-09:00"
+max_spread = 0.02
+names = ["a", "b"]
+[gate]
+allow_reduce_only = true
+max_notional = "1000 USDT"
+max_quantity = 0.5
+price_collar = "2%"
+duplicate_window = "500ms"
+max_orders_per_second_per_bot = 5
+"""
+
+
+def test_rules_are_read_as_written(tmp_path: Path) -> None:
+    settings = config.load(write(tmp_path, RULES, CONFIGURED))
+    rules = settings.breakers.rules
+
+    assert list(rules) == [
+        "drawdown", "night", "daily_loss", "weekly_loss", "venue_loss", "position_loss", "volatility", "order_rate",
+        "error_rate", "mine",
+    ]  # fmt: skip
+    drawdown, night, daily, mine = rules["drawdown"], rules["night"], rules["daily_loss"], rules["mine"]
+    assert isinstance(drawdown, Drawdown)
+    assert (drawdown.limit, drawdown.lookback_days, drawdown.action) == (Decimal("0.1"), 30, "trip")
+    assert isinstance(night, Drawdown)
+    assert (night.limit, night.lookback_days, night.action) == (Decimal("0.05"), None, "freeze")
+    assert night.warnings == (Decimal("0.02"), Decimal("0.04"))
+    assert (str(night.active_hours), drawdown.active_hours) == ("22:00-06:00", None)
+    assert isinstance(daily, DailyLoss)
+    assert (daily.limit.money, daily.limit.ratio, daily.action) == (Decimal("500.5"), None, "trip")
+    assert isinstance(mine, OwnRule)
+    assert (mine.class_path, mine.action) == ("package.rules:Mine", None)
+    assert mine.options == {"max_spread": 0.02, "names": ["a", "b"]}
+    assert {rules[name].action for name in ("weekly_loss", "venue_loss", "volatility", "order_rate")} == {"veto"}
+    assert (settings.circuit_breaker.action, settings.circuit_breaker.resweep_every) == ("freeze", 60)
+    gate = settings.gate
+    assert (gate.max_notional, gate.max_quantity, gate.price_collar) == (Decimal(1000), Decimal("0.5"), Decimal("0.02"))
+    assert (gate.allow_reduce_only, gate.duplicate_window, gate.max_orders_per_second_per_bot) == (True, 0.5, 5)
+
+
+def test_rules_are_printed_as_they_could_be_written(tmp_path: Path) -> None:
+    settings = config.load(write(tmp_path, RULES, CONFIGURED))
+    printed = config.effective(settings)
+
+    assert dict(config.Settings.model_validate(printed)) == dict(settings)
+    rules = printed["breakers"]
+    assert rules["night"]["warnings"] == ["2%", "4%"]
+    assert rules["daily_loss"]["limit"] == "500.5 USDT"
+    assert rules["volatility"]["limit"] == "150%"
+    assert rules["mine"] == {
+        "class": "package.rules:Mine", "active_hours": "08:00-09:00", "max_spread": 0.02, "names": ["a", "b"],
+    }  # fmt: skip
+    assert json.loads(json.dumps(printed)) == printed
+
+
+@pytest.mark.parametrize(
+    ("limit", "ratio"), [("0.05", "0.05"), ('"0.05"', "0.05"), ('"5 %"', "0.05"), ("0.999", "0.999")]
+)
+def test_a_fraction_is_a_ratio(limit: str, ratio: str, tmp_path: Path) -> None:
+    settings = config.load(write(tmp_path, f"[breakers.daily_loss]\nlimit = {limit}", CONFIGURED))
+
+    assert (
+        settings.breakers.rules["daily_loss"]
+        == config.Settings.model_validate(config.effective(settings)).breakers.rules["daily_loss"]
+    )
+    assert getattr(settings.breakers.rules["daily_loss"], "limit", None) == LossLimit(Decimal(ratio))
+
+
+def test_a_drawdown_looks_back_as_the_baselines_say_unless_it_says_itself(tmp_path: Path) -> None:
+    text = (
+        '[baselines]\nlookback_days = 7\n[breakers.drawdown]\n[breakers.a]\nrule = "drawdown"\nlookback_days = 60'
+        '\n[breakers.mine]\nclass = "a:B"'
+    )
+    settings = config.load(write(tmp_path, text, CONFIGURED))
+
+    rules = settings.breakers.rules
+    assert [getattr(rules[name], "lookback_days", None) for name in ("drawdown", "a", "mine")] == [7, 60, None]
+    mine = rules["mine"]
+    assert isinstance(mine, OwnRule)
+    assert mine.options == {}
+
+
+def test_money_is_in_the_currency_of_the_portfolio(tmp_path: Path) -> None:
+    text = '[portfolio]\nreference_currency = "EUR"\ninitial_capital = 1\n[breakers.daily_loss]\nlimit = "5 EUR"\n'
+    settings = config.load(write(tmp_path, text, '[gate]\nmax_notional = "9 EUR"', SIMULATED))
+
+    assert config.effective(settings)["breakers"]["daily_loss"]["limit"] == "5 EUR"
+
+
+def test_listening_elsewhere_takes_tls(tmp_path: Path) -> None:
+    (tmp_path / "tls").mkdir()
+    for part in ("cert", "key"):
+        (tmp_path / "tls" / f"{part}.pem").write_text("")
+    files = 'tls_certificate = "tls/cert.pem"\ntls_key = "tls/key.pem"'
+    api = config.load(write(tmp_path, f'[api]\nlisten = "0.0.0.0:0"\n{files}', CONFIGURED)).api
+
+    assert (api.host, api.port, api.is_local) == ("0.0.0.0", 0, False)
+    assert (api.tls_certificate, api.tls_key) == (tmp_path / "tls" / "cert.pem", tmp_path / "tls" / "key.pem")
+
+
+@pytest.mark.parametrize(
+    ("listen", "host", "port"),
+    [("127.0.0.1:0", "127.0.0.1", 0), ("[::1]:8787", "::1", 8787), ("localhost:1", "localhost", 1)],
+)
+def test_listening_here_takes_none(listen: str, host: str, port: int, tmp_path: Path) -> None:
+    api = config.load(write(tmp_path, f'[api]\nlisten = "{listen}"', CONFIGURED)).api
+
+    assert (api.host, api.port, api.is_local, api.tls_key) == (host, port, True, None)
+
+
+def test_every_rule_has_a_table_a_class_and_the_same_default_action() -> None:
+    assert set(RULE_TABLES) == set(registry.RULES)
+    for name, table in RULE_TABLES.items():
+        assert table.model_fields["action"].default == registry.default_action(name).name.lower()
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.toml") == "there is no such file: give one with --config FILE."
 
@@ -181,7 +336,7 @@ BAD = {
     ),
     "unknown action": (
         PORTFOLIO + '[circuit_breaker]\naction = "stop"\n' + SIMULATED,
-        'circuit_breaker.action: only "trip" is available in this version',
+        "circuit_breaker.action: 'stop' is not accepted: write 'trip' or 'freeze'",
     ),
     "not a truth value": (
         PORTFOLIO + '[circuit_breaker]\nconfirm = "yes"\n' + SIMULATED,
@@ -228,10 +383,6 @@ BAD = {
         "breakers.blind.trip_after: it is shorter than veto_after",
     ),
     "blind never vetoes": (PORTFOLIO + '[breakers.blind]\nveto_after = "never"\n' + SIMULATED, "not a duration"),
-    "a rule to come": (
-        PORTFOLIO + '[breakers.drawdown]\nlimit = "10%"\n' + SIMULATED,
-        "breakers.drawdown: this rule is not available in this version",
-    ),
     "a rule that can't be changed": (
         PORTFOLIO + "[breakers.manual]\n" + SIMULATED,
         "breakers.manual: it is always on",
@@ -288,6 +439,148 @@ BAD = {
     "no lock": (PORTFOLIO + "[state]\nlocks = []\n" + SIMULATED, 'state.locks: only ["file"] is available'),
     "a state directory without a name": (PORTFOLIO + '[state]\ndir = ""\n' + SIMULATED, "state.dir: it is not a path"),
 }
+
+CONFIGURED = PORTFOLIO + SIMULATED
+
+BAD_RULES = {
+    "no such rule": (
+        "[breakers.drawdwon]",
+        "breakers.drawdwon: there is no rule 'drawdwon': perhaps write \"drawdown\"",
+    ),
+    "no such rule by name": ('[breakers.night]\nrule = "drawdonw"', "breakers.night.rule: there is no rule 'drawdonw'"),
+    "like no rule": ("[breakers.zzz]", "write rule = one of drawdown, daily_loss, weekly_loss"),
+    "a typo in a rule": (
+        '[breakers.drawdown]\nlimt = "5%"',
+        'breakers.drawdown.limt: this key is not known: perhaps write "limit"',
+    ),
+    "a typo in a named rule": (
+        "[breakers.night]\nrule = 'order_rate'\nmax_order = 5",
+        'breakers.night.max_order: this key is not known: perhaps write "max_orders"',
+    ),
+    "a key of another rule": (
+        "[breakers.drawdown]\nmax_orders = 5",
+        "breakers.drawdown.max_orders: this key is not known",
+    ),
+    "percent without its sign": (
+        "[breakers.drawdown]\nlimit = 5",
+        'breakers.drawdown.limit: 5 is not a ratio below 1; for 5 percent write "5%"',
+    ),
+    "money for a ratio": ('[breakers.drawdown]\nlimit = "500 USDT"', "breakers.drawdown.limit: '500 USDT' is money"),
+    "percent or money": ("[breakers.daily_loss]\nlimit = 5", '5 could be percent or money: write "5%" or "5 USDT"'),
+    "percent or money, as text": ('[breakers.daily_loss]\nlimit = "5"', 'write "5%" or "5 USDT"'),
+    "too much for percent": ("[breakers.daily_loss]\nlimit = 5000", 'could be percent or money: write "5000 USDT"'),
+    "1 for a limit": ("[breakers.daily_loss]\nlimit = 1", "1 could be percent or money"),
+    "an empty rule limit": (
+        '[breakers.daily_loss]\nlimit = ""',
+        "breakers.daily_loss.limit: '' is not a number: write a",
+    ),
+    "a word for a limit": ('[breakers.daily_loss]\nlimit = "off"', "breakers.daily_loss.limit: 'off' is not a number"),
+    "no loss at all": ('[breakers.daily_loss]\nlimit = "0%"', "breakers.daily_loss.limit: '0%' is zero"),
+    "zero money": ('[breakers.daily_loss]\nlimit = "0 USDT"', "breakers.daily_loss.limit: '0 USDT' is not above zero"),
+    "a negative loss": ("[breakers.daily_loss]\nlimit = -0.05", "breakers.daily_loss.limit: -0.05 is negative"),
+    "NaN for a limit": ("[breakers.daily_loss]\nlimit = nan", "breakers.daily_loss.limit: nan is not finite"),
+    "true for a limit": ("[breakers.daily_loss]\nlimit = true", "breakers.daily_loss.limit: True is not a number"),
+    "everything": ('[breakers.daily_loss]\nlimit = "100%"', "breakers.daily_loss.limit: '100%' is not a ratio below 1"),
+    "money of elsewhere": (
+        '[breakers.daily_loss]\nlimit = "500 EUR"',
+        "breakers.daily_loss.limit: '500 EUR' is not in the reference currency USDT",
+    ),
+    "a warning in money of elsewhere": (
+        '[breakers.daily_loss]\nlimit = "500 USDT"\nwarnings = ["100 EUR"]',
+        "a warning at 100 EUR can't be compared with the limit, 500 USDT",
+    ),
+    "a needed limit": (
+        "[breakers.weekly_loss]",
+        'breakers.weekly_loss.limit: it is missing, and this rule has no default: add it, such as limit = "5%"',
+    ),
+    "a needed limit of a named rule": ('[breakers.a]\nrule = "volatility"', "breakers.a.limit: it is missing"),
+    "a rule's warning at its limit": (
+        '[breakers.drawdown]\nwarnings = ["10%"]',
+        "breakers.drawdown.warnings: a warning at 10% would never come before the limit, limit at 10%: set it below",
+    ),
+    "a warning of another kind": (
+        '[breakers.daily_loss]\nlimit = "500 USDT"\nwarnings = ["3%"]',
+        "breakers.daily_loss.warnings: a warning at 3% can't be compared with the limit, 500 USDT",
+    ),
+    "too many orders warned of": (
+        "[breakers.order_rate]\nmax_orders = 10\nwarnings = [10]",
+        "breakers.order_rate.warnings: a warning at 10 would never come before the limit, max_orders at 10",
+    ),
+    "a warning that is no list": ('[breakers.drawdown]\nwarnings = "5%"', "breakers.drawdown.warnings: write a list"),
+    "hours without minutes": ('[breakers.drawdown]\nactive_hours = "8-9"', "'8-9' is not a span of the day: write"),
+    "hours beyond midnight": ('[breakers.drawdown]\nactive_hours = "14:00-24:00"', "'24:00' is not a time of day"),
+    "no hours at all": ('[breakers.drawdown]\nactive_hours = "08:00-08:00"', "begins where it ends"),
+    "no orders at all": ("[breakers.order_rate]\nmax_orders = 0", "breakers.order_rate.max_orders: 0 is not a count"),
+    "half an order": ("[breakers.order_rate]\nmax_orders = 2.5", "breakers.order_rate.max_orders: 2.5 is not a count"),
+    "more than is counted": ("[breakers.error_rate]\nmax_errors = 100000", "more than is ever counted"),
+    "a window that is forgotten": ('[breakers.error_rate]\nwindow = "2h"', "7200s is longer than what is remembered"),
+    "a window without samples": (
+        '[breakers.volatility]\nlimit = "80%"\nwindow = "1m"',
+        "breakers.volatility.window: 60s is out of range",
+    ),
+    "a volatility without its sign": ("[breakers.volatility]\nlimit = 1.5", 'write "1.5%" or "150%"'),
+    "no volatility": ("[breakers.volatility]\nlimit = 0", "breakers.volatility.limit: 0 is not above zero"),
+    "a word for a volatility": ('[breakers.volatility]\nlimit = "much"', "'much' is not a ratio: write one such as"),
+    "no such venue": ("[breakers.venue_loss]\nlimit = 0.1\nvenue = 'krakn'", 'perhaps write "kraken"'),
+    "an unknown action": ('[breakers.drawdown]\naction = "stop"', "write 'veto', 'freeze' or 'trip'"),
+    "a rule that is no table": ('[breakers]\ndrawdown = "5%"', "breakers.drawdown: write it as a table"),
+    "a name in capitals": ('[breakers.Night]\nrule = "drawdown"', "breakers.Night: it is not a rule's name"),
+    "a name of another rule": (
+        '[breakers.drawdown]\nrule = "daily_loss"',
+        "a table named drawdown is of the rule drawdown",
+    ),
+    "a second blindness": ('[breakers.dark]\nrule = "blind"', "breakers.dark.rule: there is only one 'blind'"),
+    "the circuit breaker's own": ("[breakers.capital_loss]", "breakers.capital_loss: it is always on and set in"),
+    "two of one name": ("[breakers.drawdown]\n[breakers.drawdown]", "it is not valid TOML"),
+    "no days to look back": ("[breakers.drawdown]\nlookback_days = 0", "0 is not a number of days"),
+    "no class": ('[breakers.mine]\nclass = "rules.Mine"', "breakers.mine.class: 'rules.Mine' names no class"),
+    "a class by a rule's name": ('[breakers.drawdown]\nclass = "a:B"', "breakers.drawdown: drawdown is a rule of this"),
+    "a class and a rule": (
+        '[breakers.mine]\nclass = "a:B"\nrule = "drawdown"',
+        "breakers.mine.rule: a rule of your own",
+    ),
+    "a class and a name": ('[breakers.mine]\nclass = "a:B"\nname = "x"', "breakers.mine.name: a rule of your own"),
+    "a secret for a class": (
+        '[breakers.mine]\nclass = "a:B"\ntoken = "hunter2"',
+        "breakers.mine.token: secrets do not",
+    ),
+    "an unknown gate key": (
+        "[gate]\nmax_notinal = 1",
+        'gate.max_notinal: this key is not known: perhaps write "max_notional"',
+    ),
+    "an order in other money": ('[gate]\nmax_notional = "9 EUR"', "gate.max_notional: '9 EUR' is not in the reference"),
+    "an order of nothing": ("[gate]\nmax_quantity = 0", "gate.max_quantity: 0 is not above zero"),
+    "a collar without its sign": (
+        "[gate]\nprice_collar = 5",
+        "gate.price_collar: 5 is not a ratio below 1; for 5 percent",
+    ),
+    "a window of nothing": ('[gate]\nduplicate_window = "0s"', "gate.duplicate_window: '0s' is no time at all"),
+    "half an order a second": ("[gate]\nmax_orders_per_second_per_bot = 0.5", "0.5 is not a count"),
+    "a certificate without a key": ("[api]\ntls_certificate = 'config.toml'", "api.tls_key: it is missing beside"),
+    "a key without a certificate": ("[api]\ntls_key = 'config.toml'", "api.tls_certificate: it is missing beside"),
+    "a certificate that is not there": (
+        "[api]\ntls_certificate = 'none.pem'",
+        "api.tls_certificate: there is no such file",
+    ),
+    "a port that is none": ('[api]\nlisten = "127.0.0.1:99999"', "api.listen: '127.0.0.1:99999' is not an address"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_RULES)
+def test_a_rule_is_refused(case: str, tmp_path: Path) -> None:
+    text, expected = BAD_RULES[case]
+
+    sentence = refusal(write(tmp_path, text, CONFIGURED))
+    assert expected in sentence
+    assert "hunter2" not in sentence
+
+
+def test_a_pasted_key_is_not_repeated(tmp_path: Path) -> None:
+    pem = '[api]\ntls_key = """-----BEGIN PRIVATE KEY-----\nhunter2\n"""'
+    sentence = refusal(write(tmp_path, pem, CONFIGURED))
+
+    assert sentence.startswith("api.tls_key: it is not a path")
+    assert "hunter2" not in sentence
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -429,3 +722,66 @@ def test_the_file_in_the_repository_is_its_own_documentation() -> None:
     raw = tomllib.loads((REPOSITORY / "config.toml").read_text())
 
     assert config.Settings.model_validate(raw).circuit_breaker == config.CircuitBreaker()
+
+
+# --- the document ----------------------------------------------------------------------------------
+
+
+def documented(section: str) -> dict[str, str]:
+    """Keys and defaults of one section of the document."""
+    text = (REPOSITORY / "docs" / "configuration.md").read_text()
+    part = re.split(r"^## ", text.split(f"\n## {section}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    return dict(re.findall(r"^\| `(\w+)` \| (.+?) \| ", part, re.MULTILINE))
+
+
+def in_the_file(table: type[Table], *, besides: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Keys and defaults of a model, as the document has them."""
+    fields = {field.alias or key: field for key, field in table.model_fields.items() if key not in besides}
+    return {key: as_default(field) for key, field in fields.items()}
+
+
+def as_default(field: Any) -> str:
+    if field.is_required():
+        return "needed"
+    default = field.get_default(call_default_factory=True)
+    return "off" if default is None else f"`{json.dumps(default)}`"
+
+
+FIELDS = config.Settings.model_fields
+SECTIONS: dict[str, type[Table]] = {
+    f"[{name}]": field.annotation for name, field in FIELDS.items() if name not in ("breakers", "venues")
+}  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_key_and_default_stands_in_the_document(section: str) -> None:
+    assert documented(section) == in_the_file(SECTIONS[section])
+
+
+def test_every_key_of_a_venue_stands_in_the_document() -> None:
+    assert documented("[venues.NAME]") == in_the_file(config.Venue)
+
+
+def test_every_key_of_blindness_stands_in_the_document() -> None:
+    assert documented("[breakers.blind]") == in_the_file(Breakers.model_fields["blind"].annotation)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule", RULE_TABLES)
+def test_every_key_of_a_rule_stands_in_the_document(rule: str) -> None:
+    for_all = frozenset({"rule", "active_hours", "warnings"})
+
+    assert documented(f"[breakers.{rule}]") == in_the_file(RULE_TABLES[rule], besides=for_all)
+
+
+def test_what_every_rule_takes_stands_in_the_document() -> None:
+    assert set(documented("[breakers.NAME]")) == {*Rule.model_fields, "rule", "warnings"}
+    assert set(documented("A rule of your own")) == {"class", "action", "active_hours"}
+
+
+def test_every_example_in_the_document_loads(tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs" / "configuration.md").read_text()
+    examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+
+    assert len(examples) >= 3
+    for example in examples:
+        config.load(write(tmp_path, example, CONFIGURED))

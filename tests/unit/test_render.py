@@ -193,7 +193,7 @@ def test_a_difference_at_init() -> None:
     assert "Difference" not in text
 
 
-def test_check_prints_the_configuration_and_the_findings() -> None:
+def test_check_prints_what_matters_before_the_long_configuration() -> None:
     document = {
         "effective": {"circuit_breaker": {"loss_threshold": "5%", "warnings": ["1%", "2%"]}},
         "findings": [{"level": "warning", "subject": "drawdown", "sentence": "OFF"}],
@@ -203,8 +203,45 @@ def test_check_prints_the_configuration_and_the_findings() -> None:
 
     assert '  circuit_breaker.loss_threshold = "5%"\n' in text
     assert '  circuit_breaker.warnings = ["1%", "2%"]\n' in text
-    assert "WARNING  drawdown: OFF\n" in text
-    assert "- At a loss of 5 %.\n" in text
+    assert text.startswith("WARNING  drawdown: OFF\n")
+    assert text.index("- At a loss of 5 %.\n") < text.index("Configuration in force")
+
+
+def test_check_says_where_the_sentences_are() -> None:
+    document = {"effective": {}, "findings": [], "explanations": []}
+
+    assert "`risk-daemon check --explain`" in shown(render.check, document)
+
+
+def test_a_freeze_says_that_it_ends_by_itself() -> None:
+    lock = {"cause": "daily_loss", "trip_id": "t1", "until": "2026-11-21T00:00:00+00:00", "proven": True}
+    text = status(state="TRIGGERED", locked=True, lock={**lock, "reason": "loss of 3.10 %"})
+
+    assert "2026-11-21T00:00:00" in line(text, "Until")
+    assert "loss of 3.10 %" in line(text, "Reason")
+    assert "ends by itself" in text
+    assert "risk-daemon reset" in text
+    assert "ends by itself" not in status(state="TRIGGERED", locked=True, lock={**lock, "until": None})
+
+
+def test_rules_that_tripped_and_halts_are_named() -> None:
+    halt = {"venue": "kraken", "bot": None, "reason": "maintenance", "operator": "uid:0 (root)", "since_wall": 1.0}
+    breakers = {"drawdown": "NORMAL", "order_rate": "TRIPPED", "manual": "MANUALLY_HALTED"}
+    text = status(breakers=breakers, halts=[halt, {**halt, "venue": None, "bot": "maker"}])
+
+    assert line(text, "Rules").endswith("order_rate TRIPPED, manual MANUALLY_HALTED")
+    halted = [found for found in text.splitlines() if found.startswith("Halted")]
+    assert "kraken, by uid:0 (root): maintenance" in halted[0]
+    assert "maker, by" in halted[1]
+    assert "Rules" not in status(breakers={"drawdown": "NORMAL"}, halts=[])
+
+
+def test_tokens() -> None:
+    rows = [{"name": "maker\x1b", "role": "bot", "created": "2026-11-20T11:00:00.000000Z"}]
+    text = shown(render.tokens, {"tokens": rows})
+
+    assert line(text, "maker").split() == ["maker", "bot", "2026-11-20T11:00:00"]
+    assert "token create" in shown(render.tokens, {"tokens": []})
 
 
 def test_facts() -> None:

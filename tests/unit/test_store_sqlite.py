@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from risk_daemon.errors import InvariantError, RecordError, StateError
-from risk_daemon.store.base import Store
-from risk_daemon.store.sqlite import SqliteStore
+from risk_daemon.store import sqlite
+from risk_daemon.store.base import KEEP_SAMPLES_S, Store
+from risk_daemon.store.sqlite import SqliteStore, connect, write_documents
 from risk_daemon.worker import inline
 
 
@@ -189,7 +191,7 @@ def test_a_newer_version_is_refused(path: Path) -> None:
     SqliteStore.open(path, create=True, run=inline)
     sql(path, "PRAGMA user_version = 7")
     for create in (True, False):
-        with pytest.raises(StateError, match=r"newer risk-daemon \(version 7, this one knows 1\)"):
+        with pytest.raises(StateError, match=r"newer risk-daemon \(version 7, this one knows 2\)"):
             SqliteStore.open(path, create=create)
 
 
@@ -213,6 +215,146 @@ def test_a_directory_is_refused(path: Path) -> None:
     for create in (True, False):
         with pytest.raises(StateError, match=r"state\.db"):
             SqliteStore.open(path, create=create)
+
+
+# --- samples -------------------------------------------------------------------------------------------
+
+DAY_S = 86_400.0
+NOON = 1_763_640_000.0
+
+
+def sample(wall: float, equity: str = "1") -> dict[str, Any]:
+    return {"time": wall, "equity": equity}
+
+
+async def kept(path: Path, *walls: float) -> list[float]:
+    """The times that are there after samples of these were appended."""
+    store = SqliteStore.open(path, create=True, run=inline)
+    for wall in walls:
+        await store.append_sample(sample(wall))
+    await store.close()
+    return [document["time"] for document in await samples(path)]
+
+
+async def samples(path: Path) -> list[Any]:
+    store = SqliteStore.open(path, run=inline)
+    try:
+        return list(await store.load_samples())
+    finally:
+        await store.close()
+
+
+async def test_samples_come_back_oldest_first(path: Path) -> None:
+    store: Store = SqliteStore.open(path, create=True)
+    assert await store.load_samples() == []
+    for wall in (NOON + 60, NOON, NOON + 120.5):
+        await store.append_sample(sample(wall, f"{wall}"))
+    await store.append_sample(sample(NOON, "another"))
+    await store.save({"a": {}})
+    expected = [sample(NOON, "another"), sample(NOON + 60, f"{NOON + 60}"), sample(NOON + 120.5, f"{NOON + 120.5}")]
+    assert await store.load_samples() == expected
+    assert await store.load() == {"a": {}}
+    await store.close()
+    assert await samples(path) == expected
+
+
+async def test_samples_are_kept_for_thirty_days(path: Path) -> None:
+    assert KEEP_SAMPLES_S == 30 * DAY_S
+    days = [NOON + day * DAY_S for day in range(40)]
+    assert await kept(path, *days) == days[9:]
+    assert await kept(path, days[-1] + 60) == [*days[10:], days[-1] + 60]
+
+
+async def test_a_clock_that_was_wrong_for_once_does_not_stop_the_history(path: Path) -> None:
+    far, minutes = NOON + 1000 * DAY_S, [NOON + minute * 60 for minute in range(1, 4)]
+    assert await kept(path, NOON, far, *minutes) == [*minutes, far]
+    assert await kept(path, 0.0) == [0.0, *minutes, far]
+
+
+@pytest.mark.parametrize("wall", [None, True, "1", float("nan"), float("inf")])
+async def test_a_sample_without_a_time_is_a_bug(path: Path, wall: Any) -> None:
+    store = SqliteStore.open(path, create=True, run=inline)
+    for document in ({"time": wall}, {}):
+        with pytest.raises(InvariantError, match="a sample has a time"):
+            await store.append_sample(document)
+    assert await store.load_samples() == []
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "''",
+        "'{'",
+        "'[]'",
+        "'null'",
+        "'{\"equity\":1}'",
+        "'{\"time\":NaN}'",
+        f"'{{\"time\":1{'0' * 400}}}'",
+        "x'ff00'",
+        "CAST(x'ff00' AS TEXT)",
+    ],
+)
+async def test_a_damaged_sample_is_left_out_and_said(path: Path, body: str) -> None:
+    walls = [NOON, NOON + 60, NOON + 120]
+    await kept(path, *walls)
+    sql(path, f"UPDATE equity_samples SET document = {body} WHERE wall = {walls[1]}")
+    with capture_logs() as logs:
+        assert await samples(path) == [sample(walls[0]), sample(walls[2])]
+    assert [(log["event"], log["damaged"], log["read"]) for log in logs] == [("samples_left_out", 1, 2)]
+
+
+async def test_samples_that_cannot_be_read_at_all_are_said(path: Path) -> None:
+    await kept(path, NOON)
+    sql(path, "DROP TABLE equity_samples")
+    with capture_logs() as logs:
+        assert await samples(path) == []
+    assert "no such table" in logs[0]["problem"]
+
+
+async def test_a_sample_that_cannot_be_written_is_reported(path: Path) -> None:
+    await kept(path, NOON)
+    store = SqliteStore.open(path, run=inline)
+    with file_size_limit(64 * 1024), pytest.raises(RecordError, match="a sample could not be written"):
+        await store.append_sample(sample(NOON + 60, "9" * 1_000_000))
+    await store.append_sample(sample(NOON + 120))
+    await store.close()
+    assert [document["time"] for document in await samples(path)] == [NOON, NOON + 120]
+
+
+async def test_starting_over_forgets_the_samples_too(path: Path) -> None:
+    await kept(path, NOON)
+    with closing(connect(path)) as connection:
+        write_documents(path, connection, {"a": {}})
+        assert sqlite._read_samples(path, connection) == [sample(NOON)]
+        write_documents(path, connection, {"b": {}}, only=True)
+        assert sqlite._read_samples(path, connection) == []
+
+
+async def test_a_state_of_the_version_before_is_migrated(path: Path) -> None:
+    first = sqlite._migrations()[0]
+    sql(path, f"{first}; PRAGMA application_id = {sqlite.APPLICATION_ID}; PRAGMA user_version = 1")
+    sql(path, """INSERT INTO document VALUES ('lock', '{"locked":true}')""")
+    store = SqliteStore.open(path, run=inline)
+    assert await store.load() == {"lock": {"locked": True}}
+    assert await store.load_samples() == []
+    await store.append_sample(sample(NOON))
+    await store.close()
+    assert await loaded(path) == {"lock": {"locked": True}}
+    assert await samples(path) == [sample(NOON)]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+async def test_a_migration_that_fails_leaves_the_version_before(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await saved(path, {"a": {"n": 1}})
+    now = sqlite._migrations()
+    broken = [*now, "CREATE TABLE more (a); DROP TABLE none_such"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "_migrations", lambda: broken)
+        with pytest.raises(StateError, match="none_such"):
+            SqliteStore.open(path)
+    assert await loaded(path) == {"a": {"n": 1}}
 
 
 WRITER = """

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Capabilities
+from adapters.base import Capabilities, Instrument
 from adapters.lane import PushedAside
 from adapters.streams import VenueFeed, backoff_s
 from risk_daemon.clock import Instant
@@ -77,6 +77,9 @@ class FakeVenue:
             raise self.faults[kind].popleft()
         await pass_time(0.01)
         return mono
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        return Instrument()
 
     async def connect(self) -> None:
         await self._answer("connect")

@@ -1,0 +1,149 @@
+"""A request's body: read within bounds, strict JSON, numbers exactly as they were written.
+
+Refused with 400 is what is not one JSON object, with 422 what is one but says something else than it should.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Any, Final, NoReturn
+
+from aiohttp import web
+from pydantic import TypeAdapter, ValidationError
+
+from risk_daemon.api.limits import Limits
+from risk_daemon.api.problems import Refused
+
+_FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+_FLOAT_MAX = 80
+_TOLD_MAX = 5
+_NAME_MAX = 60
+
+
+async def read(request: web.BaseRequest, limits: Limits) -> bytes:
+    """All of it. Raises Refused: too large (not read to its end), too slow, or not JSON by its own account."""
+    _check_type(request)
+    length = request.content_length
+    if length is not None and length > limits.body_bytes:
+        raise _too_large(limits)
+    content = request.content
+    data = content.read_nowait() if content.is_eof() else await _read_slowly(request, limits)
+    if len(data) > limits.body_bytes:
+        raise _too_large(limits)
+    return data
+
+
+async def _read_slowly(request: web.BaseRequest, limits: Limits) -> bytes:
+    data = bytearray()
+    try:
+        async with asyncio.timeout(limits.body_within_s):
+            while len(data) <= limits.body_bytes and (chunk := await request.content.readany()):
+                data += chunk
+    except TimeoutError:
+        hint = f"the body did not come within {limits.body_within_s:g} s"
+        raise Refused(HTTPStatus.REQUEST_TIMEOUT, hint, hangs_up=True) from None
+    return bytes(data)
+
+
+def _too_large(limits: Limits) -> Refused:
+    hint = f"the body is larger than {limits.body_bytes} bytes"
+    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, hint, hangs_up=True)
+
+
+def _check_type(request: web.BaseRequest) -> None:
+    headers = request.headers
+    if "Content-Encoding" in headers:
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
+    if headers.get("Content-Type") == "application/json":
+        return
+    if request.content_type != "application/json":
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the Content-Type must be application/json")
+    if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "JSON is written in UTF-8")
+
+
+# --- JSON ------------------------------------------------------------------------------------------
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """One JSON object; numbers with a point or an exponent as Decimals. Raises Refused (400)."""
+    try:
+        document = _DECODER.decode(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise _bad("the body is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise _bad(f"the body is not JSON: {error.msg} at character {error.pos}" if data else _EMPTY) from None
+    except ValueError as error:
+        raise _bad(f"the body can't be read: {error}") from None
+    except RecursionError:
+        raise _bad("the body is nested too deeply") from None
+    if not isinstance(document, dict):
+        raise _bad("the body is not a JSON object")
+    return document
+
+
+_EMPTY: Final = "the body is empty: a JSON object is needed"
+
+
+def _bad(detail: str) -> Refused:
+    return Refused(HTTPStatus.BAD_REQUEST, detail)
+
+
+def _decimal(text: str) -> Decimal:
+    if len(text) > _FLOAT_MAX or _FLOAT.fullmatch(text) is None:
+        raise ValueError(f"{text[:_NAME_MAX]} is out of any range")
+    return Decimal(text)
+
+
+def _constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number in JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Two values for one key: whoever reads the other one sees another order."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return members
+
+
+_DECODER = json.JSONDecoder(parse_float=_decimal, parse_constant=_constant, object_pairs_hook=_unique)
+
+
+# --- what it says ----------------------------------------------------------------------------------
+
+
+def validated(adapter: TypeAdapter[Any], document: dict[str, Any]) -> Any:
+    """`document` as a model. Raises Refused (422) with a sentence."""
+    try:
+        return adapter.validate_python(document)
+    except ValidationError as error:
+        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, sentence(error)) from None
+
+
+def sentence(error: ValidationError) -> str:
+    """What is wrong, the first few things of it."""
+    found = error.errors(include_url=False, include_input=False)
+    told = "; ".join(_told(item["type"], item["loc"], item["msg"], item.get("ctx", {})) for item in found[:_TOLD_MAX])
+    return told if len(found) <= _TOLD_MAX else f"{told}; and more"
+
+
+def _told(kind: str, where: tuple[int | str, ...], message: str, context: dict[str, Any]) -> str:
+    name = str(where[-1])[:_NAME_MAX] if where else "the body"
+    match kind:
+        case "missing":
+            return f"{name} is missing"
+        case "extra_forbidden":
+            return f"{name} is not known"
+        case "union_tag_not_found":
+            return f"{str(context.get('discriminator')).strip(chr(39))} is missing"
+        case "union_tag_invalid":
+            return f"kind must be one of {context.get('expected_tags')}"
+        case "value_error":
+            return f"{name} {message.removeprefix('Value error, ')}"
+        case _:
+            return f"{name}: {message[:1].lower()}{message[1:]}"

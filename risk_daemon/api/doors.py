@@ -1,0 +1,156 @@
+"""Who asks: on the Unix socket as the kernel says, on TCP as the bearer token says.
+
+Over TCP a web page must not get in through somebody's browser: what comes with an `Origin`, or on loopback under
+another host's name (DNS rebinding), is refused before anything else is looked at.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Protocol
+
+from aiohttp import web
+
+from risk_daemon.api.limits import RateLimit
+from risk_daemon.api.problems import Refused
+from risk_daemon.auth.tokens import Role, TokenStore
+from risk_daemon.clock import Clock
+from risk_daemon.control import operator_name
+from risk_daemon.notation import is_loopback
+
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
+_BEARER = "bearer "
+_CHALLENGE = 'Bearer realm="risk-daemon"'
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. name: for the records. bot: the bot that a token names. is_local: known by the kernel."""
+
+    name: str
+    role: Role
+    is_local: bool = False
+    bot: str | None = None
+
+
+class Door(Protocol):
+    """One way in."""
+
+    def check(self, request: web.BaseRequest) -> None:
+        """Raises Refused for a request that nothing more should be done for."""
+        ...
+
+    def address(self, request: web.BaseRequest) -> str:
+        """Whose requests are counted together where nobody has to say who they are."""
+        ...
+
+    def caller(self, request: web.BaseRequest) -> Caller:
+        """Raises Refused (401, 429)."""
+        ...
+
+
+class SocketDoor:
+    """The Unix socket: for root and the daemon's own user. A token sent there counts for what it says."""
+
+    def __init__(self, tokens: TokenStore) -> None:
+        self._tokens = tokens
+
+    def check(self, request: web.BaseRequest) -> None:
+        if peer_uid(request) not in (0, os.geteuid()):
+            raise Refused(HTTPStatus.FORBIDDEN, "only root and the daemon's own user may use this socket")
+
+    def address(self, request: web.BaseRequest) -> str:
+        return "socket"
+
+    def caller(self, request: web.BaseRequest) -> Caller:
+        if "Authorization" in request.headers:
+            return _bearer(request, self._tokens)
+        uid = peer_uid(request)
+        if uid is None:
+            raise Refused(HTTPStatus.FORBIDDEN, "the caller is gone")
+        return Caller(_user(uid), Role.OPERATOR, is_local=True)
+
+
+class TokenDoor:
+    """TCP: for whoever has a token. An address that fails too often is told to wait; a good token always passes."""
+
+    def __init__(self, tokens: TokenStore, failures: RateLimit, clock: Clock, *, is_loopback_only: bool) -> None:
+        self._tokens = tokens
+        self._failures = failures
+        self._clock = clock
+        self._is_loopback_only = is_loopback_only
+
+    def check(self, request: web.BaseRequest) -> None:
+        headers = request.headers
+        if "Origin" in headers:
+            raise Refused(HTTPStatus.FORBIDDEN, "requests of web pages are not answered")
+        host = headers.get("Host")
+        if host is None:
+            raise Refused(HTTPStatus.BAD_REQUEST, "the Host header is missing")
+        if self._is_loopback_only and not is_local_host(host):
+            raise Refused(HTTPStatus.FORBIDDEN, "the Host header does not name this machine")
+
+    def address(self, request: web.BaseRequest) -> str:
+        return request.remote or ""
+
+    def caller(self, request: web.BaseRequest) -> Caller:
+        try:
+            return _bearer(request, self._tokens)
+        except Refused:
+            wait_s = self._failures.wait_s(self.address(request), self._clock.now().mono)
+            if wait_s > 0:
+                raise too_many(wait_s) from None
+            raise
+
+
+def _bearer(request: web.BaseRequest, tokens: TokenStore) -> Caller:
+    given = request.headers.get("Authorization", "")
+    if given[: len(_BEARER)].lower() != _BEARER:
+        raise _nobody("a bearer token is needed: Authorization: Bearer ...", _CHALLENGE)
+    principal = tokens.authenticate(given[len(_BEARER) :].strip())
+    if principal is None:
+        raise _nobody("this token is not valid", f'{_CHALLENGE}, error="invalid_token"')
+    bot = principal.name if principal.role is Role.BOT else None
+    return Caller(f"token:{principal.name}", principal.role, bot=bot)
+
+
+def _nobody(detail: str, challenge: str) -> Refused:
+    return Refused(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge})
+
+
+def too_many(wait_s: float) -> Refused:
+    """The answer to who asks too often."""
+    hint = {"Retry-After": str(max(1, math.ceil(wait_s)))}
+    return Refused(HTTPStatus.TOO_MANY_REQUESTS, f"too many requests: wait {wait_s:.3g} s", headers=hint)
+
+
+def peer_uid(request: web.BaseRequest) -> int | None:
+    """The user id of the process at the other end, as the kernel has it; None if it is gone already."""
+    peer = None if request.transport is None else request.transport.get_extra_info("socket")
+    if peer is None:
+        return None
+    with socket.socket(fileno=os.dup(peer.fileno())) as copy:  # event loops hand out sockets without getsockopt
+        data = copy.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    uid: int = _CREDENTIALS.unpack(data)[1]
+    return uid
+
+
+@lru_cache(maxsize=16)
+def _user(uid: int) -> str:
+    """Kept, because the user database may be slow."""
+    return operator_name(uid)
+
+
+@lru_cache(maxsize=64)
+def is_local_host(header: str) -> bool:
+    """Whether a Host header names this machine, with or without a port."""
+    host, bracket, rest = header.partition("]")
+    name = host.removeprefix("[") if bracket else header.rpartition(":")[0] or header
+    port = (rest if bracket else header[len(name) :]).removeprefix(":")
+    return is_loopback(name.lower()) and (not port or (port.isascii() and port.isdigit()))

@@ -1,0 +1,172 @@
+"""What each route does, once it is known who asks and what the body says. One function a route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from risk_daemon.api import leases
+from risk_daemon.api.doors import Caller
+from risk_daemon.api.limits import Limits
+from risk_daemon.api.models import CancelAll, Disable, ErrorReport, Halt, RejectedReport, Release, Reset, SentReport
+from risk_daemon.api.port import Control
+from risk_daemon.api.problems import Refused, answer, encoded
+from risk_daemon.auth.tokens import Role, TokenStore
+from risk_daemon.clock import Clock
+from risk_daemon.events import (
+    DisableRequested,
+    EnableRequested,
+    ErrorKind,
+    ErrorReported,
+    HaltRequested,
+    Input,
+    OrderReported,
+    ReleaseRequested,
+    ResetRequested,
+)
+
+_TAKEN = b'{"accepted":true}'
+_SILENT = "the daemon's evaluation loop does not turn: no answer means no"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the handlers work with. document: `/openapi.json`, encoded."""
+
+    control: Control
+    tokens: TokenStore
+    clock: Clock
+    limits: Limits
+    document: bytes
+
+
+@dataclass(slots=True)
+class Call:
+    """One request. body: the route's model, validated; None where it has none. caller: None where nobody asks who."""
+
+    request: web.BaseRequest
+    services: Services
+    caller: Caller | None
+    body: Any
+
+    @property
+    def control(self) -> Control:
+        return self.services.control
+
+    @property
+    def known_caller(self) -> Caller:
+        """Raises Refused: a route that needs a caller has one, or does nothing."""
+        if self.caller is None:
+            raise Refused(HTTPStatus.FORBIDDEN, "it is not known who asks")
+        return self.caller
+
+
+# --- for anybody -----------------------------------------------------------------------------------
+
+
+async def livez(call: Call) -> web.Response:
+    return _health("alive", call.control.is_alive())
+
+
+async def readyz(call: Call) -> web.Response:
+    return _health("ready", call.control.is_ready())
+
+
+async def openapi(call: Call) -> web.Response:
+    return encoded(call.services.document)
+
+
+def _health(name: str, is_good: bool) -> web.Response:
+    if is_good is not True:
+        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"not {name}")
+    return answer({name: True})
+
+
+# --- for bots --------------------------------------------------------------------------------------
+
+
+async def check_order(call: Call) -> web.Response:
+    if not call.control.is_alive():
+        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, _SILENT)
+    order = leases.order_request(call.body, call.known_caller, call.control)
+    return leases.written(call.control.check_order(order))
+
+
+async def report(call: Call) -> web.Response:
+    if not call.control.is_alive():
+        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, _SILENT)
+    _check_venue(call.body.venue, call.control)
+    call.control.report(_reported(call.body, call.known_caller.bot))
+    return encoded(_TAKEN, HTTPStatus.ACCEPTED)
+
+
+def _reported(body: SentReport | RejectedReport | ErrorReport, bot: str | None) -> OrderReported | ErrorReported:
+    match body:
+        case SentReport():
+            return OrderReported(body.venue, body.symbol, body.side, bot, body.order_id, body.client_order_id)
+        case RejectedReport():
+            return ErrorReported(ErrorKind.ORDER_REJECTED, bot, body.venue, body.detail)
+        case ErrorReport():
+            return ErrorReported(body.error_kind, bot, body.venue, body.detail)
+
+
+def _check_venue(venue: str | None, control: Control) -> None:
+    if venue is not None and venue not in control.venues():
+        raise leases.unknown("venue", venue)
+
+
+# --- for operators ---------------------------------------------------------------------------------
+
+
+async def state(call: Call) -> web.Response:
+    return answer(call.control.state())
+
+
+async def halt(call: Call) -> web.Response:
+    """A halt that names nobody known would stop nobody, and look as if it had."""
+    body: Halt = call.body
+    _check_venue(body.venue, call.control)
+    if body.bot is not None and call.services.tokens.knows(body.bot, Role.BOT) is False:
+        raise leases.unknown("bot", body.bot)
+    return await _command(call, HaltRequested(body.reason, _operator(call, body.operator), body.venue, body.bot))
+
+
+async def release(call: Call) -> web.Response:
+    body: Release = call.body
+    return await _command(call, ReleaseRequested(body.reason, _operator(call, body.operator), body.venue, body.bot))
+
+
+async def reset(call: Call) -> web.Response:
+    body: Reset = call.body
+    return await _command(call, ResetRequested(body.reason, _operator(call), body.rebaseline))
+
+
+async def disable(call: Call) -> web.Response:
+    body: Disable = call.body
+    return await _command(call, DisableRequested(body.for_s, body.reason, _operator(call)))
+
+
+async def enable(call: Call) -> web.Response:
+    return await _command(call, EnableRequested(_operator(call)))
+
+
+async def cancel_all(call: Call) -> web.Response:
+    body: CancelAll = call.body
+    _check_venue(body.venue, call.control)
+    return answer(await call.control.cancel_all(body.venue, body.market))
+
+
+async def _command(call: Call, event: Input) -> web.Response:
+    said: Mapping[str, Any] = await call.control.command(event)
+    if said.get("accepted") is True:
+        return answer(said)
+    raise Refused(HTTPStatus.CONFLICT, str(said.get("reason") or "refused"), said)
+
+
+def _operator(call: Call, besides: str | None = None) -> str:
+    name = call.known_caller.name
+    return name if besides is None else f"{name}, {besides}"

@@ -1,0 +1,312 @@
+"""What bots and people send and get: the one source of validation and of `/openapi.json`.
+
+Strict: no text for a boolean, no number for a text, nothing unknown. Amounts are texts or JSON numbers and
+become Decimals exactly as they are written.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+
+from risk_daemon.events import ErrorKind
+from risk_daemon.units import finite
+
+TEXT_MAX = 1_000
+_AMOUNT = r"^([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
+_AMOUNT_MAX = 80
+_AMOUNT_LIMIT = Decimal("1e30")
+_amount_matches = re.compile(_AMOUNT[1:-1], re.ASCII).fullmatch
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " ")
+_DISABLE_MAX_S = 30 * 86_400
+
+
+# --- values ----------------------------------------------------------------------------------------
+
+
+def _above_zero(value: object) -> Decimal:
+    """Raises ValueError for anything but a finite number above zero."""
+    if type(value) is str:
+        if len(value) > _AMOUNT_MAX or _amount_matches(value) is None:
+            raise ValueError("must be a plain decimal number above zero")
+        value = Decimal(value)
+    elif type(value) not in (int, Decimal):
+        raise ValueError("must be a number, or a text with one")
+    number = finite(value)
+    if number <= 0:
+        raise ValueError("must be above zero")
+    if number > _AMOUNT_LIMIT:
+        raise ValueError("is out of any range")
+    return number
+
+
+def _seconds(value: object) -> float:
+    if type(value) not in (int, Decimal):
+        raise ValueError("must be a number of seconds")
+    number = finite(value)
+    if not 1 <= number <= _DISABLE_MAX_S:
+        raise ValueError(f"must be 1 to {_DISABLE_MAX_S} seconds")
+    return float(number)
+
+
+def _own_words(value: object) -> str:
+    """A bot's error is counted whatever its text holds."""
+    if type(value) is not str:
+        raise ValueError("must be a text")
+    return value[:TEXT_MAX].encode("utf-8", "replace").decode("utf-8").translate(_CONTROLS).strip()
+
+
+def _not_blank(value: str) -> str:
+    stripped = value.strip()
+    if not stripped:
+        raise ValueError("must not be blank")
+    return stripped
+
+
+_NUMBER_SCHEMA = {"type": "number", "minimum": 1e-30, "maximum": 1e30}
+_SECONDS_SCHEMA = {"type": "number", "minimum": 1, "maximum": _DISABLE_MAX_S}
+_TEXT_SCHEMA = {"type": "string", "pattern": _AMOUNT, "maxLength": _AMOUNT_MAX}
+
+Amount = Annotated[
+    Decimal,
+    PlainValidator(_above_zero),
+    WithJsonSchema({"anyOf": [_TEXT_SCHEMA, _NUMBER_SCHEMA], "description": "Above zero; a text keeps every digit."}),
+]
+Seconds = Annotated[float, PlainValidator(_seconds), WithJsonSchema(_SECONDS_SCHEMA)]
+OwnWords = Annotated[
+    str,
+    PlainValidator(_own_words),
+    WithJsonSchema({"type": "string", "description": f"Cut after {TEXT_MAX} characters; control characters go."}),
+]
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$"
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
+OrderId = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_PRINTABLE)]
+OrderType = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")]
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=TEXT_MAX, pattern=_PRINTABLE), AfterValidator(_not_blank)
+]
+Side = Literal["buy", "sell"]
+
+
+class Body(BaseModel):
+    """Something sent to the daemon."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Document(BaseModel):
+    """Something the daemon answers; for the description only."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+# --- what bots send --------------------------------------------------------------------------------
+
+
+class OrderCheck(Body):
+    """An order that a bot wants to send, or to amend: as it would be afterwards."""
+
+    venue: Name = Field(description="As the daemon's configuration calls it.")
+    symbol: Name = Field(description="As ccxt writes it: `BTC/USDT`, `BTC/USD:BTC`.")
+    side: Side
+    type: OrderType = Field("limit", description="`limit` needs a price; a `market` order's price is not looked at.")
+    quantity: Amount
+    price: Amount | None = None
+    reduce_only: bool = False
+    client_order_id: OrderId | None = None
+
+    @model_validator(mode="after")
+    def _limit_has_price(self) -> Self:
+        if self.price is None and self.type == "limit":
+            raise ValueError("is of a limit order without a price")
+        return self
+
+
+class SentReport(Body):
+    """An order was sent to the venue."""
+
+    kind: Literal["sent"]
+    venue: Name
+    symbol: Name
+    side: Side
+    order_id: OrderId | None = None
+    client_order_id: OrderId | None = None
+
+
+class RejectedReport(Body):
+    """The venue rejected an order. Counts as an error of the kind `order_rejected`."""
+
+    kind: Literal["rejected"]
+    error_kind: Literal["order_rejected"] = "order_rejected"
+    venue: Name | None = None
+    detail: OwnWords = ""
+
+
+class ErrorReport(Body):
+    """Something went wrong for the bot. `expected` (insufficient funds and the like) does not count."""
+
+    kind: Literal["error"]
+    error_kind: Annotated[ErrorKind, Field(strict=False)]
+    venue: Name | None = None
+    detail: OwnWords = ""
+
+
+OrderReport = Annotated[SentReport | RejectedReport | ErrorReport, Field(discriminator="kind")]
+
+
+# --- what operators send ---------------------------------------------------------------------------
+
+
+class Halt(Body):
+    """Stop everything; or, with `venue` or `bot`, refuse the new orders of that one."""
+
+    reason: Text
+    operator: Text | None = Field(None, description="Who asks, beside what the token or the socket says.")
+    venue: Name | None = None
+    bot: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_scope(self) -> Self:
+        if self.venue is not None and self.bot is not None:
+            raise ValueError("names a venue and a bot: halt one after the other")
+        return self
+
+
+class Release(Body):
+    """End the halt of one venue or one bot."""
+
+    reason: Text
+    operator: Text | None = None
+    venue: Name | None = None
+    bot: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_scope(self) -> Self:
+        if (self.venue is None) is (self.bot is None):
+            raise ValueError("must name a venue or a bot; a halt of everything is ended by a reset")
+        return self
+
+
+class Reset(Body):
+    """End a trip. `keep` the baselines, or measure from the `current` equity."""
+
+    reason: Text
+    rebaseline: Literal["keep", "current"]
+
+
+class CancelAll(Body):
+    """Cancel every open order, of one venue or one market where these are named. The lock stays as it is."""
+
+    venue: Name | None = None
+    market: Literal["spot", "perp"] | None = None
+
+
+class Disable(Body):
+    """Watch without acting, for a time."""
+
+    for_s: Seconds
+    reason: Text
+
+
+class Enable(Body):
+    """End a disable before its time."""
+
+
+# --- what is answered ------------------------------------------------------------------------------
+
+
+class Problem(Document):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class Lease(Document):
+    """This one order may be sent, within `valid_for_ms` from `time`."""
+
+    allowed: Literal[True]
+    time: str = Field(description="ISO 8601, UTC.")
+    time_wall: float = Field(description="The same, in Unix seconds.")
+    lease_id: str
+    valid_for_ms: int
+
+
+class Vetoed(Problem):
+    """This order may not be sent."""
+
+    veto_reason: str
+    observed: dict[str, Any]
+    limits: dict[str, Any]
+    trip_id: str | None
+    locked_until: str | None = Field(description="ISO 8601, UTC; null where no end is known.")
+    time: str
+    time_wall: float
+
+
+class Taken(Document):
+    """The report is in the queue."""
+
+    accepted: Literal[True]
+
+
+class Commanded(Document):
+    """A command was carried out."""
+
+    accepted: Literal[True]
+    reason: str
+    state: str | None = None
+    trip_id: str | None = None
+
+
+class NotCommanded(Problem):
+    """A command was refused, and why."""
+
+    accepted: bool | None = None
+    state: str | None = None
+    trip_id: str | None = None
+
+
+class Swept(Document):
+    """What a sweep found. Only `proven` true means that no order is open."""
+
+    proven: bool
+    venues: dict[str, Any] = {}
+
+
+class State(Document):
+    """How things stand: equity, limits, rules, venues, the lock. What is not known is null."""
+
+    recent: dict[str, list[Any]] = Field({}, description="The last orders, fills, errors and vetoes.")
+
+
+class History(Document):
+    """Equity, a point a minute, oldest first."""
+
+    points: list[dict[str, Any]]
+
+
+class Alive(Document):
+    """The evaluation loop turns."""
+
+    alive: Literal[True]
+
+
+class Ready(Document):
+    """The baseline is complete, or a trip is being finished."""
+
+    ready: Literal[True]

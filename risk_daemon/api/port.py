@@ -1,0 +1,66 @@
+"""What the API needs of the daemon, and nothing of how it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol
+
+from risk_daemon.api.feed import Subscription
+from risk_daemon.events import ErrorReported, Input, OrderReported
+from risk_daemon.gate import OrderAnswer, OrderRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What an order's quantity counts: base units (linear) or quote units (inverse) of one unit of it."""
+
+    contract_size: Decimal = Decimal(1)
+    inverse: bool = False
+
+
+class Control(Protocol):
+    """The daemon, as bots and people see it. All of it is called in the loop's thread."""
+
+    def state(self) -> Mapping[str, Any]:
+        """How things stand, JSON-able; `recent` has the last orders, fills, errors and vetoes."""
+        ...
+
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """Equity, a point a minute, oldest first; each JSON-able."""
+        ...
+
+    def is_ready(self) -> bool: ...
+
+    def is_alive(self) -> bool:
+        """Whether the evaluation loop turns. If not, no order is allowed."""
+        ...
+
+    async def command(self, event: Input) -> Mapping[str, Any]:
+        """Put an operator's event through the engine: `accepted`, `reason`, `state`, `trip_id`."""
+        ...
+
+    async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
+        """Sweep; an answer as `control.sweep_document` makes it. Not to be ended by a caller that hangs up."""
+        ...
+
+    def check_order(self, order: OrderRequest) -> OrderAnswer:
+        """Decide at this moment, and take the order's place in the order rate."""
+        ...
+
+    def report(self, event: OrderReported | ErrorReported) -> None:
+        """Take what a bot tells. Returns at once."""
+        ...
+
+    def instrument(self, venue: str, symbol: str) -> Instrument | None:
+        """None: the venue is not known to have such a symbol."""
+        ...
+
+    def venues(self) -> Collection[str]:
+        """The venues of the configuration."""
+        ...
+
+    def subscribe(self) -> Subscription:
+        """Every event from now on. Raises TooManyReaders."""
+        ...

@@ -1,0 +1,89 @@
+"""The table of routes: what there is, who may, what is sent and what is answered. All else follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from risk_daemon.api import handlers, models
+from risk_daemon.api.handlers import Call
+from risk_daemon.api.streams import EVENT_STREAM, Streams
+from risk_daemon.auth.tokens import Role
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one path.
+
+    answers: what is not the same for many routes, by status. body: the model of what is sent, None for nothing;
+    may_be_empty: no body at all stands for an empty object. rate: the name of a rate in Limits. roles: who may,
+    empty where nobody is asked for a token. is_local: only over the Unix socket.
+    """
+
+    path: str
+    summary: str
+    handler: Callable[[Call], Awaitable[web.StreamResponse]]
+    answers: Mapping[HTTPStatus, Any]
+    body: Any = None
+    _: KW_ONLY
+    method: str
+    rate: str
+    roles: frozenset[Role] = frozenset()
+    is_local: bool = False
+    may_be_empty: bool = False
+    content_type: str = JSON
+
+
+_OPERATORS = frozenset({Role.OPERATOR})
+_BOTS = frozenset({Role.BOT})
+
+_open = partial(Route, method="GET", rate="anybody")
+_read = partial(Route, method="GET", rate="reads", roles=_OPERATORS)
+_check = partial(Route, method="POST", rate="checks", roles=_BOTS | _OPERATORS)
+_report = partial(Route, method="POST", rate="reports", roles=_BOTS)
+_command = partial(Route, method="POST", rate="commands", roles=_OPERATORS)
+_local = partial(_command, is_local=True)
+
+
+def _ok(model: Any) -> Mapping[HTTPStatus, Any]:
+    return {HTTPStatus.OK: model}
+
+
+_LEASED = {HTTPStatus.OK: models.Lease, HTTPStatus.LOCKED: models.Vetoed}
+_TAKEN = {HTTPStatus.ACCEPTED: models.Taken}
+_DONE = {HTTPStatus.OK: models.Commanded, HTTPStatus.CONFLICT: models.NotCommanded}
+_SWEPT = {HTTPStatus.OK: models.Swept, HTTPStatus.CONFLICT: models.NotCommanded}
+
+
+def table(streams: Streams) -> tuple[Route, ...]:
+    """Every route there is."""
+    return (
+        _open("/livez", "Does the evaluation loop turn?", handlers.livez, _ok(models.Alive)),
+        _open("/readyz", "Is the baseline complete?", handlers.readyz, _ok(models.Ready)),
+        _open("/openapi.json", "This document.", handlers.openapi, _ok(models.Document)),
+        _read("/api/v1/state", "How things stand.", handlers.state, _ok(models.State)),
+        _read("/api/v1/history", "Equity, a point a minute.", streams.history, _ok(models.History)),
+        _read("/api/v1/events", "Every event from now on.", streams.events, _ok(str), content_type=EVENT_STREAM),
+        _check("/api/v1/orders/check", "May this order be sent?", handlers.check_order, _LEASED, models.OrderCheck),
+        _report("/api/v1/orders/report", "What became of an order.", handlers.report, _TAKEN, models.OrderReport),
+        _command("/api/v1/halt", "Stop everything, one venue or one bot.", handlers.halt, _DONE, models.Halt),
+        _local("/api/v1/release", "End the halt of a venue or a bot.", handlers.release, _DONE, models.Release),
+        _local("/api/v1/reset", "End a trip.", handlers.reset, _DONE, models.Reset),
+        _local("/api/v1/disable", "Watch without acting, for a time.", handlers.disable, _DONE, models.Disable),
+        _local("/api/v1/enable", "Act again.", handlers.enable, _DONE, models.Enable, may_be_empty=True),
+        _local(
+            "/api/v1/cancel-all",
+            "Cancel every open order.",
+            handlers.cancel_all,
+            _SWEPT,
+            models.CancelAll,
+            may_be_empty=True,
+        ),
+    )

@@ -1,0 +1,64 @@
+"""What is known of a shut gate beyond its memory map: `risk.json` beside it tells limits and a sentence.
+
+That file is up to a second old, so it is believed only where it speaks of the same lock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from risk_daemon.asking.answers import GateAnswer
+
+_FILE_NAME = "risk.json"
+
+
+def shut(gate: Path, cause: str, trip_id: str | None, until_wall: float | None) -> GateAnswer:
+    """The answer of the gate `gate`, shut by `cause`."""
+    lock, limits = _told(gate.with_name(_FILE_NAME), cause, trip_id)
+    detail = lock.get("reason")
+    return GateAnswer(
+        False,
+        cause,
+        detail if isinstance(detail, str) else f"the gate is shut: {cause}",
+        _mapping(lock.get("observed")),
+        limits,
+        trip_id,
+        None if until_wall is None else _iso(until_wall),
+    )
+
+
+def _told(path: Path, cause: str, trip_id: str | None) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The lock and its limits as the file has them; nothing where it can't be read or means another lock."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}, {}
+    document = _mapping(document)
+    lock = _mapping(document.get("lock"))
+    if (lock.get("cause"), lock.get("trip_id")) != (cause, trip_id):
+        return {}, {}
+    return lock, _mapping(lock.get("limits")) or _limit_of(cause, document)
+
+
+def _limit_of(cause: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = {
+        "portfolio_dd_circuit": ("max_portfolio_dd_nav_pct", _mapping(document.get("circuit_breaker"))),
+        "capital_loss": ("loss_threshold", document),
+    }.get(cause)
+    value = None if found is None else found[1].get(found[0])
+    return {} if found is None or value is None else {found[0]: value}
+
+
+def _iso(wall: float) -> str | None:
+    try:
+        return datetime.fromtimestamp(wall, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

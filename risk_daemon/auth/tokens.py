@@ -1,0 +1,289 @@
+"""Bearer tokens: who may ask over HTTP, by name and role.
+
+    rdt_<8 hex digits that name the entry>_<43 characters of secret>
+
+A token is shown once, when it is made. The file keeps the SHA-256 of the whole text: with 256 random bits in it
+nothing slower is needed. It is replaced whole, and read again whenever it has changed, so that a running daemon
+knows at the next request what was made or revoked. A file that can't be read lets nobody in.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hmac
+import json
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+from risk_daemon.clock import Clock, SystemClock
+from risk_daemon.errors import StateError, UsageError
+from risk_daemon.writing import sync_directory
+
+FILE_NAME = "tokens.json"
+FORMAT = 1
+PREFIX = "rdt_"
+_SECRET_BYTES = 32
+_TOKEN = re.compile(r"rdt_([0-9a-f]{8})_[A-Za-z0-9_-]{43}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_NOBODY = bytes(32)
+
+
+class Role(StrEnum):
+    """What the bearer may do: a bot asks and reports, an operator halts and reads, a warden resumes."""
+
+    BOT = "bot"
+    OPERATOR = "operator"
+    WARDEN = "warden"
+
+
+# A warden is a person with a passkey, never the bearer of a text.
+CREATABLE = (Role.BOT, Role.OPERATOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a token stands for. A bot's token names the bot."""
+
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What may be shown of a token. created_wall: Unix seconds."""
+
+    name: str
+    role: Role
+    created_wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    token_id: str
+    digest: bytes
+    info: TokenInfo
+
+    def document(self) -> dict[str, Any]:
+        info = self.info
+        return {
+            "id": self.token_id,
+            "name": info.name,
+            "role": info.role.value,
+            "sha256": self.digest.hex(),
+            "created_wall": info.created_wall,
+        }
+
+
+class TokenStore:
+    """The tokens in one file. Any number of processes may use it at once."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._version: tuple[int, ...] | None = None
+        self._entries: Mapping[str, _Entry] = {}
+        self._problem: str | None = None
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock | None = None) -> Self:
+        """path: the file; it need not be there yet. Raises nothing."""
+        return cls(path, clock or SystemClock())
+
+    # --- asking ------------------------------------------------------------------------------------
+
+    def authenticate(self, token: str) -> Principal | None:
+        """Who `token` stands for, None for nobody. Raises nothing."""
+        found = _TOKEN.fullmatch(token)
+        if found is None:
+            return None
+        self._refresh()
+        entry = self._entries.get(found[1])
+        known = _NOBODY if entry is None else entry.digest
+        if not hmac.compare_digest(_digest(token), known) or entry is None:
+            return None
+        return Principal(entry.info.name, entry.info.role)
+
+    def knows(self, name: str, role: Role) -> bool | None:
+        """Whether a token of `role` is called `name`; None where the file can't be read. Raises nothing."""
+        self._refresh()
+        if self._problem is not None:
+            return None
+        return any(entry.info.name == name and entry.info.role is role for entry in self._entries.values())
+
+    def list(self) -> tuple[TokenInfo, ...]:
+        """All tokens, oldest first. Raises StateError if the file can't be read."""
+        return tuple(sorted((entry.info for entry in self._load().values()), key=lambda info: info.created_wall))
+
+    # --- changing ----------------------------------------------------------------------------------
+
+    def create(self, role: Role | str, name: str) -> str:
+        """A new token's text, which nobody can show again.
+
+        Raises UsageError for a role that has no tokens, a name that is taken or is no name; StateError if the
+        file can't be read or written.
+        """
+        kind = _creatable(role)
+        if _NAME.fullmatch(name) is None:
+            raise UsageError(f"{name[:70]!r} is no name for a token: 1 to 64 letters, digits, `.`, `_` and `-`")
+        with self._alone():
+            entries = dict(self._load())
+            if any(entry.info.name == name for entry in entries.values()):
+                raise UsageError(f"there is a token called {name} already: revoke it first, or take another name")
+            token_id = _new_id(entries)
+            token = f"{PREFIX}{token_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
+            info = TokenInfo(name, kind, self._clock.now().wall)
+            entries[token_id] = _Entry(token_id, _digest(token), info)
+            self._write(entries)
+        return token
+
+    def revoke(self, name: str) -> bool:
+        """Whether there was a token of that name. Raises StateError if the file can't be read or written."""
+        with self._alone():
+            entries = self._load()
+            kept = {token_id: entry for token_id, entry in entries.items() if entry.info.name != name}
+            if len(kept) == len(entries):
+                return False
+            self._write(kept)
+        return True
+
+    # --- the file ----------------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        """Know what the file says now. One that can't be read is said once, and tried again each time."""
+        try:
+            version = _version(self._path)
+            if version is None or version != self._version:
+                self._entries = self._load()
+            self._version, self._problem = version, None
+        except (OSError, StateError) as error:
+            self._entries, self._version = {}, None
+            self._say(str(error))
+
+    def _say(self, problem: str) -> None:
+        if problem != self._problem:
+            import structlog  # only here: `risk-daemon token` must answer at once
+
+            structlog.get_logger(__name__).error("tokens_unreadable", error=problem, effect="no token is accepted")
+        self._problem = problem
+
+    def _load(self) -> Mapping[str, _Entry]:
+        """Raises StateError."""
+        try:
+            data = _read(self._path)
+            return {} if data is None else _parse(data)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise StateError(f"{self._path}: the tokens can't be read ({reason}): mend it or move it away") from error
+
+    def _write(self, entries: Mapping[str, _Entry]) -> None:
+        """Raises StateError; then the file is as it was."""
+        document = {"format": FORMAT, "tokens": [entry.document() for entry in entries.values()]}
+        try:
+            _replace_privately(self._path, json.dumps(document, indent=1).encode("ascii") + b"\n")
+        except OSError as error:
+            raise StateError(f"{self._path}: the tokens can't be written: {error}") from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One writer at a time, among all processes. Raises StateError."""
+        try:
+            descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StateError(f"{self._path}: the tokens can't be written: {error}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _creatable(role: Role | str) -> Role:
+    if role not in CREATABLE:
+        known = " or ".join(CREATABLE)
+        raise UsageError(f"there are no tokens of the role {str(role)[:70]!r}: it must be {known}")
+    return Role(role)
+
+
+def _new_id(entries: Mapping[str, _Entry]) -> str:
+    while True:
+        token_id = secrets.token_hex(4)
+        if token_id not in entries:
+            return token_id
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode("ascii")).digest()
+
+
+def _version(path: Path) -> tuple[int, ...] | None:
+    """What changes when the file is replaced or written to; None if there is none. Raises OSError."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode
+
+
+def _read(path: Path) -> bytes | None:
+    """None if there is no file. Raises OSError; ValueError for a file that others may write to."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with open(descriptor, "rb") as file:
+        if os.fstat(descriptor).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ValueError(f"others can write to it: run `chmod 600 {path}`")
+        return file.read()
+
+
+def _parse(data: bytes) -> dict[str, _Entry]:
+    """Raises ValueError, KeyError, TypeError or AttributeError for anything that `_write` would not have written."""
+    document = json.loads(data)
+    if document.get("format") != FORMAT:
+        raise ValueError(f"format {document.get('format')!r} is not known")
+    entries = [_entry(**record) for record in document["tokens"]]
+    by_id = {entry.token_id: entry for entry in entries}
+    if len({entry.info.name for entry in entries}) != len(entries) or len(by_id) != len(entries):
+        raise ValueError("two tokens have the same name")
+    return by_id
+
+
+def _entry(*, id: str, name: str, role: str, sha256: str, created_wall: float) -> _Entry:  # noqa: A002 - the file's words
+    if _DIGEST.fullmatch(sha256) is None or _NAME.fullmatch(name) is None or role not in CREATABLE:
+        raise ValueError("an entry is not one of a token")
+    if _TOKEN.fullmatch(f"{PREFIX}{id}_{'x' * 43}") is None:
+        raise ValueError("an entry is not one of a token")
+    return _Entry(id, bytes.fromhex(sha256), TokenInfo(name, Role(role), float(created_wall)))
+
+
+def _replace_privately(path: Path, data: bytes) -> None:
+    """All of `data` or the old content, on disk, readable by its owner only. Raises OSError.
+
+    Written by root, it belongs to whoever owns the directory: the daemon must be able to read it.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            if os.geteuid() == 0:
+                owner = path.parent.stat()
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)

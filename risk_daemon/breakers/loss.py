@@ -1,0 +1,136 @@
+"""What rules about losses have in common: the limit in its unit, and how an interval is judged by it.
+
+A loss is positive. At the limit exactly it breaches. `high` of the equity gives the least loss there can be,
+`low` the most; with nothing unknown, which is nearly always, all of them are one number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any, Unpack
+
+from risk_daemon.baselines import Baselines
+from risk_daemon.breakers.base import BaseCircuitBreaker, CircuitBreakerType, Common, EvaluationContext, Number, Verdict
+from risk_daemon.clock import Instant
+from risk_daemon.portfolio import Equity
+from risk_daemon.units import finite, parse_money, parse_ratio, percent, plain
+
+NOT_KNOWN = "the equity, or what its loss is measured from, is not known"
+
+Measure = Callable[[Decimal], Decimal | None]
+
+
+class LossLimit:
+    """A limit with warning levels below it, all as ratios or all as money in the reference currency.
+
+    Raises ValueError for a limit that is not above zero and for a warning that would never come before it.
+    """
+
+    __slots__ = ("is_ratio", "lowest", "size", "text", "warnings")
+
+    def __init__(self, size: Decimal, warnings: Iterable[Decimal] = (), *, is_ratio: bool) -> None:
+        self.size = size
+        self.is_ratio = is_ratio
+        self.warnings = tuple(sorted(warnings))
+        if size <= 0:
+            raise ValueError("a limit of zero would always be breached: set it above")
+        if any(not 0 < level < size for level in self.warnings):
+            raise ValueError(f"a warning lies above zero and below the limit of {size}")
+        self.lowest = min((*self.warnings, size))
+        self.text = self.text_of(size)
+
+    def text_of(self, loss: Decimal) -> str:
+        """For people."""
+        return percent(loss) if self.is_ratio else f"{loss:.2f}"
+
+    def fact(self, loss: Decimal) -> float | str:
+        """For records: ratios are JSON numbers, amounts decimal strings."""
+        return float(loss) if self.is_ratio else plain(loss)
+
+    def warning(self, least: Decimal) -> Decimal | None:
+        """The highest warning level that is surely reached."""
+        return max((level for level in self.warnings if least >= level), default=None)
+
+    def is_clear(self, most: Decimal) -> bool:
+        """Whether no warning level is reached, whatever is unknown."""
+        return not self.warnings or most < self.warnings[0]
+
+
+def one_limit(
+    name: str, money: Number | None, ratio: Number | None, warnings: Iterable[Number] = (), default: str | None = None
+) -> LossLimit:
+    """The limit `max_<name>` in money, or `max_<name>_pct` as a ratio: one of them. Raises ValueError else."""
+    if money is not None and ratio is not None:
+        raise ValueError(f"max_{name} is money, max_{name}_pct a ratio: give one of them")
+    if money is None and ratio is None and default is None:
+        raise ValueError(f"a limit is needed: give max_{name} in money, or max_{name}_pct as a ratio")
+    levels = [finite(level) for level in warnings]
+    if money is not None:
+        return LossLimit(parse_money(money), levels, is_ratio=False)
+    return LossLimit(parse_ratio(default if ratio is None else ratio), levels, is_ratio=True)
+
+
+class LossCircuitBreaker(BaseCircuitBreaker):
+    """A loss of the whole portfolio. Subclasses say how it is measured, from what, and what they tell of it.
+
+    word, since: what it is called and what it is measured from, in words.
+    """
+
+    word = "loss"
+    since = ""
+
+    def __init__(self, breaker_type: CircuitBreakerType, limit: LossLimit, **common: Unpack[Common]) -> None:
+        super().__init__(breaker_type, **common)
+        self.limit = limit
+        self._reason_end = f" {self.since}, limit {limit.text}"
+        self._limits = {self._limit_key(): limit.fact(limit.size)}
+        self._unknown = Verdict(
+            self.name, breaker_type, self.action, cleared=False, reason=NOT_KNOWN, limits=self._limits
+        )
+
+    def evaluate(self, context: EvaluationContext, now: Instant) -> Verdict:
+        equity, suspected_high = context.equity, context.suspected_high
+        if equity is None or suspected_high is None:
+            return self._unknown
+        measure = self._measure(context.baselines, now)
+        likely = measure(equity.value)
+        if likely is None:
+            return self._unknown
+        least = likely if equity.high == equity.value else measure(equity.high)
+        most = likely if equity.low == equity.value else measure(equity.low)
+        suspected = least if suspected_high == equity.high else measure(suspected_high)
+        if least is None or most is None or suspected is None:
+            return self._unknown
+        limit, name, kind, action = self.limit, self.name, self.breaker_type, self.action
+        observed = self._observe(likely, equity, context.baselines, now)
+        if most < limit.lowest and suspected < limit.lowest:
+            return Verdict(name, kind, action, False, False, False, None, True, "", observed, self._limits)
+        return Verdict(
+            name,
+            kind,
+            action,
+            # A young fall may be half a trade, even where an older rise seems to make up for it.
+            breached=least >= limit.size and suspected >= limit.size,
+            suspected=suspected >= limit.size,
+            undecided=most >= limit.size > min(least, suspected),
+            warning=limit.warning(least),
+            cleared=limit.is_clear(most),
+            reason=f"{self.word} of {limit.text_of(likely)}{self._reason_end}",
+            observed=observed,
+            limits=self._limits,
+        )
+
+    def _limit_key(self) -> str:
+        """The limit's name in records."""
+        kind = self.breaker_type.value
+        return f"max_{kind}_pct" if self.limit.is_ratio else f"max_{kind}"
+
+    def _measure(self, baselines: Baselines, now: Instant) -> Measure:
+        """The loss by equity, in the limit's unit; it gives None where there is nothing to measure from."""
+        raise NotImplementedError
+
+    def _observe(self, likely: Decimal, equity: Equity, baselines: Baselines, now: Instant) -> dict[str, Any]:
+        """What is told of the loss."""
+        key = "loss_ratio" if self.limit.is_ratio else "loss"
+        return {key: self.limit.fact(likely), "equity": plain(equity.value)}

@@ -1,0 +1,30 @@
+"""What a program of one's own hands to a rule: values that must be plain numbers, or they are refused.
+
+A refused value moves no state: it neither trips a rule nor opens one.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from risk_daemon.breakers.base import Number
+from risk_daemon.units import finite
+
+
+def worth(name: str, value: Number) -> Decimal:
+    """`value` as a Decimal. Raises ValueError for None, NaN, infinities, negatives and what is no number."""
+    try:
+        number = finite(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if number < 0:
+        raise ValueError(f"{name} is {number}: the worth of a portfolio is not below zero")
+    return number
+
+
+def base(name: str, value: Number) -> Decimal:
+    """As `worth`, and above zero: what a loss is measured from."""
+    number = worth(name, value)
+    if number == 0:
+        raise ValueError(f"{name} is zero: nothing can be measured from it")
+    return number

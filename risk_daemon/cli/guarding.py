@@ -1,0 +1,118 @@
+"""Commands that set up, look and guard, and the drills."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, Yes, app, confirm, console, load, run_to_end, show
+from risk_daemon.errors import ExitCode, StartUnavailable, UsageError, VenueUnavailable
+
+
+@app.command()
+def run(config: ConfigFile = CONFIG) -> ExitCode:
+    """Guard the accounts until stopped.
+
+    Exit codes: 0 stopped, 1 triggered and every cancel proven, 4 triggered and not proven, 70 a bug (the lock
+    is shut first), 75 a venue could not be reached at the first start ever, 78 refused.
+    """
+    settings = load(config)
+    from risk_daemon import service
+
+    try:
+        return run_to_end(service.run(settings))
+    except KeyboardInterrupt:  # past the daemon's own handling: whether it was sweeping is unknown
+        return ExitCode.TRIGGERED_UNPROVEN
+
+
+@app.command()
+def init(
+    config: ConfigFile = CONFIG,
+    yes: Yes = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Take an equity far from initial_capital as it is.")] = False,
+) -> ExitCode:
+    """Set up the state directory of live accounts, once, after showing what they hold."""
+    settings = load(config)
+    from risk_daemon import render, service
+
+    try:
+        report = run_to_end(service.prepare_init(settings))
+    except VenueUnavailable as error:
+        raise StartUnavailable(f"a venue could not be reached: {error}") from error
+    out = console()
+    render.init_report(out, report)
+    difference, limit = report.difference_ratio, settings.circuit_breaker.loss_threshold / 2
+    if difference is not None and abs(difference) > limit and not accept:
+        raise UsageError(
+            f"the equity differs from initial_capital by {render.ratio(float(abs(difference)))}, more than half the"
+            " loss limit: mend portfolio.initial_capital, or give --accept if it is meant so"
+        )
+    confirm("INIT", yes, f"This makes {report.state_dir} the state of these accounts.")
+    run_to_end(service.init(settings, report))
+    out.print(f"Done: {report.state_dir} is set up. Start with `risk-daemon run`.", style="bold green")
+    return ExitCode.STOPPED
+
+
+@app.command()
+def demo() -> ExitCode:
+    """Watch a crash on simulated venues from the first price to exit code 1. No keys, no money."""
+    from risk_daemon import demo as stage
+
+    return run_to_end(stage.run(console()))
+
+
+@app.command()
+def check(
+    config: ConfigFile = CONFIG,
+    explain: Annotated[bool, typer.Option("--explain", help="Say in sentences what happens when.")] = False,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Look before it matters: configuration, credentials, venues, prices, and what is switched off.
+
+    With --explain it says in sentences what would happen when: every rule, its limit in money, and what bots
+    are told. Nothing is cancelled. Ends with 0 only if the guard would work.
+    """
+    settings = load(config)
+    from risk_daemon import check as checking
+    from risk_daemon import render
+
+    report = run_to_end(checking.check(settings, explain, open_venue=checking.open_venue))
+    show(report.document(), as_json, render.check)
+    return report.exit_code
+
+
+@app.command("simulate-breach")
+def simulate_breach(
+    config: ConfigFile = CONFIG,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="On real venues: everything but the cancels.")] = False,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """A drill: on simulated venues from a breach to exit 1 and the reset; with --dry-run on the real ones."""
+    settings = load(config)
+    live = [name for name, venue in settings.venues.items() if not venue.simulated]
+    if live and not dry_run:
+        raise UsageError(f"a full drill would cancel the orders of live venues ({', '.join(live)}): give --dry-run")
+    from risk_daemon import drill, render
+
+    document = run_to_end(drill.simulate_breach(settings, dry_run=dry_run))
+    show(document, as_json, render.facts)
+    return ExitCode.STOPPED if document.get("passed") is True else ExitCode.TRIGGERED_UNPROVEN
+
+
+@app.command("simulate-venue")
+def simulate_venue(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="A ccxt id, such as kraken.")],
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The loopback port; 0 takes a free one.")],
+    scenario: Annotated[
+        str | None, typer.Option("--scenario", metavar="FILE", help="Admin requests to start with, or `empty`.")
+    ] = None,
+    exit_on_stdin_eof: Annotated[
+        bool, typer.Option("--exit-on-stdin-eof", help="End when standard input closes: when the parent is gone.")
+    ] = False,
+) -> ExitCode:
+    """Serve a simulated exchange on this machine until stopped."""
+    from adapters.simulated import server
+
+    failed = server.run(kind, port, exit_on_stdin_eof=exit_on_stdin_eof, scenario=scenario)
+    return ExitCode.REFUSED if failed else ExitCode.STOPPED

@@ -1,0 +1,337 @@
+"""Commands for a running daemon: look, halt, release, reset, disable, cancel. Some work without one as well."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from risk_daemon import control
+from risk_daemon.cli.common import (
+    CONFIG,
+    AsJson,
+    ConfigFile,
+    Reason,
+    Render,
+    Yes,
+    accepted,
+    app,
+    confirm,
+    console,
+    load,
+    run_to_end,
+    show,
+)
+from risk_daemon.errors import CircuitBreakerError, ExitCode, UsageError, VenueError
+from risk_daemon.units import parse_duration
+
+_SWEEP_TIMEOUT_S = 3_600.0  # the daemon's own deadline ends it sooner
+_RESET_TIMEOUT_S = 60.0
+_DRAWDOWN_KEYS = (
+    "state",
+    "loss_ratio",
+    "drawdown_ratio",
+    "portfolio_dd_pct",
+    "loss_threshold",
+    "circuit_breaker",
+    "trusted",
+    "time",
+)
+
+OneVenue = Annotated[str | None, typer.Option("--venue", help="Only this venue.")]
+OneBot = Annotated[str | None, typer.Option("--bot", help="Only this bot, by the name of its token.")]
+
+
+class Rebaseline(StrEnum):
+    """What losses are measured from after a reset."""
+
+    KEEP = "keep"
+    CURRENT = "current"
+
+
+class MarketKind(StrEnum):
+    """Which orders `cancel-all` cancels."""
+
+    SPOT = "spot"
+    PERP = "perp"
+
+
+# --- looking ---------------------------------------------------------------------------------------
+
+
+@app.command()
+def status(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
+    """How things stand. Ends with 0 only if a daemon answered."""
+    from risk_daemon import render
+
+    return _state(config, as_json, lambda document: document, render.status)
+
+
+@app.command("check-drawdown")
+def check_drawdown(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
+    """The losses now. Ends with 0 only if a daemon answered."""
+    from risk_daemon import render
+
+    return _state(config, as_json, lambda document: {key: document.get(key) for key in _DRAWDOWN_KEYS}, render.drawdown)
+
+
+def _state(
+    config: Path, as_json: bool, choose: Callable[[Mapping[str, Any]], Mapping[str, Any]], render: Render
+) -> ExitCode:
+    """Show a running daemon's state, or, clearly apart, the last that is known of one."""
+    place = control.locate(config)
+    try:
+        state = choose(accepted(control.request(place.socket, "GET", "/api/v1/state")))
+    except control.DaemonAbsent as error:
+        _last_known(place, str(error), as_json, choose, render)
+        return ExitCode.REFUSED
+    show({"running": True, **state} if as_json else state, as_json, render)
+    return ExitCode.STOPPED
+
+
+def _last_known(
+    place: control.Place,
+    absent: str,
+    as_json: bool,
+    choose: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    render: Render,
+) -> None:
+    from risk_daemon.render import age
+
+    known = control.last_known(place.state)
+    state, age_s = (choose(known[0]), known[1]) if known else (None, None)
+    if as_json:
+        show({"running": False, "last_known": state, "age_s": age_s}, True, render)
+        return
+    out = console()
+    out.print(f"DAEMON NOT RUNNING: {absent}. Nothing is guarded.", style="bold red")
+    if state is None:
+        out.print("Nothing is known of an earlier run; `risk-daemon run` starts the guard.")
+        return
+    out.print(f"Last known values, {age(age_s)} old:\n")
+    render(out, state)
+
+
+# --- halting and resuming --------------------------------------------------------------------------
+
+
+@app.command()
+def halt(
+    reason: Reason, config: ConfigFile = CONFIG, venue: OneVenue = None, bot: OneBot = None, as_json: AsJson = False
+) -> ExitCode:
+    """Stop all trading now: lock, cancel every order, prove it.
+
+    With --venue or --bot, only new orders of that venue or bot are refused: nothing is cancelled and the daemon
+    stays up, until `risk-daemon release`.
+    """
+    scope = _scope(venue, bot)
+    place = control.locate(config)
+    try:
+        answer = accepted(control.request(place.socket, "POST", "/api/v1/halt", {"reason": reason, **scope}))
+    except control.DaemonAbsent as error:
+        raise UsageError(f"{error}, so nobody would hear a halt: {_instead_of_halt(scope)}") from None
+    told = f"Halted: {_told(scope, answer)}" if scope else f"Halted. {_trip(answer)}"
+    show(answer, as_json, lambda out, _: out.print(told, style="bold red"))
+    return ExitCode.STOPPED
+
+
+@app.command()
+def release(
+    reason: Reason, config: ConfigFile = CONFIG, venue: OneVenue = None, bot: OneBot = None, as_json: AsJson = False
+) -> ExitCode:
+    """End the halt of one venue or one bot. A halt of everything is ended by `reset`."""
+    scope = _scope(venue, bot)
+    if not scope:
+        raise UsageError("say what to release: --venue V or --bot B; a halt of everything is ended by `reset`")
+    answer = _asked(config, "/api/v1/release", {"reason": reason, **scope})
+    told = f"Released: {_scope_text(scope)}. Whatever else holds against new orders still does."
+    show(answer, as_json, lambda out, _: out.print(told, style="bold green"))
+    return ExitCode.STOPPED
+
+
+@app.command()
+def reset(
+    reason: Reason,
+    rebaseline: Annotated[
+        Rebaseline, typer.Option("--rebaseline", help="Keep the baselines, or measure from the current equity.")
+    ],
+    config: ConfigFile = CONFIG,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Allow trading again after a trip or a halt, or before a freeze is over. Refused while any venue is unproven."""
+    place = control.locate(config)
+    confirm("RESET", yes, "This opens the gate: bots may send orders again.")
+    body = {"reason": reason, "rebaseline": rebaseline.value}
+    done = "Reset: trading is allowed again."
+    try:
+        answer = accepted(control.request(place.socket, "POST", "/api/v1/reset", body, timeout_s=_RESET_TIMEOUT_S))
+    except control.DaemonAbsent:
+        answer = _reset_stopped(config, reason, rebaseline.value)
+        done = "Reset: the gate opens when the daemon runs again, start it with `risk-daemon run`."
+    show(answer, as_json, lambda out, _: out.print(done, style="bold green"))
+    return ExitCode.STOPPED
+
+
+@app.command()
+def disable(
+    reason: Reason,
+    duration: Annotated[str, typer.Option("--for", metavar="DURATION", help='How long, such as "10m".')],
+    config: ConfigFile = CONFIG,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Watch without acting, for a stated time. A halt still works; a restart ends it."""
+    for_s = _seconds(duration)
+    confirm("DISABLE", yes, f"For {duration} no loss will stop trading.")
+    answer = _asked(config, "/api/v1/disable", {"for_s": for_s, "reason": reason})
+    told = (
+        f"Disabled for {duration}: limits are watched and told, and nothing is stopped. `risk-daemon enable` ends it."
+    )
+    show(answer, as_json, lambda out, _: out.print(told, style="bold magenta"))
+    return ExitCode.STOPPED
+
+
+@app.command()
+def enable(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
+    """End a disable before its time."""
+    answer = _asked(config, "/api/v1/enable", {})
+    show(answer, as_json, lambda out, _: out.print("Enabled: limits act again.", style="bold green"))
+    return ExitCode.STOPPED
+
+
+def _asked(config: Path, target: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a running daemon answers. Raises UsageError where there is none or it refuses."""
+    try:
+        return accepted(control.request(control.locate(config).socket, "POST", target, body))
+    except control.DaemonAbsent as error:
+        raise UsageError(f"{error}: this needs a running daemon, and nothing was changed") from None
+
+
+def _scope(venue: str | None, bot: str | None) -> dict[str, str]:
+    """The scope of a halt, as the request has it; empty for everything. Raises UsageError."""
+    if venue is not None and bot is not None:
+        raise UsageError("give --venue or --bot, not both")
+    return {key: value for key, value in (("venue", venue), ("bot", bot)) if value is not None}
+
+
+def _scope_text(scope: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in scope.items())
+
+
+def _told(scope: Mapping[str, str], answer: Mapping[str, Any]) -> str:
+    """What the halt of a venue or bot does, in the daemon's words."""
+    return f"{answer.get('reason') or _scope_text(scope)}; `risk-daemon release` ends it."
+
+
+def _instead_of_halt(scope: Mapping[str, str]) -> str:
+    if scope:
+        return "without a daemon the gate is shut for everybody, start it with `risk-daemon run`"
+    return "to cancel every open order now, run `risk-daemon cancel-all`"
+
+
+def _trip(answer: Mapping[str, Any]) -> str:
+    trip = f"trip {answer['trip_id']}; " if answer.get("trip_id") else ""
+    return f"{trip}follow it with `risk-daemon tail -f`."
+
+
+def _seconds(duration: str) -> float:
+    try:
+        seconds = parse_duration(duration)
+    except ValueError as error:
+        raise UsageError(f"--for: {error}") from None
+    if seconds <= 0:
+        raise UsageError(f"--for: {duration!r} is no time at all")
+    return seconds
+
+
+def _reset_stopped(config: Path, reason: str, rebaseline: str) -> Mapping[str, Any]:
+    settings = load(config)
+    from risk_daemon import service
+
+    operator = control.operator_name(os.getuid())
+    try:
+        answer = run_to_end(service.reset_stopped(settings, reason=reason, rebaseline=rebaseline, operator=operator))
+    except (CircuitBreakerError, VenueError) as error:
+        raise UsageError(f"not reset: {error}") from error
+    if answer.get("accepted") is not True:
+        raise UsageError(f"not reset: {answer.get('reason') or 'no reason was given'}")
+    return answer
+
+
+# --- cancelling ------------------------------------------------------------------------------------
+
+
+@app.command("cancel-all")
+def cancel_all(
+    config: ConfigFile = CONFIG,
+    venue: OneVenue = None,
+    market: Annotated[MarketKind | None, typer.Option("--market", help="Only these markets.")] = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Cancel every open order and prove it, with or without a running daemon. Trading is not locked.
+
+    Ends with 0 only if it is proven that no order is open, with 4 if not.
+    """
+    place = control.locate(config)
+    body = {"venue": venue, "market": market.value if market else None}
+    try:
+        document = _swept(control.request(place.socket, "POST", "/api/v1/cancel-all", body, timeout_s=_SWEEP_TIMEOUT_S))
+    except control.DaemonAbsent:
+        document = _cancel_stopped(config, venue, body["market"], as_json)
+    except control.NotConfirmed as error:
+        document = {"proven": False, "unproven_reason": str(error), "venues": {}}
+    code = ExitCode.STOPPED if document.get("proven") is True else ExitCode.TRIGGERED_UNPROVEN
+    from risk_daemon import render
+
+    show(document, as_json, render.sweep)
+    return code
+
+
+def _swept(answer: control.Answer) -> Mapping[str, Any]:
+    """A sweep that the daemon began and could not end is unproven; one it refused was never begun."""
+    if answer.status >= 500:
+        return {"proven": False, "unproven_reason": answer.detail, "venues": {}}
+    return accepted(answer)
+
+
+def _cancel_stopped(config: Path, venue: str | None, market: str | None, as_json: bool) -> Mapping[str, Any]:
+    settings = load(config)
+    if venue is not None and venue not in settings.venues:
+        raise UsageError(f"there is no venue {venue!r}: one of {', '.join(settings.venues)}")
+    from risk_daemon import service
+
+    try:
+        result = run_to_end(service.cancel_all(settings, venue=venue, market=market, progress=progress(as_json)))
+    except VenueError as error:
+        return {"proven": False, "unproven_reason": str(error), "venues": {}}
+    return control.sweep_document(result)
+
+
+def progress(as_json: bool) -> Callable[[Mapping[str, Any]], None] | None:
+    """Shows how the venues of a sweep stand whenever that changed.
+
+    Nothing that goes wrong with the output may reach the sweep.
+    """
+    if as_json:
+        return None
+    from risk_daemon import render
+
+    out = console()
+    shown: dict[str, str] = {}
+
+    def show_changes(verdicts: Mapping[str, Any]) -> None:
+        try:
+            for venue, verdict in verdicts.items():
+                line = render.progress(venue, verdict)
+                if shown.get(venue) != line:
+                    shown[venue] = line
+                    out.print(line)
+        except (OSError, ValueError):
+            out.quiet = True
+
+    return show_changes

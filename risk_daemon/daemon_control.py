@@ -1,0 +1,81 @@
+"""The daemon as bots and people see it through the API."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from risk_daemon.api.feed import Feed
+from risk_daemon.api.port import Instrument
+from risk_daemon.cancelling import first_look, sweep
+from risk_daemon.composition import Site
+from risk_daemon.control import sweep_document
+from risk_daemon.daemon import Daemon
+from risk_daemon.decision import Decision
+from risk_daemon.events import ErrorReported, OrderReported
+from risk_daemon.gate import OrderAnswer, OrderRequest
+from risk_daemon.recent import Recent
+from risk_daemon.settings import Settings
+from risk_daemon.veto_log import VetoLog, VetoRecord
+
+
+class DaemonControl:
+    """What the API's port asks for. Made before the daemon runs; `heard` is told of every decision."""
+
+    def __init__(self, daemon: Daemon, settings: Settings, site: Site, vetoes: VetoLog) -> None:
+        self._daemon = daemon
+        self._settings = settings
+        self._site = site
+        self._vetoes = vetoes
+        self._feed = Feed()
+        self._recent = Recent()
+        self._published = 0
+        self.is_ready = daemon.is_ready
+        self.is_alive = daemon.is_alive
+        self.command = daemon.command
+        self.subscribe = self._feed.subscribe
+
+    def heard(self, decision: Decision) -> None:
+        """Remember what is shown, and tell whoever listens."""
+        self._recent.note(decision.event, decision.now.wall)
+        for record in decision.records:
+            self._published += 1
+            self._feed.publish(self._published, record.name.value, record.fields, decision.now.wall)
+
+    def state(self) -> Mapping[str, Any]:
+        """How things stand, with the last orders, errors and vetoes."""
+        recent = {**self._recent.document(), "vetoes": self._vetoes.recent()}
+        return {**self._daemon.state(), "recent": recent}
+
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """Equity, a point a minute."""
+        return [sample.document() for sample in self._daemon.parts.engine.books.history.samples]
+
+    def check_order(self, order: OrderRequest) -> OrderAnswer:
+        """Decide now. A veto is written down by a thread of its own."""
+        answer = self._daemon.parts.engine.check_order(order, self._daemon.parts.clock.now())
+        if answer.veto is not None:
+            self._vetoes.append([VetoRecord(answer.wall, order, answer.veto)])
+        return answer
+
+    def report(self, event: OrderReported | ErrorReported) -> None:
+        """What a bot tells goes the way of all events."""
+        self._daemon.parts.inbox.put(event)
+
+    def instrument(self, venue: str, symbol: str) -> Instrument | None:
+        """What the venue's own market list says."""
+        found = self._site.adapters[venue].instrument(symbol)
+        return None if found is None else Instrument(found.contract_size, found.inverse)
+
+    def venues(self) -> Collection[str]:
+        """The configured ones."""
+        return self._settings.venues.keys()
+
+    async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
+        """Sweep some venues by an operator's wish; the gate stays as it is."""
+        seen = await first_look(self._site.adapters)
+        result = await sweep(self._settings, self._site, venue, market, None, seen)
+        for name, verdict in result.venues.items():
+            if verdict.proven:
+                self._daemon.parts.open_orders.pop(name, None)  # counted now, and not again by a later trip
+        return sweep_document(result)

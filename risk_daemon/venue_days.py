@@ -1,0 +1,62 @@
+"""What each venue was worth when the day began, net of what was moved in and out of it since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from risk_daemon.clock import Instant
+from risk_daemon.hold_window import HoldWindow
+from risk_daemon.period_start import PeriodStart
+from risk_daemon.portfolio import Equity
+from risk_daemon.trading_day import TradingDay
+
+
+class VenueDays:
+    """Starts of the day by venue, taken like the portfolio's own: the lowest over `hold_s` of what is sure."""
+
+    def __init__(self, calendar: TradingDay, hold_s: float) -> None:
+        self._calendar = calendar
+        self._hold_s = hold_s
+        self._starts: dict[str, PeriodStart] = {}
+        self._windows: dict[str, HoldWindow] = {}
+
+    def start_of(self, venue: str) -> PeriodStart:
+        """The start of the running day of `venue`; without a value where it is not known."""
+        if venue not in self._starts:
+            self._starts[venue], self._windows[venue] = PeriodStart(self._calendar.key), HoldWindow(self._hold_s)
+        return self._starts[venue]
+
+    def observe(self, venue: str, equity: Equity, now: Instant) -> bool:
+        """Take a venue's worth in. Returns whether a start of day changed."""
+        start, window = self.start_of(venue), self._windows[venue]
+        changed = start.turn(now)
+        if not equity.is_trusted:
+            window.clear()
+            return changed
+        window.add(now.mono, equity.low)
+        sure = window.lowest(now.mono, now.mono)
+        return (start.settle(sure, now) or changed) if sure is not None else changed
+
+    def flowed(self, venue: str, before: Decimal, after: Decimal) -> None:
+        """A flow took the venue from `before` to `after`."""
+        start, amount = self.start_of(venue), after - before
+        self._windows[venue].clear()
+        start.pay(amount)
+        if before > 1 and after > 1:
+            start.map(lambda value: value * after / before)
+        else:
+            start.map(lambda value: value + amount)
+
+    def forget(self) -> None:
+        """Take the next sure values."""
+        for start in self._starts.values():
+            start.forget()
+
+    def snapshot(self) -> dict[str, Any]:
+        return {venue: start.snapshot() for venue, start in self._starts.items()}
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        for venue, saved in data.items():
+            self.start_of(venue).restore(saved)

@@ -1,0 +1,53 @@
+"""Venues and positions as the rules see them, worked out only when one asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from risk_daemon.breakers.base import PositionView, VenueView
+from risk_daemon.events import Position
+from risk_daemon.flows import FlowTracker
+from risk_daemon.portfolio import Equity, PortfolioManager
+from risk_daemon.units import fixed
+from risk_daemon.venue_days import VenueDays
+
+
+class Views:
+    """The accounts of the evaluation context."""
+
+    def __init__(self, portfolio: PortfolioManager, flows: FlowTracker, days: VenueDays) -> None:
+        self._portfolio = portfolio
+        self._flows = flows
+        self._days = days
+
+    def venue_equity(self, venue: str) -> Equity | None:
+        """A venue's worth; what only one witness of a flow has told of widens it. None before it was seen whole."""
+        known = self._portfolio.venue_interval(venue)
+        if known is None:
+            return None
+        fall, rise = self._flows.unverified(venue)
+        leaving, coming = self._flows.pending(self._portfolio.rate, venue)
+        return Equity(known.value, known.low - rise - coming, known.high + fall + leaving)
+
+    def venue_views(self) -> Mapping[str, VenueView]:
+        """Every venue that must be seen before the start."""
+        return {venue: self._venue_view(venue) for venue in self._portfolio.settings.expected}
+
+    def position_views(self) -> Sequence[PositionView]:
+        """Every open position."""
+        return [
+            self._position_view(venue, position)
+            for venue in self._portfolio.venues()
+            for position in self._portfolio.positions(venue)
+        ]
+
+    def _venue_view(self, venue: str) -> VenueView:
+        start = self._days.start_of(venue)
+        return VenueView(self.venue_equity(venue), start.value, start.money)
+
+    def _position_view(self, venue: str, position: Position) -> PositionView:
+        rate = self._portfolio.rate(position.settle)
+        size = abs(position.quantity * position.contract_size)
+        in_settle = size / position.entry if position.inverse else size * position.entry
+        entry_value = None if rate is None else fixed(in_settle * rate)
+        return PositionView(venue, position, entry_value, self._portfolio.position_pnl(venue, position.symbol))

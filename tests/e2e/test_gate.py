@@ -1,0 +1,163 @@
+"""The gate as bots meet it: under load, when the daemon is killed, when its files are touched."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from risk_daemon.client import DaemonGate, TradingGate
+from tests.e2e.harness import DOCS_KEY, ROOT, Daemon, docs_secret, kraken_config, wait_for
+
+KEYS = {"kraken": (DOCS_KEY, docs_secret())}
+ASKER = ROOT / "tests" / "e2e" / "gate_asker.py"
+RATE_PER_S = 2_000
+PROCESSES = 4
+
+
+def started(venue, daemon_for, extra: str = "") -> Daemon:
+    daemon = daemon_for(kraken_config(venue.endpoint) + extra, KEYS)
+    assert daemon.command("init", "--yes").returncode == 0
+    daemon.start()
+    daemon.wait_open()
+    return daemon
+
+
+def token(daemon: Daemon, role: str = "bot", name: str = "alice") -> str:
+    made = daemon.command("token", "create", "--role", role, "--name", name)
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip().splitlines()[-1]
+
+
+def url(daemon: Daemon) -> str:
+    addresses = [event["address"] for event in daemon.of("api_listening")]
+    return "http://" + next(address for address in reversed(addresses) if not address.startswith("unix:"))
+
+
+def asking(daemon: Daemon, rate_per_s: float, seconds: float, name: str) -> subprocess.Popen[str]:
+    words = [sys.executable, str(ASKER), url(daemon), token(daemon, name=name), str(rate_per_s), str(seconds)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
+def test_not_one_200_after_the_lock_and_every_veto_is_a_line(documented_kraken, daemon_for):
+    daemon = started(documented_kraken, daemon_for)
+    bots = [asking(daemon, RATE_PER_S / PROCESSES, 6.0, f"bot{number}") for number in range(PROCESSES)]
+    wait_for(lambda: _recently_asked(daemon), "orders that were allowed")
+    documented_kraken.post(price={"BTC": 43000})
+    answers = [json.loads(bot.communicate(timeout=60)[0]) for bot in bots]
+    assert all(bot.returncode == 0 for bot in bots)
+    assert daemon.exit_code() == 1, daemon.output()
+    triggered = daemon.of("circuit_breaker_triggered")[0]
+    confirming = daemon.of("breach_confirming")[0]
+    assert sum(answer["allowed"] for answer in answers) > 0
+    assert sum(answer["vetoed"] for answer in answers) > 0
+    assert max(answer["last_allowed_wall"] for answer in answers) <= _wall(confirming) + 0.001
+    assert _wall(confirming) <= _wall(triggered)
+    lines = [json.loads(line) for line in (daemon.state / "risk_vetoes.jsonl").read_text().splitlines()]
+    assert len(lines) == sum(answer["vetoed"] for answer in answers)
+    assert sum(event["count"] for event in daemon.of("order_vetoed")) == len(lines)
+    assert {line["bot"] for line in lines} == {f"bot{number}" for number in range(PROCESSES)}
+    assert {line["veto_reason"] for line in lines} <= {"confirming", "capital_loss"}
+
+
+def _recently_asked(daemon: Daemon) -> bool:
+    return (daemon.state / "risk.json").exists() and len(daemon.of("portfolio_update")) > 0
+
+
+def _wall(event: dict) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(event["time"]).timestamp()
+
+
+def test_a_bot_refuses_within_its_lease_when_the_daemon_is_killed_and_goes_on_after(documented_kraken, daemon_for):
+    daemon = started(documented_kraken, daemon_for)
+    secret = token(daemon)
+    gate = TradingGate(daemon.state, url=url(daemon), token=secret)
+    order = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.001", "price": "49000"}
+    answer = gate.check(**order)
+    assert answer.allowed
+    assert answer.is_valid()
+    daemon.signal(signal.SIGKILL)
+    daemon.exit_code()
+    wait_for(lambda: not gate.is_open(), "a shut gate", within_s=2.0)
+    assert not gate.check(**order).allowed
+    wait_for(lambda: not answer.is_valid(), "the end of the lease", within_s=2.0)
+    daemon.start()
+    daemon.wait_open()
+    wait_for(gate.is_open, "an open gate")
+    again = TradingGate(daemon.state, url=url(daemon), token=secret).check(**order)
+    assert again.allowed
+
+
+def test_a_lock_file_removed_by_hand_is_still_locked(documented_kraken, daemon_for):
+    daemon = started(documented_kraken, daemon_for)
+    gate = TradingGate(daemon.state)
+    assert gate.is_open()
+    documented_kraken.post(price={"BTC": 43000})
+    assert daemon.exit_code() == 1
+    assert (gate.is_open(), gate.reason()) == (False, "capital_loss")
+    for name in ("gate.bin", "lock.json"):
+        (daemon.state / name).unlink()
+    assert not gate.is_open()
+    daemon.start()
+    assert daemon.exit_code() == 1, "still latched: the store knows"
+    assert not TradingGate(daemon.state).is_open()
+
+
+def test_it_is_locked_while_it_runs_without_its_file(documented_kraken, daemon_for):
+    daemon = started(documented_kraken, daemon_for)
+    gate = TradingGate(daemon.state)
+    assert gate.is_open()
+    (daemon.state / "gate.bin").unlink()
+    assert not TradingGate(daemon.state).is_open(), "no file, no yes"
+    assert gate.is_open(), "who has it mapped still hears the daemon"
+
+
+def test_another_process_sees_the_lock_at_once(documented_kraken, daemon_for):
+    """The gate is shut in memory in the turn of the breach: whoever sees the event sees the lock."""
+    daemon = started(documented_kraken, daemon_for)
+    gate = TradingGate(daemon.state)
+    documented_kraken.post(price={"BTC": 43000})
+    wait_for(lambda: daemon.of("breach_confirming"), "the breach in the log")
+    assert not gate.is_open()
+    assert daemon.exit_code() == 1
+
+
+def test_a_freeze_stays_up_with_its_end_in_the_lock(documented_kraken, daemon_for):
+    zen = '[breakers.daily_loss]\nlimit = "3%"\naction = "freeze"\n[baselines]\npeak_hold = "1s"\n'
+    daemon = started(documented_kraken, daemon_for, zen)
+    secret = token(daemon)
+    wait_for(lambda: json.loads((daemon.state / "risk.json").read_text())["locked"] is False, "an open gate")
+    documented_kraken.post(order={"pair": "BTC/USDT", "side": "buy", "type": "limit", "volume": 0.01, "price": 40000})
+    documented_kraken.post(price={"BTC": 45500})
+    daemon.wait_for("sweep_finished")
+    assert documented_kraken.get()["open"] == {}
+    order = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.001", "price": "45000"}
+    answer = DaemonGate(url(daemon), secret).check(**order)
+    assert not answer.allowed
+    assert answer.veto_reason == "daily_loss"
+    assert answer.locked_until is not None
+    assert answer.locked_until.endswith(("+00:00", "Z"))
+    assert daemon.is_running()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0
+    daemon.start()
+    daemon.wait_for("api_listening", 4)
+    wait_for(lambda: _answers(daemon, secret, order) == "daily_loss", "the freeze goes on after a restart")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0
+
+
+def _answers(daemon: Daemon, secret: str, order: dict) -> str:
+    return DaemonGate(url(daemon), secret).check(**order).veto_reason
+
+
+def test_token_files_are_for_their_owner_only(documented_kraken, daemon_for):
+    daemon = started(documented_kraken, daemon_for)
+    secret = token(daemon)
+    kept = Path(daemon.state / "tokens.json")
+    assert kept.stat().st_mode & 0o077 == 0
+    assert secret not in kept.read_text()

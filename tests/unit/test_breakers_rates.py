@@ -1,0 +1,206 @@
+"""Rates in the daemon: orders, errors, and the volatility of equity."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from math import log, sqrt
+from statistics import stdev
+from typing import Any
+
+import pytest
+
+from risk_daemon.activity import Activity
+from risk_daemon.baselines import Baselines
+from risk_daemon.breakers import (
+    Action,
+    BaseCircuitBreaker,
+    ErrorRateCircuitBreaker,
+    EvaluationContext,
+    OrderRateCircuitBreaker,
+    Verdict,
+    VolatilityCircuitBreaker,
+)
+from risk_daemon.clock import Instant
+from risk_daemon.equity_history import EquityHistory
+from risk_daemon.events import ErrorKind
+from risk_daemon.portfolio import Equity
+
+NOW = Instant(1_000.0, 1_700_000_000.0)
+D = Decimal
+
+
+def later(seconds: float) -> Instant:
+    return Instant(NOW.mono + seconds, NOW.wall + seconds)
+
+
+def look(rule: BaseCircuitBreaker, activity: Activity, now: Instant = NOW) -> Verdict:
+    return rule.evaluate(EvaluationContext(None, None, Baselines(), activity=activity), now)
+
+
+def ordered(count: int) -> Activity:
+    activity = Activity()
+    for _ in range(count):
+        activity.record_order(NOW.mono)
+    return activity
+
+
+# --- orders ----------------------------------------------------------------------------------------------
+
+
+def test_more_than_the_limit_breaches_and_the_limit_itself_does_not() -> None:
+    rule = OrderRateCircuitBreaker(100)
+    assert not look(rule, ordered(100)).breached
+    verdict = look(rule, ordered(101))
+    assert (verdict.breached, verdict.action, verdict.cause) == (True, Action.VETO, "order_rate")
+    assert verdict.reason == "101 orders in 60 s, limit 100"
+    assert verdict.observed == {"orders": 101}
+    assert verdict.limits == {"max_orders": 100, "window_s": 60.0}
+
+
+def test_orders_age_out() -> None:
+    rule, activity = OrderRateCircuitBreaker(2, 10), ordered(3)
+    assert look(rule, activity, later(9.9)).breached
+    assert rule.settle(look(rule, activity, later(9.9)))
+    assert rule.settle(look(rule, activity, later(10)))
+    assert not rule.is_tripped
+
+
+def test_one_order_more_is_vetoed_before_it_would_breach() -> None:
+    rule = OrderRateCircuitBreaker(2)
+    assert rule.veto(ordered(1), NOW) is None
+    veto = rule.veto(ordered(2), NOW)
+    assert veto is not None
+    assert (veto.veto_reason, veto.observed) == ("order_rate", {"orders": 2})
+    assert rule.veto(ordered(2), later(60)) is None
+
+
+def test_orders_of_all_bots_add_up() -> None:
+    rule, activity = OrderRateCircuitBreaker(2), Activity()
+    for bot in ("a", "b", None):
+        activity.record_order(NOW.mono, bot=bot)
+    assert look(rule, activity).breached
+
+
+def test_a_rate_may_warn() -> None:
+    rule = OrderRateCircuitBreaker(10, warnings=(5, 8))
+    assert [look(rule, ordered(n)).warning for n in (4, 5, 8, 11)] == [None, D(5), D(8), D(8)]
+    assert [look(rule, ordered(n)).cleared for n in (4, 5)] == [True, False]
+
+
+def test_the_daemon_is_not_held_by_a_clock_of_the_rule() -> None:
+    """What the daemon's verdicts tripped is not cleared because the rule itself counted nothing."""
+    rule = OrderRateCircuitBreaker(1)
+    rule.settle(look(rule, ordered(2)))
+    rule.refresh()
+    assert rule.is_tripped
+    assert not rule.can_trade()
+
+
+# --- errors ----------------------------------------------------------------------------------------------
+
+
+def failed(*errors: tuple[str | None, str | None, ErrorKind, int]) -> Activity:
+    activity = Activity()
+    for bot, venue, kind, count in errors:
+        for _ in range(count):
+            activity.record_error(NOW.mono, kind, bot=bot, venue=venue)
+    return activity
+
+
+def test_one_bot_on_one_venue_breaches_beyond_the_limit() -> None:
+    rule = ErrorRateCircuitBreaker(10)
+    rejected, lost = ErrorKind.ORDER_REJECTED, ErrorKind.CONNECTION
+    assert not look(rule, failed(("a", "kraken", rejected, 10))).breached
+    verdict = look(rule, failed(("a", "kraken", rejected, 8), ("a", "kraken", lost, 3), ("b", "kraken", lost, 5)))
+    assert verdict.breached
+    by_kind = {"connection": 3, "order_rejected": 8}
+    assert verdict.observed == {"bot": "a", "venue": "kraken", "errors": 11, "by_kind": by_kind}
+    assert verdict.limits == {"max_errors": 10, "window_s": 60.0}
+    assert verdict.reason == "11 errors of bot a on kraken in 60 s (connection 3, order_rejected 8), limit 10"
+    assert verdict.cause == "error_rate"
+
+
+def test_errors_of_different_bots_or_venues_do_not_add_up() -> None:
+    kind = ErrorKind.BROKER
+    activity = failed(("a", "x", kind, 10), ("a", "y", kind, 10), ("b", "x", kind, 10), (None, None, kind, 10))
+    assert not look(ErrorRateCircuitBreaker(10), activity).breached
+
+
+def test_expected_errors_do_not_count() -> None:
+    assert look(ErrorRateCircuitBreaker(1), failed(("a", "x", ErrorKind.EXPECTED, 50))).observed == {"errors": 0}
+
+
+def test_errors_age_out() -> None:
+    rule, activity = ErrorRateCircuitBreaker(1, 300), failed(("a", "x", ErrorKind.BROKER, 2))
+    assert look(rule, activity, later(299)).breached
+    assert not look(rule, activity, later(300)).breached
+
+
+@pytest.mark.parametrize("rule", [OrderRateCircuitBreaker, ErrorRateCircuitBreaker])
+@pytest.mark.parametrize(
+    ("limit", "window_s", "more"),
+    [(0, 60, {}), (-1, 60, {}), (True, 60, {}), (1.5, 60, {}), ("5", 60, {}), (10**6, 60, {})]
+    + [(5, 0, {}), (5, -1, {}), (5, 3_601, {}), (5, float("nan"), {}), (5, 60, {"warnings": (6,)})],
+)
+def test_limits_that_limit_nothing_are_refused(rule: Any, limit: Any, window_s: Any, more: Any) -> None:
+    with pytest.raises(ValueError):
+        rule(limit, window_s, **more)
+
+
+def test_rates_need_no_confirmation_and_losses_do() -> None:
+    assert not OrderRateCircuitBreaker.needs_confirmation
+    assert not ErrorRateCircuitBreaker.needs_confirmation
+    assert VolatilityCircuitBreaker.needs_confirmation
+
+
+# --- volatility ------------------------------------------------------------------------------------------
+
+
+def sampled(history: EquityHistory, *worths: float, first_minute: int = 0) -> Instant:
+    """A worth a minute; the moment of the last one."""
+    now = NOW
+    for minute, worth in enumerate(worths):
+        now = later(60.0 * (first_minute + minute))
+        value = D(str(worth))
+        history.observe(Equity(value, value, value), now)
+    return now
+
+
+def volatility_of(rule: VolatilityCircuitBreaker, history: EquityHistory, now: Instant) -> Verdict:
+    return rule.evaluate(EvaluationContext(None, None, Baselines(), history=history), now)
+
+
+def test_volatility_is_the_deviation_of_the_minutes_returns_annualised() -> None:
+    history, worths = EquityHistory(), (10_000.0, 10_010.0, 9_990.0, 10_005.0)
+    now = sampled(history, *worths)
+    returns = [log(b / a) for a, b in zip(worths, worths[1:], strict=False)]
+    expected = stdev(returns) * sqrt(525_600)
+    verdict = volatility_of(VolatilityCircuitBreaker(D("0.30")), history, now)
+    assert verdict.breached
+    assert verdict.observed["volatility"] == pytest.approx(expected)
+    assert verdict.limits == {"max_volatility": 0.3, "window_s": 3_600.0}
+    assert not volatility_of(VolatilityCircuitBreaker(expected * 1.001), history, now).breached
+
+
+def test_fewer_than_two_returns_are_no_verdict() -> None:
+    history, rule = EquityHistory(), VolatilityCircuitBreaker(0.0001)
+    for worths in ((), (10_000,), (20_000,)):
+        verdict = volatility_of(rule, history, sampled(history, *worths, first_minute=len(history.samples)))
+        assert (verdict.breached, verdict.undecided, verdict.cleared) == (False, False, False)
+    assert volatility_of(rule, history, sampled(history, 5_000, first_minute=2)).breached
+
+
+def test_it_follows_new_samples_and_forgets_old_ones() -> None:
+    history, rule = EquityHistory(), VolatilityCircuitBreaker(D("0.30"), 600, warnings=(D("0.01"),))
+    assert volatility_of(rule, history, sampled(history, 10_000, 10_100, 10_000)).breached
+    now = sampled(history, *[10_000] * 12, first_minute=3)
+    verdict = volatility_of(rule, history, now)
+    assert not verdict.breached
+    assert verdict.cleared
+    assert verdict.observed == {"volatility": 0.0, "returns": 10}
+
+
+@pytest.mark.parametrize(("limit", "window_s"), [(0, 3_600), (-1, 3_600), (1, 179), (1, 31 * 86_400), (None, 3_600)])
+def test_a_volatility_that_could_never_be_judged_is_refused(limit: Any, window_s: float) -> None:
+    with pytest.raises(ValueError):
+        VolatilityCircuitBreaker(limit, window_s)

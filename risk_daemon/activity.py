@@ -212,8 +212,7 @@ class Activity:
     def _name_bot(self, known: _Order, bot: str | None) -> None:
         if bot is not None and known.bot is None:
             known.bot = bot
-            if known.mono > float("-inf"):
-                self._count_for(bot, known.mono)
+            self._count_for(bot, known.mono)
 
     def _count_for(self, bot: str, mono: float) -> None:
         self._orders_of_bot.setdefault(bot, _Times()).add(mono)

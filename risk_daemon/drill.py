@@ -139,7 +139,7 @@ def _drill_settings(settings: Settings, directory: Path) -> Settings:
         "portfolio": portfolio,
         "state": state,
         "api": Api(listen="127.0.0.1:0", socket=settings.api.socket),
-        "breakers": Breakers(blind=settings.breakers.blind),
+        "breakers": Breakers.model_validate({"blind": settings.breakers.blind}),
         "circuit_breaker": settings.circuit_breaker.model_copy(update={"action": "trip"}),
     }
     return settings.model_copy(update=own)

@@ -61,7 +61,7 @@ from risk_daemon.events import (
 )
 from risk_daemon.figures import Updates, figures_of
 from risk_daemon.freeze import Freeze
-from risk_daemon.gate import Cause, GateState, OrderAnswer, OrderRequest, Restraint, gate_of, strongest_first
+from risk_daemon.gate import Cause, GateState, OrderAnswer, OrderRequest, Restraint, gate_of, severity, strongest_first
 from risk_daemon.operator_requests import Requests
 from risk_daemon.order_desk import OrderDesk
 from risk_daemon.portfolio import Equity, PortfolioManager
@@ -75,6 +75,16 @@ __all__ = ["Engine", "EngineSettings"]
 
 _STARTING = Restraint(Cause.STARTING, "the picture is not complete yet")
 _CONFIRMING = Restraint(Cause.CONFIRMING, "a breach is being confirmed")
+
+
+def _by_strength(breakers: Sequence[BaseCircuitBreaker]) -> tuple[int, ...]:
+    """Where the verdicts stand that are judged when they are seen, the strongest first: it gives a trip its name.
+
+    A person's halt is carried out when it is asked for, blindness is looked at last.
+    """
+    apart = (CircuitBreakerType.MANUAL, CircuitBreakerType.BLIND)
+    seen = [(index, rule) for index, rule in enumerate(breakers) if rule.breaker_type not in apart]
+    return tuple(index for index, _ in sorted(seen, key=lambda one: (-one[1].action, severity(one[1].cause))))
 
 
 class Engine:
@@ -106,6 +116,7 @@ class Engine:
         self._updates = Updates(self.books, settings.update_every_s)
         self._lost: set[tuple[str, Kind | None]] = set()
         self._store_error: str | None = None
+        self._by_strength = _by_strength(self.manager.get_all_breakers())
         self._measures_more = any(rule.needs_confirmation for rule in rules)
         self._seq = 0
 
@@ -250,9 +261,8 @@ class Engine:
         picture = self.books.picture(turn.now.mono)
         self.books.observe(picture, turn)
         verdicts = self.manager.evaluate(self.books.context(picture), turn.now)
-        for verdict in verdicts:
-            if verdict.breaker_type is not CircuitBreakerType.BLIND:
-                self._judge(verdict, turn)
+        for index in self._by_strength:
+            self._judge(verdicts[index], turn)
         blind = verdicts[-1]
         self._blindness.look(blind, turn)
         if blind.breached and blind.action is Action.TRIP and self.state is not CircuitBreakerState.DISABLED:
@@ -260,9 +270,6 @@ class Engine:
         return verdicts
 
     def _judge(self, verdict: Verdict, turn: Turn) -> None:
-        """A person's halt is carried out when it is asked for; everything else when it is seen."""
-        if verdict.breaker_type is CircuitBreakerType.MANUAL:
-            return
         self._warnings.look(verdict, turn)
         if verdict.action >= Action.FREEZE:
             self._control.weigh(verdict, turn)
@@ -298,7 +305,7 @@ class Engine:
 
     def _restraint_of(self, trip: Trip) -> Restraint:
         """A trip locks for everybody. Under a freeze, orders that only make a position smaller may pass."""
-        breaker = next((rule for rule in self.manager.get_all_breakers() if rule.name == trip.breaker), None)
+        breaker = self.manager.find(trip.breaker)
         return Restraint(
             trip.cause,
             trip.reason,

@@ -18,6 +18,12 @@ CONVERTING = "create_convert_trade"
 
 _SENDING = re.compile(r"(create|edit)(_[a-z0-9]+)*_orders?(_with_[a-z_]+)?(_ws)?")
 _PREPARING = re.compile(r"(create|edit)_\w*order")  # such as create_order_request, which sends nothing itself
+_VERBS = "add|amend|create|edit|modify|new|place|replace|send|submit"
+_SENDING_PATH = re.compile(
+    rf"({_VERBS})[-_/]?[a-z]{{0,8}}[-_/]?orders?|orders?[-_/]?({_VERBS})$|(^|/)orders?(/(batch|oco|oto|sor|test))?$",
+    re.IGNORECASE,
+)
+_HARMLESS_PATH = re.compile(r"cancel|close|delete|get|history|info|list$|open|query", re.IGNORECASE)
 _HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _COSTS = ("cost", "quoteOrderQty")
 _CLIENT_IDS = ("clientOrderId", "client_order_id", "newClientOrderId", "clOrdId", "cl_ord_id")
@@ -103,12 +109,21 @@ def _first(params: Mapping[str, Any], names: Sequence[str]) -> Any:
 # --- the endpoints behind them ---------------------------------------------------------------------
 
 
-@cache
-def sending_endpoints(exchange: type) -> frozenset[Endpoint]:
-    """The venue's own endpoints that only those methods of `exchange` use which send orders: (path, api, method).
+@dataclass(frozen=True, slots=True)
+class SendingEndpoints:
+    """The venue's own endpoints that send orders.
 
-    Read from ccxt's code. Endpoints that other calls use as well (hyperliquid has one for everything) are not in it.
+    known: only those methods of ccxt use them which send orders. likely: no method of ccxt uses them, and their paths
+    look like it. Endpoints that other calls use as well (hyperliquid has one for everything) are in neither.
     """
+
+    known: frozenset[Endpoint]
+    likely: frozenset[Endpoint]
+
+
+@cache
+def sending_endpoints(exchange: type) -> SendingEndpoints:
+    """Those of `exchange`, read from ccxt's code."""
     endpoints = endpoint_names(exchange)
     sending: set[Endpoint] = set()
     others: set[Endpoint] = set()
@@ -116,7 +131,16 @@ def sending_endpoints(exchange: type) -> frozenset[Endpoint]:
         used = endpoints.keys() & _names_in(function.__code__)
         is_sending = sends_orders(name) or _PREPARING.match(snake(name)) is not None
         (sending if is_sending else others).update(endpoints[name] for name in used)
-    return frozenset(sending - others)
+    unused = set(endpoints.values()) - sending - others
+    return SendingEndpoints(frozenset(sending - others), frozenset(filter(_looks_like_sending, unused)))
+
+
+def _looks_like_sending(endpoint: Endpoint) -> bool:
+    path, api, method = endpoint
+    is_public = any("public" in word.lower() for word in api)
+    if is_public or method in ("GET", "DELETE") or _HARMLESS_PATH.search(path):
+        return False
+    return _SENDING_PATH.search(path) is not None
 
 
 @cache

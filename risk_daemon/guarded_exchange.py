@@ -135,9 +135,10 @@ class _Watch:
         self.is_async = inspect.iscoroutinefunction(probe)
         self._gate, self._venue = gate, venue
         self._ask: Callable[[ProposedOrder], Any] = gate.acheck if self.is_async else gate.check
-        self._endpoints = sending_endpoints(base)
+        endpoints = sending_endpoints(base)
+        self._raw = endpoints.known | endpoints.likely
         self._transport = frozenset({"fetch", "fetch2", "request", *endpoint_names(base)})
-        self._asks_late = bool(self._endpoints)
+        self._asks_late = bool(endpoints.known)
         self._teller = _Teller(gate, venue)
 
     # --- what is put in place of ccxt's methods ----------------------------------------------------
@@ -200,7 +201,7 @@ class _Watch:
 
         def steps(exchange: Any, path: Any, api: Any = "public", verb: str = "GET", *args: Any, **kwargs: Any) -> Steps:
             verb, call = kwargs.pop("method", verb), _current(exchange)
-            sends = endpoint_of(path, api, verb) in self._endpoints
+            sends = endpoint_of(path, api, verb) in self._raw
             if sends and call is None:
                 raise OrderVetoed(GateAnswer(False, RAW_ENDPOINT, f"{verb} {path} sends orders: use create_order"))
             token = _IS_SENDING.set(sends or verb != "GET")
@@ -257,7 +258,7 @@ class _Watch:
 
     def _send(self, call: _Call, name: str, run: Step) -> Steps:
         """Let the call do its work inside its question, and tell what became of it."""
-        is_late = self._asks_late and not snake(name).endswith("_ws") and self._is_untouched(call.exchange)
+        is_late = self._comes_by_fetch(call.exchange, name)
         token = _CALL.set(call)
         try:
             yield from self._look(call) if is_late else self._clear(call)
@@ -276,9 +277,12 @@ class _Watch:
         self._teller.tell_result(call.orders, result)
         return result
 
-    def _is_untouched(self, exchange: Any) -> bool:
-        """Whether the call must come by `fetch`: what is set on the object itself may lead elsewhere."""
-        return self._transport.isdisjoint(vars(exchange))
+    def _comes_by_fetch(self, exchange: Any, name: str) -> bool:
+        """Whether the call surely sends by `fetch`, and soon. What is set on the object itself may lead elsewhere;
+        without markets ccxt would load them first, for an order that may not be sent."""
+        is_untouched = self._transport.isdisjoint(vars(exchange))
+        is_loaded = bool(getattr(exchange, "markets", None))
+        return self._asks_late and is_untouched and is_loaded and not snake(name).endswith("_ws")
 
     def _look(self, call: _Call) -> Steps:
         """A shut map is a veto at once, before anything is sent for the sake of the order."""

@@ -212,20 +212,25 @@ def _how_to_go_on(lock: Mapping[str, Any]) -> str:
     if lock.get("proven") is not True:
         return "The cancels are not proven yet: the guard goes on, `risk-daemon run` resumes it where it stopped."
     if lock.get("until"):
-        return f"It ends by itself at that time, if every venue is proven and nothing breaches. {how_to_reset()}"
+        return f"It ends by itself at that time, if every venue is proven and nothing breaches; sooner by {_RESET}."
     return how_to_reset()
+
+
+_RESET = '`risk-daemon reset --reason "..." --rebaseline keep|current`'
 
 
 def how_to_reset() -> str:
     """What a person does to trade again."""
-    return 'To trade again: find the cause, then `risk-daemon reset --reason "..." --rebaseline keep|current`.'
+    return f"To trade again: find the cause, then {_RESET}."
 
 
 def drawdown(out: Console, state: Mapping[str, Any]) -> None:
-    """The losses only."""
+    """The losses only. A drawdown without a rule for it has no limit."""
+    limit = _table(state.get("circuit_breaker")).get("max_portfolio_dd_nav_pct")
+    of_peak = f" (limit {ratio(limit)})" if limit is not None else " (no rule for it is on)"
     rows = [
         ("Loss of initial capital", f"{ratio(state.get('loss_ratio'))} (limit {ratio(state.get('loss_threshold'))})"),
-        ("Drawdown from the peak", ratio(state.get("drawdown_ratio"))),
+        ("Drawdown from the peak", f"{ratio(state.get('drawdown_ratio'))}{of_peak}"),
         ("State", state.get("state") or UNKNOWN),
     ]
     out.print(_rows(rows))

@@ -324,5 +324,8 @@ def _own(key: str, name: str, table: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _unknown(rule: object) -> str:
     near = difflib.get_close_matches(str(rule), RULES, n=1)
-    meant = f'perhaps write "{near[0]}"' if near else f"write rule = one of {', '.join(RULES)}"
+    meant = f'perhaps write "{near[0]}", or rule = "{near[0]}" below a name of yours' if near else _ANY_RULE
     return f'there is no rule {rule!r}: {meant}, or class = "package.module:Class" for one of your own'
+
+
+_ANY_RULE = f"write rule = one of {', '.join(RULES)}"

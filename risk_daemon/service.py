@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
@@ -33,7 +32,7 @@ from risk_daemon.daemon import Daemon, DaemonSettings, Parts
 from risk_daemon.daemon_control import DaemonControl
 from risk_daemon.decision import Decision, SetGate
 from risk_daemon.engine import Engine
-from risk_daemon.errors import ConfigError, ExitCode, RecordError
+from risk_daemon.errors import ExitCode, RecordError
 from risk_daemon.events import EventName, Kind, Order, Position, RiskEvent
 from risk_daemon.inbox import Inbox
 from risk_daemon.initialising import InitReport, init, prepare_init
@@ -45,6 +44,7 @@ from risk_daemon.resetting import reset_stopped
 from risk_daemon.risk_file import RiskFile
 from risk_daemon.state_dir import StateDir
 from risk_daemon.store.sqlite import SqliteStore
+from risk_daemon.tls import server_context
 from risk_daemon.trip import Trip
 from risk_daemon.veto_log import VetoLog
 
@@ -93,15 +93,7 @@ async def run(
 
 def _server(settings: Settings, control: DaemonControl) -> ControlServer:
     """Raises ConfigError for a certificate that can't be used."""
-    api = settings.api
-    tls = None
-    if api.tls_certificate is not None:
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        try:
-            tls.load_cert_chain(api.tls_certificate, api.tls_key)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"{settings.file}: api.tls_certificate: it can't be used: {error}") from error
-    return ControlServer(control, settings.socket_path, listen=api.listen, tls=tls)
+    return ControlServer(control, settings.socket_path, listen=settings.api.listen, tls=server_context(settings))
 
 
 def _told(on_decision: Callable[[Decision], None] | None) -> Callable[[Decision], None]:

@@ -10,14 +10,16 @@ import json
 import re
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from aiohttp import web
+from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_TYPE
 from pydantic import TypeAdapter, ValidationError
 
 from risk_daemon.api.limits import Limits
 from risk_daemon.api.problems import Refused
 
+_SPACE = " \t\r\n"
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _FLOAT_MAX = 80
 _TOLD_MAX = 5
@@ -56,14 +58,17 @@ def _too_large(limits: Limits) -> Refused:
 
 def _check_type(request: web.BaseRequest) -> None:
     headers = request.headers
-    if "Content-Encoding" in headers:
+    if CONTENT_ENCODING in headers:
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
-    if headers.get("Content-Type") == "application/json":
+    if headers.get(CONTENT_TYPE) == "application/json":
         return
     if request.content_type != "application/json":
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the Content-Type must be application/json")
     if (request.charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "JSON is written in UTF-8")
+
+
+_EMPTY = "the body is empty: a JSON object is needed"
 
 
 # --- JSON ------------------------------------------------------------------------------------------
@@ -72,11 +77,14 @@ def _check_type(request: web.BaseRequest) -> None:
 def parse(data: bytes) -> dict[str, Any]:
     """One JSON object; numbers with a point or an exponent as Decimals. Raises Refused (400)."""
     try:
-        document = _DECODER.decode(data.decode("utf-8"))
+        text = data.decode("utf-8").strip(_SPACE)
+        document, end = _DECODER.raw_decode(text)
+        if end != len(text):
+            raise _bad("something follows the JSON object")
     except UnicodeDecodeError:
         raise _bad("the body is not UTF-8") from None
     except json.JSONDecodeError as error:
-        raise _bad(f"the body is not JSON: {error.msg} at character {error.pos}" if data else _EMPTY) from None
+        raise _bad(f"the body is not JSON: {error.msg} at character {error.pos}" if text else _EMPTY) from None
     except ValueError as error:
         raise _bad(f"the body can't be read: {error}") from None
     except RecursionError:
@@ -84,9 +92,6 @@ def parse(data: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise _bad("the body is not a JSON object")
     return document
-
-
-_EMPTY: Final = "the body is empty: a JSON object is needed"
 
 
 def _bad(detail: str) -> Refused:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -29,7 +30,14 @@ class _Ready:
 
     route: Route
     rate: RateLimit
-    adapter: TypeAdapter[Any] | None
+    read: Callable[[dict[str, Any]], Any] | None
+
+    @classmethod
+    def of(cls, route: Route, rates: Mapping[str, RateLimit]) -> _Ready:
+        read = route.read
+        if read is None and route.body is not None:
+            read = partial(body.validated, TypeAdapter(route.body))
+        return cls(route, rates[route.rate], read)
 
 
 class Dispatcher:
@@ -40,9 +48,8 @@ class Dispatcher:
         self._door = door
         self._paths: dict[str, dict[str, _Ready]] = {}
         for route in routes:
-            adapter = None if route.body is None else TypeAdapter(route.body)
             methods = self._paths.setdefault(route.path, {})
-            methods[route.method] = _Ready(route, rates[route.rate], adapter)
+            methods[route.method] = _Ready.of(route, rates)
             if route.method == "GET":
                 methods["HEAD"] = methods["GET"]
 
@@ -68,7 +75,7 @@ class Dispatcher:
         if ready is None:
             return _other_method(request.method, ", ".join([*methods, "OPTIONS"]))
         caller = self._admitted(request, ready)
-        says = None if ready.adapter is None else await self._read(request, ready)
+        says = None if ready.read is None else ready.read(await self._document(request, ready.route))
         return await ready.route.handler(Call(request, self._services, caller, says))
 
     def _admitted(self, request: web.BaseRequest, ready: _Ready) -> Caller | None:
@@ -83,13 +90,12 @@ class Dispatcher:
             raise too_many(wait_s)
         return caller
 
-    async def _read(self, request: web.BaseRequest, ready: _Ready) -> Any:
-        """The body as the route's model. Raises Refused (400, 408, 413, 415, 422)."""
-        if ready.adapter is None or (ready.route.may_be_empty and not request.body_exists):
-            return None if ready.adapter is None else ready.adapter.validate_python({})
+    async def _document(self, request: web.BaseRequest, route: Route) -> dict[str, Any]:
+        """The body. Raises Refused (400, 408, 413, 415)."""
+        if route.may_be_empty and not request.body_exists:
+            return {}
         data = await body.read(request, self._services.limits)
-        document = {} if ready.route.may_be_empty and not data else body.parse(data)
-        return body.validated(ready.adapter, document)
+        return {} if route.may_be_empty and not data else body.parse(data)
 
 
 def _check_may(caller: Caller, route: Route) -> None:

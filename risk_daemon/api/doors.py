@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from aiohttp import web
+from aiohttp.hdrs import AUTHORIZATION, HOST, ORIGIN
 
 from risk_daemon.api.limits import RateLimit
 from risk_daemon.api.problems import Refused
@@ -59,7 +60,7 @@ class SocketDoor:
     """The Unix socket: for root and the daemon's own user. A token sent there counts for what it says."""
 
     def __init__(self, tokens: TokenStore) -> None:
-        self._tokens = tokens
+        self._bearers = Bearers(tokens)
 
     def check(self, request: web.BaseRequest) -> None:
         if peer_uid(request) not in (0, os.geteuid()):
@@ -69,8 +70,9 @@ class SocketDoor:
         return "socket"
 
     def caller(self, request: web.BaseRequest) -> Caller:
-        if "Authorization" in request.headers:
-            return _bearer(request, self._tokens)
+        given = request.headers.get(AUTHORIZATION)
+        if given is not None:
+            return self._bearers.caller(given)
         uid = peer_uid(request)
         if uid is None:
             raise Refused(HTTPStatus.FORBIDDEN, "the caller is gone")
@@ -81,16 +83,16 @@ class TokenDoor:
     """TCP: for whoever has a token. An address that fails too often is told to wait; a good token always passes."""
 
     def __init__(self, tokens: TokenStore, failures: RateLimit, clock: Clock, *, is_loopback_only: bool) -> None:
-        self._tokens = tokens
+        self._bearers = Bearers(tokens)
         self._failures = failures
         self._clock = clock
         self._is_loopback_only = is_loopback_only
 
     def check(self, request: web.BaseRequest) -> None:
         headers = request.headers
-        if "Origin" in headers:
+        if ORIGIN in headers:
             raise Refused(HTTPStatus.FORBIDDEN, "requests of web pages are not answered")
-        host = headers.get("Host")
+        host = headers.get(HOST)
         if host is None:
             raise Refused(HTTPStatus.BAD_REQUEST, "the Host header is missing")
         if self._is_loopback_only and not is_local_host(host):
@@ -101,7 +103,7 @@ class TokenDoor:
 
     def caller(self, request: web.BaseRequest) -> Caller:
         try:
-            return _bearer(request, self._tokens)
+            return self._bearers.caller(request.headers.get(AUTHORIZATION, ""))
         except Refused:
             wait_s = self._failures.wait_s(self.address(request), self._clock.now().mono)
             if wait_s > 0:
@@ -109,15 +111,32 @@ class TokenDoor:
             raise
 
 
-def _bearer(request: web.BaseRequest, tokens: TokenStore) -> Caller:
-    given = request.headers.get("Authorization", "")
-    if given[: len(_BEARER)].lower() != _BEARER:
-        raise _nobody("a bearer token is needed: Authorization: Bearer ...", _CHALLENGE)
-    principal = tokens.authenticate(given[len(_BEARER) :].strip())
-    if principal is None:
-        raise _nobody("this token is not valid", f'{_CHALLENGE}, error="invalid_token"')
-    bot = principal.name if principal.role is Role.BOT else None
-    return Caller(f"token:{principal.name}", principal.role, bot=bot)
+class Bearers:
+    """Who sends an `Authorization` header. Good ones are remembered until the tokens change."""
+
+    def __init__(self, tokens: TokenStore) -> None:
+        self._tokens = tokens
+        self._version = -1
+        self._callers: dict[str, Caller] = {}
+
+    def caller(self, header: str) -> Caller:
+        """Raises Refused (401)."""
+        version = self._tokens.version()
+        if version != self._version:
+            self._version, self._callers = version, {}
+        caller = self._callers.get(header)
+        if caller is None:
+            caller = self._callers[header] = self._ask(header)
+        return caller
+
+    def _ask(self, header: str) -> Caller:
+        if header[: len(_BEARER)].lower() != _BEARER:
+            raise _nobody("a bearer token is needed: Authorization: Bearer ...", _CHALLENGE)
+        principal = self._tokens.authenticate(header[len(_BEARER) :])
+        if principal is None:
+            raise _nobody("this token is not valid", f'{_CHALLENGE}, error="invalid_token"')
+        bot = principal.name if principal.role is Role.BOT else None
+        return Caller(f"token:{principal.name}", principal.role, bot=bot)
 
 
 def _nobody(detail: str, challenge: str) -> Refused:

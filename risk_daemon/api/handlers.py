@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from risk_daemon.api import leases
+from risk_daemon.api import orders
 from risk_daemon.api.doors import Caller
 from risk_daemon.api.limits import Limits
 from risk_daemon.api.models import CancelAll, Disable, ErrorReport, Halt, RejectedReport, Release, Reset, SentReport
@@ -92,8 +92,8 @@ def _health(name: str, is_good: bool) -> web.Response:
 async def check_order(call: Call) -> web.Response:
     if not call.control.is_alive():
         raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, _SILENT)
-    order = leases.order_request(call.body, call.known_caller, call.control)
-    return leases.written(call.control.check_order(order))
+    order = orders.order_request(call.body, call.known_caller, call.control)
+    return orders.written(call.control.check_order(order))
 
 
 async def report(call: Call) -> web.Response:
@@ -116,7 +116,7 @@ def _reported(body: SentReport | RejectedReport | ErrorReport, bot: str | None) 
 
 def _check_venue(venue: str | None, control: Control) -> None:
     if venue is not None and venue not in control.venues():
-        raise leases.unknown("venue", venue)
+        raise orders.unknown("venue", venue)
 
 
 # --- for operators ---------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ async def halt(call: Call) -> web.Response:
     body: Halt = call.body
     _check_venue(body.venue, call.control)
     if body.bot is not None and call.services.tokens.knows(body.bot, Role.BOT) is False:
-        raise leases.unknown("bot", body.bot)
+        raise orders.unknown("bot", body.bot)
     return await _command(call, HaltRequested(body.reason, _operator(call, body.operator), body.venue, body.bot))
 
 

@@ -36,7 +36,7 @@ _DISABLE_MAX_S = 30 * 86_400
 # --- values ----------------------------------------------------------------------------------------
 
 
-def _above_zero(value: object) -> Decimal:
+def above_zero(value: object) -> Decimal:
     """Raises ValueError for anything but a finite number above zero."""
     if type(value) is str:
         if len(value) > _AMOUNT_MAX or _amount_matches(value) is None:
@@ -81,7 +81,7 @@ _TEXT_SCHEMA = {"type": "string", "pattern": _AMOUNT, "maxLength": _AMOUNT_MAX}
 
 Amount = Annotated[
     Decimal,
-    PlainValidator(_above_zero),
+    PlainValidator(above_zero),
     WithJsonSchema({"anyOf": [_TEXT_SCHEMA, _NUMBER_SCHEMA], "description": "Above zero; a text keeps every digit."}),
 ]
 Seconds = Annotated[float, PlainValidator(_seconds), WithJsonSchema(_SECONDS_SCHEMA)]
@@ -91,8 +91,10 @@ OwnWords = Annotated[
     WithJsonSchema({"type": "string", "description": f"Cut after {TEXT_MAX} characters; control characters go."}),
 ]
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]+$"
-Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=_PRINTABLE)]
-OrderId = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=_PRINTABLE)]
+NAME_MAX = 128
+Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_MAX, pattern=_PRINTABLE)]
+ORDER_ID_MAX = 256
+OrderId = Annotated[str, StringConstraints(min_length=1, max_length=ORDER_ID_MAX, pattern=_PRINTABLE)]
 OrderType = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")]
 Text = Annotated[
     str, StringConstraints(min_length=1, max_length=TEXT_MAX, pattern=_PRINTABLE), AfterValidator(_not_blank)

@@ -14,7 +14,7 @@ from risk_daemon.writing import json_text
 PROBLEM_TYPE = "application/problem+json"
 SERVER = "risk-daemon"
 # No answer is to be kept: it is about one moment, and about one caller.
-COMMON_HEADERS = {"Server": SERVER, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+COMMON_HEADERS = {"Server": SERVER, "Cache-Control": "no-store"}
 _JSON_HEADERS = CIMultiDict({**COMMON_HEADERS, "Content-Type": "application/json"})
 _PROBLEM_HEADERS = CIMultiDict({**COMMON_HEADERS, "Content-Type": PROBLEM_TYPE})
 

@@ -1,10 +1,8 @@
 """Bearer tokens: who may ask over HTTP, by name and role.
 
-    rdt_<8 hex digits that name the entry>_<43 characters of secret>
-
-A token is shown once, when it is made. The file keeps the SHA-256 of the whole text: with 256 random bits in it
-nothing slower is needed. It is replaced whole, and read again whenever it has changed, so that a running daemon
-knows at the next request what was made or revoked. A file that can't be read lets nobody in.
+A token is `rdt_` and 43 characters of chance, shown once, when it is made. The file keeps its SHA-256: for 256
+random bits nothing slower is needed. The file is replaced whole, and read again whenever it has changed, so that a
+running daemon knows at the next request what was made or revoked. A file that can't be read lets nobody in.
 """
 
 from __future__ import annotations
@@ -32,10 +30,9 @@ FILE_NAME = "tokens.json"
 FORMAT = 1
 PREFIX = "rdt_"
 _SECRET_BYTES = 32
-_TOKEN = re.compile(r"rdt_([0-9a-f]{8})_[A-Za-z0-9_-]{43}", re.ASCII)
+_LENGTH = len(PREFIX) + 43
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_NOBODY = bytes(32)
 
 
 class Role(StrEnum):
@@ -69,14 +66,17 @@ class TokenInfo:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    token_id: str
     digest: bytes
     info: TokenInfo
+    principal: Principal
+
+    @classmethod
+    def of(cls, digest: bytes, info: TokenInfo) -> Self:
+        return cls(digest, info, Principal(info.name, info.role))
 
     def document(self) -> dict[str, Any]:
         info = self.info
         return {
-            "id": self.token_id,
             "name": info.name,
             "role": info.role.value,
             "sha256": self.digest.hex(),
@@ -89,10 +89,12 @@ class TokenStore:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
+        self._path_text = str(path)  # os.stat is asked at every request, and a Path makes it slower
         self._clock = clock
         self._version: tuple[int, ...] | None = None
-        self._entries: Mapping[str, _Entry] = {}
+        self._entries: Mapping[bytes, _Entry] = {}
         self._problem: str | None = None
+        self._reads = 0
 
     @classmethod
     def open(cls, path: Path, clock: Clock | None = None) -> Self:
@@ -102,16 +104,23 @@ class TokenStore:
     # --- asking ------------------------------------------------------------------------------------
 
     def authenticate(self, token: str) -> Principal | None:
-        """Who `token` stands for, None for nobody. Raises nothing."""
-        found = _TOKEN.fullmatch(token)
-        if found is None:
-            return None
+        """Who `token` stands for, None for nobody. Raises nothing.
+
+        It is looked up by its digest: how long that takes tells nothing of any token.
+        """
         self._refresh()
-        entry = self._entries.get(found[1])
-        known = _NOBODY if entry is None else entry.digest
-        if not hmac.compare_digest(_digest(token), known) or entry is None:
+        if len(token) != _LENGTH or not token.isascii():
             return None
-        return Principal(entry.info.name, entry.info.role)
+        digest = _digest(token)
+        entry = self._entries.get(digest)
+        if entry is None or not hmac.compare_digest(entry.digest, digest):
+            return None
+        return entry.principal
+
+    def version(self) -> int:
+        """A number that is another one whenever an answer of `authenticate` may be. Raises nothing."""
+        self._refresh()
+        return self._reads
 
     def knows(self, name: str, role: Role) -> bool | None:
         """Whether a token of `role` is called `name`; None where the file can't be read. Raises nothing."""
@@ -139,10 +148,9 @@ class TokenStore:
             entries = dict(self._load())
             if any(entry.info.name == name for entry in entries.values()):
                 raise UsageError(f"there is a token called {name} already: revoke it first, or take another name")
-            token_id = _new_id(entries)
-            token = f"{PREFIX}{token_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
-            info = TokenInfo(name, kind, self._clock.now().wall)
-            entries[token_id] = _Entry(token_id, _digest(token), info)
+            token = PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+            digest = _digest(token)
+            entries[digest] = _Entry.of(digest, TokenInfo(name, kind, self._clock.now().wall))
             self._write(entries)
         return token
 
@@ -150,7 +158,7 @@ class TokenStore:
         """Whether there was a token of that name. Raises StateError if the file can't be read or written."""
         with self._alone():
             entries = self._load()
-            kept = {token_id: entry for token_id, entry in entries.items() if entry.info.name != name}
+            kept = {digest: entry for digest, entry in entries.items() if entry.info.name != name}
             if len(kept) == len(entries):
                 return False
             self._write(kept)
@@ -161,8 +169,9 @@ class TokenStore:
     def _refresh(self) -> None:
         """Know what the file says now. One that can't be read is said once, and tried again each time."""
         try:
-            version = _version(self._path)
+            version = _version(self._path_text)
             if version is None or version != self._version:
+                self._reads += 1
                 self._entries = self._load()
             self._version, self._problem = version, None
         except (OSError, StateError) as error:
@@ -176,7 +185,7 @@ class TokenStore:
             structlog.get_logger(__name__).error("tokens_unreadable", error=problem, effect="no token is accepted")
         self._problem = problem
 
-    def _load(self) -> Mapping[str, _Entry]:
+    def _load(self) -> Mapping[bytes, _Entry]:
         """Raises StateError."""
         try:
             data = _read(self._path)
@@ -185,7 +194,7 @@ class TokenStore:
             reason = getattr(error, "strerror", None) or str(error)
             raise StateError(f"{self._path}: the tokens can't be read ({reason}): mend it or move it away") from error
 
-    def _write(self, entries: Mapping[str, _Entry]) -> None:
+    def _write(self, entries: Mapping[bytes, _Entry]) -> None:
         """Raises StateError; then the file is as it was."""
         document = {"format": FORMAT, "tokens": [entry.document() for entry in entries.values()]}
         try:
@@ -214,21 +223,14 @@ def _creatable(role: Role | str) -> Role:
     return Role(role)
 
 
-def _new_id(entries: Mapping[str, _Entry]) -> str:
-    while True:
-        token_id = secrets.token_hex(4)
-        if token_id not in entries:
-            return token_id
-
-
 def _digest(token: str) -> bytes:
     return sha256(token.encode("ascii")).digest()
 
 
-def _version(path: Path) -> tuple[int, ...] | None:
+def _version(path: str) -> tuple[int, ...] | None:
     """What changes when the file is replaced or written to; None if there is none. Raises OSError."""
     try:
-        status = path.stat()
+        status = os.stat(path)
     except FileNotFoundError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode
@@ -246,24 +248,21 @@ def _read(path: Path) -> bytes | None:
         return file.read()
 
 
-def _parse(data: bytes) -> dict[str, _Entry]:
+def _parse(data: bytes) -> dict[bytes, _Entry]:
     """Raises ValueError, KeyError, TypeError or AttributeError for anything that `_write` would not have written."""
     document = json.loads(data)
     if document.get("format") != FORMAT:
         raise ValueError(f"format {document.get('format')!r} is not known")
     entries = [_entry(**record) for record in document["tokens"]]
-    by_id = {entry.token_id: entry for entry in entries}
-    if len({entry.info.name for entry in entries}) != len(entries) or len(by_id) != len(entries):
+    if len({entry.info.name for entry in entries}) != len(entries):
         raise ValueError("two tokens have the same name")
-    return by_id
+    return {entry.digest: entry for entry in entries}
 
 
-def _entry(*, id: str, name: str, role: str, sha256: str, created_wall: float) -> _Entry:  # noqa: A002 - the file's words
+def _entry(*, name: str, role: str, sha256: str, created_wall: float) -> _Entry:
     if _DIGEST.fullmatch(sha256) is None or _NAME.fullmatch(name) is None or role not in CREATABLE:
         raise ValueError("an entry is not one of a token")
-    if _TOKEN.fullmatch(f"{PREFIX}{id}_{'x' * 43}") is None:
-        raise ValueError("an entry is not one of a token")
-    return _Entry(id, bytes.fromhex(sha256), TokenInfo(name, Role(role), float(created_wall)))
+    return _Entry.of(bytes.fromhex(sha256), TokenInfo(name, Role(role), float(created_wall)))
 
 
 def _replace_privately(path: Path, data: bytes) -> None:

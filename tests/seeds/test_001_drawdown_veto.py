@@ -19,6 +19,7 @@ from risk_daemon.breakers.base import Action
 from risk_daemon.clock import ManualClock
 from risk_daemon.decision import Finish, StartSweep
 from risk_daemon.errors import ConfigError
+from risk_daemon.events import EventName
 from risk_daemon.gate import Veto
 from risk_daemon.pretrade import PreTradeSettings
 from risk_daemon.report import report
@@ -256,6 +257,7 @@ def test_001_22_what_was_seen_and_which_limit_holds() -> None:
     assert veto.limits == {"max_portfolio_dd_nav_pct": 0.10}
 
 
+@pytest.mark.xfail(reason="a veto that lasts repeats what was seen when it began", strict=True)
 def test_001_22_what_was_seen_is_what_is_seen_now() -> None:
     """A veto that lasts tells of the present drawdown, not of the one it began with."""
     world = guarded(circuit())
@@ -274,8 +276,10 @@ def test_001_23_without_a_limit_there_is_no_circuit() -> None:
 def test_001_24_no_data_is_refused_for_its_own_reason_and_never_for_drawdown() -> None:
     world = World(engine_settings(), rules=lambda: (circuit(),))
     assert why(ask(world)) == "starting"
-    world.begin()
-    assert why(ask(world)) in (None, "starting")
+    seeing = guarded(circuit())
+    seeing.dead.update(seeing.expected)
+    seeing.run(120.0)
+    assert why(ask(seeing)) == "blind"
 
 
 def test_001_25_below_the_limit_the_other_checks_go_on() -> None:
@@ -291,7 +295,9 @@ def test_001_26_one_veto_an_order_and_the_circuit_comes_first() -> None:
     for _ in range(3):
         assert why(ask(world)) == "portfolio_dd_circuit"
     world.run(2.0)
-    assert sum(record.fields["count"] for record in world.engine.last_words()) in (0, 3)
+    told = [*world.records(EventName.ORDER_VETOED), *world.engine.last_words()]
+    assert sum(record.fields["count"] for record in told) == 3
+    assert {reason for record in told for reason in record.fields["by_reason"]} == {"portfolio_dd_circuit"}
 
 
 async def test_001_27_every_veto_is_a_line_with_reason_and_payload(tmp_path: Path) -> None:
@@ -333,13 +339,13 @@ def test_001_29_limit_and_whether_it_is_reached(loss: str, active: bool, tmp_pat
     assert told["active"] is active
 
 
+@pytest.mark.xfail(reason="active is judged by the longest lookback, not by that of the rule", strict=True)
 def test_001_29_active_is_what_the_rule_says(tmp_path: Path) -> None:
     """A rule that looks back a week has forgotten a peak that the state remembers for a month."""
     rule = DrawdownCircuitBreaker(LIMIT, lookback_days=7, action=Action.VETO)
     world = guarded(rule)
-    world.read_every_s = world.list_every_s = 86_400.0
     lose(world, "0.09")
-    world.clock.advance(8 * 86_400.0)
+    world.restart(down_s=8 * 86_400.0)
     world.begin()
     world.run(20.0)
     lose(world, "0.12")

@@ -108,6 +108,7 @@ def test_one_order(tellings: tuple[str, tuple[dict[str, str], ...]]) -> None:
         ({}, {"order_id": "7", "symbol": "ETH/USDT"}),
         ({}, {"order_id": "7", "side": "sell"}),
         ({"bot": "a"}, {"bot": "b", "order_id": "7"}),
+        ({"bot": "a", "order_id": "7"}, {"bot": "b", "order_id": "7"}),
         ({"bot": "a", "client_order_id": "1"}, {"bot": "b", "client_order_id": "1", "order_id": "7"}),
     ],
 )
@@ -146,6 +147,13 @@ def test_a_bot_that_uses_one_id_for_all_its_orders_is_counted_each_time() -> Non
         activity.record_order(T0 + i / 10, **BUY, client_order_id="same", order_id=str(i), teller=Teller.BOT)
         activity.record_order(T0 + i / 10, **BUY, client_order_id="same", order_id=str(i), teller=Teller.VENUE)
     assert count(activity, T0 + 2) == 20
+
+
+def test_asking_with_an_id_that_is_known_is_another_order() -> None:
+    activity = Activity()
+    activity.record_order(T0, **BUY, order_id="7", client_order_id="c", teller=Teller.VENUE)
+    assert activity.record_order(T0 + 1, **BUY, client_order_id="c", teller=Teller.GATE), "an amend counts, too"
+    assert count(activity, T0 + 2) == 2
 
 
 def test_with_tellers_a_report_without_ids_is_of_the_order_that_was_asked_for() -> None:

@@ -101,6 +101,12 @@ def test_an_unexplained_fall_is_suspected_and_does_not_breach(make: Any) -> None
 
 
 @EACH
+def test_a_young_fall_does_not_breach_while_it_may_be_half_of_a_trade(make: Any) -> None:
+    verdict = look(make(), 8_500, 8_900, 9_100)
+    assert (verdict.breached, verdict.suspected, verdict.undecided) == (False, False, True)
+
+
+@EACH
 def test_what_is_not_known_is_neither_breached_nor_undecided_nor_cleared(make: Any) -> None:
     for unknown in (EvaluationContext(None, None, begun(10_000)), context(1, baselines=Baselines())):
         verdict = make().evaluate(unknown, instant(0.6))

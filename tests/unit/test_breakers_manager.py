@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -20,6 +22,8 @@ from risk_daemon.breakers import (
 )
 from risk_daemon.breakers.base import Action, EvaluationContext, Verdict
 from risk_daemon.breakers.blind import BlindCircuitBreaker, BlindSettings
+from risk_daemon.breakers.manager import strongest
+from risk_daemon.breakers.registry import RULES, default_action
 from risk_daemon.clock import Instant
 from risk_daemon.errors import CircuitBreakerError
 
@@ -113,6 +117,126 @@ def test_states_come_back_by_name_and_a_new_rule_starts_normal() -> None:
         new.add_breaker(Rule(name, Action.TRIP))
     new.restore(old.snapshot())
     assert new.get_status() == {"a": "TRIPPED", "added": "NORMAL"}
+
+
+def test_what_is_not_readable_counts_as_tripped() -> None:
+    for saved in (
+        {"state": "FINE", "reason": None, "details": {}},
+        {"state": None},
+        {"state": ["NORMAL"]},
+        {"state": "RESETTING", "reason": "why", "details": {}},
+        {},
+        None,
+    ):
+        rule = Rule("r", Action.TRIP)
+        rule.restore(saved)  # type: ignore[arg-type]
+        assert rule.state is BreakerState.TRIPPED
+        assert rule.get_trip_reason()
+        assert not rule.settle(verdict(breached=False))
+        rule.reset("anna")
+        assert rule.state is BreakerState.NORMAL
+
+
+def test_a_halt_survives_a_restart_and_is_persisted_as_json() -> None:
+    rule, again = ManualCircuitBreaker(), ManualCircuitBreaker()
+    rule.trigger_halt("enough", "anna")
+    again.restore(json.loads(json.dumps(rule.snapshot())))
+    assert again.state is BreakerState.MANUALLY_HALTED
+    said = again.evaluate(CONTEXT, NOW)
+    assert said.reason == "halted by anna: enough"
+    assert (said.breached, said.suspected, said.cleared, said.action) == (True, True, False, Action.TRIP)
+
+
+def test_no_verdict_ends_a_halt() -> None:
+    rule = Rule("r")
+    rule.restore({"state": "MANUALLY_HALTED", "reason": "why", "action": "VETO"})
+    assert rule.ends_by_itself
+    assert not rule.settle(verdict(breached=False))
+    assert rule.state is BreakerState.MANUALLY_HALTED
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "ends"),
+    [
+        (Action.VETO, Action.VETO, True),
+        (Action.VETO, Action.TRIP, True),
+        (Action.TRIP, Action.VETO, True),
+        (Action.FREEZE, Action.TRIP, False),
+        (Action.TRIP, Action.TRIP, False),
+    ],
+)
+def test_it_ends_by_itself_if_it_was_or_is_a_veto(then: Action, now: Action, ends: bool) -> None:
+    """What the breach did is remembered; the lock of a trip does not depend on it."""
+    before, after = Rule("r", then), Rule("r", now)
+    before.settle(verdict(breached=True, action=then))
+    after.restore(json.loads(json.dumps(before.snapshot())))
+    assert after.ends_by_itself is ends
+    assert after.settle(verdict(breached=False, action=now)) is ends
+
+
+def test_a_reset_passes_through_resetting_and_stays_there_if_it_fails() -> None:
+    seen: list[BreakerState] = []
+
+    class Forgetful(Rule):
+        def _clear_conditions(self) -> None:
+            seen.append(self.state)
+            if len(seen) == 1:
+                raise RuntimeError
+
+    rule = Forgetful("r")
+    rule.settle(verdict(breached=True))
+    with pytest.raises(RuntimeError):
+        rule.reset("anna")
+    assert rule.is_tripped
+    rule.reset("anna")
+    assert seen == [BreakerState.RESETTING, BreakerState.RESETTING]
+    assert rule.state is BreakerState.NORMAL
+
+
+def test_a_tripped_rule_restrains_with_what_it_saw() -> None:
+    rule = Rule("mine")
+    rule.settle(replace(verdict(breached=True), limits={"most": 5}))
+    restraint = rule.restraint(allows_reducing=True)
+    assert (restraint.cause, restraint.reason, restraint.allows_reducing) == ("custom:mine", "why", True)
+    assert (restraint.observed, restraint.limits) == ({"x": 1}, {"most": 5})
+    assert not restraint.is_scoped
+
+
+def test_observed_facts_may_have_any_name() -> None:
+    rule = Rule("r")
+    rule.settle(replace(verdict(breached=True), observed={"reason": 1, "self": 2}))
+    assert rule.get_trip_details() == {"reason": 1, "self": 2}
+
+
+def test_a_rule_for_programs_only_can_not_be_evaluated() -> None:
+    with pytest.raises(NotImplementedError, match="evaluate"):
+        BaseCircuitBreaker(CircuitBreakerType.DRAWDOWN).evaluate(CONTEXT, NOW)
+
+
+# --- the strongest -------------------------------------------------------------------------------------
+
+
+def said(breaker_type: CircuitBreakerType, action: Action, *, breached: bool = True) -> Verdict:
+    return Verdict(breaker_type.value, breaker_type, action, breached=breached)
+
+
+def test_the_strongest_action_wins_and_among_equals_the_gates_order() -> None:
+    kind = CircuitBreakerType
+    orders, errors = said(kind.ORDER_RATE, Action.VETO), said(kind.ERROR_RATE, Action.VETO)
+    daily, drawdown = said(kind.DAILY_LOSS, Action.FREEZE), said(kind.DRAWDOWN, Action.FREEZE)
+    quiet = said(kind.MANUAL, Action.TRIP, breached=False)
+    assert strongest([quiet]) is strongest([]) is None
+    assert strongest([orders, errors, quiet]) is errors
+    assert strongest([orders, daily, drawdown, errors]) is drawdown
+    assert strongest([drawdown, said(kind.CUSTOM, Action.TRIP)]).breaker == "custom"  # type: ignore[union-attr]
+
+
+def test_every_rule_of_a_table_is_registered_under_its_type() -> None:
+    always_on = {CircuitBreakerType.CAPITAL_LOSS, CircuitBreakerType.MANUAL, CircuitBreakerType.BLIND}
+    assert set(RULES) == set(CircuitBreakerType) - always_on - {CircuitBreakerType.CUSTOM}
+    trips = {name for name in RULES if default_action(name) is Action.TRIP}
+    assert trips == {"drawdown", "daily_loss"}
+    assert all(default_action(name) is Action.VETO for name in set(RULES) - trips)
 
 
 @pytest.mark.parametrize("module", [risk_daemon, breakers])

@@ -70,14 +70,14 @@ def test_one_venue_is_enough_and_the_worst_is_named() -> None:
     assert verdict.observed == {"venue": "b", "loss_ratio": 0.2}
     assert verdict.limits == {"max_venue_loss_pct": 0.1}
     assert verdict.reason == "loss of 20.00 % of venue b since the start of the day, limit 10.00 %"
-    assert not verdict.cleared or not rule.warnings
 
 
 def test_a_breach_is_one_whichever_way_the_unknowns_fall() -> None:
     assert venues(ten_percent(), a=view(1_000, 500, 900)).breached
     verdict = venues(ten_percent(), a=view(1_000, 500, 901))
     assert (verdict.breached, verdict.suspected, verdict.undecided) == (False, False, True)
-    assert venues(ten_percent(), a=view(1_000, 500, 901), b=view(1_000, 900)).breached
+    verdict = venues(ten_percent(), a=view(1_000, 500, 901), b=view(1_000, 900))
+    assert (verdict.breached, verdict.undecided) == (True, False)
 
 
 def test_a_venue_that_was_seen_today_and_is_not_known_now_is_undecided() -> None:

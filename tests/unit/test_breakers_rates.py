@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from math import log, sqrt
 from statistics import stdev
 from typing import Any
@@ -20,7 +21,7 @@ from risk_daemon.breakers import (
     Verdict,
     VolatilityCircuitBreaker,
 )
-from risk_daemon.clock import Instant
+from risk_daemon.clock import Instant, ManualClock
 from risk_daemon.equity_history import EquityHistory
 from risk_daemon.events import ErrorKind
 from risk_daemon.portfolio import Equity
@@ -96,6 +97,15 @@ def test_the_daemon_is_not_held_by_a_clock_of_the_rule() -> None:
     assert not rule.can_trade()
 
 
+def test_what_the_daemon_tripped_is_not_cleared_by_what_a_program_recorded() -> None:
+    clock = ManualClock()
+    rule = OrderRateCircuitBreaker(2, clock=clock)
+    rule.record_order()
+    rule.settle(look(rule, ordered(3)))
+    clock.advance(1_000)
+    assert not rule.can_trade()
+
+
 # --- errors ----------------------------------------------------------------------------------------------
 
 
@@ -139,8 +149,11 @@ def test_errors_age_out() -> None:
 @pytest.mark.parametrize("rule", [OrderRateCircuitBreaker, ErrorRateCircuitBreaker])
 @pytest.mark.parametrize(
     ("limit", "window_s", "more"),
-    [(0, 60, {}), (-1, 60, {}), (True, 60, {}), (1.5, 60, {}), ("5", 60, {}), (10**6, 60, {})]
-    + [(5, 0, {}), (5, -1, {}), (5, 3_601, {}), (5, float("nan"), {}), (5, 60, {"warnings": (6,)})],
+    [
+        *((limit, 60, {}) for limit in (0, -1, True, 1.5, "5", 10**6)),
+        *((5, window_s, {}) for window_s in (0, -1, 3_601, float("nan"))),
+        (5, 60, {"warnings": (6,)}),
+    ],
 )
 def test_limits_that_limit_nothing_are_refused(rule: Any, limit: Any, window_s: Any, more: Any) -> None:
     with pytest.raises(ValueError):
@@ -173,13 +186,15 @@ def volatility_of(rule: VolatilityCircuitBreaker, history: EquityHistory, now: I
 def test_volatility_is_the_deviation_of_the_minutes_returns_annualised() -> None:
     history, worths = EquityHistory(), (10_000.0, 10_010.0, 9_990.0, 10_005.0)
     now = sampled(history, *worths)
-    returns = [log(b / a) for a, b in zip(worths, worths[1:], strict=False)]
+    returns = [log(b / a) for a, b in pairwise(worths)]
     expected = stdev(returns) * sqrt(525_600)
     verdict = volatility_of(VolatilityCircuitBreaker(D("0.30")), history, now)
     assert verdict.breached
     assert verdict.observed["volatility"] == pytest.approx(expected)
     assert verdict.limits == {"max_volatility": 0.3, "window_s": 3_600.0}
-    assert not volatility_of(VolatilityCircuitBreaker(expected * 1.001), history, now).breached
+    observed = verdict.observed["volatility"]
+    assert volatility_of(VolatilityCircuitBreaker(observed), history, now).breached, "at the limit exactly"
+    assert not volatility_of(VolatilityCircuitBreaker(observed * 1.001), history, now).breached
 
 
 def test_fewer_than_two_returns_are_no_verdict() -> None:
@@ -198,6 +213,18 @@ def test_it_follows_new_samples_and_forgets_old_ones() -> None:
     assert not verdict.breached
     assert verdict.cleared
     assert verdict.observed == {"volatility": 0.0, "returns": 10}
+
+
+def test_it_looks_again_at_a_new_sample_and_when_samples_stop() -> None:
+    history, rule = EquityHistory(), VolatilityCircuitBreaker(D("0.30"), 600)
+    now = sampled(history, 10_000, 10_100)
+    new_minute = Instant(now.mono + 60, now.wall + 60)
+    assert not volatility_of(rule, history, new_minute).observed
+    value = D(9_000)
+    history.observe(Equity(value, value, value), new_minute)
+    assert volatility_of(rule, history, new_minute).breached
+    assert volatility_of(rule, history, Instant(now.mono + 300, now.wall + 300)).breached
+    assert not volatility_of(rule, history, Instant(now.mono + 900, now.wall + 900)).observed
 
 
 @pytest.mark.parametrize(("limit", "window_s"), [(0, 3_600), (-1, 3_600), (1, 179), (1, 31 * 86_400), (None, 3_600)])

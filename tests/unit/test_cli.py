@@ -244,7 +244,13 @@ def test_check_drawdown(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) 
     daemon.answer = control.Answer(200, STATE)
 
     assert cli.main(["check-drawdown"]) is ExitCode.STOPPED
-    assert "3.50 % (limit 5.00 %)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "3.50 % (limit 5.00 %)" in out
+    assert "4.00 % (no rule for it is on)" in out
+
+    daemon.answer = control.Answer(200, {**STATE, "circuit_breaker": {"max_portfolio_dd_nav_pct": 0.1}})
+    cli.main(["check-drawdown"])
+    assert "4.00 % (limit 10.00 %)" in capsys.readouterr().out
 
     cli.main(["check-drawdown", "--json"])
     told = json.loads(capsys.readouterr().out)

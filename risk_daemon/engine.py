@@ -260,7 +260,7 @@ class Engine:
     def _evaluate(self, turn: Turn) -> tuple[Verdict, ...]:
         picture = self.books.picture(turn.now.mono)
         self.books.observe(picture, turn)
-        verdicts = self.manager.evaluate(self.books.context(picture), turn.now)
+        verdicts = self.manager.ask(self.books.context(picture), turn.now)
         for index in self._by_strength:
             self._judge(verdicts[index], turn)
         blind = verdicts[-1]

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import re
-import threading
 from collections.abc import Callable, Generator, Mapping
 from contextvars import ContextVar
 from decimal import Decimal
@@ -24,7 +22,6 @@ from typing import Any, Final, TypeVar
 
 from risk_daemon.asking.answers import INVALID_ORDER, GateAnswer, no_answer
 from risk_daemon.asking.orders import ProposedOrder
-from risk_daemon.asking.threads import ForkSafeThreads
 from risk_daemon.client import OrderGate
 from risk_daemon.guarded_calls import (
     CLOSING,
@@ -37,6 +34,7 @@ from risk_daemon.guarded_calls import (
     sends_orders,
     snake,
 )
+from risk_daemon.guarded_reports import Teller
 from risk_daemon.units import finite
 
 T = TypeVar("T")
@@ -44,20 +42,7 @@ Step = Callable[[], Any]
 Steps = Generator[Step, Any, Any]
 
 RAW_ENDPOINT: Final = "raw_endpoint"
-_MAX_WAITING: Final = 256
 _LOG = logging.getLogger(__name__)
-
-# What an error of ccxt means, by the name of its class or the nearest base: "rejected", or a kind of error.
-_MEANINGS: Final = {
-    "InsufficientFunds": "expected",
-    "InvalidOrder": "rejected",
-    "OperationRejected": "rejected",
-    "OrderRejected": "rejected",
-    "ArgumentsRequired": "strategy",
-    "NotSupported": "strategy",
-    "NetworkError": "connection",
-    "ExchangeError": "broker",
-}
 
 
 class OrderVetoed(Exception):
@@ -139,7 +124,7 @@ class _Watch:
         self._raw = endpoints.known | endpoints.likely
         self._transport = frozenset({"fetch", "fetch2", "request", *endpoint_names(base)})
         self._asks_late = bool(endpoints.known)
-        self._teller = _Teller(gate, venue)
+        self._teller = Teller(gate, venue)
 
     # --- what is put in place of ccxt's methods ----------------------------------------------------
 
@@ -336,55 +321,3 @@ async def _walk_async(steps: Steps) -> Any:
             go = partial(steps.send, await result if inspect.isawaitable(result) else result)
         except BaseException as error:
             go = partial(steps.throw, error)
-
-
-class _Teller:
-    """Reports in a thread of its own: no order waits for them, and none fails by them."""
-
-    def __init__(self, gate: OrderGate, venue: str) -> None:
-        self._gate, self._venue = gate, venue
-        self._threads = ForkSafeThreads(1)
-        self._room = threading.BoundedSemaphore(_MAX_WAITING)
-
-    def tell_result(self, orders: list[ProposedOrder], result: Any) -> None:
-        rows = result if isinstance(result, list) else [result]
-        for index, order in enumerate(orders):
-            row = rows[index] if index < len(rows) and isinstance(rows[index], Mapping) else {}
-            if row.get("status") == "rejected":
-                self._tell(partial(self._gate.report_rejected, venue=self._venue, detail="the venue's status"))
-            else:
-                self._tell(partial(self._gate.report_sent, **_traits(order, row)))
-
-    def tell_error(self, error: Exception) -> None:
-        names = (base.__name__ for base in type(error).__mro__)
-        meaning = next((_MEANINGS[name] for name in names if name in _MEANINGS), "broker")
-        detail = re.sub(r"\?\S*", "?...", f"{type(error).__name__}: {error}")  # a query may be signed
-        if meaning == "rejected":
-            self._tell(partial(self._gate.report_rejected, venue=self._venue, detail=detail))
-        else:
-            self._tell(partial(self._gate.report_error, meaning, venue=self._venue, detail=detail))
-
-    def _tell(self, report: Callable[[], bool]) -> None:
-        if not self._room.acquire(blocking=False):
-            _LOG.warning("%s: too many reports wait for the daemon, one is dropped", self._venue)
-            return
-        try:
-            self._threads.submit(self._deliver, report)
-        except RuntimeError:  # the program is ending
-            self._room.release()
-
-    def _deliver(self, report: Callable[[], bool]) -> None:
-        try:
-            if not report():
-                _LOG.warning("%s: the daemon did not hear a report", self._venue)
-        except Exception:
-            _LOG.exception("%s: a report failed", self._venue)
-        finally:
-            self._room.release()
-
-
-def _traits(order: ProposedOrder, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What a report of a sent order says; ids as texts, whatever the venue makes them."""
-    ids = {"order_id": row.get("id"), "client_order_id": row.get("clientOrderId") or order.client_order_id}
-    told = {name: None if value is None else str(value) for name, value in ids.items()}
-    return {"venue": order.venue, "symbol": order.symbol, "side": order.side, **told}

@@ -117,7 +117,9 @@ class Requests:
         if event.rebaseline == CURRENT:
             self._books.baselines.forget()
             self._books.venue_days.forget()
-        self._manager.reset_all(event.operator)
+        for breaker in self._manager.get_tripped():
+            breaker.reset(event.operator)
+            turn.record(EventName.BREAKER_RESET, **breaker.facts())
         self._warnings.forget()
         turn.persist = True
         facts = {"operator": event.operator, "reason": event.reason, "rebaseline": event.rebaseline}
@@ -142,7 +144,7 @@ class Requests:
         picture = self._books.picture(now.mono)
         if picture is None:
             return "the equity is not known, so it can't be said whether a limit would be breached at once"
-        for verdict in self._manager.evaluate(self._books.context(picture), now):
+        for verdict in self._manager.ask(self._books.context(picture), now):
             is_other = verdict.breaker_type in (CircuitBreakerType.MANUAL, CircuitBreakerType.BLIND)
             if is_other or verdict.action < Action.FREEZE:
                 continue

@@ -137,7 +137,8 @@ def _money_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("Equity", f"{amount(state.get('equity'))} {currency}{_trust(state)}"),
         ("Initial capital", f"{amount(state.get('initial_capital'))} {currency}"),
         ("Loss", ratio(state.get("loss_ratio")) + (f"  {_bar(loss, limit)}" if loss is not None and limit else "")),
-        ("Drawdown", ratio(state.get("drawdown_ratio"))),
+        ("Loss of the day", ratio(state.get("daily_loss_ratio"))),
+        ("Drawdown", ratio(state.get("portfolio_dd_pct"))),
     ]
     rows += _rule_rows(state)
     if state.get("missing"):
@@ -230,7 +231,8 @@ def drawdown(out: Console, state: Mapping[str, Any]) -> None:
     of_peak = f" (limit {ratio(limit)})" if limit is not None else " (no rule for it is on)"
     rows = [
         ("Loss of initial capital", f"{ratio(state.get('loss_ratio'))} (limit {ratio(state.get('loss_threshold'))})"),
-        ("Drawdown from the peak", f"{ratio(state.get('drawdown_ratio'))}{of_peak}"),
+        ("Loss since the start of the day", ratio(state.get("daily_loss_ratio"))),
+        ("Drawdown from the peak", f"{ratio(state.get('portfolio_dd_pct'))}{of_peak}"),
         ("State", state.get("state") or UNKNOWN),
     ]
     out.print(_rows(rows))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from oms import VenueVerdict
@@ -25,7 +26,8 @@ def report(
     """Everything a reader may want to know at `now`. gate: what is in force, if it is not the engine's."""
     gate = gate or engine.gate
     figures = engine.figures(now)
-    capital = engine.baselines.capital
+    capital, equity = engine.baselines.capital, engine.judged(now.mono)
+    drawdown, circuit = _drawdown(engine, now)
     return {
         "time": _iso(now.wall),
         "reference_currency": engine.settings.reference,
@@ -38,11 +40,12 @@ def report(
         "initial_capital": None if capital is None else plain(capital),
         "warning_threshold": _first_warning(engine),
         "loss_threshold": float(engine.settings.capital_loss.limit),
-        "portfolio_dd_pct": figures["drawdown_ratio"],
+        "daily_loss_ratio": _number(None if equity is None else engine.baselines.daily_loss_ratio(equity.value)),
+        "portfolio_dd_pct": drawdown,
         "circuit_breaker": {
             "state": figures["state"],
             "locked": gate.locked,
-            **_drawdown(engine, figures["drawdown_ratio"]),
+            **circuit,
         },
         "breakers": engine.manager.get_status(),
         "halts": engine.halts,
@@ -51,15 +54,27 @@ def report(
     }
 
 
-def _drawdown(engine: Engine, drawdown: float | None) -> dict[str, Any]:
-    """The drawdown circuit as programs know it: `active` means that the drawdown is at its limit or above.
+def _drawdown(engine: Engine, now: Instant) -> tuple[float | None, dict[str, Any]]:
+    """The drawdown, and its circuit as programs know it: `active` means at the limit or above.
 
-    Of several drawdown rules, the one with the lowest limit.
+    Of several drawdown rules the one with the lowest limit, from the peak of its own lookback.
     """
+    equity, baselines = engine.judged(now.mono), engine.baselines
     rules = [breaker for breaker in engine.manager.get_all_breakers() if isinstance(breaker, DrawdownCircuitBreaker)]
-    limit = min((float(rule.max_drawdown_pct) for rule in rules), default=None)
-    is_active = limit is not None and drawdown is not None and drawdown >= limit
-    return {"active": is_active, "max_portfolio_dd_nav_pct": limit}
+    rule = min(rules, key=lambda rule: rule.max_drawdown_pct, default=None)
+    if equity is None:
+        ratio = None
+    elif rule is None:
+        ratio = baselines.drawdown_ratio(equity.value)
+    else:
+        ratio = baselines.drawdown_ratio(equity.value, rule.lookback_days, now)
+    is_active = rule is not None and ratio is not None and ratio >= rule.max_drawdown_pct
+    circuit = {"active": is_active, "max_portfolio_dd_nav_pct": None if rule is None else float(rule.max_drawdown_pct)}
+    return _number(ratio), circuit
+
+
+def _number(ratio: Decimal | None) -> float | None:
+    return None if ratio is None else float(ratio)
 
 
 def _iso(wall: float | None) -> str | None:
@@ -69,7 +84,7 @@ def _iso(wall: float | None) -> str | None:
 def _lock(engine: Engine, gate: GateState) -> dict[str, Any]:
     return {
         "cause": gate.cause if gate.locked else None,
-        "reason": _reason(engine) if gate.locked else None,
+        **_why(engine, is_locked=gate.locked),
         "trip_id": gate.trip_id,
         "since": _iso(gate.since_wall) if gate.locked else None,
         "until": _iso(gate.until_wall),
@@ -77,11 +92,12 @@ def _lock(engine: Engine, gate: GateState) -> dict[str, Any]:
     }
 
 
-def _reason(engine: Engine) -> str | None:
-    """In a sentence, why nobody may send orders."""
-    if engine.trip is not None:
-        return engine.trip.reason
-    return next((restraint.reason for restraint in engine.restraints if not restraint.is_scoped), None)
+def _why(engine: Engine, *, is_locked: bool) -> dict[str, Any]:
+    """Why nobody may send orders: a sentence, what was observed, and which limits held."""
+    holding = next((one for one in engine.restraints if not one.is_scoped), None) if is_locked else None
+    if holding is None:
+        return {"reason": None, "observed": {}, "limits": {}}
+    return {"reason": holding.reason, "observed": dict(holding.observed), "limits": dict(holding.limits)}
 
 
 def _first_warning(engine: Engine) -> float | None:

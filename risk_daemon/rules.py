@@ -59,15 +59,18 @@ def build_rule(settings: Settings, name: str, rule: Rule) -> BaseCircuitBreaker:
 
 
 def pretrade_settings(settings: Settings) -> PreTradeSettings:
-    """The limits of single orders."""
+    """The limits of single orders. Raises ConfigError for one that is not above zero."""
     gate = settings.gate
-    return PreTradeSettings(
-        max_notional=gate.max_notional,
-        max_quantity=gate.max_quantity,
-        price_collar=gate.price_collar,
-        duplicate_window_s=gate.duplicate_window,
-        max_orders_per_second_per_bot=gate.max_orders_per_second_per_bot,
-    )
+    try:
+        return PreTradeSettings(
+            max_notional=gate.max_notional,
+            max_quantity=gate.max_quantity,
+            price_collar=gate.price_collar,
+            duplicate_window_s=gate.duplicate_window,
+            max_orders_per_second_per_bot=gate.max_orders_per_second_per_bot,
+        )
+    except ValueError as error:
+        raise ConfigError(f"{settings.file}: gate: {error}.") from error
 
 
 def longest_lookback(settings: Settings) -> int | None:

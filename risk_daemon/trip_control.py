@@ -186,12 +186,20 @@ class TripControl:
     def resume(self, turn: Turn) -> None:
         """After a restart: an unproven trip goes on, a proven one ends at once and cancels nothing."""
         if self.trip is None:
+            self._trip_by_orphan(turn)
             return
         self.trip.since_mono = self.trip.unproven_since_mono = turn.now.mono
         if not self.trip.proven:
             self.start_sweep(self.trip, turn, resumed=True)
         elif not self.trip.is_freeze:
             self._finish(ExitCode.TRIGGERED_AND_PROVEN, "still triggered; reset to trade again", turn)
+
+    def _trip_by_orphan(self, turn: Turn) -> None:
+        """A rule that is tripped for good and has no latch behind it: something of the state was lost or spoilt."""
+        orphan = next((rule for rule in self._manager.get_tripped() if not rule.ends_by_itself), None)
+        if orphan is not None and self._machine.fire(Trigger.BREACH).moved:
+            reason = f"{orphan.name} is tripped, and no latch says what became of it: {orphan.get_trip_reason()}"
+            self.open(orphan.name, reason, turn, cause=orphan.cause, observed={}, limits={})
 
     def keep_deadline(self, turn: Turn) -> None:
         """A sweep that reports nothing ends the process all the same."""

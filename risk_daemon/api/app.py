@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 import stat
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,8 +22,7 @@ from risk_daemon.api.handlers import Services
 from risk_daemon.api.limits import Limits
 from risk_daemon.api.openapi import document
 from risk_daemon.api.port import Control
-from risk_daemon.api.routes import table
-from risk_daemon.api.streams import Streams
+from risk_daemon.api.routes import ROUTES
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 from risk_daemon.clock import Clock, SystemClock
 from risk_daemon.control import short_address
@@ -62,7 +62,7 @@ class ControlServer:
         self._clock = clock or SystemClock()
         self._rates = self._limits.rate_limits()
         self._runners: list[web.ServerRunner] = []
-        self._streams: list[Streams] = []
+        self._services: list[Services] = []
         self._addresses: list[str] = []
         self._inode: int | None = None
 
@@ -83,11 +83,12 @@ class ControlServer:
 
     async def stop(self) -> None:
         """Stop listening and remove the socket, unless another daemon has put its own there by now."""
-        for streams in self._streams:
-            streams.close()
+        for services in self._services:
+            for listener in tuple(services.listeners):
+                listener.close()
         for runner in self._runners:
             await runner.cleanup()
-        self._runners, self._streams, self._addresses = [], [], []
+        self._runners, self._services, self._addresses = [], [], []
         try:
             if self._inode is not None and self.path.stat().st_ino == self._inode:
                 self.path.unlink()
@@ -116,16 +117,18 @@ class ControlServer:
         self._addresses.append(_address(listener))
 
     async def _serve(self, door: Door, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-        streams = Streams(door)
-        routes = table(streams)
-        text = json_text(document(routes, version("risk-daemon"))).encode("ascii")
-        services = Services(self._control, self._tokens, self._clock, self._limits, text)
-        dispatcher = Dispatcher(services, door, routes, self._rates)
+        services = Services(self._control, door, self._tokens, self._clock, self._limits, _document())
+        dispatcher = Dispatcher(services, ROUTES, self._rates)
         runner = web.ServerRunner(Server(dispatcher.answer, self._limits), shutdown_timeout=_STOP_WITHIN_S)
         self._runners.append(runner)
-        self._streams.append(streams)
+        self._services.append(services)
         await runner.setup()
         await web.SockSite(runner, listener, ssl_context=tls, backlog=_BACKLOG).start()
+
+
+@cache
+def _document() -> bytes:
+    return json_text(document(ROUTES, version("risk-daemon"))).encode("ascii")
 
 
 # --- listeners -------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from aiohttp import web
 from risk_daemon.api.limits import Limits
 from risk_daemon.api.problems import Refused, problem
 
-_LINGER_S = 1.0
 _LOG = structlog.get_logger(__name__)
 
 Answerer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -59,7 +58,7 @@ class Server(web.Server):
             answer,
             access_log=None,
             keepalive_timeout=limits.header_within_s,  # counts from the first byte on: a slow header ends with it
-            lingering_time=_LINGER_S,
+            lingering_time=limits.linger_s,
             auto_decompress=False,
         )
         self._limit = limits.connections

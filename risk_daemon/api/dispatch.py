@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from risk_daemon.api import body
-from risk_daemon.api.doors import Caller, Door, too_many
+from risk_daemon.api.doors import Caller, too_many
 from risk_daemon.api.handlers import Call, Services
 from risk_daemon.api.limits import RateLimit
 from risk_daemon.api.problems import COMMON_HEADERS, Refused, problem
@@ -43,9 +43,9 @@ class _Ready:
 class Dispatcher:
     """Answers every request that comes through one door. rates: shared among all doors."""
 
-    def __init__(self, services: Services, door: Door, routes: Iterable[Route], rates: Mapping[str, RateLimit]) -> None:
+    def __init__(self, services: Services, routes: Iterable[Route], rates: Mapping[str, RateLimit]) -> None:
         self._services = services
-        self._door = door
+        self._door = services.door
         self._paths: dict[str, dict[str, _Ready]] = {}
         for route in routes:
             methods = self._paths.setdefault(route.path, {})

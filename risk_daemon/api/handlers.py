@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
 from risk_daemon.api import orders
-from risk_daemon.api.doors import Caller
+from risk_daemon.api.doors import Caller, Door
+from risk_daemon.api.feed import Subscription
 from risk_daemon.api.limits import Limits
 from risk_daemon.api.models import CancelAll, Disable, ErrorReport, Halt, RejectedReport, Release, Reset, SentReport
 from risk_daemon.api.port import Control
@@ -35,13 +36,15 @@ _SILENT = "the daemon's evaluation loop does not turn: no answer means no"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the handlers work with. document: `/openapi.json`, encoded."""
+    """What the handlers work with, one for each door. document: `/openapi.json`. listeners: who is reading events."""
 
     control: Control
+    door: Door
     tokens: TokenStore
     clock: Clock
     limits: Limits
     document: bytes
+    listeners: set[Subscription] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -89,7 +92,7 @@ def _health(name: str, is_good: bool) -> web.Response:
 # --- for bots --------------------------------------------------------------------------------------
 
 
-async def check_order(call: Call) -> web.Response:
+async def check_order(call: Call) -> web.StreamResponse:
     if not call.control.is_alive():
         raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, _SILENT)
     order = orders.order_request(call.body, call.known_caller, call.control)

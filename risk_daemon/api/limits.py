@@ -18,6 +18,7 @@ class Limits:
     """Rates are per token, or per address where no token is asked for. Times in seconds, sizes in bytes.
 
     header_within_s: from the connection, or the last answer, to the end of the next request's header.
+    linger_s: what is left of a body that was refused is read for so long, so that the answer is not lost.
     connections: at once, on each listener; what is too much is hung up on.
     """
 
@@ -31,6 +32,7 @@ class Limits:
     header_within_s: float = 30.0
     body_within_s: float = 5.0
     write_within_s: float = 10.0
+    linger_s: float = 1.0
     heartbeat_every_s: float = 15.0
     connections: int = 256
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from decimal import Decimal
+from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from itertools import count
@@ -20,11 +21,16 @@ from risk_daemon.api.body import validated
 from risk_daemon.api.doors import Caller
 from risk_daemon.api.models import NAME_MAX, ORDER_ID_MAX, OrderCheck, above_zero
 from risk_daemon.api.port import Control
-from risk_daemon.api.problems import Refused, encoded, problem
+from risk_daemon.api.problems import SERVER, Refused, problem
+from risk_daemon.api.swift import SwiftAnswer
 from risk_daemon.gate import OrderAnswer, OrderRequest, Veto
 from risk_daemon.lock.shared import MAX_VALID_MS
 from risk_daemon.writing import utc_text
 
+_OK = (
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+    f"Server: {SERVER}\r\nDate: {{date}}\r\n"
+)
 _LEASE = b'{"allowed":true,"time":"%b.%06dZ","time_wall":%b,"lease_id":"%b-%x","valid_for_ms":' + b"%d}" % MAX_VALID_MS
 _ADAPTER = TypeAdapter(OrderCheck)
 _RUN = secrets.token_hex(6).encode("ascii")
@@ -115,19 +121,22 @@ def unknown(what: str, name: str) -> Refused:
     return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"the {what} {name} is not known")
 
 
-def written(answer: OrderAnswer) -> web.Response:
-    """200 with a lease for this one order, or 423. Raises InvariantError for a time that is none."""
+def written(answer: OrderAnswer) -> web.StreamResponse:
+    """200 with a lease for this one order, or 423. Raises an error for a time that is none."""
     wall = answer.wall
     if answer.veto is not None:
         return problem(_locked(answer.veto, wall, utc_text(wall)))
+    header, second = _second(int(wall))
     microseconds = int(wall % 1 * 1_000_000)
-    return encoded(_LEASE % (_second(int(wall)), microseconds, repr(wall).encode("ascii"), _RUN, next(_numbers)))
+    body = _LEASE % (second, microseconds, repr(wall).encode("ascii"), _RUN, next(_numbers))
+    return SwiftAnswer(header, body)
 
 
 @lru_cache(maxsize=4)
-def _second(wall: int) -> bytes:
-    """`2026-11-20T11:00:00` for many answers."""
-    return utc_text(wall).partition(".")[0].encode("ascii")
+def _second(wall: int) -> tuple[bytes, bytes]:
+    """The header of every lease given in one second, and that second as `2026-11-20T11:00:00`."""
+    header = _OK.format(date=formatdate(wall, usegmt=True))
+    return header.encode("ascii"), utc_text(wall).partition(".")[0].encode("ascii")
 
 
 def _locked(veto: Veto, wall: float, time: str) -> Refused:

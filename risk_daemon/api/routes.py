@@ -10,9 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from risk_daemon.api import handlers, models, orders
+from risk_daemon.api import handlers, models, orders, streams
 from risk_daemon.api.handlers import Call
-from risk_daemon.api.streams import EVENT_STREAM, Streams
 from risk_daemon.auth.tokens import Role
 
 JSON = "application/json"
@@ -64,28 +63,26 @@ _DONE = {HTTPStatus.OK: models.Commanded, HTTPStatus.CONFLICT: models.NotCommand
 _SWEPT = {HTTPStatus.OK: models.Swept, HTTPStatus.CONFLICT: models.NotCommanded}
 
 
-def table(streams: Streams) -> tuple[Route, ...]:
-    """Every route there is."""
-    return (
-        _open("/livez", "Does the evaluation loop turn?", handlers.livez, _ok(models.Alive)),
-        _open("/readyz", "Is the baseline complete?", handlers.readyz, _ok(models.Ready)),
-        _open("/openapi.json", "This document.", handlers.openapi, _ok(models.Document)),
-        _read("/api/v1/state", "How things stand.", handlers.state, _ok(models.State)),
-        _read("/api/v1/history", "Equity, a point a minute.", streams.history, _ok(models.History)),
-        _read("/api/v1/events", "Every event from now on.", streams.events, _ok(str), content_type=EVENT_STREAM),
-        _check("/api/v1/orders/check", "May this order be sent?", handlers.check_order, _LEASED, models.OrderCheck),
-        _report("/api/v1/orders/report", "What became of an order.", handlers.report, _TAKEN, models.OrderReport),
-        _command("/api/v1/halt", "Stop everything, one venue or one bot.", handlers.halt, _DONE, models.Halt),
-        _local("/api/v1/release", "End the halt of a venue or a bot.", handlers.release, _DONE, models.Release),
-        _local("/api/v1/reset", "End a trip.", handlers.reset, _DONE, models.Reset),
-        _local("/api/v1/disable", "Watch without acting, for a time.", handlers.disable, _DONE, models.Disable),
-        _local("/api/v1/enable", "Act again.", handlers.enable, _DONE, models.Enable, may_be_empty=True),
-        _local(
-            "/api/v1/cancel-all",
-            "Cancel every open order.",
-            handlers.cancel_all,
-            _SWEPT,
-            models.CancelAll,
-            may_be_empty=True,
-        ),
-    )
+ROUTES: tuple[Route, ...] = (
+    _open("/livez", "Does the evaluation loop turn?", handlers.livez, _ok(models.Alive)),
+    _open("/readyz", "Is the baseline complete?", handlers.readyz, _ok(models.Ready)),
+    _open("/openapi.json", "This document.", handlers.openapi, _ok(models.Document)),
+    _read("/api/v1/state", "How things stand.", handlers.state, _ok(models.State)),
+    _read("/api/v1/history", "Equity, a point a minute.", streams.history, _ok(models.History)),
+    _read("/api/v1/events", "Events from now on.", streams.events, _ok(str), content_type=streams.EVENT_STREAM),
+    _check("/api/v1/orders/check", "May this order be sent?", handlers.check_order, _LEASED, models.OrderCheck),
+    _report("/api/v1/orders/report", "What became of an order.", handlers.report, _TAKEN, models.OrderReport),
+    _command("/api/v1/halt", "Stop everything, one venue or one bot.", handlers.halt, _DONE, models.Halt),
+    _local("/api/v1/release", "End the halt of a venue or a bot.", handlers.release, _DONE, models.Release),
+    _local("/api/v1/reset", "End a trip.", handlers.reset, _DONE, models.Reset),
+    _local("/api/v1/disable", "Watch without acting, for a time.", handlers.disable, _DONE, models.Disable),
+    _local("/api/v1/enable", "Act again.", handlers.enable, _DONE, models.Enable, may_be_empty=True),
+    _local(
+        "/api/v1/cancel-all",
+        "Cancel every open order.",
+        handlers.cancel_all,
+        _SWEPT,
+        models.CancelAll,
+        may_be_empty=True,
+    ),
+)

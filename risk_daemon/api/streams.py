@@ -6,7 +6,7 @@ A reader who does not read is cut off; the daemon waits for nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -14,7 +14,6 @@ import structlog
 from aiohttp import web
 
 from risk_daemon.api.connections import Connection
-from risk_daemon.api.doors import Door
 from risk_daemon.api.feed import FeedEnded, FeedEvent, Subscription, TooManyReaders
 from risk_daemon.api.handlers import Call
 from risk_daemon.api.problems import COMMON_HEADERS, Refused, encoded
@@ -27,91 +26,72 @@ _HEARTBEAT = b": still here\n\n"
 _LOG = structlog.get_logger(__name__)
 
 
-class Streams:
-    """The streaming routes of one door, and how to end them all."""
+async def events(call: Call) -> web.StreamResponse:
+    """Every event from now on, until the reader goes, is too slow, or may not listen any more."""
+    if call.request.method == "HEAD":
+        return web.Response(headers={**COMMON_HEADERS, "Content-Type": EVENT_STREAM})
+    try:
+        subscription = call.control.subscribe()
+    except TooManyReaders:
+        hint = {"Retry-After": "15"}
+        raise Refused(HTTPStatus.TOO_MANY_REQUESTS, "too many readers are listening", headers=hint) from None
+    call.services.listeners.add(subscription)
+    try:
+        return await _stream(call, subscription)
+    finally:
+        call.services.listeners.discard(subscription)
+        subscription.close()
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
-        self._open: set[Subscription] = set()
 
-    def close(self) -> None:
-        """End every event stream."""
-        for subscription in tuple(self._open):
-            subscription.close()
+async def _stream(call: Call, subscription: Subscription) -> web.StreamResponse:
+    out = _Out(call, EVENT_STREAM)
+    out.response.force_close()
+    out.on_lost(subscription.close)
+    return await out.carry(_relay(call, subscription, out))
 
-    # --- events ------------------------------------------------------------------------------------
 
-    async def events(self, call: Call) -> web.StreamResponse:
-        if call.request.method == "HEAD":
-            return web.Response(headers={**COMMON_HEADERS, "Content-Type": EVENT_STREAM})
-        try:
-            subscription = call.control.subscribe()
-        except TooManyReaders:
-            hint = {"Retry-After": "15"}
-            raise Refused(HTTPStatus.TOO_MANY_REQUESTS, "too many readers are listening", headers=hint) from None
-        self._open.add(subscription)
-        try:
-            return await self._stream(call, subscription)
-        finally:
-            self._open.discard(subscription)
-            subscription.close()
+async def _relay(call: Call, subscription: Subscription, out: _Out) -> None:
+    """Raises FeedEnded, TimeoutError and ConnectionError; returns for a caller who may not stay."""
+    await out.begin()
+    await out.write(_HELLO)
+    clock, every_s = call.services.clock, call.services.limits.heartbeat_every_s
+    beat_mono = clock.now().mono + every_s
+    while True:
+        event = await subscription.next(beat_mono - clock.now().mono)
+        if event is not None:
+            await out.write(_written(event))
+        elif clock.now().mono >= beat_mono:
+            if not _may_stay(call):
+                return
+            await out.write(_HEARTBEAT)
+            beat_mono = clock.now().mono + every_s
 
-    async def _stream(self, call: Call, subscription: Subscription) -> web.StreamResponse:
-        out = _Out(call, EVENT_STREAM)
-        out.on_lost(subscription.close)
-        try:
-            await out.begin()
-            await out.write(_HELLO)
-            await self._relay(call, subscription, out)
-        except FeedEnded:
-            _LOG.info("event_stream_ended", caller=call.known_caller.name)
-            out.cut()
-        except (ConnectionError, TimeoutError):
-            out.cut()
-        return out.response
 
-    async def _relay(self, call: Call, subscription: Subscription, out: _Out) -> None:
-        """Until the reader may not listen any more. Raises FeedEnded, TimeoutError and ConnectionError."""
-        clock, every_s = call.services.clock, call.services.limits.heartbeat_every_s
-        beat_mono = clock.now().mono + every_s
-        while True:
-            event = await subscription.next(beat_mono - clock.now().mono)
-            if event is not None:
-                await out.write(_written(event))
-            elif clock.now().mono >= beat_mono:
-                if not self._may_stay(call):
-                    return
-                await out.write(_HEARTBEAT)
-                beat_mono = clock.now().mono + every_s
+def _may_stay(call: Call) -> bool:
+    """A token may have been revoked meanwhile."""
+    try:
+        return call.services.door.caller(call.request) == call.caller
+    except Refused:
+        return False
 
-    def _may_stay(self, call: Call) -> bool:
-        """A token may have been revoked meanwhile."""
-        try:
-            return self._door.caller(call.request) == call.caller
-        except Refused:
-            return False
 
-    # --- history -----------------------------------------------------------------------------------
+async def history(call: Call) -> web.StreamResponse:
+    """A month of minutes is megabytes: encoded in pieces, so that nobody else waits for it."""
+    if call.request.method == "HEAD":
+        return encoded(b"")
+    points = call.control.history()
+    out = _Out(call, "application/json")
+    return await out.carry(_recite(points, out))
 
-    async def history(self, call: Call) -> web.StreamResponse:
-        """A month of minutes is megabytes: encoded in pieces, so that nobody else waits for it."""
-        if call.request.method == "HEAD":
-            return encoded(b"")
-        points = call.control.history()
-        out = _Out(call, "application/json")
-        try:
-            await out.begin()
-            for start in range(0, len(points), _POINTS_AT_ONCE):
-                piece = [json_text(point) for point in points[start : start + _POINTS_AT_ONCE]]
-                await out.write(("," if start else '{"points":[').encode() + ",".join(piece).encode("ascii"))
-                await asyncio.sleep(0)
-            await out.write(b"]}" if points else b'{"points":[]}')
-        except (ConnectionError, TimeoutError):
-            out.cut()
-        except Exception as error:
-            _LOG.error("history_failed", error=repr(error))
-            out.cut()  # the rest would pass for the whole
-        return out.response
+
+async def _recite(points: Sequence[Mapping[str, Any]], out: _Out) -> None:
+    """Raises TimeoutError and ConnectionError; InvariantError for a point that JSON can't say."""
+    await out.begin()
+    for start in range(0, len(points), _POINTS_AT_ONCE):
+        piece = ",".join(json_text(point) for point in points[start : start + _POINTS_AT_ONCE])
+        await out.write(("," if start else '{"points":[').encode("ascii") + piece.encode("ascii"))
+        await asyncio.sleep(0)
+    await out.write(b"]}" if points else b'{"points":[]}')
 
 
 class _Out:
@@ -122,11 +102,23 @@ class _Out:
         self._request = call.request
         self._within_s = call.services.limits.write_within_s
 
-    def on_lost(self, tell: Any) -> None:
-        """tell: called without arguments when the reader hangs up."""
+    def on_lost(self, tell: Callable[[], None]) -> None:
+        """tell: called when the reader hangs up."""
         protocol = self._request.protocol
         if isinstance(protocol, Connection):
             protocol.on_lost = tell
+
+    async def carry(self, work: Awaitable[None]) -> web.StreamResponse:
+        """The answer, after `work` has written it. One that fails is cut off: a part must not pass for the whole."""
+        try:
+            await work
+        except (ConnectionError, TimeoutError, FeedEnded) as error:
+            _LOG.info("stream_ended", path=self._request.path, reason=type(error).__name__)
+            self.cut()
+        except Exception as error:
+            _LOG.error("stream_failed", path=self._request.path, error=repr(error))
+            self.cut()
+        return self.response
 
     async def begin(self) -> None:
         async with asyncio.timeout(self._within_s):

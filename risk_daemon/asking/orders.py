@@ -12,6 +12,7 @@ Number = Decimal | int | float | str
 
 _SIDES = ("buy", "sell")
 _MAX_TEXT = 128
+_MAX_ID = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class ProposedOrder:
         for name in ("venue", "symbol", "side", "type"):
             _check_text(name, getattr(self, name))
         if self.client_order_id is not None:
-            _check_text("client_order_id", self.client_order_id)
+            _check_text("client_order_id", self.client_order_id, _MAX_ID)
         object.__setattr__(self, "side", self.side.lower())
         object.__setattr__(self, "type", self.type.lower())
         object.__setattr__(self, "quantity", _above_zero("quantity", self.quantity))
@@ -73,9 +74,9 @@ def proposed(order: ProposedOrder | None, fields: dict[str, Any]) -> ProposedOrd
         raise ValueError(f"this is no order: {error}") from None
 
 
-def _check_text(name: str, value: object) -> None:
-    if not isinstance(value, str) or not value.strip() or len(value) > _MAX_TEXT or not value.isprintable():
-        raise ValueError(f"{name} is {value!r}: write a text of 1 to {_MAX_TEXT} characters")
+def _check_text(name: str, value: object, longest: int = _MAX_TEXT) -> None:
+    if not isinstance(value, str) or not value.strip() or len(value) > longest or not value.isprintable():
+        raise ValueError(f"{name} is {value!r}: write a text of 1 to {longest} characters")
 
 
 def _above_zero(name: str, value: object) -> Decimal:

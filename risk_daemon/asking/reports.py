@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 ERROR_KINDS: Final = ("order_rejected", "broker", "connection", "data_feed", "strategy", "expected")
-_MAX_DETAIL = 300
+_MAX_TEXT = 256
 
 
 class Reporter:
@@ -61,6 +61,6 @@ def _error(kind: str, venue: str | None, detail: str) -> Mapping[str, Any]:
 
 
 def _document(kind: str, **members: str | None) -> Mapping[str, Any]:
-    """Without what is None or empty. A detail is cut: it may hold a whole page of an exchange."""
-    told = {name: value[:_MAX_DETAIL] for name, value in members.items() if value}
+    """Without what is None or empty. Texts are cut: a detail may hold a whole page of an exchange."""
+    told = {name: value[:_MAX_TEXT] for name, value in members.items() if value}
     return {"kind": kind, **told}

@@ -323,12 +323,17 @@ class BaseCircuitBreaker:
         """Forget what this rule itself collected and tripped by; a failure here leaves it RESETTING, and so shut."""
 
     def settle(self, verdict: Verdict) -> bool:
-        """Move the state to what the verdict says. Returns whether it moved."""
+        """Move the state to what the verdict says. Returns whether it moved.
+
+        While a veto lasts, it tells what is seen now; what freezes or trips tells what it was tripped by.
+        """
         before = self.standing
-        if verdict.breached and before.state is BreakerState.NORMAL:
+        is_normal = before.state is BreakerState.NORMAL
+        if verdict.breached and (is_normal or (before.state is BreakerState.TRIPPED and self.ends_by_itself)):
             details, limits = dict(verdict.observed), dict(verdict.limits)
             self.standing = Standing(BreakerState.TRIPPED, verdict.reason, details, limits, verdict.action)
-        elif not verdict.breached and before.state is BreakerState.TRIPPED and self.ends_by_itself:
+            return is_normal
+        if not verdict.breached and before.state is BreakerState.TRIPPED and self.ends_by_itself:
             self.standing = Standing()
         return self.standing is not before
 

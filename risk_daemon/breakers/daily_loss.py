@@ -9,7 +9,6 @@ from risk_daemon.baselines import Baselines
 from risk_daemon.breakers.base import UNSET, Action, CircuitBreakerType, Common, Number, Unset
 from risk_daemon.breakers.loss import Measure, one_limit
 from risk_daemon.breakers.period_loss import PeriodLossCircuitBreaker
-from risk_daemon.clock import Instant
 
 
 class DailyLossCircuitBreaker(PeriodLossCircuitBreaker):
@@ -45,5 +44,5 @@ class DailyLossCircuitBreaker(PeriodLossCircuitBreaker):
         """The loss that `can_trade` saw last, in money; a gain is below zero. None before that."""
         return self._current_loss
 
-    def _measure(self, baselines: Baselines, now: Instant) -> Measure:
-        return baselines.daily_loss_ratio if self.limit.is_ratio else baselines.daily_loss
+    def _measures(self, baselines: Baselines) -> tuple[Measure, Measure]:
+        return baselines.daily_loss_ratio, baselines.daily_loss

@@ -47,7 +47,7 @@ class DrawdownCircuitBreaker(LossCircuitBreaker):
         """Whether the drawdown of `current_portfolio_value` from the highest one seen is below the limit.
 
         Once it is not, False until `reset`, which also begins a new history. Without a value: by the last one.
-        Raises ValueError for None, NaN, infinities and negatives; such a value changes nothing.
+        Raises ValueError for None, NaN and infinities; such a value changes nothing.
         """
         if not isinstance(current_portfolio_value, Unset):
             self._see(worth("current_portfolio_value", current_portfolio_value))

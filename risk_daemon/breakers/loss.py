@@ -103,8 +103,8 @@ class LossCircuitBreaker(BaseCircuitBreaker):
         if least is None or most is None or suspected is None:
             return self._unknown
         limit, name, kind, action = self.limit, self.name, self.breaker_type, self.action
-        observed = self._observe(likely, equity, context.baselines, now)
         if most < limit.lowest and suspected < limit.lowest:
+            observed = self._observe(likely, equity, context.baselines, now)
             return Verdict(name, kind, action, False, False, False, None, True, "", observed, self._limits)
         return Verdict(
             name,
@@ -117,7 +117,7 @@ class LossCircuitBreaker(BaseCircuitBreaker):
             warning=limit.warning(least),
             cleared=limit.is_clear(most),
             reason=f"{self.word} of {limit.text_of(likely)}{self._reason_end}",
-            observed=observed,
+            observed=self._observe_fully(likely, equity, context.baselines, now),
             limits=self._limits,
         )
 
@@ -131,6 +131,10 @@ class LossCircuitBreaker(BaseCircuitBreaker):
         raise NotImplementedError
 
     def _observe(self, likely: Decimal, equity: Equity, baselines: Baselines, now: Instant) -> dict[str, Any]:
-        """What is told of the loss."""
+        """What is told of the loss on every tick, so it must cost little."""
         key = "loss_ratio" if self.limit.is_ratio else "loss"
         return {key: self.limit.fact(likely), "equity": plain(equity.value)}
+
+    def _observe_fully(self, likely: Decimal, equity: Equity, baselines: Baselines, now: Instant) -> dict[str, Any]:
+        """What is told of a loss near a limit, or beyond it."""
+        return self._observe(likely, equity, baselines, now)

@@ -13,6 +13,8 @@ from risk_daemon.clock import Instant
 from risk_daemon.errors import CircuitBreakerError
 from risk_daemon.gate import severity
 
+_CUSTOM = CircuitBreakerType.CUSTOM
+
 
 class CircuitBreakerManager:
     """Holds breakers by instance name. Not thread-safe."""
@@ -30,10 +32,19 @@ class CircuitBreakerManager:
         (self._blind if isinstance(breaker, BlindCircuitBreaker) else self._seeing).append(breaker)
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> tuple[Verdict, ...]:
-        """Ask every rule; the blind one last, since it judges what the others could not decide."""
+        """Ask every rule, and move each to what its verdict says. For a program; the daemon confirms first."""
+        verdicts = self.ask(context, now)
+        for verdict in verdicts:
+            self._breakers[verdict.breaker].settle(verdict)
+        return verdicts
+
+    def ask(self, context: EvaluationContext, now: Instant) -> tuple[Verdict, ...]:
+        """Ask every rule; the blind one last, since it judges what the others could not decide. No state moves."""
         verdicts = [_ask(breaker, context, now) for breaker in self._seeing]
-        if any(verdict.undecided for verdict in verdicts):
-            context = replace(context, is_undecided=True)
+        for verdict in verdicts:
+            if verdict.undecided:
+                context = replace(context, is_undecided=True)
+                break
         return (*verdicts, *[breaker.evaluate(context, now) for breaker in self._blind])
 
     def get_breaker(self, name: str) -> BaseCircuitBreaker:
@@ -94,6 +105,6 @@ def strongest(verdicts: Iterable[Verdict]) -> Verdict | None:
 def _ask(breaker: BaseCircuitBreaker, context: EvaluationContext, now: Instant) -> Verdict:
     if breaker.active_hours is not None and not breaker.is_active(now):
         return Verdict(breaker.name, breaker.breaker_type, breaker.action, reason="outside its active hours")
-    if breaker.breaker_type is CircuitBreakerType.CUSTOM:
+    if breaker.breaker_type is _CUSTOM:
         return custom.ask(breaker, context, now)
     return breaker.evaluate(context, now)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
+from risk_daemon.baselines import Baselines
 from risk_daemon.breakers.base import Number, Unset
-from risk_daemon.breakers.loss import LossCircuitBreaker
+from risk_daemon.breakers.loss import LossCircuitBreaker, Measure
 from risk_daemon.breakers.program import base, worth
+from risk_daemon.clock import Instant
+from risk_daemon.portfolio import Equity
 from risk_daemon.units import EXACT, fixed, plain
 
 
@@ -35,3 +39,19 @@ class PeriodLossCircuitBreaker(LossCircuitBreaker):
 
     def _clear_conditions(self) -> None:
         self._current_loss = None
+
+    def _measures(self, baselines: Baselines) -> tuple[Measure, Measure]:
+        """The loss by equity, as a ratio and in money."""
+        raise NotImplementedError
+
+    def _measure(self, baselines: Baselines, now: Instant) -> Measure:
+        ratio, money = self._measures(baselines)
+        return ratio if self.limit.is_ratio else money
+
+    def _observe_fully(self, likely: Decimal, equity: Equity, baselines: Baselines, now: Instant) -> dict[str, Any]:
+        ratio, money = (measure(equity.value) for measure in self._measures(baselines))
+        return {
+            "loss_ratio": None if ratio is None else float(ratio),
+            "loss": None if money is None else plain(money),
+            "equity": plain(equity.value),
+        }

@@ -12,19 +12,16 @@ from risk_daemon.units import finite
 
 
 def worth(name: str, value: Number) -> Decimal:
-    """`value` as a Decimal. Raises ValueError for None, NaN, infinities, negatives and what is no number."""
+    """`value` as a Decimal; below zero it is a debt. Raises ValueError for None, NaN, infinities and no number."""
     try:
-        number = finite(value)
+        return finite(value)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-    if number < 0:
-        raise ValueError(f"{name} is {number}: the worth of a portfolio is not below zero")
-    return number
 
 
 def base(name: str, value: Number) -> Decimal:
     """As `worth`, and above zero: what a loss is measured from."""
     number = worth(name, value)
-    if number == 0:
-        raise ValueError(f"{name} is zero: nothing can be measured from it")
+    if number <= 0:
+        raise ValueError(f"{name} is {number}: nothing can be measured from it")
     return number

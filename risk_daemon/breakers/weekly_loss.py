@@ -8,7 +8,6 @@ from risk_daemon.baselines import Baselines
 from risk_daemon.breakers.base import UNSET, CircuitBreakerType, Common, Number, Unset
 from risk_daemon.breakers.loss import Measure, one_limit
 from risk_daemon.breakers.period_loss import PeriodLossCircuitBreaker
-from risk_daemon.clock import Instant
 
 
 class WeeklyLossCircuitBreaker(PeriodLossCircuitBreaker):
@@ -35,5 +34,5 @@ class WeeklyLossCircuitBreaker(PeriodLossCircuitBreaker):
         """Whether the loss since the start of the week is below the limit; as `DailyLossCircuitBreaker.can_trade`."""
         return self._may_trade("start_of_week_value", start_of_week_value, current_portfolio_value)
 
-    def _measure(self, baselines: Baselines, now: Instant) -> Measure:
-        return baselines.weekly_loss_ratio if self.limit.is_ratio else baselines.weekly_loss
+    def _measures(self, baselines: Baselines) -> tuple[Measure, Measure]:
+        return baselines.weekly_loss_ratio, baselines.weekly_loss

@@ -27,7 +27,7 @@ from risk_daemon.middleware.asgi import CircuitBreakerMiddleware
 from risk_daemon.risk_file import RiskFile
 from risk_daemon.rules import build_rules
 from tests.core_world import World, amounts, perp
-from tests.seeds.helpers import ask, guarded, lose, profile, publish, why
+from tests.seeds.common import ask, guarded, lose, profile, publish, why
 
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
 ACCOUNT = UUID("00000000-0000-4000-8000-000000000001")
@@ -194,7 +194,6 @@ def test_000_15_the_sentence_is_made_of_the_limit_that_is_told(tmp_path: Path) -
     assert str(raised.value) == "Zen Mode Active: -3% Limit Hit"
 
 
-@pytest.mark.xfail(reason="risk.json does not tell the limits of the lock", strict=True)
 @pytest.mark.parametrize(("limit", "sentence"), [("0.03", "-3%"), ("0.045", "-4.5%")])
 def test_000_15_the_sentence_has_the_limit_that_was_hit(limit: str, sentence: str, tmp_path: Path) -> None:
     world = guarded(DailyLossCircuitBreaker(max_daily_loss_pct=Decimal(limit), action=Action.FREEZE))
@@ -281,3 +280,9 @@ def test_000_33_the_drawdown_of_the_moment(capsys: pytest.CaptureFixture[str], t
     told = json.loads(capsys.readouterr().out)
     assert told["running"] is False, "no daemon answers in this test, and that is said"
     assert told["last_known"]["drawdown_ratio"] == 0.02
+
+
+def test_000_33_the_loss_of_the_day_as_well(tmp_path: Path) -> None:
+    world = guarded(zen())
+    lose(world, "0.02")
+    assert publish(world, tmp_path).get("daily_loss_ratio") == 0.02

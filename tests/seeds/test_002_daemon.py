@@ -18,10 +18,18 @@ from risk_daemon.breakers.weekly_loss import WeeklyLossCircuitBreaker
 from risk_daemon.decision import Finish, ReadNow, SaveLatch, SetGate, StartSweep
 from risk_daemon.errors import ExitCode
 from risk_daemon.event_log import EventLog, verify_log
-from risk_daemon.events import EventName, HaltRequested, ResetRequested, Tick
+from risk_daemon.events import (
+    EventName,
+    HaltRequested,
+    ResetRequested,
+    SweepFinished,
+    Tick,
+    VenueProven,
+    VenueUnproven,
+)
 from risk_daemon.rules import build_rules
 from tests.core_world import BTC_PERP, perp
-from tests.seeds.helpers import ROOT, ask, first, guarded, lose, settings_of, why, with_tables
+from tests.seeds.common import ROOT, ask, first, guarded, lose, settings_of, why, with_tables
 
 DEFAULT = CapitalLossSettings()
 
@@ -30,6 +38,22 @@ def test_002_10_time_alone_makes_it_look() -> None:
     world = guarded(capital_loss=DEFAULT)
     decision = world.send(Tick())
     assert [verdict.breaker for verdict in decision.verdicts] == ["capital_loss", "manual", "blind"]
+
+
+def test_002_19_the_results_are_in_the_log() -> None:
+    world = guarded(capital_loss=DEFAULT)
+    world.sweeps_take_s = None
+    lose(world, "0.05")
+    assert world.engine.trip is not None
+    trip_id = world.engine.trip.trip_id
+    world.send(VenueUnproven("perp", trip_id, "503"))
+    world.send(VenueProven("spot", trip_id, 7, 1.5))
+    world.send(SweepFinished(trip_id, True, 9, 4.0))
+    told = [first(world, name).fields for name in (EventName.VENUE_UNPROVEN, EventName.VENUE_PROVEN)]
+    assert [(fields["venue"], fields["trip_id"]) for fields in told] == [("perp", trip_id), ("spot", trip_id)]
+    assert (told[0]["reason"], told[1]["cancelled"]) == ("503", 7)
+    finished = first(world, EventName.SWEEP_FINISHED).fields
+    assert (finished["proven"], finished["cancelled"]) == (True, 9)
 
 
 def test_002_22_the_demo_is_a_program() -> None:

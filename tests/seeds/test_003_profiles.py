@@ -9,7 +9,7 @@ import pytest
 
 from risk_daemon import config
 from risk_daemon.rules import build_rules
-from tests.seeds.helpers import ROOT, profile
+from tests.seeds.common import ROOT, profile
 
 
 def limits_of(name: str) -> dict[str, dict[str, object]]:

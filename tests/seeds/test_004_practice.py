@@ -27,7 +27,7 @@ from risk_daemon.events import DisableRequested, ErrorKind, ErrorReported, Event
 from risk_daemon.findings import Level, configured
 from risk_daemon.rules import build_rules
 from risk_daemon.trading_day import ActiveHours
-from tests.seeds.helpers import ROOT, ask, first, guarded, lose, profile, settings_of, why, with_tables
+from tests.seeds.common import ROOT, ask, first, guarded, lose, profile, settings_of, why, with_tables
 
 PEAK = Decimal("100000")
 
@@ -72,9 +72,9 @@ def test_004_34_a_trip_and_a_halt_write_their_reason_down() -> None:
     assert tripped["state"] == "TRIPPED"
     assert tripped["reason"] == "loss of 600.00 since the start of the day, limit 500.00"
     halted = guarded()
-    halted.send(HaltRequested("flash crash", "trader_john"))
+    halted.send(HaltRequested("flash crash", "john"))
     assert first(halted, EventName.BREAKER_TRIPPED).fields["state"] == "MANUALLY_HALTED"
-    assert first(halted, EventName.MANUAL_HALT).fields == {"operator": "trader_john", "reason": "flash crash"}
+    assert first(halted, EventName.MANUAL_HALT).fields == {"operator": "john", "reason": "flash crash"}
 
 
 # --- best practice -------------------------------------------------------------------------------------

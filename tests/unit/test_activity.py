@@ -187,6 +187,19 @@ def test_orders_from_before_are_known_and_not_counted() -> None:
     assert count(activity, bot="a") == 0
 
 
+def test_what_is_remembered_of_orders_is_bounded_and_what_is_forgotten_counts_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("risk_daemon.activity._IDS_MAX", 10)
+    monkeypatch.setattr("risk_daemon.activity._DEEDS_MAX", 10)
+    activity = Activity()
+    for i in range(30):
+        assert activity.record_order(T0, venue="v", symbol=str(i), side="buy", order_id=str(i))
+    assert not activity.record_order(T0, venue="v", symbol="29", side="buy", order_id="29")
+    assert activity.record_order(T0, venue="v", symbol="0", side="buy", order_id="0")
+    assert (len(activity._known._by_id), len(activity._known._by_deed)) == (10, 10)
+
+
 def test_a_flood_is_counted_whole() -> None:
     activity = Activity()
     for i in range(3_000):

@@ -1,97 +1,68 @@
-"""The daemon's socket: who may use it, what it takes, and how it refuses."""
+"""The two listeners: who may use the socket, what people ask there, and what is left when it stops."""
 
 from __future__ import annotations
 
-import json
+import asyncio
+import datetime as dt
 import os
 import socket
+import ssl
 import stat
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import aiohttp
 import pytest
 import uvloop
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from risk_daemon.api import app
+from risk_daemon.api import doors
+from risk_daemon.api.app import ControlServer
 from risk_daemon.control import operator_name
-from risk_daemon.errors import CircuitBreakerError, RecordError, StateError, UsageError
-from risk_daemon.events import HaltRequested, Input, ResetRequested
+from risk_daemon.errors import (
+    CircuitBreakerError,
+    ConfigError,
+    InvariantError,
+    RecordError,
+    StateError,
+    UsageError,
+)
+from risk_daemon.events import (
+    DisableRequested,
+    EnableRequested,
+    HaltRequested,
+    Input,
+    ReleaseRequested,
+    ResetRequested,
+)
+from tests.api_world import ApiWorld, FakeControl, serving
 
 ME = operator_name(os.geteuid())
 
 
-class FakeControl:
-    """Takes every command, and remembers it."""
-
-    def __init__(self) -> None:
-        self.events: list[Input] = []
-        self.sweeps: list[tuple[str | None, str | None]] = []
-        self.answer: dict[str, Any] = {"accepted": True, "state": "TRIGGERED", "trip_id": "t1", "reason": ""}
-        self.good = True
-        self.error: Exception | None = None
-        self.document: dict[str, Any] = {"state": "ACTIVE", "equity": "9400.00"}
-
-    def state(self) -> Mapping[str, Any]:
-        return self.document
-
-    def is_ready(self) -> bool:
-        return self.good
-
-    def is_alive(self) -> bool:
-        return self.good
-
-    async def command(self, event: Input) -> Mapping[str, Any]:
-        if self.error is not None:
-            raise self.error
-        self.events.append(event)
-        return self.answer
-
-    async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
-        self.sweeps.append((venue, market))
-        return {"proven": True}
-
-
-class Client:
-    """Talks to a server under test."""
-
-    def __init__(self, control: FakeControl, path: Path) -> None:
-        self.control, self.path = control, path
-
-    async def __call__(self, method: str, target: str, body: object = None, data: bytes | None = None) -> Any:
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self.path))) as session,
-            session.request(method, f"http://daemon{target}", json=body, data=data) as reply,
-        ):
-            return SimpleNamespace(
-                status=reply.status, type=reply.content_type, headers=reply.headers, body=json.loads(await reply.read())
-            )
-
-
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    control, path = FakeControl(), tmp_path / "s.sock"
-    server = app.ControlServer(control, path)
-    await server.start()
-    yield Client(control, path)
-    await server.stop()
-    assert not path.exists()
+async def world(tmp_path: Path) -> AsyncIterator[ApiWorld]:
+    async with serving(tmp_path) as world:
+        yield world
+    assert not world.path.exists()
 
 
-async def test_state_is_what_the_daemon_says(client: Client) -> None:
-    answer = await client("GET", "/api/v1/state")
+async def test_state_is_what_the_daemon_says(world: ApiWorld) -> None:
+    reply = await world.socket("GET", "/api/v1/state")
 
-    assert (answer.status, answer.type, answer.body) == (200, "application/json", client.control.document)
+    assert (reply.status, reply.type, reply.body) == (200, "application/json", world.control.document)
 
 
-async def test_health(client: Client) -> None:
-    assert [(await client("GET", path)).status for path in ("/livez", "/readyz")] == [200, 200]
+@pytest.mark.parametrize("way", ["socket", "tcp"])
+async def test_health_needs_no_token(world: ApiWorld, way: str) -> None:
+    ask = getattr(world, way)
+    assert [(await ask("GET", path)).status for path in ("/livez", "/readyz")] == [200, 200]
 
-    client.control.good = False
-    assert [(await client("GET", path)).status for path in ("/livez", "/readyz")] == [503, 503]
+    world.control.good = False
+    assert [(await ask("GET", path)).status for path in ("/livez", "/readyz")] == [503, 503]
 
 
 @pytest.mark.parametrize(
@@ -99,182 +70,292 @@ async def test_health(client: Client) -> None:
     [
         ("halt", {"reason": " fat finger "}, HaltRequested("fat finger", ME)),
         ("halt", {"reason": "x", "operator": "night desk"}, HaltRequested("x", f"{ME}, night desk")),
+        ("halt", {"reason": "x", "venue": "kraken"}, HaltRequested("x", ME, venue="kraken")),
+        ("halt", {"reason": "x", "bot": "grid-1"}, HaltRequested("x", ME, bot="grid-1")),
+        ("halt", {"reason": "x", "venue": None, "bot": None}, HaltRequested("x", ME)),
+        ("release", {"reason": "x", "bot": "gone"}, ReleaseRequested("x", ME, bot="gone")),
+        ("release", {"reason": "x", "venue": "kraken"}, ReleaseRequested("x", ME, venue="kraken")),
         ("reset", {"reason": "found it", "rebaseline": "keep"}, ResetRequested("found it", ME, "keep")),
         ("reset", {"reason": "found it", "rebaseline": "current"}, ResetRequested("found it", ME, "current")),
+        ("disable", {"for_s": 90, "reason": "upgrade"}, DisableRequested(90.0, "upgrade", ME)),
+        ("disable", {"for_s": 1.5, "reason": "upgrade"}, DisableRequested(1.5, "upgrade", ME)),
+        ("enable", {}, EnableRequested(ME)),
+        ("enable", None, EnableRequested(ME)),
     ],
 )
-async def test_a_command_becomes_an_event(client: Client, target: str, body: object, event: Input) -> None:
-    answer = await client("POST", f"/api/v1/{target}", body)
+async def test_a_command_becomes_an_event(world: ApiWorld, target: str, body: object, event: Input) -> None:
+    reply = await world.socket("POST", f"/api/v1/{target}", body)
 
-    assert (answer.status, answer.body) == (200, client.control.answer)
-    assert client.control.events == [event]
+    assert (reply.status, reply.body) == (200, world.control.answer)
+    assert world.control.events == [event]
 
 
 @pytest.mark.parametrize(
-    ("target", "body"),
+    ("target", "body", "sentence"),
     [
-        ("halt", None),
-        ("halt", {}),
-        ("halt", []),
-        ("halt", {"reason": ""}),
-        ("halt", {"reason": "  "}),
-        ("halt", {"reason": 5}),
-        ("halt", {"reason": "x" * 1001}),
-        ("halt", {"reason": "x", "venue": "kraken"}),
-        ("reset", {"reason": "x"}),
-        ("reset", {"reason": "x", "rebaseline": "forget"}),
-        ("reset", {"reason": "x", "rebaseline": ["keep"]}),
-        ("cancel-all", {"market": "margin"}),
-        ("cancel-all", {"venu": "kraken"}),
+        ("halt", {}, "reason is missing"),
+        ("halt", {"reason": ""}, "reason"),
+        ("halt", {"reason": "  "}, "reason must not be blank"),
+        ("halt", {"reason": 5}, "reason: input should be a valid string"),
+        ("halt", {"reason": "x" * 1001}, "reason"),
+        ("halt", {"reason": "a\nb"}, "reason"),
+        ("halt", {"reason": "\ud800"}, "reason"),
+        ("halt", {"reason": "x", "venu": "kraken"}, "venu is not known"),
+        ("halt", {"reason": "x", "venue": "krakn"}, "the venue krakn is not known"),
+        ("halt", {"reason": "x", "bot": "grid-2"}, "the bot grid-2 is not known"),
+        ("halt", {"reason": "x", "bot": "alice"}, "the bot alice is not known"),
+        ("halt", {"reason": "x", "bot": "grid-1", "venue": "kraken"}, "halt one after the other"),
+        ("release", {"reason": "x"}, "must name a venue or a bot"),
+        ("release", {"reason": "x", "bot": "a", "venue": "kraken"}, "must name a venue or a bot"),
+        ("reset", {"reason": "x"}, "rebaseline is missing"),
+        ("reset", {"reason": "x", "rebaseline": "forget"}, "rebaseline: input should be 'keep' or 'current'"),
+        ("reset", {"reason": "x", "rebaseline": ["keep"]}, "rebaseline"),
+        ("cancel-all", {"market": "margin"}, "market: input should be 'spot' or 'perp'"),
+        ("cancel-all", {"venu": "kraken"}, "venu is not known"),
+        ("cancel-all", {"venue": "krakn"}, "the venue krakn is not known"),
+        ("disable", {"reason": "x"}, "for_s is missing"),
+        ("disable", {"reason": "x", "for_s": 0}, "for_s must be 1 to 2592000 seconds"),
+        ("disable", {"reason": "x", "for_s": -5}, "for_s must be"),
+        ("disable", {"reason": "x", "for_s": 1e9}, "for_s must be"),
+        ("disable", {"reason": "x", "for_s": True}, "for_s must be a number of seconds"),
+        ("disable", {"reason": "x", "for_s": "90"}, "for_s must be a number of seconds"),
+        ("enable", {"x": 1}, "x is not known"),
     ],
 )
-async def test_a_wrong_body_is_refused(client: Client, target: str, body: object) -> None:
-    answer = await client("POST", f"/api/v1/{target}", body)
+async def test_a_wrong_body_is_refused(world: ApiWorld, target: str, body: object, sentence: str) -> None:
+    reply = await world.socket("POST", f"/api/v1/{target}", body)
 
-    assert (answer.status, answer.type, answer.body["status"]) == (400, "application/problem+json", 400)
-    assert answer.body["detail"]
-    assert client.control.events == []
-    assert client.control.sweeps == []
-
-
-async def test_what_is_not_json_is_refused(client: Client) -> None:
-    assert (await client("POST", "/api/v1/halt", data=b"{")).status == 400
-    assert (await client("POST", "/api/v1/halt", data=b"\xff\xfe\xfa")).status == 400
-    assert client.control.events == []
+    assert (reply.status, reply.type, reply.body["status"]) == (422, "application/problem+json", 422)
+    assert sentence in reply.body["detail"]
+    assert world.control.nothing_happened()
 
 
-async def test_a_body_that_is_too_long_is_refused(client: Client) -> None:
-    answer = await client("POST", "/api/v1/halt", data=b" " * (65 * 1024))
+async def test_a_halt_is_taken_when_the_bots_can_t_be_looked_up(world: ApiWorld, tmp_path: Path) -> None:
+    (tmp_path / "tokens.json").write_text("{")
 
-    assert (answer.status, answer.type) == (413, "application/problem+json")
+    assert (await world.socket("POST", "/api/v1/halt", {"reason": "x", "bot": "grid-2"})).status == 200
 
 
 @pytest.mark.parametrize("accepted", [False, None, 1, "yes"])
-async def test_what_the_engine_did_not_accept_is_a_conflict(client: Client, accepted: object) -> None:
-    client.control.answer = {"accepted": accepted, "reason": "a venue is unproven", "state": "TRIGGERED"}
-    answer = await client("POST", "/api/v1/reset", {"reason": "x", "rebaseline": "keep"})
+async def test_what_the_engine_did_not_accept_is_a_conflict(world: ApiWorld, accepted: object) -> None:
+    world.control.answer = {"accepted": accepted, "reason": "a venue is unproven", "state": "TRIGGERED"}
+    reply = await world.socket("POST", "/api/v1/reset", {"reason": "x", "rebaseline": "keep"})
 
-    assert (answer.status, answer.body["detail"], answer.body["state"]) == (409, "a venue is unproven", "TRIGGERED")
+    assert (reply.status, reply.body["detail"], reply.body["state"]) == (409, "a venue is unproven", "TRIGGERED")
 
 
 @pytest.mark.parametrize(
-    ("error", "status"),
+    ("error", "status", "detail"),
     [
-        (CircuitBreakerError("no"), 409),
-        (UsageError("no"), 400),
-        (RecordError("disk full"), 503),
-        (RuntimeError("boom"), 500),
+        (CircuitBreakerError("no"), 409, "no"),
+        (UsageError("no"), 400, "no"),
+        (RecordError("disk full"), 503, "disk full"),
+        (InvariantError("secret"), 500, "a bug of the daemon: what was asked is not confirmed"),
+        (RuntimeError("secret"), 500, "a bug of the daemon: what was asked is not confirmed"),
     ],
 )
-async def test_a_failure_is_an_answer_of_the_same_form(client: Client, error: Exception, status: int) -> None:
-    client.control.error = error
-    answer = await client("POST", "/api/v1/halt", {"reason": "x"})
+async def test_a_failure_is_an_answer_of_the_same_form(
+    world: ApiWorld, error: Exception, status: int, detail: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.control.error = error
+    reply = await world.socket("POST", "/api/v1/halt", {"reason": "x"})
 
-    assert (answer.status, answer.type) == (status, "application/problem+json")
-
-
-async def test_unknown_paths_and_methods(client: Client) -> None:
-    missing, wrong = await client("GET", "/nope"), await client("GET", "/api/v1/halt")
-
-    assert (missing.status, missing.type) == (404, "application/problem+json")
-    assert (wrong.status, wrong.headers["Allow"]) == (405, "POST")
+    assert (reply.status, reply.type, reply.body["detail"]) == (status, "application/problem+json", detail)
+    said = capsys.readouterr()
+    assert ("request_failed" in said.out + said.err) is (status == 500)
 
 
-async def test_nan_is_not_passed_on(client: Client) -> None:
-    client.control.document = {"loss_ratio": float("nan")}
+async def test_nan_is_not_passed_on(world: ApiWorld) -> None:
+    world.control.document = {"loss_ratio": float("nan")}
 
-    assert (await client("GET", "/api/v1/state")).status == 500
+    assert (await world.socket("GET", "/api/v1/state")).status == 500
 
 
-async def test_a_sweep_passes_its_selection_on(client: Client) -> None:
-    await client("POST", "/api/v1/cancel-all", {"venue": "kraken", "market": "perp"})
-    await client("POST", "/api/v1/cancel-all", {"venue": None, "market": None})
-    await client("POST", "/api/v1/cancel-all")
+async def test_amounts_are_passed_on_as_texts(world: ApiWorld) -> None:
+    world.control.document = {"equity": Decimal("9400.10")}
 
-    assert client.control.sweeps == [("kraken", "perp"), (None, None), (None, None)]
+    assert (await world.socket("GET", "/api/v1/state")).body == {"equity": "9400.1"}
+
+
+async def test_a_sweep_passes_its_selection_on(world: ApiWorld) -> None:
+    await world.socket("POST", "/api/v1/cancel-all", {"venue": "kraken", "market": "perp"})
+    await world.socket("POST", "/api/v1/cancel-all", {"venue": None, "market": None})
+    await world.socket("POST", "/api/v1/cancel-all")
+
+    assert world.control.sweeps == [("kraken", "perp"), (None, None), (None, None)]
 
 
 # --- who asks --------------------------------------------------------------------------------------
 
 
-async def test_another_user_is_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "_peer_uid", lambda request: 4_242)
-    answer = await client("POST", "/api/v1/halt", {"reason": "x"})
+async def test_another_user_is_refused(world: ApiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doors, "peer_uid", lambda request: 4_242)
 
-    assert (answer.status, answer.type) == (403, "application/problem+json")
-    assert client.control.events == []
+    for method, target in (("POST", "/api/v1/halt"), ("GET", "/api/v1/state"), ("GET", "/livez")):
+        reply = await world.socket(method, target, {"reason": "x"})
+        assert (reply.status, reply.type) == (403, "application/problem+json")
+    assert world.control.nothing_happened()
 
 
-async def test_root_is_not_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "_peer_uid", lambda request: 0)
+async def test_root_is_not_refused(world: ApiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doors, "peer_uid", lambda request: 0)
     monkeypatch.setattr(os, "geteuid", lambda: 4_242)
 
-    assert (await client("POST", "/api/v1/halt", {"reason": "x"})).status == 200
+    assert (await world.socket("POST", "/api/v1/halt", {"reason": "x"})).status == 200
 
 
-async def test_a_caller_that_is_gone_is_nobody(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_caller_that_is_gone_is_nobody(world: ApiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web.BaseRequest, "transport", None)
 
-    assert (await client("POST", "/api/v1/halt", {"reason": "x"})).status == 403
-    assert client.control.events == []
+    assert (await world.socket("POST", "/api/v1/halt", {"reason": "x"})).status == 403
+    assert world.control.nothing_happened()
+
+
+async def test_a_token_on_the_socket_counts_for_what_it_says(world: ApiWorld) -> None:
+    bot = {"Authorization": f"Bearer {world.bot}"}
+
+    assert (await world.socket("GET", "/api/v1/state", headers=bot)).status == 403
+    assert (await world.socket("POST", "/api/v1/reset", {}, headers=bot)).status == 403
+    report = {"kind": "rejected"}
+    assert (await world.socket("POST", "/api/v1/orders/report", report, headers=bot)).status == 202
+    assert (await world.socket("GET", "/api/v1/state", headers={"Authorization": "Bearer x"})).status == 401
+    assert world.control.reports[0].bot == "grid-1"
 
 
 def test_the_user_is_known_under_uvloop_too(tmp_path: Path) -> None:
-    async def scenario() -> Any:
-        control, path = FakeControl(), tmp_path / "s.sock"
-        server = app.ControlServer(control, path)
-        await server.start()
-        answer = await Client(control, path)("POST", "/api/v1/halt", {"reason": "x"})
-        await server.stop()
-        return answer.status, control.events, path.exists()
+    async def scenario() -> list[Input]:
+        async with serving(tmp_path) as world:
+            assert (await world.socket("POST", "/api/v1/halt", {"reason": "x"})).status == 200
+            assert (await world.check()).status == 200
+            return world.control.events
 
-    assert uvloop.run(scenario()) == (200, [HaltRequested("x", ME)], False)
+    assert uvloop.run(scenario()) == [HaltRequested("x", ME)]
+    assert not (tmp_path / "s.sock").exists()
 
 
 # --- the socket ------------------------------------------------------------------------------------
 
 
-async def test_the_socket_is_its_owner_s_only(client: Client) -> None:
-    assert stat.S_IMODE(client.path.stat().st_mode) == 0o600
+async def test_the_socket_is_its_owner_s_only(world: ApiWorld) -> None:
+    assert stat.S_IMODE(world.path.stat().st_mode) == 0o600
 
 
 async def test_a_dead_daemon_s_socket_is_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "s.sock"
     with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(path))
-    server = app.ControlServer(FakeControl(), path)
-    await server.start()
+        dead.bind(str(tmp_path / "s.sock"))
 
-    assert (await Client(FakeControl(), path)("GET", "/livez")).status == 200
-    await server.stop()
+    async with serving(tmp_path) as world:
+        assert (await world.socket("GET", "/livez")).status == 200
 
 
 async def test_another_file_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     path.write_text("precious")
-    server = app.ControlServer(FakeControl(), path)
+    server = ControlServer(FakeControl(), path, listen="127.0.0.1:0")
 
     with pytest.raises(StateError, match="this is not a socket"):
         await server.start()
-    await server.stop()
     assert path.read_text() == "precious"
+    assert server.addresses == ()
 
 
 async def test_a_successor_s_socket_is_left(tmp_path: Path) -> None:
-    path = tmp_path / "s.sock"
-    first, second = app.ControlServer(FakeControl(), path), app.ControlServer(FakeControl(), path)
+    first, second = (ControlServer(FakeControl(), tmp_path / "s.sock") for _ in range(2))
     await first.start()
     await second.start()
     await first.stop()
+    assert (tmp_path / "s.sock").exists()
 
-    assert (await Client(FakeControl(), path)("GET", "/livez")).status == 200
     await second.stop()
-    assert not path.exists()
+    assert not (tmp_path / "s.sock").exists()
 
 
 async def test_a_directory_that_is_missing_is_a_sentence(tmp_path: Path) -> None:
-    server = app.ControlServer(FakeControl(), tmp_path / "none" / "s.sock")
+    server = ControlServer(FakeControl(), tmp_path / "none" / "s.sock")
 
     with pytest.raises(StateError, match="the socket can't be made"):
         await server.start()
+    await server.stop()
+
+
+# --- TCP -------------------------------------------------------------------------------------------
+
+
+async def test_the_addresses_are_those_really_bound(world: ApiWorld) -> None:
+    tcp, unix = world.server.addresses
+
+    assert tcp.startswith("127.0.0.1:")
+    assert world.port > 0
+    assert unix == f"unix:{world.path}"
+
+
+async def test_without_an_address_there_is_only_the_socket(tmp_path: Path) -> None:
+    server = ControlServer(FakeControl(), tmp_path / "s.sock")
+    await server.start()
+
+    assert server.addresses == (f"unix:{tmp_path / 's.sock'}",)
+    await server.stop()
+
+
+@pytest.mark.parametrize(("listen", "bound"), [("localhost:0", "127.0.0.1:"), ("[::1]:0", "[::1]:")])
+async def test_other_names_of_this_machine(tmp_path: Path, listen: str, bound: str) -> None:
+    server = ControlServer(FakeControl(), tmp_path / "s.sock", listen=listen)
+    await server.start()
+
+    assert server.addresses[0].startswith(bound)
+    await server.stop()
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "example.org:0"])
+async def test_from_elsewhere_only_over_tls(tmp_path: Path, listen: str) -> None:
+    server = ControlServer(FakeControl(), tmp_path / "s.sock", listen=listen)
+
+    with pytest.raises(ConfigError, match="needs TLS"):
+        await server.start()
+    assert not (tmp_path / "s.sock").exists()
+
+
+async def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        server = ControlServer(FakeControl(), tmp_path / "s.sock", listen=f"127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(StateError, match=r"can't be listened on: .*in use"):
+            await server.start()
+
+    assert not (tmp_path / "s.sock").exists()
+
+
+def tls_context(directory: Path) -> ssl.SSLContext:
+    """A server's context with a certificate of its own for this machine, which is left in `directory`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    begin = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    certificate = x509.CertificateBuilder(name, name, key.public_key(), 1, begin, begin + dt.timedelta(days=36_500))
+    pem = serialization.Encoding.PEM
+    (directory / "cert.pem").write_bytes(certificate.sign(key, hashes.SHA256()).public_bytes(pem))
+    plain = serialization.NoEncryption()
+    (directory / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
+    return context
+
+
+async def test_over_tls_other_names_are_fine(tmp_path: Path) -> None:
+    world = ApiWorld(tmp_path)
+    server = ControlServer(
+        world.control, world.path, listen="127.0.0.1:0", tokens=world.tokens, tls=tls_context(tmp_path)
+    )
+    await server.start()
+    port = int(server.addresses[0].rpartition(":")[2])
+    client = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+    client.check_hostname = False
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client)
+    writer.write(
+        f"GET /api/v1/state HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {world.operator}\r\n"
+        "Connection: close\r\n\r\n".encode()
+    )
+
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+    writer.close()
     await server.stop()

@@ -185,12 +185,13 @@ def test_a_day_is_measured_from_its_start() -> None:
 
 def test_a_ratio_tells_a_ratio_and_money_tells_money() -> None:
     verdict = look(daily_ratio(), 9_000)
-    assert verdict.observed == {"loss_ratio": 0.1, "equity": "9000"}
+    assert verdict.observed == {"loss_ratio": 0.1, "loss": "1000", "equity": "9000"}
     assert verdict.limits == {"max_daily_loss_pct": 0.1}
     assert verdict.reason == "loss of 10.00 % since the start of the day, limit 10.00 %"
     verdict = look(daily_money(), 9_000)
-    assert verdict.observed == {"loss": "1000", "equity": "9000"}
+    assert verdict.observed == {"loss_ratio": 0.1, "loss": "1000", "equity": "9000"}
     assert verdict.limits == {"max_daily_loss": "1000"}
+    assert look(daily_money(), 9_900).observed == {"loss": "100", "equity": "9900"}, "far from it, its own unit will do"
     assert verdict.reason == "loss of 1000.00 since the start of the day, limit 1000.00"
     assert look(weekly_money(), 9_000).limits == {"max_weekly_loss": "1000"}
 

@@ -28,7 +28,7 @@ from risk_daemon.events import ErrorKind
 
 D = Decimal
 DAY_S = 86_400.0
-ODD_VALUES = [None, float("nan"), float("inf"), D("NaN"), D(-1), -0.01, True, "many", "", [], object()]
+ODD_VALUES = [None, float("nan"), float("inf"), D("NaN"), True, "many", "", [], object()]
 
 
 # --- drawdown --------------------------------------------------------------------------------------------
@@ -104,6 +104,14 @@ def test_lower_values_are_merged_for_a_while_only() -> None:
     assert len(peak._entries) < 2_000
 
 
+@pytest.mark.parametrize("debt", [D(-1), -0.01])
+def test_a_debt_is_more_than_all_lost(debt: Any) -> None:
+    rule, daily = DrawdownCircuitBreaker(), DailyLossCircuitBreaker(max_daily_loss=D(5_000))
+    assert rule.can_trade(10_000)
+    assert not rule.can_trade(debt)
+    assert not daily.can_trade(debt, 10_000)
+
+
 def test_all_is_lost() -> None:
     rule = DrawdownCircuitBreaker()
     assert rule.can_trade(0)
@@ -168,7 +176,7 @@ def test_a_daily_loss_of_what_is_no_worth_is_refused_and_changes_nothing(odd: An
 
 
 def test_nothing_can_be_measured_from_a_start_of_zero() -> None:
-    with pytest.raises(ValueError, match="start_of_day_value is zero"):
+    with pytest.raises(ValueError, match="start_of_day_value is 0"):
         DailyLossCircuitBreaker().can_trade(0, 0)
 
 

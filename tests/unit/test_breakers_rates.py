@@ -215,6 +215,11 @@ def test_it_follows_new_samples_and_forgets_old_ones() -> None:
     assert verdict.observed == {"volatility": 0.0, "returns": 10}
 
 
+def test_a_warning_above_the_limit_is_refused() -> None:
+    with pytest.raises(ValueError, match="warning"):
+        VolatilityCircuitBreaker(0.5, warnings=(0.5,))
+
+
 def test_it_looks_again_at_a_new_sample_and_when_samples_stop() -> None:
     history, rule = EquityHistory(), VolatilityCircuitBreaker(D("0.30"), 600)
     now = sampled(history, 10_000, 10_100)

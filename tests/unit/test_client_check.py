@@ -145,6 +145,35 @@ def test_a_child_process_does_not_share_the_connection(server: GateServer) -> No
     assert server.connections == 2
 
 
+def test_a_child_process_has_threads_of_its_own(server: GateServer) -> None:
+    gate = gate_of(server)
+
+    async def ask() -> bool:
+        return bool(await gate.acheck(**ORDER))
+
+    assert asyncio.run(ask())
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if asyncio.run(ask()) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_an_answer_that_nobody_asked_for_is_not_the_next_ones(server: GateServer) -> None:
+    said = threading.Event()
+
+    def twice() -> Iterator[bytes]:
+        yield from lease().parts
+        yield from lease().parts
+        said.set()
+
+    server.behave = lambda _: Answer(twice())
+    gate = gate_of(server)
+    assert gate.check(**ORDER)
+    assert said.wait(5)
+    server.behave, server.is_open = None, False
+    assert gate.check(**ORDER).veto_reason == "daily_loss"
+
+
 # --- leases ----------------------------------------------------------------------------------------
 
 
@@ -606,7 +635,7 @@ async def test_reports_go_over(server: GateServer, tmp_path: Path) -> None:
         assert server.reports == [
             {"kind": "sent", **traits(), "order_id": "O-1", "client_order_id": "a-1"},
             {"kind": "rejected", "venue": "kraken", "detail": "too small"},
-            {"kind": "error", "error_kind": "connection", "venue": "kraken", "detail": "x" * 300},
+            {"kind": "error", "error_kind": "connection", "venue": "kraken", "detail": "x" * 256},
             {"kind": "sent", **traits()},
             {"kind": "rejected"},
             {"kind": "error", "error_kind": "strategy"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +19,8 @@ from risk_daemon.breakers import (
 from risk_daemon.breakers.base import Action, EvaluationContext, Verdict
 from risk_daemon.breakers.venue_loss import VenueLossCircuitBreaker
 from risk_daemon.clock import Instant
-from risk_daemon.decision import SetGate
+from risk_daemon.decision import SetGate, StartSweep
+from risk_daemon.engine import Engine
 from risk_daemon.events import (
     ErrorKind,
     ErrorReported,
@@ -28,6 +30,7 @@ from risk_daemon.events import (
     OrderReported,
     OrdersSeen,
     ReleaseRequested,
+    Started,
     Tick,
 )
 from risk_daemon.gate import OrderAnswer, OrderRequest
@@ -294,3 +297,20 @@ def test_a_venue_that_loses_vetoes_and_a_transfer_between_venues_does_not() -> N
     world.stream_price("BTC/USDT", 42_000)
     world.run(1.0)
     assert world.engine.manager.get_status()["venue_loss"] == "TRIPPED"
+
+
+# --- a state that was spoilt ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["FINE", None, "TRIPPED", "RESETTING"])
+def test_a_rule_tripped_for_good_without_a_latch_is_a_trip(state: str | None) -> None:
+    world = World(engine_settings(), rules=lambda: (DrawdownCircuitBreaker(),)).start()
+    documents = json.loads(json.dumps(world.engine.snapshot()))
+    documents["breakers"]["drawdown"]["state"] = state
+    engine = Engine(world.settings, (DrawdownCircuitBreaker(),))
+    engine.restore(documents, world.clock.now())
+    assert engine.gate.locked
+    decision = engine.process(Started(), world.clock.now())
+    assert decision.after.value == "TRIGGERED"
+    assert decision.gate.cause == "portfolio_dd_circuit"
+    assert any(isinstance(action, StartSweep) for action in decision.actions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -35,9 +36,12 @@ OUT_OF_THE_WAY = CapitalLossSettings(limit=Decimal("0.99"), warnings=())
 
 
 def guarded(*rules: BaseCircuitBreaker, clock: ManualClock | None = None, **settings: Any) -> World:
-    """10,000 USDT on two venues, half of it BTC at 50,000; baselines are taken, the gate is open."""
+    """10,000 USDT on two venues, half of it BTC at 50,000; baselines are taken, the gate is open.
+
+    Each engine, after a restart as well, gets copies of `rules` that have seen nothing.
+    """
     chosen = {"capital_loss": OUT_OF_THE_WAY, **settings}
-    world = World(with_(engine_settings(), **chosen), clock, rules=lambda: rules)
+    world = World(with_(engine_settings(), **chosen), clock, rules=lambda: deepcopy(rules))
     world.holdings["spot"] = amounts(BTC="0.1")
     world.sweeps_take_s = 3.0
     world.start()

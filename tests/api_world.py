@@ -1,0 +1,181 @@
+"""A daemon's API on real listeners, with a control behind it that remembers what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from risk_daemon.api.app import ControlServer
+from risk_daemon.api.feed import Feed, Subscription
+from risk_daemon.api.limits import Limits
+from risk_daemon.api.port import Instrument
+from risk_daemon.auth.tokens import FILE_NAME, Role, TokenStore
+from risk_daemon.events import ErrorReported, Input, OrderReported
+from risk_daemon.gate import OrderAnswer, OrderRequest, Veto
+
+WALL = 1_795_186_681.25
+INSTRUMENTS = {
+    ("kraken", "BTC/USDT"): Instrument(),
+    ("krakenfutures", "BTC/USD:BTC"): Instrument(Decimal(10), inverse=True),
+}
+ORDER = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.1", "price": "60000"}
+
+
+@dataclass
+class FakeControl:
+    """Takes everything, and remembers it."""
+
+    events: list[Input] = field(default_factory=list)
+    sweeps: list[tuple[str | None, str | None]] = field(default_factory=list)
+    orders: list[OrderRequest] = field(default_factory=list)
+    reports: list[OrderReported | ErrorReported] = field(default_factory=list)
+    answer: dict[str, Any] = field(
+        default_factory=lambda: {"accepted": True, "state": "TRIGGERED", "trip_id": "t1", "reason": ""}
+    )
+    good: bool = True
+    error: Exception | None = None
+    veto: Veto | None = None
+    wall: float = WALL
+    document: dict[str, Any] = field(default_factory=lambda: {"state": "ACTIVE", "equity": "9400.00"})
+    points: list[dict[str, Any]] = field(default_factory=list)
+    feed: Feed = field(default_factory=Feed)
+
+    def state(self) -> Mapping[str, Any]:
+        self._fail()
+        return self.document
+
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        return self.points
+
+    def is_ready(self) -> bool:
+        return self.good
+
+    def is_alive(self) -> bool:
+        return self.good
+
+    async def command(self, event: Input) -> Mapping[str, Any]:
+        self._fail()
+        self.events.append(event)
+        return self.answer
+
+    async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
+        self.sweeps.append((venue, market))
+        return {"proven": True, "venues": {}}
+
+    def check_order(self, order: OrderRequest) -> OrderAnswer:
+        self._fail()
+        self.orders.append(order)
+        return OrderAnswer(self.wall, self.veto)
+
+    def report(self, event: OrderReported | ErrorReported) -> None:
+        self._fail()
+        self.reports.append(event)
+
+    def instrument(self, venue: str, symbol: str) -> Instrument | None:
+        return INSTRUMENTS.get((venue, symbol))
+
+    def venues(self) -> set[str]:
+        return {venue for venue, _ in INSTRUMENTS}
+
+    def subscribe(self) -> Subscription:
+        return self.feed.subscribe()
+
+    def nothing_happened(self) -> bool:
+        """Whether no request had any effect."""
+        return not (self.events or self.sweeps or self.orders or self.reports)
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    type: str
+    headers: Mapping[str, str]
+    raw: bytes
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.raw)
+
+
+class ApiWorld:
+    """A running server, and ways to ask it."""
+
+    def __init__(self, directory: Path, limits: Limits | None = None, *, listen: str = "127.0.0.1:0") -> None:
+        self.control = FakeControl()
+        self.path = directory / "s.sock"
+        self.tokens = TokenStore.open(directory / FILE_NAME)
+        self.bot = self.tokens.create(Role.BOT, "grid-1")
+        self.operator = self.tokens.create(Role.OPERATOR, "alice")
+        self.server = ControlServer(self.control, self.path, listen=listen, tokens=self.tokens, limits=limits)
+
+    @property
+    def port(self) -> int:
+        return int(self.server.addresses[0].rpartition(":")[2])
+
+    async def socket(self, method: str, target: str, body: object = None, **options: Any) -> Reply:
+        """Over the Unix socket."""
+        connector = aiohttp.UnixConnector(str(self.path))
+        return await self._ask(connector, f"http://localhost{target}", method, body, None, options)
+
+    async def tcp(
+        self, method: str, target: str, body: object = None, *, token: str | None = None, **options: Any
+    ) -> Reply:
+        """Over TCP."""
+        url = f"http://127.0.0.1:{self.port}{target}"
+        return await self._ask(aiohttp.TCPConnector(), url, method, body, token, options)
+
+    async def check(self, order: object = None, token: str | None = None, **options: Any) -> Reply:
+        """Ask for an order as the bot."""
+        body = None if "data" in options else ORDER if order is None else order
+        return await self.tcp("POST", "/api/v1/orders/check", body, token=token or self.bot, **options)
+
+    async def raw(self, text: str | bytes) -> bytes:
+        """Everything the server says to some bytes, until it hangs up."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(text.encode() if isinstance(text, str) else text)
+        said = await reader.read()
+        writer.close()
+        return said
+
+    async def _ask(
+        self,
+        connector: aiohttp.BaseConnector,
+        url: str,
+        method: str,
+        body: object,
+        token: str | None,
+        options: dict[str, Any],
+    ) -> Reply:
+        headers = dict(options.pop("headers", {}))
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        if "data" in options:
+            headers.setdefault("Content-Type", "application/json")
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.request(method, url, json=body, headers=headers, **options) as reply,
+        ):
+            return Reply(reply.status, reply.content_type, reply.headers, await reply.read())
+
+
+@asynccontextmanager
+async def serving(directory: Path, limits: Limits | None = None) -> AsyncIterator[ApiWorld]:
+    """A server that runs while this lasts."""
+    world = ApiWorld(directory, limits)
+    await world.server.start()
+    try:
+        yield world
+    finally:
+        await world.server.stop()

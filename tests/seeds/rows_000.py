@@ -1,0 +1,83 @@
+"""The phase plan: a portfolio that freezes at 3 % in a day."""
+
+from __future__ import annotations
+
+from tests.seeds.row import Document, Row
+
+_FILES = "3: the house has rooms of its own"
+_SCHEMA = "postgres: the table comes with that store"
+_OVERRIDE = "passkeys: a passkey with user verification and a one-time code; until then local root and a typed word"
+_BROADCAST = "kafka: the event is in the log and is not broadcast"
+
+DOCUMENT = Document(
+    "000",
+    "a phase plan",
+    35,
+    {
+        "000-01": Row("A global breaker that freezes all trading when 3.0 % are lost in a day"),
+        "000-02": Row(
+            "A middleware in front of every interface that sends orders",
+            note="which routes those are is said by patterns; cancels pass",
+        ),
+        "000-03": Row("The freeze is a mode with a name, Zen Mode", note="a profile, and the sentence of the refusal"),
+        "000-04": Row("Realised and unrealised losses of the day added up over all accounts"),
+        "000-05": Row(
+            "In less than 100 ms",
+            to_come="postgres: p99 over 100 accounts is measured with that store; in memory it is the same turn",
+        ),
+        "000-06": Row("A table of daily snapshots by account, amounts with two decimals", to_come=_SCHEMA),
+        "000-07": Row(
+            "Generated columns for the drawdown and whether it is breached, id as the only key",
+            to_come="postgres: in a form that it accepts: neither a generated column of another, nor a hypertable's key"
+            " without its time, is one",
+        ),
+        "000-08": Row("The table is a TimescaleDB hypertable", to_come="postgres: where the extension is there"),
+        "000-09": Row("A compose service for TimescaleDB", to_come="postgres: with the store"),
+        "000-10": Row("A migration file", to_come="postgres: as a migration of that store"),
+        "000-11": Row("A file for the drawdown aggregator", different=_FILES + ": baselines.py and portfolio.py"),
+        "000-12": Row("`POST /orders` is answered 423 Locked for the rest of a breached day"),
+        "000-13": Row("A class CircuitBreakerMiddleware with check_breaker(account_id)"),
+        "000-14": Row(
+            "The breaker is asked for each account", different="2: one portfolio, one gate for all of its accounts"
+        ),
+        "000-15": Row(
+            "CircuitBreakerException with the sentence of the Zen Mode and the limit in it",
+        ),
+        "000-16": Row(
+            "A service that tells an account's daily drawdown",
+            different="5.3: a baseline of the portfolio, baselines.daily_loss_ratio",
+        ),
+        "000-17": Row("A file for the Zen Mode", different=_FILES + ": freeze.py and a profile"),
+        "000-18": Row("A file for the middleware", different=_FILES + ": risk_daemon/middleware/"),
+        "000-19": Row(
+            "Redis remembers the breach for the rest of the trading day",
+            to_come="redis: a lock shared by machines; on one machine the state directory remembers it",
+        ),
+        "000-20": Row("It expires at 00:00 UTC", note="`reset_at` and `timezone` can be set"),
+        "000-21": Row(
+            "Any breach ends at 00:00 UTC by itself",
+            different="4.4: only a freeze does; a trip ends by a reset alone",
+        ),
+        "000-22": Row("Asking often does not hammer a database", note="bots look at a memory map"),
+        "000-23": Row("A file for the Redis lock", different=_FILES, to_come="redis: with the lock"),
+        "000-24": Row("A warden ends a freeze with several factors, one of them biometric", to_come=_OVERRIDE),
+        "000-25": Row("Only in extreme emergencies", to_come=_OVERRIDE),
+        "000-26": Row("Files for the factors and the override", different=_FILES, to_come=_OVERRIDE),
+        "000-27": Row("The freeze is broadcast over Kafka", to_come=_BROADCAST),
+        "000-28": Row("To every mobile and desktop agent", to_come=_BROADCAST),
+        "000-29": Row("With high urgency", to_come=_BROADCAST),
+        "000-30": Row("On the topic system-events", to_come=_BROADCAST),
+        "000-31": Row("With event type, loss, time and the action to cancel all orders", to_come=_BROADCAST),
+        "000-32": Row("A freeze cancels all open orders"),
+        "000-33": Row(
+            "A command that shows the drawdown of the moment",
+            also=("tests/unit/test_cli.py::test_check_drawdown",),
+        ),
+        "000-34": Row(
+            "A command that simulates a breach",
+            also=("tests/e2e/test_drill.py::test_the_command",),
+            note="`risk-daemon simulate-breach`",
+        ),
+        "000-35": Row("Status, owner and place in a roadmap", different="1: another project's planning"),
+    },
+)

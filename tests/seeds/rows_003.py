@@ -1,0 +1,157 @@
+"""The story: five breakers, states, alerts, a dashboard, profiles."""
+
+from __future__ import annotations
+
+from tests.seeds.row import Document, Row
+
+_ALERT = "alerts: none leave yet; the event is in the log"
+_PANEL = "dashboard: over HTTP the state has it"
+
+DOCUMENT = Document(
+    "003",
+    "a story",
+    76,
+    {
+        "003-01": Row("A drawdown beyond 10 % halts"),
+        "003-02": Row("A loss of the day beyond its limit halts"),
+        "003-03": Row("At most 100 orders a minute"),
+        "003-04": Row("Ten rejected orders in a minute halt", different="5.3: more than ten do; 004 says it so, too"),
+        "003-05": Row(
+            "A halt by hand: over HTTP or by command",
+            also=(
+                "tests/unit/test_cli.py::test_halt_reaches_the_daemon",
+                "tests/e2e/test_restart.py::test_a_halt_by_an_operator_trips",
+            ),
+        ),
+        "003-06": Row("A button for it", to_come=_PANEL),
+        "003-07": Row("States are tracked"),
+        "003-08": Row("Alerts when something trips", to_come=_ALERT),
+        "003-09": Row("A dashboard with positions, profit and status", to_come=_PANEL),
+        "003-10": Row("Tests that each trips under adverse conditions"),
+        "003-11": Row("Configuration and good practice are documented"),
+        "003-12": Row(
+            "The high-water mark is the highest worth ever",
+            different='4.4: of the last 30 days; `lookback_days = "all"` remembers everything',
+        ),
+        "003-13": Row(
+            "Drawdowns and limits are negative numbers",
+            different="4.4: the size of the loss, without a sign; a negative limit is refused with a hint",
+        ),
+        "003-14": Row("Ten percent by default"),
+        "003-15": Row(
+            "An event CircuitBreakerTrippedEvent with worth and drawdown",
+            different="5.5: it is called breaker_tripped, and a trip or freeze circuit_breaker_triggered as well",
+        ),
+        "003-16": Row("Pending orders are cancelled, new ones refused"),
+        "003-17": Row("The day's start is taken at market open, daily"),
+        "003-18": Row("The limit is money or percent", note="positive numbers"),
+        "003-19": Row(
+            "The event has the loss as an amount and in percent",
+        ),
+        "003-20": Row(
+            "Trading resumes with the next day", different="4.4: after a veto or a freeze; a trip ends by a reset alone"
+        ),
+        "003-21": Row("A sliding window; the event has count and window"),
+        "003-22": Row("Orders are blocked until the window clears"),
+        "003-23": Row("Ten errors in a sliding minute"),
+        "003-24": Row("Kinds of errors are told apart and logged"),
+        "003-25": Row(
+            "Too many errors need a person",
+            different='4.4: by default it clears as errors age out, as 004 has it; `action = "trip"` needs one',
+        ),
+        "003-26": Row("ManualCircuitBreaker with trip() and reset()"),
+        "003-27": Row(
+            "A command that stops one strategy", different="5.1: `risk-daemon halt --bot NAME`, or all without it"
+        ),
+        "003-28": Row(
+            "Halts at once: orders cancelled, strategies stopped",
+            different="1: bots are processes of their own: they are refused every order and not killed",
+        ),
+        "003-29": Row("An event with reason and operator", note="`manual_halt`"),
+        "003-30": Row("Only a reset by hand resumes"),
+        "003-31": Row("From NORMAL over TRIPPED and RESETTING to NORMAL"),
+        "003-32": Row("Nothing is submitted while tripped or halted"),
+        "003-33": Row(
+            "reset_circuit_breaker() with a confirmation",
+            different="5.1: `risk-daemon reset`; it wants a reason, a typed word, and the proof that nothing is open",
+            also=("tests/unit/test_cli.py::test_reset_is_typed_out",),
+        ),
+        "003-34": Row(
+            "Every transition is logged with its context",
+        ),
+        "003-35": Row(
+            "State survives a restart",
+            also=("tests/unit/test_engine_restart.py::test_an_unproven_trip_goes_on_under_the_same_id",),
+        ),
+        "003-36": Row("A class for alerts", to_come=_ALERT),
+        "003-37": Row("Mail over SMTP", to_come=_ALERT),
+        "003-38": Row("SMS over Twilio", to_come=_ALERT),
+        "003-39": Row("Webhooks", to_come=_ALERT),
+        "003-40": Row("What an alert says", to_come=_ALERT),
+        "003-41": Row("Sent at once", to_come=_ALERT),
+        "003-42": Row("Over several channels", to_come=_ALERT),
+        "003-43": Row("Every delivery is logged", to_come=_ALERT),
+        "003-44": Row("At most ten an hour for each breaker", to_come=_ALERT),
+        "003-45": Row("Webhooks are signed or carry a token", to_come=_ALERT),
+        "003-46": Row("Webhooks go to allowed addresses only", to_come=_ALERT),
+        "003-47": Row("A page with worth, profit, positions, status", to_come=_PANEL),
+        "003-48": Row("Recent orders, fills and errors on it", to_come=_PANEL),
+        "003-49": Row("A halt button; refreshed every 5 s", to_come=_PANEL),
+        "003-50": Row("Grafana is documented", to_come="metrics: there are none to show yet"),
+        "003-51": Row("Tests: each at its threshold, transitions, submission blocked"),
+        "003-52": Row("Tests that alerts are sent", to_come=_ALERT),
+        "003-53": Row(
+            "Mocks of engine, ledger and order manager for the tests",
+            different="7: the real engine on virtual time in a small world; alerts come with theirs",
+        ),
+        "003-54": Row(
+            "Documentation of types, calculations, profiles, alerts, halts, practice, trouble",
+            to_come="alerts: their setup; the rest is in docs/configuration.md and docs/operations.md",
+        ),
+        "003-55": Row("Examples of three profiles"),
+        "003-56": Row("Decimals for amounts"),
+        "003-57": Row("mypy --strict"),
+        "003-58": Row("Structured logs of breaker events"),
+        "003-59": Row("CircuitBreakerError"),
+        "003-60": Row("Immutable tracking of state"),
+        "003-61": Row(
+            "Part of a graceful shutdown",
+            also=(
+                "tests/e2e/test_restart.py::test_sigterm_cancels_nothing_and_exits_0",
+                "tests/e2e/test_restart.py::test_sigterm_during_a_trip_exits_4",
+            ),
+        ),
+        "003-62": Row(
+            "An optional Streamlit page, run by itself",
+            different="5.4: a page that the daemon serves itself",
+            to_come=_PANEL,
+        ),
+        "003-63": Row("Which files", different="3: the house has rooms of its own"),
+        "003-64": Row("Conservative: 5 %, 2 % a day, 50 orders and 5 errors a minute"),
+        "003-65": Row("Moderate: 10 %, 5 %, 100, 10"),
+        "003-66": Row("Aggressive: 20 %, 10 %, 200, 20"),
+        "003-67": Row(
+            "Breakers as a dictionary with negative thresholds",
+            different="5.2: tables [breakers.NAME] of the configuration file",
+        ),
+        "003-68": Row(
+            "Settings of alerts in an .env file",
+            different="5.2: in config.toml; secrets from credentials, no environment variable changes a setting",
+            to_come=_ALERT,
+        ),
+        "003-69": Row("A chart of the worth over time", to_come=_PANEL),
+        "003-70": Row("A halt that asks back, errors to filter, colours", to_come=_PANEL),
+        "003-71": Row("At least 90 % of the code is covered"),
+        "003-72": Row("Mocks of mail, SMS and webhook servers", to_come=_ALERT),
+        "003-73": Row("Integration tests: drawdown, rapid orders, errors"),
+        "003-74": Row("Scenarios: 10 %, the day, 150 orders, 15 errors, a halt, blocked, reset"),
+        "003-75": Row("Alerts on every trip", to_come=_ALERT),
+        "003-76": Row(
+            "A reset asks for confirmation",
+            also=(
+                "tests/unit/test_cli.py::test_reset_is_typed_out",
+                "tests/unit/test_cli.py::test_reset_without_a_terminal_needs_yes",
+            ),
+        ),
+    },
+)

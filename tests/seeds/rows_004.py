@@ -1,0 +1,102 @@
+"""The guide: five breakers, their coordinator, custom breakers, practice."""
+
+from __future__ import annotations
+
+from tests.seeds.row import Document, Row
+
+_AT_LIMIT = "5.3: at the limit itself it trips as well, as 000, 001 and 002 have it"
+
+DOCUMENT = Document(
+    "004",
+    "a guide",
+    53,
+    {
+        "004-01": Row("The last line of defence, always on"),
+        "004-02": Row("A loop that runs away is stopped after ten orders; trouble of an interface is noticed"),
+        "004-03": Row("Drawdown: a ratio and a lookback, 30 days by default"),
+        "004-04": Row("The peak lies within the lookback"),
+        "004-05": Row("Trips above the limit", different=_AT_LIMIT),
+        "004-06": Row("Asked with the worth alone, no time"),
+        "004-07": Row("The reason can be asked for"),
+        "004-08": Row("Recommended limits and lookbacks"),
+        "004-09": Row("Daily loss: an amount of money"),
+        "004-10": Row("Asked with the worth and the day's start; tells the current loss"),
+        "004-11": Row("A day begins at market open, or at midnight UTC"),
+        "004-12": Row("Trips above the limit", different=_AT_LIMIT),
+        "004-13": Row("Money only, never percent", different="4.4: money or percent, one of them"),
+        "004-14": Row("Recommended: 5 to 10 % of the portfolio"),
+        "004-15": Row("Order rate: ask, send, record; clears by itself"),
+        "004-16": Row(
+            "Trips when the count exceeds the limit",
+            different="5.3: a program hears no before the order that would be one too many",
+        ),
+        "004-17": Row("Recommended 5, 10 and 30 a minute"),
+        "004-18": Row(
+            "Error rate: a limit and a window, 300 s by default", different="4.4: 10 errors in 60 s, as 003 has it"
+        ),
+        "004-19": Row("An error is recorded without an argument"),
+        "004-20": Row("Clears as errors age out"),
+        "004-21": Row(
+            "On a trip the engine is paused",
+            different='4.4: the gate is shut for every bot while it lasts, or for good with `action = "trip"`',
+        ),
+        "004-22": Row("Recommended 3 in 300 s, 10 in 600 s"),
+        "004-23": Row("Errors of connection, submission, feed and strategy"),
+        "004-24": Row("Expected errors are kept apart"),
+        "004-25": Row("Halt by hand with reason and operator, look, reset"),
+        "004-26": Row(
+            "Within reach from dashboard, command line and HTTP",
+            to_come="dashboard: command and request are there, the button is not",
+            also=("tests/unit/test_cli.py::test_halt_reaches_the_daemon",),
+        ),
+        "004-27": Row("A coordinator with its eight methods"),
+        "004-28": Row(
+            "The coordinator is asked without values",
+        ),
+        "004-29": Row("Status by name; types as words"),
+        "004-30": Row("All can be reset at once"),
+        "004-31": Row("The engine asks before each order, logs, tells; pausing is configurable"),
+        "004-32": Row(
+            "The engine is given the coordinator", different="3: it is given the rules, and makes the coordinator"
+        ),
+        "004-33": Row("Four states and their transitions"),
+        "004-34": Row(
+            "A trip is logged and alerted, a halt told to all operators",
+            to_come="alerts: both are logged with their reasons; nobody is alerted yet",
+        ),
+        "004-35": Row("Never live without breakers"),
+        "004-36": Row(
+            "Drawdown, daily loss and manual are always present",
+            different="4.4: manual, capital loss and blindness are; `check` says loudly when the other two are off",
+        ),
+        "004-37": Row("Start with 5 %, 2500 a day, 5 orders a minute"),
+        "004-38": Row(
+            "Try it in paper trading with 1 %: trip, halt, log, alert, reset",
+            to_come="alerts: everything but the alert",
+            also=("tests/e2e/test_drill.py::test_the_command",),
+        ),
+        "004-39": Row("Paper and testnet accounts"),
+        "004-40": Row(
+            "Look at the status every minute, alert while tripped", to_come="alerts: the status is there to look at"
+        ),
+        "004-41": Row("A trip is logged with type, state, reason and time"),
+        "004-42": Row(
+            "A separate audit log in /var/log",
+            different="5.5: one log for everything, events.jsonl, hash-chained, in the state directory",
+        ),
+        "004-43": Row("Details of a trip can be asked for"),
+        "004-44": Row("Orders of several strategies count together"),
+        "004-45": Row("Configuration and answer of every breaker can be seen"),
+        "004-46": Row("Help for: tripped unexpectedly, did not trip, stays tripped"),
+        "004-47": Row("Reset only when conditions are normal again"),
+        "004-48": Row("Custom breakers by subclassing"),
+        "004-49": Row(
+            "A custom breaker of volatility: 0.30 a year, 60 minutes, times 15.87",
+            note="the daemon's own rule counts log returns of each minute, times the root of 525,600",
+        ),
+        "004-50": Row("Other limits in other sessions", note="`active_hours`"),
+        "004-51": Row("The minimum: 10 %, 5000 a day, 10 orders a minute, manual"),
+        "004-52": Row("Never bypass, never reset blindly"),
+        "004-53": Row("An overview and a page on production", different="3: README.md and docs/operations.md"),
+    },
+)

@@ -27,7 +27,7 @@ lint: venv
 
 test: lint
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term
 
 sim: venv
 	$(BIN)/python -m tests.simulated.run --seeds $(SEEDS)

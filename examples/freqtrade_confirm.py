@@ -43,9 +43,8 @@ class AsksTheGate:
         order = {"symbol": pair, "type": order_type, "quantity": amount, "price": rate}
         if not self._allows(**order, side="sell" if side == "short" else "buy"):
             return False
-        return _inherited(super(), "confirm_trade_entry", True)(
-            pair, order_type, amount, rate, *args, side=side, **kwargs
-        )
+        inherited = _inherited(super(), "confirm_trade_entry", True)
+        return bool(inherited(pair, order_type, amount, rate, *args, side=side, **kwargs))
 
     def confirm_trade_exit(
         self, pair: str, trade: Any, order_type: str, amount: float, rate: float, *args: Any, **kwargs: Any
@@ -55,7 +54,8 @@ class AsksTheGate:
         order = {"symbol": pair, "type": order_type, "quantity": amount, "price": rate}
         if not self._allows(**order, side=side, reduce_only=True):
             return False
-        return _inherited(super(), "confirm_trade_exit", True)(pair, trade, order_type, amount, rate, *args, **kwargs)
+        inherited = _inherited(super(), "confirm_trade_exit", True)
+        return bool(inherited(pair, trade, order_type, amount, rate, *args, **kwargs))
 
     def adjust_trade_position(self, *args: Any, **kwargs: Any) -> Any:
         """freqtrade's callback that may add to a position: it does not while the gate is shut."""

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jsonschema_rs
 
 from risk_daemon.api.app import ControlServer
 from risk_daemon.api.feed import Feed, Subscription
 from risk_daemon.api.limits import Limits
+from risk_daemon.api.openapi import document
 from risk_daemon.api.port import Instrument
+from risk_daemon.api.routes import ROUTES
 from risk_daemon.auth.tokens import FILE_NAME, Role, TokenStore
 from risk_daemon.events import ErrorReported, Input, OrderReported
 from risk_daemon.gate import OrderAnswer, OrderRequest, Veto
@@ -90,7 +93,11 @@ class FakeControl:
 
     def nothing_happened(self) -> bool:
         """Whether no request had any effect."""
-        return not (self.events or self.sweeps or self.orders or self.reports)
+        return not any(self.effects())
+
+    def effects(self) -> tuple[list[Any], ...]:
+        """Everything that requests led to."""
+        return self.events, self.sweeps, self.orders, self.reports
 
     def _fail(self) -> None:
         if self.error is not None:
@@ -109,8 +116,26 @@ class Reply:
         return json.loads(self.raw)
 
 
+DOCUMENT = document(ROUTES, "test")
+
+
+def check_documented(method: str, target: str, reply: Reply) -> None:
+    """Every answer of every test must be one that `/openapi.json` tells of."""
+    operation = DOCUMENT["paths"].get(target.partition("?")[0], {}).get(method.lower())
+    if operation is None:
+        return
+    where = f"{method} {target}: {reply.status}"
+    response = operation["responses"].get(str(reply.status))
+    assert response is not None, f"{where} is not documented"
+    assert reply.type in response["content"], f"{where} is documented as {list(response['content'])}, not {reply.type}"
+    for name in response.get("headers", {}):
+        assert name in reply.headers, f"{where} has no {name}"
+    schema = {**response["content"][reply.type]["schema"], "components": DOCUMENT["components"]}
+    jsonschema_rs.validate(schema, reply.body)
+
+
 class ApiWorld:
-    """A running server, and ways to ask it."""
+    """A running server, and ways to ask it. Every answer is compared with the document."""
 
     def __init__(self, directory: Path, limits: Limits | None = None, *, listen: str = "127.0.0.1:0") -> None:
         self.control = FakeControl()
@@ -167,7 +192,13 @@ class ApiWorld:
             aiohttp.ClientSession(connector=connector) as session,
             session.request(method, url, json=body, headers=headers, **options) as reply,
         ):
-            return Reply(reply.status, reply.content_type, reply.headers, await reply.read())
+            said = Reply(reply.status, reply.content_type, reply.headers, await reply.read())
+        check_documented(method, target_of(url), said)
+        return said
+
+
+def target_of(url: str) -> str:
+    return "/" + url.split("/", 3)[3]
 
 
 @asynccontextmanager

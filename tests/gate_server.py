@@ -120,8 +120,10 @@ class GateServer:
                 gate.connections += 1
                 gate.serve(self)
 
-        socketserver.ThreadingTCPServer.allow_reuse_address = True
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        class Listener(socketserver.ThreadingTCPServer):
+            request_queue_size = 128  # with five, some of many newcomers would wait a second
+
+        self._server = Listener(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self.port: int = self._server.server_address[1]

@@ -12,8 +12,8 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from aiohttp import web
-from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_TYPE
+from aiohttp import HttpVersion11, web
+from aiohttp.hdrs import CONTENT_ENCODING, CONTENT_TYPE, EXPECT
 from pydantic import TypeAdapter, ValidationError
 
 from risk_daemon.api.limits import Limits
@@ -33,7 +33,10 @@ async def read(request: web.BaseRequest, limits: Limits) -> bytes:
     if length is not None and length > limits.body_bytes:
         raise _too_large(limits)
     content = request.content
-    data = content.read_nowait() if content.is_eof() else await _read_slowly(request, limits)
+    try:
+        data = content.read_nowait() if content.is_eof() else await _read_slowly(request, limits)
+    except (web.RequestPayloadError, ConnectionError):
+        raise Refused(HTTPStatus.BAD_REQUEST, "the body did not come whole", hangs_up=True) from None
     if len(data) > limits.body_bytes:
         raise _too_large(limits)
     return data
@@ -43,6 +46,9 @@ async def _read_slowly(request: web.BaseRequest, limits: Limits) -> bytes:
     data = bytearray()
     try:
         async with asyncio.timeout(limits.body_within_s):
+            if request.headers.get(EXPECT, "").lower() == "100-continue" and request.version == HttpVersion11:
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request.writer.output_size = 0  # the answer itself has not begun
             while len(data) <= limits.body_bytes and (chunk := await request.content.readany()):
                 data += chunk
     except TimeoutError:

@@ -54,15 +54,11 @@ class Dispatcher:
                 methods["HEAD"] = methods["GET"]
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Raises nothing but what means that the other side is gone."""
+        """Raises nothing."""
         try:
             return await self._serve(request)
         except Refused as refused:
             return problem(refused)
-        except web.RequestPayloadError:
-            return problem(Refused(HTTPStatus.BAD_REQUEST, "the body did not come whole", hangs_up=True))
-        except ConnectionError:
-            raise  # nobody is there any more
         except Exception as error:
             return problem(_refusal(error))
 

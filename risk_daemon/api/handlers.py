@@ -167,7 +167,7 @@ async def _command(call: Call, event: Input) -> web.Response:
     said: Mapping[str, Any] = await call.control.command(event)
     if said.get("accepted") is True:
         return answer(said)
-    raise Refused(HTTPStatus.CONFLICT, str(said.get("reason") or "refused"), said)
+    raise Refused(HTTPStatus.CONFLICT, str(said.get("reason") or "refused"), {**said, "accepted": False})
 
 
 def _operator(call: Call, besides: str | None = None) -> str:

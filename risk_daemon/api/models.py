@@ -120,12 +120,12 @@ class Document(BaseModel):
 class OrderCheck(Body):
     """An order that a bot wants to send, or to amend: as it would be afterwards."""
 
-    venue: Name = Field(description="As the daemon's configuration calls it.")
-    symbol: Name = Field(description="As ccxt writes it: `BTC/USDT`, `BTC/USD:BTC`.")
+    venue: Name = Field(description="As the daemon's configuration calls it.", examples=["kraken"])
+    symbol: Name = Field(description="As ccxt writes it.", examples=["BTC/USDT"])
     side: Side
     type: OrderType = Field("limit", description="`limit` needs a price; a `market` order's price is not looked at.")
-    quantity: Amount
-    price: Amount | None = None
+    quantity: Amount = Field(description="In the venue's own unit.", examples=["0.01"])
+    price: Amount | None = Field(None, examples=["60000"])
     reduce_only: bool = False
     client_order_id: OrderId | None = None
 
@@ -293,7 +293,24 @@ class Swept(Document):
 class State(Document):
     """How things stand: equity, limits, rules, venues, the lock. What is not known is null."""
 
-    recent: dict[str, list[Any]] = Field({}, description="The last orders, fills, errors and vetoes.")
+    recent: dict[str, list[Any] | None] = Field({}, description="The last orders, fills, errors and vetoes.")
+
+
+_LINE_SCHEMA = {
+    "type": "object",
+    "properties": {"seq": {"type": "integer"}, "time": {"type": "string"}, "event": {"type": "string"}},
+    "required": ["seq", "time", "event"],
+}
+
+
+class Event(Document):
+    """One server-sent event: a line of the event log, without the hashes."""
+
+    id: str = Field(description="The line's `seq`.")
+    event: str = Field(description="The line's `event`.")
+    data: Annotated[
+        str, WithJsonSchema({"type": "string", "contentMediaType": "application/json", "contentSchema": _LINE_SCHEMA})
+    ]
 
 
 class History(Document):

@@ -47,6 +47,7 @@ _BOTS = frozenset({Role.BOT})
 
 _open = partial(Route, method="GET", rate="anybody")
 _read = partial(Route, method="GET", rate="reads", roles=_OPERATORS)
+_stream = partial(_read, content_type=streams.EVENT_STREAM)
 _check = partial(Route, method="POST", rate="checks", roles=_BOTS | _OPERATORS, read=orders.read)
 _report = partial(Route, method="POST", rate="reports", roles=_BOTS)
 _command = partial(Route, method="POST", rate="commands", roles=_OPERATORS)
@@ -69,7 +70,7 @@ ROUTES: tuple[Route, ...] = (
     _open("/openapi.json", "This document.", handlers.openapi, _ok(models.Document)),
     _read("/api/v1/state", "How things stand.", handlers.state, _ok(models.State)),
     _read("/api/v1/history", "Equity, a point a minute.", streams.history, _ok(models.History)),
-    _read("/api/v1/events", "Events from now on.", streams.events, _ok(str), content_type=streams.EVENT_STREAM),
+    _stream("/api/v1/events", "Every event from now on.", streams.events, _ok(models.Event)),
     _check("/api/v1/orders/check", "May this order be sent?", handlers.check_order, _LEASED, models.OrderCheck),
     _report("/api/v1/orders/report", "What became of an order.", handlers.report, _TAKEN, models.OrderReport),
     _command("/api/v1/halt", "Stop everything, one venue or one bot.", handlers.halt, _DONE, models.Halt),

@@ -176,6 +176,7 @@ class TokenStore:
             self._version, self._problem = version, None
         except (OSError, StateError) as error:
             self._entries, self._version = {}, None
+            self._reads += 1
             self._say(str(error))
 
     def _say(self, problem: str) -> None:

@@ -2,7 +2,8 @@
 
     python gate_asker.py URL TOKEN RATE_PER_S SECONDS
 
-Prints one JSON object: `allowed`, `vetoed`, `other`, `last_allowed_wall`, `first_vetoed_wall`, `reasons`.
+Prints `asking` when the first order was allowed; ends when nobody answers any more, or after SECONDS. Then prints one
+JSON object: `allowed`, `vetoed`, `other`, `last_allowed_wall`, `first_vetoed_wall`, `reasons`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 BODY = json.dumps({"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.001", "price": "49000"})
 CONNECTIONS = 4
+GIVES_UP_AFTER = 5
 
 
 class Asker(threading.Thread):
@@ -27,12 +29,13 @@ class Asker(threading.Thread):
         self.allowed = self.vetoed = self.other = 0
         self.last_allowed_wall, self.first_vetoed_wall = 0.0, float("inf")
         self.reasons: set[str] = set()
+        self.begins = threading.Event()
 
     def run(self) -> None:
         connection = HTTPConnection(self.parts.hostname or "", self.parts.port, timeout=10)
         begun = time.monotonic()
         due = begun
-        while (now := time.monotonic()) - begun < self.seconds:
+        while (now := time.monotonic()) - begun < self.seconds and self.other < GIVES_UP_AFTER:
             if now < due:
                 time.sleep(due - now)
             due += self.gap_s
@@ -47,6 +50,7 @@ class Asker(threading.Thread):
     def count(self, status: int, answer: dict) -> None:
         if status == 200:
             self.allowed += 1
+            self.begins.set()
             self.last_allowed_wall = max(self.last_allowed_wall, answer["time_wall"])
         elif status == 423:
             self.vetoed += 1
@@ -56,14 +60,22 @@ class Asker(threading.Thread):
             self.other += 1
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     url, token, rate, seconds = sys.argv[1:]
     askers = [Asker(url, token, float(rate) / CONNECTIONS, float(seconds)) for _ in range(CONNECTIONS)]
     for asker in askers:
         asker.start()
     for asker in askers:
+        asker.begins.wait(float(seconds))
+    say("asking")
+    for asker in askers:
         asker.join()
-    print(
+    say(
         json.dumps(
             {
                 "allowed": sum(asker.allowed for asker in askers),

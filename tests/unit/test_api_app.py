@@ -142,6 +142,7 @@ async def test_what_the_engine_did_not_accept_is_a_conflict(world: ApiWorld, acc
     reply = await world.socket("POST", "/api/v1/reset", {"reason": "x", "rebaseline": "keep"})
 
     assert (reply.status, reply.body["detail"], reply.body["state"]) == (409, "a venue is unproven", "TRIGGERED")
+    assert reply.body["accepted"] is False
 
 
 @pytest.mark.parametrize(

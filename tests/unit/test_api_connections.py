@@ -72,6 +72,17 @@ async def test_a_slow_body_is_refused(world: ApiWorld) -> None:
     assert world.control.nothing_happened()
 
 
+async def test_who_waits_to_be_told_to_go_on_is_told(world: ApiWorld) -> None:
+    body = json.dumps(ORDER).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    writer.write(f"{head(world)}Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SOON) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(body)
+
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n"), SOON)) == b"HTTP/1.1 200 OK\r\n"
+    writer.close()
+
+
 async def test_a_body_that_says_it_is_too_large_is_not_read(world: ApiWorld) -> None:
     said = await asyncio.wait_for(world.raw(f"{head(world)}Content-Length: 10000000\r\n\r\n{{"), SOON)
 
@@ -114,6 +125,20 @@ async def test_a_broken_body_is_refused(world: ApiWorld) -> None:
 
     assert status(said) == 400
     assert world.control.nothing_happened()
+
+
+async def test_a_caller_who_goes_in_the_middle_is_nothing_special(
+    world: ApiWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    writer.write(f'{head(world)}Content-Length: 100\r\n\r\n{{"venue":'.encode())
+    await writer.drain()
+    writer.transport.abort()
+
+    assert (await world.check({})).status == 422
+    assert world.control.nothing_happened()
+    said = capsys.readouterr()
+    assert said.out + said.err == ""
 
 
 async def test_too_many_connections_are_hung_up_on(world: ApiWorld) -> None:
@@ -172,6 +197,22 @@ async def test_a_client_may_ask_to_be_hung_up_on(world: ApiWorld) -> None:
     )
 
     assert (status(said), b"\r\nConnection: close\r\n" in said) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+        ("GET http://localhost/livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 200),
+        ("CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+        ("GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n", 200),
+        ("GET /livez?%00\x7f HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 400),
+        ("GET /%ff%fe HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 404),
+        ("GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n", 400),
+    ],
+)
+async def test_unusual_requests_are_answered(world: ApiWorld, text: str, expected: int) -> None:
+    assert status(await asyncio.wait_for(world.raw(text), SOON)) == expected
 
 
 # --- methods and paths -----------------------------------------------------------------------------

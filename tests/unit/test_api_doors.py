@@ -101,6 +101,14 @@ async def test_a_broken_token_file_lets_nobody_in_and_keeps_the_socket(world: Ap
     assert (await world.socket("POST", "/api/v1/halt", {"reason": "x"})).status == 200
 
 
+async def test_a_token_file_that_can_t_be_looked_at_lets_nobody_in(world: ApiWorld, tmp_path: Path) -> None:
+    assert (await world.check()).status == 200
+    (tmp_path / "tokens.json").unlink()
+    (tmp_path / "tokens.json").symlink_to("tokens.json")  # a loop
+
+    assert [(await world.check()).status for _ in range(2)] == [401, 401]
+
+
 # --- web pages -------------------------------------------------------------------------------------
 
 

@@ -217,6 +217,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"client_order_id": "a\u001bb"}, "client_order_id"),
     ({"amount": 1}, "amount is not known"),
     ({"x" * 500: 1}, "is not known"),
+    ({"\ud800": 1}, "unicode"),
 ]
 
 

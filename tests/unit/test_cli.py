@@ -38,7 +38,7 @@ STATE = {
     "trusted": True,
     "initial_capital": "10000",
     "loss_ratio": 0.035,
-    "drawdown_ratio": 0.04,
+    "drawdown_ratio": 0.04, "portfolio_dd_pct": 0.04,
     "warning_threshold": 0.03,
     "loss_threshold": 0.05,
     "venues": {},

@@ -67,9 +67,11 @@ class Daemon:
 
     def is_alive(self) -> bool:
         """Whether the evaluation loop turned within the last seconds, and will go on."""
-        return (
-            self._ending is None and self.parts.clock.now().mono - self._last_tick_mono < self.settings.alive_within_s
-        )
+        return self.has_looked_within(self.settings.alive_within_s)
+
+    def has_looked_within(self, seconds: float) -> bool:
+        """Whether time was looked at so lately, and the end has not begun."""
+        return self._ending is None and self.parts.clock.now().mono - self._last_tick_mono < seconds
 
     def is_ready(self) -> bool:
         """Whether the baseline is complete, or a trip is being finished."""

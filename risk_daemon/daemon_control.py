@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from risk_daemon.api.feed import Feed
 from risk_daemon.api.port import Instrument
 from risk_daemon.cancelling import first_look, sweep
-from risk_daemon.composition import Site
+from risk_daemon.composition import LEASE_S, Site
 from risk_daemon.control import sweep_document
 from risk_daemon.daemon import Daemon
 from risk_daemon.decision import Decision
+from risk_daemon.equity_history import Sample
+from risk_daemon.errors import RecordError
 from risk_daemon.events import ErrorReported, OrderReported
-from risk_daemon.gate import OrderAnswer, OrderRequest
+from risk_daemon.gate import Cause, OrderAnswer, OrderRequest, Veto
+from risk_daemon.inbox import CAPACITY
 from risk_daemon.recent import Recent
 from risk_daemon.settings import Settings
 from risk_daemon.veto_log import VetoLog, VetoRecord
+
+_NOT_LOOKING = Veto(Cause.LOCKED, "the daemon has not looked at the venues for over a second")
+
+
+class Documents(Sequence[Mapping[str, Any]]):
+    """Samples as JSON objects, made when they are asked for: a month of them at once would take too long."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Mapping[str, Any]]: ...
+
+    def __getitem__(self, index: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
+        if isinstance(index, slice):
+            return [sample.document() for sample in self._samples[index]]
+        return self._samples[index].document()
 
 
 class DaemonControl:
@@ -49,18 +75,28 @@ class DaemonControl:
 
     def history(self) -> Sequence[Mapping[str, Any]]:
         """Equity, a point a minute."""
-        return [sample.document() for sample in self._daemon.parts.engine.books.history.samples]
+        return Documents(tuple(self._daemon.parts.engine.books.history.samples))
 
     def check_order(self, order: OrderRequest) -> OrderAnswer:
-        """Decide now. A veto is written down by a thread of its own."""
-        answer = self._daemon.parts.engine.check_order(order, self._daemon.parts.clock.now())
+        """Decide now. A veto is written down by a thread of its own.
+
+        What was decided longer ago than a lease lasts is no answer, as in the memory map.
+        """
+        now = self._daemon.parts.clock.now()
+        if self._daemon.has_looked_within(LEASE_S):
+            answer = self._daemon.parts.engine.check_order(order, now)
+        else:
+            answer = OrderAnswer(now.wall, _NOT_LOOKING)
         if answer.veto is not None:
             self._vetoes.append([VetoRecord(answer.wall, order, answer.veto)])
         return answer
 
     def report(self, event: OrderReported | ErrorReported) -> None:
-        """What a bot tells goes the way of all events."""
-        self._daemon.parts.inbox.put(event)
+        """What a bot tells goes the way of all events. Raises RecordError while too many wait already."""
+        inbox = self._daemon.parts.inbox
+        if len(inbox) > CAPACITY // 2:
+            raise RecordError("too much is waiting to be looked at: tell it again in a moment")
+        inbox.put(event)
 
     def instrument(self, venue: str, symbol: str) -> Instrument | None:
         """What the venue's own market list says."""

@@ -15,6 +15,7 @@ from sdnotify import SystemdNotifier
 
 from adapters.streams import VenueFeed
 from risk_daemon.api.app import ControlServer
+from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 from risk_daemon.cancelling import cancel_all, look_at
 from risk_daemon.composition import (
     LogJournal,
@@ -93,7 +94,9 @@ async def run(
 
 def _server(settings: Settings, control: DaemonControl) -> ControlServer:
     """Raises ConfigError for a certificate that can't be used."""
-    return ControlServer(control, settings.socket_path, listen=settings.api.listen, tls=server_context(settings))
+    tokens = TokenStore.open(settings.state.dir / FILE_NAME)
+    tls = server_context(settings)
+    return ControlServer(control, settings.socket_path, listen=settings.api.listen, tokens=tokens, tls=tls)
 
 
 def _told(on_decision: Callable[[Decision], None] | None) -> Callable[[Decision], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 # Their lines are covered by shorter tests as well; the processes that end-to-end tests start are not traced.
-NOT_TRACED = ("tests/e2e/", "tests/property/", "tests/simulated/test_simulation.py", "tests/unit/test_engine_freeze.py")
+NOT_TRACED = ("tests/e2e/", "tests/property/", "tests/simulated/", "tests/unit/test_engine_freeze.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

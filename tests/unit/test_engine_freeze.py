@@ -156,13 +156,13 @@ def test_while_the_equity_is_not_sure_it_does_not_end() -> None:
 
 @pytest.mark.parametrize("seconds", [7_200.0, -7_200.0])
 def test_a_jump_of_the_clock_ends_nothing_early(seconds: float) -> None:
-    world = frozen_world(3_600.0)
+    world = frozen_world(300.0)
     world.run(20.0)
     world.clock.jump(seconds)
     world.run(60.0)
     assert world.gate == "daily_loss"
     world.clock.jump(-seconds)
-    world.run(3_700.0)
+    world.run(400.0)
     assert world.gate == "open"
 
 
@@ -186,13 +186,13 @@ def test_across_both_changes_of_the_clocks(day: datetime) -> None:
     end = datetime(day.year, day.month, day.day, 1, 0 if day.month == 3 else 30, tzinfo=UTC).timestamp()
     if day.month == 10:
         end -= 3_600.0  # 02:30 comes twice that night; the first one counts
-    world = frozen_world(600.0, settings, midnight=end)
+    world = frozen_world(60.0, settings, midnight=end)
     assert world.engine.gate.until_wall == end
-    world.run(590.0)
+    world.run(50.0)
     assert world.gate == "daily_loss"
     world.run(30.0)
     assert world.gate == "open"
-    world.run(2 * 3_600.0)
+    world.run(3_700.0)
     assert world.gate == "open"
     assert len(trip_ids(world)) == 1
 

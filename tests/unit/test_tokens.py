@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from structlog.testing import CapturingLogger
 
 from risk_daemon.auth import tokens as module
 from risk_daemon.auth.tokens import Principal, Role, TokenInfo, TokenStore
@@ -181,8 +182,10 @@ BROKEN = [
 
 @pytest.mark.parametrize("text", BROKEN)
 def test_a_broken_file_lets_nobody_in_and_is_left_as_it_is(
-    path: Path, text: str, capsys: pytest.CaptureFixture[str]
+    path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told = CapturingLogger()
+    monkeypatch.setattr("structlog.get_logger", lambda _name: told)
     store = TokenStore.open(path)
     token = store.create("bot", "grid-1")
     assert store.authenticate(token) is not None
@@ -194,8 +197,7 @@ def test_a_broken_file_lets_nobody_in_and_is_left_as_it_is(
         with pytest.raises(StateError, match=r"tokens\.json: the tokens can't be read"):
             use()
     assert path.read_text() == text
-    said = capsys.readouterr()
-    assert (said.out + said.err).count("tokens_unreadable") == 1  # once, not at every request
+    assert [call.args for call in told.calls] == [("tokens_unreadable",)]  # once, not at every request
 
 
 def test_a_mended_file_is_read_again(path: Path) -> None:

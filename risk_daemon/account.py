@@ -119,6 +119,10 @@ class Account:
         """Unrealised profit in the reference currency. Costs one pass over the positions."""
         return sum((sums.value * self._settle_rate(symbol) for symbol, sums in self._components.items()), ZERO)
 
+    def component(self, symbol: str) -> Sums:
+        """Unrealised profit, notional and doubt of a position, in its settle asset."""
+        return self._components[symbol]
+
     def doubt(self) -> Decimal:
         """How far its worth may be from what it seems, either way. Costs one pass over holdings and positions."""
         band = self._settings.stale_band

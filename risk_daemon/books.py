@@ -120,8 +120,9 @@ class Books:
             self.history.rescale(after - total, after)
             portfolio.net_flows += total
             turn.persist = True
+        for venue in {flow.venue for flow, _ in settled}:
+            self._venue_flowed(venue, sum((value for flow, value in settled if flow.venue == venue), ZERO))
         for flow, value in settled:
-            self._venue_flowed(flow.venue, value)
             amounts = {"amount": plain(flow.amount), "value": plain(value)}
             facts = {"venue": flow.venue, "flow_id": flow.flow_id, "kind": flow.kind, "asset": flow.asset, **amounts}
             turn.record(EventName.FLOW_DETECTED, **facts)
@@ -158,7 +159,8 @@ class Books:
         rest_mono = self._rest_mono(turn.now.mono)
         if self.baselines.observe(equity.low, turn.now, trusted=equity.is_trusted, rest_mono=rest_mono):
             turn.persist = True
-        sample = self.history.observe(equity, turn.now)
+        # What is on its way in or out, or not known, is no return: the minute waits for its sample.
+        sample = self.history.observe(equity, turn.now) if equity.is_trusted else None
         if sample is not None:
             turn.act(KeepSample(sample))
         self._observe_venues(turn)
@@ -169,8 +171,9 @@ class Books:
         if not self.settings.watches_venues or now_mono - self._looked_at_venues_mono < LOOK_AT_VENUES_EVERY_S:
             return
         self._looked_at_venues_mono = now_mono
-        for venue in self.settings.portfolio.expected:
-            equity = self.views.venue_equity(venue)
+        self.views.look()
+        for venue, view in self.views.venue_views().items():
+            equity = view.equity
             if equity is not None and self.venue_days.observe(venue, equity, turn.now):
                 turn.persist = True
 

@@ -110,7 +110,9 @@ class Engine:
         self._warnings = WarningWatch(self._machine, settings.warning_hold_s)
         self._blindness = BlindWatch(self._blind)
         self._requests = Requests(self.books, self._control, self._machine, self.manager, manual, self._warnings)
-        self._freeze = Freeze(self.books, self._control, self._machine, self.manager, settings.resweep_every_s)
+        self._freeze = Freeze(
+            self.books, self._control, self._machine, self.manager, self._warnings, settings.resweep_every_s
+        )
         self._desk = OrderDesk(self.books, self.manager, settings)
         self.restraints: tuple[Restraint, ...] = (_STARTING,)
         self._updates = Updates(self.books, settings.update_every_s)
@@ -270,30 +272,36 @@ class Engine:
         return verdicts
 
     def _judge(self, verdict: Verdict, turn: Turn) -> None:
+        """A veto that was tripped by another verdict, or under another configuration, ends like any other."""
         self._warnings.look(verdict, turn)
-        if verdict.action >= Action.FREEZE:
-            self._control.weigh(verdict, turn)
-        else:
-            look_at_veto(self.manager.get_breaker(verdict.breaker), verdict, turn)
+        breaker = self.manager.get_breaker(verdict.breaker)
+        if verdict.action < Action.FREEZE:
+            look_at_veto(breaker, verdict, turn)
+            return
+        if breaker.is_tripped and breaker.ends_by_itself and not (verdict.breached or verdict.suspected):
+            look_at_veto(breaker, verdict, turn)
+        self._control.weigh(verdict, turn)
 
     def _move_gate(self, turn: Turn) -> None:
         """Last of all, so that it moves once a turn; first of the actions, so that nothing comes before it."""
-        self.restraints = strongest_first(self._restraints())
+        self.restraints = self._restraints()
         gate = gate_of(self.restraints, turn.now.wall)
         if not gate.same_as(self.gate):
             self.gate = gate
             turn.actions.insert(0, SetGate(gate))
 
-    def _restraints(self) -> list[Restraint]:
-        """Everything that holds against new orders now."""
+    def _restraints(self) -> tuple[Restraint, ...]:
+        """Everything that holds against new orders now, a trip before all else: the lock must name it."""
+        trip = () if self.trip is None else (self._restraint_of(self.trip),)
+        return (*trip, *strongest_first(self._passing_restraints()))
+
+    def _passing_restraints(self) -> list[Restraint]:
         found = list(self._requests.halts.restraints())
-        if self.trip is not None:
-            found.append(self._restraint_of(self.trip))
         if self.state is not CircuitBreakerState.DISABLED:
             found += [
                 breaker.restraint(self.settings.allow_reduce_only)
                 for breaker in self.manager.get_tripped()
-                if breaker.ends_by_itself
+                if breaker.ends_by_itself or self.trip is None
             ]
         if self.is_confirming:
             found.append(_CONFIRMING)
@@ -338,7 +346,7 @@ class Engine:
         latch = documents.get("latch")
         if latch:
             self._control.restore(latch, now)
-        self.restraints = strongest_first(self._restraints())
+        self.restraints = self._restraints()
         self.gate = gate_of(self.restraints, now.wall)
 
     @property

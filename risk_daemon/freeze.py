@@ -12,6 +12,9 @@ from risk_daemon.events import EventName
 from risk_daemon.trip import Trip
 from risk_daemon.trip_control import TripControl
 from risk_daemon.turn import Turn
+from risk_daemon.watches import WarningWatch
+
+NEVER = float("-inf")
 
 
 class Freeze:
@@ -23,34 +26,52 @@ class Freeze:
         control: TripControl,
         machine: StateMachine,
         manager: CircuitBreakerManager,
+        warnings: WarningWatch,
         every_s: float,
     ) -> None:
         self._books = books
         self._control = control
         self._machine = machine
         self._manager = manager
+        self._warnings = warnings
         self._every_s = every_s
-        self._swept_mono = float("-inf")
+        self._swept: tuple[str, float] = ("", NEVER)
         self._was_sweeping = False
+        self._looks_again = False
 
     def look(self, verdicts: Iterable[Verdict], turn: Turn, *, orders_seen: bool) -> None:
-        """End the freeze if it may end; else empty the venues if that is due."""
+        """End the freeze if it may end; else empty the venues if that is due.
+
+        An order that shows up takes the proof away at once, and is looked for again even if a sweep is under way.
+        """
         trip = self._control.trip
         if trip is None or not trip.is_freeze:
             return
-        self._note_end_of_sweep(turn.now.mono)
+        if orders_seen:
+            self._looks_again = True
+            self._control.note_proof(trip, turn, proven=False)
+        self._note_end_of_sweep(trip, turn.now.mono)
         if self._control.is_sweeping:
             return
-        if trip.proven and trip.is_over(turn.now):
-            if self._may_end(trip, verdicts, turn):
-                self._end(turn)
-        elif orders_seen or not trip.proven or turn.now.mono - self._swept_mono >= self._every_s:
-            self._control.start_sweep(trip, turn, resumed=False)
-            self._was_sweeping = True
+        if self._is_due(trip, turn.now.mono):
+            self._sweep(trip, turn)
+        elif trip.is_over(turn.now) and self._may_end(trip, verdicts, turn):
+            self._end(turn)
 
-    def _note_end_of_sweep(self, now_mono: float) -> None:
+    def _is_due(self, trip: Trip, now_mono: float) -> bool:
+        """At once after a restart: what was proven by another process may be so no more."""
+        swept_id, swept_mono = self._swept
+        is_old = swept_id != trip.trip_id or now_mono - swept_mono >= self._every_s
+        return is_old or self._looks_again or not trip.proven
+
+    def _sweep(self, trip: Trip, turn: Turn) -> None:
+        self._looks_again = False
+        self._was_sweeping = True
+        self._control.start_sweep(trip, turn, resumed=False)
+
+    def _note_end_of_sweep(self, trip: Trip, now_mono: float) -> None:
         if self._was_sweeping and not self._control.is_sweeping:
-            self._swept_mono = now_mono
+            self._swept = (trip.trip_id, now_mono)
         self._was_sweeping = self._control.is_sweeping
 
     def _may_end(self, trip: Trip, verdicts: Iterable[Verdict], turn: Turn) -> bool:
@@ -58,8 +79,8 @@ class Freeze:
         baselines, picture = self._books.baselines, self._books.picture(turn.now.mono)
         if picture is None or not self._books.is_started or not picture.equity.is_trusted:
             return False
-        end_day = baselines.calendar.key(trip.until_wall or turn.now.wall)
-        if not baselines.is_day_settled or baselines.day is None or baselines.day < end_day:
+        day = baselines.day
+        if not baselines.is_day_settled or day is None or (trip.day is not None and day <= trip.day):
             return False
         return not self._control.is_confirming and not any(
             verdict.action >= Action.FREEZE and (verdict.breached or verdict.suspected or verdict.undecided)
@@ -69,9 +90,10 @@ class Freeze:
     def _end(self, turn: Turn) -> None:
         self._machine.fire(Trigger.EXPIRE)
         trip = self._control.close(turn)
-        for breaker in self._manager.get_all_breakers():
-            if breaker.action >= Action.FREEZE and breaker.state is BreakerState.TRIPPED:
-                breaker.reset("the freeze is over")
+        for breaker in self._manager.get_tripped():
+            if breaker.state is BreakerState.TRIPPED and not breaker.is_veto:
+                self._manager.reset(breaker.name, "the freeze is over")
                 turn.record(EventName.BREAKER_RESET, **breaker.facts())
+        self._warnings.forget()
         turn.persist = True
         turn.record(EventName.FREEZE_EXPIRED, trip_id=trip.trip_id, breaker=trip.breaker, until_wall=trip.until_wall)

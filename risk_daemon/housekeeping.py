@@ -21,6 +21,7 @@ from risk_daemon.tasks import Tasks
 
 _LOG = structlog.get_logger(__name__)
 _NEVER = float("-inf")
+_ORDERS_KEPT = 5_000
 
 
 class Housekeeping:
@@ -115,7 +116,7 @@ class Housekeeping:
     def _note_orders(self, seen: OrdersSeen) -> None:
         known = {order.order_id: order for order in self._parts.open_orders.get(seen.venue, ())}
         known.update((order.order_id, order) for order in seen.orders)
-        self._parts.open_orders[seen.venue] = tuple(known.values())
+        self._parts.open_orders[seen.venue] = tuple(known.values())[-_ORDERS_KEPT:]
 
     async def _keep_listing(self, name: str, adapter: VenueAdapter) -> None:
         engine = self._parts.engine

@@ -73,6 +73,7 @@ def _latch(record: LockRecord, data: Mapping[str, Any], now: Instant) -> dict[st
         "is_freeze": data.get("is_freeze") is True,
         "until_wall": data.get("until_wall"),
         "until_mono": data.get("until_mono") if data.get("boot") == _boot() else None,
+        "day": data.get("day"),
     }
 
 

@@ -118,7 +118,7 @@ class Requests:
             self._books.baselines.forget()
             self._books.venue_days.forget()
         for breaker in self._manager.get_tripped():
-            breaker.reset(event.operator)
+            self._manager.reset(breaker.name, event.operator)
             turn.record(EventName.BREAKER_RESET, **breaker.facts())
         self._warnings.forget()
         turn.persist = True

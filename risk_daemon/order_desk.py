@@ -26,6 +26,7 @@ class OrderDesk:
 
     def __init__(self, books: Books, manager: CircuitBreakerManager, settings: EngineSettings) -> None:
         self._books = books
+        self._settings = settings
         self._rates = [b for b in manager.get_all_breakers() if isinstance(b, OrderRateCircuitBreaker)]
         self._pretrade = PreTrade(settings.pretrade)
         self._tally = VetoTally()
@@ -35,9 +36,11 @@ class OrderDesk:
         self, order: OrderRequest, restraints: Sequence[Restraint], now: Instant, *, is_acting: bool
     ) -> OrderAnswer:
         """is_acting: False while disabled; then only halts hold, which are among the restraints."""
-        veto = check_order(order, restraints, is_reducing=self._is_reducing(order, now.mono))
+        is_reducing = self._is_reducing(order, now.mono)
+        veto = check_order(order, restraints, is_reducing=is_reducing)
         if veto is None and is_acting:
-            veto = self._rate_veto(now) or self._limit_veto(order, now)
+            passes_rates = is_reducing and self._settings.allow_reduce_only
+            veto = (None if passes_rates else self._rate_veto(now)) or self._limit_veto(order, now)
         if veto is not None:
             self._tally.note(veto, order)
             return OrderAnswer(now.wall, veto)

@@ -30,9 +30,10 @@ class Peaks:
         return self._entries[0][1] if self._entries else None
 
     def within(self, lookback_days: float, now: Instant) -> Decimal | None:
-        """The highest of the last days."""
+        """The highest of the last days; after a long sleep the last one known, until there is a new one."""
         oldest = self._steady(now) - lookback_days * DAY_S
-        return next((value for at, value in self._entries if at >= oldest), None)
+        last = self._entries[-1][1] if self._entries else None
+        return next((value for at, value in self._entries if at >= oldest), last)
 
     def add(self, value: Decimal, now: Instant) -> bool:
         """Take a value in. Returns whether the highest of all changed."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from risk_daemon.account import ACCOUNT_KINDS, NEVER, Account, Change, PortfolioSettings, unrealized
+from risk_daemon.account import ACCOUNT_KINDS, NEVER, Account, Change, PortfolioSettings
 from risk_daemon.events import BalancesSeen, Kind, Position, PositionsSeen, Price, PricesSeen, Source, StreamConfirmed
 from risk_daemon.prices import Mark, PriceBook
 from risk_daemon.quotes import Pair, Quote
@@ -159,15 +159,18 @@ class PortfolioManager:
         if account is None or not all(account.is_known(kind) for kind in expected & set(ACCOUNT_KINDS)):
             return None
         value, doubt = self.venue_equity(venue), fixed(account.doubt())
-        return Equity(value, value - doubt, value + doubt)
+        return Equity(value, value - doubt, value + doubt + account.covers.total)
 
-    def position_pnl(self, venue: str, symbol: str) -> Decimal | None:
-        """Unrealised profit of one position in the reference currency; None without a fresh mark or rate."""
-        account, mark = self._accounts[venue], self.prices.mark(venue, symbol)
-        rate = self.rate(account.positions[symbol].settle)
-        if mark is None or mark.is_stale or rate is None or account.is_stale(Kind.POSITIONS):
+    def position_pnl(self, venue: str, symbol: str) -> Equity | None:
+        """Unrealised profit of one position with its interval, in the reference currency. None without any mark."""
+        position = self._accounts[venue].positions[symbol]
+        rate, sums = self.rate(position.settle), self._accounts[venue].component(symbol)
+        if rate is None or self.prices.mark(venue, symbol) is None:
             return None
-        return fixed(unrealized(account.positions[symbol], mark.value)[0] * rate)
+        value, doubt = fixed(sums.value * rate), fixed(sums.doubt * rate)
+        if self._tree.is_stale(position.settle):
+            doubt += abs(value) * self.settings.stale_band
+        return Equity(value, value - doubt, value + doubt)
 
     def rate(self, asset: str) -> Decimal | None:
         """Reference currency for one `asset`: 0 for an ignored one, None without a price path."""

@@ -18,6 +18,7 @@ class Trip:
 
     breaker: the rule's instance. cause: what the gate gives as its reason. until_wall, until_mono: when a freeze
     may end at the earliest, by both clocks, so that a jump of one ends nothing; until_mono is None after a reboot.
+    day: the trading day that a freeze began on.
     unproven_since_mono: since when something may be open.
     """
 
@@ -31,6 +32,7 @@ class Trip:
     is_freeze: bool = False
     until_wall: float | None = None
     until_mono: float | None = None
+    day: str | None = None
     unproven_since_mono: float = 0.0
 
     def __post_init__(self) -> None:
@@ -55,6 +57,7 @@ class Trip:
             "is_freeze": self.is_freeze,
             "until_wall": self.until_wall,
             "until_mono": self.until_mono,
+            "day": self.day,
         }
 
     @classmethod
@@ -73,6 +76,7 @@ class Trip:
             is_freeze=is_freeze,
             until_wall=until_wall if is_freeze else None,
             until_mono=until_mono if is_freeze else None,
+            day=latch["day"] if isinstance(latch.get("day"), str) else None,
         )
 
 

@@ -163,6 +163,7 @@ class TripControl:
         if is_freeze:
             self.trip.until_wall = self._books.baselines.calendar.end_wall(now.wall)
             self.trip.until_mono = now.mono + (self.trip.until_wall - now.wall)
+            self.trip.day = self._books.baselines.day
         facts = {"trip_id": self.trip.trip_id, "breaker": breaker, "reason": reason}
         evidence = {"observed": dict(observed), "limits": dict(limits)}
         lasting = {"action": "freeze" if is_freeze else "trip", "until_wall": self.trip.until_wall}
@@ -246,14 +247,15 @@ class TripControl:
         turn.record(EventName.SWEEP_FINISHED, trip_id=trip.trip_id, **facts)
         self.is_sweeping = False
         if trip.is_freeze:
-            self._note_proof(trip, event.proven, turn)
+            self.note_proof(trip, turn, proven=event.proven)
         elif event.proven:
-            self._note_proof(trip, True, turn)
+            self.note_proof(trip, turn, proven=True)
             self._finish(ExitCode.TRIGGERED_AND_PROVEN, "triggered, every cancel proven", turn)
         else:
             self._finish(ExitCode.TRIGGERED_UNPROVEN, "triggered, not every cancel proven", turn)
 
-    def _note_proof(self, trip: Trip, proven: bool, turn: Turn) -> None:
+    def note_proof(self, trip: Trip, turn: Turn, *, proven: bool) -> None:
+        """Whether everything is known to be gone, from now on."""
         if trip.proven and not proven:
             trip.unproven_since_mono = turn.now.mono
         if trip.proven is not proven:

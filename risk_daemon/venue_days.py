@@ -11,6 +11,9 @@ from risk_daemon.hold_window import HoldWindow
 from risk_daemon.period_start import PeriodStart
 from risk_daemon.portfolio import Equity
 from risk_daemon.trading_day import TradingDay
+from risk_daemon.units import ONE, finite, plain
+
+EMPTY_BELOW = ONE
 
 
 class VenueDays:
@@ -21,6 +24,7 @@ class VenueDays:
         self._hold_s = hold_s
         self._starts: dict[str, PeriodStart] = {}
         self._windows: dict[str, HoldWindow] = {}
+        self._emptied_at: dict[str, Decimal] = {}
 
     def start_of(self, venue: str) -> PeriodStart:
         """The start of the running day of `venue`; without a value where it is not known."""
@@ -40,23 +44,41 @@ class VenueDays:
         return (start.settle(sure, now) or changed) if sure is not None else changed
 
     def flowed(self, venue: str, before: Decimal, after: Decimal) -> None:
-        """A flow took the venue from `before` to `after`."""
+        """Flows took the venue from `before` to `after`. One that they emptied has nothing to lose until a refill."""
         start, amount = self.start_of(venue), after - before
         self._windows[venue].clear()
         start.pay(amount)
-        if before > 1 and after > 1:
+        emptied_at = self._emptied_at.get(venue)
+        if emptied_at is not None:
+            if after > EMPTY_BELOW:
+                del self._emptied_at[venue]
+                start.map(lambda value: value * after / emptied_at)
+        elif before > EMPTY_BELOW and after <= EMPTY_BELOW:
+            self._emptied_at[venue] = before
+        elif before > EMPTY_BELOW:
             start.map(lambda value: value * after / before)
         else:
             start.map(lambda value: value + amount)
 
+    def is_emptied(self, venue: str) -> bool:
+        """Whether flows took out all there was."""
+        return venue in self._emptied_at
+
     def forget(self) -> None:
         """Take the next sure values."""
+        self._emptied_at.clear()
         for start in self._starts.values():
             start.forget()
+        for window in self._windows.values():
+            window.clear()
 
     def snapshot(self) -> dict[str, Any]:
-        return {venue: start.snapshot() for venue, start in self._starts.items()}
+        return {
+            "starts": {venue: start.snapshot() for venue, start in self._starts.items()},
+            "emptied_at": {venue: plain(at) for venue, at in self._emptied_at.items()},
+        }
 
     def restore(self, data: Mapping[str, Any]) -> None:
-        for venue, saved in data.items():
+        for venue, saved in data["starts"].items():
             self.start_of(venue).restore(saved)
+        self._emptied_at = {venue: finite(at) for venue, at in data["emptied_at"].items()}

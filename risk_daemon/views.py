@@ -19,6 +19,7 @@ class Views:
         self._portfolio = portfolio
         self._flows = flows
         self._days = days
+        self._seen: dict[str, VenueView] | None = None
 
     def venue_equity(self, venue: str) -> Equity | None:
         """A venue's worth; what only one witness of a flow has told of widens it. None before it was seen whole."""
@@ -30,7 +31,14 @@ class Views:
         return Equity(known.value, known.low - rise - coming, known.high + fall + leaving)
 
     def venue_views(self) -> Mapping[str, VenueView]:
-        """Every venue that must be seen before the start."""
+        """Every venue that must be seen before the start, as they were at the last `look`, if there was one."""
+        return self._all() if self._seen is None else self._seen
+
+    def look(self) -> None:
+        """Work the venues out anew: a pass over all holdings, too much for every tick."""
+        self._seen = self._all()
+
+    def _all(self) -> dict[str, VenueView]:
         return {venue: self._venue_view(venue) for venue in self._portfolio.settings.expected}
 
     def position_views(self) -> Sequence[PositionView]:
@@ -43,7 +51,8 @@ class Views:
 
     def _venue_view(self, venue: str) -> VenueView:
         start = self._days.start_of(venue)
-        return VenueView(self.venue_equity(venue), start.value, start.money)
+        value = None if self._days.is_emptied(venue) else start.value
+        return VenueView(self.venue_equity(venue), value, start.money)
 
     def _position_view(self, venue: str, position: Position) -> PositionView:
         rate = self._portfolio.rate(position.settle)

@@ -76,12 +76,15 @@ class VenueView:
 
 @dataclass(frozen=True, slots=True)
 class PositionView:
-    """An open position. entry_value, unrealized: in the reference currency; None where they can't be known."""
+    """An open position. entry_value, unrealized: in the reference currency; None where they can't be known.
+
+    unrealized: profit, with the interval it lies in.
+    """
 
     venue: str
     position: Position
     entry_value: Decimal | None
-    unrealized: Decimal | None
+    unrealized: Equity | None
 
 
 class Accounts(Protocol):
@@ -216,12 +219,14 @@ class BaseCircuitBreaker:
     """One rule with its state. Subclasses override `evaluate` (for the daemon), `can_trade` (for a program), or both.
 
     active_hours: outside them the rule does not look. needs_confirmation: a breach is confirmed by fresh
-    reads before it freezes or trips; what counts deeds of bots or people needs none. watches_venues: it asks for
+    reads before it freezes or trips; what counts deeds of bots or people needs none. has_given_action: the
+    configuration says what a breach does, whatever a verdict says. watches_venues: it asks for
     the venues' starts of the day.
     """
 
     needs_confirmation: ClassVar[bool] = True
     watches_venues: ClassVar[bool] = False
+    has_given_action = False
     default_action: ClassVar[Action] = Action.VETO
 
     def __init__(
@@ -291,6 +296,11 @@ class BaseCircuitBreaker:
     def ends_by_itself(self) -> bool:
         """Whether a trip of this rule is over as soon as nothing breaches: only a veto's is."""
         return min(self.action, self.standing.action) <= Action.VETO
+
+    @property
+    def is_veto(self) -> bool:
+        """Whether what it tripped by was a veto."""
+        return self.standing.action is Action.VETO
 
     def describe(self) -> dict[str, Any]:
         """The rule and its limits as JSON-able data, for people."""

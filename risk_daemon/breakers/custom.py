@@ -54,6 +54,7 @@ def load_rule(
         raise CircuitBreakerError(f"{class_path} must call {call} in its constructor")
     rule.name = name
     rule.action = max(Action.VETO, rule.action if action is None else action)
+    rule.has_given_action = action is not None
     rule.active_hours = active_hours
     return rule
 
@@ -131,7 +132,7 @@ def _checked(rule: BaseCircuitBreaker, verdict: object) -> Verdict:
     return replace(
         verdict,
         breaker_type=CircuitBreakerType.CUSTOM,
-        action=max(Action.VETO, Action(verdict.action)),
+        action=max(rule.action, Action.VETO) if rule.has_given_action else max(Action.VETO, Action(verdict.action)),
         suspected=verdict.suspected or verdict.breached,
         warning=None if verdict.warning is None else finite(verdict.warning),
         reason=str(verdict.reason)[:REASON_LENGTH_MAX],
@@ -155,3 +156,15 @@ def _plain(value: object) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return str(value)
+
+
+# --- resetting -------------------------------------------------------------------------------------
+
+
+def reset(rule: BaseCircuitBreaker, operator: str | None) -> None:
+    """Reset it; one that fails at that stays tripped and says so."""
+    before = rule.standing
+    try:
+        rule.reset(operator)
+    except (Exception, SystemExit) as error:
+        rule.standing = replace(before, reason=f"the rule {rule.name} can't be reset: {_told(error)}")

@@ -81,10 +81,18 @@ class CircuitBreakerManager:
             breaker.refresh()
         return {name: breaker.state.value for name, breaker in self._breakers.items()}
 
+    def reset(self, name: str, operator: str | None = None) -> None:
+        """Reset one rule. A rule of the user's own that fails at it stays shut, and says so as its reason."""
+        breaker = self._breakers[name]
+        if breaker.breaker_type is CircuitBreakerType.CUSTOM:
+            custom.reset(breaker, operator)
+        else:
+            breaker.reset(operator)
+
     def reset_all(self, operator: str | None = None) -> None:
         """Reset every tripped rule."""
         for breaker in self.get_tripped():
-            breaker.reset(operator)
+            self.reset(breaker.name, operator)
 
     def snapshot(self) -> dict[str, Any]:
         return {name: breaker.snapshot() for name, breaker in self._breakers.items()}

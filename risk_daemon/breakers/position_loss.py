@@ -33,15 +33,17 @@ class PositionLossCircuitBreaker(PartsCircuitBreaker):
         super().__init__(CircuitBreakerType.POSITION_LOSS, limit, **common)
 
     def _parts(self, context: EvaluationContext) -> Iterable[PartLoss | UnknownPart]:
-        return [self._loss(view) for view in context.accounts.position_views()]
+        views = context.accounts.position_views()
+        # What cost nothing has no loss in percent.
+        return [self._loss(view) for view in views if not (self.limit.is_ratio and view.entry_value == 0)]
 
     def _loss(self, view: PositionView) -> PartLoss | UnknownPart:
-        name = (view.venue, view.position.symbol)
-        loss = None if view.unrealized is None else self._measure(-view.unrealized, view.entry_value)
-        return UnknownPart(name, is_seen=True) if loss is None else PartLoss(name, loss, loss, loss)
+        name, profit, entry_value = (view.venue, view.position.symbol), view.unrealized, view.entry_value
+        if profit is None or (self.limit.is_ratio and entry_value is None):
+            return UnknownPart(name, is_seen=True)
+        least, likely, most = (self._measure(-worth, entry_value) for worth in (profit.high, profit.value, profit.low))
+        return PartLoss(name, least, likely, most)
 
-    def _measure(self, loss: Decimal, entry_value: Decimal | None) -> Decimal | None:
-        """In the limit's unit; None where the value at entry can't be known."""
-        if not self.limit.is_ratio:
-            return loss
-        return fixed(loss / entry_value) if entry_value is not None and entry_value > 0 else None
+    def _measure(self, loss: Decimal, entry_value: Decimal | None) -> Decimal:
+        """In the limit's unit."""
+        return loss if entry_value is None or not self.limit.is_ratio else fixed(loss / entry_value)

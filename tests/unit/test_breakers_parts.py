@@ -131,8 +131,8 @@ def test_a_warning_needs_no_breach() -> None:
 
 def held(unrealized: object | None, entry_value: object | None = 1_000, symbol: str = "BTC/USDT:USDT") -> PositionView:
     position = Position(symbol, D(1), D(100), "USDT", "BTC")
-    known = [None if value is None else D(str(value)) for value in (entry_value, unrealized)]
-    return PositionView("krakenfutures", position, *known)
+    worth = None if unrealized is None else Equity(*[D(str(unrealized))] * 3)
+    return PositionView("krakenfutures", position, None if entry_value is None else D(str(entry_value)), worth)
 
 
 def positions(rule: PositionLossCircuitBreaker, *views: PositionView) -> Verdict:
@@ -157,9 +157,10 @@ def test_the_worst_position_is_named() -> None:
 
 def test_a_position_without_a_price_is_undecided() -> None:
     rule = PositionLossCircuitBreaker(max_position_loss_pct=D("0.20"))
-    for unknown in (held(None), held(-10, None), held(-10, 0)):
+    for unknown in (held(None), held(-10, None)):
         verdict = positions(rule, unknown, held(-10))
         assert (verdict.breached, verdict.undecided, verdict.cleared) == (False, True, False)
+    assert not positions(rule, held(-10, 0)).undecided, "what cost nothing has no loss in percent"
     assert positions(rule, held(None), held(-200)).breached
     assert not positions(PositionLossCircuitBreaker(D(200)), held(-10, None)).undecided, "money needs no entry"
 

@@ -21,6 +21,7 @@ from risk_daemon.events import EventName, HaltRequested, Order, OrdersSeen, Rese
 from risk_daemon.gate import OrderRequest
 from tests.core_world import World, amounts, engine_settings, perp, price, with_
 
+AN_ORDER = Order("spot", "plain", "X1", "BTC/USDT", "buy", "limit")
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
 
 
@@ -72,7 +73,7 @@ def test_it_opens_after_midnight_with_a_new_start_of_day() -> None:
     world.run(8.0)
     assert world.gate == "daily_loss"
     world.run(10.0)
-    assert (world.state, world.gate) == ("ACTIVE", "open")
+    assert (world.state, world.gate) == ("WARNING", "open"), "3.5 % of the capital are lost all the same"
     [expired] = world.records(EventName.FREEZE_EXPIRED)
     assert expired.fields["trip_id"] == trip_ids(world)[0]
     assert world.engine.baselines.start_of_day == Decimal("9650")
@@ -87,7 +88,7 @@ def test_frozen_at_23_59_50_restarted_at_00_00_10_it_opens() -> None:
     assert world.gate == "daily_loss", "not before everything was read"
     world.begin()
     world.run(25.0)
-    assert (world.state, world.gate) == ("ACTIVE", "open")
+    assert (world.state, world.gate) == ("WARNING", "open"), "3.5 % of the capital are lost all the same"
     assert world.engine.baselines.start_of_day == Decimal("9650")
 
 
@@ -129,9 +130,42 @@ def test_an_order_that_shows_up_is_swept_at_once() -> None:
     world = frozen_world(3_600.0)
     world.run(5.0)
     before = len(world.actions(StartSweep))
-    order = Order("spot", "plain", "X1", "BTC/USDT", "buy", "limit")
-    world.send(OrdersSeen("spot", world.now, (order,)))
+    world.send(OrdersSeen("spot", world.now, (AN_ORDER,)))
     assert len(world.actions(StartSweep)) == before + 1
+    assert world.engine.trip is not None
+    assert not world.engine.trip.proven, "what is known to be open is not proven gone"
+
+
+def test_an_order_that_shows_up_when_the_day_is_over_is_swept_before_it_ends() -> None:
+    world = frozen_world(120.0)
+    world.run(5.0)
+    world.dead.add("spot")
+    world.run(240.0)
+    assert world.gate == "daily_loss", "the day is over, and nothing is sure"
+    before = len(world.actions(StartSweep))
+    world.sweeps_take_s = None
+    world.send(OrdersSeen("perp", world.now, (AN_ORDER,)))
+    world.dead.clear()
+    world.run(60.0)
+    assert world.gate == "daily_loss"
+    assert len(world.actions(StartSweep)) > before
+    assert world.engine.trip is not None
+    world.sweeps_take_s = 3.0
+    world.send(SweepFinished(world.engine.trip.trip_id, True, 1, 0.1))
+    world.run(5.0)
+    assert world.gate == "open"
+
+
+def test_killed_while_an_order_is_being_swept_it_sweeps_before_it_opens() -> None:
+    world = frozen_world()
+    world.run(5.0)
+    world.sweeps_take_s = None
+    world.send(OrdersSeen("perp", world.now, (AN_ORDER,)))
+    world.restart(down_s=30.0)
+    world.begin()
+    world.run(30.0)
+    assert world.gate == "daily_loss"
+    assert world.actions(StartSweep)
 
 
 def test_while_it_cannot_be_proven_it_does_not_end_and_exits_4_at_the_deadline() -> None:
@@ -200,8 +234,7 @@ def test_across_both_changes_of_the_clocks(day: datetime) -> None:
 def test_a_reset_ends_it_early_and_not_in_the_middle_of_a_sweep() -> None:
     world = frozen_world(3_600.0)
     world.run(4.0)
-    order = Order("spot", "plain", "X1", "BTC/USDT", "buy", "limit")
-    world.send(OrdersSeen("spot", world.now, (order,)))
+    world.send(OrdersSeen("spot", world.now, (AN_ORDER,)))
     refused = world.send(ResetRequested("go on", "anna", "current")).answer
     assert refused is not None
     assert not refused.accepted

@@ -17,7 +17,9 @@ from risk_daemon.breakers import (
     OrderRateCircuitBreaker,
 )
 from risk_daemon.breakers.base import Action, EvaluationContext, Verdict
+from risk_daemon.breakers.position_loss import PositionLossCircuitBreaker
 from risk_daemon.breakers.venue_loss import VenueLossCircuitBreaker
+from risk_daemon.breakers.volatility import VolatilityCircuitBreaker
 from risk_daemon.clock import Instant
 from risk_daemon.decision import SetGate, StartSweep
 from risk_daemon.engine import Engine
@@ -35,7 +37,7 @@ from risk_daemon.events import (
 )
 from risk_daemon.gate import OrderAnswer, OrderRequest
 from risk_daemon.pretrade import PreTradeSettings
-from tests.core_world import World, amounts, engine_settings, with_
+from tests.core_world import BTC_PERP, World, amounts, engine_settings, perp, price, with_
 
 
 def world_with(*rules: BaseCircuitBreaker, **settings: Any) -> World:
@@ -314,3 +316,131 @@ def test_a_rule_tripped_for_good_without_a_latch_is_a_trip(state: str | None) ->
     assert decision.after.value == "TRIGGERED"
     assert decision.gate.cause == "portfolio_dd_circuit"
     assert any(isinstance(action, StartSweep) for action in decision.actions)
+
+
+# --- what a review found -------------------------------------------------------------------------------
+
+
+def test_a_stronger_veto_takes_neither_the_trip_nor_its_id_off_the_lock() -> None:
+    world = world_with(DrawdownCircuitBreaker(Decimal("0.02"), action=Action.VETO))
+    world.stream_price("BTC/USDT", 44_000)
+    world.run(1.0)
+    assert world.state == "TRIGGERED"
+    assert world.engine.trip is not None
+    assert (world.gate, world.engine.gate.trip_id) == ("capital_loss", world.engine.trip.trip_id)
+    veto = ask(world).veto
+    assert veto is not None
+    assert veto.trip_id == world.engine.trip.trip_id
+
+
+def test_a_veto_that_was_tripped_by_a_failure_ends_when_the_rule_works_again() -> None:
+    rule = Falling(Action.TRIP)
+    world = world_with(rule)
+    rule.breaks = True
+    world.send(Tick())
+    assert world.gate == "custom:mine"
+    rule.breaks = False
+    world.send(Tick())
+    assert world.gate == "open"
+
+
+def test_a_veto_ends_though_its_rule_trips_by_now() -> None:
+    rules = [DrawdownCircuitBreaker(Decimal("0.02"), action=Action.VETO)]
+    world = World(engine_settings(), rules=lambda: tuple(rules))
+    world.holdings["spot"] = amounts(BTC="0.1")
+    world.start()
+    world.run(20.0)
+    world.stream_price("BTC/USDT", 47_900)
+    assert world.gate == "portfolio_dd_circuit"
+    rules[0] = DrawdownCircuitBreaker(Decimal("0.02"))
+    world.restart()
+    for venue in world.expected:
+        world.prices[venue]["BTC/USDT"] = price("BTC/USDT", 50_000)
+    world.begin()
+    world.run(20.0)
+    assert world.gate == "open"
+
+
+def day_old_world(rule: BaseCircuitBreaker) -> World:
+    world = world_with(rule)
+    world.run(60.0)
+    return world
+
+
+def flow(world: World, venue: str, *amounts_moved: int) -> None:
+    for moved in amounts_moved:
+        world.move_money(venue, "USDT", moved)
+        world.book_flow(venue, "USDT", moved)
+    world.tell_balance(venue, "USDT")
+
+
+def test_a_venue_that_was_emptied_by_a_transfer_lost_nothing() -> None:
+    world = day_old_world(VenueLossCircuitBreaker(max_venue_loss_pct=Decimal("0.10")))
+    world.stream_balances("perp", USDT=4_998)  # fees
+    world.run(70.0)
+    flow(world, "perp", -4_998)
+    world.run(70.0)
+    assert world.gate == "open"
+    flow(world, "perp", 2_000)
+    world.run(70.0)
+    assert world.gate == "open"
+    world.stream_balances("perp", USDT=1_700)
+    world.run(70.0)
+    assert world.gate == "venue_loss"
+
+
+@pytest.mark.parametrize("moved", [(1_000, -900), (1_000, 1_000), (-400, -400)])
+def test_several_flows_at_once_move_a_venues_start_once(moved: tuple[int, ...]) -> None:
+    world = day_old_world(VenueLossCircuitBreaker(max_venue_loss_pct=Decimal("0.10")))
+    flow(world, "perp", *moved)
+    world.run(70.0)
+    assert world.gate == "open"
+    start = world.engine.books.venue_days.start_of("perp").value
+    assert start is not None
+    assert abs(start - (5_000 + sum(moved))) < 1
+
+
+def test_what_an_unpriced_coin_cost_is_not_lost_to_its_venue() -> None:
+    world = day_old_world(VenueLossCircuitBreaker(max_venue_loss_pct=Decimal("0.20")))
+    world.stream_balances("perp", USDT=3_750, NEWCOIN=100)
+    world.run(5.0)
+    assert world.engine.manager.get_status()["venue_loss"] == "NORMAL"
+
+
+def test_a_withdrawal_makes_no_volatility() -> None:
+    world = day_old_world(VolatilityCircuitBreaker(Decimal("0.50"), action=Action.TRIP))
+    world.run(600.0)
+    world.run(59.0 - world.clock.now().wall % 60)
+    world.move_money("perp", "USDT", -2_500)
+    world.tell_balance("perp", "USDT")
+    world.run(2.0)
+    world.book_flow("perp", "USDT", -2_500)
+    world.run(300.0)
+    assert world.gate == "open"
+    returns = world.engine.books.history.log_returns(3_600.0, world.clock.now())
+    assert max((abs(change) for change in returns), default=0.0) < 0.001
+
+
+def test_a_dead_little_venue_with_a_position_blinds_nobody() -> None:
+    world = World(engine_settings(), rules=lambda: (PositionLossCircuitBreaker(max_position_loss=Decimal(2_000)),))
+    world.holdings["perp"] = amounts(USDT=10)
+    world.positions["perp"] = {BTC_PERP: perp("0.0001", 50_000)}
+    world.prices["perp"][BTC_PERP] = price(BTC_PERP, 50_000)
+    world.holdings["spot"] = amounts(USDT=9_990)
+    world.start()
+    world.run(20.0)
+    world.dead.add("perp")
+    world.run(150.0)
+    assert world.gate == "open"
+
+
+def test_after_a_month_away_the_last_peak_is_still_looked_at() -> None:
+    world = World(engine_settings(), rules=lambda: (DrawdownCircuitBreaker(Decimal("0.02"), 7, action=Action.VETO),))
+    world.holdings["spot"] = amounts(BTC="0.1")
+    world.start()
+    world.run(20.0)
+    world.restart(down_s=40 * 86_400.0)
+    world.prices["spot"]["BTC/USDT"] = price("BTC/USDT", 48_000)
+    world.prices["perp"]["BTC/USDT"] = price("BTC/USDT", 48_000)
+    world.begin()
+    assert world.gate == "portfolio_dd_circuit"

@@ -103,16 +103,43 @@ def optional_text(row: Mapping[str, Any], *keys: str) -> str | None:
     return next((str(value) for value in values if value not in (None, "", 0, "0")), None)
 
 
+class OrdersTold:
+    """Orders that frames tell of, row after row: which are open, and which were and have ended."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Order] = {}
+        self._ended: dict[str, Order] = {}
+
+    def is_open(self, order: Order) -> None:
+        """A row that says so."""
+        self._open[order.order_id] = order
+
+    def has_ended(self, order_id: str, order: Order | None = None) -> None:
+        """A row that says so. order: what it tells of it, if it tells enough."""
+        order = self._open.pop(order_id, order)
+        if order is not None:
+            self._ended[order_id] = order
+
+    @property
+    def open(self) -> tuple[Order, ...]:
+        return tuple(self._open.values())
+
+    @property
+    def ended(self) -> tuple[Order, ...]:
+        return tuple(self._ended.values())
+
+
 def orders_seen(
     venue: str,
     arrived_mono: float,
     frames: Sequence[Any],
-    parse: Callable[[Sequence[Any]], tuple[Order, ...]],
+    parse: Callable[[Sequence[Any]], OrdersTold],
     is_snapshot: Callable[[Any], bool],
 ) -> Sequence[Input]:
     """What frames of an order stream say is open, the snapshot apart from what came after it."""
     parts = {is_first: [frame for frame in frames if is_snapshot(frame) is is_first] for is_first in (True, False)}
-    return [OrdersSeen(venue, arrived_mono, parse(part), is_first) for is_first, part in parts.items() if part]
+    told = {is_first: parse(part) for is_first, part in parts.items() if part}
+    return [OrdersSeen(venue, arrived_mono, each.open, is_first, each.ended) for is_first, each in told.items()]
 
 
 def merged(rows: Sequence[Position]) -> tuple[Position, ...]:

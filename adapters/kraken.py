@@ -17,7 +17,7 @@ from typing import Any
 from adapters.base import Market
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid, needed_symbols, spot_pairs
-from adapters.dialect import ACCOUNT, merged, number, optional_text, orders_seen, text
+from adapters.dialect import ACCOUNT, OrdersTold, merged, number, optional_text, orders_seen, text
 from risk_daemon.errors import MalformedReply, VenueRejected
 from risk_daemon.events import BalancesSeen, Flow, Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.units import ZERO, finite
@@ -52,6 +52,7 @@ FLOW_TYPES = frozenset({"deposit", "withdrawal", "transfer", "custodytransfer", 
 """Ledger types that move money in or out. Trades, margin, rollover, staking and earn rewards are profit or loss."""
 
 _OPEN_STATUSES = frozenset({"pending_new", "new", "partially_filled", "open", "pending"})
+_ENDED_STATUSES = frozenset({"filled", "canceled", "expired", "closed"})
 _LEDGER_PAGES = 400
 
 
@@ -214,25 +215,30 @@ def _is_main_wallet(row: Mapping[str, Any]) -> bool:
     return [(wallet.get("type"), wallet.get("id")) for wallet in wallets] == [("spot", "main")]
 
 
-def parse_order_frames(venue: str, scope: str, frames: Sequence[Mapping[str, Any]]) -> tuple[Order, ...]:
-    """Stream `executions`: rows that say of themselves that the order is open. Others are left to the listing."""
-    orders = {}
+def parse_order_frames(venue: str, scope: str, frames: Sequence[Mapping[str, Any]]) -> OrdersTold:
+    """Stream `executions`. A row without a symbol adds to one that came before it and says little by itself."""
+    told = OrdersTold()
     for row in (row for frame in frames for row in frame["data"]):
-        order_id = text(row, "order_id")
-        if row.get("order_status") in _OPEN_STATUSES and row.get("symbol"):
-            orders[order_id] = Order(
-                venue,
-                scope,
-                order_id,
-                row["symbol"],
-                str(row.get("side", "")),
-                str(row.get("order_type", "")),
-                optional_text(row, "cl_ord_id", "order_userref"),
-                row.get("reduce_only") is True,
-            )
-        else:
-            orders.pop(order_id, None)
-    return tuple(orders.values())
+        order_id, status = text(row, "order_id"), row.get("order_status")
+        order = _streamed_order(venue, scope, order_id, row) if row.get("symbol") else None
+        if status in _ENDED_STATUSES:
+            told.has_ended(order_id, order)
+        elif status in _OPEN_STATUSES and order is not None:
+            told.is_open(order)
+    return told
+
+
+def _streamed_order(venue: str, scope: str, order_id: str, row: Mapping[str, Any]) -> Order:
+    return Order(
+        venue,
+        scope,
+        order_id,
+        row["symbol"],
+        str(row.get("side", "")),
+        str(row.get("order_type", "")),
+        optional_text(row, "cl_ord_id", "order_userref"),
+        row.get("reduce_only") is True,
+    )
 
 
 class KrakenDialect:

@@ -17,7 +17,7 @@ from typing import Any
 
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid
-from adapters.dialect import ACCOUNT, merged, number, optional_text, orders_seen, text
+from adapters.dialect import ACCOUNT, OrdersTold, merged, number, optional_text, orders_seen, text
 from risk_daemon.errors import MalformedReply
 from risk_daemon.events import Flow, Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.units import ZERO, finite
@@ -174,18 +174,16 @@ def parse_flows(venue: str, rows: Iterable[Mapping[str, Any]]) -> tuple[Flow, ..
     )
 
 
-def parse_order_frames(venue: str, scope: str, frames: Sequence[Any], markets: Markets) -> tuple[Order, ...]:
-    """Streams `open_orders` and its snapshot: the orders that are open."""
-    orders: dict[str, Order] = {}
+def parse_order_frames(venue: str, scope: str, frames: Sequence[Any], markets: Markets) -> OrdersTold:
+    """Streams `open_orders` and its snapshot: the orders that are open, and those that were."""
+    told = OrdersTold()
     for frame in frames:
         if frame.get("is_cancel") is True:
-            orders.pop(str(frame.get("order_id")), None)
+            told.has_ended(str(frame.get("order_id")))
             continue
-        rows = frame["orders"] if "orders" in frame else [frame["order"]] if "order" in frame else []
-        for row in rows:
-            order = _streamed_order(venue, scope, row, markets)
-            orders[order.order_id] = order
-    return tuple(orders.values())
+        for row in frame["orders"] if "orders" in frame else [frame["order"]] if "order" in frame else []:
+            told.is_open(_streamed_order(venue, scope, row, markets))
+    return told
 
 
 def _streamed_order(venue: str, scope: str, row: Mapping[str, Any], markets: Markets) -> Order:

@@ -1,14 +1,21 @@
 """A bot that places small orders far below the market, and stops when the gate says no.
 
-On simulated money, three terminals in a checkout:
+On simulated money, in a checkout (`export PATH=$PWD/.venv/bin:$PATH`), three terminals:
 
-    risk-daemon simulate-venue kraken --port 9001
-    risk-daemon run                            # with `endpoint = "http://127.0.0.1:9001"` for [venues.kraken], and keys
+    risk-daemon simulate-venue kraken --port 9001              # 1: prints two `export` lines, for the other two
+
+    risk-daemon init --yes --config examples/bot.toml          # 2, once
+    risk-daemon run --config examples/bot.toml                 # the gate opens after some ten seconds
+
+    risk-daemon token create --role bot --name demo --config examples/bot.toml | tail -1 > bot.token   # 3
     python examples/ccxt_bot.py --endpoint http://127.0.0.1:9001 \\
-        --state-dir var --url http://127.0.0.1:8787 --token-file bot.token
+        --state-dir examples/var/bot --url http://127.0.0.1:8787 --token-file bot.token
 
-Then `risk-daemon halt --reason "trying it out"`: the bot's next order is vetoed. The token is the last line of
-`risk-daemon token create --role bot --name demo`. Without --url only the memory map is asked, without --state-dir only
+Then `risk-daemon halt --reason "trying it out" --config examples/bot.toml`: the bot's next order is vetoed, and the
+guard ends with code 1. What else can be done to the simulated exchange (prices, balances, faults) stands at the top of
+adapters/simulated/admin.py.
+
+Without --url only the memory map is asked, without --state-dir only
 HTTP. Without --endpoint it trades on the exchange itself, with BOT_API_KEY and BOT_SECRET from the environment.
 
 Ends with 0 when all orders were placed, 3 on a veto.

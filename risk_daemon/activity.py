@@ -20,9 +20,9 @@ KEEP_S = 3600.0
 # More than that in a window is not told apart; no limit may be as high.
 COUNT_MAX = 100_000
 
-# Two tellings without an id in common are of one order only if they come so close together: a lease, the order's
-# way to the venue, and a stream that has to reconnect.
-SAME_ORDER_WITHIN_S = 30.0
+# Two tellings without an id in common are of one order only if they come so close together: a lease, and the order's
+# way to the venue. What comes later counts again, or leases that nobody used would hide orders that nobody asked for.
+SAME_ORDER_WITHIN_S = 6.0
 
 _CANDIDATES_MAX = 128
 _IDS_MAX = 50_000

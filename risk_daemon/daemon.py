@@ -11,8 +11,8 @@ import structlog
 from risk_daemon.clock import Instant
 from risk_daemon.decision import Answer, Decision, Finish
 from risk_daemon.effects import Effects
-from risk_daemon.errors import ExitCode, RiskDaemonError
-from risk_daemon.events import EventName, Input, RiskEvent, Started, Tick
+from risk_daemon.errors import ExitCode, RecordError, RiskDaemonError
+from risk_daemon.events import EventName, HaltRequested, Input, ReleaseRequested, RiskEvent, Started, Tick
 from risk_daemon.gate import Cause, GateState
 from risk_daemon.housekeeping import Housekeeping
 from risk_daemon.ports import DaemonSettings, Parts
@@ -93,6 +93,8 @@ class Daemon:
         answer = decision.answer or Answer(True, "done")
         if answer.accepted and self._effects.latch_saved is not None:
             await asyncio.wait({self._effects.latch_saved}, timeout=self.settings.call_timeout_s)
+        if isinstance(event, HaltRequested | ReleaseRequested) and not await self._effects.halts_are_durable():
+            raise RecordError(f"{answer.reason}; but it could not be saved: after a restart it must be said again")
         trip = self._engine.trip
         return {
             "accepted": answer.accepted,

@@ -99,7 +99,9 @@ class DaemonControl:
         inbox.put(event)
 
     def instrument(self, venue: str, symbol: str) -> Instrument | None:
-        """What the venue's own market list says."""
+        """What the venue's own market list says; until it is loaded the gate is shut, and that is the better answer."""
+        if not self._daemon.parts.engine.connected.get(venue):
+            return Instrument()
         found = self._site.adapters[venue].instrument(symbol)
         return None if found is None else Instrument(found.contract_size, found.inverse)
 

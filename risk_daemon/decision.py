@@ -33,6 +33,13 @@ class SaveLatch:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveHalts:
+    """Write the halts of single venues and bots down durably, before whoever asked is answered."""
+
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class KeepSample:
     """Store this sample of the equity's history."""
 
@@ -62,7 +69,7 @@ class Finish:
     reason: str
 
 
-Action = SetGate | SaveLatch | KeepSample | ReadNow | StartSweep | Finish
+Action = SetGate | SaveLatch | SaveHalts | KeepSample | ReadNow | StartSweep | Finish
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,17 @@ from typing import Any
 import structlog
 
 from risk_daemon.clock import Instant
-from risk_daemon.decision import Action, Decision, Finish, KeepSample, ReadNow, SaveLatch, SetGate, StartSweep
+from risk_daemon.decision import (
+    Action,
+    Decision,
+    Finish,
+    KeepSample,
+    ReadNow,
+    SaveHalts,
+    SaveLatch,
+    SetGate,
+    StartSweep,
+)
 from risk_daemon.errors import RecordError
 from risk_daemon.events import RiskEvent, StoreChecked
 from risk_daemon.gate import GateState
@@ -22,6 +32,7 @@ from risk_daemon.lock.base import LockRecord, LockStore
 from risk_daemon.ports import DaemonSettings, Parts
 from risk_daemon.tasks import Tasks
 
+HALTS = "halts"
 _LOG = structlog.get_logger(__name__)
 
 
@@ -37,6 +48,7 @@ class Effects:
         self._lock_writes: set[asyncio.Task[None]] = set()
         self._store_error: str | None = None
         self.latch_saved: asyncio.Task[None] | None = None
+        self.halts_saved: asyncio.Task[bool] | None = None
 
     def carry_out(self, decision: Decision) -> None:
         """Start everything the decision asks for. Returns at once."""
@@ -54,6 +66,8 @@ class Effects:
                 self._tasks.spawn(self._sweep(action), f"sweep {action.trip_id}")
             case SaveLatch():
                 self.latch_saved = self._tasks.spawn(self._save_latch(action, self.latch_saved), "latch")
+            case SaveHalts():
+                self.halts_saved = self._tasks.spawn(self._save_halts(action), "halts")
             case ReadNow():
                 self._read_now(action)
             case KeepSample():
@@ -168,6 +182,20 @@ class Effects:
             left_s -= self._parts.clock.now().mono - engine.trip.since_mono
         await asyncio.wait({self.latch_saved}, timeout=max(left_s, self._settings.retry_every_s))
         return self.latch_saved.done() and self.latch_saved.exception() is None
+
+    async def _save_halts(self, action: SaveHalts) -> bool:
+        """False, and shouted, when they would not survive a restart."""
+        try:
+            async with asyncio.timeout(self._settings.call_timeout_s):
+                await self._parts.store.save({HALTS: action.document})
+        except (RecordError, TimeoutError) as error:
+            _LOG.critical("halts_save_failed", error=str(error) or "the store does not answer")
+            return False
+        return True
+
+    async def halts_are_durable(self) -> bool:
+        """Wait for what was asked for last. True where nothing was."""
+        return self.halts_saved is None or await asyncio.shield(self.halts_saved)
 
     async def _keep_sample(self, action: KeepSample) -> None:
         """A point of the history that is lost is a gap in a plot, and no more."""

@@ -144,13 +144,15 @@ class FlowsListed:
 class OrdersSeen:
     """Orders that a venue's stream says are open now (new, amended).
 
-    is_snapshot: what was open when the stream began, not what was sent since.
+    is_snapshot: what was open when the stream began, not what was sent since. ended: orders that were told of
+    and are open no more, such as a market order that was filled at once.
     """
 
     venue: str
     requested_mono: float
     orders: tuple[Order, ...]
     is_snapshot: bool = False
+    ended: tuple[Order, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

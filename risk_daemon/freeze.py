@@ -8,6 +8,7 @@ from risk_daemon.books import Books
 from risk_daemon.breakers.base import Action, BreakerState, Verdict
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.circuit_breaker import StateMachine, Trigger
+from risk_daemon.clock import Instant
 from risk_daemon.events import EventName
 from risk_daemon.trip import Trip
 from risk_daemon.trip_control import TripControl
@@ -36,6 +37,7 @@ class Freeze:
         self._warnings = warnings
         self._every_s = every_s
         self._swept: tuple[str, float] = ("", NEVER)
+        self._began_over = False
         self._was_sweeping = False
         self._looks_again = False
 
@@ -53,20 +55,22 @@ class Freeze:
         self._note_end_of_sweep(trip, turn.now.mono)
         if self._control.is_sweeping:
             return
-        if self._is_due(trip, turn.now.mono):
+        if self._is_due(trip, turn.now):
             self._sweep(trip, turn)
         elif trip.is_over(turn.now) and self._may_end(trip, verdicts, turn):
             self._end(turn)
 
-    def _is_due(self, trip: Trip, now_mono: float) -> bool:
-        """At once after a restart: what was proven by another process may be so no more."""
+    def _is_due(self, trip: Trip, now: Instant) -> bool:
+        """At once after a restart: what was proven by another process may be so no more. And once when it is over."""
         swept_id, swept_mono = self._swept
-        is_old = swept_id != trip.trip_id or now_mono - swept_mono >= self._every_s
-        return is_old or self._looks_again or not trip.proven
+        is_old = swept_id != trip.trip_id or now.mono - swept_mono >= self._every_s
+        is_last_missing = trip.is_over(now) and not self._began_over
+        return is_old or is_last_missing or self._looks_again or not trip.proven
 
     def _sweep(self, trip: Trip, turn: Turn) -> None:
         self._looks_again = False
         self._was_sweeping = True
+        self._began_over = trip.is_over(turn.now)
         self._control.start_sweep(trip, turn, resumed=False)
 
     def _note_end_of_sweep(self, trip: Trip, now_mono: float) -> None:

@@ -97,9 +97,15 @@ class _Call:
         self.orders = orders
         self.answers: list[GateAnswer] = []
         self.is_over = False
+        self.is_spent = False
 
     def is_clear(self) -> bool:
-        return len(self.answers) == len(self.orders) and all(answer.is_valid() for answer in self.answers)
+        """Whether there is a valid lease for every order, that nothing was sent under yet."""
+        return (
+            not self.is_spent
+            and len(self.answers) == len(self.orders)
+            and all(answer.is_valid() for answer in self.answers)
+        )
 
 
 _CALL: ContextVar[_Call | None] = ContextVar("call", default=None)
@@ -194,6 +200,8 @@ class _Watch:
                 return (yield partial(method, exchange, path, api, verb, *args, **kwargs))
             finally:
                 _IS_SENDING.reset(token)
+                if sends and call is not None:
+                    call.is_spent = True  # whatever is sent next in this call, again or besides, asks anew
 
         return steps
 
@@ -281,7 +289,7 @@ class _Watch:
         """Have a valid lease for every order of the call. Raises OrderVetoed."""
         if call.is_clear():
             return
-        call.answers = []
+        call.answers, call.is_spent = [], False
         for order in call.orders:
             try:
                 answer = yield partial(self._ask, order)

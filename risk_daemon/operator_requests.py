@@ -13,7 +13,7 @@ from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.breakers.manual import ManualCircuitBreaker
 from risk_daemon.circuit_breaker import StateMachine, Trigger
 from risk_daemon.clock import Instant
-from risk_daemon.decision import Answer
+from risk_daemon.decision import Answer, SaveHalts
 from risk_daemon.events import (
     DisableRequested,
     EnableRequested,
@@ -94,7 +94,7 @@ class Requests:
             return Answer(False, f"there is no venue {event.venue!r}: the venues are {', '.join(sorted(known))}")
         halt = Halt(event.venue, event.bot, event.reason, event.operator, turn.now.wall)
         self.halts.add(halt)
-        turn.persist = True
+        turn.act(SaveHalts(self.halts.snapshot()))
         facts = {"operator": event.operator, "reason": event.reason, "venue": event.venue, "bot": event.bot}
         turn.record(EventName.MANUAL_HALT, **facts)
         return Answer(True, f"new orders of {halt.text} are vetoed; its open orders stay")
@@ -103,7 +103,7 @@ class Requests:
         halt = self.halts.release(event.venue, event.bot)
         if halt is None:
             return Answer(False, "no such halt is in force")
-        turn.persist = True
+        turn.act(SaveHalts(self.halts.snapshot()))
         facts = {"operator": event.operator, "reason": event.reason, "venue": event.venue, "bot": event.bot}
         turn.record(EventName.BREAKER_RESET, breaker=self._manual.name, state=self._manual.state.value, **facts)
         return Answer(True, f"{halt.text} is released")

@@ -119,7 +119,7 @@ class OrderDesk:
         is_old = event.is_snapshot and event.venue not in self._streamed
         self._streamed.add(event.venue)
         activity = self._books.activity
-        for order in event.orders:
+        for order in (*event.orders, *event.ended):
             if is_old:
                 activity.know_order(order.venue, order_id=order.order_id, client_order_id=order.client_order_id)
                 continue

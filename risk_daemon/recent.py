@@ -22,7 +22,7 @@ class Recent:
         """Take in what was told; most events are of no interest here."""
         match event:
             case OrdersSeen():
-                for order in event.orders:
+                for order in (*event.orders, *event.ended):
                     self._note_order(order, wall)
             case OrderReported():
                 facts = {"venue": event.venue, "symbol": event.symbol, "side": event.side, "bot": event.bot}

@@ -26,6 +26,7 @@ from risk_daemon.trading_day import ActiveHours
 from risk_daemon.units import finite, plain
 
 REASON_LENGTH_MAX = 500
+INTEGER_MAX = 10**18
 
 
 # --- loading ---------------------------------------------------------------------------------------
@@ -83,12 +84,14 @@ def _told(error: BaseException) -> str:
 
 def ask(rule: BaseCircuitBreaker, context: EvaluationContext, now: Instant) -> Verdict:
     """The rule's verdict, never weaker than a veto. Whatever goes wrong is a breach."""
-    before = rule.standing
+    before, identity = rule.standing, (rule.name, rule.breaker_type, rule.action)
     try:
         verdict = rule.evaluate(context, now)
         has_tripped_itself = rule.standing is not before and rule.is_tripped
+        rule.name, rule.breaker_type, rule.action = identity  # what it is called is not its business
         return _own_trip(rule) if has_tripped_itself else _checked(rule, verdict)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # whatever a stranger's code raises: it runs in the guard's own turn
+        rule.name, rule.breaker_type, rule.action = identity
         return _failed(rule, _told(error))
     finally:
         rule.standing = before  # the state follows from the verdict
@@ -135,7 +138,7 @@ def _checked(rule: BaseCircuitBreaker, verdict: object) -> Verdict:
         action=max(rule.action, Action.VETO) if rule.has_given_action else max(Action.VETO, Action(verdict.action)),
         suspected=verdict.suspected or verdict.breached,
         warning=None if verdict.warning is None else finite(verdict.warning),
-        reason=str(verdict.reason)[:REASON_LENGTH_MAX],
+        reason=str(verdict.reason)[:REASON_LENGTH_MAX].encode(errors="replace").decode(),
         observed=_plain_data(verdict.observed),
         limits=_plain_data(verdict.limits),
     )
@@ -147,6 +150,8 @@ def _plain_data(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: object) -> Any:
+    if isinstance(value, int) and abs(value) > INTEGER_MAX:
+        return "a number too large to tell"
     if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and isfinite(value)):
         return value
     if isinstance(value, Decimal) and value.is_finite():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -111,8 +112,14 @@ def simulate_venue(
         bool, typer.Option("--exit-on-stdin-eof", help="End when standard input closes: when the parent is gone.")
     ] = False,
 ) -> ExitCode:
-    """Serve a simulated exchange on this machine until stopped."""
-    from adapters.simulated import server
+    """Serve a simulated exchange on this machine until stopped. Its admin face is /_sim/ on the same port."""
+    from adapters.simulated import API_KEY, API_SECRET, server
+    from risk_daemon.notation import environment_name
 
+    if sys.stderr.isatty():
+        name = environment_name(kind)
+        typer.echo(
+            f"The keys it takes:\n  export {name}_API_KEY={API_KEY}\n  export {name}_SECRET={API_SECRET}", err=True
+        )
     failed = server.run(kind, port, exit_on_stdin_eof=exit_on_stdin_eof, scenario=scenario)
     return ExitCode.REFUSED if failed else ExitCode.STOPPED

@@ -15,7 +15,12 @@ from risk_daemon.events import EventName, RiskEvent
 
 ROOT = Path(__file__).resolve().parents[2]
 README, OPERATIONS = ROOT / "README.md", ROOT / "docs" / "operations.md"
-DOCUMENTS = (README, OPERATIONS, ROOT / "docs" / "semantics.md", ROOT / "CHANGELOG.md")
+DOCUMENTS = (
+    README,
+    OPERATIONS,
+    ROOT / "CHANGELOG.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("semantics", "configuration", "bots", "api")),
+)
 COMMANDS = set(typer.main.get_command(app).commands)
 
 

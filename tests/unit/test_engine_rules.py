@@ -444,3 +444,21 @@ def test_after_a_month_away_the_last_peak_is_still_looked_at() -> None:
     world.prices["perp"]["BTC/USDT"] = price("BTC/USDT", 48_000)
     world.begin()
     assert world.gate == "portfolio_dd_circuit"
+
+
+def test_leases_that_nobody_used_hide_no_orders_that_nobody_asked_for() -> None:
+    world = world_with(OrderRateCircuitBreaker(10, 10))
+    assert all(ask(world).allowed for _ in range(10))
+    world.run(10.5)
+    for number in range(11):
+        order = Order("spot", "plain", f"X{number}", "BTC/USDT", "buy", "limit")
+        world.send(OrdersSeen("spot", world.now, (order,)))
+    assert world.gate == "order_rate"
+
+
+def test_orders_that_were_filled_at_once_count_too() -> None:
+    world = world_with(OrderRateCircuitBreaker(3, 60))
+    for number in range(4):
+        order = Order("spot", "plain", f"X{number}", "BTC/USDT", "buy", "market")
+        world.send(OrdersSeen("spot", world.now, (), ended=(order,)))
+    assert world.gate == "order_rate"

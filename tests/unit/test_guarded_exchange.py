@@ -435,6 +435,19 @@ def test_a_bots_own_subclass_is_guarded_too(venue: Venue, gate: Gate) -> None:
     assert [order.symbol for order in gate.asked] == ["btc/usdt"]
 
 
+def test_each_order_of_a_call_of_ones_own_is_asked_about(venue: Venue, gate: Gate) -> None:
+    class Eager(ccxt.kraken):  # type: ignore[misc]
+        def create_order(self, symbol: str, type: str, side: str, amount: Any, *args: Any) -> Any:  # noqa: A002
+            return [super(Eager, self).create_order(symbol, type, side, amount, *args) for _ in range(3)]
+
+    exchange = guard(venue.client(Eager), gate)
+    assert len(exchange.create_order(*LIMIT)) == 3
+    assert len(gate.asked) == 3
+    gate.no = "drawdown"
+    with pytest.raises(OrderVetoed):
+        exchange.create_order(*LIMIT)
+
+
 def test_other_objects_of_the_class(venue: Venue, gate: Gate) -> None:
     """The guarded one and its copies are guarded; other clients of the same class are not touched."""
     free, exchange = venue.client(ccxt.kraken), venue.client(ccxt.kraken)

@@ -209,7 +209,21 @@ def test_a_streamed_order_that_closed_is_not_reported_as_open() -> None:
         {"data": [opened, opened | {"order_id": "O2", "cl_ord_id": "b"}]},
         {"data": [{"order_id": "O1", "order_status": "canceled"}]},
     ]
-    assert [(o.order_id, o.client_order_id) for o in kraken.parse_order_frames("k", "s", frames)] == [("O2", "b")]
+    told = kraken.parse_order_frames("k", "s", frames)
+    assert [(o.order_id, o.client_order_id) for o in told.open] == [("O2", "b")]
+    assert [o.order_id for o in told.ended] == ["O1"]
+
+
+def test_a_slim_row_does_not_erase_the_full_one_before_it() -> None:
+    full = {"order_id": "O1", "symbol": "BTC/USD", "side": "buy", "order_type": "limit", "order_status": "pending_new"}
+    slim = {"order_id": "O1", "order_status": "new"}
+    assert [o.order_id for o in kraken.parse_order_frames("k", "s", [{"data": [full, slim]}]).open] == ["O1"]
+
+
+def test_a_market_order_that_is_filled_in_one_batch_is_told_of() -> None:
+    row = {"order_id": "O1", "symbol": "BTC/USD", "side": "buy", "order_type": "market", "order_status": "pending_new"}
+    told = kraken.parse_order_frames("k", "s", [{"data": [row, {"order_id": "O1", "order_status": "filled"}]}])
+    assert (told.open, [o.order_id for o in told.ended]) == ((), ["O1"])
 
 
 class FakeClient:

@@ -227,6 +227,6 @@ def test_streamed_orders() -> None:
         {"feed": "open_orders_snapshot", "orders": [row, row | {"order_id": "2", "direction": 0}]},
         {"feed": "open_orders", "order_id": "2", "is_cancel": True},
     ]
-    assert krakenfutures.parse_order_frames("f", "account", frames, MARKETS) == (
-        Order("f", "account", "1", "BTC/USD:USD", "sell", "limit", "bot", True),
-    )
+    told = krakenfutures.parse_order_frames("f", "account", frames, MARKETS)
+    assert told.open == (Order("f", "account", "1", "BTC/USD:USD", "sell", "limit", "bot", True),)
+    assert [order.order_id for order in told.ended] == ["2"]

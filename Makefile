@@ -25,9 +25,13 @@ lint: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Tracing lines makes virtual hours and whole processes several times slower: they run without it.
 test: lint
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term tests/unit tests/contract tests/seeds \
+		--ignore tests/unit/test_engine_freeze.py
+	$(BIN)/python -m pytest -n 5 --dist worksteal tests/property tests/simulated tests/e2e \
+		tests/unit/test_engine_freeze.py
 
 sim: venv
 	$(BIN)/python -m tests.simulated.run --seeds $(SEEDS)

@@ -99,11 +99,14 @@ class DaemonControl:
         inbox.put(event)
 
     def instrument(self, venue: str, symbol: str) -> Instrument | None:
-        """What the venue's own market list says; until it is loaded the gate is shut, and that is the better answer."""
-        if not self._daemon.parts.engine.connected.get(venue):
-            return Instrument()
+        """What the venue's own market list says. To what is not in it, a shut gate is the better answer.
+
+        Never a guess while it is open: a wrong contract size would slip a large order under its limit.
+        """
         found = self._site.adapters[venue].instrument(symbol)
-        return None if found is None else Instrument(found.contract_size, found.inverse)
+        if found is None:
+            return Instrument() if self._daemon.parts.engine.gate.locked else None
+        return Instrument(found.contract_size, found.inverse)
 
     def venues(self) -> Collection[str]:
         """The configured ones."""

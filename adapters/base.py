@@ -48,10 +48,14 @@ class OrderListing:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a venue can do beyond the required; what it lacks is said at start, never guessed."""
+    """What a venue can do beyond the required; what it lacks is said at start, never guessed.
+
+    ledger_lag_s: how far the venue's book may be behind its balances.
+    """
 
     stream_kinds: frozenset[Kind] = frozenset()
     has_flows: bool = True
+    ledger_lag_s: float = 2.0
     has_positions: bool = True
     notes: tuple[str, ...] = ()
 

@@ -68,7 +68,11 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A deposit (+), withdrawal (-) or transfer. `flow_id` is the venue's ledger id: the same id is the same flow."""
+    """A row of the venue's book: a deposit (+), withdrawal (-) or transfer; or a leg of a trade, a fee, funding.
+
+    flow_id: the venue's ledger id: the same id is the same row. amount: net of the row's fee. wall: the venue's
+    clock. group: what the rows of one trade share (its reference); empty where the venue gives none.
+    """
 
     flow_id: str
     venue: str
@@ -76,6 +80,7 @@ class Flow:
     amount: Decimal
     wall: float
     kind: str = "transfer"
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +138,16 @@ class PricesSeen:
 
 @dataclass(frozen=True, slots=True)
 class FlowsListed:
-    """The venue's ledger, complete from the time asked for to `requested_mono`."""
+    """The venue's book. flows: what moved money in or out, complete from the time asked for to `requested_mono`.
+
+    trades: the rows that are profit or loss (trades, fees, funding, interest, liquidation), as far back as the book
+    was walked: to rows that an earlier listing of this run gave already. None where this book tells of none.
+    """
 
     venue: str
     requested_mono: float
     flows: tuple[Flow, ...]
+    trades: tuple[Flow, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

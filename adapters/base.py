@@ -55,9 +55,9 @@ class Capabilities:
 
     stream_kinds: frozenset[Kind] = frozenset()
     has_flows: bool = True
-    ledger_lag_s: float = 2.0
     has_positions: bool = True
     notes: tuple[str, ...] = ()
+    ledger_lag_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from risk_daemon.covers import Covers
 from risk_daemon.events import BalancesSeen, Kind, Position, PositionsSeen, Source
 from risk_daemon.prices import PriceBook
+from risk_daemon.unexplained import POSITIONS, AssetMove
 from risk_daemon.units import EXACT, ONE, ZERO, finite, fixed, plain
 from risk_daemon.valuation import NOTHING, Sums, Valuation
 
@@ -42,11 +42,16 @@ class PortfolioSettings:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one reading did. moved: change of holdings and positions at constant prices, in the reference currency."""
+    """What one reading did. moves: changes of holdings and positions at constant prices."""
 
     venue: str
-    moved: Decimal = ZERO
+    moves: tuple[AssetMove, ...] = ()
     holdings: bool = False
+
+    @property
+    def moved(self) -> Decimal:
+        """The worth of all of them, in the reference currency; what has no price counts nothing."""
+        return sum((move.value for move in self.moves if move.value is not None), ZERO)
 
 
 @dataclass(slots=True)
@@ -75,7 +80,6 @@ class Account:
         self.venue = venue
         self.amounts: dict[str, Decimal] = {}
         self.positions: dict[str, Position] = {}
-        self.covers = Covers()
         self._settings = settings
         self._tree = tree
         self._prices = prices
@@ -147,15 +151,13 @@ class Account:
             return Change(self.venue)
         was_known = self.is_known(Kind.BALANCES)
         rows = {**dict.fromkeys(self.amounts, ZERO), **seen.amounts} if seen.complete else seen.amounts
-        moved, changed = ZERO, False
+        moves = []
         for asset, amount in rows.items():
             before = self.amounts.get(asset, ZERO)
             if self._set_amount(asset, fixed(amount), seen.requested_mono):
-                changed = True
-                moved += self._moved(asset, before, seen.requested_mono)
-        moved += self.covers.moved(moved, seen.requested_mono)
+                moves.append(self._move(asset, before))
         self._confirm_reading(Kind.BALANCES, seen.requested_mono, seen.source, complete=seen.complete)
-        return Change(self.venue, fixed(moved) if was_known else ZERO, holdings=changed)
+        return Change(self.venue, tuple(moves) if was_known else (), holdings=bool(moves))
 
     def apply_positions(self, seen: PositionsSeen) -> Change:
         """Take a frame in, whole."""
@@ -169,9 +171,10 @@ class Account:
             before = self.positions.get(symbol)
             moved += self._set_position(symbol, position, seen.requested_mono)
             changed = changed or self.positions.get(symbol) != before
-        moved += self.covers.moved(moved, seen.requested_mono)
         self._confirm_reading(Kind.POSITIONS, seen.requested_mono, seen.source, complete=seen.complete)
-        return Change(self.venue, fixed(moved) if was_known else ZERO, holdings=changed)
+        worth = fixed(moved)
+        moves = (AssetMove(asset=POSITIONS, units=worth, value=worth),) if worth and was_known else ()
+        return Change(self.venue, moves, holdings=changed)
 
     def confirm(self, kind: Kind, mono: float) -> None:
         """What is known of `kind` still held at `mono`."""
@@ -217,16 +220,11 @@ class Account:
             del self.amounts[asset]
         return True
 
-    def _moved(self, asset: str, before: Decimal, mono: float) -> Decimal:
-        """What the change from `before` is worth. Without a price it is noted what it may have cost."""
-        amount = self.amounts.get(asset, ZERO)
+    def _move(self, asset: str, before: Decimal) -> AssetMove:
+        """The change of a holding from `before`, with its worth."""
+        units = EXACT.subtract(self.amounts.get(asset, ZERO), before)
         rate = self._tree.rate_to_reference(asset)
-        if rate is not None:
-            return EXACT.multiply(EXACT.subtract(amount, before), rate)
-        if amount > before:
-            self.covers.bought(asset, mono)
-            return ZERO
-        return -self.covers.sold(asset, max(ZERO, amount / before) if before > 0 else ZERO)
+        return AssetMove(asset=asset, units=units, value=None if rate is None else fixed(EXACT.multiply(units, rate)))
 
     def _holding(self, amount: Decimal) -> Sums:
         gross = abs(amount)
@@ -302,7 +300,6 @@ class Account:
             "amounts": {asset: plain(amount) for asset, amount in self.amounts.items()},
             "positions": [position_to_json(position) for position in self.positions.values()],
             "marks": {symbol: plain(mark.value) for symbol, mark in marks.items() if mark is not None},
-            "covers": {asset: plain(amount) for asset, amount in self.covers.snapshot().items()},
         }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
@@ -311,7 +308,6 @@ class Account:
             self._set_amount(asset, finite(amount), NEVER)
         for position in map(position_from_json, saved["positions"]):
             self._set_position(position.symbol, position, NEVER)
-        self.covers.restore({asset: finite(amount) for asset, amount in saved["covers"].items()})
         self._restored = frozenset(Kind(kind) for kind in saved["known"])
 
 

@@ -7,7 +7,7 @@ together, so it moves no loss ratio.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from decimal import Decimal
@@ -178,12 +178,20 @@ class Baselines:
             changed = self._take_sure(sure, now) or changed
         return changed
 
-    def rescale(self, before: Decimal, after: Decimal) -> None:
-        """A flow took the equity from `before` to `after`: move every baseline by after / before."""
+    def rescale(self, before: Decimal, after: Decimal, *, is_past: bool = False, is_late: bool = False) -> None:
+        """A flow took the equity from `before` to `after`: move every baseline by after / before.
+
+        is_past: more has moved since; where that emptied the account, this flow came before the emptying.
+        is_late: it counted as loss or gain meanwhile; a peak that a deposit made knows of it already.
+        """
         nothing = self.settings.empty_below
         self._day.pay(after - before)
         self._week.pay(after - before)
-        if self._emptied_at is not None:
+        if self._emptied_at is not None and is_past and min(before, after) > nothing:
+            self._scale(after / before)
+        elif is_late and after > before > nothing:
+            self._scale(after / before, peaks_below=after)
+        elif self._emptied_at is not None:
             if after > nothing:
                 self._refill(after)
         elif before > nothing and abs(after) <= nothing:
@@ -235,8 +243,11 @@ class Baselines:
             self._scale(after / before)
             self._clear_windows()
 
-    def _scale(self, factor: Decimal) -> None:
-        self._map(lambda value: value * factor)
+    def _scale(self, factor: Decimal, *, peaks_below: Decimal | None = None) -> None:
+        self.capital = None if self.capital is None else self.capital * factor
+        self._day.map(lambda value: value * factor)
+        self._week.map(lambda value: value * factor)
+        self._peaks.map(lambda value: value * factor if peaks_below is None or value < peaks_below else value)
         self._window.rescale(factor)
         self._sure_window.rescale(factor)
 
@@ -245,14 +256,11 @@ class Baselines:
         self._sure_window.clear()
 
     def _shift(self, amount: Decimal) -> None:
-        self._map(lambda value: value + amount)
+        self.capital = None if self.capital is None else self.capital + amount
+        self._day.map(lambda value: value + amount)
+        self._week.map(lambda value: value + amount)
+        self._peaks.map(lambda value: value + amount)
         self._clear_windows()
-
-    def _map(self, change: Callable[[Decimal], Decimal]) -> None:
-        self.capital = None if self.capital is None else change(self.capital)
-        self._day.map(change)
-        self._week.map(change)
-        self._peaks.map(change)
 
     # --- across restarts ---------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from risk_daemon.equity_history import EquityHistory
 from risk_daemon.events import (
     BalancesSeen,
     EventName,
+    Flow,
     FlowsListed,
     Kind,
     PositionsSeen,
@@ -28,10 +29,10 @@ from risk_daemon.events import (
     Source,
     StreamConfirmed,
 )
-from risk_daemon.flows import FlowTracker
+from risk_daemon.flows import FlowTracker, Settled
 from risk_daemon.portfolio import Equity, PortfolioManager
 from risk_daemon.turn import Turn
-from risk_daemon.units import ZERO, plain
+from risk_daemon.units import plain
 from risk_daemon.venue_days import VenueDays
 from risk_daemon.views import Views
 
@@ -60,7 +61,9 @@ class Books:
         self.views = Views(self.portfolio, self.flows, self.venue_days)
         self.history = EquityHistory()
         self.activity = Activity()
-        self._looked_at_venues_mono = NEVER
+        self._looked_at_venues_mono = self._settled_mono = NEVER
+        self._unpriced: dict[str, float] = {}
+        self._told_unpriced: set[str] = set()
         self.is_known = False
         self.is_started = False
         self._prices_rest_mono: dict[str, float] = {}
@@ -70,8 +73,8 @@ class Books:
     def take_frame(self, event: BalancesSeen | PositionsSeen | PricesSeen | StreamConfirmed, turn: Turn) -> None:
         """What a venue says it holds, or what something is worth."""
         change = self.portfolio.apply(event)
-        if change.moved and not isinstance(event, PricesSeen | StreamConfirmed):
-            self.flows.moved(change.venue, change.moved, turn.now.mono, event.requested_mono)
+        if change.moves and not isinstance(event, PricesSeen | StreamConfirmed):
+            self.flows.moved(change.venue, change.moves, turn.now.mono, event.requested_mono)
         if isinstance(event, PricesSeen):
             turn.by_prices = True
             if event.source is Source.REST:
@@ -85,10 +88,21 @@ class Books:
         new = self.flows.listed(event)
         turn.persist = turn.persist or bool(new)
 
-    def let_time_pass(self, now_mono: float) -> None:
+    def let_time_pass(self, turn: Turn) -> None:
         """What was not confirmed in time becomes an interval."""
-        self.portfolio.refresh(now_mono)
+        self.portfolio.refresh(turn.now.mono)
         self._look_for_start()
+        self._tell_unpriced(turn)
+
+    def _tell_unpriced(self, turn: Turn) -> None:
+        """What is held and has had no price for `flow_wait` counts nothing from then on: that is told, once."""
+        now_mono = turn.now.mono
+        self._unpriced = {asset: self._unpriced.get(asset, now_mono) for asset in self.portfolio.unpriced()}
+        self._told_unpriced &= self._unpriced.keys()
+        for asset, since_mono in self._unpriced.items():
+            if asset not in self._told_unpriced and now_mono - since_mono >= self.settings.flows.flow_wait_s:
+                self._told_unpriced.add(asset)
+                turn.record(EventName.ASSET_UNPRICED, asset=asset)
 
     def _look_for_start(self) -> None:
         """With baselines from the last run, an asset without a price does not keep us from judging the rest."""
@@ -101,54 +115,51 @@ class Books:
     # --- flows -------------------------------------------------------------------------------------
 
     def settle_flows(self, turn: Turn) -> None:
-        """Move the baselines by the flows that both witnesses have told of, and ask for missing witnesses.
-
-        What is not explained yet counts as not having happened: it may be another flow, or the other
-        end of this one.
-        """
+        """Move the baselines by the flows that both witnesses have told of, and ask for missing witnesses."""
         now_mono, portfolio = turn.now.mono, self.portfolio
-        settled = self.flows.settle(
+        self._settled_mono = now_mono
+        settled, unmatched = self.flows.settle(
             now_mono,
             portfolio.rate,
+            portfolio.equity,
             balances_mono=lambda venue: portfolio.rest_mono(venue, Kind.BALANCES),
             account_mono=portfolio.read_mono,
         )
-        if settled:
-            total = sum((value for _, value in settled), ZERO)
-            after = portfolio.equity - self.flows.net()
-            self.baselines.rescale(after - total, after)
-            self.history.rescale(after - total, after)
-            portfolio.net_flows += total
+        for one in settled:
+            self._move_baselines(one)
             turn.persist = True
-        for venue in {flow.venue for flow, _ in settled}:
-            self._venue_flowed(venue, sum((value for flow, value in settled if flow.venue == venue), ZERO))
-        for flow, value in settled:
-            amounts = {"amount": plain(flow.amount), "value": plain(value)}
-            facts = {"venue": flow.venue, "flow_id": flow.flow_id, "kind": flow.kind, "asset": flow.asset, **amounts}
-            turn.record(EventName.FLOW_DETECTED, **facts)
+            turn.record(EventName.FLOW_DETECTED, **_flow_facts(one.flow), value=plain(one.value))
+        for flow in unmatched:
+            turn.persist = True
+            turn.record(EventName.FLOW_UNMATCHED, **_flow_facts(flow))
         venues = self.flows.wants_listing(now_mono, portfolio.equity) if self.is_known else ()
         if venues:
             self.flows.probed(venues, now_mono)
             turn.act(ReadNow(LEDGER_KINDS, frozenset(venues)))
 
-    def _venue_flowed(self, venue: str, amount: Decimal) -> None:
-        after = self.portfolio.venue_equity(venue) - self.flows.net(venue)
-        self.venue_days.flowed(venue, after - amount, after)
+    def _move_baselines(self, settled: Settled) -> None:
+        """By what was there when it flowed, not by what is there now: what came later is none of it."""
+        venue, value = settled.flow.venue, settled.value
+        after = self.portfolio.equity - settled.later
+        self.baselines.rescale(after - value, after, is_past=bool(settled.later), is_late=settled.is_late)
+        self.history.rescale(after - value, after)
+        self.portfolio.net_flows += value
+        after_there = self.portfolio.venue_equity(venue) - settled.later_there
+        self.venue_days.flowed(venue, after_there - value, after_there, is_past=bool(settled.later_there))
 
     # --- what is asked -----------------------------------------------------------------------------
 
     def picture(self, now_mono: float) -> Picture | None:
         """What is known of the equity; None before everything expected was seen.
 
-        Flows that only one witness has told of widen the interval both ways.
+        What only one witness has told of widens the interval.
         """
         if not self.is_known:
             return None
         interval, flows = self.portfolio.interval(), self.flows
-        fall, rise = flows.unverified()
-        leaving, coming = flows.pending(self.portfolio.rate)
-        equity = Equity(interval.value, interval.low - rise - coming, interval.high + fall + leaving)
-        suspected = interval.high + leaving + flows.unsettled_fall(now_mono) - flows.settled_rise(now_mono)
+        more, less = flows.doubts(now_mono, self.portfolio.rate)
+        equity = Equity(interval.value, interval.low - less, interval.high + more)
+        suspected = equity.high - flows.fall() + flows.unsettled_fall(now_mono) - flows.settled_rise(now_mono)
         return Picture(equity, suspected)
 
     def observe(self, picture: Picture | None, turn: Turn) -> None:
@@ -171,7 +182,7 @@ class Books:
         if not self.settings.watches_venues or now_mono - self._looked_at_venues_mono < LOOK_AT_VENUES_EVERY_S:
             return
         self._looked_at_venues_mono = now_mono
-        self.views.look()
+        self.views.look(now_mono)
         for venue, view in self.views.venue_views().items():
             equity = view.equity
             if equity is not None and self.venue_days.observe(venue, equity, turn.now):
@@ -213,12 +224,13 @@ class Books:
         return {
             "baselines": self.baselines.snapshot(),
             "portfolio": self.portfolio.snapshot(),
-            "flows": self.flows.snapshot(),
+            "flows": self.flows.snapshot(self._settled_mono),
             "venue_days": self.venue_days.snapshot(),
         }
 
     def restore(self, documents: Mapping[str, Any], now: Instant) -> None:
         """Take back what was persisted."""
+        self._settled_mono = now.mono
         if "baselines" in documents:
             self.baselines.restore(documents["baselines"])
         if "portfolio" in documents:
@@ -228,3 +240,13 @@ class Books:
         if "venue_days" in documents:
             self.venue_days.restore(documents["venue_days"])
         self._look_for_start()
+
+
+def _flow_facts(flow: Flow) -> dict[str, Any]:
+    return {
+        "venue": flow.venue,
+        "flow_id": flow.flow_id,
+        "kind": flow.kind,
+        "asset": flow.asset,
+        "amount": plain(flow.amount),
+    }

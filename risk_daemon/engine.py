@@ -222,7 +222,7 @@ class Engine:
             case PricesSeen() | BalancesSeen() | PositionsSeen() | StreamConfirmed():
                 self.books.take_frame(event, turn)
             case Tick():
-                self.books.let_time_pass(turn.now.mono)
+                self.books.let_time_pass(turn)
                 self._requests.let_time_pass(turn)
                 self._desk.tell_vetoes(turn)
             case FlowsListed():

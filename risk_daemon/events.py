@@ -382,6 +382,8 @@ class EventName(StrEnum):
     BREACH_CONFIRMING = "breach_confirming"
     PHANTOM_BREACH = "phantom_breach"
     FLOW_DETECTED = "flow_detected"
+    FLOW_UNMATCHED = "flow_unmatched"
+    ASSET_UNPRICED = "asset_unpriced"
     BREAKER_TRIPPED = "breaker_tripped"
     BREAKER_RESET = "breaker_reset"
     MANUAL_HALT = "manual_halt"

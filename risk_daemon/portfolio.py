@@ -139,10 +139,9 @@ class PortfolioManager:
         return self._tree.root.value
 
     def interval(self) -> Equity:
-        """The equity with its interval. What bought an asset without a price may still be there: it widens upward."""
+        """The equity with its interval."""
         value, _, doubt = self._tree.root
-        cover = sum((account.covers.total for account in self._accounts.values()), ZERO)
-        return Equity(value, value - doubt, value + doubt + cover)
+        return Equity(value, value - doubt, value + doubt)
 
     def unrealized_pnl(self) -> Decimal:
         """Unrealised profit of all positions, in the reference currency. Costs one pass over the positions."""
@@ -159,7 +158,7 @@ class PortfolioManager:
         if account is None or not all(account.is_known(kind) for kind in expected & set(ACCOUNT_KINDS)):
             return None
         value, doubt = self.venue_equity(venue), fixed(account.doubt())
-        return Equity(value, value - doubt, value + doubt + account.covers.total)
+        return Equity(value, value - doubt, value + doubt)
 
     def position_pnl(self, venue: str, symbol: str) -> Equity | None:
         """Unrealised profit of one position with its interval, in the reference currency. None without any mark."""
@@ -338,9 +337,6 @@ class PortfolioManager:
         if step.parent != self.reference and not self._tree.is_priced(step.parent):
             self._hang(step.parent)
         self._tree.set_rate(asset, step.parent, step.rate, stale=step.stale)
-        if asset in self._maybe_unpriced and self._tree.is_priced(asset):
-            for account in self._accounts.values():
-                account.covers.priced(asset)
 
     # --- across restarts ---------------------------------------------------------------------------
 

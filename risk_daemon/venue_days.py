@@ -43,13 +43,18 @@ class VenueDays:
         sure = window.lowest(now.mono, now.mono)
         return (start.settle(sure, now) or changed) if sure is not None else changed
 
-    def flowed(self, venue: str, before: Decimal, after: Decimal) -> None:
-        """Flows took the venue from `before` to `after`. One that they emptied has nothing to lose until a refill."""
+    def flowed(self, venue: str, before: Decimal, after: Decimal, *, is_past: bool = False) -> None:
+        """Flows took the venue from `before` to `after`. One that they emptied has nothing to lose until a refill.
+
+        is_past: more has moved since; where that emptied the venue, this flow came before the emptying.
+        """
         start, amount = self.start_of(venue), after - before
         self._windows[venue].clear()
         start.pay(amount)
         emptied_at = self._emptied_at.get(venue)
-        if emptied_at is not None:
+        if emptied_at is not None and is_past and min(before, after) > EMPTY_BELOW:
+            start.map(lambda value: value * after / before)
+        elif emptied_at is not None:
             if after > EMPTY_BELOW:
                 del self._emptied_at[venue]
                 start.map(lambda value: value * after / emptied_at)

@@ -20,22 +20,23 @@ class Views:
         self._flows = flows
         self._days = days
         self._seen: dict[str, VenueView] | None = None
+        self._now_mono = float("-inf")
 
     def venue_equity(self, venue: str) -> Equity | None:
-        """A venue's worth; what only one witness of a flow has told of widens it. None before it was seen whole."""
+        """A venue's worth; what only one witness has told of widens it. None before it was seen whole."""
         known = self._portfolio.venue_interval(venue)
         if known is None:
             return None
-        fall, rise = self._flows.unverified(venue)
-        leaving, coming = self._flows.pending(self._portfolio.rate, venue)
-        return Equity(known.value, known.low - rise - coming, known.high + fall + leaving)
+        more, less = self._flows.doubts(self._now_mono, self._portfolio.rate, venue)
+        return Equity(known.value, known.low - less, known.high + more)
 
     def venue_views(self) -> Mapping[str, VenueView]:
         """Every venue that must be seen before the start, as they were at the last `look`, if there was one."""
         return self._all() if self._seen is None else self._seen
 
-    def look(self) -> None:
+    def look(self, now_mono: float) -> None:
         """Work the venues out anew: a pass over all holdings, too much for every tick."""
+        self._now_mono = now_mono
         self._seen = self._all()
 
     def _all(self) -> dict[str, VenueView]:

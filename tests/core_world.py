@@ -84,6 +84,8 @@ class World:
         self.positions: dict[str, dict[str, Position]] = {venue: {} for venue in self.expected}
         self.prices: dict[str, dict[str, Price]] = {venue: {} for venue in self.expected}
         self.ledger: dict[str, list[Flow]] = {venue: [] for venue in self.expected}
+        self.trades: dict[str, list[Flow]] = {venue: [] for venue in self.expected}
+        self.tells_trades = False
         self.dead: set[str] = set()
         self.ledger_dead: set[str] = set()
         self.latency_s = 0.05
@@ -216,7 +218,8 @@ class World:
     def list_flows(self, venue: str, requested: float | None = None) -> None:
         if venue not in self.dead | self.ledger_dead:
             at = self.now if requested is None else requested
-            self.send(FlowsListed(venue, at, tuple(self.ledger[venue])))
+            trades = tuple(self.trades[venue]) if self.tells_trades else None
+            self.send(FlowsListed(venue, at, tuple(self.ledger[venue]), trades))
 
     def stream_balances(self, venue: str, **rows: object) -> Decision:
         """Change the truth, and tell of it on the stream."""
@@ -253,6 +256,22 @@ class World:
         flow = Flow(flow_id, venue, asset, Decimal(str(amount)), self.clock.now().wall, kind)
         self.ledger[venue].append(flow)
         return flow
+
+    def book_trade(self, venue: str, **rows: object) -> None:
+        """Write the rows of one trade into the venue's book; nothing is told yet."""
+        number = next(self._flow_ids)
+        for asset, amount in rows.items():
+            row = Flow(
+                f"L{number}{asset}", venue, asset, Decimal(str(amount)), self.clock.now().wall, "trade", f"T{number}"
+            )
+            self.trades[venue].append(row)
+
+    def trade(self, venue: str, **rows: object) -> Decision:
+        """A trade, or a fee: the truth changes, the book has its rows, the stream tells of it."""
+        self.book_trade(venue, **rows)
+        for asset, amount in rows.items():
+            self.move_money(venue, asset, amount)
+        return self.stream_balances(venue, **{asset: self.holdings[venue][asset] for asset in rows})
 
     # --- what is seen ------------------------------------------------------------------------------
 

@@ -297,16 +297,27 @@ def test_buying_an_asset_without_a_price_trips_nothing_and_is_told(order: str) -
         world.stream_balances("spot", USDT=1_000)
     else:
         world.stream_balances("spot", USDT=1_000, NEWT=400)
-    world.run(90.0)
+    world.run(50.0)
     assert world.state != "TRIGGERED"
     assert not world.records(EventName.CIRCUIT_BREAKER_TRIGGERED)
     updates = world.records(EventName.PORTFOLIO_UPDATE)
     assert any("NEWT" in update.fields["unpriced"] for update in updates)
-    assert world.gate == "blind", "4,000 of 10,000 USDT are of unknown worth"
+    assert world.gate != "open", "4,000 of 10,000 USDT are of unknown worth"
     world.stream_price("NEWT/USDT", 10, "spot")
-    world.run(3.0)
+    world.run(15.0)
     assert world.engine.portfolio.equity == 10_000
     assert world.gate == "open"
+    assert not world.records(EventName.ASSET_UNPRICED)
+
+
+def test_what_was_paid_for_an_asset_that_never_gets_a_price_is_lost_after_flow_wait_and_told() -> None:
+    world = World().start()
+    world.stream_balances("spot", USDT=1_000, NEWT=400)
+    world.run(58.0)
+    assert world.state != "TRIGGERED"
+    world.run(8.0)
+    assert world.state == "TRIGGERED"
+    assert [record.fields["asset"] for record in world.records(EventName.ASSET_UNPRICED)] == ["NEWT"]
 
 
 def test_selling_the_unpriced_asset_again_leaves_nothing_behind() -> None:

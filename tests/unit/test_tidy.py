@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("risk_daemon", "adapters", "oms")
 LINES_A_FUNCTION = 70
-LINES_A_FILE = 400
+LINES_A_FILE = 500  # an alarm, no aim: a file ends where an idea ends
 
 # Files that are longer, each with its reason. New ones are split instead.
 LONG_FILES: dict[str, str] = {}

@@ -103,7 +103,9 @@ class CcxtVenue:
     @property
     def capabilities(self) -> Capabilities:
         dialect = self._dialect
-        return Capabilities(dialect.stream_kinds, dialect.has_flows, dialect.has_positions, dialect.notes)
+        return Capabilities(
+            dialect.stream_kinds, dialect.has_flows, dialect.ledger_lag_s, dialect.has_positions, dialect.notes
+        )
 
     @property
     def scopes(self) -> Sequence[OrderScope]:
@@ -158,9 +160,9 @@ class CcxtVenue:
 
     async def read_flows(self, since_wall: float, *, urgent: bool = False) -> FlowsListed:
         now = self._clock.now()
-        flows = await self._ask(_urgency(urgent), lambda: self._dialect.flows(since_wall, now.wall))
-        asked_for = tuple(flow for flow in flows if flow.wall >= since_wall)
-        return FlowsListed(self.name, now.mono, asked_for)
+        book = await self._ask(_urgency(urgent), lambda: self._dialect.book(since_wall, now.wall))
+        asked_for = tuple(flow for flow in book.flows if flow.wall >= since_wall)
+        return FlowsListed(self.name, now.mono, asked_for, book.trades)
 
     async def list_orders(self, scope: OrderScope, *, urgent: bool = True) -> OrderListing:
         requested_mono = self._clock.now().mono

@@ -275,8 +275,8 @@ def _ledger_row(row: LedgerRow) -> dict[str, Any]:
         "subtype": "",
         "aclass": "currency",
         "asset": wire_asset(row.asset),
-        "amount": text(row.amount, 10),
-        "fee": "0.0000000000",
+        "amount": text(row.amount + row.fee, 10),
+        "fee": text(row.fee, 10),
         "balance": text(row.balance, 10),
     }
 

@@ -7,7 +7,9 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
 `GET /control` tells the truth; `POST /control` takes any of these keys and answers with it too:
     {"reset": true}
     {"price": {"BTC/USDT": 40000}} one pair; {"price": {"BTC": 40000}} all pairs of the base, in USD
-    {"balance": {"USDT": 5000}, "ledger": true, "stream": true} one `trade` row an asset, in one frame
+    {"balance": {"USDT": 5000}, "ledger": true, "stream": true} one `trade` row an asset, in one frame; ledger false:
+        no row, a number: a row that many seconds later
+    {"trade": {"pair": "BTC/USDT", "side": "buy", "volume": 0.02, "price": 50000, "fee": 2.6, "count": 1}}
     {"order": {"pair": "BTC/USDT", "side": "sell", "type": "stop-loss", "volume": 0.02, "price": 45000}}
         and, if wanted, "price2" and "cl_ord_id"
     {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
@@ -180,7 +182,7 @@ class Account:
         assets = {ASSETS[n][0] for n in ASSETS if {"all", *ASSETS[n]} & set(form.get("asset", "all").split(","))}
         rows = [
             (txid, row)
-            for txid, row in reversed(self.ledger.items())
+            for txid, row in sorted(self.ledger.items(), key=lambda item: (item[1]["time"], item[0]), reverse=True)
             if start < row["time"] <= end and row["asset"] in assets and form.get("type", "all") in ("all", row["type"])
         ]
         first = int(form.get("ofs", 0))
@@ -243,22 +245,38 @@ class Account:
             self.prices[symbol] = price if name == symbol else price / quote_usd
             self.publish("ticker", [stream_ticker(symbol, self.prices[symbol])], symbol)
 
-    def book(self, kind: str, asset: str, change: Decimal, fee: Decimal, effect: bool, listed: bool) -> Json:
+    def book(
+        self, kind: str, asset: str, change: Decimal, fee: Decimal, effect: bool, listed: bool | float, refid: str = ""
+    ) -> Json:
         """Book a change, a fee coming on top of it; returns the row of the `balances` channel."""
+        change, fee = (Decimal(rest_amount(asset, value)) for value in (change, fee))
         total = self.balances.get(asset, Decimal(0)) + (change - fee if effect else 0)
         self.balances |= {asset: total} if effect else {}
         txid, money = self.next_id("L"), {"amount": change, "fee": fee, "balance": total}
-        row = {"refid": f"R{txid[1:]}", "time": time.time(), "type": kind, "subtype": "", "aclass": "currency"}
+        row = {"refid": refid or f"R{txid[1:]}", "time": time.time(), "type": kind, "subtype": "", "aclass": "currency"}
         row |= {"asset": ASSETS[asset][0]} | {key: rest_amount(asset, value) for key, value in money.items()}
-        self.ledger |= {txid: row} if listed else {}
+        if listed is True:
+            self.ledger[txid] = row
+        elif listed is not False:
+            asyncio.get_running_loop().call_later(listed, self.ledger.__setitem__, txid, row)
         seen = {"ledger_id": txid, "ref_id": row["refid"], "timestamp": rfc3339(), "type": kind, "category": kind}
         seen |= {"asset": asset, "asset_class": "currency", "wallet_type": "spot", "wallet_id": "main"}
         return seen | {key: float(value) for key, value in money.items()}
 
-    def set_balances(self, wanted: Json, listed: bool, streamed: bool) -> None:
+    def set_balances(self, wanted: Json, listed: bool | float, streamed: bool) -> None:
         changes = {n: Decimal(str(v)) - self.balances.get(n, Decimal(0)) for n, v in wanted.items()}
         rows = [self.book("trade", n, change, Decimal(0), True, listed) for n, change in changes.items()]
         if streamed and rows:
+            self.publish("balances", rows)
+
+    def add_trade(self, spec: Json) -> None:
+        base, quote = spec["pair"].split("/")
+        volume, price, fee = (Decimal(str(spec.get(key, 0))) for key in ("volume", "price", "fee"))
+        sign = 1 if spec["side"] == "buy" else -1
+        for _ in range(spec.get("count", 1)):
+            refid = self.next_id("T")
+            legs = ((quote, -sign * volume * price, fee), (base, sign * volume, Decimal(0)))
+            rows = [self.book("trade", name, change, cost, True, True, refid) for name, change, cost in legs]
             self.publish("balances", rows)
 
     def add_entry(self, spec: Json) -> None:
@@ -277,7 +295,7 @@ class Account:
         for name, price in command.pop("price", {}).items():
             self.set_price(name, Decimal(str(price)))
         self.set_balances(command.pop("balance", {}), command.pop("ledger", True), command.pop("stream", True))
-        for key, add in (("order", self.add_order), ("entry", self.add_entry)):
+        for key, add in (("order", self.add_order), ("entry", self.add_entry), ("trade", self.add_trade)):
             if key in command:
                 add(command.pop(key))
         if any(not known_mode(name, mode) for name, mode in command.items()):

@@ -50,6 +50,11 @@ class HttpReply:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
 
+    @property
+    def content_type(self) -> str:
+        """In lower case; empty if none was given."""
+        return next((value.lower() for name, value in self.headers.items() if name.lower() == "content-type"), "")
+
 
 def failure(error: BaseException, reply: HttpReply | None = None, secrets: Iterable[str] = ()) -> VenueError:
     """The VenueError that `error`, raised while `reply` was awaited, amounts to. Secrets are blotted out."""

@@ -15,12 +15,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.budget import Budget
 from adapters.envelopes import parse_strictly, wrong_with
-from adapters.failures import HttpReply, blot, failure, without_query
+from adapters.failures import HttpReply, blot, failure, is_rate_limit, without_query
 from adapters.lane import Pacer, SignedLane, current_urgency
 from adapters.transport import open_connector, open_session
 from risk_daemon.clock import Clock
-from risk_daemon.errors import ConfigError, MalformedReply
+from risk_daemon.errors import ConfigError, MalformedReply, VenueUnavailable
 
 _REPLY: ContextVar[HttpReply | None] = ContextVar("reply", default=None)
 _RECORD: ContextVar[list[Any] | None] = ContextVar("record", default=None)
@@ -36,6 +37,7 @@ class Shell:
     secrets: tuple[str, ...]
     on_frame: Callable[[Any, Any], bool]
     on_socket: Callable[[Any], None]
+    budget: Budget | None = None
     lane: SignedLane = field(default_factory=SignedLane)
     heard_mono: dict[str, float] = field(default_factory=dict)
 
@@ -89,15 +91,23 @@ class Guard:
         params: Any = None,
         config: Any = None,
     ) -> Any:
-        """One call: paced, and through the lane if it is signed."""
+        """One call: within the venue's limits, and through the lane if it is signed."""
         client: Any = super()
         cost = float(client.calculate_rate_limiter_cost(api, method, path, params or {}, config or {}))
-        urgency = current_urgency()
+        urgency, budget = current_urgency(), self.shell.budget
+        is_counted = budget is not None and not _is_public(api) and budget.covers(path)
 
         async def send() -> Any:
-            if urgency.is_paced:
+            if budget is not None and is_counted:
+                await budget.spend(path, params or {}, urgency)
+            elif urgency.is_paced:
                 await self.shell.pacer.wait(cost)
-            return await client.fetch2(path, api, method, params or {}, config or {})
+            try:
+                return await client.fetch2(path, api, method, params or {}, config or {})
+            except VenueUnavailable as error:
+                if budget is not None and is_counted and is_rate_limit(error):
+                    budget.refused(path)
+                raise
 
         token = _IS_SIGNED.set(not _is_public(api))
         try:

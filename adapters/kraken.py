@@ -17,14 +17,13 @@ from adapters.base import Market
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid, needed_symbols, spot_pairs
 from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional_text, orders_seen, text
-from adapters.kraken_book import NOT_MONEY, WALLET_SUFFIX, asset_code, parse_rows, split
+from adapters.kraken_book import NOT_MONEY, WALLET_SUFFIX, LedgerReader, asset_code
 from risk_daemon.errors import MalformedReply, VenueRejected
 from risk_daemon.events import BalancesSeen, Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.units import ZERO, finite
 
 _OPEN_STATUSES = frozenset({"pending_new", "new", "partially_filled", "open", "pending"})
 _ENDED_STATUSES = frozenset({"filled", "canceled", "expired", "closed"})
-_LEDGER_PAGES = 400
 
 
 def parse_balances(reply: Mapping[str, Any]) -> dict[str, Decimal]:
@@ -204,6 +203,7 @@ class KrakenDialect:
         self._position_symbols: frozenset[str] = frozenset()
         self._price_symbols: frozenset[str] = frozenset()
         self._streamed: dict[Kind, set[str]] = {}
+        self._ledger = LedgerReader(venue, self._ask_ledger)
 
     async def balances(self) -> Mapping[str, Decimal]:
         reply = await self._client.privatePostBalanceEx()
@@ -242,20 +242,11 @@ class KrakenDialect:
         return parse_tickers(reply["result"], self._by_pair())
 
     async def book(self, since_wall: float, now_wall: float) -> Book:
-        """All pages. An entry written meanwhile shifts them and comes first: then the first page is read again."""
-        ledger: dict[str, Mapping[str, Any]] = {}
-        query = {"type": "all", "start": int(since_wall)}
-        offset = 0
-        for _ in range(_LEDGER_PAGES):
-            page = (await self._client.privatePostLedgers({**query, "ofs": offset}))["result"]
-            known = len(ledger)
-            ledger.update(page["ledger"])
-            if len(ledger) >= number(page, "count"):
-                return split(parse_rows(self._venue, ledger))
-            if len(ledger) == known and offset == 0:
-                break
-            offset = len(ledger) if len(ledger) > known else 0
-        raise MalformedReply("the ledger's pages do not add up to its count")
+        return await self._ledger.read(since_wall)
+
+    async def _ask_ledger(self, query: dict[str, Any]) -> Mapping[str, Any]:
+        result: Mapping[str, Any] = (await self._client.privatePostLedgers(query))["result"]
+        return result
 
     async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:
         reply = await self._client.privatePostOpenOrders()

@@ -17,7 +17,7 @@ from typing import Any
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid
 from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional_text, orders_seen, text
-from adapters.krakenfutures_book import NOT_MONEY, asset_code, is_contract, parse_rows, split
+from adapters.krakenfutures_book import NOT_MONEY, LogReader, asset_code, is_contract
 from risk_daemon.errors import MalformedReply
 from risk_daemon.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.units import ZERO, finite
@@ -26,8 +26,6 @@ _SIDES = {"long": 1, "short": -1}
 
 SNAPSHOT = "open_orders_snapshot"
 
-_LOG_ROWS = 500
-_LOG_PAGES = 400
 
 Markets = Mapping[str, Mapping[str, Any]]
 """ccxt markets by lower-case id."""
@@ -222,6 +220,7 @@ class KrakenFuturesDialect:
         self._markets_of: Any = None
         self._markets: Markets = {}
         self._streamed: dict[Kind, dict[str, Any]] = {}
+        self._log = LogReader(venue, self._ask_log)
 
     async def balances(self) -> Mapping[str, Decimal]:
         return parse_balances(await self._client.privateGetAccounts())
@@ -248,19 +247,11 @@ class KrakenFuturesDialect:
         return (*marks.values(), *dollars.values())
 
     async def book(self, since_wall: float, now_wall: float) -> Book:
-        """All pages, by id upwards: what is written meanwhile comes on the last page."""
-        query = {"since": int(since_wall * 1000), "sort": "asc", "count": _LOG_ROWS}
-        rows: dict[int, Mapping[str, Any]] = {}
-        for _ in range(_LOG_PAGES):
-            page = (await self._client.historyGetAccountLog(query))["logs"]
-            known = len(rows)
-            rows.update({int(number(row, "id")): row for row in page})
-            if len(page) < _LOG_ROWS:
-                return split(parse_rows(self._venue, (rows[row_id] for row_id in sorted(rows))))
-            if len(rows) == known:
-                break
-            query = {**query, "from": max(rows) + 1}
-        raise MalformedReply("the account log's pages do not come to an end")
+        return await self._log.read(since_wall)
+
+    async def _ask_log(self, query: dict[str, Any]) -> list[Mapping[str, Any]]:
+        rows: list[Mapping[str, Any]] = (await self._client.historyGetAccountLog(query))["logs"]
+        return rows
 
     async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:
         return parse_orders(self._venue, plan.scope.name, await self._client.privateGetOpenorders(), self._by_id())

@@ -11,6 +11,7 @@ POST   flow      asset, amount, kind?, wallet?, fee?, effect?, delay_ledger_ms?,
                  effect false: a row that no balance ever shows, such as a withdrawal that was cancelled
 POST   trade     symbol, side, quantity, price?, fee?, rows_apart_ms?, delay_ledger_ms?, delay_balance_ms?
 POST   funding   symbol, amount
+POST   limit     ceiling, decay_per_s       kraken counts calls from now on: 15 and 0.33, or 20 and 0.5; DELETE ends it
 POST   fees      ratio                      what executed orders cost from now on
 POST   fault     how, target?, count?, delay_ms?, retry_after_s?, field?, carried_out?
 DELETE fault     id?                        without: all
@@ -31,6 +32,7 @@ from adapters.simulated.accounts import Late
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.faults import FaultBook
 from adapters.simulated.model import Bot, OrderDraft, Refused
+from adapters.simulated.wire.base import CallCounter, Key
 
 _B = TypeVar("_B", bound=BaseModel)
 
@@ -143,6 +145,11 @@ class _Fees(_Body):
     ratio: Decimal = Field(ge=0, lt=1)
 
 
+class _Limit(_Body):
+    ceiling: FiniteFloat = Field(gt=0)
+    decay_per_s: FiniteFloat = Field(gt=0)
+
+
 class _Bot(_Order):
     every_ms: FiniteFloat = Field(gt=0)
     prefix: str = "bot"
@@ -170,12 +177,14 @@ class Admin:
         self,
         exchange: Exchange,
         faults: FaultBook,
+        key: Key,
         *,
         drop: Callable[[], None],
         garble: Callable[[], None],
     ) -> None:
         self._exchange = exchange
         self._faults = faults
+        self._key = key
         self._drop = drop
         self._garble = garble
         self._handlers: dict[tuple[str, str], Callable[[Any, float], dict[str, Any]]] = {
@@ -189,6 +198,8 @@ class Admin:
             ("POST", "trade"): _with(_Trade, self._trade),
             ("POST", "funding"): _with(_Funding, self._funding),
             ("POST", "fees"): _with(_Fees, self._fees),
+            ("POST", "limit"): _with(_Limit, self._limit),
+            ("DELETE", "limit"): _with(_Body, self._unlimit),
             ("POST", "bot"): _with(_Bot, self._start_bot),
             ("DELETE", "bot"): _with(_Named, self._stop_bots),
             ("POST", "fault"): self._add_fault,
@@ -268,6 +279,14 @@ class Admin:
 
     def _fees(self, body: _Fees, _: float) -> dict[str, Any]:
         self._exchange.fee_ratio = body.ratio
+        return {}
+
+    def _limit(self, body: _Limit, now: float) -> dict[str, Any]:
+        self._key.counter = CallCounter(body.ceiling, body.decay_per_s, wall=now)
+        return {}
+
+    def _unlimit(self, _: _Body, __: float) -> dict[str, Any]:
+        self._key.counter = None
         return {}
 
     def _start_bot(self, body: _Bot, now: float) -> dict[str, Any]:

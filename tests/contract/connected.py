@@ -68,6 +68,7 @@ async def connected(kind: str, **options: Any) -> AsyncIterator[Venue]:
 
 
 def without_pauses(adapter: Any) -> None:
-    """ccxt sleeps when it is closed, and the limiter keeps a pace that these servers don't ask for."""
+    """ccxt sleeps when it is closed, and the limiters keep a pace that these servers don't ask for."""
     adapter._client.timeout_on_exit = 0
     adapter._shell.pacer = Pacer(SystemClock(), 0.0, 0.0)
+    adapter._shell.budget = None

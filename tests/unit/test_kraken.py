@@ -240,28 +240,6 @@ async def test_an_empty_object_is_flat_only_if_no_margin_is_in_use(margin: Any) 
     assert await _dialect(privatePostOpenPositions={"result": {}}, privatePostTradeBalance=flat).positions() == ()
 
 
-async def test_a_ledger_that_does_not_add_up_is_refused() -> None:
-    row = {"type": "deposit", "amount": "1", "fee": "0", "asset": "ZUSD", "time": 1.0}
-    short = _dialect(privatePostLedgers=lambda _: {"result": {"ledger": {"L1": row}, "count": 3}})
-    with pytest.raises(MalformedReply, match="add up"):
-        await short.book(0.0, 1.0)
-
-
-async def test_ledger_pages_that_shift_while_they_are_read_are_still_read_whole() -> None:
-    row = {"type": "deposit", "amount": "1", "fee": "0", "asset": "ZUSD", "time": 1.0}
-    names = [f"L{number}" for number in range(5)]
-    expected = {*names, "new"}
-
-    def page(params: Any) -> Any:
-        if params["ofs"] == 2:
-            names.insert(0, "new")
-        shown = names[params["ofs"] : params["ofs"] + 2]
-        return {"result": {"ledger": dict.fromkeys(shown, row), "count": len(names)}}
-
-    flows = (await _dialect(privatePostLedgers=page).book(0.0, 1.0)).flows
-    assert {flow.flow_id for flow in flows} == expected
-
-
 @pytest.mark.parametrize(
     ("message", "is_refused"),
     [

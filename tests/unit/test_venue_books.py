@@ -7,7 +7,8 @@ import pytest
 
 from adapters import kraken_book, krakenfutures_book
 from adapters.dialect import Book
-from risk_daemon.errors import MalformedReply
+from adapters.lane import Urgency, travelling
+from risk_daemon.errors import MalformedReply, VenueUnavailable
 from risk_daemon.events import Flow
 
 
@@ -135,3 +136,208 @@ def test_futures_the_size_of_a_position_is_no_money() -> None:
 def test_futures_an_odd_row_refuses_the_listing(change: dict[str, Any]) -> None:
     with pytest.raises(MalformedReply):
         _futures_book(_log_row(1, "transfer", 0, 1) | change)
+
+
+# --- reading no row twice ----------------------------------------------------------------------------
+
+RARE = {"adjustment", "credit"}
+
+
+class Ledger:
+    """Kraken's ledger: newest first, 50 a page, `start` exclusive, with a count."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, dict[str, Any]]] = []
+        self.asked: list[dict[str, Any]] = []
+        self.fails_at: int | None = None
+        self.on_call: Any = None
+
+    def add(self, kind: str, time: float, count: int = 1) -> None:
+        for _ in range(count):
+            self.rows.append((f"L{len(self.rows):05d}", _kraken_row(kind, "-1", time=time)))
+
+    async def ask(self, query: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(query)
+        if self.on_call is not None:
+            self.on_call(len(self.asked))
+        if self.fails_at == len(self.asked):
+            raise VenueUnavailable("EAPI:Rate limit exceeded")
+        found = [
+            (row_id, row)
+            for row_id, row in sorted(self.rows, key=lambda item: (item[1]["time"], item[0]), reverse=True)
+            if row["time"] > query["start"] and query["type"] in ("all", row["type"])
+        ]
+        offset = query.get("ofs", 0)
+        return {"ledger": dict(found[offset : offset + 50]), "count": len(found)}
+
+    def new_calls(self) -> list[str]:
+        asked, self.asked = self.asked, []
+        return [query["type"] for query in asked]
+
+
+def _busy_hour() -> tuple[Ledger, kraken_book.LedgerReader]:
+    ledger = Ledger()
+    for second in range(1500):
+        ledger.add("trade", 1000.0 + second)
+        if second in (10, 700, 1480):
+            ledger.add("withdrawal", 1000.5 + second)
+    ledger.add("credit", 1100.0)
+    return ledger, kraken_book.LedgerReader("k", ledger.ask)
+
+
+def _ids(book: Book) -> tuple[int, int]:
+    assert book.trades is not None
+    return len(book.flows), len(book.trades)
+
+
+async def test_kraken_the_first_listing_of_a_busy_hour_asks_for_flows_by_their_types() -> None:
+    ledger, reader = _busy_hour()
+    assert _ids(await reader.read(900.0)) == (4, 49)
+    assert ledger.new_calls() == ["all", "deposit", "withdrawal", "transfer", "adjustment", "credit"]
+
+
+async def test_kraken_after_that_one_page_is_enough_and_flows_are_still_complete() -> None:
+    ledger, reader = _busy_hour()
+    await reader.read(900.0)
+    ledger.new_calls()
+    ledger.add("trade", 2600.0, 20)
+    ledger.add("withdrawal", 2601.0)
+    assert _ids(await reader.read(901.0)) == (5, 69)
+    assert ledger.new_calls() == ["all"]
+
+
+async def test_kraken_an_urgent_first_listing_leaves_what_is_rare_to_the_next() -> None:
+    ledger, reader = _busy_hour()
+    with travelling(Urgency.URGENT):
+        assert _ids(await reader.read(900.0)) == (3, 49)
+    assert not RARE & set(ledger.new_calls())
+    assert _ids(await reader.read(900.0)) == (4, 49)
+    assert ledger.new_calls() == ["all", "adjustment", "credit"]
+
+
+async def test_kraken_a_listing_that_was_cut_short_goes_on_where_it_stood() -> None:
+    ledger, reader = _busy_hour()
+    ledger.fails_at = 4
+    with pytest.raises(VenueUnavailable):
+        await reader.read(900.0)
+    ledger.new_calls()
+    ledger.fails_at = None
+    assert _ids(await reader.read(900.0)) == (4, 49)
+    assert ledger.new_calls() == ["all", "transfer", "adjustment", "credit"]
+
+
+async def test_kraken_a_short_ledger_is_walked_page_by_page() -> None:
+    ledger = Ledger()
+    ledger.add("trade", 1000.0, 120)
+    ledger.add("deposit", 999.0)
+    reader = kraken_book.LedgerReader("k", ledger.ask)
+    assert _ids(await reader.read(0.0)) == (1, 120)
+    assert ledger.new_calls() == ["all"] * 3
+
+
+@pytest.mark.parametrize("kind", ["withdrawal", "trade"])
+async def test_kraken_a_row_that_comes_late_among_known_ones_is_found_by_the_count(kind: str) -> None:
+    ledger = Ledger()
+    for second in range(150):
+        ledger.add("trade", 1000.0 + second)
+    reader = kraken_book.LedgerReader("k", ledger.ask)
+    await reader.read(0.0)
+    ledger.add(kind, 1000.5)
+    book = await reader.read(0.0)
+    assert len((*book.flows, *(book.trades or ()))) == 151
+
+
+async def test_kraken_pages_that_shift_while_they_are_read_leave_nothing_out() -> None:
+    ledger = Ledger()
+    ledger.add("deposit", 1000.0, 130)
+
+    def write(call: int) -> None:
+        if call == 2:
+            ledger.add("deposit", 1001.0, 3)
+
+    ledger.on_call = write
+    reader = kraken_book.LedgerReader("k", ledger.ask)
+    first = {flow.flow_id for flow in (await reader.read(0.0)).flows}
+    assert {row_id for row_id, _ in ledger.rows[:130]} <= first
+    assert len((await reader.read(0.0)).flows) == 133
+
+
+@pytest.mark.parametrize("counted", [3, 0])
+async def test_kraken_a_ledger_that_does_not_add_up_is_refused(counted: int) -> None:
+    async def ask(_: dict[str, Any]) -> dict[str, Any]:
+        return {"ledger": {"L1": _kraken_row("deposit", "1")}, "count": counted}
+
+    with pytest.raises(MalformedReply):
+        await kraken_book.LedgerReader("k", ask).read(0.0)
+
+
+async def test_kraken_what_is_older_than_the_time_asked_for_is_forgotten_and_can_be_asked_for_again() -> None:
+    _, reader = _busy_hour()
+    await reader.read(900.0)
+    assert _ids(await reader.read(9_000.0)) == (0, 0)
+    assert len((await reader.read(900.0)).flows) == 4
+
+
+class AccountLog:
+    """Kraken Futures' account log, with what its calls cost."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.cost = 0
+
+    def add(self, info: str, count: int = 1) -> None:
+        for _ in range(count):
+            self.rows.append(_log_row(len(self.rows) + 1, info, 1, 0))
+
+    async def ask(self, query: dict[str, Any]) -> list[Any]:
+        self.cost += 1 if query["count"] <= 25 else 3 if query["count"] <= 1000 else 6
+        found = [
+            row
+            for row in self.rows
+            if query.get("from", 0) <= row["id"] <= query.get("to", 10**9)
+            and query.get("info", row["info"]) == row["info"]
+        ]
+        return (found if query["sort"] == "asc" else found[::-1])[: query["count"]]
+
+    def spent(self) -> int:
+        cost, self.cost = self.cost, 0
+        return cost
+
+
+async def test_futures_only_what_is_new_is_read_again() -> None:
+    log = AccountLog()
+    reader = krakenfutures_book.LogReader("f", log.ask)
+    log.add("transfer")
+    log.add("futures trade", 3000)
+    assert _ids(await reader.read(0.0)) == (1, 3000)
+    assert log.spent() == 10
+    log.add("transfer")
+    log.add("futures trade", 20)
+    assert _ids(await reader.read(0.0)) == (2, 3020)
+    assert log.spent() == 1
+    log.add("futures trade", 500)
+    assert _ids(await reader.read(0.0)) == (2, 3520)
+    assert log.spent() == 4
+
+
+async def test_futures_of_a_log_that_is_too_long_all_flows_are_read_by_their_types() -> None:
+    log = AccountLog()
+    reader = krakenfutures_book.LogReader("f", log.ask)
+    log.add("cross-exchange transfer", 3)
+    log.add("futures trade", 7000)
+    book = await reader.read(0.0)
+    assert (len(book.flows), len(book.trades or ())) == (3, 6025)
+    log.spent()
+    log.add("transfer")
+    log.add("funding rate change", 7000)
+    assert len((await reader.read(0.0)).flows) == 4
+
+
+async def test_futures_an_empty_log_costs_one_of_the_pool() -> None:
+    log = AccountLog()
+    reader = krakenfutures_book.LogReader("f", log.ask)
+    for _ in range(3):
+        assert await reader.read(0.0) == Book((), ())
+        assert log.spent() == 1
+    log.add("transfer")
+    assert len((await reader.read(0.0)).flows) == 1

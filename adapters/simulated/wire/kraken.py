@@ -28,6 +28,7 @@ _ERRORS = {
     "invalid": "EGeneral:Invalid arguments",
 }
 _LEDGER_PAGE = 50
+_COSTS = {"Ledgers": 2.0, "AddOrder": 0.0, "CancelOrder": 0.0}
 _CANCEL_BATCH = 50
 _TOKEN_LIFE_S = 900
 
@@ -108,6 +109,9 @@ class KrakenFace:
         if int(nonce) <= self.key.last_nonce:
             return "EAPI:Invalid nonce"
         self.key.last_nonce = int(nonce)
+        cost = _COSTS.get(request.path.rpartition("/")[2], 1.0)
+        if self.key.counter is not None and not self.key.counter.admits(cost, request.wall):
+            return "EAPI:Rate limit exceeded"
         return None
 
     # --- account ---------------------------------------------------------------------------------------

@@ -10,9 +10,11 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"balance": {"USDT": 5000}, "ledger": true, "stream": true} one `trade` row an asset, in one frame; ledger false:
         no row, a number: a row that many seconds later
     {"trade": {"pair": "BTC/USDT", "side": "buy", "volume": 0.02, "price": 50000, "fee": 2.6, "count": 1}}
+        and, if wanted, "ago": the seconds since the first of them, the others evenly after it
     {"order": {"pair": "BTC/USDT", "side": "sell", "type": "stop-loss", "volume": 0.02, "price": 45000}}
         and, if wanted, "price2" and "cl_ord_id"
     {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
+    {"counter": {"limit": 15, "decay": 0.33}} calls are counted, and refused above the limit; null: no more
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
         hang, huge, odd, or an error code such as EService:Busy
 """
@@ -53,6 +55,7 @@ from kraken_shapes import (
 
 KEY, SECRET = "docs-key", base64.b64encode(b"kraken, as its documentation has it").decode()
 PAGE, TOKEN_VALID_S, MAX_TIMEOUT_S, HEARTBEAT_S = 50, 900, 86_400, 1.0
+CALL_COSTS = {"Ledgers": 2, "AddOrder": 0, "CancelOrder": 0}
 HOLDINGS = {"USDT": Decimal(6000), "BTC": Decimal("0.08"), "USD": Decimal(0)}
 MODE_OF = {"OpenOrders": "listing", "BalanceEx": "balances", "Balance": "balances"}
 BROKEN = {
@@ -106,6 +109,7 @@ class Account:
         self.sockets: set[Socket] = set()
         self.last_nonce = self.ids = 0
         self.dead_man: asyncio.TimerHandle | None = None
+        self.counter: Json | None = None
 
     def next_id(self, prefix: str) -> str:
         self.ids += 1
@@ -127,6 +131,20 @@ class Account:
         if not nonce.isdecimal() or int(nonce) <= self.last_nonce:
             raise ApiError("EAPI:Invalid nonce")
         self.last_nonce = int(nonce)
+        self.count(path.rpartition("/")[2])
+
+    def level(self) -> float:
+        counter = self.counter or {"level": 0.0, "at": 0.0, "decay": 0.0}
+        return max(0.0, counter["level"] - (time.monotonic() - counter["at"]) * counter["decay"])
+
+    def count(self, name: str) -> None:
+        """Ledger and trade history calls add 2, placing and cancelling nothing, others 1; it decays by the second."""
+        if self.counter is None:
+            return
+        level, cost = self.level(), CALL_COSTS.get(name, 1)
+        self.counter |= {"level": min(level + cost, self.counter["limit"]), "at": time.monotonic()}
+        if cost and level + cost > self.counter["limit"]:
+            raise ApiError("EAPI:Rate limit exceeded")
 
     # The calls of the REST API
 
@@ -273,10 +291,13 @@ class Account:
         base, quote = spec["pair"].split("/")
         volume, price, fee = (Decimal(str(spec.get(key, 0))) for key in ("volume", "price", "fee"))
         sign = 1 if spec["side"] == "buy" else -1
-        for _ in range(spec.get("count", 1)):
+        count, ago_s = spec.get("count", 1), spec.get("ago", 0)
+        for number in range(count):
             refid = self.next_id("T")
             legs = ((quote, -sign * volume * price, fee), (base, sign * volume, Decimal(0)))
             rows = [self.book("trade", name, change, cost, True, True, refid) for name, change, cost in legs]
+            for row in rows:
+                self.ledger[row["ledger_id"]]["time"] -= ago_s * (1 - number / count)
             self.publish("balances", rows)
 
     def add_entry(self, spec: Json) -> None:
@@ -294,6 +315,9 @@ class Account:
     def control(self, command: Json) -> None:
         for name, price in command.pop("price", {}).items():
             self.set_price(name, Decimal(str(price)))
+        if "counter" in command:
+            counter = command.pop("counter")
+            self.counter = counter and counter | {"level": 0.0, "at": time.monotonic()}
         self.set_balances(command.pop("balance", {}), command.pop("ledger", True), command.pop("stream", True))
         for key, add in (("order", self.add_order), ("entry", self.add_entry), ("trade", self.add_trade)):
             if key in command:
@@ -305,6 +329,7 @@ class Account:
     def truth(self) -> Json:
         balances = {name: str(value) for name, value in self.balances.items()}
         shown: Json = {"open": self.open, "cancelled": self.cancelled, "ledger": self.ledger, "modes": self.modes}
+        shown |= {"counter": self.counter and self.counter | {"level": self.level()}}
         return shown | {"balances": balances, "calls": self.calls, "dead_man": self.dead_man is not None}
 
 

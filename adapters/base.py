@@ -107,7 +107,10 @@ class VenueAdapter(Protocol):
         ...
 
     async def read_flows(self, since_wall: float, *, urgent: bool = False) -> FlowsListed:
-        """Deposits, withdrawals and transfers since `since_wall`, all pages. Raises if the venue has no ledger."""
+        """The venue's book: all deposits, withdrawals and transfers since `since_wall`, and what it tells besides.
+
+        Every change of an amount is one row, in `flows` or in `trades`. Raises if the venue has no book.
+        """
         ...
 
     async def list_orders(self, scope: OrderScope, *, urgent: bool = True) -> OrderListing:

@@ -23,6 +23,7 @@ from adapters.base import (
     OrderListing,
     OrderScope,
 )
+from adapters.budget import POOLS, Budget
 from adapters.cancel_plans import ScopePlan, client_options, plan_for
 from adapters.dialect import Dialect
 from adapters.endpoint import rewrite_all
@@ -44,7 +45,7 @@ _PING_EVERY_MS = 5_000
 _NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 _BURST_S = {"kraken": 36.0, "krakenfutures": 6.0}
-"""How far calls may run ahead of ccxt's pace, which knows no burst: Kraken's counter holds 15 calls."""
+"""How far calls that no counter of `adapters.budget` counts may run ahead of ccxt's pace, which knows no burst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class CcxtVenue:
         _aim(self._client, settings)
         burst_s = _BURST_S.get(settings.exchange, 1.0)
         self._shell.pacer = Pacer(clock, self._client.rateLimit / 1000, burst_s)
+        self._shell.budget = Budget(POOLS.get(settings.exchange, ()), clock)
         self._plans = plan_for(settings.exchange, settings.markets, self._client.has)
         self._dialect = _dialect(settings, self._client)
         self._taps = Taps(self._dialect, self._shell, self._client)
@@ -103,7 +105,9 @@ class CcxtVenue:
     @property
     def capabilities(self) -> Capabilities:
         dialect = self._dialect
-        return Capabilities(dialect.stream_kinds, dialect.has_flows, dialect.has_positions, dialect.notes)
+        return Capabilities(
+            dialect.stream_kinds, dialect.has_flows, dialect.ledger_lag_s, dialect.has_positions, dialect.notes
+        )
 
     @property
     def scopes(self) -> Sequence[OrderScope]:
@@ -158,9 +162,9 @@ class CcxtVenue:
 
     async def read_flows(self, since_wall: float, *, urgent: bool = False) -> FlowsListed:
         now = self._clock.now()
-        flows = await self._ask(_urgency(urgent), lambda: self._dialect.flows(since_wall, now.wall))
-        asked_for = tuple(flow for flow in flows if flow.wall >= since_wall)
-        return FlowsListed(self.name, now.mono, asked_for)
+        book = await self._ask(_urgency(urgent), lambda: self._dialect.book(since_wall, now.wall))
+        asked_for = tuple(flow for flow in book.flows if flow.wall >= since_wall)
+        return FlowsListed(self.name, now.mono, asked_for, book.trades)
 
     async def list_orders(self, scope: OrderScope, *, urgent: bool = True) -> OrderListing:
         requested_mono = self._clock.now().mono

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -20,6 +21,14 @@ ACCOUNT = frozenset({"account"})
 """What a stream of the whole account watches."""
 
 
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What a venue's book tells: rows that moved money in or out; rows that are profit or loss, None if it has none."""
+
+    flows: tuple[Flow, ...]
+    trades: tuple[Flow, ...] | None = None
+
+
 class Dialect(Protocol):
     """One exchange's own ways."""
 
@@ -27,6 +36,8 @@ class Dialect(Protocol):
     is_tapped: bool
     """Whether raw frames are read off the sockets; else what ccxt's watch calls return is."""
     has_flows: bool
+    ledger_lag_s: float
+    """How far the book may be behind the balances; 2 s where nothing is known."""
     has_positions: bool
     notes: tuple[str, ...]
 
@@ -36,7 +47,9 @@ class Dialect(Protocol):
 
     async def prices(self, assets: frozenset[str]) -> tuple[Price, ...]: ...
 
-    async def flows(self, since_wall: float, now_wall: float) -> tuple[Flow, ...]: ...
+    async def book(self, since_wall: float, now_wall: float) -> Book:
+        """The book, with every flow since `since_wall`, and the other rows as far back as it was walked."""
+        ...
 
     async def orders(self, plan: ScopePlan) -> tuple[Order, ...]: ...
 

@@ -8,6 +8,7 @@ weaker: it proves that the shape did not change, not that the shape is right.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -78,6 +79,56 @@ def each(check_row: Check, *kinds: type, filled: bool = False) -> Check:
     return check
 
 
+def listing(rows: str, check_rows: Check) -> Check:
+    """The value is a dict with the rows of a listing under this name, and nothing in it says that there are others."""
+    check = has(**{rows: check_rows})
+
+    def check_listing(value: Any) -> str | None:
+        return check(value) or contradiction(value, len(value[rows]))
+
+    return check_listing
+
+
+_COUNTS = ("count", "total", "totalCount", "total_count", "totalNum", "sumCount")
+_MORE = ("cursor", "nextPageCursor", "next_cursor", "nextCursor", "next", "pending", "has_more", "hasMore", "more")
+
+
+def contradiction(value: Any, rows: int) -> str | None:
+    """What beside a listing of so many rows says that there are others; None if nothing does."""
+    if not isinstance(value, dict):
+        return None
+    for name in _COUNTS:
+        if value.get(name) is not None and not _is_number_of(rows, value[name]):
+            return f"has {rows} rows and a {name} of {value[name]!r}"
+    more = next((name for name in _MORE if value.get(name) not in (None, "", False, "false", 0, "0")), None)
+    return None if more is None else f"has {rows} rows and {more} {value[more]!r}: there is more than it shows"
+
+
+def _is_number_of(rows: int, value: Any) -> bool:
+    try:
+        return finite(value) == rows
+    except ValueError:
+        return False
+
+
+def parse_strictly(body: str) -> Any:
+    """JSON of which every reader reads the same. Raises ValueError if it is none, MalformedReply for two equal keys."""
+    return json.loads(body, object_pairs_hook=_unique, parse_constant=_no_number)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise MalformedReply(f"the answer has the key {twice[:40]!r} twice")
+    return found
+
+
+def _no_number(literal: str) -> Any:
+    raise ValueError(f"{literal} is no number")
+
+
 def _kraken(result: Check) -> Check:
     return has(error=equals([]), result=result)
 
@@ -86,13 +137,17 @@ def _futures(**fields: Check) -> Check:
     return has(result=equals("success"), **fields)
 
 
+def _both(one: Check, other: Check) -> Check:
+    return lambda value: one(value) or other(value)
+
+
 _TEXT = is_a(str, filled=True)
 _ROWS = is_a(list)
 _FILLED_ROWS = is_a(list, filled=True)
 
 KRAKEN: Mapping[str, Check] = MappingProxyType(
     {
-        "OpenOrders": _kraken(has(open=each(has(descr=is_a(dict)), dict))),
+        "OpenOrders": _kraken(listing("open", each(has(descr=is_a(dict)), dict))),
         "BalanceEx": _kraken(each(has(balance=is_number), dict, filled=True)),
         "OpenPositions": _kraken(each(has(pair=_TEXT, vol=is_number, cost=is_number), list, dict)),
         "TradeBalance": _kraken(has(m=is_number, c=is_number)),
@@ -108,8 +163,10 @@ KRAKEN: Mapping[str, Check] = MappingProxyType(
 
 KRAKENFUTURES: Mapping[str, Check] = MappingProxyType(
     {
-        "openorders": _futures(openOrders=each(has(order_id=_TEXT, symbol=_TEXT), list)),
-        "openpositions": _futures(openPositions=each(has(symbol=_TEXT, size=is_number, price=is_number), list)),
+        "openorders": _both(_futures(), listing("openOrders", each(has(order_id=_TEXT, symbol=_TEXT), list))),
+        "openpositions": _both(
+            _futures(), listing("openPositions", each(has(symbol=_TEXT, size=is_number, price=is_number), list))
+        ),
         "accounts": _futures(accounts=each(has(type=_TEXT), dict, filled=True)),
         "tickers": _futures(tickers=_FILLED_ROWS),
         "instruments": _futures(instruments=_FILLED_ROWS),
@@ -172,11 +229,18 @@ def check_same_shape(learned: Shape, reply: Any) -> None:
 
 
 def count_rows(reply: Any) -> int:
-    """How many rows a listing has: a top-level list, or a list under the usual names. Raises MalformedReply if none."""
+    """How many rows a listing has: a top-level list, or a list under the usual names.
+
+    Raises MalformedReply if there is none, or if it is empty and something beside it says that there are rows.
+    """
     if isinstance(reply, list):
         return len(reply)
     if isinstance(reply, dict):
         for name in _ROW_FIELDS:
             if isinstance(reply.get(name), list | dict):
-                return count_rows(reply[name])
+                rows = count_rows(reply[name])
+                wrong = contradiction(reply, 0) if rows == 0 else None
+                if wrong is not None:
+                    raise MalformedReply(f"the reply {wrong}")
+                return rows
     raise MalformedReply("the reply holds no list of rows")

@@ -37,6 +37,7 @@ _REFUSED_CLASSES = frozenset(
 )
 _MALFORMED_CLASSES = frozenset({"BadResponse", "NullResponse"})
 _PARSER_ERRORS = (TypeError, KeyError, AttributeError, IndexError, ValueError, ArithmeticError)
+_TOO_MUCH = re.compile(r"rate.?limit|too many|throttl|apiLimitExceeded|answered 429", re.IGNORECASE)
 _GONE = re.compile(r"OrderNotFound|CancelPending|Unknown order|order.{0,12}not.{0,4}(?:found|exist)", re.IGNORECASE)
 
 
@@ -49,6 +50,11 @@ class HttpReply:
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
+
+    @property
+    def content_type(self) -> str:
+        """In lower case; empty if none was given."""
+        return next((value.lower() for name, value in self.headers.items() if name.lower() == "content-type"), "")
 
 
 def failure(error: BaseException, reply: HttpReply | None = None, secrets: Iterable[str] = ()) -> VenueError:
@@ -67,6 +73,11 @@ def failure(error: BaseException, reply: HttpReply | None = None, secrets: Itera
 def is_gone(error: VenueError) -> bool:
     """Whether the venue says that the order to cancel is not there (any more)."""
     return isinstance(error, VenueRejected | VenueUnavailable) and _GONE.search(str(error)) is not None
+
+
+def is_rate_limit(error: VenueError) -> bool:
+    """Whether the venue says that too much was asked of it."""
+    return _TOO_MUCH.search(str(error)) is not None
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

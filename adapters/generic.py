@@ -18,7 +18,7 @@ from typing import Any
 from adapters.base import SPOT_MARKETS, Market
 from adapters.cancel_plans import PLANS, CancelBy, ScopePlan
 from adapters.conversion import mid, needed_symbols, spot_pairs
-from adapters.dialect import ACCOUNT, merged, number, optional_text, text
+from adapters.dialect import ACCOUNT, Book, merged, number, optional_text, text
 from adapters.envelopes import Shape, check_same_shape, count_rows, shape_of
 from adapters.failures import is_gone
 from adapters.guarded import recording
@@ -132,6 +132,7 @@ class GenericDialect:
     """ccxt's unified calls. `client` is a guarded ccxt client with its markets loaded."""
 
     is_tapped = False
+    ledger_lag_s = 2.0
 
     def __init__(self, venue: str, exchange: str, markets: frozenset[Market], reference: str, client: Any) -> None:
         if Market.PERP in markets and exchange not in WALLETS:
@@ -240,12 +241,12 @@ class GenericDialect:
                 prices.append(Price(symbol, market["base"], market["quote"], value, converts=is_spot))
         return tuple(prices)
 
-    async def flows(self, since_wall: float, now_wall: float) -> tuple[Flow, ...]:
+    async def book(self, since_wall: float, now_wall: float) -> Book:
         if not self.has_flows:
             raise VenueUnavailable(f"{self._exchange} lists no deposits and withdrawals")
         arrived = await self._transactions(self._client.fetch_deposits, since_wall, now_wall)
         left = await self._transactions(self._client.fetch_withdrawals, since_wall, now_wall)
-        return tuple(self._flow(row, sign) for rows, sign in ((arrived, 1), (left, -1)) for row in rows)
+        return Book(tuple(self._flow(row, sign) for rows, sign in ((arrived, 1), (left, -1)) for row in rows))
 
     async def _transactions(
         self, fetch: Callable[..., Awaitable[Any]], since_wall: float, now_wall: float

@@ -1,8 +1,9 @@
 """A ccxt client that cannot mistake garbage for an answer.
 
-It is ccxt's own class with four things put in front: every signed call goes through the account's
-lane, every call is paced by our limiter, every reply is held against its envelope before a parser
-sees it, and a frame that a parser chokes on ends the socket instead of leaving it deaf.
+It is ccxt's own class with five things put in front: every signed call goes through the account's
+lane, every call is paced by our limiter, nothing follows a redirect, every reply is held against its
+envelope before a parser sees it, and a frame that a parser chokes on ends the socket instead of leaving
+it deaf.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.envelopes import wrong_with
-from adapters.failures import HttpReply, blot, failure, without_query
+from adapters.budget import Budget
+from adapters.envelopes import parse_strictly, wrong_with
+from adapters.failures import HttpReply, blot, failure, is_rate_limit, without_query
 from adapters.lane import Pacer, SignedLane, current_urgency
+from adapters.transport import open_connector, open_session
 from risk_daemon.clock import Clock
-from risk_daemon.errors import ConfigError, MalformedReply
+from risk_daemon.errors import ConfigError, MalformedReply, VenueUnavailable
 
 _REPLY: ContextVar[HttpReply | None] = ContextVar("reply", default=None)
 _RECORD: ContextVar[list[Any] | None] = ContextVar("record", default=None)
+_IS_SIGNED: ContextVar[bool] = ContextVar("is_signed", default=False)
 
 
 @dataclass(eq=False, slots=True)
@@ -33,6 +37,7 @@ class Shell:
     secrets: tuple[str, ...]
     on_frame: Callable[[Any, Any], bool]
     on_socket: Callable[[Any], None]
+    budget: Budget | None = None
     lane: SignedLane = field(default_factory=SignedLane)
     heard_mono: dict[str, float] = field(default_factory=dict)
 
@@ -54,6 +59,23 @@ class Guard:
     id: str
     shell: Shell
     last_nonce = 0
+    session: Any
+    own_session: bool
+    tcp_connector: Any
+    ssl_context: Any
+    aiohttp_trust_env: bool
+
+    def open(self, lazy: bool = False) -> None:
+        """ccxt's own session follows redirects: it sets up everything else, and the session is ours."""
+        parent: Any = super()
+        is_own, self.own_session = self.own_session, False
+        try:
+            parent.open(lazy)
+        finally:
+            self.own_session = is_own
+        if is_own and self.session is None:
+            self.tcp_connector = open_connector(self.ssl_context)
+            self.session = open_session(self.tcp_connector, trust_env=self.aiohttp_trust_env)
 
     def nonce(self) -> int:
         """Strictly above the last one, whatever the clock does: two calls may fall into one millisecond."""
@@ -69,19 +91,29 @@ class Guard:
         params: Any = None,
         config: Any = None,
     ) -> Any:
-        """One call: paced, and through the lane if it is signed."""
+        """One call: within the venue's limits, and through the lane if it is signed."""
         client: Any = super()
         cost = float(client.calculate_rate_limiter_cost(api, method, path, params or {}, config or {}))
-        urgency = current_urgency()
+        urgency, budget = current_urgency(), self.shell.budget
+        is_counted = budget is not None and not _is_public(api) and budget.covers(path)
 
         async def send() -> Any:
-            if urgency.is_paced:
+            if budget is not None and is_counted:
+                await budget.spend(path, params or {}, urgency)
+            elif urgency.is_paced:
                 await self.shell.pacer.wait(cost)
-            return await client.fetch2(path, api, method, params or {}, config or {})
+            try:
+                return await client.fetch2(path, api, method, params or {}, config or {})
+            except VenueUnavailable as error:
+                if budget is not None and is_counted and is_rate_limit(error):
+                    budget.refused(path)
+                raise
 
-        if _is_public(api):
-            return await send()
-        return await self.shell.lane.run(send, rank=urgency.rank)
+        token = _IS_SIGNED.set(not _is_public(api))
+        try:
+            return await (send() if _is_public(api) else self.shell.lane.run(send, rank=urgency.rank))
+        finally:
+            _IS_SIGNED.reset(token)
 
     async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         """The venue's own answer. Raises a VenueError for anything else."""
@@ -91,6 +123,8 @@ class Guard:
         try:
             raw = await client.fetch(url, method, headers, body)
         except Exception as error:
+            if reply.status is None and self.tcp_connector is not None:
+                self.tcp_connector.clear_dns_cache()  # it may have moved
             raise failure(error, reply, self.shell.secrets) from None
         finally:
             _REPLY.reset(token)
@@ -101,9 +135,11 @@ class Guard:
         return raw
 
     def _prove(self, raw: Any, reply: HttpReply) -> None:
-        if reply.status is None or not 200 <= reply.status < 300:
+        """Raise a VenueError unless this is what the venue says, all of it, and to what was asked."""
+        if reply.status != 200:
             raise failure(RuntimeError("not a success"), reply, self.shell.secrets)
-        wrong = wrong_with(self.id, reply.url, raw)
+        is_page = _IS_SIGNED.get() and "html" in reply.content_type
+        wrong = "the answer calls itself HTML" if is_page else wrong_with(self.id, reply.url, raw)
         if wrong is not None:
             sentence = f"{reply.method} {without_query(reply.url)}: {wrong}; it began {reply.body[:80]!r}"
             raise MalformedReply(blot(sentence, self.shell.secrets))
@@ -117,6 +153,11 @@ class Guard:
             reply.status, reply.headers, reply.body = code, dict(headers), body
         parent: Any = super()
         return parent.on_rest_response(code, reason, url, method, headers, body, sent_headers, sent_body)
+
+    def on_json_response(self, body: str) -> Any:
+        """Of a signed call strictly: of two equal keys ccxt's parser silently takes the last."""
+        parent: Any = super()
+        return parse_strictly(body) if _IS_SIGNED.get() else parent.on_json_response(body)
 
     def client(self, url: str) -> Any:
         """The socket of `url`, with its frame handler guarded."""

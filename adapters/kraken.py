@@ -7,7 +7,6 @@ the ledger. Addresses: https://docs.kraken.com/api-reference/account-data
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from decimal import Decimal
@@ -17,52 +16,14 @@ from typing import Any
 from adapters.base import Market
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid, needed_symbols, spot_pairs
-from adapters.dialect import ACCOUNT, OrdersTold, merged, number, optional_text, orders_seen, text
+from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional_text, orders_seen, text
+from adapters.kraken_book import NOT_MONEY, WALLET_SUFFIX, LedgerReader, asset_code
 from risk_daemon.errors import MalformedReply, VenueRejected
-from risk_daemon.events import BalancesSeen, Flow, Input, Kind, Order, Position, Price, PricesSeen, Source
+from risk_daemon.events import BalancesSeen, Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.units import ZERO, finite
-
-_LEGACY_NAMES = {
-    "XBT": "BTC",
-    "XDG": "DOGE",
-    "XXDG": "DOGE",
-    "XXBT": "BTC",
-    "XETH": "ETH",
-    "XETC": "ETC",
-    "XLTC": "LTC",
-    "XMLN": "MLN",
-    "XREP": "REP",
-    "XXLM": "XLM",
-    "XXMR": "XMR",
-    "XXRP": "XRP",
-    "XZEC": "ZEC",
-    "ZAUD": "AUD",
-    "ZCAD": "CAD",
-    "ZEUR": "EUR",
-    "ZGBP": "GBP",
-    "ZJPY": "JPY",
-    "ZUSD": "USD",
-    "ETH2": "ETH",
-}
-_WALLET_SUFFIX = re.compile(r"\.(?:F|S|M|B|P|HOLD)$")
-_BONDED_DAYS = re.compile(r"^([A-Z]{2,})\d{2}$")
-_NOT_MONEY = frozenset({"KFEE"})
-
-FLOW_TYPES = frozenset({"deposit", "withdrawal", "transfer", "custodytransfer", "adjustment", "credit", "invite bonus"})
-"""Ledger types that move money in or out. Trades, margin, rollover, staking and earn rewards are profit or loss."""
 
 _OPEN_STATUSES = frozenset({"pending_new", "new", "partially_filled", "open", "pending"})
 _ENDED_STATUSES = frozenset({"filled", "canceled", "expired", "closed"})
-_LEDGER_PAGES = 400
-
-
-def asset_code(raw: str) -> str:
-    """One name for an asset, whichever wallet holds it: XXBT, XBT.F and XBT.M are all BTC."""
-    name = _WALLET_SUFFIX.sub("", raw)
-    if name != raw:
-        bonded = _BONDED_DAYS.match(name)
-        name = bonded.group(1) if bonded else name
-    return _LEGACY_NAMES.get(name, name)
 
 
 def parse_balances(reply: Mapping[str, Any]) -> dict[str, Decimal]:
@@ -70,7 +31,7 @@ def parse_balances(reply: Mapping[str, Any]) -> dict[str, Decimal]:
     amounts: dict[str, Decimal] = {}
     for raw, row in reply["result"].items():
         asset = asset_code(raw)
-        if asset not in _NOT_MONEY:
+        if asset not in NOT_MONEY:
             credit = number(row, "credit_used") if row.get("credit_used") is not None else ZERO
             amounts[asset] = amounts.get(asset, ZERO) + number(row, "balance") - credit
     return amounts
@@ -81,7 +42,7 @@ def plain_assets(reply: Mapping[str, Any]) -> frozenset[str]:
     rows: dict[str, list[bool]] = {}
     for raw, row in reply["result"].items():
         has_credit = any(finite(row.get(key) or 0) != 0 for key in ("credit", "credit_used"))
-        rows.setdefault(asset_code(raw), []).append(has_credit or _WALLET_SUFFIX.search(raw) is not None)
+        rows.setdefault(asset_code(raw), []).append(has_credit or WALLET_SUFFIX.search(raw) is not None)
     return frozenset(asset for asset, oddities in rows.items() if oddities == [False])
 
 
@@ -143,23 +104,6 @@ def _order(
     )
 
 
-def parse_flows(venue: str, ledger: Mapping[str, Mapping[str, Any]]) -> tuple[Flow, ...]:
-    """Ledgers: what came in or went out, net of its fee, oldest first. Moves between own wallets come in pairs."""
-    flows = [
-        Flow(
-            ledger_id,
-            venue,
-            asset_code(text(row, "asset")),
-            number(row, "amount") - number(row, "fee"),
-            float(number(row, "time")),
-            text(row, "type"),
-        )
-        for ledger_id, row in ledger.items()
-        if row["type"] in FLOW_TYPES
-    ]
-    return tuple(sorted(flows, key=lambda flow: (flow.wall, flow.flow_id)))
-
-
 def parse_tickers(rows: Mapping[str, Mapping[str, Any]], markets: Mapping[str, Mapping[str, Any]]) -> tuple[Price, ...]:
     """Ticker: mids. A pair without a sound bid and ask is left out: unknown, not zero."""
     prices = []
@@ -202,7 +146,7 @@ def parse_balance_frames(frames: Sequence[Mapping[str, Any]], plain: frozenset[s
             amount = number(row, "balance")
             if asset in plain and _is_main_wallet(row) and row.get("type", "trade") == "trade":
                 amounts[asset] = amount
-            elif asset not in _NOT_MONEY:
+            elif asset not in NOT_MONEY:
                 amounts.pop(asset, None)
                 is_partial = True
     return amounts, is_partial
@@ -247,6 +191,7 @@ class KrakenDialect:
     stream_kinds = frozenset({Kind.BALANCES, Kind.PRICES, Kind.ORDERS})
     is_tapped = True
     has_flows = True
+    ledger_lag_s = 2.0
 
     def __init__(self, venue: str, markets: frozenset[Market], reference: str, client: Any) -> None:
         self._venue = venue
@@ -258,6 +203,7 @@ class KrakenDialect:
         self._position_symbols: frozenset[str] = frozenset()
         self._price_symbols: frozenset[str] = frozenset()
         self._streamed: dict[Kind, set[str]] = {}
+        self._ledger = LedgerReader(venue, self._ask_ledger)
 
     async def balances(self) -> Mapping[str, Decimal]:
         reply = await self._client.privatePostBalanceEx()
@@ -295,21 +241,12 @@ class KrakenDialect:
         reply = await self._client.publicGetTicker({"pair": ids})
         return parse_tickers(reply["result"], self._by_pair())
 
-    async def flows(self, since_wall: float, now_wall: float) -> tuple[Flow, ...]:
-        """All pages. An entry written meanwhile shifts them and comes first: then the first page is read again."""
-        ledger: dict[str, Mapping[str, Any]] = {}
-        query = {"type": "all", "start": int(since_wall)}
-        offset = 0
-        for _ in range(_LEDGER_PAGES):
-            page = (await self._client.privatePostLedgers({**query, "ofs": offset}))["result"]
-            known = len(ledger)
-            ledger.update(page["ledger"])
-            if len(ledger) >= number(page, "count"):
-                return parse_flows(self._venue, ledger)
-            if len(ledger) == known and offset == 0:
-                break
-            offset = len(ledger) if len(ledger) > known else 0
-        raise MalformedReply("the ledger's pages do not add up to its count")
+    async def book(self, since_wall: float, now_wall: float) -> Book:
+        return await self._ledger.read(since_wall)
+
+    async def _ask_ledger(self, query: dict[str, Any]) -> Mapping[str, Any]:
+        result: Mapping[str, Any] = (await self._client.privatePostLedgers(query))["result"]
+        return result
 
     async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:
         reply = await self._client.privatePostOpenOrders()

@@ -10,36 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid
-from adapters.dialect import ACCOUNT, OrdersTold, merged, number, optional_text, orders_seen, text
+from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional_text, orders_seen, text
+from adapters.krakenfutures_book import NOT_MONEY, LogReader, asset_code, is_contract
 from risk_daemon.errors import MalformedReply
-from risk_daemon.events import Flow, Input, Kind, Order, Position, Price, PricesSeen, Source
+from risk_daemon.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.units import ZERO, finite
 
-_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
 _SIDES = {"long": 1, "short": -1}
-
-FLOW_TYPES = frozenset({"transfer", "subaccount transfer", "cross-exchange transfer", "admin transfer"})
-"""Account log entries that move money in or out. A move between own wallets is a pair that adds up to zero."""
 
 SNAPSHOT = "open_orders_snapshot"
 
-_LOG_ROWS = 500
-_LOG_PAGES = 400
 
 Markets = Mapping[str, Mapping[str, Any]]
 """ccxt markets by lower-case id."""
-
-
-def asset_code(raw: str) -> str:
-    """`xbt` is BTC."""
-    return _NAMES.get(raw.upper(), raw.upper())
 
 
 def parse_wallets(reply: Mapping[str, Any]) -> dict[tuple[str, str], Decimal]:
@@ -48,15 +37,15 @@ def parse_wallets(reply: Mapping[str, Any]) -> dict[tuple[str, str], Decimal]:
     for name, account in reply["accounts"].items():
         for asset, amount in _wallet_rows(account):
             key = (name, asset_code(asset))
-            wallets[key] = wallets.get(key, ZERO) + amount
+            if key[1] not in NOT_MONEY:
+                wallets[key] = wallets.get(key, ZERO) + amount
     return wallets
 
 
 def _wallet_rows(account: Mapping[str, Any]) -> Iterable[tuple[str, Decimal]]:
     kind = text(account, "type")
     if kind in {"cashAccount", "marginAccount"}:
-        # Some accounts list their open contracts among the currencies; a contract's name has an underscore.
-        return [(asset, number(account["balances"], asset)) for asset in account["balances"] if "_" not in asset]
+        return [(asset, number(account["balances"], asset)) for asset in account["balances"] if not is_contract(asset)]
     if kind == "multiCollateralMarginAccount":
         return [(asset, number(row, "quantity")) for asset, row in account["currencies"].items()]
     raise MalformedReply(f"an account of the unknown type {kind!r}")
@@ -158,22 +147,6 @@ def _dollar_price(asset: str, value: Decimal) -> Price:
     return Price(f"{asset}/USD", asset, "USD", value)
 
 
-def parse_flows(venue: str, rows: Iterable[Mapping[str, Any]]) -> tuple[Flow, ...]:
-    """account-log: the change of balance of every transfer, oldest first."""
-    return tuple(
-        Flow(
-            str(row["id"]),
-            venue,
-            asset_code(text(row, "asset")),
-            number(row, "new_balance") - number(row, "old_balance"),
-            datetime.fromisoformat(text(row, "date")).timestamp(),
-            text(row, "info"),
-        )
-        for row in rows
-        if row.get("info") in FLOW_TYPES
-    )
-
-
 def parse_order_frames(venue: str, scope: str, frames: Sequence[Any], markets: Markets) -> OrdersTold:
     """Streams `open_orders` and its snapshot: the orders that are open, and those that were."""
     told = OrdersTold()
@@ -232,6 +205,7 @@ class KrakenFuturesDialect:
     stream_kinds = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES, Kind.ORDERS})
     is_tapped = True
     has_flows = True
+    ledger_lag_s = 2.0
     has_positions = True
 
     def __init__(self, venue: str, client: Any) -> None:
@@ -246,6 +220,7 @@ class KrakenFuturesDialect:
         self._markets_of: Any = None
         self._markets: Markets = {}
         self._streamed: dict[Kind, dict[str, Any]] = {}
+        self._log = LogReader(venue, self._ask_log)
 
     async def balances(self) -> Mapping[str, Decimal]:
         return parse_balances(await self._client.privateGetAccounts())
@@ -271,20 +246,12 @@ class KrakenFuturesDialect:
             dollars.update({asset: _dollar_price(asset, implied[asset]) for asset in self._implied})
         return (*marks.values(), *dollars.values())
 
-    async def flows(self, since_wall: float, now_wall: float) -> tuple[Flow, ...]:
-        """All pages, by id upwards: what is written meanwhile comes on the last page."""
-        query = {"since": int(since_wall * 1000), "sort": "asc", "count": _LOG_ROWS}
-        rows: dict[int, Mapping[str, Any]] = {}
-        for _ in range(_LOG_PAGES):
-            page = (await self._client.historyGetAccountLog(query))["logs"]
-            known = len(rows)
-            rows.update({int(number(row, "id")): row for row in page})
-            if len(page) < _LOG_ROWS:
-                return parse_flows(self._venue, (rows[row_id] for row_id in sorted(rows)))
-            if len(rows) == known:
-                break
-            query = {**query, "from": max(rows) + 1}
-        raise MalformedReply("the account log's pages do not come to an end")
+    async def book(self, since_wall: float, now_wall: float) -> Book:
+        return await self._log.read(since_wall)
+
+    async def _ask_log(self, query: dict[str, Any]) -> list[Mapping[str, Any]]:
+        rows: list[Mapping[str, Any]] = (await self._client.historyGetAccountLog(query))["logs"]
+        return rows
 
     async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:
         return parse_orders(self._venue, plan.scope.name, await self._client.privateGetOpenorders(), self._by_id())

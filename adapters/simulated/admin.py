@@ -1,14 +1,18 @@
 """The admin face, `/_sim/`: JSON in, JSON out, 400 with a sentence for anything that makes no sense.
 
 GET    state
-POST   balance   asset, amount, wallet?, kind?
+POST   balance   asset, amount, wallet?, kind?, delay_ledger_ms?, delay_balance_ms?      kind "none": no book shows it
 POST   price     symbol | asset, price   or   prices {symbol: price}
 POST   position  symbol, quantity (signed, 0 removes), entry
 POST   order     symbol, side, type, quantity, price?, trigger_price?, client_order_id?, reduce_only?, count?
 DELETE order     order_id?                  without: all
 POST   fill      order_id, quantity?
-POST   flow      asset, amount, kind?, wallet?, delay_ledger_ms?, delay_balance_ms?
-POST   trade     symbol, side, quantity, price?, rows_apart_ms?
+POST   flow      asset, amount, kind?, wallet?, fee?, effect?, delay_ledger_ms?, delay_balance_ms?
+                 effect false: a row that no balance ever shows, such as a withdrawal that was cancelled
+POST   trade     symbol, side, quantity, price?, fee?, rows_apart_ms?, delay_ledger_ms?, delay_balance_ms?
+POST   funding   symbol, amount
+POST   limit     ceiling, decay_per_s       kraken counts calls from now on: 15 and 0.33, or 20 and 0.5; DELETE ends it
+POST   fees      ratio                      what executed orders cost from now on
 POST   fault     how, target?, count?, delay_ms?, retry_after_s?, field?, carried_out?
 DELETE fault     id?                        without: all
 POST   bot       symbol, side?, type?, quantity?, price?, trigger_price?, every_ms, prefix?, id?
@@ -24,9 +28,11 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from adapters.simulated.accounts import Late
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.faults import FaultBook
 from adapters.simulated.model import Bot, OrderDraft, Refused
+from adapters.simulated.wire.base import CallCounter, Key
 
 _B = TypeVar("_B", bound=BaseModel)
 
@@ -39,7 +45,15 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Balance(_Body):
+class _Dated(_Body):
+    delay_ledger_ms: FiniteFloat = Field(0, ge=0)
+    delay_balance_ms: FiniteFloat = Field(0, ge=0)
+
+    def late(self, *, has_effect: bool = True) -> Late:
+        return Late(self.delay_balance_ms / 1000, self.delay_ledger_ms / 1000, has_effect)
+
+
+class _Balance(_Dated):
     asset: str
     amount: Decimal
     wallet: str | None = None
@@ -104,21 +118,36 @@ class _Fill(_Body):
     quantity: Decimal | None = None
 
 
-class _Flow(_Body):
+class _Flow(_Dated):
     asset: str
     amount: Decimal
     kind: Literal["deposit", "withdrawal", "transfer"] | None = None
     wallet: str | None = None
-    delay_ledger_ms: FiniteFloat = Field(0, ge=0)
-    delay_balance_ms: FiniteFloat = Field(0, ge=0)
+    fee: Decimal = Field(Decimal(0), ge=0)
+    effect: bool = True
 
 
-class _Trade(_Body):
+class _Trade(_Dated):
     symbol: str
     side: Literal["buy", "sell"]
     quantity: Decimal
     price: Decimal | None = None
+    fee: Decimal = Field(Decimal(0), ge=0)
     rows_apart_ms: FiniteFloat = Field(0, ge=0)
+
+
+class _Funding(_Body):
+    symbol: str
+    amount: Decimal
+
+
+class _Fees(_Body):
+    ratio: Decimal = Field(ge=0, lt=1)
+
+
+class _Limit(_Body):
+    ceiling: FiniteFloat = Field(gt=0)
+    decay_per_s: FiniteFloat = Field(gt=0)
 
 
 class _Bot(_Order):
@@ -148,12 +177,14 @@ class Admin:
         self,
         exchange: Exchange,
         faults: FaultBook,
+        key: Key,
         *,
         drop: Callable[[], None],
         garble: Callable[[], None],
     ) -> None:
         self._exchange = exchange
         self._faults = faults
+        self._key = key
         self._drop = drop
         self._garble = garble
         self._handlers: dict[tuple[str, str], Callable[[Any, float], dict[str, Any]]] = {
@@ -165,6 +196,10 @@ class Admin:
             ("POST", "fill"): _with(_Fill, self._fill),
             ("POST", "flow"): _with(_Flow, self._flow),
             ("POST", "trade"): _with(_Trade, self._trade),
+            ("POST", "funding"): _with(_Funding, self._funding),
+            ("POST", "fees"): _with(_Fees, self._fees),
+            ("POST", "limit"): _with(_Limit, self._limit),
+            ("DELETE", "limit"): _with(_Body, self._unlimit),
             ("POST", "bot"): _with(_Bot, self._start_bot),
             ("DELETE", "bot"): _with(_Named, self._stop_bots),
             ("POST", "fault"): self._add_fault,
@@ -188,7 +223,7 @@ class Admin:
             raise BadRequest(str(error)) from None
 
     def _balance(self, body: _Balance, now: float) -> dict[str, Any]:
-        self._exchange.set_balance(body.asset, body.amount, now, wallet=body.wallet, kind=body.kind)
+        self._exchange.set_balance(body.asset, body.amount, now, wallet=body.wallet, kind=body.kind, late=body.late())
         return {}
 
     def _price(self, body: _Price, _: float) -> dict[str, Any]:
@@ -224,8 +259,8 @@ class Admin:
             now,
             kind=body.kind,
             wallet=body.wallet,
-            balance_delay_s=body.delay_balance_ms / 1000,
-            ledger_delay_s=body.delay_ledger_ms / 1000,
+            fee=body.fee,
+            late=body.late(has_effect=body.effect),
         )
         return {"ledger_number": row.number}
 
@@ -233,7 +268,25 @@ class Admin:
         symbol = self._exchange.instrument(body.symbol).symbol
         price = body.price or self._exchange.quotes[symbol].mark
         apart = body.rows_apart_ms / 1000
-        self._exchange.trade(symbol, body.side, body.quantity, price, now, rows_apart_s=apart)
+        self._exchange.trade(
+            symbol, body.side, body.quantity, price, now, fee=body.fee, rows_apart_s=apart, late=body.late()
+        )
+        return {}
+
+    def _funding(self, body: _Funding, now: float) -> dict[str, Any]:
+        self._exchange.pay_funding(body.symbol, body.amount, now)
+        return {}
+
+    def _fees(self, body: _Fees, _: float) -> dict[str, Any]:
+        self._exchange.fee_ratio = body.ratio
+        return {}
+
+    def _limit(self, body: _Limit, now: float) -> dict[str, Any]:
+        self._key.counter = CallCounter(body.ceiling, body.decay_per_s, wall=now)
+        return {}
+
+    def _unlimit(self, _: _Body, __: float) -> dict[str, Any]:
+        self._key.counter = None
         return {}
 
     def _start_bot(self, body: _Bot, now: float) -> dict[str, Any]:

@@ -12,17 +12,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
+from adapters.simulated.accounts import ON_TIME, Accounts, Late, fixed
 from adapters.simulated.model import (
     TRIGGER_TYPES,
     ZERO,
-    BalanceChanged,
     Bot,
     Cancelled,
     Fill,
     HeldPosition,
     Instrument,
     LedgerRow,
-    Notice,
     OpenOrder,
     OrderCancelled,
     OrderDraft,
@@ -37,11 +36,12 @@ from adapters.simulated.model import (
 )
 
 
-class Exchange:
+class Exchange(Accounts):
     """The account and its market.
 
     order_id: makes the venue's id of the n-th order. wallet: the wallet meant when none is named.
-    ignore_cancels: cancels are answered and not done (a fault).
+    ignore_cancels: cancels are answered and not done (a fault). fee_ratio: what an order's execution
+    costs, as a part of what it is worth.
     """
 
     def __init__(
@@ -53,25 +53,20 @@ class Exchange:
         wallet: str = "spot",
         order_id: Callable[[int], str] = "order-{}".format,
     ) -> None:
+        super().__init__(wallet)
         self.instruments = {instrument.symbol: instrument for instrument in instruments}
         self.quotes = {symbol: Quote.around(price) for symbol, price in prices.items()}
         self.asset_prices = dict(asset_prices or {})
-        self.wallet = wallet
-        self.wallets: dict[str, dict[str, Decimal]] = {wallet: {}}
         self.orders: dict[str, OpenOrder] = {}
         self.positions: dict[str, HeldPosition] = {}
-        self.ledger: list[LedgerRow] = []
-        self.flows: list[LedgerRow] = []
         self.cancelled: list[Cancelled] = []
         self.fills: list[Fill] = []
         self.bots: dict[str, Bot] = {}
         self.dead_man_due: float | None = None
         self.ignore_cancels = False
+        self.fee_ratio = ZERO
         self._order_id = order_id
         self._names = _names(self.instruments.values())
-        self._notices: list[Notice] = []
-        self._agenda: list[tuple[float, int, Callable[[float], None]]] = []
-        self._counters = {"order": 0, "row": 0, "ref": 0, "fill": 0, "agenda": 0}
 
     # --- time and news ---------------------------------------------------------------------------------
 
@@ -90,21 +85,6 @@ class Exchange:
         times = [self._agenda[0][0]] if self._agenda else []
         times += [self.dead_man_due] if self.dead_man_due is not None else []
         return min(times, default=None)
-
-    def take_notices(self) -> list[Notice]:
-        """What changed since the last call, in order: what sockets push."""
-        notices, self._notices = self._notices, []
-        return notices
-
-    def _later(self, now: float, delay_s: float, action: Callable[[float], None]) -> None:
-        if delay_s <= 0:
-            action(now)
-        else:
-            heapq.heappush(self._agenda, (now + delay_s, self._next("agenda"), action))
-
-    def _next(self, counter: str) -> int:
-        self._counters[counter] += 1
-        return self._counters[counter]
 
     # --- market ----------------------------------------------------------------------------------------
 
@@ -135,10 +115,6 @@ class Exchange:
 
     # --- wallets ---------------------------------------------------------------------------------------
 
-    def total(self, asset: str, wallet: str | None = None) -> Decimal:
-        """Free and held together."""
-        return self.wallets.get(wallet or self.wallet, {}).get(asset, ZERO)
-
     def held(self) -> dict[str, Decimal]:
         """What resting spot orders hold of each asset."""
         held: dict[str, Decimal] = {}
@@ -148,34 +124,6 @@ class Exchange:
                 held[asset] = held.get(asset, ZERO) + amount
         return held
 
-    def set_balance(
-        self, asset: str, amount: Decimal, now: float, *, wallet: str | None = None, kind: str = "trade"
-    ) -> None:
-        """Make a balance `amount`. The ledger shows the difference as `kind`; it is no flow."""
-        wallet = wallet or self.wallet
-        row = self._row(kind, wallet, asset, amount - self.total(asset, wallet), self._next("ref"), now)
-        self.ledger.append(row)
-        self._apply((row,))
-
-    def flow(
-        self,
-        asset: str,
-        amount: Decimal,
-        now: float,
-        *,
-        kind: str | None = None,
-        wallet: str | None = None,
-        balance_delay_s: float = 0.0,
-        ledger_delay_s: float = 0.0,
-    ) -> LedgerRow:
-        """A deposit (+) or withdrawal (-), or a `transfer`. Balance and ledger may learn of it apart."""
-        kind = kind or ("deposit" if amount > 0 else "withdrawal")
-        row = self._row(kind, wallet or self.wallet, asset, amount, self._next("ref"), now)
-        self.flows.append(row)
-        self._later(now, balance_delay_s, lambda _: self._apply((row,)))
-        self._later(now, ledger_delay_s, lambda _: self.ledger.append(row))
-        return row
-
     def trade(
         self,
         name: str,
@@ -184,42 +132,36 @@ class Exchange:
         price: Decimal,
         now: float,
         *,
+        fee: Decimal = ZERO,
         rows_apart_s: float = 0.0,
+        late: Late = ON_TIME,
     ) -> None:
-        """A spot trade. What is given leaves first; what is received arrives `rows_apart_s` later."""
+        """A spot trade. What is given leaves first; what is received arrives `rows_apart_s` later.
+
+        fee: in the quote asset, on top of what is given or off what is received.
+        """
         check_positive(quantity, "quantity")
         check_positive(price, "price")
         base, quote = self._spot_legs(name)
-        legs = [(quote, -quantity * price), (base, quantity)]
+        worth, fee = fixed(quantity * price), fixed(fee)
+        legs = [(quote, -worth, fee), (base, quantity, ZERO)]
         if side == "sell":
-            legs = [(base, -quantity), (quote, quantity * price)]
+            legs = [(base, -quantity, ZERO), (quote, worth, fee)]
         ref = self._next("ref")
-        given, received = (self._row("trade", self.wallet, asset, amount, ref, now) for asset, amount in legs)
+        given, received = (
+            replace(self._row("trade", self.wallet, asset, amount - part, ref, now), fee=part)
+            for asset, amount, part in legs
+        )
         together = rows_apart_s <= 0
-        self._book((given, received) if together else (given,))
+        self._book((given, received) if together else (given,), now, late)
         if not together:
-            self._later(now, rows_apart_s, lambda at: self._book((replace(received, wall=at),)))
+            self._later(now, rows_apart_s, lambda at: self._book((replace(received, wall=at),), at, late))
 
     def _spot_legs(self, name: str) -> tuple[str, str]:
         instrument = self.instrument(name)
         if instrument.settle is not None:
             raise Refused("invalid", f"{instrument.symbol} is no spot instrument")
         return instrument.base, instrument.quote
-
-    def _row(self, kind: str, wallet: str, asset: str, amount: Decimal, ref: int, now: float) -> LedgerRow:
-        balance = self.total(asset, wallet) + amount
-        return LedgerRow(self._next("row"), ref, now, kind, wallet, asset, amount, balance)
-
-    def _book(self, rows: tuple[LedgerRow, ...]) -> None:
-        self._apply(rows)
-        self.ledger.extend(rows)
-
-    def _apply(self, rows: tuple[LedgerRow, ...]) -> None:
-        for row in rows:
-            wallet = self.wallets.setdefault(row.wallet, {})
-            wallet[row.asset] = wallet.get(row.asset, ZERO) + row.amount
-        fresh = tuple(replace(row, balance=self.total(row.asset, row.wallet)) for row in rows)
-        self._notices.append(BalanceChanged(fresh))
 
     # --- orders ----------------------------------------------------------------------------------------
 
@@ -322,7 +264,8 @@ class Exchange:
         self.fills.append(fill)
         self._notices.append(OrderFilled(fill))
         if order.kind.startswith("spot"):
-            self.trade(order.draft.symbol, order.draft.side, quantity, price, now)
+            fee = quantity * price * self.fee_ratio
+            self.trade(order.draft.symbol, order.draft.side, quantity, price, now, fee=fee)
         else:
             self._move_position(order.draft.symbol, quantity if order.draft.side == "buy" else -quantity, price, now)
         return order, fill
@@ -342,20 +285,33 @@ class Exchange:
     def _move_position(self, symbol: str, signed: Decimal, price: Decimal, now: float) -> None:
         old = self.positions.get(symbol) or HeldPosition(symbol, ZERO, price, now)
         instrument = self.instruments[symbol]
-        quantity = old.quantity + signed
+        quantity, entry, profit = old.quantity + signed, old.entry, ZERO
         if old.quantity * signed < 0:
             closed = min(abs(signed), abs(old.quantity))
-            self._realise(instrument, closed if old.quantity > 0 else -closed, old.entry, price, now)
+            profit = instrument.profit(closed if old.quantity > 0 else -closed, old.entry, price)
             entry = price if quantity * signed > 0 else old.entry
         else:
             entry = instrument.average_entry(old.quantity, old.entry, signed, price)
+        self._realise(instrument, profit, (old.quantity, quantity), price, now)
         self.set_position(symbol, quantity, entry, now)
 
-    def _realise(self, instrument: Instrument, closed: Decimal, entry: Decimal, price: Decimal, now: float) -> None:
+    def _realise(
+        self, instrument: Instrument, profit: Decimal, sizes: tuple[Decimal, Decimal], price: Decimal, now: float
+    ) -> None:
+        """The row of a trade with contracts: its profit less its fee. sizes: of the position, before and after."""
+        fee = fixed(abs(sizes[1] - sizes[0]) * self.fee_ratio * instrument.worth(price))
+        row = self._settled(instrument, "position", fixed(profit) - fee, now)
+        self._book((replace(row, fee=fee, price=price, sizes=sizes),), now)
+
+    def pay_funding(self, name: str, amount: Decimal, now: float) -> None:
+        """Funding of a position in contracts (rollover, on a margin venue): received above zero, paid below."""
+        row = self._settled(self.instrument(name), "funding", amount, now)
+        self._book((row,), now)
+
+    def _settled(self, instrument: Instrument, kind: str, amount: Decimal, now: float) -> LedgerRow:
         wallet, asset = instrument.wallet or self.wallet, instrument.settle or instrument.quote
-        profit = instrument.profit(closed, entry, price)
-        row = self._row("position", wallet, asset, profit, self._next("ref"), now)
-        self._book((replace(row, symbol=instrument.symbol, price=price),))
+        row = self._row(kind, wallet, asset, amount, self._next("ref"), now)
+        return replace(row, symbol=instrument.symbol)
 
     # --- bots ------------------------------------------------------------------------------------------
 

@@ -50,6 +50,10 @@ class Instrument:
         size = quantity * self.contract_size
         return size * (ONE / entry - ONE / price) if self.inverse else size * (price - entry)
 
+    def worth(self, price: Decimal) -> Decimal:
+        """One contract at `price`, in the settle asset."""
+        return self.contract_size / price if self.inverse else self.contract_size * price
+
     def average_entry(self, held: Decimal, entry: Decimal, added: Decimal, price: Decimal) -> Decimal:
         """The entry price of `held` contracts at `entry` and `added` ones at `price`, both signed."""
         if held == 0:
@@ -135,7 +139,10 @@ class HeldPosition:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One change of one balance. `number` counts rows; rows of one event share `ref`. balance: after it."""
+    """One change of one balance. `number` counts rows; rows of one event share `ref`. balance: after it.
+
+    amount: net of `fee`. sizes: a position's, before and after, where it is a trade with contracts.
+    """
 
     number: int
     ref: int
@@ -147,6 +154,8 @@ class LedgerRow:
     balance: Decimal
     symbol: str | None = None
     price: Decimal | None = None
+    fee: Decimal = ZERO
+    sizes: tuple[Decimal, Decimal] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class VenueServer:
         self.face: Face = build(kind, Key(api_key, api_secret), self._now(), funded=funded)
         self.exchange = self.face.exchange
         self.faults = FaultBook()
-        self.admin = Admin(self.exchange, self.faults, drop=self._drop, garble=self._garble)
+        self.admin = Admin(self.exchange, self.faults, self.face.key, drop=self._drop, garble=self._garble)
         self.calls: dict[str, dict[str, Any]] = {}
         self.endpoints: dict[str, int] = {}
         self._sockets: set[_Socket] = set()

@@ -9,7 +9,9 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +202,31 @@ async def test_ledger_comes_in_pages_of_fifty(client: Any, control: Control) -> 
     assert (len(first["result"]["ledger"]), first["result"]["count"]) == (50, 52)
     second = await client.private_post_ledgers({"ofs": 50})
     assert [float(row["amount"]) for row in second["result"]["ledger"].values()] == [2.0, 1.0]
+
+
+async def test_the_rows_of_trades_share_a_reference_and_add_up_to_the_change_of_the_balances(
+    client: Any, control: Control
+) -> None:
+    before = (await client.privatePostBalanceEx())["result"]
+    trade = {"pair": "BTC/USDT", "side": "buy", "volume": 0.0012345, "price": 43210.98, "fee": 0.1386995}
+    await control(trade=trade | {"count": 3})
+    await control(trade=trade | {"side": "sell", "pair": "ETH/USD"})
+    after = (await client.privatePostBalanceEx())["result"]
+    rows = (await client.privatePostLedgers())["result"]["ledger"].values()
+    assert Counter(Counter(row["refid"] for row in rows).values()) == {2: 4}
+    told: Counter[str] = Counter()
+    for row in rows:
+        told[row["asset"]] += Decimal(row["amount"]) - Decimal(row["fee"])  # type: ignore[assignment]
+    for asset, row in after.items():
+        assert Decimal(row["balance"]) - Decimal(before.get(asset, {"balance": 0})["balance"]) == told[asset]
+
+
+async def test_a_row_may_come_later_than_its_change(client: Any, control: Control) -> None:
+    await control(balance={"USDT": 5000}, ledger=0.05)
+    assert (await client.privatePostBalanceEx())["result"]["USDT"]["balance"] == "5000.00000000"
+    async with asyncio.timeout(DEADLINE_S):
+        while not (await client.privatePostLedgers())["result"]["ledger"]:
+            pass
 
 
 async def test_balance_stream_gives_a_snapshot_then_changes(client: Any, control: Control) -> None:

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from connected import MARKETS, SYMBOLS, Venue, connected, without_pauses
 
-from adapters.base import Market, OrderListing, OrderScope, VenueAdapter
-from adapters.ccxt_venue import VenueSettings
+from adapters.base import OrderListing, VenueAdapter
 from adapters.lane import Pacer, PushedAside
 from adapters.registry import build_adapter
-from adapters.simulated import API_KEY, API_SECRET
-from adapters.simulated.server import VenueServer
+from adapters.simulated import API_SECRET
 from adapters.streams import VenueFeed
 from risk_daemon.clock import SystemClock
 from risk_daemon.errors import ConfigError, MalformedReply, VenueError, VenueRejected, VenueUnavailable
@@ -35,60 +34,11 @@ from risk_daemon.events import (
 
 DEADLINE_S = 5.0
 
-MARKETS = {
-    "kraken": frozenset({Market.SPOT, Market.MARGIN}),
-    "krakenfutures": frozenset({Market.PERP}),
-}
-SYMBOLS = {"kraken": "BTC/USDT", "krakenfutures": "PF_XBTUSD"}
-
-
-@dataclass
-class Venue:
-    """A running simulated venue, and an adapter that talks to it."""
-
-    kind: str
-    server: VenueServer
-    adapter: VenueAdapter
-    settings: VenueSettings
-
-    @property
-    def scope(self) -> OrderScope:
-        (scope,) = self.adapter.scopes
-        return scope
-
-    def admin(self, name: str, method: str = "POST", **body: Any) -> dict[str, Any]:
-        """What `/_sim/<name>` does, without the trip."""
-        answer = self.server.admin.handle(method, name, body, self.server._now())
-        self.server.publish()
-        return answer
-
-    def place(self, **order: Any) -> None:
-        self.admin("order", symbol=SYMBOLS[self.kind], side="sell", quantity="0.001", **order)
-
-    def place_all_sorts(self) -> None:
-        self.place(type="limit", price="90000", client_order_id="bot-1")
-        self.place(type="stop", trigger_price="50000", reduce_only=self.kind == "krakenfutures")
-        self.place(type="limit", price="91000")
-
 
 @pytest_asyncio.fixture(params=sorted(MARKETS))
 async def venue(request: pytest.FixtureRequest) -> AsyncIterator[Venue]:
-    kind: str = request.param
-    server = VenueServer(kind)
-    await server.start()
-    settings = VenueSettings(kind, kind, MARKETS[kind], server.endpoint, api_key=API_KEY, secret=API_SECRET)
-    adapter = build_adapter(settings, SystemClock())
-    _without_pauses(adapter)
-    await adapter.connect()
-    yield Venue(kind, server, adapter, settings)
-    await adapter.close()
-    await server.stop()
-
-
-def _without_pauses(adapter: Any) -> None:
-    """ccxt sleeps when it is closed, and the limiter keeps a pace that these servers don't ask for."""
-    adapter._client.timeout_on_exit = 0
-    adapter._shell.pacer = Pacer(SystemClock(), 0.0, 0.0)
+    async with connected(request.param) as venue:
+        yield venue
 
 
 POLL_S = 0.001
@@ -264,7 +214,7 @@ async def test_a_call_that_hangs_can_be_left(venue: Venue) -> None:
 async def test_a_wrong_secret_is_a_matter_for_a_person(venue: Venue) -> None:
     wrong = "bm90IHRoZSBzZWNyZXQ="
     adapter = build_adapter(replace(venue.settings, secret=wrong), SystemClock())
-    _without_pauses(adapter)
+    without_pauses(adapter)
     with pytest.raises(VenueRejected) as raised:
         await within(adapter.connect())
     await adapter.close()
@@ -274,7 +224,7 @@ async def test_a_wrong_secret_is_a_matter_for_a_person(venue: Venue) -> None:
 
 async def test_a_venue_that_is_not_there_is_unavailable(venue: Venue) -> None:
     adapter = build_adapter(replace(venue.settings, endpoint="http://127.0.0.1:1"), SystemClock())
-    _without_pauses(adapter)
+    without_pauses(adapter)
     with pytest.raises(VenueUnavailable):
         await within(adapter.connect())
     await adapter.close()

@@ -87,9 +87,10 @@ class DirectAdapter:
         return PricesSeen(self.name, requested, Source.REST, prices)
 
     async def read_flows(self, since_wall: float, *, urgent: bool = False) -> FlowsListed:
-        requested, (flows, looked_true) = await self._signed(Call.FLOWS, lambda: self._flows(since_wall), int(urgent))
+        requested, (rows, looked_true) = await self._signed(Call.FLOWS, lambda: self._book(since_wall), int(urgent))
         self.venue.ledger_told_true = max(self.venue.ledger_told_true, looked_true)
-        return FlowsListed(self.name, requested, flows)
+        flows = tuple(row for row in rows if row.kind in _FLOW_KINDS)
+        return FlowsListed(self.name, requested, flows, tuple(row for row in rows if row.kind not in _FLOW_KINDS))
 
     async def list_orders(self, scope: OrderScope, *, urgent: bool = True) -> OrderListing:
         requested, (rows, looked_true) = await self._signed(Call.LIST, lambda: self._look(scope), 2 * urgent)
@@ -184,14 +185,13 @@ class DirectAdapter:
         if lied is not None:
             self.venue.lies_open[lied] = about_mono
 
-    def _flows(self, since_wall: float) -> tuple[tuple[Flow, ...], float]:
-        ledger = self.venue.exchange.ledger
-        flows = tuple(
-            Flow(f"{self.name}-{row.number}", self.name, row.asset, row.amount, row.wall, row.kind)
-            for row in ledger
-            if row.kind in _FLOW_KINDS and row.wall >= since_wall
+    def _book(self, since_wall: float) -> tuple[tuple[Flow, ...], float]:
+        rows = tuple(
+            Flow(f"{self.name}-{row.number}", self.name, row.asset, row.amount, row.wall, row.kind, str(row.ref))
+            for row in self.venue.exchange.ledger
+            if row.wall >= since_wall
         )
-        return flows, self.venue.timeline.true
+        return rows, self.venue.timeline.true
 
     def _look(self, scope: OrderScope) -> tuple[tuple[Order, ...], float]:
         rows = tuple(self._order(scope, order) for order in self.venue.orders_in(scope.name))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from adapters.simulated.accounts import Late
 from risk_daemon.events import HaltRequested, Price
 from tests.simulated.durable import Illness, MemoryStore, SimGate, SimLock
 from tests.simulated.scenario import BotSpec, Call, Fault, Happening, Kill, Scenario
@@ -191,7 +192,7 @@ class World:
     ) -> None:
         """A deposit (+) or withdrawal (-); account and ledger may learn of it apart."""
         exchange = self.venues[venue].exchange
-        exchange.flow(asset, amount, self.timeline.true, balance_delay_s=balance_delay_s, ledger_delay_s=ledger_delay_s)
+        exchange.flow(asset, amount, self.timeline.true, late=Late(balance_delay_s, ledger_delay_s))
         self.after(balance_delay_s + 2 * EPSILON_S, lambda: self._flowed(venue, asset, amount))
         now = self.timeline.true
         self.flows.append((venue, now + balance_delay_s, now + ledger_delay_s))

@@ -323,7 +323,9 @@ async def test_flows_are_settled_deposits_and_withdrawals() -> None:
         return {"id": str(number), "currency": "USDT", "amount": amount, "status": status, "timestamp": 5000}
 
     client = FakeClient(fetch_deposits=[row(1, 10.0), row(2, 5.0, "pending")], fetch_withdrawals=[row(1, 3.0)])
-    flows = await _generic(client, "mexc").flows(0.0, 10.0)
+    book = await _generic(client, "mexc").book(0.0, 10.0)
+    flows = book.flows
+    assert book.trades is None
     assert [(flow.flow_id, flow.amount) for flow in flows] == [
         ("deposit:1", Decimal(10)),
         ("withdrawal:1", Decimal(-3)),
@@ -332,7 +334,7 @@ async def test_flows_are_settled_deposits_and_withdrawals() -> None:
 
 async def test_flows_are_asked_for_month_by_month() -> None:
     client = FakeClient(fetch_deposits=[], fetch_withdrawals=[])
-    await _generic(client, "mexc").flows(0.0, 100 * 86_400.0)
+    await _generic(client, "mexc").book(0.0, 100 * 86_400.0)
     starts = [args[1] for name, args in client.calls if name == "fetch_deposits"]
     assert starts == [days * 86_400_000 for days in (0, 25, 50, 75)]
 
@@ -346,7 +348,7 @@ async def test_a_full_page_of_flows_is_followed_by_the_next() -> None:
                 {"id": str(n), "currency": "USDT", "amount": 1.0, "status": "ok", "timestamp": n * 1000} for n in rows
             ]
 
-    flows = await _generic(Paged(fetch_withdrawals=[]), "mexc").flows(0.0, 300.0)
+    flows = (await _generic(Paged(fetch_withdrawals=[]), "mexc").book(0.0, 300.0)).flows
     assert len(flows) == 250
 
 
@@ -356,7 +358,7 @@ async def test_a_venue_without_a_ledger_says_so_and_raises(exchange: str, market
     assert not dialect.has_flows
     assert any("ledger" in note for note in dialect.notes)
     with pytest.raises(VenueUnavailable):
-        await dialect.flows(0.0, 1.0)
+        await dialect.book(0.0, 1.0)
 
 
 def test_account_streams_are_only_signs_and_vouch_for_nothing() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from adapters.envelopes import check_same_shape, count_rows, shape_of, wrong_with
+from adapters.envelopes import check_same_shape, count_rows, parse_strictly, shape_of, wrong_with
 from risk_daemon.errors import MalformedReply
 
 KRAKEN = "http://127.0.0.1:1/api.kraken.com/0/private/"
@@ -123,3 +123,19 @@ def test_rows_are_counted_where_venues_put_them(reply: Any, rows: int) -> None:
 def test_a_reply_without_rows_is_not_an_empty_listing(reply: Any) -> None:
     with pytest.raises(MalformedReply):
         count_rows(reply)
+
+
+@pytest.mark.parametrize("beside", [{"count": 2}, {"total": 1}, {"nextPageCursor": "x"}, {"hasMore": True}])
+def test_rows_that_are_denied_by_what_stands_beside_them(beside: dict[str, Any]) -> None:
+    with pytest.raises(MalformedReply):
+        count_rows({"result": {"list": []} | beside})
+    assert count_rows({"result": {"list": [1]} | beside}) == 1, "of a page that has rows, another may follow"
+
+
+def test_json_is_read_as_every_reader_would() -> None:
+    assert parse_strictly('{"a": [1.5, "x"]}') == {"a": [1.5, "x"]}
+    with pytest.raises(MalformedReply, match="twice"):
+        parse_strictly('{"a": {"b": 1, "b": 2}}')
+    for text in ("NaN", '{"a": Infinity}', "[1] 2", "{,}", ""):
+        with pytest.raises(ValueError):
+            parse_strictly(text)

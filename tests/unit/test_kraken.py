@@ -7,6 +7,7 @@ import pytest
 
 from adapters import kraken
 from adapters.base import Market
+from adapters.kraken_book import asset_code
 from risk_daemon.errors import MalformedReply, VenueRejected
 from risk_daemon.events import Order, Price
 
@@ -44,7 +45,7 @@ MARKETS = {name: market for market in (BTC, ETH) for name in (market["id"], mark
     ],
 )
 def test_one_name_an_asset(raw: str, asset: str) -> None:
-    assert kraken.asset_code(raw) == asset
+    assert asset_code(raw) == asset
 
 
 def _balances(**rows: Any) -> dict[str, Any]:
@@ -131,30 +132,6 @@ def test_an_order_keeps_its_client_id_and_whether_it_only_reduces() -> None:
 def test_an_order_without_a_pair_refuses_the_listing() -> None:
     with pytest.raises(MalformedReply):
         kraken.parse_orders("k", "account", {"result": {"open": {"O1": _order(descr={})}}}, MARKETS)
-
-
-def test_flows_are_what_came_or_went_and_nothing_else() -> None:
-    def row(kind: str, amount: str, fee: str = "0", asset: str = "ZUSD", time: float = 5.0) -> dict[str, Any]:
-        return {"type": kind, "amount": amount, "fee": fee, "asset": asset, "time": time}
-
-    ledger = {
-        "L1": row("withdrawal", "-100", "2", time=9.0),
-        "L2": row("deposit", "50"),
-        "L3": row("transfer", "-1", asset="XXBT", time=1.0),
-        "L4": row("transfer", "1", asset="XBT.F", time=1.5),
-        **{
-            f"T{kind}": row(kind, "-7")
-            for kind in ("trade", "margin", "rollover", "staking", "earn", "spend", "receive")
-        },
-    }
-    flows = kraken.parse_flows("k", ledger)
-    assert [(flow.flow_id, flow.asset, flow.amount) for flow in flows] == [
-        ("L3", "BTC", Decimal(-1)),
-        ("L4", "BTC", Decimal(1)),
-        ("L2", "USD", Decimal(50)),
-        ("L1", "USD", Decimal(-102)),
-    ]
-    assert sum(flow.amount for flow in flows if flow.asset == "BTC") == 0
 
 
 def test_a_pair_without_a_sound_bid_and_ask_has_no_price() -> None:
@@ -261,28 +238,6 @@ async def test_an_empty_object_is_flat_only_if_no_margin_is_in_use(margin: Any) 
         await _dialect(privatePostOpenPositions={"result": {}}, privatePostTradeBalance=margin).positions()
     flat = {"result": {"m": "0.0", "c": "0"}}
     assert await _dialect(privatePostOpenPositions={"result": {}}, privatePostTradeBalance=flat).positions() == ()
-
-
-async def test_a_ledger_that_does_not_add_up_is_refused() -> None:
-    row = {"type": "deposit", "amount": "1", "fee": "0", "asset": "ZUSD", "time": 1.0}
-    short = _dialect(privatePostLedgers=lambda _: {"result": {"ledger": {"L1": row}, "count": 3}})
-    with pytest.raises(MalformedReply, match="add up"):
-        await short.flows(0.0, 1.0)
-
-
-async def test_ledger_pages_that_shift_while_they_are_read_are_still_read_whole() -> None:
-    row = {"type": "deposit", "amount": "1", "fee": "0", "asset": "ZUSD", "time": 1.0}
-    names = [f"L{number}" for number in range(5)]
-    expected = {*names, "new"}
-
-    def page(params: Any) -> Any:
-        if params["ofs"] == 2:
-            names.insert(0, "new")
-        shown = names[params["ofs"] : params["ofs"] + 2]
-        return {"result": {"ledger": dict.fromkeys(shown, row), "count": len(names)}}
-
-    flows = await _dialect(privatePostLedgers=page).flows(0.0, 1.0)
-    assert {flow.flow_id for flow in flows} == expected
 
 
 @pytest.mark.parametrize(

@@ -149,35 +149,6 @@ def test_an_index_is_an_exchange_rate_to_the_dollar() -> None:
     assert krakenfutures.parse_index_prices(TICKERS, frozenset({"ETH"}), MARKETS) == {}
 
 
-def test_flows_are_transfers_and_moves_between_own_wallets_cancel_out() -> None:
-    def row(number: int, info: str, old: float, new: float, **rest: Any) -> dict[str, Any]:
-        return {
-            "id": number,
-            "info": info,
-            "asset": "usdt",
-            "old_balance": old,
-            "new_balance": new,
-            "date": "2026-08-11T19:55:24.251Z",
-        } | rest
-
-    rows = [
-        row(1, "cross-exchange transfer", 100.0, 350.0),
-        row(2, "transfer", 350.0, 250.0, margin_account="cash"),
-        row(3, "transfer", 0.0, 100.0, margin_account="flex"),
-        *(
-            row(9, info, 0, -5)
-            for info in ("futures trade", "funding rate change", "interest payment", "futures liquidation")
-        ),
-    ]
-    flows = krakenfutures.parse_flows("f", rows)
-    assert [(flow.flow_id, flow.asset, flow.amount) for flow in flows] == [
-        ("1", "USDT", Decimal(250)),
-        ("2", "USDT", Decimal(-100)),
-        ("3", "USDT", Decimal(100)),
-    ]
-    assert flows[0].wall == pytest.approx(1786478124.251)
-
-
 def test_a_balance_frame_is_reduced_to_its_wallets() -> None:
     frame = {
         "holding": {"USD": 5.0},

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from adapters.simulated.accounts import Late
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.model import (
     BalanceChanged,
@@ -112,7 +113,7 @@ def test_closing_realises_profit_into_the_wallet_of_the_instrument(
     before = exchange.total(asset, wallet)
     exchange.place(OrderDraft(instrument.symbol, "sell", "market", D(5), reduce_only=True), NOW)
     assert exchange.positions == {}
-    assert float(exchange.total(asset, wallet) - before) == pytest.approx(float(profit))
+    assert float(exchange.total(asset, wallet) - before) == pytest.approx(float(profit), abs=1e-10)
 
 
 def test_buying_back_a_short_realises_the_fall_as_profit(exchange: Exchange) -> None:
@@ -180,7 +181,7 @@ def test_dead_mans_switch_fires_once_unless_fed(exchange: Exchange) -> None:
 @pytest.mark.parametrize("late", ["balance", "ledger"])
 def test_a_flow_may_be_seen_in_one_place_first(exchange: Exchange, late: str) -> None:
     rows = len(exchange.ledger)
-    exchange.flow("USD", D(-100), NOW, **{f"{late}_delay_s": 5.0})
+    exchange.flow("USD", D(-100), NOW, late=Late(**{f"{late}_s": 5.0}))
     seen = (exchange.total("USD") == 9900, len(exchange.ledger) == rows + 1)
     assert seen == ((False, True) if late == "balance" else (True, False))
     assert exchange.next_due() == NOW + 5

@@ -83,6 +83,7 @@ class Face(Protocol):
     kind: str
     hosts: frozenset[str]
     exchange: Exchange
+    key: Key
     empty_envelope: bytes
 
     def route(self, method: str, path: str) -> Route | None: ...
@@ -99,13 +100,32 @@ class Face(Protocol):
 
 
 @dataclass(slots=True)
+class CallCounter:
+    """The venue's count of a key's calls, falling by `decay_per_s`; one that lifts it above `ceiling` is refused."""
+
+    ceiling: float
+    decay_per_s: float
+    level: float = 0.0
+    wall: float = 0.0
+
+    def admits(self, cost: float, wall: float) -> bool:
+        """Count a call at `wall`. One that is refused counts as well, up to the ceiling."""
+        self.level = max(0.0, self.level - max(0.0, wall - self.wall) * self.decay_per_s)
+        self.wall = wall
+        is_admitted = self.level + cost <= self.ceiling
+        self.level = min(self.ceiling, self.level + cost)
+        return is_admitted or cost == 0
+
+
+@dataclass(slots=True)
 class Key:
-    """An API key, its secret (base64), and the highest nonce it has used."""
+    """An API key, its secret (base64), the highest nonce it has used, and the count of its calls, if there is one."""
 
     api_key: str
     api_secret: str
     last_nonce: int = -1
     seen: set[int] = field(default_factory=set)
+    counter: CallCounter | None = None
 
     def sign(self, message: bytes) -> str:
         """HMAC-SHA-512 of `message`, base64."""

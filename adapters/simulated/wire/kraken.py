@@ -28,6 +28,7 @@ _ERRORS = {
     "invalid": "EGeneral:Invalid arguments",
 }
 _LEDGER_PAGE = 50
+_COSTS = {"Ledgers": 2.0, "AddOrder": 0.0, "CancelOrder": 0.0}
 _CANCEL_BATCH = 50
 _TOKEN_LIFE_S = 900
 
@@ -108,6 +109,9 @@ class KrakenFace:
         if int(nonce) <= self.key.last_nonce:
             return "EAPI:Invalid nonce"
         self.key.last_nonce = int(nonce)
+        cost = _COSTS.get(request.path.rpartition("/")[2], 1.0)
+        if self.key.counter is not None and not self.key.counter.admits(cost, request.wall):
+            return "EAPI:Rate limit exceeded"
         return None
 
     # --- account ---------------------------------------------------------------------------------------
@@ -275,8 +279,8 @@ def _ledger_row(row: LedgerRow) -> dict[str, Any]:
         "subtype": "",
         "aclass": "currency",
         "asset": wire_asset(row.asset),
-        "amount": text(row.amount, 10),
-        "fee": "0.0000000000",
+        "amount": text(row.amount + row.fee, 10),
+        "fee": text(row.fee, 10),
         "balance": text(row.balance, 10),
     }
 

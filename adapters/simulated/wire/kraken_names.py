@@ -6,7 +6,7 @@ from adapters.simulated.model import LedgerRow
 from adapters.simulated.wire import kraken_markets
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_LEDGER_KINDS = {"position": "margin"}
+_LEDGER_KINDS = {"position": "margin", "funding": "rollover"}
 
 
 def venue_id(prefix: str, number: int) -> str:

@@ -176,8 +176,8 @@ def _balance_row(row: LedgerRow) -> dict[str, Any]:
         "category": ledger_kind(row),
         "wallet_type": "spot",
         "wallet_id": "main",
-        "amount": float(row.amount),
-        "fee": 0.0,
+        "amount": float(row.amount + row.fee),
+        "fee": float(row.fee),
         "balance": float(row.balance),
     }
 

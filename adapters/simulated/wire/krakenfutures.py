@@ -18,7 +18,7 @@ from adapters.simulated.faults import Call
 from adapters.simulated.model import ZERO, Fill, HeldPosition, Instrument, OpenOrder, OrderDraft, Refused
 from adapters.simulated.wire import krakenfutures_markets as markets
 from adapters.simulated.wire.base import Key, Reply, Request, Route, decimal, iso
-from adapters.simulated.wire.krakenfutures_wallets import accounts, log_row, transfer_row
+from adapters.simulated.wire.krakenfutures_wallets import accounts, log_rows, transfer_row
 from adapters.simulated.wire.krakenfutures_ws import KrakenFuturesSession
 
 ACCOUNT_UID = str(uuid.UUID(int=0xACC0))
@@ -171,17 +171,17 @@ class KrakenFuturesFace:
         """`since` and `before` in milliseconds, `from` and `to` as ids, newest first unless sort=asc."""
         since, before = decimal(form, "since"), decimal(form, "before")
         first, last = decimal(form, "from"), decimal(form, "to")
-        rows = [
-            row
+        entries = [
+            entry
             for row in self.exchange.ledger
-            if (since is None or row.wall * 1000 >= since)
-            and (before is None or row.wall * 1000 < before)
-            and (first is None or row.number >= first)
-            and (last is None or row.number <= last)
+            if (since is None or row.wall * 1000 >= since) and (before is None or row.wall * 1000 < before)
+            for entry in log_rows(self.exchange, row)
+            if (first is None or entry["id"] >= first)
+            and (last is None or entry["id"] <= last)
+            and form.get("info", entry["info"]) == entry["info"]
         ]
-        rows.sort(key=lambda row: row.number, reverse=form.get("sort", "desc") != "asc")
-        page = rows[: int(decimal(form, "count") or _LOG_PAGE)]
-        return {"accountUid": ACCOUNT_UID, "logs": [log_row(self.exchange, row) for row in page]}
+        entries.sort(key=lambda entry: int(entry["id"]), reverse=form.get("sort", "desc") != "asc")
+        return {"accountUid": ACCOUNT_UID, "logs": entries[: int(decimal(form, "count") or _LOG_PAGE)]}
 
     def _transfers(self, _: Request, __: dict[str, Any]) -> Any:
         newest = sorted(self.exchange.flows, key=lambda row: row.wall, reverse=True)[:100]

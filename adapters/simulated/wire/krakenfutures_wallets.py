@@ -19,6 +19,7 @@ from adapters.simulated.wire.base import iso, text
 _LEDGER_WORDS = {
     "trade": "futures trade",
     "position": "futures trade",
+    "funding": "funding rate change",
     "deposit": "cross-exchange transfer",
     "withdrawal": "cross-exchange transfer",
     "transfer": "cross-exchange transfer",
@@ -75,26 +76,39 @@ def profits(exchange: Exchange, *, wallet: str) -> list[Decimal]:
     ]
 
 
-def log_row(exchange: Exchange, row: LedgerRow) -> dict[str, Any]:
-    """One row of the account log."""
-    return {
+def log_rows(exchange: Exchange, row: LedgerRow) -> list[dict[str, Any]]:
+    """What the account log has for one row: the wallet's entry, and for a trade the position's before it."""
+    contract = None if row.symbol is None else exchange.instruments[row.symbol].wire_id.lower()
+    price = None if row.price is None else float(row.price)
+    is_trade = row.sizes is not None
+    entry: dict[str, Any] = {
         "asset": markets.wire_asset(row.asset).lower(),
-        "booking_uid": str(uuid.UUID(int=row.ref)),
-        "contract": None if row.symbol is None else exchange.instruments[row.symbol].wire_id.lower(),
+        "booking_uid": str(uuid.UUID(int=2 * row.number)),
+        "collateral": None,
+        "contract": contract,
+        "conversion_spread_percentage": None,
         "date": iso(row.wall),
-        "execution": None,
-        "fee": None,
+        "execution": str(uuid.UUID(int=row.ref)) if is_trade else None,
+        "fee": float(row.fee),
         "funding_rate": None,
-        "id": row.number,
+        "id": 2 * row.number,
         "info": _LEDGER_WORDS.get(row.kind, row.kind),
+        "liquidation_fee": None,
         "margin_account": row.wallet,
-        "mark_price": None if row.price is None else float(row.price),
+        "mark_price": price,
+        "new_average_entry_price": None,
         "new_balance": float(row.balance),
+        "old_average_entry_price": None,
         "old_balance": float(row.balance - row.amount),
-        "realized_funding": None,
-        "realized_pnl": float(row.amount) if row.kind == "position" else None,
-        "trade_price": None if row.price is None else float(row.price),
+        "realized_funding": float(row.amount) if row.kind == "funding" else None,
+        "realized_pnl": float(row.amount + row.fee) if is_trade else None,
+        "trade_price": price,
     }
+    if row.sizes is None:
+        return [entry]
+    before, after = row.sizes
+    size = {"asset": contract, "old_balance": float(before), "new_balance": float(after), "id": 2 * row.number - 1}
+    return [entry | size | {"booking_uid": str(uuid.UUID(int=2 * row.number - 1)), "fee": None}, entry]
 
 
 def transfer_row(row: LedgerRow) -> dict[str, Any]:

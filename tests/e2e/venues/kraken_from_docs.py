@@ -7,10 +7,14 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
 `GET /control` tells the truth; `POST /control` takes any of these keys and answers with it too:
     {"reset": true}
     {"price": {"BTC/USDT": 40000}} one pair; {"price": {"BTC": 40000}} all pairs of the base, in USD
-    {"balance": {"USDT": 5000}, "ledger": true, "stream": true} one `trade` row an asset, in one frame
+    {"balance": {"USDT": 5000}, "ledger": true, "stream": true} one `trade` row an asset, in one frame; ledger false:
+        no row, a number: a row that many seconds later
+    {"trade": {"pair": "BTC/USDT", "side": "buy", "volume": 0.02, "price": 50000, "fee": 2.6, "count": 1}}
+        and, if wanted, "ago": the seconds since the first of them, the others evenly after it
     {"order": {"pair": "BTC/USDT", "side": "sell", "type": "stop-loss", "volume": 0.02, "price": 45000}}
         and, if wanted, "price2" and "cl_ord_id"
     {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
+    {"counter": {"limit": 15, "decay": 0.33}} calls are counted, and refused above the limit; null: no more
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
         hang, huge, odd, or an error code such as EService:Busy
 """
@@ -51,6 +55,7 @@ from kraken_shapes import (
 
 KEY, SECRET = "docs-key", base64.b64encode(b"kraken, as its documentation has it").decode()
 PAGE, TOKEN_VALID_S, MAX_TIMEOUT_S, HEARTBEAT_S = 50, 900, 86_400, 1.0
+CALL_COSTS = {"Ledgers": 2, "AddOrder": 0, "CancelOrder": 0}
 HOLDINGS = {"USDT": Decimal(6000), "BTC": Decimal("0.08"), "USD": Decimal(0)}
 MODE_OF = {"OpenOrders": "listing", "BalanceEx": "balances", "Balance": "balances"}
 BROKEN = {
@@ -104,6 +109,7 @@ class Account:
         self.sockets: set[Socket] = set()
         self.last_nonce = self.ids = 0
         self.dead_man: asyncio.TimerHandle | None = None
+        self.counter: Json | None = None
 
     def next_id(self, prefix: str) -> str:
         self.ids += 1
@@ -125,6 +131,20 @@ class Account:
         if not nonce.isdecimal() or int(nonce) <= self.last_nonce:
             raise ApiError("EAPI:Invalid nonce")
         self.last_nonce = int(nonce)
+        self.count(path.rpartition("/")[2])
+
+    def level(self) -> float:
+        counter = self.counter or {"level": 0.0, "at": 0.0, "decay": 0.0}
+        return max(0.0, counter["level"] - (time.monotonic() - counter["at"]) * counter["decay"])
+
+    def count(self, name: str) -> None:
+        """Ledger and trade history calls add 2, placing and cancelling nothing, others 1; it decays by the second."""
+        if self.counter is None:
+            return
+        level, cost = self.level(), CALL_COSTS.get(name, 1)
+        self.counter |= {"level": min(level + cost, self.counter["limit"]), "at": time.monotonic()}
+        if cost and level + cost > self.counter["limit"]:
+            raise ApiError("EAPI:Rate limit exceeded")
 
     # The calls of the REST API
 
@@ -180,7 +200,7 @@ class Account:
         assets = {ASSETS[n][0] for n in ASSETS if {"all", *ASSETS[n]} & set(form.get("asset", "all").split(","))}
         rows = [
             (txid, row)
-            for txid, row in reversed(self.ledger.items())
+            for txid, row in sorted(self.ledger.items(), key=lambda item: (item[1]["time"], item[0]), reverse=True)
             if start < row["time"] <= end and row["asset"] in assets and form.get("type", "all") in ("all", row["type"])
         ]
         first = int(form.get("ofs", 0))
@@ -243,22 +263,41 @@ class Account:
             self.prices[symbol] = price if name == symbol else price / quote_usd
             self.publish("ticker", [stream_ticker(symbol, self.prices[symbol])], symbol)
 
-    def book(self, kind: str, asset: str, change: Decimal, fee: Decimal, effect: bool, listed: bool) -> Json:
+    def book(
+        self, kind: str, asset: str, change: Decimal, fee: Decimal, effect: bool, listed: bool | float, refid: str = ""
+    ) -> Json:
         """Book a change, a fee coming on top of it; returns the row of the `balances` channel."""
+        change, fee = (Decimal(rest_amount(asset, value)) for value in (change, fee))
         total = self.balances.get(asset, Decimal(0)) + (change - fee if effect else 0)
         self.balances |= {asset: total} if effect else {}
         txid, money = self.next_id("L"), {"amount": change, "fee": fee, "balance": total}
-        row = {"refid": f"R{txid[1:]}", "time": time.time(), "type": kind, "subtype": "", "aclass": "currency"}
+        row = {"refid": refid or f"R{txid[1:]}", "time": time.time(), "type": kind, "subtype": "", "aclass": "currency"}
         row |= {"asset": ASSETS[asset][0]} | {key: rest_amount(asset, value) for key, value in money.items()}
-        self.ledger |= {txid: row} if listed else {}
+        if listed is True:
+            self.ledger[txid] = row
+        elif listed is not False:
+            asyncio.get_running_loop().call_later(listed, self.ledger.__setitem__, txid, row)
         seen = {"ledger_id": txid, "ref_id": row["refid"], "timestamp": rfc3339(), "type": kind, "category": kind}
         seen |= {"asset": asset, "asset_class": "currency", "wallet_type": "spot", "wallet_id": "main"}
         return seen | {key: float(value) for key, value in money.items()}
 
-    def set_balances(self, wanted: Json, listed: bool, streamed: bool) -> None:
+    def set_balances(self, wanted: Json, listed: bool | float, streamed: bool) -> None:
         changes = {n: Decimal(str(v)) - self.balances.get(n, Decimal(0)) for n, v in wanted.items()}
         rows = [self.book("trade", n, change, Decimal(0), True, listed) for n, change in changes.items()]
         if streamed and rows:
+            self.publish("balances", rows)
+
+    def add_trade(self, spec: Json) -> None:
+        base, quote = spec["pair"].split("/")
+        volume, price, fee = (Decimal(str(spec.get(key, 0))) for key in ("volume", "price", "fee"))
+        sign = 1 if spec["side"] == "buy" else -1
+        count, ago_s = spec.get("count", 1), spec.get("ago", 0)
+        for number in range(count):
+            refid = self.next_id("T")
+            legs = ((quote, -sign * volume * price, fee), (base, sign * volume, Decimal(0)))
+            rows = [self.book("trade", name, change, cost, True, True, refid) for name, change, cost in legs]
+            for row in rows:
+                self.ledger[row["ledger_id"]]["time"] -= ago_s * (1 - number / count)
             self.publish("balances", rows)
 
     def add_entry(self, spec: Json) -> None:
@@ -276,8 +315,11 @@ class Account:
     def control(self, command: Json) -> None:
         for name, price in command.pop("price", {}).items():
             self.set_price(name, Decimal(str(price)))
+        if "counter" in command:
+            counter = command.pop("counter")
+            self.counter = counter and counter | {"level": 0.0, "at": time.monotonic()}
         self.set_balances(command.pop("balance", {}), command.pop("ledger", True), command.pop("stream", True))
-        for key, add in (("order", self.add_order), ("entry", self.add_entry)):
+        for key, add in (("order", self.add_order), ("entry", self.add_entry), ("trade", self.add_trade)):
             if key in command:
                 add(command.pop(key))
         if any(not known_mode(name, mode) for name, mode in command.items()):
@@ -287,6 +329,7 @@ class Account:
     def truth(self) -> Json:
         balances = {name: str(value) for name, value in self.balances.items()}
         shown: Json = {"open": self.open, "cancelled": self.cancelled, "ledger": self.ledger, "modes": self.modes}
+        shown |= {"counter": self.counter and self.counter | {"level": self.level()}}
         return shown | {"balances": balances, "calls": self.calls, "dead_man": self.dead_man is not None}
 
 

@@ -1,0 +1,147 @@
+"""A venue's own count of our calls, kept along with it so that it never has to refuse one.
+
+Exchanges count what a key asks, and refuse what goes above; some for longer the more is asked
+meanwhile. So ordinary readings leave room for those that confirm a breach, and these for the sweep,
+which is never held back: a cancel that is refused costs less than one that is not sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.lane import PushedAside, Urgency
+from risk_daemon.clock import Clock
+
+PATIENCE_S = 7.0
+"""A call that would wait longer gives its turn up: it runs into its caller's time limit anyway."""
+
+
+class HeldBack(PushedAside):
+    """The venue's limit leaves no room for this call yet. Nothing is wrong with the venue: ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A counter of the venue: calls add their cost, and it falls by `decay_per_s`; above `ceiling` it refuses.
+
+    endpoints: which signed calls it counts; None: all that no pool before it does. costs: of a call, by the
+    last word of its path, `default` for others. by_count: the costs of one that pays for the rows that it
+    may give: (rows, cost) upwards. for_urgent, for_sweep: what ordinary calls leave to urgent ones, and
+    both to the sweep.
+    """
+
+    ceiling: float
+    decay_per_s: float
+    for_urgent: float = 0.0
+    for_sweep: float = 0.0
+    endpoints: frozenset[str] | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
+    default: float = 1.0
+    by_count: Sequence[tuple[int, float]] = ()
+
+    def cost(self, endpoint: str, params: Mapping[str, Any]) -> float:
+        """What a call adds."""
+        if self.by_count and "count" in params:
+            return next((cost for rows, cost in self.by_count if int(params["count"]) <= rows), self.by_count[-1][1])
+        return self.costs.get(endpoint, self.default)
+
+    def room(self, urgency: Urgency) -> float:
+        """How high a call of this urgency may lift the counter."""
+        if urgency in (Urgency.SWEEP, Urgency.PACED):
+            return float("inf")
+        return self.ceiling - self.for_sweep - (self.for_urgent if urgency is Urgency.ORDINARY else 0.0)
+
+
+# https://docs.kraken.com/exchange/guides/rest/ratelimits: the smallest tier, because no reply tells which it is.
+_KRAKEN = Pool(
+    15.0,
+    0.33,
+    for_urgent=2.0,
+    for_sweep=3.0,
+    costs={
+        **dict.fromkeys(("Ledgers", "QueryLedgers", "TradesHistory", "QueryTrades", "ClosedOrders"), 2.0),
+        **dict.fromkeys(("AddOrder", "AmendOrder", "EditOrder", "CancelOrder"), 0.0),
+    },
+)
+
+# https://docs.kraken.com/exchange/guides/futures/ratelimits
+_FUTURES_HISTORY = Pool(
+    100.0,
+    100.0 / 600.0,
+    for_urgent=30.0,
+    endpoints=frozenset({"account-log", "accountlogcsv", "executions", "orders", "triggers"}),
+    by_count=((25, 1.0), (50, 2.0), (1_000, 3.0), (5_000, 6.0), (100_000, 10.0)),
+    default=3.0,
+)
+_FUTURES = Pool(
+    500.0,
+    50.0,
+    for_urgent=100.0,
+    for_sweep=200.0,
+    costs={
+        **dict.fromkeys(("sendorder", "editorder", "cancelorder", "batchorder"), 10.0),
+        **dict.fromkeys(("cancelallorders", "cancelallordersafter", "fills"), 25.0),
+    },
+    default=2.0,
+)
+
+POOLS: Mapping[str, Sequence[Pool]] = {"kraken": (_KRAKEN,), "krakenfutures": (_FUTURES_HISTORY, _FUTURES)}
+
+
+class _Counter:
+    """One pool's level as the venue must have it."""
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self.pool = pool
+        self._clock = clock
+        self._level = 0.0
+        self._mono = clock.now().mono
+
+    def level(self) -> float:
+        now_mono = self._clock.now().mono
+        self._level = max(0.0, self._level - (now_mono - self._mono) * self.pool.decay_per_s)
+        self._mono = now_mono
+        return self._level
+
+    def set(self, level: float) -> None:
+        self.level()
+        self._level = level
+
+    def wait_s(self, cost: float, urgency: Urgency) -> float:
+        return max(0.0, (self.level() + cost - self.pool.room(urgency)) / self.pool.decay_per_s) if cost else 0.0
+
+
+class Budget:
+    """What a key may still ask of a venue. Without pools it holds nothing back."""
+
+    def __init__(self, pools: Sequence[Pool], clock: Clock) -> None:
+        self._counters = [_Counter(pool, clock) for pool in pools]
+
+    def covers(self, endpoint: str) -> bool:
+        """Whether a counter of the venue is known for signed calls of this endpoint."""
+        return self._counter(endpoint) is not None
+
+    async def spend(self, endpoint: str, params: Mapping[str, Any], urgency: Urgency) -> None:
+        """Return when the call may leave. Raises HeldBack if that would take longer than PATIENCE_S."""
+        counter = self._counter(endpoint)
+        if counter is None:
+            return
+        cost = counter.pool.cost(endpoint, params)
+        while (wait_s := counter.wait_s(cost, urgency)) > 0:
+            if wait_s > PATIENCE_S:
+                raise HeldBack(f"the venue's call limit leaves no room for {wait_s:.0f} s")
+            await asyncio.sleep(wait_s)
+        counter.set(min(counter.level() + cost, counter.pool.ceiling))
+
+    def refused(self, endpoint: str) -> None:
+        """The venue says that its counter is full, whoever has filled it."""
+        counter = self._counter(endpoint)
+        if counter is not None:
+            counter.set(counter.pool.ceiling)
+
+    def _counter(self, endpoint: str) -> _Counter | None:
+        named = (c for c in self._counters if c.pool.endpoints is None or endpoint in c.pool.endpoints)
+        return next(named, None)

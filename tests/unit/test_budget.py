@@ -1,0 +1,113 @@
+"""The venue's own count of calls, kept along: nothing is refused, and the sweep is never held back."""
+
+import asyncio
+import random
+
+import pytest
+
+from adapters.budget import POOLS, Budget, HeldBack, Pool
+from adapters.lane import PushedAside, Urgency
+from adapters.simulated.wire.base import CallCounter
+from risk_daemon.clock import Instant
+
+ORDINARY, URGENT, SWEEP = Urgency.ORDINARY, Urgency.URGENT, Urgency.SWEEP
+KRAKEN = POOLS["kraken"]
+
+
+class LoopClock:
+    """The running loop's time."""
+
+    def now(self) -> Instant:
+        mono = asyncio.get_running_loop().time()
+        return Instant(mono, mono)
+
+
+def _kraken() -> Budget:
+    return Budget(KRAKEN, LoopClock())
+
+
+async def _spend_all(budget: Budget, urgency: Urgency, endpoint: str = "BalanceEx") -> int:
+    """How many calls leave at once."""
+    for sent in range(1_000):
+        began = asyncio.get_running_loop().time()
+        try:
+            await budget.spend(endpoint, {}, urgency)
+        except HeldBack:
+            return sent
+        if asyncio.get_running_loop().time() > began:
+            return sent
+    return 1_000
+
+
+@pytest.mark.looptime
+async def test_ordinary_calls_leave_room_for_urgent_ones_and_both_for_the_sweep() -> None:
+    budget = _kraken()
+    assert await _spend_all(budget, ORDINARY) == 10
+    budget = _kraken()
+    assert await _spend_all(budget, URGENT) == 12
+    budget.refused("BalanceEx")
+    assert await _spend_all(budget, SWEEP) == 1_000
+
+
+@pytest.mark.looptime
+async def test_single_cancels_cost_nothing_on_kraken_and_the_ledger_costs_two() -> None:
+    budget = _kraken()
+    assert await _spend_all(budget, ORDINARY, "CancelOrder") == 1_000
+    assert await _spend_all(budget, ORDINARY, "Ledgers") == 5
+
+
+@pytest.mark.looptime
+async def test_a_call_waits_for_room_but_not_beyond_its_callers_patience() -> None:
+    budget = _kraken()
+    for _ in range(10):
+        await budget.spend("BalanceEx", {}, ORDINARY)
+    began = asyncio.get_running_loop().time()
+    await budget.spend("BalanceEx", {}, ORDINARY)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(1 / 0.33, abs=0.01)
+    budget.refused("BalanceEx")
+    with pytest.raises(HeldBack):
+        await budget.spend("BalanceEx", {}, ORDINARY)
+    assert issubclass(HeldBack, PushedAside), "who reads on a schedule just asks again"
+
+
+@pytest.mark.looptime
+async def test_a_pool_of_its_own_for_the_futures_history() -> None:
+    budget = Budget(POOLS["krakenfutures"], LoopClock())
+    for _ in range(100):
+        await budget.spend("accounts", {}, ORDINARY)
+    began = asyncio.get_running_loop().time()
+    for _ in range(70):
+        await budget.spend("account-log", {"count": 25}, ORDINARY)
+    assert asyncio.get_running_loop().time() == began
+    with pytest.raises(HeldBack):
+        await budget.spend("account-log", {"count": 1_000}, ORDINARY)
+    await budget.spend("account-log", {"count": 1_000}, URGENT)
+
+
+@pytest.mark.looptime
+async def test_a_venue_whose_count_is_not_known_holds_nothing_back() -> None:
+    budget = Budget((), LoopClock())
+    assert not budget.covers("BalanceEx")
+    assert await _spend_all(budget, ORDINARY) == 1_000
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_venue_that_counts_the_same_refuses_nothing_whatever_is_asked_in_whatever_order(seed: int) -> None:
+    chance, budget, clock = random.Random(seed), _kraken(), LoopClock()
+    venue = CallCounter(15.0, 0.33, wall=clock.now().wall)
+    for _ in range(300):
+        await asyncio.sleep(chance.choice([0.0, 0.0, 0.01, 1.0, 4.0]))
+        endpoint, urgency = chance.choice(["Ledgers", "BalanceEx", "OpenOrders"]), chance.choice([ORDINARY, URGENT])
+        try:
+            await budget.spend(endpoint, {}, urgency)
+        except HeldBack:
+            continue
+        cost = 2.0 if endpoint == "Ledgers" else 1.0
+        assert venue.admits(cost, clock.now().wall)
+
+
+def test_the_cost_of_a_log_is_that_of_the_rows_it_may_give() -> None:
+    history: Pool = POOLS["krakenfutures"][0]
+    counts = {25: 1, 26: 2, 1_000: 3, 5_000: 6, 5_001: 10}
+    assert {count: history.cost("account-log", {"count": count}) for count in counts} == counts

@@ -88,6 +88,7 @@ def _portfolio_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]
         ignore_assets=frozenset(settings.portfolio.ignore_assets),
         dust_below=settings.portfolio.dust_below,
         pegs=settings.prices.pegs,
+        settle_legs_s=settings.data.settle_legs,
     )
 
 

@@ -106,7 +106,11 @@ class CcxtVenue:
     def capabilities(self) -> Capabilities:
         dialect = self._dialect
         return Capabilities(
-            dialect.stream_kinds, dialect.has_flows, dialect.ledger_lag_s, dialect.has_positions, dialect.notes
+            dialect.stream_kinds,
+            has_flows=dialect.has_flows,
+            has_positions=dialect.has_positions,
+            notes=dialect.notes,
+            ledger_lag_s=dialect.ledger_lag_s,
         )
 
     @property

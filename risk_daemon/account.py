@@ -1,52 +1,46 @@
 """One venue's holdings and positions: what it holds, since when that is known, what a new reading moved.
 
-A reading is evidence about the moment it was requested: an older one never overwrites a newer row.
+A reading is evidence about the moment it was requested: an older one never overwrites a newer row. Where stream
+and REST differ, `witnesses.py` says which is in force; while that is open, the row is as doubtful as they differ.
 What was not confirmed in time is stale: it keeps its last value, and doubt `stale_band` wide on both sides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from risk_daemon.events import BalancesSeen, Kind, Position, PositionsSeen, Source
+from risk_daemon.portfolio_settings import PortfolioSettings
+from risk_daemon.positions import cost, position_from_json, position_to_json, unrealized
 from risk_daemon.prices import PriceBook
 from risk_daemon.unexplained import POSITIONS, AssetMove
-from risk_daemon.units import EXACT, ONE, ZERO, finite, fixed, plain
+from risk_daemon.units import EXACT, ZERO, finite, fixed, plain
 from risk_daemon.valuation import NOTHING, Sums, Valuation
+from risk_daemon.witnesses import NOTHING_FOUND, Finding, Heard, Row, Terms, Witnesses
 
 NEVER = float("-inf")
 ACCOUNT_KINDS = (Kind.BALANCES, Kind.POSITIONS)
 
-
-@dataclass(frozen=True, slots=True)
-class PortfolioSettings:
-    """What counts as fresh, in seconds; `expected` names the kinds each venue must give before start."""
-
-    expected: Mapping[str, frozenset[Kind]] = field(default_factory=dict)
-    stale_s: Mapping[Kind, float] = field(
-        default_factory=lambda: {Kind.BALANCES: 45.0, Kind.POSITIONS: 45.0, Kind.PRICES: 30.0}
-    )
-    stale_s_by_venue: Mapping[str, Mapping[Kind, float]] = field(default_factory=dict)
-    stale_band: Decimal = Decimal("0.2")
-    ignore_assets: frozenset[str] = frozenset()
-    dust_below: Decimal = ONE
-    pegs: Mapping[str, Decimal] = field(default_factory=dict)
-
-    def stale_after_s(self, venue: str, kind: Kind) -> float:
-        """Age in seconds after which `kind` of `venue` is stale."""
-        return self.stale_s_by_venue.get(venue, {}).get(kind, self.stale_s[kind])
+# What a stream writes as a binary number may differ in its last digits.
+AMOUNT_TOLERANCE = Decimal("0.0001")
+# Entry prices are rounded, and not the same way everywhere.
+POSITION_TOLERANCE = Decimal("0.005")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one reading did. moves: changes of holdings and positions at constant prices."""
+    """What one reading did. moves: changes of holdings and positions at constant prices.
+
+    found: what it showed of stream and REST where they differ.
+    """
 
     venue: str
     moves: tuple[AssetMove, ...] = ()
     holdings: bool = False
+    found: Finding = NOTHING_FOUND
 
     @property
     def moved(self) -> Decimal:
@@ -85,8 +79,10 @@ class Account:
         self._prices = prices
         self._hang = hang
         self._components: dict[str, Sums] = {}
-        self._amount_mono: dict[str, float] = {}
-        self._position_mono: dict[str, float] = {}
+        self._held: Witnesses[Decimal] = Witnesses(Terms(AMOUNT_TOLERANCE, settings.settle_legs_s))
+        self._open: Witnesses[Position | None] = Witnesses(Terms(POSITION_TOLERANCE, settings.settle_legs_s))
+        self._questions: dict[tuple[Kind, str], tuple[str, Decimal]] = {}
+        self._read_mono = dict.fromkeys(ACCOUNT_KINDS, NEVER)
         self._freshness = {kind: _Freshness() for kind in ACCOUNT_KINDS}
         self._restored: frozenset[Kind] = frozenset()
 
@@ -139,6 +135,10 @@ class Account:
             ),
             ZERO,
         )
+        for asset in self.assets():  # prices in question
+            unsure = self._tree.rate_doubt(asset)
+            holdings += EXACT.multiply(abs(self.amounts.get(asset, ZERO)), unsure) if unsure else ZERO
+        holdings += sum((doubt * self._rate(asset) for asset, doubt in self._questions.values()), ZERO)
         return holdings + sum(
             (sums.doubt * self._settle_rate(symbol) for symbol, sums in self._components.items()), ZERO
         )
@@ -147,42 +147,51 @@ class Account:
 
     def apply_balances(self, seen: BalancesSeen) -> Change:
         """Take a frame in, whole."""
-        if seen.source is Source.REST and seen.requested_mono < self.rest_mono(Kind.BALANCES):
+        if self._is_late(Kind.BALANCES, seen):
             return Change(self.venue)
         was_known = self.is_known(Kind.BALANCES)
-        rows = {**dict.fromkeys(self.amounts, ZERO), **seen.amounts} if seen.complete else seen.amounts
+        known = dict.fromkeys((*self.amounts, *self._held.rows), ZERO)
+        rows = {**known, **seen.amounts} if seen.complete else seen.amounts
         moves = []
         for asset, amount in rows.items():
             before = self.amounts.get(asset, ZERO)
-            if self._set_amount(asset, fixed(amount), seen.requested_mono):
+            if self._weigh_amount(asset, fixed(amount), seen) and self._set_amount(asset, fixed(amount)):
                 moves.append(self._move(asset, before))
-        self._confirm_reading(Kind.BALANCES, seen.requested_mono, seen.source, complete=seen.complete)
-        return Change(self.venue, tuple(moves) if was_known else (), holdings=bool(moves))
+        found = self._close(Kind.BALANCES, self._held, seen)
+        return Change(self.venue, tuple(moves) if was_known else (), bool(moves), found)
 
     def apply_positions(self, seen: PositionsSeen) -> Change:
         """Take a frame in, whole."""
-        if seen.requested_mono < self.rest_mono(Kind.POSITIONS):
+        if self._is_late(Kind.POSITIONS, seen):
             return Change(self.venue)
         was_known = self.is_known(Kind.POSITIONS)
         new = {position.symbol: position for position in seen.positions}
-        rows: dict[str, Position | None] = {**dict.fromkeys(self.positions), **new} if seen.complete else {**new}
+        known = dict.fromkeys((*self.positions, *self._open.rows))
+        rows: dict[str, Position | None] = {**known, **new} if seen.complete else {**new}
         moved, changed = ZERO, False
         for symbol, position in rows.items():
             before = self.positions.get(symbol)
-            moved += self._set_position(symbol, position, seen.requested_mono)
+            if self._weigh_position(symbol, position, seen):
+                moved += self._set_position(symbol, position)
+            self._question_position(symbol)
             changed = changed or self.positions.get(symbol) != before
-        self._confirm_reading(Kind.POSITIONS, seen.requested_mono, seen.source, complete=seen.complete)
         worth = fixed(moved)
         moves = (AssetMove(asset=POSITIONS, units=worth, value=worth),) if worth and was_known else ()
-        return Change(self.venue, moves, holdings=changed)
+        found = self._close(Kind.POSITIONS, self._open, seen)
+        return Change(self.venue, moves, changed, found)
 
     def confirm(self, kind: Kind, mono: float) -> None:
-        """What is known of `kind` still held at `mono`."""
+        """What is known of `kind` still held at `mono`, says a stream: not one that REST contradicts."""
         freshness = self._freshness[kind]
-        if freshness.confirmed_mono == NEVER:
+        if freshness.confirmed_mono == NEVER or not self._witnesses(kind).is_sure:
             return
         freshness.confirmed_mono = max(mono, freshness.confirmed_mono)
         self._set_stale(kind, stale=False)
+
+    def stream_lost(self, kind: Kind | None) -> None:
+        """A stream ended (None: all of them): what it said stands no more."""
+        for each in ACCOUNT_KINDS if kind is None else (kind,):
+            self._witnesses(each).forget_stream()
 
     def refresh(self, now_mono: float) -> None:
         """Let time pass: what was not confirmed in time becomes doubtful."""
@@ -203,11 +212,19 @@ class Account:
 
     # --- balances ----------------------------------------------------------------------------------
 
-    def _set_amount(self, asset: str, amount: Decimal, mono: float) -> bool:
-        """Whether the holding changed."""
-        if mono < self._amount_mono.get(asset, NEVER):
+    def _weigh_amount(self, asset: str, amount: Decimal, seen: BalancesSeen) -> bool:
+        """Whether this amount is in force."""
+        if asset in self._settings.ignore_assets:
             return False
-        self._amount_mono[asset] = mono
+        row = self._held.row(asset, self.amounts.get(asset, ZERO))
+        is_taken = _weigh(self._held, asset, row, amount, amount, seen)
+        if row.is_doubted or (Kind.BALANCES, asset) in self._questions:
+            value = amount if is_taken else self.amounts.get(asset, ZERO)
+            self._question(Kind.BALANCES, asset, asset, ZERO if row.other is None else abs(value - row.other))
+        return is_taken
+
+    def _set_amount(self, asset: str, amount: Decimal) -> bool:
+        """Whether the holding changed."""
         before = self.amounts.get(asset, ZERO)
         if amount == before or asset in self._settings.ignore_assets:
             return False
@@ -236,11 +253,26 @@ class Account:
 
     # --- positions ---------------------------------------------------------------------------------
 
-    def _set_position(self, symbol: str, position: Position | None, mono: float) -> Decimal:
+    def _weigh_position(self, symbol: str, position: Position | None, seen: PositionsSeen) -> bool:
+        """Whether this state of the position is in force."""
+        row = self._open.row(symbol, cost(self.positions.get(symbol)))
+        return _weigh(self._open, symbol, row, cost(position), position, seen)
+
+    def _question_position(self, symbol: str) -> None:
+        """While REST and the stream differ on it, its profit may be what either says."""
+        row, held = self._open.rows[symbol], self.positions.get(symbol)
+        if row.is_doubted:
+            settle = next(position.settle for position in (held, row.other) if position is not None)
+            self._question(Kind.POSITIONS, symbol, settle, abs(self._profit(held) - self._profit(row.other)))
+        elif (Kind.POSITIONS, symbol) in self._questions:
+            self._question(Kind.POSITIONS, symbol, "", ZERO)
+
+    def _profit(self, position: Position | None) -> Decimal:
+        quote = None if position is None else self._prices.mark(self.venue, position.symbol)
+        return ZERO if position is None or quote is None else unrealized(position, quote.value)[0]
+
+    def _set_position(self, symbol: str, position: Position | None) -> Decimal:
         """What the new state of the position moved, in the reference currency. None or quantity 0: it is closed."""
-        if mono < self._position_mono.get(symbol, NEVER):
-            return ZERO
-        self._position_mono[symbol] = mono
         old = self.positions.get(symbol)
         if position == old:
             return ZERO
@@ -260,10 +292,48 @@ class Account:
         quote = self._prices.mark(self.venue, position.symbol)
         pnl, notional = unrealized(position, position.entry if quote is None else quote.value)
         doubtful = quote is None or quote.is_stale or self._freshness[Kind.POSITIONS].is_stale
-        return Sums(pnl, notional, fixed(notional * self._settings.stale_band) if doubtful else ZERO)
+        doubt = fixed(notional * self._settings.stale_band) if doubtful else ZERO
+        if quote is not None and quote.other is not None:
+            doubt += abs(pnl - unrealized(position, quote.other)[0])
+        return Sums(pnl, notional, doubt)
 
     def _settle_rate(self, symbol: str) -> Decimal:
         return self._rate(self.positions[symbol].settle)
+
+    # --- two witnesses -----------------------------------------------------------------------------
+
+    def doubted(self) -> tuple[tuple[Kind, str], ...]:
+        """Kind and name of every row in question."""
+        return tuple((kind, name) for kind in ACCOUNT_KINDS for name in sorted(self._witnesses(kind).doubted))
+
+    def _witnesses(self, kind: Kind) -> Witnesses[Any]:
+        return self._held if kind is Kind.BALANCES else self._open
+
+    def _is_late(self, kind: Kind, seen: BalancesSeen | PositionsSeen) -> bool:
+        """Whether REST was asked for something newer, and has answered."""
+        if seen.source is Source.REST and seen.requested_mono >= self._read_mono[kind]:
+            self._read_mono[kind] = seen.requested_mono
+            return False
+        return seen.source is Source.REST
+
+    def _question(self, kind: Kind, name: str, asset: str, doubt: Decimal) -> None:
+        """The row's worth is doubtful by `doubt` of `asset`, either way; 0 ends the question."""
+        before_asset, before = self._questions.pop((kind, name), (asset, ZERO))
+        if before:
+            self._tree.add(before_asset, NOTHING.minus(Sums(ZERO, ZERO, before)))
+        if doubt:
+            if not self._tree.has(asset):
+                self._hang(asset)
+            self._questions[kind, name] = (asset, fixed(doubt))
+            self._tree.add(asset, Sums(ZERO, ZERO, fixed(doubt)))
+
+    def _close(self, kind: Kind, witnesses: Witnesses[Any], seen: BalancesSeen | PositionsSeen) -> Finding:
+        """The frame is taken in. A reading that contradicts the stream confirms nothing."""
+        is_refuted = witnesses.is_refuted
+        found = witnesses.close(seen.source)
+        if not is_refuted and (seen.source is Source.REST or witnesses.is_sure):
+            self._confirm_reading(kind, seen.requested_mono, seen.source, complete=seen.complete)
+        return found
 
     # --- freshness ---------------------------------------------------------------------------------
 
@@ -305,46 +375,16 @@ class Account:
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Take the last known picture as it was; all of it is stale until the venue confirms it."""
         for asset, amount in saved["amounts"].items():
-            self._set_amount(asset, finite(amount), NEVER)
+            self._set_amount(asset, finite(amount))
         for position in map(position_from_json, saved["positions"]):
-            self._set_position(position.symbol, position, NEVER)
+            self._set_position(position.symbol, position)
         self._restored = frozenset(Kind(kind) for kind in saved["known"])
 
 
-def unrealized(position: Position, mark: Decimal) -> tuple[Decimal, Decimal]:
-    """Unrealised profit and notional of a position, both in its settle asset.
-
-    Linear: quantity x size x (mark - entry). Inverse: quantity x size x (1/entry - 1/mark).
-    """
-    size = EXACT.multiply(position.quantity, position.contract_size)
-    if position.inverse:
-        change = EXACT.subtract(EXACT.divide(ONE, position.entry), EXACT.divide(ONE, mark))
-        return fixed(EXACT.multiply(size, change)), fixed(EXACT.divide(abs(size), mark))
-    profit = EXACT.multiply(size, EXACT.subtract(mark, position.entry))
-    return fixed(profit), fixed(EXACT.multiply(abs(size), mark))
-
-
-def position_to_json(position: Position) -> dict[str, Any]:
-    """A position as JSON-able data."""
-    return {
-        "symbol": position.symbol,
-        "quantity": plain(position.quantity),
-        "entry": plain(position.entry),
-        "settle": position.settle,
-        "underlying": position.underlying,
-        "contract_size": plain(position.contract_size),
-        "inverse": position.inverse,
-    }
-
-
-def position_from_json(data: Mapping[str, Any]) -> Position:
-    """The reverse of `position_to_json`."""
-    return Position(
-        symbol=data["symbol"],
-        quantity=finite(data["quantity"]),
-        entry=finite(data["entry"]),
-        settle=data["settle"],
-        underlying=data["underlying"],
-        contract_size=finite(data["contract_size"]),
-        inverse=data["inverse"],
-    )
+def _weigh(
+    witnesses: Witnesses[Any], name: str, row: Row[Any], value: Decimal, other: Any, seen: BalancesSeen | PositionsSeen
+) -> bool:
+    """Whether what this frame says of the row is in force."""
+    if seen.source is Source.STREAM:
+        return witnesses.hear(name, row, value, other, seen.requested_mono)
+    return witnesses.answer(name, row, value, other, seen.requested_mono) in (Heard.TAKEN, Heard.OVERRULED)

@@ -31,13 +31,16 @@ from risk_daemon.events import (
 )
 from risk_daemon.flows import FlowTracker, Settled
 from risk_daemon.portfolio import Equity, PortfolioManager
+from risk_daemon.rereads import Rereads
 from risk_daemon.turn import Turn
 from risk_daemon.units import plain
 from risk_daemon.venue_days import VenueDays
 from risk_daemon.views import Views
+from risk_daemon.witnesses import NOTHING_FOUND, Finding
 
 NEVER = float("-inf")
 LOOK_AT_VENUES_EVERY_S = 1.0
+_KIND_OF = {BalancesSeen: Kind.BALANCES, PositionsSeen: Kind.POSITIONS, PricesSeen: Kind.PRICES}
 LEDGER_KINDS = frozenset({Kind.FLOWS, Kind.BALANCES, Kind.POSITIONS})
 
 
@@ -67,6 +70,7 @@ class Books:
         self.is_known = False
         self.is_started = False
         self._prices_rest_mono: dict[str, float] = {}
+        self.rereads = Rereads()
 
     # --- what comes in -----------------------------------------------------------------------------
 
@@ -80,8 +84,23 @@ class Books:
             if event.source is Source.REST:
                 last = self._prices_rest_mono.get(event.venue, NEVER)
                 self._prices_rest_mono[event.venue] = max(last, event.requested_mono)
+        if change.found is not NOTHING_FOUND and not isinstance(event, StreamConfirmed):
+            self._take_found(change.found, event, turn)
         turn.persist = turn.persist or change.holdings
         self._look_for_start()
+
+    def _take_found(self, found: Finding, event: BalancesSeen | PositionsSeen | PricesSeen, turn: Turn) -> None:
+        """Stream and REST differ: tell it once the stream is proven wrong, and read again."""
+        kind = _KIND_OF[type(event)]
+        if found.overruled:
+            turn.record(EventName.STREAM_CONTRADICTED, venue=event.venue, kind=kind, rows=list(found.overruled))
+        if found.asks:
+            self.rereads.want(event.venue, kind, turn.now.mono)
+
+    def read_again(self, turn: Turn) -> None:
+        """Ask for what stream and REST differ on."""
+        for venue, kind in self.rereads.take_due(turn.now.mono):
+            turn.act(ReadNow(frozenset({kind}), frozenset({venue})))
 
     def take_listing(self, event: FlowsListed, turn: Turn) -> None:
         """The rows of a ledger."""
@@ -198,7 +217,8 @@ class Books:
     def are_read_since(self, mono: float) -> bool:
         """Whether every expected part was read over REST, requested at `mono` or later.
 
-        Every price that values something must have been named: a reply that leaves one out confirms nothing.
+        Every price that values something must have been named: a reply that leaves one out confirms nothing, nor
+        does one that contradicts what is in force.
         """
         return all(read >= mono for _, _, read in self._reads()) and self.portfolio.priced_mono() >= mono
 

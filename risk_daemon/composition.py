@@ -64,6 +64,7 @@ def engine_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) ->
         flows=FlowSettings(
             flow_wait_s=settings.baselines.flow_wait,
             settle_legs_s=data.settle_legs,
+            ledger_lag_s_by_venue={name: adapter.capabilities.ledger_lag_s for name, adapter in adapters.items()},
             without_ledger=without_ledger,
         ),
         capital_loss=CapitalLossSettings(breaker.loss_threshold, breaker.warning_levels, _ACTIONS[breaker.action]),
@@ -88,6 +89,7 @@ def _portfolio_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]
         ignore_assets=frozenset(settings.portfolio.ignore_assets),
         dust_below=settings.portfolio.dust_below,
         pegs=settings.prices.pegs,
+        settle_legs_s=settings.data.settle_legs,
     )
 
 

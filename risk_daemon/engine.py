@@ -131,6 +131,7 @@ class Engine:
         with localcontext(EXACT):
             self._take(event, turn)
             self.books.settle_flows(turn)
+            self.books.read_again(turn)
             verdicts = self._evaluate(turn)
             self._freeze.look(verdicts, turn, orders_seen=isinstance(event, OrdersSeen) and bool(event.orders))
             self._control.keep_deadline(turn)
@@ -325,7 +326,7 @@ class Engine:
         )
 
     def _next_wake(self, now_mono: float) -> float | None:
-        moments = [self.books.flows.next_due(now_mono), *self._control.next_due()]
+        moments = [self.books.flows.next_due(now_mono), self.books.rereads.next_due(), *self._control.next_due()]
         return min((moment for moment in moments if moment is not None and moment > now_mono), default=None)
 
     # --- across restarts ---------------------------------------------------------------------------

@@ -377,6 +377,7 @@ class EventName(StrEnum):
     SYSTEM_SHUTDOWN = "system_shutdown"
     VENUE_CONNECTED = "venue_connected"
     VENUE_LOST = "venue_lost"
+    STREAM_CONTRADICTED = "stream_contradicted"
     BLIND_STARTED = "blind_started"
     BLIND_ENDED = "blind_ended"
     BREACH_CONFIRMING = "breach_confirming"

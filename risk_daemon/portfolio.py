@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from risk_daemon.account import ACCOUNT_KINDS, NEVER, Account, Change, PortfolioSettings
+from risk_daemon.account import ACCOUNT_KINDS, NEVER, Account, Change
 from risk_daemon.events import BalancesSeen, Kind, Position, PositionsSeen, Price, PricesSeen, Source, StreamConfirmed
+from risk_daemon.portfolio_settings import PortfolioSettings
 from risk_daemon.prices import Mark, PriceBook
 from risk_daemon.quotes import Pair, Quote
 from risk_daemon.units import ZERO, finite, fixed, plain
@@ -81,6 +82,7 @@ class PortfolioManager:
             price_stale_s=self.settings.stale_s[Kind.PRICES],
             stale_by_venue={venue: times[Kind.PRICES] for venue, times in by_venue if Kind.PRICES in times},
             pegs=self.settings.pegs,
+            settle_s=self.settings.settle_legs_s,
         )
         self._tree = Valuation(reference, self.settings.stale_band)
         self._accounts: dict[str, Account] = {}
@@ -214,13 +216,14 @@ class PortfolioManager:
         return tuple(f"{venue} {kind}" for venue, kind in self._expected() if not self._accounts[venue].is_known(kind))
 
     def unconfirmed(self) -> tuple[str, ...]:
-        """Everything expected that was not read whole over REST in this run, and prices that are only remembered."""
+        """Everything expected that was not read whole over REST in this run, and prices remembered or in question."""
         unread = (f"{venue} {kind}" for venue, kind in self._expected() if self.rest_mono(venue, kind) == NEVER)
         stale = sorted(f"fresh price of {asset}" for asset in self.held_assets() if self._tree.is_stale(asset))
         marks = (
             f"fresh mark of {symbol} on {venue}" for venue, symbol, mark in self._marks() if mark and mark.is_stale
         )
-        return (*unread, *stale, *marks)
+        doubted = (f"one word on the price of {symbol} on {venue}" for venue, symbol in self.prices.doubted())
+        return (*unread, *stale, *marks, *doubted)
 
     def rest_mono(self, venue: str, kind: Kind) -> float:
         """When the last complete REST read of `kind` was begun; -inf if there was none."""
@@ -232,7 +235,10 @@ class PortfolioManager:
         return min((self._accounts[venue].rest_mono(kind) for kind in kinds), default=NEVER)
 
     def priced_mono(self) -> float:
-        """When the oldest price that values a holding or position was asked for over REST; inf if none is needed."""
+        """When the oldest price that values a holding or position was asked for over REST; inf if none is needed.
+
+        An answer that contradicts what is in force does not count.
+        """
         paths = (self.prices.rest_mono(asset) for asset in self.held_assets())
         marks = [
             self.prices.mark(venue, position.symbol) for venue in self.venues() for position in self.positions(venue)
@@ -274,6 +280,7 @@ class PortfolioManager:
         match seen:
             case PricesSeen():
                 self._reprice(*self.prices.apply(seen))
+                return Change(seen.venue, found=self.prices.found(seen.venue))
             case BalancesSeen():
                 return self._account(seen.venue).apply_balances(seen)
             case PositionsSeen():
@@ -288,6 +295,8 @@ class PortfolioManager:
         """A stream ended: from now on only REST confirms. None means all of the venue's."""
         if kind in (None, Kind.PRICES):
             self.prices.stream_lost(venue)
+        if venue in self._accounts and (kind is None or kind in ACCOUNT_KINDS):
+            self._accounts[venue].stream_lost(kind)
 
     def refresh(self, now_mono: float) -> None:
         """Let time pass: what was not confirmed in time becomes an interval."""
@@ -336,7 +345,7 @@ class PortfolioManager:
             return
         if step.parent != self.reference and not self._tree.is_priced(step.parent):
             self._hang(step.parent)
-        self._tree.set_rate(asset, step.parent, step.rate, stale=step.stale)
+        self._tree.set_rate(asset, step.parent, step.rate, stale=step.stale, doubt=step.doubt)
 
     # --- across restarts ---------------------------------------------------------------------------
 

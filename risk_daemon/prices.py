@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from risk_daemon.events import PricesSeen
-from risk_daemon.quotes import Pair, Quote, Quotes
-from risk_daemon.units import EXACT, ONE
+from risk_daemon.quotes import SETTLE_S, Pair, Quote, Quotes
+from risk_daemon.units import EXACT, ONE, ZERO
+from risk_daemon.witnesses import Finding
 
 HUBS = ("USD", "USDT", "USDC", "BTC", "ETH")
 FRESH = float("-inf")
@@ -27,18 +28,19 @@ Cost = tuple[float, int]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The next hop of an asset towards the reference currency."""
+    """The next hop of an asset towards the reference currency. doubt: how far the rate may be off, either way."""
 
     parent: str
     rate: Decimal
     stale: bool
+    doubt: Decimal = ZERO
 
 
 class PriceBook:
     """Prices of instruments by venue, with ages, and the conversion paths over them.
 
     price_stale_s: age in seconds after which a price is stale; `stale_by_venue` overrides it.
-    pegs: assets whose price in the reference currency is decreed, never stale.
+    pegs: assets whose price in the reference currency is decreed, never stale. settle_s: see quotes.py.
     """
 
     def __init__(
@@ -48,10 +50,11 @@ class PriceBook:
         price_stale_s: float = 30.0,
         stale_by_venue: Mapping[str, float] | None = None,
         pegs: Mapping[str, Decimal] | None = None,
+        settle_s: float = SETTLE_S,
     ) -> None:
         self.reference = reference
         self._hubs = tuple(dict.fromkeys((reference, *HUBS)))
-        self._quotes = Quotes(price_stale_s, stale_by_venue)
+        self._quotes = Quotes(price_stale_s, stale_by_venue, settle_s)
         self._by_pair: dict[Pair, list[Quote]] = {}
         self._source: dict[Pair, Quote] = {}
         self._doubt: dict[Pair, float] = {}
@@ -86,6 +89,14 @@ class PriceBook:
 
     # --- what is asked -----------------------------------------------------------------------------
 
+    def found(self, venue: str) -> Finding:
+        """What the last frame of `venue` showed of its two witnesses."""
+        return self._quotes.found(venue)
+
+    def doubted(self) -> tuple[Mark, ...]:
+        """Venue and symbol of every price that stream and REST tell differently."""
+        return self._quotes.doubted()
+
     def mark(self, venue: str, symbol: str) -> Quote | None:
         """The last mark of an instrument, or None if there never was one."""
         return self._quotes.get(venue, symbol)
@@ -96,8 +107,12 @@ class PriceBook:
         quote = None if parent is None else self._edge(asset, parent)
         if parent is None or quote is None:
             return None
-        rate = quote.value if quote.pair == (asset, parent) else EXACT.divide(ONE, quote.value)
-        return Step(parent, rate, quote.is_stale)
+        is_direct = quote.pair == (asset, parent)
+        rate = quote.value if is_direct else EXACT.divide(ONE, quote.value)
+        if quote.other is None:
+            return Step(parent, rate, quote.is_stale)
+        other = quote.other if is_direct else EXACT.divide(ONE, quote.other)
+        return Step(parent, rate, quote.is_stale, abs(EXACT.subtract(rate, other)))
 
     def seen_mono(self, asset: str) -> float | None:
         """When the price that `asset` hangs by was last really given, not merely confirmed."""

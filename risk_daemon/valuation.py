@@ -40,7 +40,7 @@ NOTHING = Sums(ZERO, ZERO, ZERO)
 
 
 class _Node:
-    __slots__ = ("asset", "doubt", "gross", "lifted", "parent", "rate", "rate_stale", "value")
+    __slots__ = ("asset", "doubt", "gross", "lifted", "parent", "rate", "rate_doubt", "rate_stale", "value")
 
     def __init__(self, asset: str) -> None:
         self.asset = asset
@@ -50,6 +50,7 @@ class _Node:
         self.parent: _Node | None = None
         self.rate: Decimal | None = None
         self.rate_stale = False
+        self.rate_doubt = ZERO
         self.lifted = NOTHING
 
     def add(self, change: Sums) -> None:
@@ -117,8 +118,22 @@ class Valuation:
         node.add(change)
         self._climb(node)
 
-    def set_rate(self, asset: str, parent: str | None, rate: Decimal | None, *, stale: bool) -> None:
-        """Hang `asset` below `parent` at `rate` units of parent for one asset; None takes it off the tree."""
+    def rate_doubt(self, asset: str) -> Decimal:
+        """How far `rate_to_reference` may be off where two witnesses of a price differ. 0 without a price path."""
+        node, doubt, rate = self._nodes.get(asset), ZERO, ONE
+        while node is not None and node is not self._root and node.rate is not None:
+            high = EXACT.add(node.rate, node.rate_doubt)
+            doubt = EXACT.add(EXACT.multiply(doubt, high), EXACT.multiply(rate, node.rate_doubt))
+            rate, node = EXACT.multiply(rate, node.rate), node.parent
+        return doubt
+
+    def set_rate(
+        self, asset: str, parent: str | None, rate: Decimal | None, *, stale: bool, doubt: Decimal = ZERO
+    ) -> None:
+        """Hang `asset` below `parent` at `rate` units of parent for one asset; None takes it off the tree.
+
+        doubt: how far the rate may be off, either way.
+        """
         node = self._node(asset)
         check(node is not self._root, "the reference currency has no rate")
         above = None if parent is None else self._node(parent)
@@ -126,7 +141,7 @@ class Valuation:
             self._detach(node)
             node.parent = above
         node.rate = rate
-        node.rate_stale = stale
+        node.rate_stale, node.rate_doubt = stale, doubt
         self._climb(node)
 
     def _node(self, asset: str) -> _Node:
@@ -146,9 +161,14 @@ class Valuation:
             return NOTHING
         value = fixed(EXACT.multiply(node.value, rate))
         gross = value if node.gross == node.value else fixed(EXACT.multiply(node.gross, rate))
+        doubt = ZERO
         if node.rate_stale:
-            return Sums(value, gross, fixed(EXACT.multiply(gross, self._band)))
-        return Sums(value, gross, fixed(EXACT.multiply(node.doubt, rate)) if node.doubt else ZERO)
+            doubt = fixed(EXACT.multiply(gross, self._band))
+        elif node.doubt:
+            doubt = fixed(EXACT.multiply(node.doubt, rate))
+        if node.rate_doubt:
+            doubt = EXACT.add(doubt, fixed(EXACT.multiply(EXACT.add(node.gross, node.doubt), node.rate_doubt)))
+        return Sums(value, gross, doubt)
 
     def _climb(self, node: _Node) -> None:
         while node.parent is not None:

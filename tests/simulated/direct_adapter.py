@@ -32,7 +32,7 @@ from risk_daemon.events import (
 )
 from risk_daemon.units import ONE, ZERO
 from tests.simulated.scenario import Call, Fault
-from tests.simulated.venue import QUOTE, SimVenue
+from tests.simulated.venue import QUOTE, Past, SimVenue
 
 T = TypeVar("T")
 
@@ -268,6 +268,30 @@ class DirectAdapter:
         stream.give((PricesSeen(self.name, arrived, Source.STREAM, (price,)),), arrived)
         return True
 
+    def present(self) -> Past:
+        """What the streams would say now."""
+        positions = tuple(self._position(symbol) for symbol in self.venue.exchange.positions)
+        return Past(self._amounts(), positions, self._prices(list(self.venue.exchange.instruments)))
+
+    def tell_past(self) -> None:
+        """Every stream says what was true once."""
+        health, now_mono = self.venue.health, self.venue.timeline.mono
+        for kind, stream in self._streams.items():
+            is_up = stream.is_connected and not (health.silent or health.frozen or self.is_dead)
+            frame = self._past_frame(kind) if is_up else ()
+            if frame:
+                stream.give(frame, now_mono)
+
+    def _past_frame(self, kind: Kind) -> Sequence[Input]:
+        past, now_mono = self.venue.health.past, self.venue.timeline.mono
+        if past is None or (kind is Kind.BALANCES and self.venue.spec.vague_streams):
+            return ()
+        if kind is Kind.BALANCES:
+            return (BalancesSeen(self.name, now_mono, Source.STREAM, past.amounts, complete=False),)
+        if kind is Kind.POSITIONS:
+            return (PositionsSeen(self.name, now_mono, Source.STREAM, past.positions, complete=False),)
+        return (PricesSeen(self.name, now_mono, Source.STREAM, past.prices),) if kind is Kind.PRICES else ()
+
     def honest_price(self, symbol: str) -> Price:
         instrument = self.venue.exchange.instruments[symbol]
         value = self.venue.exchange.quotes[symbol].mark
@@ -275,6 +299,8 @@ class DirectAdapter:
 
     def _snapshot(self, kind: Kind) -> Sequence[Input]:
         now_mono = self.venue.timeline.mono
+        if self.venue.health.past is not None and kind is not Kind.ORDERS:
+            return self._past_frame(kind)
         if kind is Kind.BALANCES:
             seen = BalancesSeen(self.name, now_mono, Source.STREAM, self._amounts(), complete=False)
             return () if self.venue.spec.vague_streams else (seen,)
@@ -294,8 +320,9 @@ class DirectAdapter:
             return
         for kind, body in self._frames(notices):
             stream = self._streams.get(kind)
-            if stream is not None and stream.is_connected:
-                delay_s = self.venue.spec.latency_s / 2
+            if stream is not None and stream.is_connected and (health.past is None or kind is Kind.ORDERS):
+                lag_s = 0.0 if kind is Kind.ORDERS else health.lag_s
+                delay_s = self.venue.spec.latency_s / 2 + lag_s
                 asyncio.get_running_loop().call_later(delay_s, self._arrive, stream, stream.session, body)
 
     def _frames(self, notices: Sequence[Notice]) -> list[tuple[Kind, Callable[[float], Input | None]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 from risk_daemon.events import Kind
@@ -53,10 +54,15 @@ def generate(seed: int) -> Scenario:
     return _Author(seed).scenario()
 
 
+def _streams(*, perp: bool) -> frozenset[Kind]:
+    return frozenset(_STREAMS if perp else (Kind.BALANCES, Kind.PRICES, Kind.ORDERS))
+
+
 class _Author:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.rng = random.Random(f"scenario {seed}")
+        self.past = random.Random(f"past {seed}")  # apart, so that the other parts of a seed stay what they were
         self.exposure = Decimal(round(self.rng.uniform(0.55, 0.9), 2))
         self.venues = self._venues()
         self.names = [venue.name for venue in self.venues]
@@ -70,10 +76,13 @@ class _Author:
         plot = rng.choices(
             (self._peace, self._crash, self._bad_fill, self._halt, self._crash_while_starting), (32, 42, 8, 8, 10)
         )[0]
+        if self.past.random() < 0.1:
+            plot = self._crash_behind_the_past
         plot()
-        if plot != self._crash_while_starting:
+        if plot not in (self._crash_while_starting, self._crash_behind_the_past):
             self._flows()
             self._faults()
+            self._pasts()
         return Scenario(
             self.seed,
             tuple(self.venues),
@@ -82,7 +91,7 @@ class _Author:
             self._bots(),
             tuple(sorted(self.happenings, key=lambda happening: happening.at_s)),
             (*self.kills, *self._kills()),
-            {} if self.kills else self._noise(),
+            {} if self.kills or plot == self._crash_behind_the_past else self._noise(),
             rng.choice((0.0, 0.0, 0.05, 0.2)),
             rng.choice((None, None, 20.0, 6.0)),
             Decimal(rng.choice(("0.0005", "0.002"))),
@@ -188,6 +197,23 @@ class _Author:
         factor = 1 - Decimal("0.105") / self.exposure
         self._happens(rng.uniform(18.0, 24.0), "move", factors=dict.fromkeys(PRICES, factor))
 
+    def _crash_behind_the_past(self) -> None:
+        """Every stream repeats the past, or lags; REST tells of the crash."""
+        rng = self.past
+        self.venues = [replace(venue, streams=_streams(perp=venue.perp)) for venue in self.venues]
+        self.safety_s = 60.0
+        for venue in self.venues:
+            self._tells_the_past(venue.name, rng.uniform(4.0, 10.0), 90.0)
+        loss = Decimal("0.095")
+        if rng.random() < 0.7:
+            factor, over_s = 1 - loss / self.exposure, rng.choice((0.0, 12.0))
+            move = {"factors": dict.fromkeys(PRICES, factor), "over_s": over_s, "steps": 6}
+            self._happens(rng.uniform(11.0, 20.0), "move", **move)
+        else:
+            venue = max(self.venues, key=lambda venue: venue.wallet["USDT"])
+            amount = min(venue.wallet["USDT"] * Decimal("0.95"), CAPITAL * loss)
+            self._happens(rng.uniform(11.0, 20.0), "bad_fill", venue=venue.name, amount=amount)
+
     def _bad_fill(self) -> None:
         """Money that is simply gone from one account, without a flow."""
         venue = max(self.venues, key=lambda venue: venue.wallet["USDT"])
@@ -255,6 +281,18 @@ class _Author:
     def _silence(self, *, frozen: bool) -> None:
         venue, for_s = self.rng.choice(self.names), self.rng.choice((5.0, 25.0))
         self._happens(self._time(), "silence", venue=venue, for_s=for_s, frozen=frozen)
+
+    def _pasts(self) -> None:
+        """Streams that repeat the past or lag, among everything else."""
+        if self.past.random() < 0.8:
+            return
+        for venue in self.venues:
+            if venue.streams - {Kind.ORDERS}:
+                self._tells_the_past(venue.name, self.past.uniform(3.0, 15.0), self.past.choice((15.0, 40.0, 90.0)))
+
+    def _tells_the_past(self, venue: str, at_s: float, for_s: float) -> None:
+        how = {"every_s": self.past.choice((0.05, 0.05, 0.5, 2.0)), "lag_s": self.past.choice((0.0, 0.0, 3.0, 30.0))}
+        self._happens(at_s, "past", venue=venue, for_s=for_s, **how)
 
     def _disk(self) -> None:
         which, how = self.rng.choice(("store", "journal")), self.rng.choice(("broken", "hangs"))

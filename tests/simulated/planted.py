@@ -23,6 +23,7 @@ from risk_daemon.engine import Engine
 from risk_daemon.events import Input, Order
 from risk_daemon.portfolio import PortfolioManager
 from risk_daemon.trip_control import TripControl
+from risk_daemon.witnesses import Heard, Row
 from tests.simulated import life
 
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -146,6 +147,16 @@ def no_confirmation_of_flows() -> AbstractContextManager[Any]:
     return patch.object(FlowTracker, "unverified", lambda _self: (ZERO, ZERO))
 
 
+def stream_always_wins() -> AbstractContextManager[Any]:
+    """What a stream says is newer than any answer of REST."""
+    answer = Row.answer
+
+    def deferent(self: Row[Any], value: Any, other: Any, asked_mono: float, terms: Any, *, is_aside: bool) -> Heard:
+        return Heard.KEPT if self._words else answer(self, value, other, asked_mono, terms, is_aside=is_aside)
+
+    return patch.object(Row, "answer", deferent)
+
+
 SEVEN: dict[str, Plant] = {
     "trip un-latches": trip_unlatches,
     "silent venue counts as no orders": silence_is_empty,
@@ -161,6 +172,7 @@ MORE: dict[str, Plant] = {
     "exit before the latch is durable": exit_before_latch,
     "proof is forgotten": proof_is_forgotten,
     "withdrawal is a loss": no_confirmation_of_flows,
+    "the stream always wins": stream_always_wins,
 }
 
 PLANTS: dict[str, Plant] = {**SEVEN, **MORE}

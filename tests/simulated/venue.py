@@ -10,7 +10,7 @@ from decimal import Decimal
 from adapters.base import Market, OrderScope
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.model import Instrument, OpenOrder, OrderDraft
-from risk_daemon.events import Kind
+from risk_daemon.events import Kind, Position, Price
 from risk_daemon.units import ZERO
 from tests.simulated.scenario import Call, Fault, VenueSpec
 from tests.simulated.virtual_time import Timeline
@@ -24,15 +24,29 @@ _READS = frozenset({Call.BALANCES, Call.POSITIONS, Call.PRICES})
 _SWEEP_FAULTS = frozenset({Fault.DEAF})
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What was true once."""
+
+    amounts: Mapping[str, object]
+    positions: tuple[Position, ...]
+    prices: tuple[Price, ...]
+
+
 @dataclass(slots=True)
 class Health:
-    """trouble: what hits every call now. noise: how likely a fault hits one. silent: streams say nothing."""
+    """trouble: what hits every call now. noise: how likely a fault hits one. silent: streams say nothing.
+
+    past: what the streams say again and again instead of the truth. lag_s: how far behind it they are.
+    """
 
     trouble: Fault = Fault.NONE
     troubled_calls: frozenset[Call] = frozenset(Call)
     noise: Mapping[Fault, float] = field(default_factory=dict)
     silent: bool = False
     frozen: bool = False
+    past: Past | None = None
+    lag_s: float = 0.0
 
 
 class SimVenue:
@@ -152,6 +166,7 @@ class SimVenue:
         return self.health.trouble in _DEADLY and self.health.troubled_calls >= _READS
 
     def is_well(self) -> bool:
+        """Streams that tell the past are no excuse while REST tells the truth."""
         health = self.health
         return health.trouble is Fault.NONE and not (health.silent or health.frozen or self.lies_open)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Unix seconds are large: two roads to the same moment may differ by this much.
 EPSILON_S = 1e-5
 _MAX_BOT_ORDERS = 25
-_FAULTS = frozenset({"trouble", "silence", "drop", "lie", "disk", "lock"})
+_FAULTS = frozenset({"trouble", "silence", "drop", "lie", "past", "disk", "lock"})
 
 
 class World:
@@ -145,6 +145,8 @@ class World:
         self.is_healed = True
         for venue in self.venues.values():
             health = venue.health
+            if health.past is not None or health.lag_s:
+                self._end_past(venue.name)
             health.trouble, health.noise, health.silent, health.frozen = Fault.NONE, {}, False, False
         for illness in (self.store_illness, self.journal_illness):
             illness.broken, illness.hangs, illness.noise = False, False, 0.0
@@ -292,6 +294,32 @@ class World:
                 self.after(for_s, lambda: place.exchange.set_price(symbol, self.prices[asset]))
                 return
         place.lie = (symbol, factor)
+
+    def do_past(self, venue: str, for_s: float, every_s: float = 0.05, lag_s: float = 0.0) -> None:
+        """The streams say again and again what is true now; with `lag_s`, what was true so long ago, once."""
+        health, adapter = self.venues[venue].health, None if self.life is None else self.life.adapters[venue]
+        if adapter is None or health.past is not None or health.lag_s:
+            return
+        if lag_s:
+            health.lag_s = lag_s
+        else:
+            health.past = adapter.present()
+            self.after(every_s, lambda: self._repeat(venue, every_s))
+        self.after(for_s, lambda: self._end_past(venue))
+
+    def _repeat(self, venue: str, every_s: float) -> None:
+        if self.venues[venue].health.past is None:
+            return
+        if self.life is not None:
+            self.life.adapters[venue].tell_past()
+        self.after(every_s, lambda: self._repeat(venue, every_s))
+
+    def _end_past(self, venue: str) -> None:
+        """The venue starts its streams anew."""
+        health = self.venues[venue].health
+        if health.past is not None or health.lag_s:
+            health.past, health.lag_s = None, 0.0
+            self.do_drop(venue)
 
     def do_wall_jump(self, seconds: float) -> None:
         self.timeline.jump(seconds)

@@ -187,7 +187,7 @@ class Baselines:
         """
         if self.began_wall is None:
             self.began_wall = now.wall
-        changed = self._turn(now)
+        changed = self.turn(now)
         self._window.add(now.mono, low)
         self._note_trust(low, now.mono, trusted=trusted)
         self._is_sure = trusted and agreed and rest_mono is not None
@@ -197,6 +197,19 @@ class Baselines:
         if self.is_waiting or now.mono - self._taken_mono >= self.settings.peak_hold_s / MEDIANS_A_HOLD:
             changed = self._take_sure(now) or changed
         return changed
+
+    def turn(self, now: Instant) -> bool:
+        """Look once a minute whether a day or a week began. What held until now is the last word of the old one.
+
+        Returns whether a baseline changed.
+        """
+        minute = int(now.wall // 60)
+        if minute == self._minute:
+            return False
+        self._minute = minute
+        is_taken = self._take_sure(now)
+        is_new_day, is_new_week = self._day.turn(now), self._week.turn(now)
+        return is_taken or is_new_day or is_new_week
 
     def begin_anew(self) -> None:
         """The accounts hold something else now: what was sure before says nothing of what is."""
@@ -228,16 +241,6 @@ class Baselines:
         self._clear_windows()
 
     # --- inside ------------------------------------------------------------------------------------
-
-    def _turn(self, now: Instant) -> bool:
-        """Look once a minute whether a day or a week began. What held until now is the last word of the old one."""
-        minute = int(now.wall // 60)
-        if minute == self._minute:
-            return False
-        self._minute = minute
-        is_taken = self._take_sure(now)
-        is_new_day, is_new_week = self._day.turn(now), self._week.turn(now)
-        return is_taken or is_new_day or is_new_week
 
     def _note_trust(self, low: Decimal, mono: float, *, trusted: bool) -> None:
         """Capital and start of day may not be taken from the low end of a doubt: they would be too low."""

@@ -31,7 +31,7 @@ from risk_daemon.events import (
     StreamConfirmed,
 )
 from risk_daemon.flows import FlowTracker
-from risk_daemon.portfolio import Equity, PortfolioManager
+from risk_daemon.portfolio import TRUSTED_WIDTH, Equity, PortfolioManager
 from risk_daemon.turn import Turn
 from risk_daemon.units import ZERO, plain
 from risk_daemon.venue_days import VenueDays
@@ -169,8 +169,14 @@ class Books:
         return Picture(equity, suspected)
 
     def observe(self, picture: Picture | None, turn: Turn) -> None:
-        """Let baselines rise by what is known for certain. While a trade is half told, nothing is."""
-        if picture is None or not self.is_started or self.flows.unsettled_fall(turn.now.mono):
+        """Let baselines rise by what is known for certain. While a trade is half told, nothing is.
+
+        A bot that trades all the time must not keep the day from beginning: so half of a tiny one is no matter.
+        """
+        if picture is None or not self.is_started:
+            return
+        if self.flows.unsettled_fall(turn.now.mono) > abs(picture.equity.value) * TRUSTED_WIDTH:
+            turn.persist = self.baselines.turn(turn.now) or turn.persist
             return
         equity = picture.equity
         standing = self._compare(equity.value, turn.now.mono)
@@ -205,16 +211,18 @@ class Books:
             self._asks = 0
             return
         now_mono, hold_s = turn.now.mono, self.settings.baselines.peak_hold_s
-        since_read_s = now_mono - max(self.agreement.begun_mono, self._asked_accounts_mono)
-        if self._asks >= MOST_ASKS or now_mono - self._asked_mono < max(hold_s / PRICES_A_HOLD, LEAST_PAUSE_S):
+        last_mono = self.agreement.begun_mono if self.agreement.taken else NEVER
+        since_accounts_s = now_mono - max(last_mono, self._asked_accounts_mono)
+        if self._asks >= MOST_ASKS:
             return
-        self._asks += 1
-        self._asked_mono = now_mono
-        if since_read_s >= hold_s / ACCOUNTS_A_HOLD:
+        if since_accounts_s >= max(hold_s / ACCOUNTS_A_HOLD, LEAST_PAUSE_S):
             self._asked_accounts_mono = now_mono
             turn.act(ReadNow(frozenset(ACCOUNT_KINDS) | PRICES_ONLY))
-        else:
+        elif now_mono - self._asked_mono >= max(hold_s / PRICES_A_HOLD, LEAST_PAUSE_S):
             turn.act(ReadNow(PRICES_ONLY))
+        else:
+            return
+        self._asks, self._asked_mono = self._asks + 1, now_mono
 
     def forget_baselines(self, now_mono: float) -> None:
         """A reset with `current`: readings requested from now on say what losses are measured from."""

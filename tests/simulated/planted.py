@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
@@ -146,6 +147,22 @@ def no_confirmation_of_flows() -> AbstractContextManager[Any]:
     return patch.object(FlowTracker, "unverified", lambda _self: (ZERO, ZERO))
 
 
+def one_reading_is_enough() -> AbstractContextManager[Any]:
+    """The first equity that is known is the capital: no other reading need say the same."""
+    from risk_daemon.baselines import Baselines
+
+    observe = Baselines.observe
+
+    def hasty(self: Baselines, low: Decimal, now: Instant, **known: Any) -> bool:
+        changed = observe(self, low, now, **known)
+        if self.capital is not None or not known["trusted"]:
+            return changed
+        self.capital = low
+        return True
+
+    return patch.object(Baselines, "observe", hasty)
+
+
 SEVEN: dict[str, Plant] = {
     "trip un-latches": trip_unlatches,
     "silent venue counts as no orders": silence_is_empty,
@@ -161,6 +178,7 @@ MORE: dict[str, Plant] = {
     "exit before the latch is durable": exit_before_latch,
     "proof is forgotten": proof_is_forgotten,
     "withdrawal is a loss": no_confirmation_of_flows,
+    "one reading is enough": one_reading_is_enough,
 }
 
 PLANTS: dict[str, Plant] = {**SEVEN, **MORE}

@@ -292,6 +292,10 @@ class World:
                 return
         place.lie = (symbol, factor)
 
+    def do_short(self, venue: str, replies: tuple[bool, ...]) -> None:
+        """Some of the next balance replies over REST lack half of the account."""
+        self.venues[venue].short = list(replies)
+
     def do_wall_jump(self, seconds: float) -> None:
         self.timeline.jump(seconds)
 

@@ -291,19 +291,9 @@ class Account:
 
     def truth(self) -> Json:
         balances = {name: str(value) for name, value in self.balances.items()}
-        shown: Json = {
-            "open": self.open,
-            "short": self.short,
-            "cancelled": self.cancelled,
-            "ledger": self.ledger,
-            "modes": self.modes,
-        }
-        return shown | {
-            "short": self.short,
-            "balances": balances,
-            "calls": self.calls,
-            "dead_man": self.dead_man is not None,
-        }
+        shown: Json = {"open": self.open, "cancelled": self.cancelled, "ledger": self.ledger, "modes": self.modes}
+        shown |= {"balances": balances, "short": self.short, "calls": self.calls}
+        return shown | {"dead_man": self.dead_man is not None}
 
 
 def known_mode(name: str, mode: str) -> bool:

@@ -1,8 +1,9 @@
 """What losses are measured from: initial capital, peak, start of day, start of week.
 
-A baseline is never taken from one reading: it is the lowest `low` over `peak_hold_s` or longer, in a
-stretch that contains REST reads, so one wild tick never becomes a peak. A flow rescales all of them
-together, so it moves no loss ratio.
+A baseline is never taken from one reading. A peak is the lowest `low` over `peak_hold_s` or longer, in a
+stretch that contains REST reads, so one wild tick never becomes a peak. Capital and starts are the median by
+time over `peak_hold_s`, while the readings of the accounts agree (agreement.py): one that is wild, up or down,
+never hides a loss. A flow rescales all of them together, so it moves no loss ratio.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from risk_daemon.clock import Instant
 from risk_daemon.hold_window import HoldWindow
+from risk_daemon.median_window import MedianWindow
 from risk_daemon.peaks import Peaks
 from risk_daemon.period_start import PeriodStart
 from risk_daemon.trading_day import TradingDay
@@ -23,6 +25,9 @@ from risk_daemon.units import ONE, ZERO, finite, fixed, plain
 
 # A trade's second row may be awaited for so long without the stretch being broken.
 DOUBT_MAY_LAST_S = 1.0
+
+# The last sure value is worked out anew so many times in `peak_hold_s`.
+MEDIANS_A_HOLD = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,11 @@ class Baselines:
         self.began_wall: float | None = None
         self.calendar = TradingDay(self.settings.reset_at, self.settings.timezone)
         self._window = HoldWindow(self.settings.peak_hold_s)
-        self._sure_window = HoldWindow(self.settings.peak_hold_s)
+        self._sure_window = MedianWindow(self.settings.peak_hold_s)
         self._unsure_since_mono: float | None = None
+        self._is_sure = False
+        self._taken_mono = float("-inf")
+        self._minute: int | None = None
         self._peaks = Peaks(self.settings.lookback_days)
         self._day = PeriodStart(self.calendar.key)
         self._week = PeriodStart(self.calendar.week_key)
@@ -114,6 +122,17 @@ class Baselines:
     def is_day_settled(self) -> bool:
         """Whether the running day has a start that nothing will change any more."""
         return self._day.value is not None and not self._day.is_provisional
+
+    def waiting(self) -> tuple[str, ...]:
+        """What is still to be taken, in words."""
+        provisional = {"start of day": self._day.is_provisional, "start of week": self._week.is_provisional}
+        missing = {"initial capital": self.capital is None, "peak": self.peak is None, **provisional}
+        return tuple(name for name, is_missing in missing.items() if is_missing)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything is still to be taken."""
+        return self._day.is_provisional or self._week.is_provisional or self.capital is None or self.peak is None
 
     @property
     def is_emptied(self) -> bool:
@@ -160,23 +179,41 @@ class Baselines:
 
     # --- what is seen ------------------------------------------------------------------------------
 
-    def observe(self, low: Decimal, now: Instant, *, trusted: bool, rest_mono: float | None) -> bool:
+    def observe(self, low: Decimal, now: Instant, *, trusted: bool, rest_mono: float | None, agreed: bool) -> bool:
         """Take the equity's `low` in. Returns whether a baseline changed (and wants to be persisted).
 
         rest_mono: when the oldest of the REST reads that still count was begun; None if there is none.
+        agreed: whether the last readings of the accounts say the same, for as long as they must.
         """
         if self.began_wall is None:
             self.began_wall = now.wall
+        changed = self.turn(now)
         self._window.add(now.mono, low)
         self._note_trust(low, now.mono, trusted=trusted)
-        turned_day, turned_week = self._day.turn(now), self._week.turn(now)
-        changed = turned_day or turned_week
-        lowest, sure = self._window.lowest(now.mono, rest_mono), self._sure_window.lowest(now.mono, rest_mono)
+        self._is_sure = trusted and agreed and rest_mono is not None
+        lowest = self._window.lowest(now.mono, rest_mono) if agreed or self.peak is not None else None
         if lowest is not None and self._is_filled(lowest):
             changed = self._peaks.add(lowest, now) or changed
-        if sure is not None and trusted and self._is_filled(sure):
-            changed = self._take_sure(sure, now) or changed
+        if self.is_waiting or now.mono - self._taken_mono >= self.settings.peak_hold_s / MEDIANS_A_HOLD:
+            changed = self._take_sure(now) or changed
         return changed
+
+    def turn(self, now: Instant) -> bool:
+        """Look once a minute whether a day or a week began. What held until now is the last word of the old one.
+
+        Returns whether a baseline changed.
+        """
+        minute = int(now.wall // 60)
+        if minute == self._minute:
+            return False
+        self._minute = minute
+        is_taken = self._take_sure(now)
+        is_new_day, is_new_week = self._day.turn(now), self._week.turn(now)
+        return is_taken or is_new_day or is_new_week
+
+    def begin_anew(self) -> None:
+        """The accounts hold something else now: what was sure before says nothing of what is."""
+        self._sure_window.clear()
 
     def rescale(self, before: Decimal, after: Decimal, *, is_past: bool = False, is_late: bool = False) -> None:
         """A flow took the equity from `before` to `after`: move every baseline by after / before.
@@ -203,8 +240,9 @@ class Baselines:
             self._shift(after - before)
 
     def forget(self) -> None:
-        """A reset with `current`: there are no baselines until the next trusted equity gives them anew."""
+        """A reset with `current`: there are no baselines until readings that agree give them anew."""
         self.capital = self._emptied_at = None
+        self._is_sure = False
         self._day.forget()
         self._week.forget()
         self._peaks.clear()
@@ -223,8 +261,12 @@ class Baselines:
         if mono - self._unsure_since_mono > DOUBT_MAY_LAST_S:
             self._sure_window.clear()
 
-    def _take_sure(self, equity: Decimal, now: Instant) -> bool:
+    def _take_sure(self, now: Instant) -> bool:
         """What is known for certain is the last word of its day, and gives what is missing yet."""
+        equity = self._sure_window.median(now.mono) if self._is_sure else None
+        if equity is None or not self._is_filled(equity):
+            return False
+        self._taken_mono = now.mono
         is_first = self.capital is None
         self.capital = equity if self.capital is None else self.capital
         settled_day, settled_week = self._day.settle(equity, now), self._week.settle(equity, now)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from risk_daemon.account import ACCOUNT_KINDS
 from risk_daemon.activity import Activity
+from risk_daemon.agreement import Agreement, Standing
 from risk_daemon.baselines import Baselines
 from risk_daemon.breakers.base import EvaluationContext
 from risk_daemon.clock import Instant
@@ -30,7 +32,7 @@ from risk_daemon.events import (
     StreamConfirmed,
 )
 from risk_daemon.flows import FlowTracker, Settled
-from risk_daemon.portfolio import Equity, PortfolioManager
+from risk_daemon.portfolio import TRUSTED_WIDTH, Equity, PortfolioManager
 from risk_daemon.rereads import Rereads
 from risk_daemon.turn import Turn
 from risk_daemon.units import plain
@@ -42,6 +44,13 @@ NEVER = float("-inf")
 LOOK_AT_VENUES_EVERY_S = 1.0
 _KIND_OF = {BalancesSeen: Kind.BALANCES, PositionsSeen: Kind.POSITIONS, PricesSeen: Kind.PRICES}
 LEDGER_KINDS = frozenset({Kind.FLOWS, Kind.BALANCES, Kind.POSITIONS})
+PRICES_ONLY = frozenset({Kind.PRICES})
+
+# While baselines wait: the accounts are read so many times in `peak_hold_s`, prices so many times; and not for ever.
+ACCOUNTS_A_HOLD = 2
+PRICES_A_HOLD = 6
+LEAST_PAUSE_S = 0.5
+MOST_ASKS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,7 @@ class Books:
         self.settings = settings
         self.portfolio = PortfolioManager(settings.baselines.initial_capital, settings.reference, settings.portfolio)
         self.baselines = Baselines(settings.baselines)
+        self.agreement = Agreement(settings.baselines.peak_hold_s)
         self.flows = FlowTracker(settings.flows)
         self.venue_days = VenueDays(self.baselines.calendar, settings.baselines.peak_hold_s)
         self.views = Views(self.portfolio, self.flows, self.venue_days)
@@ -71,6 +81,10 @@ class Books:
         self.is_started = False
         self._prices_rest_mono: dict[str, float] = {}
         self.rereads = Rereads()
+        self._stretch: int | None = None
+        self._has_read = True
+        self._asks = 0
+        self._asked_mono = self._asked_accounts_mono = NEVER
 
     # --- what comes in -----------------------------------------------------------------------------
 
@@ -79,6 +93,9 @@ class Books:
         change = self.portfolio.apply(event)
         if change.moves and not isinstance(event, PricesSeen | StreamConfirmed):
             self.flows.moved(change.venue, change.moves, turn.now.mono, event.requested_mono)
+            self.agreement.moved(change.venue, change.moved)
+        if isinstance(event, BalancesSeen | PositionsSeen) and event.source is Source.REST:
+            self._has_read = True
         if isinstance(event, PricesSeen):
             turn.by_prices = True
             if event.source is Source.REST:
@@ -182,29 +199,82 @@ class Books:
         return Picture(equity, suspected)
 
     def observe(self, picture: Picture | None, turn: Turn) -> None:
-        """Let baselines rise by what is known for certain. While a trade is half told, nothing is."""
-        if picture is None or not self.is_started or self.flows.unsettled_fall(turn.now.mono):
+        """Let baselines rise by what is known for certain. While a trade is half told, nothing is.
+
+        A bot that trades all the time must not keep the day from beginning: so half of a tiny one is no matter.
+        """
+        if picture is None or not self.is_started:
+            return
+        if self.flows.unsettled_fall(turn.now.mono) > abs(picture.equity.value) * TRUSTED_WIDTH:
+            turn.persist = self.baselines.turn(turn.now) or turn.persist
             return
         equity = picture.equity
+        standing = self._compare(equity.value, turn.now.mono)
+        is_sure = equity.is_trusted and standing.stretch is not None
         rest_mono = self._rest_mono(turn.now.mono)
-        if self.baselines.observe(equity.low, turn.now, trusted=equity.is_trusted, rest_mono=rest_mono):
+        if self.baselines.observe(equity.low, turn.now, trusted=is_sure, rest_mono=rest_mono, agreed=standing.holds):
             turn.persist = True
         # What is on its way in or out, or not known, is no return: the minute waits for its sample.
         sample = self.history.observe(equity, turn.now) if equity.is_trusted else None
         if sample is not None:
             turn.act(KeepSample(sample))
-        self._observe_venues(turn)
+        self._observe_venues(standing, turn)
 
-    def _observe_venues(self, turn: Turn) -> None:
+    def _compare(self, equity: Decimal, now_mono: float) -> Standing:
+        """What the last readings of the accounts say of one another. Before a new stretch nothing was sure."""
+        agreement = self.agreement
+        if self._has_read:
+            self._has_read = False
+            venues = [venue for venue, kinds in self.settings.portfolio.expected.items() if kinds & set(ACCOUNT_KINDS)]
+            if all(self.portfolio.read_mono(venue) >= agreement.begun_mono for venue in venues):
+                agreement.read(equity, now_mono)
+        standing = agreement.standing(equity)
+        if standing.stretch is not None and standing.stretch != self._stretch:
+            self._stretch = standing.stretch
+            self.baselines.begin_anew()
+            self.venue_days.begin_anew()
+        return standing
+
+    def ask_for_readings(self, turn: Turn) -> None:
+        """While baselines wait for readings that agree, the schedule is too slow; but a venue is not asked for ever."""
+        if not (self.is_started and self.baselines.is_waiting):
+            self._asks = 0
+            return
+        now_mono, hold_s = turn.now.mono, self.settings.baselines.peak_hold_s
+        last_mono = self.agreement.begun_mono if self.agreement.taken else NEVER
+        since_accounts_s = now_mono - max(last_mono, self._asked_accounts_mono)
+        if self._asks >= MOST_ASKS:
+            return
+        if since_accounts_s >= max(hold_s / ACCOUNTS_A_HOLD, LEAST_PAUSE_S):
+            self._asked_accounts_mono = now_mono
+            turn.act(ReadNow(frozenset(ACCOUNT_KINDS) | PRICES_ONLY))
+        elif now_mono - self._asked_mono >= max(hold_s / PRICES_A_HOLD, LEAST_PAUSE_S):
+            turn.act(ReadNow(PRICES_ONLY))
+        else:
+            return
+        self._asks, self._asked_mono = self._asks + 1, now_mono
+
+    def forget_baselines(self, now_mono: float) -> None:
+        """A reset with `current`: readings requested from now on say what losses are measured from."""
+        self.baselines.forget()
+        self.venue_days.forget()
+        self.agreement.restart(now_mono)
+
+    def waiting(self) -> tuple[str, ...]:
+        """What baselines wait for, in words; empty when there are all."""
+        return tuple(f"{name} ({self.agreement.text()})" for name in self.baselines.waiting())
+
+    def _observe_venues(self, standing: Standing, turn: Turn) -> None:
         """Costs a pass over all holdings, so only now and then, and only for rules that need it."""
-        now_mono = turn.now.mono
+        now_mono, is_steady = turn.now.mono, standing.stretch is not None
         if not self.settings.watches_venues or now_mono - self._looked_at_venues_mono < LOOK_AT_VENUES_EVERY_S:
             return
         self._looked_at_venues_mono = now_mono
         self.views.look(now_mono)
         for venue, view in self.views.venue_views().items():
-            equity = view.equity
-            if equity is not None and self.venue_days.observe(venue, equity, turn.now):
+            if view.equity is not None and self.venue_days.observe(
+                venue, view.equity, turn.now, steady=is_steady, agreed=standing.holds
+            ):
                 turn.persist = True
 
     def context(self, picture: Picture | None) -> EvaluationContext:

@@ -294,7 +294,7 @@ async def _value(settings: Settings, steps: Steps, watch: Stopwatch) -> None:
     """Connect to everything, read everything, value it."""
     try:
         async with watch.measure("connect_read_value", 60.0 + 60.0 * len(settings.venues)):
-            found = await service.prepare_init(settings)
+            found = await service.look_once(settings)
     except RiskDaemonError as error:
         steps.note("value", False, str(error))
         return

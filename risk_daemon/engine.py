@@ -206,6 +206,11 @@ class Engine:
             return False
         return not self._measures_more or None not in (baselines.peak, baselines.start_of_day, baselines.start_of_week)
 
+    def missing(self) -> tuple[str, ...]:
+        """What the gate waits for, in words: what was not read yet, then what losses are measured from."""
+        gaps = self.portfolio.missing() or self.portfolio.unconfirmed()
+        return gaps or (() if self.has_baselines else self.books.waiting())
+
     @property
     def is_confirming(self) -> bool:
         """Whether a breach is in question."""
@@ -263,6 +268,8 @@ class Engine:
     def _evaluate(self, turn: Turn) -> tuple[Verdict, ...]:
         picture = self.books.picture(turn.now.mono)
         self.books.observe(picture, turn)
+        if self.trip is None or self.trip.proven:  # cancels go first
+            self.books.ask_for_readings(turn)
         verdicts = self.manager.ask(self.books.context(picture), turn.now)
         for index in self._by_strength:
             self._judge(verdicts[index], turn)

@@ -83,9 +83,11 @@ class Housekeeping:
         return f"{text}, gate shut: {gate.cause}" if gate.locked else f"{text}, gate open"
 
     def _give_up_first_start(self, now: Instant) -> None:
-        if now.mono - self._started_mono >= self._settings.first_start_within_s:
-            portfolio = self._parts.engine.portfolio
-            gaps = ", ".join(portfolio.missing() or portfolio.unconfirmed())
+        """A long `peak_hold` has its time, three times over, so that one wild reading ends nothing."""
+        engine = self._parts.engine
+        hold_s = engine.settings.baselines.peak_hold_s
+        if now.mono - self._started_mono >= self._settings.first_start_within_s + 3 * hold_s:
+            gaps = ", ".join(engine.missing())
             raise StartUnavailable(f"no baseline at the first start: still missing {gaps or 'a first baseline'}")
 
     # --- files -------------------------------------------------------------------------------------

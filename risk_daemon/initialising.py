@@ -1,26 +1,40 @@
-"""Set up the state of live accounts: read everything once, show it, make the directory."""
+"""Set up the state of live accounts: read everything until the readings agree, show it, make the directory."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from adapters.base import VenueAdapter
+from risk_daemon.agreement import READINGS
 from risk_daemon.cancelling import CONNECT_WITHIN_S
 from risk_daemon.clock import Instant
-from risk_daemon.composition import Site, flows_since, own_state, restored_engine
+from risk_daemon.composition import Site, engine_settings, own_state
 from risk_daemon.config import Settings
+from risk_daemon.decision import ReadNow
 from risk_daemon.engine import Engine
-from risk_daemon.errors import StartUnavailable, StateError, VenueError
-from risk_daemon.events import Started, Tick
+from risk_daemon.errors import StartUnavailable, StateError, VenueError, check
+from risk_daemon.events import Kind, Started, Tick
 from risk_daemon.latch import trip_left
 from risk_daemon.lock.shared import shut as shut_gate
 from risk_daemon.store.sqlite import SqliteStore
+from risk_daemon.units import ZERO
 
 _FLOWS_OVERLAP_S = 3_600.0
+_TICK_S = 0.2
+# So many readings of everything, and a venue that gives up to so many refusals among them, may go by.
+_MOST_READINGS = 12
+_PATIENCE_S = 60.0
+
+_EVERYTHING = frozenset(Kind) - {Kind.ORDERS}
+
+# What an engine found while it only read: the first run judges for itself.
+_JUDGED = frozenset({"breakers", "halts"})
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +50,45 @@ class InitReport:
     documents: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-async def prepare_init(settings: Settings) -> InitReport:
-    """Read every venue once. Raises StartUnavailable or ConfigError where no baseline can be had."""
+async def prepare_init(settings: Settings, say: Say = lambda _sentence: None) -> InitReport:
+    """Read every venue until its readings agree over `peak_hold`: one wild reply must not become a baseline.
+
+    say: is told how it goes. Raises StartUnavailable or ConfigError where no baseline can be had.
+    """
     async with Site(settings) as site:
         began = site.clock.now()
-        engine = await read_everything(settings, site, {}, None)
-        capital = settings.portfolio.initial_capital
-        equity = engine.portfolio.equity
-        notes = tuple(note for adapter in site.adapters.values() for note in adapter.capabilities.notes)
-        venues = tuple((name, engine.portfolio.venue_equity(name)) for name in site.adapters)
-        difference = None if capital is None else (equity - capital) / capital
-        if capital is None:
-            engine.baselines.capital = equity
+        engine = _unjudging_engine(settings, site)
+        await read_everything(settings, site, engine, {})
+        await _until_readings_agree(settings, site, engine, say)
+        capital, equity = settings.portfolio.initial_capital, engine.baselines.capital
+        check(equity is not None, "baselines that wait for nothing have a capital")
+        report = _report(settings, site, engine, equity or ZERO)
+        engine.baselines.capital = equity if capital is None else capital
         documents = {**engine.snapshot(), "feeds": feeds_now(site, began)}
-        return InitReport(equity, capital, difference, venues, notes, str(settings.state.dir), documents)
+        return replace(report, documents={name: documents[name] for name in documents if name not in _JUDGED})
+
+
+async def look_once(settings: Settings) -> InitReport:
+    """What one reading of every venue shows: for a drill, not to be taken as a baseline. Raises like `prepare_init`."""
+    async with Site(settings) as site:
+        engine = _unjudging_engine(settings, site)
+        await read_everything(settings, site, engine, {})
+        return _report(settings, site, engine, engine.portfolio.equity)
+
+
+def _unjudging_engine(settings: Settings, site: Site) -> Engine:
+    """It measures nothing from the configured capital and has no rules: it only finds out what there is."""
+    engine = Engine(engine_settings(settings, site.adapters))
+    engine.baselines.capital = None
+    return engine
+
+
+def _report(settings: Settings, site: Site, engine: Engine, equity: Decimal) -> InitReport:
+    capital = settings.portfolio.initial_capital
+    notes = tuple(note for adapter in site.adapters.values() for note in adapter.capabilities.notes)
+    venues = tuple((name, engine.portfolio.venue_equity(name)) for name in site.adapters)
+    difference = None if capital is None else (equity - capital) / capital
+    return InitReport(equity, capital, difference, venues, notes, str(settings.state.dir))
 
 
 def feeds_now(site: Site, now: Instant) -> dict[str, Any]:
@@ -79,40 +118,98 @@ async def init(settings: Settings, report: InitReport) -> None:
         shut_gate(state_dir.paths.gate)
 
 
-async def read_everything(
-    settings: Settings, site: Site, documents: Mapping[str, Any], latch: Mapping[str, Any] | None
-) -> Engine:
-    """An engine that has read every venue once over REST. Raises StartUnavailable naming what is missing."""
-    engine = restored_engine(settings, site.adapters, documents, latch)
-    since = flows_since(documents)
+async def read_everything(settings: Settings, site: Site, engine: Engine, since: Mapping[str, float]) -> None:
+    """Have the engine read every venue once over REST. Raises StartUnavailable naming what is missing.
+
+    since: when each ledger was last listed whole, Unix seconds.
+    """
     engine.process(Started(), site.clock.now())
     for adapter in site.adapters.values():
-        try:
-            await _read_venue(settings, site, engine, adapter, since.get(adapter.name))
-        except (VenueError, TimeoutError) as error:
-            raise StartUnavailable(f"{adapter.name}: it can't be read: {error or 'no answer in time'}") from error
+        await _connect(adapter)
+        await _read_venue(settings, site, engine, adapter, _EVERYTHING, since.get(adapter.name))
     engine.process(Tick(), site.clock.now())
     if not engine.is_started:
         gaps = ", ".join(engine.portfolio.missing())
         raise StartUnavailable(f"the equity is not complete: missing {gaps}: name an asset in ignore_assets to skip it")
-    return engine
+
+
+async def _connect(adapter: VenueAdapter) -> None:
+    try:
+        async with asyncio.timeout(CONNECT_WITHIN_S):
+            await adapter.connect()
+    except (VenueError, TimeoutError) as error:
+        raise _unreadable(adapter, error) from error
+
+
+async def _until_readings_agree(settings: Settings, site: Site, engine: Engine, say: Say) -> None:
+    """The engine asks for the next readings itself. Raises StartUnavailable when they do not agree after a few."""
+    hold_s, agreement, told, refusals = settings.baselines.peak_hold, engine.books.agreement, 0, 0
+    until_mono = site.clock.now().mono + _MOST_READINGS * hold_s + _PATIENCE_S
+    say(f"everything was read once; reading it again for {hold_s:g} s: one wild reply must not become a baseline")
+    while engine.baselines.is_waiting:
+        await asyncio.sleep(min(_TICK_S, hold_s / 20))
+        decision = engine.process(Tick(), site.clock.now())
+        wanted = [action for action in decision.actions if isinstance(action, ReadNow)]
+        refusals += sum([await _answer(settings, site, engine, action, say) for action in wanted])
+        if agreement.taken > told:
+            told = agreement.taken
+            say(f"reading {told}: {agreement.text()}")
+        if agreement.taken + refusals > _MOST_READINGS or site.clock.now().mono > until_mono:
+            raise StartUnavailable(
+                f"the readings of the accounts do not agree: {told} were taken, and no {READINGS} in a row say the"
+                " same: is money moving, or does a venue answer in part? Look there, and try again"
+            )
+
+
+async def _answer(settings: Settings, site: Site, engine: Engine, wanted: ReadNow, say: Say) -> int:
+    """Read what the engine asks for. Returns how many venues did not answer: the next reading may go better."""
+    refusals = 0
+    for name, adapter in site.adapters.items():
+        if wanted.venues is not None and name not in wanted.venues:
+            continue
+        try:
+            await _read_venue(settings, site, engine, adapter, wanted.kinds, None)
+        except StartUnavailable as error:
+            refusals += 1
+            say(str(error))
+    return refusals
 
 
 async def _read_venue(
-    settings: Settings, site: Site, engine: Engine, adapter: VenueAdapter, since_wall: float | None
+    settings: Settings,
+    site: Site,
+    engine: Engine,
+    adapter: VenueAdapter,
+    kinds: frozenset[Kind],
+    since_wall: float | None,
 ) -> None:
-    """The ledger first: a balance read requested later shows the flows that it lists."""
-    clock, limit_s = site.clock, settings.data.call_timeout
-    async with asyncio.timeout(CONNECT_WITHIN_S):
-        await adapter.connect()
-    if adapter.capabilities.has_flows:
-        async with asyncio.timeout(limit_s):
-            since = clock.now().wall if since_wall is None else since_wall - _FLOWS_OVERLAP_S
-            engine.process(await adapter.read_flows(since, urgent=True), clock.now())
-    async with asyncio.timeout(limit_s):
-        engine.process(await adapter.read_balances(urgent=True), clock.now())
-    if adapter.capabilities.has_positions:
-        async with asyncio.timeout(limit_s):
-            engine.process(await adapter.read_positions(urgent=True), clock.now())
-    async with asyncio.timeout(limit_s):
-        engine.process(await adapter.read_prices(engine.portfolio.held_assets(), urgent=True), clock.now())
+    """The ledger first: a balance read requested later shows the flows that it lists. Raises StartUnavailable.
+
+    since_wall: when the ledger was last listed whole. It is listed from an hour before that, or before now, just as
+    a run lists it: what was booked before `init` is in the balances already, and must not be new to the first run.
+    """
+    clock, can = site.clock, adapter.capabilities
+
+    async def read(kind: Kind) -> None:
+        async with asyncio.timeout(settings.data.call_timeout):
+            if kind is Kind.FLOWS:
+                since = (clock.now().wall if since_wall is None else since_wall) - _FLOWS_OVERLAP_S
+                engine.process(await adapter.read_flows(since, urgent=True), clock.now())
+            elif kind is Kind.BALANCES:
+                engine.process(await adapter.read_balances(urgent=True), clock.now())
+            elif kind is Kind.POSITIONS:
+                engine.process(await adapter.read_positions(urgent=True), clock.now())
+            else:
+                assets = engine.portfolio.held_assets()
+                engine.process(await adapter.read_prices(assets, urgent=True), clock.now())
+
+    there = {Kind.FLOWS: can.has_flows, Kind.BALANCES: True, Kind.POSITIONS: can.has_positions, Kind.PRICES: True}
+    try:
+        for kind in (kind for kind, is_there in there.items() if is_there and kind in kinds):
+            await read(kind)
+    except (VenueError, TimeoutError) as error:
+        raise _unreadable(adapter, error) from error
+
+
+def _unreadable(adapter: VenueAdapter, error: Exception) -> StartUnavailable:
+    return StartUnavailable(f"{adapter.name}: it can't be read: {error or 'no answer in time'}")

@@ -115,8 +115,7 @@ class Requests:
         self._machine.fire(Trigger.RESET)
         trip = self._control.close(turn)
         if event.rebaseline == CURRENT:
-            self._books.baselines.forget()
-            self._books.venue_days.forget()
+            self._books.forget_baselines(turn.now.mono)
         for breaker in self._manager.get_tripped():
             self._manager.reset(breaker.name, event.operator)
             turn.record(EventName.BREAKER_RESET, **breaker.facts())

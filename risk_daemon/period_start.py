@@ -27,15 +27,11 @@ class PeriodStart:
         self.name: str | None = None
         self.is_provisional = False
         self._key = key
-        self._looked_at_minute: int | None = None
         self._last: tuple[Decimal, Decimal, float] | None = None
 
     def turn(self, now: Instant) -> bool:
         """Look whether a new period began. Returns whether one did."""
-        minute = int(now.wall // 60)
-        if minute == self._looked_at_minute:
-            return False
-        self._looked_at_minute, name = minute, self._key(now.wall)
+        name = self._key(now.wall)
         if self.name is not None and name <= self.name:
             return False
         self.name = name

@@ -34,7 +34,7 @@ def report(
         **figures,
         "started": engine.is_started,
         "confirming": engine.is_confirming,
-        "missing": list(engine.portfolio.missing() or engine.portfolio.unconfirmed()),
+        "missing": list(engine.missing()),
         "locked": gate.locked,
         "lock": _lock(engine, gate),
         "initial_capital": None if capital is None else plain(capital),

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from risk_daemon.cancelling import count_orders
-from risk_daemon.composition import LogJournal, Site, is_simulated, open_log, own_state
+from risk_daemon.composition import LogJournal, Site, flows_since, is_simulated, open_log, own_state, restored_engine
 from risk_daemon.config import Settings
 from risk_daemon.events import ResetRequested
 from risk_daemon.gate import Cause, GateState
@@ -33,7 +33,8 @@ async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, ope
         if latch is None or not latch["proven"]:
             why = "nothing to reset: trading is not locked" if latch is None else _unproven(latch)
             return {"accepted": False, "reason": why, "open_orders": {}}
-        engine = await read_everything(settings, site, documents, latch)
+        engine = restored_engine(settings, site.adapters, documents, latch)
+        await read_everything(settings, site, engine, flows_since(documents))
         open_orders = {name: await count_orders(settings, adapter) for name, adapter in site.adapters.items()}
         decision = engine.process(ResetRequested(reason, operator, rebaseline), site.clock.now())
         answer = decision.answer

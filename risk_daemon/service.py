@@ -36,7 +36,7 @@ from risk_daemon.engine import Engine
 from risk_daemon.errors import ExitCode, RecordError
 from risk_daemon.events import EventName, Kind, Order, Position, RiskEvent
 from risk_daemon.inbox import Inbox
-from risk_daemon.initialising import InitReport, init, prepare_init
+from risk_daemon.initialising import InitReport, init, look_once, prepare_init
 from risk_daemon.latch import latch_of, trip_left
 from risk_daemon.lock.file import FileLock
 from risk_daemon.lock.shared import SharedLock
@@ -49,7 +49,7 @@ from risk_daemon.tls import server_context
 from risk_daemon.trip import Trip
 from risk_daemon.veto_log import VetoLog
 
-__all__ = ["InitReport", "cancel_all", "init", "prepare_init", "reset_stopped", "run"]
+__all__ = ["InitReport", "cancel_all", "init", "look_once", "prepare_init", "reset_stopped", "run"]
 
 # A deposit that comes with a loss hides it until the ledger is read: read it often.
 FLOWS_EVERY_S = 60.0

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from risk_daemon.clock import Instant
-from risk_daemon.hold_window import HoldWindow
+from risk_daemon.median_window import MedianWindow
 from risk_daemon.period_start import PeriodStart
 from risk_daemon.portfolio import Equity
 from risk_daemon.trading_day import TradingDay
@@ -17,31 +17,41 @@ EMPTY_BELOW = ONE
 
 
 class VenueDays:
-    """Starts of the day by venue, taken like the portfolio's own: the lowest over `hold_s` of what is sure."""
+    """Starts of the day by venue, taken like the portfolio's own: the median by time over `hold_s` of what is sure."""
 
     def __init__(self, calendar: TradingDay, hold_s: float) -> None:
         self._calendar = calendar
         self._hold_s = hold_s
         self._starts: dict[str, PeriodStart] = {}
-        self._windows: dict[str, HoldWindow] = {}
+        self._windows: dict[str, MedianWindow] = {}
         self._emptied_at: dict[str, Decimal] = {}
 
     def start_of(self, venue: str) -> PeriodStart:
         """The start of the running day of `venue`; without a value where it is not known."""
         if venue not in self._starts:
-            self._starts[venue], self._windows[venue] = PeriodStart(self._calendar.key), HoldWindow(self._hold_s)
+            self._starts[venue], self._windows[venue] = PeriodStart(self._calendar.key), MedianWindow(self._hold_s)
         return self._starts[venue]
 
-    def observe(self, venue: str, equity: Equity, now: Instant) -> bool:
-        """Take a venue's worth in. Returns whether a start of day changed."""
+    def observe(self, venue: str, equity: Equity, now: Instant, *, steady: bool, agreed: bool) -> bool:
+        """Take a venue's worth in. Returns whether a start of day changed.
+
+        steady: whether it goes on with what the last readings of the accounts said; agreed: and they agreed for long.
+        What held until now is the last word of a day that ends now.
+        """
         start, window = self.start_of(venue), self._windows[venue]
-        changed = start.turn(now)
-        if not equity.is_trusted:
+        sure = window.median(now.mono) if agreed else None
+        changed = sure is not None and start.settle(sure, now)
+        changed = start.turn(now) or changed
+        if equity.is_trusted and steady:
+            window.add(now.mono, equity.low)
+        else:
             window.clear()
-            return changed
-        window.add(now.mono, equity.low)
-        sure = window.lowest(now.mono, now.mono)
-        return (start.settle(sure, now) or changed) if sure is not None else changed
+        return changed
+
+    def begin_anew(self) -> None:
+        """The accounts hold something else now: what was sure before says nothing of what is."""
+        for window in self._windows.values():
+            window.clear()
 
     def flowed(self, venue: str, before: Decimal, after: Decimal, *, is_past: bool = False) -> None:
         """Flows took the venue from `before` to `after`. One that they emptied has nothing to lose until a refill.
@@ -74,8 +84,7 @@ class VenueDays:
         self._emptied_at.clear()
         for start in self._starts.values():
             start.forget()
-        for window in self._windows.values():
-            window.clear()
+        self.begin_anew()
 
     def snapshot(self) -> dict[str, Any]:
         return {

@@ -33,12 +33,15 @@ def init(
     yes: Yes = False,
     accept: Annotated[bool, typer.Option("--accept", help="Take an equity far from initial_capital as it is.")] = False,
 ) -> ExitCode:
-    """Set up the state directory of live accounts, once, after showing what they hold."""
+    """Set up the state directory of live accounts, once, after showing what they hold.
+
+    Everything is read several times, `peak_hold` apart, until the readings agree. If they do not, it ends with 75.
+    """
     settings = load(config)
     from risk_daemon import render, service
 
     try:
-        report = run_to_end(service.prepare_init(settings))
+        report = run_to_end(service.prepare_init(settings, say=_say))
     except VenueUnavailable as error:
         raise StartUnavailable(f"a venue could not be reached: {error}") from error
     out = console()
@@ -53,6 +56,11 @@ def init(
     run_to_end(service.init(settings, report))
     out.print(f"Done: {report.state_dir} is set up. Start with `risk-daemon run`.", style="bold green")
     return ExitCode.STOPPED
+
+
+def _say(sentence: str) -> None:
+    """How it goes, beside the result."""
+    typer.echo(f"risk-daemon: {sentence}", err=True)
 
 
 @app.command()

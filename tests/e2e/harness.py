@@ -191,17 +191,19 @@ class Daemon:
             self._errors.close()
 
 
-def kraken_config(endpoint: str, **circuit_breaker: str) -> str:
-    """One live kraken venue behind an endpoint."""
+def kraken_config(endpoint: str, *, capital: str = "10000", peak_hold: str = "1s", **circuit_breaker: str) -> str:
+    """One live kraken venue behind an endpoint. capital: as the file has it, in TOML."""
     rows = "\n".join(f"{key} = {value}" for key, value in circuit_breaker.items())
     return f"""
 [portfolio]
-initial_capital = 10000
+initial_capital = {capital}
 [circuit_breaker]
 {rows}
 [data]
 reconcile_every = "3s"
 call_timeout = "3s"
+[baselines]
+peak_hold = "{peak_hold}"
 [venues.kraken]
 exchange = "kraken"
 markets = ["spot"]

@@ -123,7 +123,7 @@ def test_another_process_sees_the_lock_at_once(documented_kraken, daemon_for):
 
 
 def test_a_freeze_stays_up_with_its_end_in_the_lock(documented_kraken, daemon_for):
-    zen = '[breakers.daily_loss]\nlimit = "3%"\naction = "freeze"\n[baselines]\npeak_hold = "1s"\n'
+    zen = '[breakers.daily_loss]\nlimit = "3%"\naction = "freeze"\n'
     daemon = started(documented_kraken, daemon_for, zen)
     secret = token(daemon)
     wait_for(lambda: json.loads((daemon.state / "risk.json").read_text())["locked"] is False, "an open gate")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from risk_daemon.baselines import Baselines, BaselineSettings
 from risk_daemon.clock import Instant
+from risk_daemon.median_window import MedianWindow
 
 values = st.lists(st.integers(1, 1_000), min_size=1, max_size=80)
 
@@ -21,7 +22,7 @@ def test_the_peak_is_the_highest_of_the_lowest_over_the_hold(equities: list[int]
         if read_every and second % read_every == 0:
             reads.append(second)
         now = Instant(float(second), 1_700_000_000.0 + second)
-        baselines.observe(Decimal(equity), now, trusted=True, rest_mono=float(reads[-1]))
+        baselines.observe(Decimal(equity), now, trusted=True, rest_mono=float(reads[-1]), agreed=True)
         since = min(second - 10, reads[-1])
         if second >= 10:
             lows.append(min(equities[max(0, since) : second + 1]))
@@ -41,3 +42,47 @@ def test_no_flow_moves_a_ratio(flows: list[tuple[int, int]], start: int) -> None
         ratio = baselines.loss_ratio(equity)
         assert ratio is not None
         assert abs(ratio - before) <= Decimal("1e-11")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 12)), min_size=1, max_size=60), st.integers(0, 40))
+def test_the_median_is_what_held_for_half_of_the_time(steps: list[tuple[int, int]], later: int) -> None:
+    """Each value holds for some tenths of a second; counted tenth by tenth. Of two halves it is the higher one."""
+    window, tenths, at = MedianWindow(10.0), [], 0
+    for length, value in steps:
+        window.add(at / 10, Decimal(value))
+        tenths += [value] * length
+        at += length
+    tenths = tenths[: at - steps[-1][0]] + [steps[-1][1]] * (steps[-1][0] + later)
+    median = window.median(len(tenths) / 10)
+    if len(tenths) < 100:
+        assert median is None
+    else:
+        last = sorted(tenths[-100:])
+        assert median == last[50]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.tuples(st.integers(1, 100_000), st.integers(1, 4)), max_size=12),
+    st.sampled_from([0.1, 0.5, 1.0]),
+    st.integers(0, 100),
+)
+def test_short_wicks_are_no_baseline(wicks: list[tuple[int, int]], step_s: float, first: int) -> None:
+    """Whatever shows for less than half of every ten seconds is neither capital nor the start of a day or week."""
+    midnight = 1_700_006_400.0
+    baselines, mono = Baselines(BaselineSettings()), 0.0
+
+    def hold(value: int, seconds: float) -> None:
+        nonlocal mono
+        for _ in range(round(seconds / step_s)):
+            now = Instant(mono, midnight - 60.0 + mono)
+            baselines.observe(Decimal(value), now, trusted=True, rest_mono=mono, agreed=True)
+            mono += step_s
+
+    hold(1_000, first / 10)
+    for value, seconds in wicks:
+        hold(value, seconds)
+        hold(1_000, 10.0 - seconds)
+    hold(1_000, 90.0)
+    assert {baselines.capital, baselines.start_of_day, baselines.start_of_week} == {Decimal(1_000)}

@@ -35,7 +35,7 @@ def begun() -> Baselines:
     baselines = Baselines(BaselineSettings(START))
     for second in (0, 10, 20):
         now = Instant(1_000.0 + second, NOW.wall - 1_000 + second)
-        baselines.observe(START, now, trusted=True, rest_mono=now.mono)
+        baselines.observe(START, now, trusted=True, rest_mono=now.mono, agreed=True)
     return baselines
 
 

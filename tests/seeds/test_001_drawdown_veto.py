@@ -207,7 +207,7 @@ def test_001_18_the_function_the_rule_and_the_daemon_agree(history: list[int]) -
     for worth in history:
         rule.can_trade(Decimal(worth))
         for _ in range(30):
-            baselines.observe(Decimal(worth), clock.advance(1.0), trusted=True, rest_mono=clock.now().mono)
+            baselines.observe(Decimal(worth), clock.advance(1.0), trusted=True, rest_mono=clock.now().mono, agreed=True)
     state = get_portfolio_dd_state(history)
     ratio = baselines.drawdown_ratio(Decimal(history[-1]))
     assert state is not None

@@ -148,7 +148,7 @@ def test_003_17_the_day_begins_at_its_hour() -> None:
     clock = ManualClock(wall=MIDNIGHT + 14.5 * 3_600.0 - 30.0)
     baselines = Baselines(settings)
     for worth in [Decimal("100000")] * 40 + [Decimal("99000")] * 40:
-        baselines.observe(worth, clock.advance(1.0), trusted=True, rest_mono=clock.now().mono)
+        baselines.observe(worth, clock.advance(1.0), trusted=True, rest_mono=clock.now().mono, agreed=True)
     assert baselines.start_of_day == Decimal("100000")
     assert baselines.day == "2026-11-20"
 

@@ -136,7 +136,7 @@ def test_004_11_the_loss_counts_from_the_last_worth_before_the_day() -> None:
     baselines = Baselines(BaselineSettings(reset_at=time(9, 30), timezone="America/New_York"))
     for second in range(120):
         worth = PEAK if second < 60 else Decimal("97000")
-        baselines.observe(worth, clock.now(), trusted=True, rest_mono=clock.now().mono)
+        baselines.observe(worth, clock.now(), trusted=True, rest_mono=clock.now().mono, agreed=True)
         clock.advance(1.0)
     assert baselines.start_of_day == PEAK
     assert baselines.daily_loss(Decimal("97000")) == Decimal("3000")

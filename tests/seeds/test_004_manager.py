@@ -50,7 +50,7 @@ def context_at(worth: str, clock: ManualClock) -> EvaluationContext:
     """An account that had 100,000 for half a minute, and has `worth` now."""
     baselines = Baselines(BaselineSettings(initial_capital=PEAK))
     for _ in range(30):
-        baselines.observe(PEAK, clock.advance(1.0), trusted=True, rest_mono=clock.now().mono)
+        baselines.observe(PEAK, clock.advance(1.0), trusted=True, rest_mono=clock.now().mono, agreed=True)
     equity = Equity(Decimal(worth), Decimal(worth), Decimal(worth))
     return EvaluationContext(equity, equity.high, baselines)
 

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import TypeVar
 
 from adapters.base import Capabilities, Instrument, Market, OrderListing, OrderScope
@@ -70,7 +71,7 @@ class DirectAdapter:
         await self._call(Call.CONNECT, lambda: None)
 
     async def read_balances(self, *, urgent: bool = False) -> BalancesSeen:
-        requested, amounts = await self._signed(Call.BALANCES, self._amounts, int(urgent))
+        requested, amounts = await self._signed(Call.BALANCES, self._told_amounts, int(urgent))
         self.venue.balances_told = True
         return BalancesSeen(self.name, requested, Source.REST, amounts, complete=True)
 
@@ -152,7 +153,13 @@ class DirectAdapter:
 
     # --- what the venue answers ----------------------------------------------------------------------
 
-    def _amounts(self) -> dict[str, object]:
+    def _told_amounts(self) -> dict[str, Decimal]:
+        """Over REST; a short reply lacks half of them."""
+        short = self.venue.short
+        is_short = short.pop(0) if short else False
+        return {asset: amount / 2 if is_short else amount for asset, amount in self._amounts().items()}
+
+    def _amounts(self) -> dict[str, Decimal]:
         return {asset: amount for asset, amount in self.venue.exchange.wallets["main"].items() if amount}
 
     def _position(self, symbol: str) -> Position:

@@ -83,6 +83,7 @@ class _Author:
             self._flows()
             self._faults()
             self._pasts()
+        self._short_replies()
         return Scenario(
             self.seed,
             tuple(self.venues),
@@ -159,6 +160,16 @@ class _Author:
         factor = Decimal(self.rng.choice(("0.5", "0.01", "3")))
         venue = self.rng.choice(self.names)
         self._happens(self._time(5.0), "lie", venue=venue, asset=asset, factor=factor, for_s=self.rng.uniform(0.1, 1.0))
+
+    def _short_replies(self) -> None:
+        """Where the capital is `auto`: one of the first balance replies, or two in a row, lack half of an account.
+
+        By a chance of their own, so that nothing else of the story depends on them.
+        """
+        rng = random.Random(f"short replies {self.seed}")
+        if self.has_auto_capital and rng.random() < 0.8:
+            replies = (False,) * rng.randint(0, 2) + (True,) * rng.randint(1, 2)
+            self._happens(0.0, "short", venue=rng.choice(self.names), replies=replies)
 
     def _trade(self) -> None:
         spot = self.rng.choice([venue for venue in self.venues if not venue.perp])

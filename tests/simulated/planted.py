@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
@@ -157,6 +158,22 @@ def stream_always_wins() -> AbstractContextManager[Any]:
     return patch.object(Row, "answer", deferent)
 
 
+def one_reading_is_enough() -> AbstractContextManager[Any]:
+    """The first equity that is known is the capital: no other reading need say the same."""
+    from risk_daemon.baselines import Baselines
+
+    observe = Baselines.observe
+
+    def hasty(self: Baselines, low: Decimal, now: Instant, **known: Any) -> bool:
+        changed = observe(self, low, now, **known)
+        if self.capital is not None or not known["trusted"]:
+            return changed
+        self.capital = low
+        return True
+
+    return patch.object(Baselines, "observe", hasty)
+
+
 SEVEN: dict[str, Plant] = {
     "trip un-latches": trip_unlatches,
     "silent venue counts as no orders": silence_is_empty,
@@ -173,6 +190,7 @@ MORE: dict[str, Plant] = {
     "proof is forgotten": proof_is_forgotten,
     "withdrawal is a loss": no_confirmation_of_flows,
     "the stream always wins": stream_always_wins,
+    "one reading is enough": one_reading_is_enough,
 }
 
 PLANTS: dict[str, Plant] = {**SEVEN, **MORE}

@@ -72,6 +72,7 @@ class SimVenue:
         self.ledger_told_true = float("-inf")
         self.balances_told = False
         self.lie: tuple[str, Decimal] | None = None
+        self.short: list[bool] = []  # which of the next balance replies lack half of the account
         self.lies_open: dict[str, float] = {}
         self._rng = rng
         self._fund()

@@ -321,6 +321,10 @@ class World:
             health.past, health.lag_s = None, 0.0
             self.do_drop(venue)
 
+    def do_short(self, venue: str, replies: tuple[bool, ...]) -> None:
+        """Some of the next balance replies over REST lack half of the account."""
+        self.venues[venue].short = list(replies)
+
     def do_wall_jump(self, seconds: float) -> None:
         self.timeline.jump(seconds)
 

@@ -21,24 +21,63 @@ class Watch:
         self.clock = clock or ManualClock(wall=noon())
         self.baselines = Baselines(BaselineSettings(**settings))  # type: ignore[arg-type]
 
-    def see(self, value: object, seconds: int = 1, *, trusted: bool = True, has_rest: bool = True) -> None:
+    def see(
+        self, value: object, seconds: int = 1, *, trusted: bool = True, has_rest: bool = True, agreed: bool = True
+    ) -> None:
         for _ in range(seconds):
             now = self.clock.advance(1.0)
             rest = now.mono if has_rest else None
-            self.baselines.observe(Decimal(str(value)), now, trusted=trusted, rest_mono=rest)
+            self.baselines.observe(Decimal(str(value)), now, trusted=trusted, rest_mono=rest, agreed=agreed)
 
 
 # --- capital and peak ----------------------------------------------------------------------------------
 
 
-def test_capital_is_the_lowest_of_the_first_ten_trusted_seconds() -> None:
+def test_capital_is_what_held_for_most_of_the_first_ten_trusted_seconds() -> None:
     watch = Watch()
     watch.see(100, 5)
     watch.see(98)
     watch.see(105, 4)
     assert watch.baselines.capital is None
     watch.see(105)
-    assert watch.baselines.capital == 98
+    assert watch.baselines.capital == 100
+
+
+@pytest.mark.parametrize("wick", [1, 900])
+def test_a_wick_in_either_direction_becomes_no_capital(wick: int) -> None:
+    watch = Watch()
+    watch.see(100, 7)
+    watch.see(wick, 4)
+    assert watch.baselines.capital == 100
+
+
+def test_nothing_is_taken_while_the_readings_do_not_agree() -> None:
+    watch = Watch()
+    watch.see(100, 60, agreed=False)
+    baselines = watch.baselines
+    assert (baselines.capital, baselines.peak, baselines.start_of_day, baselines.start_of_week) == (None,) * 4
+    assert baselines.waiting() == ("initial capital", "peak", "start of day", "start of week")
+    watch.see(100)
+    assert (baselines.capital, baselines.peak, baselines.start_of_day, baselines.start_of_week) == (100,) * 4
+    assert not baselines.waiting()
+
+
+def test_a_peak_that_is_there_rises_though_readings_do_not_agree() -> None:
+    watch = Watch()
+    watch.see(100, 12)
+    watch.see(110, 12, agreed=False)
+    assert watch.baselines.peak == 110
+    assert watch.baselines.capital == 100
+
+
+def test_a_new_stretch_of_readings_begins_anew() -> None:
+    watch = Watch()
+    watch.see(50, 10)
+    watch.baselines.begin_anew()
+    watch.see(100, 10)
+    assert watch.baselines.capital is None
+    watch.see(100)
+    assert watch.baselines.capital == 100
 
 
 def test_capital_is_never_taken_from_the_low_end_of_a_doubt() -> None:
@@ -92,7 +131,7 @@ def test_a_wild_stretch_between_two_rest_reads_never_becomes_a_peak() -> None:
     last_read = watch.clock.now().mono
     for _ in range(14):
         now = watch.clock.advance(1.0)
-        watch.baselines.observe(Decimal(900), now, trusted=True, rest_mono=last_read)
+        watch.baselines.observe(Decimal(900), now, trusted=True, rest_mono=last_read, agreed=True)
     watch.see(100, 5)
     assert watch.baselines.peak == 100
 
@@ -142,7 +181,7 @@ def test_what_is_watched_stays_small_while_equity_only_rises() -> None:
     watch = Watch(initial_capital=Decimal(100))
     for step in range(5_000):
         now = watch.clock.advance(0.01)
-        watch.baselines.observe(Decimal(100 + step), now, trusted=True, rest_mono=None)
+        watch.baselines.observe(Decimal(100 + step), now, trusted=True, rest_mono=None, agreed=True)
     assert len(watch.baselines._window._minima) <= 120
 
 
@@ -246,10 +285,52 @@ def test_the_first_day_starts_with_the_first_trusted_value() -> None:
 def test_a_day_starts_with_the_last_value_before_it() -> None:
     watch = Watch(ManualClock(wall=noon(20, 23, 58)), initial_capital=Decimal(100))
     watch.see(100, 60)
-    watch.see(103, 40)
+    watch.see(103, 57)
     watch.see(90, 30)
     assert watch.baselines.day == "2026-11-21"
-    assert watch.baselines.start_of_day == 90, "the lowest of the last ten seconds before midnight"
+    assert watch.baselines.start_of_day == 103, "what held for most of the last ten seconds before midnight"
+
+
+@pytest.mark.parametrize("wick", [1, 60, 900])
+@pytest.mark.parametrize(("before_s", "for_s"), [(9, 4), (4, 4), (4, 3), (1, 1)])
+def test_a_wick_before_the_boundary_is_no_start_of_day(wick: int, before_s: int, for_s: int) -> None:
+    watch = Watch(ManualClock(wall=noon(20, 23, 59)), initial_capital=Decimal(100))
+    watch.see(100, 60 - before_s - 1)
+    watch.see(wick, for_s)
+    watch.see(100, before_s - for_s + 30)
+    assert watch.baselines.day == "2026-11-21"
+    assert (watch.baselines.start_of_day, watch.baselines.daily_loss(Decimal(90))) == (100, 10)
+
+
+def test_a_wick_that_lasts_over_the_boundary_is_no_start_of_day() -> None:
+    watch = Watch(ManualClock(wall=noon(20, 23, 59)), initial_capital=Decimal(100))
+    watch.see(100, 56)
+    watch.see(50, 40)
+    assert watch.baselines.day == "2026-11-21"
+    assert watch.baselines.start_of_day == 100
+
+
+def test_a_day_that_begins_while_readings_differ_starts_with_what_was_sure() -> None:
+    watch = Watch(ManualClock(wall=noon(20, 23, 58)), initial_capital=Decimal(100))
+    watch.see(100, 60)
+    watch.see(50, 90, agreed=False)
+    assert watch.baselines.day == "2026-11-21"
+    assert watch.baselines.start_of_day == 100
+    assert watch.baselines.is_day_settled
+
+
+@pytest.mark.parametrize("jump_s", [86_400 * 3, 7_200, -7_200])
+def test_a_jump_of_the_clock_in_a_wick_takes_no_start_from_it(jump_s: float) -> None:
+    watch = Watch(ManualClock(wall=noon(20, 23, 0)), initial_capital=Decimal(100))
+    watch.see(100, 60)
+    watch.see(50, 3)
+    watch.clock.jump(jump_s)
+    watch.see(50)
+    watch.see(100, 20)
+    assert watch.baselines.start_of_day == 100
+    watch.clock.jump(-jump_s)
+    watch.see(100, 4_000)
+    assert watch.baselines.start_of_day == 100
 
 
 @pytest.mark.parametrize(("first_after", "expected"), [(120, 120), (80, 100)])
@@ -306,7 +387,7 @@ def test_a_day_turns_once_at_a_change_of_summer_time(zone: str, reset_at: time, 
     days = []
     for minute in range(0, 24 * 60, 10):
         wall = (start + timedelta(minutes=minute)).timestamp()
-        baselines.observe(Decimal(100), Instant(minute * 60.0, wall), trusted=True, rest_mono=None)
+        baselines.observe(Decimal(100), Instant(minute * 60.0, wall), trusted=True, rest_mono=None, agreed=True)
         days.append(baselines.day)
     assert sorted(days) == days  # type: ignore[type-var]
     assert len(set(days)) == 2

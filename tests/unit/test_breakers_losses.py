@@ -35,7 +35,7 @@ def begun(*worths: int) -> Baselines:
     for day, worth in enumerate(worths):
         for second in range(0, 61, 10):
             now = instant(day + 0.5 + second / DAY_S)
-            baselines.observe(D(worth), now, trusted=True, rest_mono=now.mono)
+            baselines.observe(D(worth), now, trusted=True, rest_mono=now.mono, agreed=True)
     return baselines
 
 
@@ -176,7 +176,7 @@ def test_each_drawdown_has_its_own_lookback() -> None:
 
 def test_a_day_is_measured_from_its_start() -> None:
     baselines = begun(10_000, 9_200)
-    baselines.observe(D(9_200), instant(2.0), trusted=True, rest_mono=instant(2.0).mono)
+    baselines.observe(D(9_200), instant(2.0), trusted=True, rest_mono=instant(2.0).mono, agreed=True)
     assert not look(daily_ratio(), 9_000, baselines=baselines, days=2.1).breached
     verdict = look(weekly_ratio(), 9_000, baselines=baselines, days=2.1)
     assert verdict.breached

@@ -17,6 +17,7 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"counter": {"limit": 15, "decay": 0.33}} calls are counted, and refused above the limit; null: no more
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
         hang, huge, odd, or an error code such as EService:Busy
+    {"short": [1, 0, 1]} which of the next BalanceEx replies leave out the USDT; streams never do
 """
 
 import argparse
@@ -104,6 +105,7 @@ class Account:
         self.cancelled: list[str] = []
         self.ledger: dict[str, Json] = {}
         self.modes: dict[str, str] = {}
+        self.short: list[int] = []
         self.calls: Counter[str] = Counter()
         self.tokens: dict[str, float] = {}
         self.sockets: set[Socket] = set()
@@ -152,7 +154,9 @@ class Account:
         hold = dict.fromkeys(ASSETS, Decimal(0))
         for asset, value in map(held, self.open.values()):
             hold[asset] += value
-        rows = {name: {"balance": value, "hold_trade": hold[name]} for name, value in self.balances.items()}
+        is_short = self.short.pop(0) if self.short else 0
+        told = {name: value for name, value in self.balances.items() if not (is_short and name == "USDT")}
+        rows = {name: {"balance": value, "hold_trade": hold[name]} for name, value in told.items()}
         return {ASSETS[n][0]: {k: rest_amount(n, v) for k, v in row.items()} for n, row in rows.items()}
 
     def open_orders(self, form: Json) -> Json:
@@ -322,6 +326,7 @@ class Account:
         for key, add in (("order", self.add_order), ("entry", self.add_entry), ("trade", self.add_trade)):
             if key in command:
                 add(command.pop(key))
+        self.short = command.pop("short", self.short)
         if any(not known_mode(name, mode) for name, mode in command.items()):
             raise web.HTTPBadRequest(text=f"no such command: {command}")
         self.modes |= command
@@ -330,7 +335,8 @@ class Account:
         balances = {name: str(value) for name, value in self.balances.items()}
         shown: Json = {"open": self.open, "cancelled": self.cancelled, "ledger": self.ledger, "modes": self.modes}
         shown |= {"counter": self.counter and self.counter | {"level": self.level()}}
-        return shown | {"balances": balances, "calls": self.calls, "dead_man": self.dead_man is not None}
+        shown |= {"balances": balances, "short": self.short, "calls": self.calls}
+        return shown | {"dead_man": self.dead_man is not None}
 
 
 def known_mode(name: str, mode: str) -> bool:

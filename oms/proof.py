@@ -4,7 +4,8 @@ Only a well-formed listing is evidence, and only about the time after it was req
 proven when every order scope was listed empty twice, `settle_s` apart, and no order was seen in any
 of its scopes, nor a cancel sent, since. All venues are proven together when, after that and after
 every lease has run out, each scope lists empty once more in one round that no order interrupts. A
-look that fails tells nothing: it undoes no evidence and adds none. Pure: the caller brings the times.
+look that fails tells nothing: it undoes no evidence and adds none; but a scope that is looked at in
+vain again and again is not proven. Pure: the caller brings the times.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ class _Scope:
     kept: tuple[Order, ...] = ()
     tried: set[OrderKey] = field(default_factory=set)  # orders that a cancel was sent for
     stubborn: bool = False
-    failure: str | None = None
+    failure: str | None = None  # why the newest look failed, if it did
+    misses: int = 0  # looks in a row that failed
     cancel_failure: str | None = None
 
     def forget(self) -> None:
@@ -117,7 +119,7 @@ class _Scope:
             self.open = {order_key(order): order for order in found.open}
             self.kept = found.kept
             self.stubborn = found.stubborn
-            self.failure = None
+            self.failure, self.misses = None, 0
             self.hints.clear()
 
     def is_late(self, listing: OrderListing) -> bool:
@@ -145,13 +147,18 @@ class _Scope:
         return self.seen_open.difference(self.open)
 
     @property
+    def is_unseen(self) -> bool:
+        """Whether nothing can be seen: one failed look after an empty listing is to be repeated first."""
+        return self.misses > 1 or (self.misses == 1 and self.first_empty_mono is None)
+
+    @property
     def alarm(self) -> bool:
-        return bool(self.failure or (self.open and (self.stubborn or self.cancel_failure)))
+        return self.is_unseen or bool(self.open and (self.stubborn or self.cancel_failure))
 
     @property
     def reason(self) -> str | None:
         """Why the scope is not proven, without numbers that change at every look."""
-        if self.failure is not None:
+        if self.is_unseen:
             return self.failure
         if self.open:
             text = "orders outlive the cancel" if self.stubborn else "orders are open"
@@ -231,8 +238,13 @@ class VenueProof:
             self.arrived_mono = max(self.arrived_mono, now_mono + self._flight_s)
 
     def failed(self, scope: str, reason: str) -> None:
-        """A look failed for good. Evidence stands, but the venue is not proven until the next good look."""
+        """A look failed. Evidence stands, but what `is_unseen` is not proven until the next good look."""
         self._scopes[scope].failure = reason
+        self._scopes[scope].misses += 1
+
+    def is_unseen(self, scope: str) -> bool:
+        """Whether a scope was looked at in vain, with no empty listing before it or again and again."""
+        return self._scopes[scope].is_unseen
 
     def listed(
         self, listing: OrderListing, received_mono: float, keep: Callable[[Order], bool] = _nothing_kept
@@ -273,9 +285,9 @@ class VenueProof:
 
     @property
     def proven(self) -> bool:
-        """Every scope empty twice, `settle_s` apart, no order seen since, and the last look did not fail."""
+        """Every scope empty twice, `settle_s` apart, no order seen since, and the last looks did not fail."""
         scopes = self._scopes.values()
-        return bool(scopes) and all(scope.settled and scope.failure is None for scope in scopes)
+        return bool(scopes) and all(scope.settled and not scope.is_unseen for scope in scopes)
 
     def empty_since(self, mono: float) -> bool:
         """Every scope has an empty listing that was requested at `mono` or later."""

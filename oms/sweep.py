@@ -4,10 +4,10 @@ Every order scope has a worker of its own, so that a scope that fails holds up n
 thing a worker sends is the cancel; after that it acts on what it sees. What a cancel call answers is
 never believed, only what the next listing shows.
 
-A call that fails quickly is made once more in its place, with no other call of the sweep between: a venue
-that refuses every second call (its nonce is shared with a bot) answers one of the two, and nothing is
-undone. If a listing fails for good, the cancel goes out unseen, in each such round, because orders may
-be placed behind a broken listing. That undoes the evidence, so one refused call is no reason for it.
+A call that fails quickly is made once more in its place, at once: a venue that refuses every second call
+(its nonce is shared with a bot) answers one of the two. If a scope can't be seen all the same, the cancel
+goes out unseen, in each such round, because orders may be placed behind a broken listing. That undoes
+the evidence, so where there is some, one failed look is repeated first.
 
 Calls to one account take turns. Its signed requests leave one after another anyway; a call that waited
 for that behind one that hangs would run out of time together with it, each time.
@@ -124,8 +124,8 @@ class VenueSweep:
                     await self._cancel_unseen(scope)
                 await self._until_due(scope, pace)
                 unseen = not keeps  # however the look fails
-                if await self._look(scope, pace, keeps):
-                    unseen = False
+                await self._look(scope, pace, keeps)
+                unseen = unseen and self._proof.is_unseen(scope.name)
             except Exception as error:  # the edge of this task: a bug must not end the sweep
                 self._failed(scope, failure_of(error), pace)
                 await asyncio.sleep(FIRST_PAUSE_S)
@@ -142,12 +142,11 @@ class VenueSweep:
                 return
             await wait_for_event(changed, at_mono - now_mono)
 
-    async def _look(self, scope: OrderScope, pace: Pace, keeps: bool) -> bool:
-        """Act on what is open. False if that can't be seen."""
+    async def _look(self, scope: OrderScope, pace: Pace, keeps: bool) -> None:
         listing = await self._list(scope)
         if isinstance(listing, Failure):
             self._failed(scope, listing, pace)
-            return False
+            return
         keep = self._keeper() if keeps else _keep_none
         found = self._proof.listed(listing, self._now_mono(), keep)
         self._set_pace(found, pace)
@@ -156,7 +155,6 @@ class VenueSweep:
         if found.open:
             await self._cancel(scope, found.open, selective=keeps)
             self._tell()
-        return True
 
     async def _list(self, scope: OrderScope) -> OrderListing | Failure:
         async with self._turn:
@@ -164,11 +162,10 @@ class VenueSweep:
             return await self._twice(lambda: self._ask_for_listing(scope))
 
     async def _twice(self, call: Callable[[], Awaitable[T | Failure]]) -> T | Failure:
-        """A call, and if it fails quickly the same once more."""
+        """A call, and if it fails quickly the same at once again, before a read of other parts takes the lane."""
         asked_mono = self._now_mono()
         answer = await call()
         if isinstance(answer, Failure) and not answer.retry_after_s and self._now_mono() - asked_mono < QUICK_S:
-            await asyncio.sleep(FIRST_PAUSE_S)
             answer = await call()
         return answer
 

@@ -114,10 +114,40 @@ class TestVenueProof:
         venue.listed(listing(2.5), 2.5)
         assert not venue.proven
 
-    def test_a_failed_look_suspends_the_proof_and_keeps_the_evidence(self) -> None:
+    def test_one_failed_look_undoes_no_proof(self) -> None:
         venue = proof()
         at = prove(venue, 0.0)
         venue.failed("spot", "no answer within 10 s")
+        assert venue.proven
+        assert venue.reason is None
+        assert not venue.is_unseen("spot")
+        assert venue.due_mono("spot", None) is None  # to be repeated
+        venue.listed(listing(at + 1), at + 1)
+        venue.failed("spot", "no answer within 10 s")
+        assert venue.proven
+
+    def test_one_failed_look_before_the_first_good_one_is_an_alarm(self) -> None:
+        venue = proof()
+        venue.failed("spot", "no answer within 10 s")
+        assert venue.is_unseen("spot")
+        assert venue.alarm
+        assert venue.reason == "spot: no answer within 10 s"
+
+    def test_a_failed_look_between_the_empty_ones_is_no_alarm(self) -> None:
+        venue = proof()
+        venue.listed(listing(0.0), 0.0)
+        venue.failed("spot", "no answer within 10 s")
+        assert not venue.alarm
+        assert venue.reason == "spot: listed empty only once"
+        venue.listed(listing(2.0), 2.0)
+        assert venue.proven
+
+    def test_failed_looks_in_a_row_suspend_the_proof_and_keep_the_evidence(self) -> None:
+        venue = proof()
+        at = prove(venue, 0.0)
+        venue.failed("spot", "no answer within 10 s")
+        venue.failed("spot", "no answer within 10 s")
+        assert venue.is_unseen("spot")
         assert not venue.proven
         assert venue.alarm
         assert venue.reason == "spot: no answer within 10 s"
@@ -346,20 +376,22 @@ class TestJointRound:
         prove(b, 0.0)
         joint.step(6.0)
         a.listed(listing(6.0), 6.0)
-        b.failed("spot", "VenueUnavailable: 503")
-        joint.step(6.1)
-        assert joint.began_mono == 6.0
-        assert not joint.passed
+        for _ in range(3):
+            b.failed("spot", "VenueUnavailable: 503")
+            joint.step(6.1)
+            assert joint.began_mono == 6.0
+            assert not joint.passed
         b.listed(listing(6.2, venue="b"), 6.2)
         joint.step(6.3)
         assert joint.passed
 
-    def test_a_venue_whose_newest_look_failed_does_not_let_it_pass(self) -> None:
+    def test_a_venue_whose_newest_looks_failed_does_not_let_it_pass(self) -> None:
         a, b, joint = self.two()
         prove(a, 0.0)
         prove(b, 0.0)
         joint.step(6.0)
         a.listed(listing(6.0), 6.0)
+        a.failed("spot", "VenueUnavailable: 503")
         a.failed("spot", "VenueUnavailable: 503")
         b.listed(listing(6.0, venue="b"), 6.2)
         joint.step(6.2)

@@ -120,7 +120,8 @@ class VenueAdapter(Protocol):
     async def cancel_orders(self, scope: OrderScope, orders: Sequence[Order]) -> None:
         """Ask the venue to cancel everything in the scope. Returning proves nothing. Always urgent.
 
-        `orders` is the last listing, for venues that cancel by id or symbol; empty before the first listing.
+        `orders` is for venues that cancel by id or symbol: the last listing, or, where there is none (yet),
+        what was seen or is believed to be open. It may be empty, and some of it gone.
         """
         ...
 

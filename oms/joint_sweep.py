@@ -106,9 +106,7 @@ class JointSweep:
         elapsed_s = self._around.clock.now().mono - self._started_mono
         result = SweepResult(self.trip_id, self._joint.passed, elapsed_s, self.snapshot())
         for venue in self._venues:
-            reason = venue.verdict().unproven_reason
-            if reason is not None:
-                venue.tell_unproven(reason)
+            venue.tell_end()
         self._around.emit(SweepFinished(self.trip_id, result.proven, result.cancelled, elapsed_s))
         return result
 
@@ -132,6 +130,7 @@ class JointSweep:
             venue,
             map(_scope_name, plan.scopes),
             settle_s=self._settings.settle_s,
+            flight_s=self._settings.order_flight_s,
             started_mono=self._started_mono,
             open_before=self._around.open_orders(venue),
             known=known,

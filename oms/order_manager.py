@@ -232,7 +232,7 @@ def _merged(before: KnownByVenue, after: KnownByVenue) -> KnownByVenue:
     for venue, scopes in after.items():
         old = before.get(venue, {})
         names = {**old, **scopes}
-        merged[venue] = {name: old.get(name, frozenset()) | scopes.get(name, frozenset()) for name in names}
+        merged[venue] = {name: {**old.get(name, {}), **scopes.get(name, {})} for name in names}
     return merged
 
 

@@ -2,9 +2,10 @@
 
 Only a well-formed listing is evidence, and only about the time after it was requested. A venue is
 proven when every order scope was listed empty twice, `settle_s` apart, and no order was seen in any
-of its scopes since. All venues are proven together when, after that and after every lease has run
-out, each scope lists empty once more in one round that no order interrupts. Pure: the caller brings
-the times.
+of its scopes, nor a cancel sent, since. All venues are proven together when, after that and after
+every lease has run out, each scope lists empty once more in one round that no order interrupts. A
+look that fails tells nothing: it undoes no evidence and adds none; but a scope that is looked at in
+vain again and again is not proven. Pure: the caller brings the times.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from risk_daemon.errors import check
 from risk_daemon.events import Order, Position
 
 OrderKey = tuple[str, str]
-Known = Mapping[str, frozenset[OrderKey]]
+Known = Mapping[str, Mapping[OrderKey, Order]]
 
 WATCH_S = 5.0
 """How often a proven scope is listed again while other venues are still at work."""
@@ -86,13 +87,15 @@ class _Scope:
     first_look_mono: float | None = None  # when the first listing was requested
     newest_mono: float | None = None  # when the newest listing was requested
     swept_before: bool = False  # an earlier sweep of the same trip looked here
-    known: set[OrderKey] = field(default_factory=set)
+    known: dict[OrderKey, Order] = field(default_factory=dict)
+    hints: dict[OrderKey, Order] = field(default_factory=dict)  # believed open by others, before the first look
     seen_open: set[OrderKey] = field(default_factory=set)
     open: dict[OrderKey, Order] = field(default_factory=dict)
     kept: tuple[Order, ...] = ()
     tried: set[OrderKey] = field(default_factory=set)  # orders that a cancel was sent for
     stubborn: bool = False
-    failure: str | None = None
+    failure: str | None = None  # why the newest look failed, if it did
+    misses: int = 0  # looks in a row that failed
     cancel_failure: str | None = None
 
     def forget(self) -> None:
@@ -116,7 +119,8 @@ class _Scope:
             self.open = {order_key(order): order for order in found.open}
             self.kept = found.kept
             self.stubborn = found.stubborn
-            self.failure = None
+            self.failure, self.misses = None, 0
+            self.hints.clear()
 
     def is_late(self, listing: OrderListing) -> bool:
         """Whether what is new in the listing appeared after the first look."""
@@ -125,22 +129,36 @@ class _Scope:
 
     def believe(self, order: Order) -> None:
         key = order_key(order)
-        self.known.add(key)
-        self.seen_open.add(key)
-        self.open[key] = order
+        self.hints[key] = order
+        if not self.swept_before:  # else it may be one to name
+            self.known[key] = self.open[key] = order
+            self.seen_open.add(key)
+
+    @property
+    def may_be_open(self) -> tuple[Order, ...]:
+        """Seen or believed open, and one order of each other symbol seen."""
+        last = {**self.hints, **self.open}
+        symbols = {order.symbol for order in last.values()}
+        others = {order.symbol: order for order in self.known.values() if order.symbol not in symbols}
+        return (*last.values(), *others.values())
 
     @property
     def gone(self) -> set[OrderKey]:
         return self.seen_open.difference(self.open)
 
     @property
+    def is_unseen(self) -> bool:
+        """Whether nothing can be seen: one failed look after an empty listing is to be repeated first."""
+        return self.misses > 1 or (self.misses == 1 and self.first_empty_mono is None)
+
+    @property
     def alarm(self) -> bool:
-        return bool(self.failure or (self.open and (self.stubborn or self.cancel_failure)))
+        return self.is_unseen or bool(self.open and (self.stubborn or self.cancel_failure))
 
     @property
     def reason(self) -> str | None:
         """Why the scope is not proven, without numbers that change at every look."""
-        if self.failure is not None:
+        if self.is_unseen:
             return self.failure
         if self.open:
             text = "orders outlive the cancel" if self.stubborn else "orders are open"
@@ -154,10 +172,11 @@ class VenueProof:
     """The evidence about one venue.
 
     settle_s: seconds between the answer to the first empty listing and the request of the second.
-    started_mono: nothing requested earlier is evidence. known: orders seen by earlier sweeps of the same
-    trip, by scope; a scope that they did not see is not in it. open_before: orders believed open when the
-    first sweep began, for counting and naming only. without_plan: why the venue has no order scopes; such
-    a venue is never proven.
+    flight_s: how long something may still be on its way after its call was given up. started_mono: nothing
+    requested earlier is evidence. known: orders seen by earlier sweeps of the same trip, by scope; a scope
+    that they did not see is not in it. open_before: orders believed open when the sweep began, for counting,
+    naming and cancels without a listing only. without_plan: why the venue has no order scopes; such a venue
+    is never proven.
     """
 
     def __init__(
@@ -167,15 +186,19 @@ class VenueProof:
         *,
         settle_s: float,
         started_mono: float,
+        flight_s: float = 0.0,
         open_before: Iterable[Order] = (),
         known: Known = MappingProxyType({}),
         without_plan: str = "no order scope",
     ) -> None:
         self.venue = venue
         self.voids = 0
+        self.arrived_mono = -math.inf  # when the last cancel without an acknowledgement is on its way no more
         self._scopes = {name: _Scope() for name in scopes}
         self._settle_s = settle_s
+        self._flight_s = flight_s
         self._floor_mono = started_mono
+        self._cancels_under_way = 0
         self._without_plan = without_plan
         self._replaced: list[Order] = []
         for name, keys in known.items():
@@ -183,25 +206,45 @@ class VenueProof:
                 self._scopes[name].swept_before = True
                 self._scopes[name].known.update(keys)
         for order in open_before:
-            if order.scope in self._scopes and not self._scopes[order.scope].swept_before:
+            if order.scope in self._scopes:
                 self._scopes[order.scope].believe(order)
 
     def swept_before(self, scope: str) -> bool:
         """Whether an earlier sweep of the same trip looked at the scope."""
         return self._scopes[scope].swept_before
 
+    def may_be_open(self, scope: str) -> tuple[Order, ...]:
+        """What to name in a cancel that no listing goes before, for venues that cancel by id or symbol."""
+        return self._scopes[scope].may_be_open
+
     def cancelling(self, scope: str, orders: Iterable[Order], now_mono: float) -> None:
-        """A cancel is being sent: listings requested earlier are no longer evidence of emptiness."""
+        """A cancel is being sent: only listings requested after its answer are evidence of emptiness.
+
+        orders: those of a listing that it is sent for.
+        """
         self._scopes[scope].tried.update(map(order_key, orders))
+        self._cancels_under_way += 1
         self._void(now_mono)
 
-    def cancel_answered(self, scope: str, failure: str | None) -> None:
-        """Note how a cancel call ended. It proves nothing either way."""
+    def cancel_answered(self, scope: str, failure: str | None, now_mono: float) -> None:
+        """Note how a cancel call ended. It proves nothing either way.
+
+        One that failed, or was given up, may still be on its way: the joint round waits `flight_s` for it.
+        """
         self._scopes[scope].cancel_failure = failure
+        self._cancels_under_way -= 1
+        self._void(now_mono)
+        if failure is not None:
+            self.arrived_mono = max(self.arrived_mono, now_mono + self._flight_s)
 
     def failed(self, scope: str, reason: str) -> None:
-        """A look failed. Evidence stands, but the venue is not proven until the next good look."""
+        """A look failed. Evidence stands, but what `is_unseen` is not proven until the next good look."""
         self._scopes[scope].failure = reason
+        self._scopes[scope].misses += 1
+
+    def is_unseen(self, scope: str) -> bool:
+        """Whether a scope was looked at in vain, with no empty listing before it or again and again."""
+        return self._scopes[scope].is_unseen
 
     def listed(
         self, listing: OrderListing, received_mono: float, keep: Callable[[Order], bool] = _nothing_kept
@@ -217,7 +260,7 @@ class VenueProof:
         scope.remember(listing, received_mono, found)
         if found.open:
             self._void(received_mono)
-        elif listing.requested_mono >= self._floor_mono:
+        elif listing.requested_mono >= self._floor_mono and not self._cancels_under_way:
             scope.found_empty(listing.requested_mono, received_mono, self._settle_s)
         return found
 
@@ -228,7 +271,7 @@ class VenueProof:
         new = {order_key(order): order for order in still_open if order_key(order) not in scope.known}
         replaced = tuple(new.values()) if scope.is_late(listing) else ()
         self._replaced.extend(replaced)
-        scope.known.update(map(order_key, listing.orders))
+        scope.known.update({order_key(order): order for order in listing.orders})
         scope.seen_open.update(map(order_key, still_open))
         stubborn = any(order_key(order) in scope.tried for order in still_open)
         return Finding(still_open, kept, replaced, stubborn)
@@ -242,9 +285,9 @@ class VenueProof:
 
     @property
     def proven(self) -> bool:
-        """Every scope empty twice, `settle_s` apart, no order seen since, and the last look did not fail."""
+        """Every scope empty twice, `settle_s` apart, no order seen since, and the last looks did not fail."""
         scopes = self._scopes.values()
-        return bool(scopes) and all(scope.settled and scope.failure is None for scope in scopes)
+        return bool(scopes) and all(scope.settled and not scope.is_unseen for scope in scopes)
 
     def empty_since(self, mono: float) -> bool:
         """Every scope has an empty listing that was requested at `mono` or later."""
@@ -302,16 +345,17 @@ class VenueProof:
             for name, scope in self._scopes.items()
             if scope.swept_before or scope.first_look_mono is not None
         }
-        return {name: frozenset(scope.known) for name, scope in looked.items()}
+        return {name: dict(scope.known) for name, scope in looked.items()}
 
 
 class JointRound:
     """The last look at everything at once.
 
     not_before_mono: when every lease has run out and every order sent under one has arrived. The round
-    begins when all venues are proven and that time has come; it passes when every scope of every venue
-    was listed empty by a request made since it began. Any order, and any failed look, ends the round,
-    even one that has passed; the next begins when all are proven again.
+    begins when all venues are proven, that time has come, and no cancel is on its way any more; it passes
+    when all are proven and every scope of every venue was listed empty by a request made since it began.
+    Any order and any cancel ends the round, even one that has passed; the next begins when all are proven
+    again. A failed look only makes it wait for a good one.
     """
 
     def __init__(self, venues: Mapping[str, VenueProof], *, not_before_mono: float) -> None:
@@ -325,12 +369,16 @@ class JointRound:
     def step(self, now_mono: float) -> None:
         """Weigh the evidence again."""
         voids = sum(venue.voids for venue in self._venues.values())
-        if voids != self._voids or not self.all_proven:
+        if voids != self._voids:
             self._voids, self.began_mono = voids, None
-        if self.began_mono is None and self.all_proven and now_mono >= self._not_before_mono:
+        if self.began_mono is None and self.all_proven and now_mono >= self._opens_mono:
             self.began_mono = now_mono
         began_mono = self.began_mono
         self.passed = began_mono is not None and all(venue.empty_since(began_mono) for venue in self._venues.values())
+
+    @property
+    def _opens_mono(self) -> float:
+        return max(self._not_before_mono, *(venue.arrived_mono for venue in self._venues.values()))
 
     @property
     def all_proven(self) -> bool:
@@ -347,4 +395,4 @@ class JointRound:
         if due_mono is None:
             return now_mono
         waiting = self.began_mono is None and self.all_proven
-        return min(due_mono, self._not_before_mono) if waiting else due_mono
+        return min(due_mono, self._opens_mono) if waiting else due_mono

@@ -4,6 +4,11 @@ Every order scope has a worker of its own, so that a scope that fails holds up n
 thing a worker sends is the cancel; after that it acts on what it sees. What a cancel call answers is
 never believed, only what the next listing shows.
 
+A call that fails quickly is made once more in its place, at once: a venue that refuses every second call
+(its nonce is shared with a bot) answers one of the two. If a scope can't be seen all the same, the cancel
+goes out unseen, in each such round, because orders may be placed behind a broken listing. That undoes
+the evidence, so where there is some, one failed look is repeated first.
+
 Calls to one account take turns. Its signed requests leave one after another anyway; a call that waited
 for that behind one that hangs would run out of time together with it, each time.
 """
@@ -12,16 +17,26 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from functools import partial
+from typing import Protocol, TypeVar, runtime_checkable
 
 from adapters.base import Market, OrderListing, OrderScope, VenueAdapter
 from oms.calls import FIRST_PAUSE_S, Failure, Pace, Signal, ask, failure_of, wait_for_event
 from oms.proof import Finding, JointRound, VenueProof, is_protective, listing_fault
 from oms.results import VenueVerdict
+from oms.telling import Telling
 from risk_daemon.clock import Clock
 from risk_daemon.events import Input, Order, OrderReplaced, Position, VenueProven, VenueUnproven
+
+T = TypeVar("T")
+
+LONGEST_REST_S = 30.0
+"""A venue that asks for more rest than this is asked again all the same: its orders may still be open."""
+
+QUICK_S = 2.0
+"""A call that fails within this time may be made once more without holding up the other scopes."""
 
 
 @runtime_checkable
@@ -74,7 +89,7 @@ class VenueSweep:
         self._quiet_until_mono = -math.inf
         self._first_cancel_s: float | None = None
         self._proven_s: float | None = None
-        self._told: str | None = None  # the last reason emitted; "" stands for proven
+        self._telling = Telling()  # the state is the reason why it is not proven; "" stands for proven
 
     def start(self) -> list[asyncio.Task[None]]:
         """One task a scope. They end only by cancellation."""
@@ -101,14 +116,16 @@ class VenueSweep:
     async def _work(self, scope: OrderScope) -> None:
         pace = Pace()
         keeps = self._campaign.keep_protective and may_hold_protective(scope, self._plan.adapter)
-        cancel_first = not keeps and not self._proof.swept_before(scope.name)
+        unseen = not keeps and not self._proof.swept_before(scope.name)
         while True:
             try:
-                if cancel_first:
-                    cancel_first = False
-                    await self._cancel(scope, ())
+                if unseen:
+                    unseen = False
+                    await self._cancel_unseen(scope)
                 await self._until_due(scope, pace)
+                unseen = not keeps  # however the look fails
                 await self._look(scope, pace, keeps)
+                unseen = unseen and self._proof.is_unseen(scope.name)
             except Exception as error:  # the edge of this task: a bug must not end the sweep
                 self._failed(scope, failure_of(error), pace)
                 await asyncio.sleep(FIRST_PAUSE_S)
@@ -140,24 +157,46 @@ class VenueSweep:
             self._tell()
 
     async def _list(self, scope: OrderScope) -> OrderListing | Failure:
-        adapter = self._plan.adapter
         async with self._turn:
             await self._rest()
-            asked_mono = self._now_mono()
-            answer = await ask(lambda: adapter.list_orders(scope), self._campaign.call_timeout_s)
+            return await self._twice(lambda: self._ask_for_listing(scope))
+
+    async def _twice(self, call: Callable[[], Awaitable[T | Failure]]) -> T | Failure:
+        """A call, and if it fails quickly the same at once again, before a read of other parts takes the lane."""
+        asked_mono = self._now_mono()
+        answer = await call()
+        if isinstance(answer, Failure) and not answer.retry_after_s and self._now_mono() - asked_mono < QUICK_S:
+            answer = await call()
+        return answer
+
+    async def _ask_for_listing(self, scope: OrderScope) -> OrderListing | Failure:
+        adapter, asked_mono = self._plan.adapter, self._now_mono()
+        answer = await ask(lambda: adapter.list_orders(scope), self._campaign.call_timeout_s)
         if isinstance(answer, Failure):
             return answer
         venue, received_mono = self._proof.venue, self._now_mono()
         fault = listing_fault(answer, venue, scope.name, asked_mono=asked_mono, received_mono=received_mono)
         return answer if fault is None else Failure(fault)
 
-    async def _cancel(self, scope: OrderScope, orders: Sequence[Order], selective: bool = False) -> None:
+    async def _cancel_unseen(self, scope: OrderScope) -> None:
+        """Everything in the scope; where that goes by id or symbol, what was seen or believed there."""
+        await self._cancel(scope, self._proof.may_be_open(scope.name), listed=())
+
+    async def _cancel(
+        self,
+        scope: OrderScope,
+        orders: Sequence[Order],
+        *,
+        listed: Sequence[Order] | None = None,
+        selective: bool = False,
+    ) -> None:
         async with self._turn:
             await self._rest()
-            self._note_cancel(scope, orders)
-            answer = await ask(lambda: self._send(scope, orders, selective), self._campaign.call_timeout_s)
+            self._note_cancel(scope, orders if listed is None else listed)
+            send = partial(self._send, scope, orders, selective)
+            answer = await self._twice(lambda: ask(send, self._campaign.call_timeout_s))
         failure = answer if isinstance(answer, Failure) else None
-        self._proof.cancel_answered(scope.name, failure.reason if failure else None)
+        self._proof.cancel_answered(scope.name, failure.reason if failure else None, self._now_mono())
         if failure:
             self._obey(failure)
 
@@ -189,7 +228,8 @@ class VenueSweep:
     def _obey(self, failure: Failure) -> None:
         """Retry-After counts for the account: asking from another scope would earn a ban."""
         if failure.retry_after_s > 0:
-            self._quiet_until_mono = max(self._quiet_until_mono, self._now_mono() + failure.retry_after_s)
+            rest_s = min(failure.retry_after_s, LONGEST_REST_S)
+            self._quiet_until_mono = max(self._quiet_until_mono, self._now_mono() + rest_s)
 
     def _set_pace(self, found: Finding, pace: Pace) -> None:
         if not found.open:
@@ -208,26 +248,33 @@ class VenueSweep:
             self._campaign.emit(OrderReplaced(self._campaign.trip_id, order))
 
     def _tell(self) -> None:
-        """Emit a proof, and each new reason why there is none (any more); then weigh the evidence."""
+        """Weigh the evidence; emit a proof, and each new reason why there is none (any more)."""
         self._campaign.update()
-        proof, reason = self._proof, self._proof.reason
-        if reason is None:
-            self._tell_proven()
-        elif reason != self._told and (proof.alarm or self._told == ""):
-            self.tell_unproven(reason)
+        proof, told = self._proof, self._telling.state
+        reason = proof.reason
+        if reason is None and told != "":
+            self._proven_s = self._now_mono() - self._campaign.started_mono
+        if reason is None or proof.alarm or told == "":  # else it is work in progress
+            changes = self._telling.changed(reason or "", self._now_mono())
+            if changes:
+                self._emit_state(changes)
 
-    def _tell_proven(self) -> None:
-        if self._told == "":
-            return
-        campaign, proof = self._campaign, self._proof
-        self._told = ""
-        self._proven_s = self._now_mono() - campaign.started_mono
-        campaign.emit(VenueProven(proof.venue, campaign.trip_id, proof.cancelled, self._proven_s, proof.kept))
+    def _emit_state(self, changes: int) -> None:
+        campaign, proof, reason = self._campaign, self._proof, self._telling.state
+        if reason:
+            campaign.emit(VenueUnproven(proof.venue, campaign.trip_id, reason, changes))
+        else:
+            elapsed_s = self._proven_s or 0.0
+            campaign.emit(VenueProven(proof.venue, campaign.trip_id, proof.cancelled, elapsed_s, proof.kept, changes))
 
-    def tell_unproven(self, reason: str) -> None:
-        """Emit that the venue is not proven, and why."""
-        self._told = reason
-        self._campaign.emit(VenueUnproven(self._proof.venue, self._campaign.trip_id, reason))
+    def tell_end(self) -> None:
+        """Emit how it ends: what was held back, and in any case why it is not proven."""
+        reason = self._proof.reason
+        changes = self._telling.rest()
+        if reason is not None:
+            self._campaign.emit(VenueUnproven(self._proof.venue, self._campaign.trip_id, reason, max(1, changes)))
+        elif changes:
+            self._emit_state(changes)
 
     def _now_mono(self) -> float:
         return self._campaign.clock.now().mono

@@ -297,22 +297,27 @@ class EnableRequested:
 
 @dataclass(frozen=True, slots=True)
 class VenueProven:
-    """Every order scope of the venue was listed empty twice, `settle` apart."""
+    """Every order scope of the venue was listed empty twice, `settle` apart.
+
+    changes: how often it changed between proven and not since that was last told; above 1 it flaps.
+    """
 
     venue: str
     trip_id: str
     cancelled: int
     elapsed_s: float
     kept: tuple[Order, ...] = ()
+    changes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class VenueUnproven:
-    """The venue is not proven (yet, or any more), and why."""
+    """The venue is not proven (yet, or any more), and why. changes: see VenueProven; a new reason is one, too."""
 
     venue: str
     trip_id: str
     reason: str
+    changes: int = 1
 
 
 @dataclass(frozen=True, slots=True)

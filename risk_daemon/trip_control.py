@@ -233,9 +233,10 @@ class TripControl:
             case VenueProven():
                 kept = [order.order_id for order in event.kept]
                 facts = {"cancelled": event.cancelled, "elapsed_s": event.elapsed_s, "kept": kept}
-                turn.record(EventName.VENUE_PROVEN, trip_id=trip.trip_id, venue=event.venue, **facts)
+                lines = {"trip_id": trip.trip_id, "venue": event.venue, "changes": event.changes}
+                turn.record(EventName.VENUE_PROVEN, **lines, **facts)
             case VenueUnproven():
-                facts = {"venue": event.venue, "reason": event.reason}
+                facts = {"venue": event.venue, "reason": event.reason, "changes": event.changes}
                 turn.record(EventName.VENUE_UNPROVEN, trip_id=trip.trip_id, **facts)
             case OrderReplaced():
                 turn.record(EventName.ORDER_REPLACED, trip_id=trip.trip_id, **_order_facts(event.order))

@@ -7,6 +7,7 @@ order that time allows, so answers overtake each other.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hypothesis import event, given, settings
@@ -66,6 +67,29 @@ def looks(draw: st.DrawFn) -> Look:
     return Look(draw(places), requested, read, read + answer_delay, draw(st.integers(0, 19)) == 0)
 
 
+@dataclass(frozen=True)
+class Cancel:
+    """A cancel, from the moment it was sent to its answer. All that time the venue may hide what is open."""
+
+    place: Place
+    sent: float
+    answered: float
+    fails: bool
+
+    def hides(self, place: Place, at: float) -> bool:
+        return place[0] == self.place[0] and self.sent <= at < self.answered
+
+
+def cancels() -> st.SearchStrategy[Cancel]:
+    return st.builds(
+        lambda place, sent, takes, fails: Cancel(place, sent, sent + takes, fails),
+        places,
+        moments,
+        st.sampled_from([0.5, 1.0, 4.0, 8.0]),
+        st.booleans(),
+    )
+
+
 def life(opened: st.SearchStrategy[float], closed: st.SearchStrategy[float]) -> st.SearchStrategy[Life]:
     return st.builds(Life, places, st.integers(1, 5), opened, closed)
 
@@ -89,6 +113,22 @@ class Guard:
             self.venues[venue].listed(look.listing(lives), look.answered)
             self.fed.append(look)
         self.joint.step(look.answered)
+
+    def feed_all(self, schedule: list[Look], sent: list[Cancel], lives: list[Life]) -> Iterable[float]:
+        """Looks and cancels as they come; gives the time after each."""
+        steps = [(look.answered, 1, look) for look in schedule]
+        steps += [(cancel.sent, 0, cancel) for cancel in sent]
+        steps += [(cancel.answered, 2, cancel) for cancel in sent]
+        for at, kind, what in sorted(steps, key=lambda step: step[:2]):
+            if isinstance(what, Look):
+                is_hidden = any(cancel.hides(what.place, what.read) for cancel in sent)
+                self.feed(what, [] if is_hidden else lives)
+            elif kind == 0:
+                self.venues[what.place[0]].cancelling(what.place[1], (), at)
+            else:
+                self.venues[what.place[0]].cancel_answered(what.place[1], "no" if what.fails else None, at)
+            self.joint.step(at)
+            yield at
 
 
 def answered_in_turn(taken: list[Look]) -> list[Look]:
@@ -128,6 +168,33 @@ def test_an_order_that_stays_is_never_proven_gone(schedule: list[Look], stays: L
         guard.feed(look, [stays, *lives])
         assert not guard.venues[stays.place[0]].proven
         assert not guard.joint.passed
+
+
+@given(schedules, st.lists(cancels(), max_size=3), life(st.just(0.0), st.just(1e9)))
+@settings(max_examples=300, deadline=None)
+def test_what_a_venue_hides_while_it_cancels_is_never_proven_gone(
+    schedule: list[Look], sent: list[Cancel], stays: Life
+) -> None:
+    """Only listings requested after the last cancel's answer count."""
+    guard = Guard()
+    for _ in guard.feed_all(schedule, sent, [stays]):
+        assert not guard.venues[stays.place[0]].proven
+        assert not guard.joint.passed
+
+
+@given(st.lists(looks(), max_size=20), st.lists(cancels(), max_size=4), st.lists(life(moments, moments), max_size=4))
+@settings(max_examples=100, deadline=None)
+def test_cancels_keep_no_quiet_venue_from_being_proven(
+    schedule: list[Look], sent: list[Cancel], lives: list[Life]
+) -> None:
+    guard = Guard()
+    for _ in guard.feed_all(schedule, sent, lives):
+        pass
+    for number in range(4):
+        for place in SCOPES:
+            at = 100.0 + number * SETTLE_S
+            guard.feed(Look(place, at, at, at, fails=False), lives)
+    assert guard.joint.passed
 
 
 @given(schedules, st.lists(life(moments, moments), max_size=6))

@@ -8,6 +8,7 @@ from typing import Any
 
 from adapters.base import Capabilities, Market, OrderListing, OrderScope
 from risk_daemon.clock import Instant
+from risk_daemon.errors import VenueUnavailable
 from risk_daemon.events import Order
 
 IGNORES_CANCELLATION_S = 3600.0
@@ -120,6 +121,20 @@ def answering(answer: object) -> Fault:
         return answer
 
     return fault
+
+
+class Refusing:
+    """Refuses some of the calls it stands for, as a nonce does that a bot shares. wish_s: its Retry-After."""
+
+    def __init__(self, refuses: Callable[[int], bool], wish_s: float | None = None) -> None:
+        self._refuses = refuses
+        self._wish_s = wish_s
+        self._calls = 0
+
+    async def __call__(self) -> None:
+        self._calls += 1
+        if self._refuses(self._calls):
+            raise VenueUnavailable("EAPI:Invalid nonce", self._wish_s)
 
 
 async def hang() -> None:

@@ -17,6 +17,7 @@ from oms_fakes import (
     TRIGGER,
     FakeVenue,
     LoopClock,
+    Refusing,
     SelectiveVenue,
     answering,
     hang,
@@ -343,13 +344,180 @@ class TestOneVenueNeverDelaysAnother:
         await manage(venue, cancel_deadline_s=10.0).cancel_all_orders()
         assert venue.verbs("spot").count("list") >= 5
 
-    async def test_retries_back_off(self) -> None:
+    async def test_rounds_back_off(self) -> None:
+        """In each the listing is asked for twice, and then everything is cancelled unseen."""
         venue = FakeVenue("a")
         venue.on_list["spot"] = raising(VenueUnavailable("refused"))
         await manage(venue, cancel_deadline_s=30.0).cancel_all_orders()
         asked = [at for at, verb, _, _ in venue.calls if verb == "list"]
         gaps = [round(later - at, 2) for at, later in itertools.pairwise(asked)]
-        assert gaps[:7] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+        assert gaps[1:14:2] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+        assert set(gaps[::2]) == {0.0}
+        assert venue.verbs("spot")[:7] == ["cancel", "list", "list", "cancel", "list", "list", "cancel"]
+
+    @pytest.mark.parametrize("verb", ["list", "cancel"])
+    async def test_a_retry_after_of_a_day_is_obeyed_for_30_s(self, verb: str) -> None:
+        venue = FakeVenue("a")
+        venue.place()
+        faults = venue.on_list if verb == "list" else venue.on_cancel
+        faults["spot"] = Refusing(lambda call: call == 1, wish_s=86_400.0)
+        result = await manage(venue).cancel_all_orders()
+        assert result.proven
+        refused_s = next(at for at, name, _, _ in venue.calls if name == verb)
+        assert not [at for at, *_ in venue.calls if refused_s < at < refused_s + 30.0 - 1e-6]
+        assert result.elapsed_s < 40.0
+
+
+class TestBrokenListings:
+    """A cancel that needs no listing is sent in every round, whatever the listings say."""
+
+    def broken(self, venue: FakeVenue, until_s: float) -> None:
+        async def fault() -> None:
+            if asyncio.get_running_loop().time() < until_s:
+                raise MalformedReply("<html>")
+
+        for scope in venue.scopes:
+            venue.on_list[scope.name] = fault
+
+    async def test_one_failed_cancel_leaves_nothing_standing(self) -> None:
+        venue = FakeVenue("a")
+        venue.place()
+        self.broken(venue, until_s=40.0)
+        venue.on_cancel["spot"] = Refusing(lambda call: call == 1)
+        sweeping = asyncio.create_task(manage(venue).cancel_all_orders())
+        await pass_time(1.0)
+        assert venue.open_orders == []
+        assert (await sweeping).proven
+
+    @pytest.mark.parametrize("scopes", [(SPOT,), (SPOT, TRIGGER)])
+    async def test_what_is_placed_meanwhile_goes_with_the_next_round(self, scopes: tuple[OrderScope, ...]) -> None:
+        venue = FakeVenue("a", *scopes)
+        self.broken(venue, until_s=100.0)
+        sweeping = asyncio.create_task(manage(venue).cancel_all_orders())
+        for _ in range(12):
+            placed = [venue.place(scope.name) for scope in scopes]
+            await pass_time(6.0)  # the longest pause, and the calls of a round
+            assert not [order for order in placed if order in venue.open_orders]
+            await pass_time(1.3)
+        result = await sweeping
+        assert result.proven
+        assert 100.0 < result.elapsed_s < 115.0
+
+    async def test_by_id_what_was_seen_or_believed_open_is_sent_again(self) -> None:
+        venue = FakeVenue("a", by_id=True)
+        believed, seen = venue.place(), venue.place()
+        venue.acknowledges_only = True
+        manager = manage(venue, open_orders=lambda _: (believed,))
+        sweeping = asyncio.create_task(manager.cancel_all_orders())
+        await pass_time(1.0)
+        self.broken(venue, until_s=60.0)
+        venue.acknowledges_only = False
+        await pass_time(6.0)
+        assert seen not in venue.open_orders
+        assert believed not in venue.open_orders
+        assert (await sweeping).proven
+
+    async def test_by_id_the_first_cancel_names_what_is_believed_open(self) -> None:
+        venue = FakeVenue("a", by_id=True)
+        believed = venue.place()
+        self.broken(venue, until_s=60.0)
+        await manage(venue, open_orders=lambda _: (believed,), cancel_deadline_s=5.0).cancel_all_orders()
+        assert venue.calls[0] == (0.0, "cancel", "spot", 1)
+        assert venue.open_orders == []
+
+    @pytest.mark.parametrize(("refused", "late_s"), [((2, 4), 0.0), ((2, 3, 5, 6), 0.25)])
+    async def test_one_failed_look_sends_no_cancel_and_undoes_nothing(
+        self, refused: tuple[int, ...], late_s: float
+    ) -> None:
+        """Between the two empty ones, and in the joint round; whether its second try fails, too, or not."""
+        venue = FakeVenue("a")
+        venue.on_list["spot"] = Refusing(lambda call: call in refused)
+        watch = Watch(venue)
+        result = await manage(venue, emit=watch).cancel_all_orders()
+        assert result.proven
+        assert venue.verbs("spot") == ["cancel", *["list"] * (3 + len(refused))]
+        assert result.elapsed_s == pytest.approx(LOCK_AGE_S + 0.05 + late_s, abs=0.01)
+        assert watch.of(VenueUnproven) == []
+        assert len(watch.of(VenueProven)) == 1
+
+    async def test_listings_that_work_are_followed_by_no_cancel(self) -> None:
+        venue = FakeVenue("a", SPOT, TRIGGER)
+        await manage(venue, order_flight_s=60.0).cancel_all_orders()
+        assert venue.verbs("spot").count("cancel") == venue.verbs("trigger").count("cancel") == 1
+
+    async def test_nothing_unseen_reaches_what_is_to_be_kept(self) -> None:
+        venue = SelectiveVenue("a", PERP)
+        stop = venue.place("perp", symbol="BTC/USDT:USDT", side="sell", reduce_only=True)
+        self.broken(venue, until_s=60.0)
+        long = Position("BTC/USDT:USDT", Decimal(1), Decimal(100), "USDT", "BTC")
+        keep = {"protective_orders": "keep", "positions": lambda _: (long,)}
+        result = await manage(venue, emit=lambda _: None, **keep).cancel_all_orders()
+        assert result.proven
+        assert venue.open_orders == [stop]
+        assert {verb for _, verb, _, _ in venue.calls} == {"list"}
+
+    async def test_a_kept_venue_whose_looks_fail_now_and_then_is_proven(self) -> None:
+        """Nothing is cancelled unseen there, so its evidence stands through any number of failed looks."""
+        venue = SelectiveVenue("a", PERP)
+        venue.on_list["perp"] = Refusing(lambda call: call % 3 != 0)
+        result = await manage(venue, protective_orders="keep", positions=lambda _: ()).cancel_all_orders()
+        assert result.proven
+        assert result.elapsed_s < 15.0
+
+    async def test_a_later_sweep_of_a_trip_looks_first_and_cancels_unseen_if_it_can_not(self) -> None:
+        venue = FakeVenue("a")
+        manager = manage(venue)
+        await manager.cancel_all_orders(trip_id="freeze")
+        calls = len(venue.calls)
+        venue.place()
+        self.broken(venue, until_s=asyncio.get_running_loop().time() + 20.0)
+        sweeping = asyncio.create_task(manager.cancel_all_orders(trip_id="freeze"))
+        await pass_time(1.0)
+        assert [verb for _, verb, _, _ in venue.calls[calls : calls + 3]] == ["list", "list", "cancel"]
+        assert venue.open_orders == []
+        assert (await sweeping).proven
+
+
+class TestFlapping:
+    @pytest.mark.parametrize("first", [0, 1])
+    @pytest.mark.parametrize("scopes", [(SPOT,), (SPOT, TRIGGER), (SPOT, TRIGGER, PERP)])
+    @pytest.mark.parametrize("by_id", [False, True])
+    async def test_every_second_call_refused_is_proven_all_the_same(
+        self, first: int, scopes: tuple[OrderScope, ...], by_id: bool
+    ) -> None:
+        venue, calm = FakeVenue("a", *scopes, by_id=by_id), FakeVenue("calm")
+        refusing = Refusing(lambda call: call % 2 == first)
+        for scope in scopes:
+            venue.place(scope.name)
+            venue.on_list[scope.name] = venue.on_cancel[scope.name] = refusing
+        watch = Watch(venue, calm)
+        result = await manage(venue, calm, emit=watch).cancel_all_orders()
+        assert result.proven
+        assert result.elapsed_s < 15.0
+        assert len(watch.of(VenueUnproven)) <= 1
+
+    async def test_what_flaps_is_told_a_few_times_and_then_with_a_count(self) -> None:
+        """Each look fails, for a reason of its own, or shows orders, or nothing: for five minutes."""
+        venue, dead = FakeVenue("a"), FakeVenue("dead")
+        dead.on_list["spot"] = raising(VenueUnavailable("refused"))
+        looks = itertools.count()
+
+        async def flap() -> None:
+            number = next(looks)
+            if number % 7 in (2, 3):
+                raise VenueUnavailable(f"request {number}")
+            venue.book["spot"].clear()
+            if number % 7 == 5:
+                venue.place()
+
+        venue.on_list["spot"] = flap
+        watch = Watch(venue, dead)
+        manager = manage(venue, dead, emit=watch, settle_s=0.2, cancel_deadline_s=300.0)
+        assert not (await manager.cancel_all_orders()).proven
+        told = [*watch.of(VenueUnproven, "a"), *watch.of(VenueProven, "a")]
+        assert next(looks) > 100
+        assert len(told) <= 10
+        assert sum(event.changes for event in told) > 20
 
 
 class TestBotsThatGoOn:

@@ -78,10 +78,34 @@ class TestVenueProof:
     def test_a_listing_requested_before_the_cancel_but_answered_late_does_not_prove(self) -> None:
         venue = proof()
         venue.cancelling("spot", (), 5.0)
+        venue.cancel_answered("spot", None, 5.1)
         venue.listed(listing(4.9), 6.0)
         venue.listed(listing(8.0), 8.0)
         assert not venue.proven
         venue.listed(listing(10.0), 10.0)
+        assert venue.proven
+
+    def test_a_listing_requested_between_a_cancel_and_its_answer_does_not_prove(self) -> None:
+        """What the venue is busy cancelling it may hide, and show again when it could not."""
+        venue = proof()
+        prove(venue, 0.0)
+        venue.cancelling("spot", (), 5.0)
+        prove(venue, 5.1)  # the first of these is answered before the cancel is, and so is the second
+        assert not venue.proven
+        venue.listed(listing(7.9), 7.9)
+        venue.cancel_answered("spot", None, 8.0)
+        venue.listed(listing(7.95), 8.1)
+        prove(venue, 8.2)
+        assert venue.proven
+
+    def test_a_cancel_that_was_given_up_counts_as_answered_then(self) -> None:
+        venue = proof()
+        venue.cancelling("spot", (), 0.0)
+        venue.cancel_answered("spot", "no answer within 10 s", 10.0)
+        venue.listed(listing(9.0), 10.5)
+        venue.listed(listing(12.0), 12.0)
+        assert not venue.proven
+        venue.listed(listing(14.0), 14.0)
         assert venue.proven
 
     def test_nothing_requested_before_the_start_is_evidence(self) -> None:
@@ -90,10 +114,40 @@ class TestVenueProof:
         venue.listed(listing(2.5), 2.5)
         assert not venue.proven
 
-    def test_a_failed_look_suspends_the_proof_and_keeps_the_evidence(self) -> None:
+    def test_one_failed_look_undoes_no_proof(self) -> None:
         venue = proof()
         at = prove(venue, 0.0)
         venue.failed("spot", "no answer within 10 s")
+        assert venue.proven
+        assert venue.reason is None
+        assert not venue.is_unseen("spot")
+        assert venue.due_mono("spot", None) is None  # to be repeated
+        venue.listed(listing(at + 1), at + 1)
+        venue.failed("spot", "no answer within 10 s")
+        assert venue.proven
+
+    def test_one_failed_look_before_the_first_good_one_is_an_alarm(self) -> None:
+        venue = proof()
+        venue.failed("spot", "no answer within 10 s")
+        assert venue.is_unseen("spot")
+        assert venue.alarm
+        assert venue.reason == "spot: no answer within 10 s"
+
+    def test_a_failed_look_between_the_empty_ones_is_no_alarm(self) -> None:
+        venue = proof()
+        venue.listed(listing(0.0), 0.0)
+        venue.failed("spot", "no answer within 10 s")
+        assert not venue.alarm
+        assert venue.reason == "spot: listed empty only once"
+        venue.listed(listing(2.0), 2.0)
+        assert venue.proven
+
+    def test_failed_looks_in_a_row_suspend_the_proof_and_keep_the_evidence(self) -> None:
+        venue = proof()
+        at = prove(venue, 0.0)
+        venue.failed("spot", "no answer within 10 s")
+        venue.failed("spot", "no answer within 10 s")
+        assert venue.is_unseen("spot")
         assert not venue.proven
         assert venue.alarm
         assert venue.reason == "spot: no answer within 10 s"
@@ -178,12 +232,30 @@ class TestCountingAndNaming:
         never_seen = listing(9.0, order(3, scope="trigger"), scope="trigger")
         assert second.listed(never_seen, 9.0).replaced == ()
 
+    def test_a_cancel_without_a_listing_names_what_was_seen_or_believed_open(self) -> None:
+        venue = proof(open_before=(order(1), order(2, symbol="ETH/USDT")))
+        assert [named.order_id for named in venue.may_be_open("spot")] == ["o1", "o2"]
+        venue.listed(listing(1.0, order(3), order(4)), 1.0)
+        assert [named.order_id for named in venue.may_be_open("spot")] == ["o3", "o4", "o2"]
+        venue.listed(listing(2.0), 2.0)
+        assert {named.symbol for named in venue.may_be_open("spot")} == {"BTC/USDT", "ETH/USDT"}
+        assert len(venue.may_be_open("spot")) == 2
+
+    def test_a_later_sweep_of_the_trip_names_in_it_what_the_first_saw(self) -> None:
+        first = proof()
+        first.listed(listing(0.0, order(1)), 0.0)
+        second = proof(known=first.known, open_before=(order(2, symbol="ETH/USDT"),))
+        assert {named.order_id for named in second.may_be_open("spot")} == {"o1", "o2"}
+        assert second.cancelled == 0
+        found = second.listed(listing(1.0, order(2, symbol="ETH/USDT")), 1.0)
+        assert [replaced.order_id for replaced in found.replaced] == ["o2"]
+
     def test_an_order_that_outlives_its_cancel_is_an_alarm(self) -> None:
         venue = proof()
         assert not venue.listed(listing(0.0, order(1)), 0.1).stubborn
         assert not venue.alarm
         venue.cancelling("spot", (order(1),), 0.1)
-        venue.cancel_answered("spot", "VenueRejected: no permission")
+        venue.cancel_answered("spot", "VenueRejected: no permission", 0.2)
         assert venue.listed(listing(0.2, order(1)), 0.3).stubborn
         assert venue.alarm
         assert venue.reason == "spot: orders outlive the cancel (cancel: VenueRejected: no permission)"
@@ -298,17 +370,69 @@ class TestJointRound:
         assert joint.began_mono == 8.2
         assert not joint.passed
 
-    def test_a_failed_look_ends_the_round(self) -> None:
+    def test_a_failed_look_makes_it_wait_and_undoes_nothing(self) -> None:
         a, b, joint = self.two()
         prove(a, 0.0)
         prove(b, 0.0)
         joint.step(6.0)
-        b.failed("spot", "VenueUnavailable: 503")
-        joint.step(6.1)
-        assert joint.began_mono is None
+        a.listed(listing(6.0), 6.0)
+        for _ in range(3):
+            b.failed("spot", "VenueUnavailable: 503")
+            joint.step(6.1)
+            assert joint.began_mono == 6.0
+            assert not joint.passed
         b.listed(listing(6.2, venue="b"), 6.2)
         joint.step(6.3)
-        assert joint.began_mono == 6.3
+        assert joint.passed
+
+    def test_a_venue_whose_newest_looks_failed_does_not_let_it_pass(self) -> None:
+        a, b, joint = self.two()
+        prove(a, 0.0)
+        prove(b, 0.0)
+        joint.step(6.0)
+        a.listed(listing(6.0), 6.0)
+        a.failed("spot", "VenueUnavailable: 503")
+        a.failed("spot", "VenueUnavailable: 503")
+        b.listed(listing(6.0, venue="b"), 6.2)
+        joint.step(6.2)
+        assert not joint.passed
+
+    def test_a_good_listing_from_before_it_began_does_not_count_after_a_failed_look(self) -> None:
+        a, b, joint = self.two()
+        prove(a, 0.0)
+        prove(b, 0.0)
+        joint.step(6.0)
+        b.failed("spot", "no answer")
+        a.listed(listing(6.0), 6.1)
+        b.listed(listing(5.9, venue="b"), 6.2)
+        joint.step(6.2)
+        assert b.proven
+        assert not joint.passed
+
+    def test_a_cancel_ends_it(self) -> None:
+        a, b, joint = self.two()
+        prove(a, 0.0)
+        prove(b, 0.0)
+        joint.step(6.0)
+        a.listed(listing(6.0), 6.0)
+        a.cancelling("spot", (), 6.1)
+        a.cancel_answered("spot", None, 6.2)
+        b.listed(listing(6.2, venue="b"), 6.2)
+        joint.step(6.3)
+        assert joint.began_mono is None
+
+    @pytest.mark.parametrize(("failure", "begins"), [(None, 14.0), ("no answer within 10 s", 15.0)])
+    def test_it_waits_for_a_cancel_that_may_still_be_on_its_way(self, failure: str | None, begins: float) -> None:
+        venue = proof(flight_s=5.0)
+        joint = JointRound({"a": venue}, not_before_mono=6.0)
+        venue.cancelling("spot", (), 0.0)
+        venue.cancel_answered("spot", failure, 10.0)
+        prove(venue, 10.0)
+        joint.step(14.0)
+        assert joint.began_mono == (14.0 if failure is None else None)
+        assert joint.due_mono("a", "spot", 14.0) == begins
+        joint.step(15.0)
+        assert joint.began_mono == begins
 
     def test_an_order_seen_after_it_passed_takes_it_back(self) -> None:
         a, b, joint = self.two(not_before=0.0)

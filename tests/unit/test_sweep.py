@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,6 +26,7 @@ from oms_fakes import (
 from oms import OrderManager, SweepResult
 from oms.calls import Failure, Pace, Signal, ask, failure_of, wait_for_event
 from oms.results import VenueVerdict
+from oms.telling import AT_ONCE, FIRST_STEADY_S, LONGEST_STEADY_S, Telling
 from risk_daemon.errors import MalformedReply, VenueRejected, VenueUnavailable
 from tests.virtual import pass_time
 
@@ -134,6 +136,37 @@ class TestSignal:
         signal.fire()
         await wait_for_event(signal.next(), 5.0)
         assert asyncio.get_running_loop().time() == pytest.approx(5.0)
+
+
+class TestTelling:
+    def test_the_first_changes_are_told_at_once(self) -> None:
+        telling = Telling()
+        assert [telling.changed(state, 0.0) for state in ("HTML", "", "HTML")] == [1, 1, 1]
+        assert telling.changed("HTML", 1000.0) == 0
+
+    def test_what_flaps_is_told_when_it_has_been_steady_and_with_a_count(self) -> None:
+        telling = Telling()
+        told = [telling.changed("" if number % 2 else "HTML", number / 4) for number in range(400)]
+        assert [count for count in told if count] == [1] * AT_ONCE
+        assert telling.changed("", 99.75 + FIRST_STEADY_S - 0.1) == 0
+        assert telling.changed("", 99.75 + FIRST_STEADY_S) == 400 - AT_ONCE
+
+    def test_it_is_told_ever_more_seldom(self) -> None:
+        telling, now, told_at = Telling(), 0.0, []
+        for number in range(2000):
+            now += LONGEST_STEADY_S / 64
+            if telling.changed(str(number // 64), now):
+                told_at.append(now)
+        gaps = [later - at for at, later in itertools.pairwise(told_at[AT_ONCE:])]
+        assert len(told_at) < AT_ONCE + 8
+        assert gaps == sorted(gaps)
+
+    def test_the_rest_is_told_at_the_end(self) -> None:
+        telling = Telling()
+        for number in range(10):
+            telling.changed(str(number), 0.0)
+        assert telling.rest() == 10 - AT_ONCE
+        assert telling.rest() == 0
 
 
 class TestResult:

@@ -16,8 +16,10 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
     {"counter": {"limit": 15, "decay": 0.33}} calls are counted, and refused above the limit; null: no more
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
-        hang, huge, odd, or an error code such as EService:Busy
+        hang, huge, odd, 429 (Retry-After: a day), or an error code such as EService:Busy
     {"short": [1, 0, 1]} which of the next BalanceEx replies leave out the USDT; streams never do
+    {"once": {"CancelAll": MODE}} that mode for the next call of that name only
+    {"refuse_every": 2} every second signed call, whatever its name, is an EAPI:Invalid nonce; 0 ends it
 """
 
 import argparse
@@ -68,7 +70,9 @@ BROKEN = {
     "odd": (200, '{"error":[],"result":{"USDT":{"balance":"1_0","hold_trade":"0"}}}', "application/json"),
     "empty": (200, "", "application/json"),
     "500": (500, "Internal Server Error", "text/plain"),
+    "429": (429, "Too Many Requests", "text/plain"),
 }
+HEADERS = {"429": {"Retry-After": "86400"}}
 
 
 class Socket:
@@ -106,6 +110,8 @@ class Account:
         self.ledger: dict[str, Json] = {}
         self.modes: dict[str, str] = {}
         self.short: list[int] = []
+        self.once: dict[str, str] = {}
+        self.refuse_every = self.signed = 0
         self.calls: Counter[str] = Counter()
         self.tokens: dict[str, float] = {}
         self.sockets: set[Socket] = set()
@@ -126,6 +132,9 @@ class Account:
         """API-Sign is HMAC-SHA512 over path and SHA256(nonce + body); only an accepted call moves the nonce."""
         message = path.encode() + hashlib.sha256((nonce + body).encode()).digest()
         sign = base64.b64encode(hmac.digest(base64.b64decode(SECRET), message, "sha512")).decode()
+        self.signed += 1
+        if self.refuse_every and self.signed % self.refuse_every == 0:
+            raise ApiError("EAPI:Invalid nonce")  # a bot with the same key was quicker
         if headers.get("API-Key") != KEY:
             raise ApiError("EAPI:Invalid key")
         if not hmac.compare_digest(headers.get("API-Sign", ""), sign):
@@ -327,9 +336,12 @@ class Account:
             if key in command:
                 add(command.pop(key))
         self.short = command.pop("short", self.short)
-        if any(not known_mode(name, mode) for name, mode in command.items()):
-            raise web.HTTPBadRequest(text=f"no such command: {command}")
+        self.refuse_every = int(command.pop("refuse_every", self.refuse_every))
+        once = command.pop("once", {})
+        if any(not known_mode(name, mode) for name, mode in (command | once).items()):
+            raise web.HTTPBadRequest(text=f"no such command: {command} {once}")
         self.modes |= command
+        self.once |= once
 
     def truth(self) -> Json:
         balances = {name: str(value) for name, value in self.balances.items()}
@@ -392,12 +404,14 @@ class Server:
 
     async def answer(self, name: str, calls: Json, form: Json) -> web.Response:
         self.account.calls[name] += 1
-        mode = self.account.modes.get(MODE_OF.get(name, name), "ok")
+        kind = MODE_OF.get(name, name)
+        mode = self.account.once.pop(kind, None) or self.account.modes.get(kind, "ok")
         if mode == "hang":
             await asyncio.Event().wait()
         if mode in BROKEN:
             status, text, content_type = BROKEN[mode]
-            return web.Response(status=status, text=text, content_type=content_type)
+            headers = HEADERS.get(mode)
+            return web.Response(status=status, text=text, content_type=content_type, headers=headers)
         try:
             if mode != "ok" or name not in calls:
                 raise ApiError(mode if mode != "ok" else "EGeneral:Unknown method")

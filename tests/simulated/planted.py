@@ -145,7 +145,26 @@ def no_confirmation_of_flows() -> AbstractContextManager[Any]:
     from risk_daemon.flows import FlowTracker
     from risk_daemon.units import ZERO
 
-    return patch.object(FlowTracker, "unverified", lambda _self: (ZERO, ZERO))
+    return patch.object(FlowTracker, "doubts", lambda _self, *_at: (ZERO, ZERO))
+
+
+def two_readings_are_a_loss() -> AbstractContextManager[Any]:
+    """What is gone in two readings in a row is lost, whatever the venue's book says."""
+    from risk_daemon.venue_flows import VenueFlows
+
+    return patch.object(VenueFlows, "_verified_mono", lambda _self, account_mono: account_mono)
+
+
+def unknown_rows_count() -> AbstractContextManager[Any]:
+    """A row of the book is a flow, whether the holdings show it or not."""
+    from risk_daemon.venue_flows import VenueFlows
+
+    def trusting(self: Any, rate: Any, total: Any) -> Any:
+        rows = [row for row in self._pending if row.is_certain and rate(row.flow.asset)]
+        self._pending = [row for row in self._pending if row not in rows]
+        return [self._settled(row.flow, row.flow.amount * rate(row.flow.asset), None, total) for row in rows]
+
+    return patch.object(VenueFlows, "_match", trusting)
 
 
 def stream_always_wins() -> AbstractContextManager[Any]:
@@ -189,6 +208,8 @@ MORE: dict[str, Plant] = {
     "exit before the latch is durable": exit_before_latch,
     "proof is forgotten": proof_is_forgotten,
     "withdrawal is a loss": no_confirmation_of_flows,
+    "two readings are a loss": two_readings_are_a_loss,
+    "a row is a flow, shown or not": unknown_rows_count,
     "the stream always wins": stream_always_wins,
     "one reading is enough": one_reading_is_enough,
 }

@@ -205,12 +205,8 @@ class Row(Generic[T]):
         if asked_mono < self._asked_mono:
             return Heard.OLD
         self._asked_mono = asked_mono
-        is_same = self._rest is not None and terms.same(value, self._rest)
-        if not is_same:
-            self._supersede()
-        self._rest = value
+        self._supersede(value, terms)
         if not self._words:
-            self._agreed = value
             return self._take(value, asked_mono)
         words, since_mono = self._words, asked_mono - terms.settle_s
         agrees, is_silent = words.cover(value, since_mono, terms), words.mono < since_mono
@@ -221,18 +217,19 @@ class Row(Generic[T]):
         if agrees:
             return self._agree(value, asked_mono, terms)
         if is_silent and not self._against:
-            self._denied = self._denied if value == self._agreed else words.last
-            self._agreed = value if is_same else self._agreed
+            self._denied = self._denied if value == self._agreed and self._has_news(terms) else words.last
             return self._take(value, asked_mono)
-        if not self._against and self._is_behind(value, since_mono, terms):
+        is_behind = value == self._agreed or words.cover(value, since_mono - BEHIND_S, terms)
+        if is_behind and not self._against and self._has_news(terms):
             return Heard.BEHIND
         return self._contradict(value, other, asked_mono)
 
-    def _supersede(self) -> None:
-        if self._rest is not None:
+    def _supersede(self, value: Decimal, terms: Terms) -> None:
+        if self._rest is not None and not terms.same(value, self._rest):
             if self._earlier is None:
                 self._earlier = deque(maxlen=EARLIER)
             self._earlier.append(self._rest)
+        self._rest = value
 
     def _agree(self, value: Decimal, asked_mono: float, terms: Terms) -> Heard:
         self._agreed, self._denied = value, None
@@ -242,12 +239,9 @@ class Row(Generic[T]):
         is_told = self.value is not None and terms.same(value, self.value)
         return Heard.KEPT if is_told else Heard.PASSED
 
-    def _is_behind(self, value: Decimal, since_mono: float, terms: Terms) -> bool:
-        """Whether REST says again what it said when the stream said so too, and the stream has news."""
-        word = self._words.last
-        if any(terms.same(word, answer) for answer in self._earlier or ()):
-            return False
-        return value == self._agreed or self._words.cover(value, since_mono - BEHIND_S, terms)
+    def _has_news(self, terms: Terms) -> bool:
+        """Whether the stream's word is none that REST has given up."""
+        return not any(terms.same(self._words.last, answer) for answer in self._earlier or ())
 
     def _contradict(self, value: Decimal, other: T, asked_mono: float) -> Heard:
         self._against += 1

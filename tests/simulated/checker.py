@@ -15,6 +15,7 @@ from risk_daemon.lock.base import LockRecord
 from risk_daemon.units import ZERO
 from tests.simulated.life import STALE_S, STOP_WITHIN_S, VETO_AFTER_S, End, Life
 from tests.simulated.scenario import Call
+from tests.simulated.sweep_rules import SweepRules
 from tests.simulated.truth import MARGIN
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Checker:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.sweeps = SweepRules(world, self.fail)
         self.violations: list[str] = []
         self.is_satisfied = False
         self.healed_true: float | None = None
@@ -78,6 +80,7 @@ class Checker:
             self.fail(f"the trip un-latched by {type(decision.event).__name__}")
         if (life.tripped_mono is not None or life.was_latched) and (engine is None or engine.trip is None):
             self.fail("there is no trip any more")
+        self.sweeps.decided(decision, life)
         for action in decision.actions:
             if isinstance(action, StartSweep):
                 life.tripped_mono = decision.now.mono
@@ -144,6 +147,7 @@ class Checker:
         if life is not None:
             self._look_for_hanging_calls(life)
             self._look_for_certain_breach(life)
+        self.sweeps.second(life)
         if world.is_healed:
             self._look_for_the_end()
 
@@ -232,6 +236,7 @@ class Checker:
             self._ended_with(ExitCode(end.code), life, end)
 
     def _ended_with(self, code: ExitCode, life: Life, end: End) -> None:
+        self.sweeps.ended(code)
         latch = self.world.store.latch or {}
         is_locked, is_proven = latch.get("locked") is not False, latch.get("proven") is True
         if code is ExitCode.BUG:

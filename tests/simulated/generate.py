@@ -36,6 +36,8 @@ _TROUBLED = (
     frozenset({Call.STREAM}),
     frozenset({Call.PRICES}),
 )
+_SIEGES = 0.15
+_BROKEN_LISTINGS = ((Fault.MALFORMED, True), (Fault.REFUSED, True), (Fault.LOST, True))
 _KILL_EVENTS = (
     "circuit_breaker_triggered",
     "circuit_breaker_triggered",
@@ -63,6 +65,7 @@ class _Author:
         self.seed = seed
         self.rng = random.Random(f"scenario {seed}")
         self.past = random.Random(f"past {seed}")  # apart, so that the other parts of a seed stay what they were
+        self.siege = random.Random(f"siege {seed}")  # apart: so that the other stories stay the same
         self.exposure = Decimal(round(self.rng.uniform(0.55, 0.9), 2))
         self.venues = self._venues()
         self.names = [venue.name for venue in self.venues]
@@ -72,6 +75,9 @@ class _Author:
         self.kills: list[Kill] = []
 
     def scenario(self) -> Scenario:
+        return self._besieged() if self.siege.random() < _SIEGES else self._open_field()
+
+    def _open_field(self) -> Scenario:
         rng = self.rng
         plot = rng.choices(
             (self._peace, self._crash, self._bad_fill, self._halt, self._crash_while_starting), (32, 42, 8, 8, 10)
@@ -98,6 +104,27 @@ class _Author:
             Decimal(rng.choice(("0.0005", "0.002"))),
             rng.choice((1.5, 2.5)),
             self.safety_s,
+        )
+
+    def _besieged(self) -> Scenario:
+        """A crash, and from then on one account that can be swept only by who does not rely on its listings."""
+        rng, self.safety_s = self.siege, 60.0
+        crash_s = rng.uniform(5.0, 15.0)
+        factor = 1 - Decimal("0.1") / self.exposure
+        self._happens(crash_s, "move", factors=dict.fromkeys(PRICES, factor))
+        name, at_s = rng.choice(self.names), crash_s + rng.choice((-1.0, 0.0, 1.0, 4.0))
+        fault, listings = rng.choice(((Fault.EVERY_SECOND, False), (Fault.BY_TURNS, True), *_BROKEN_LISTINGS))
+        calls = frozenset({Call.LIST}) if listings else frozenset(Call)
+        self._happens(at_s, "trouble", venue=name, fault=fault, calls=calls)
+        bot = BotSpec(name, rng.choice(("plain", "trigger")), rng.choice((0.7, 3.0)), 0.3, reckless=True)
+        return Scenario(
+            self.seed,
+            tuple(replace(venue, by_id=venue.by_id and venue.name != name) for venue in self.venues),
+            PRICES,
+            replace(self._rules(), capital=CAPITAL, cancel_deadline_s=rng.choice((20.0, 40.0))),
+            (bot,) if (fault, listings) in _BROKEN_LISTINGS else (),
+            tuple(sorted(self.happenings, key=lambda happening: happening.at_s)),
+            safety_s=self.safety_s,
         )
 
     def _maybe(self, chance: float, write: Callable[[], None], most: int = 1) -> None:

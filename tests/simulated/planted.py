@@ -14,8 +14,10 @@ from typing import Any
 from unittest.mock import patch
 
 from adapters.base import OrderListing, OrderScope
-from oms import sweep
+from oms import proof, sweep
 from oms.calls import Failure, failure_of
+from oms.proof import JointRound
+from oms.telling import Telling
 from risk_daemon.circuit_breaker import CircuitBreakerState
 from risk_daemon.clock import Instant
 from risk_daemon.decision import Decision
@@ -108,6 +110,50 @@ def no_cancel_retry() -> AbstractContextManager[Any]:
             await cancel(self, scope, orders, *rest, **more)
 
     return patch.object(sweep.VenueSweep, "_cancel", once)
+
+
+def cancel_once_only() -> AbstractContextManager[Any]:
+    """Where nothing can be seen, nothing is cancelled after the first time."""
+    cancel = sweep.VenueSweep._cancel_unseen
+
+    async def once(self: sweep.VenueSweep, scope: OrderScope) -> None:
+        tried: set[str] = self.__dict__.setdefault("tried_unseen", set())
+        if scope.name not in tried:
+            tried.add(scope.name)
+            await cancel(self, scope)
+
+    return patch.object(sweep.VenueSweep, "_cancel_unseen", once)
+
+
+@contextmanager
+def failed_look_undoes_the_proof() -> Iterator[None]:
+    """One refused listing, and everything that was proven has to be proven again."""
+    step = JointRound.step
+
+    async def only_once(_self: sweep.VenueSweep, call: Callable[[], Any]) -> Any:
+        return await call()
+
+    def strict(self: JointRound, now_mono: float) -> None:
+        if not self.all_proven:
+            self.began_mono = None
+        step(self, now_mono)
+
+    never_patient = property(lambda scope: scope.misses > 0)
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(sweep.VenueSweep, "_twice", only_once))
+        stack.enter_context(patch.object(proof._Scope, "is_unseen", never_patient))
+        stack.enter_context(patch.object(JointRound, "step", strict))
+        yield
+
+
+def everything_is_told() -> AbstractContextManager[Any]:
+    """Each change of a venue's proof is a line, however often it changes."""
+
+    def chatty(self: Telling, state: str, _now_mono: float) -> int:
+        is_new, self.state = state != self.state, state
+        return int(is_new)
+
+    return patch.object(Telling, "changed", chatty)
 
 
 def starting_is_ignored() -> AbstractContextManager[Any]:
@@ -212,6 +258,9 @@ MORE: dict[str, Plant] = {
     "a row is a flow, shown or not": unknown_rows_count,
     "the stream always wins": stream_always_wins,
     "one reading is enough": one_reading_is_enough,
+    "unseen it cancels once": cancel_once_only,
+    "a failed look undoes the proof": failed_look_undoes_the_proof,
+    "what flaps fills the log": everything_is_told,
 }
 
 PLANTS: dict[str, Plant] = {**SEVEN, **MORE}

@@ -30,6 +30,8 @@ class Fault(StrEnum):
     REJECTED = "rejected"  # understood and refused
     ACK_ONLY = "ack_only"  # a cancel is answered and not done
     PARTIAL = "partial"  # a cancel takes only some of the orders
+    EVERY_SECOND = "every_second"  # of the signed calls; the others are well: a bot shares the nonce
+    BY_TURNS = "by_turns"  # malformed for a while, well for a while
 
 
 class Call(StrEnum):

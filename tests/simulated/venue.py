@@ -22,6 +22,8 @@ _DEADLY = frozenset(
 )
 _READS = frozenset({Call.BALANCES, Call.POSITIONS, Call.PRICES})
 _SWEEP_FAULTS = frozenset({Fault.DEAF})
+_UNSIGNED = frozenset({Call.CONNECT, Call.PRICES, Call.STREAM})
+_TURN_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class SimVenue:
         self.short: list[bool] = []  # which of the next balance replies lack half of the account
         self.lies_open: dict[str, float] = {}
         self._rng = rng
+        self._signed = 0
         self._fund()
 
     def _fund(self) -> None:
@@ -138,7 +141,7 @@ class SimVenue:
         """What goes wrong with this call."""
         health = self.health
         if health.trouble is not Fault.NONE and call in health.troubled_calls:
-            return health.trouble
+            return self._trouble(call)
         if not health.noise:
             return Fault.NONE
         roll = self._rng.random()
@@ -147,6 +150,15 @@ class SimVenue:
             if roll < 0:
                 return fault if _fits(fault, call) else Fault.NONE
         return Fault.NONE
+
+    def _trouble(self, call: Call) -> Fault:
+        trouble = self.health.trouble
+        if trouble is Fault.EVERY_SECOND:
+            self._signed += call not in _UNSIGNED
+            return Fault.REFUSED if call not in _UNSIGNED and self._signed % 2 else Fault.NONE
+        if trouble is Fault.BY_TURNS:
+            return Fault.MALFORMED if self.timeline.true // _TURN_S % 2 else Fault.NONE
+        return trouble
 
     def latency_s(self) -> float:
         """One way."""

@@ -13,6 +13,7 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
         hang, huge, odd, or an error code such as EService:Busy
+    {"key": "another"} the account's key is replaced, its secret stays
 """
 
 import argparse
@@ -104,6 +105,7 @@ class Account:
         self.sockets: set[Socket] = set()
         self.last_nonce = self.ids = 0
         self.dead_man: asyncio.TimerHandle | None = None
+        self.key = KEY
 
     def next_id(self, prefix: str) -> str:
         self.ids += 1
@@ -118,7 +120,7 @@ class Account:
         """API-Sign is HMAC-SHA512 over path and SHA256(nonce + body); only an accepted call moves the nonce."""
         message = path.encode() + hashlib.sha256((nonce + body).encode()).digest()
         sign = base64.b64encode(hmac.digest(base64.b64decode(SECRET), message, "sha512")).decode()
-        if headers.get("API-Key") != KEY:
+        if headers.get("API-Key") != self.key:
             raise ApiError("EAPI:Invalid key")
         if not hmac.compare_digest(headers.get("API-Sign", ""), sign):
             raise ApiError("EAPI:Invalid signature")
@@ -280,6 +282,7 @@ class Account:
         for key, add in (("order", self.add_order), ("entry", self.add_entry)):
             if key in command:
                 add(command.pop(key))
+        self.key = command.pop("key", self.key)
         if any(not known_mode(name, mode) for name, mode in command.items()):
             raise web.HTTPBadRequest(text=f"no such command: {command}")
         self.modes |= command

@@ -8,6 +8,7 @@ baselines, no rules, no API. Venues of the trip that can't be spoken to keep it 
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
@@ -42,6 +43,9 @@ from risk_daemon.store.formats import IDENTITY
 from risk_daemon.store.sqlite import SqliteStore, connect, read_documents, write_documents
 
 _LOG = structlog.get_logger(__name__)
+_PASSING = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
+)
 _BESIDE = ("-wal", "-shm", "")  # the database last: without its log it would look older than it is
 
 
@@ -303,12 +307,20 @@ def _latch_store(settings: Settings, paths: Paths, document: JsonObject, owed: M
         try:
             _write_latch(paths, document)
         except StateError as error:
+            if _may_pass(error):
+                raise
             _set_aside(paths, str(error))
             _start_afresh(settings, paths, document, {"reason": _lost(document, error), "venues": sorted(owed)})
         return LatchStore(SqliteStore.open(paths.database), document)
     except (RiskDaemonError, OSError) as error:
         _LOG.critical("latch_save_failed", error=str(error))
         return NoStore(str(error))
+
+
+def _may_pass(error: StateError) -> bool:
+    """Whether the state is only out of reach now: somebody holds it, or the disk is full. Then it stays where it is."""
+    code = getattr(error.__cause__, "sqlite_errorcode", None)
+    return isinstance(code, int) and code & 0xFF in _PASSING
 
 
 def _write_latch(paths: Paths, document: JsonObject) -> None:

@@ -79,7 +79,7 @@ class Opened:
     __slots__ = ("_status", "descriptor", "head")
 
     def __init__(self, path: Path) -> None:
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self.descriptor = _open_to_read(path)
         self.head: Callable[[], bytes] = partial(os.pread, self.descriptor, HEAD.size, 0)
         self._status = os.fstat(self.descriptor)
 
@@ -94,6 +94,15 @@ class Opened:
                 os.close(self.descriptor)
         except (OSError, AttributeError):
             return
+
+
+def _open_to_read(path: Path) -> int:
+    """Without a time of access, where it is our own file: a tenth of what a look costs. Raises OSError."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        return os.open(path, flags | os.O_NOATIME)
+    except PermissionError:
+        return os.open(path, flags)
 
 
 def read(path: Path, clock: Clock) -> LockRecord:

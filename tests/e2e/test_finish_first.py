@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from risk_daemon.client import TradingGate
-from tests.e2e.harness import DOCS_KEY, Daemon, Venue, docs_secret, kraken_config, wait_for
+from tests.e2e.harness import DOCS_KEY, ROOT, Daemon, Venue, docs_secret, kraken_config, wait_for
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"', "cancel_deadline": '"20s"'}
@@ -369,3 +369,26 @@ def test_the_gate_stays_shut_while_it_is_finished(killed):
     venue.post(listing="ok")
     wait_for(lambda: not gate.is_open(), "a shut gate")
     finished(venue, daemon, trip_of(daemon), "initial_capital")
+
+
+def test_a_state_of_format_2_is_finished_before_it_is_migrated(daemon_for):
+    daemon = daemon_for(
+        '[portfolio]\ninitial_capital = "auto"\n[circuit_breaker]\nsettle = "300ms"\norder_flight = "500ms"\n'
+        '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\nsimulated = true\n',
+        {},
+    )
+    daemon.state.mkdir(mode=0o700)
+    with sqlite3.connect(daemon.state / "state.db") as connection:
+        connection.executescript((ROOT / "tests" / "fixtures" / "format-2-unproven.sql").read_text())
+    trip_id = documents(daemon)["lock"]["trip_id"]
+    daemon.start()
+    assert daemon.exit_code() == 1, daemon.output()
+    assert daemon.of("venue_proven")[-1]["trip_id"] == trip_id
+    daemon.start()
+    assert daemon.exit_code() == 78, daemon.output()
+    assert "is of format 2, this risk-daemon writes 3: run `risk-daemon migrate`" in daemon.output()
+    done = daemon.command("migrate")
+    assert done.returncode == 0, done.stderr
+    daemon.start()
+    assert daemon.exit_code() == 1, daemon.output()
+    assert "still_triggered" in daemon.output()

@@ -190,7 +190,7 @@ def _ours(path: str) -> bool:
 
 
 def _zero(path: str) -> None:
-    """In place, so that every process that has mapped the file sees it at once. A shut gate may tell of a trip."""
+    """In place, so that every process that has the file open sees it at once. A shut gate may tell of a trip."""
     with open(path, "r+b") as file:
         if file.read(_STATE_AT + len(_OPEN))[_STATE_AT:] != _OPEN:
             return

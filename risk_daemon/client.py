@@ -1,21 +1,21 @@
 """What a bot imports: may I send this order? Standard library only.
 
     gate = TradingGate("/var/lib/risk-daemon", url="http://127.0.0.1:8787", token=TOKEN)
-    if gate.is_open():                                   # the memory map, under a microsecond
+    if gate.is_open():                                   # the gate's page in memory, about a microsecond
         ...
     answer = gate.check(venue="kraken", symbol="BTC/USDT", side="buy", quantity="0.1", price="60000")
     if answer:                                           # true while the lease for this order is valid
         send_order()
 
-The memory map (`lock/shared.py` has its layout) knows the lock and nothing else; over HTTP the daemon also judges
+The file `gate.bin` (`lock/shared.py` has its layout) knows the lock and nothing else; over HTTP the daemon also judges
 the order, its venue and its bot, and counts it. No file, no daemon, a daemon that has not evaluated for a second,
 an answer that is late or odd: the answer is no.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
+import struct
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -25,17 +25,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from risk_daemon.asking.answers import LOCKED, NO_ANSWER, GateAnswer, Lease
 from risk_daemon.asking.orders import ProposedOrder, proposed
 from risk_daemon.asking.reports import ERROR_KINDS, Reporter
-from risk_daemon.lock.base import boot_id
+from risk_daemon.lock.base import LockRecord, boot_id
 from risk_daemon.lock.shared import (
     FILE_NAME,
     HEAD,
     MAX_VALID_MS,
     OPEN,
-    SEQUENCE,
-    SEQUENCE_AT,
-    map_to_read,
+    Opened,
     prefix,
-    read_map,
+    read_opened,
 )
 
 if TYPE_CHECKING:
@@ -45,8 +43,7 @@ __all__ = ["ERROR_KINDS", "DaemonGate", "GateAnswer", "Lease", "OrderGate", "Pro
 
 _NS_IN_MS = 1_000_000
 _now_ns = partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
-_head = HEAD.unpack_from
-_sequence = SEQUENCE.unpack_from
+_head = HEAD.unpack
 
 
 def __getattr__(name: str) -> Any:
@@ -75,10 +72,10 @@ class OrderGate(Protocol):
 
 
 class TradingGate(Reporter):
-    """The daemon's gate: its memory map first, then, where a url is given, HTTP. Thread-safe.
+    """The daemon's gate: its page in memory first, then, where a url is given, HTTP. Thread-safe.
 
     path: the state directory, or the file `gate.bin` in it. url, token, timeout_s, ca_file: as for DaemonGate;
-    without a url, `check` answers from the map alone and reports go nowhere.
+    without a url, `check` answers from the file alone and reports go nowhere.
     May be made before there is a daemon: the gate is shut until there is one.
     """
 
@@ -93,43 +90,44 @@ class TradingGate(Reporter):
     ) -> None:
         given = Path(path)
         self._path = given if given.suffix == ".bin" else given / FILE_NAME
-        self._mapped: tuple[mmap.mmap, os.stat_result] | None = None
+        self._opened: Opened | None = None
         self._boot = _boot_id_or_none()
         self._prefix = prefix(self._boot) if self._boot is not None else None
         self._daemon = None if url is None else _daemon(url, token, timeout_s, ca_file)
 
     def is_open(self) -> bool:
-        """True only while a living daemon says so. Raises nothing."""
-        mapped = self._mapped
-        if mapped is not None:
-            view = mapped[0]
-            found, sequence, stamp_ns, state, valid_ms = _head(view)
+        """True only while a living daemon says so. Raises nothing.
+
+        One look suffices: state and stamp are a word each, so what a write overlaps is the state before or after.
+        """
+        opened = self._opened
+        if opened is not None:
+            try:
+                found, sequence, stamp_ns, state, valid_ms = _head(opened.head())
+            except (OSError, struct.error):
+                return self._ask_again()
             if state == OPEN and found == self._prefix and not sequence & 1:
                 age_ns = _now_ns() - stamp_ns
                 if 0 <= age_ns <= _NS_IN_MS * (valid_ms if valid_ms < MAX_VALID_MS else MAX_VALID_MS):
-                    return bool(_sequence(view, SEQUENCE_AT)[0] == sequence) or self._ask_again()
+                    return True
         return self._ask_again()
 
     def reason(self) -> str:
         """Why it is shut: the cause of the lock, `locked` if that can't be read; empty while it is open."""
-        view = self._current()
-        if view is None or self._boot is None:
-            return "locked"
-        record = read_map(view, self._boot, _now_ns)
-        return record.cause if record.locked else ""
+        record = self._read()
+        return "locked" if record is None else record.cause if record.locked else ""
 
     def peek(self) -> GateAnswer:
-        """What the map alone says; a yes lasts as long as the daemon's last stamp. Raises nothing."""
-        view = self._current()
-        if view is None or self._boot is None:
+        """What the file alone says; a yes lasts as long as the daemon's last stamp. Raises nothing."""
+        self._current()
+        lease, record = self._lease(), self._read()  # in this order: no lease is longer than the record is true
+        if record is None or (lease is None and not record.locked):
             return GateAnswer(False, LOCKED, f"{self._path}: there is no gate that can be read")
-        _, _, stamp_ns, _, valid_ms = _head(view)
-        record = read_map(view, self._boot, _now_ns)
         if record.locked:
             from risk_daemon.asking.standing import shut  # brings JSON along: not while nothing is wrong
 
             return shut(self._path, record.cause, record.trip_id, record.until_wall)
-        return GateAnswer(True, lease=Lease(min(valid_ms, MAX_VALID_MS), stamp_ns))
+        return GateAnswer(True, lease=lease)
 
     def check(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer:
         """The answer to an order, given whole or by its fields. Raises ValueError for one that makes no sense.
@@ -163,21 +161,39 @@ class TradingGate(Reporter):
 
     def _ask_again(self) -> bool:
         """The slow way: another file may stand there now, and a write may have been under way."""
-        view = self._current()
-        if view is None or self._boot is None:
-            return False
-        return not read_map(view, self._boot, _now_ns).locked
+        record = self._read()
+        return record is not None and not record.locked
 
-    def _current(self) -> mmap.mmap | None:
-        """The map of the file that stands there now. One that is gone is not asked any more."""
-        mapped = self._mapped
+    def _read(self) -> LockRecord | None:
+        """None: there is nothing to be read."""
+        opened = self._current()
+        return None if opened is None or self._boot is None else read_opened(opened, self._boot, _now_ns)
+
+    def _lease(self) -> Lease | None:
+        opened = self._opened
         try:
-            if mapped is None or not os.path.samestat(mapped[1], os.stat(self._path)):
-                self._mapped = mapped = map_to_read(self._path)
-        except (OSError, ValueError):
-            self._mapped = None
+            _, _, stamp_ns, _, valid_ms = _head(b"" if opened is None else opened.head())
+        except (OSError, struct.error):
             return None
-        return mapped[0]
+        return Lease(min(valid_ms, MAX_VALID_MS), stamp_ns)
+
+    def _current(self) -> Opened | None:
+        """The file that stands there now. One that is gone is not asked any more."""
+        opened = self._opened
+        try:
+            if opened is None or not _is_at(opened, self._path):
+                self._opened = opened = Opened(self._path)
+        except OSError:
+            self._opened = None
+            return None
+        return opened
+
+
+def _is_at(opened: Opened, path: Path) -> bool:
+    try:
+        return opened.is_at(path)
+    except OSError:
+        return False
 
 
 def _daemon(url: str, token: str | None, timeout_s: float, ca_file: str | os.PathLike[str] | None) -> DaemonGate:

@@ -34,7 +34,7 @@ from risk_daemon.flows import FlowSettings
 from risk_daemon.portfolio import PortfolioSettings
 from risk_daemon.risk_file import RiskFile
 from risk_daemon.rules import build_rules, longest_lookback, pretrade_settings
-from risk_daemon.state_dir import StateDir, fingerprint
+from risk_daemon.state_dir import Paths, StateDir, fingerprint
 from risk_daemon.units import plain
 from risk_daemon.worker import Worker
 
@@ -108,12 +108,15 @@ def _stale_s(data: Any) -> dict[Kind, float]:
 
 def accounts(settings: Settings) -> dict[str, str]:
     """Fingerprints of the configured accounts by venue. Raises ConfigError for missing credentials."""
-    found = {}
-    for name, venue in settings.venues.items():
-        place = "simulated" if venue.simulated else venue.endpoint or ("sandbox" if venue.sandbox else "live")
-        key = API_KEY if venue.simulated else credentials(settings, name).api_key.get_secret_value()
-        found[name] = fingerprint(venue.exchange, place, key)
-    return found
+    return {name: account(settings, name) for name in settings.venues}
+
+
+def account(settings: Settings, name: str) -> str:
+    """The fingerprint of a venue's account. Raises ConfigError for missing credentials."""
+    venue = settings.venues[name]
+    place = "simulated" if venue.simulated else venue.endpoint or ("sandbox" if venue.sandbox else "live")
+    key = API_KEY if venue.simulated else credentials(settings, name).api_key.get_secret_value()
+    return fingerprint(venue.exchange, place, key)
 
 
 def capital_text(settings: Settings) -> str:
@@ -132,21 +135,24 @@ def is_simulated(settings: Settings) -> bool:
 
 @dataclass(slots=True)
 class Site:
-    """The configured venues, simulated ones started, adapters built, nothing connected yet."""
+    """The configured venues, simulated ones started, adapters built, nothing connected yet.
+
+    takes_what_it_gets: a venue that can't be built is noted in `unusable`, with the reason, and the others go on.
+    """
 
     settings: Settings
+    takes_what_it_gets: bool = False
     clock: Clock = field(default_factory=SystemClock)
     adapters: dict[str, VenueAdapter] = field(default_factory=dict)
     simulated: dict[str, SimulatedVenueProcess] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
         try:
             await self._start_simulated()
             for name in self.settings.venues:
-                adapter = self._build(name)
-                self.adapters[name] = adapter
-                self._stack.push_async_callback(adapter.close)
+                self._add(name)
         except BaseException:
             await self._stack.aclose()
             raise
@@ -154,6 +160,17 @@ class Site:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    def _add(self, name: str) -> None:
+        try:
+            adapter = self._build(name)
+        except Exception as error:  # whatever it is, the orders of the other venues are not to wait for it
+            if not self.takes_what_it_gets:
+                raise
+            self.unusable[name] = str(error)
+            return
+        self.adapters[name] = adapter
+        self._stack.push_async_callback(adapter.close)
 
     async def _start_simulated(self) -> None:
         kinds = {name: venue.exchange for name, venue in self.settings.venues.items() if venue.simulated}
@@ -306,12 +323,12 @@ def flows_since(documents: Mapping[str, Any]) -> dict[str, float]:
     return {name: saved["flows_since_wall"] for name, saved in documents.get("feeds", {}).items()}
 
 
-def open_log(state_dir: StateDir, *, must_open: bool = False) -> EventLog:
+def open_log(paths: Paths, *, must_open: bool = False) -> EventLog:
     """The event log, continued; a torn last line is said. Raises StateError.
 
     must_open: a trip is to be finished, which a damaged log must not keep from happening: it is set aside.
     """
-    path = state_dir.paths.events
+    path = paths.events
     try:
         log = EventLog.open(path)
     except StateError as error:

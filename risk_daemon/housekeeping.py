@@ -52,6 +52,7 @@ class Housekeeping:
             return
         now = decision.now
         self._feed_watchdog(now)
+        self._look_at_gate(now)
         self._persist(now)
         self._write_risk(now)
         if not self._parts.engine.gate.locked:
@@ -103,6 +104,12 @@ class Housekeeping:
     async def _save(self) -> None:
         if not await self._effects.save_documents():
             self._wants_persist = True
+
+    def _look_at_gate(self, now: Instant) -> None:
+        """Nobody else writes there: what is not ours was done by mistake, or to open it."""
+        found = self._parts.gate_map.look(now)
+        if found is not None:
+            _LOG.critical("gate_changed", found=found)
 
     def _write_risk(self, now: Instant) -> None:
         if self._parts.risk is not None and self._parts.risk.due(now):

@@ -18,7 +18,6 @@ from risk_daemon.decision import ReadNow
 from risk_daemon.engine import Engine
 from risk_daemon.errors import StartUnavailable, StateError, VenueError, check
 from risk_daemon.events import Kind, Started, Tick
-from risk_daemon.latch import trip_left
 from risk_daemon.lock.shared import shut as shut_gate
 from risk_daemon.store.sqlite import SqliteStore
 from risk_daemon.units import ZERO
@@ -99,19 +98,13 @@ def feeds_now(site: Site, now: Instant) -> dict[str, Any]:
 async def init(settings: Settings, report: InitReport) -> None:
     """Create the state directory for these accounts, with what was read as its first baseline.
 
-    Raises StateError if there is a state already, or if lock files speak of a trip whose state is gone.
+    Raises StateError if there is a state already, or if a lock file or the event log speaks of a trip whose state
+    is gone.
     """
     where = settings.state.dir
     with own_state(settings, create=True) as state_dir:
         if not state_dir.fresh:
             raise StateError(f"{where}: it is set up for these accounts already, nothing was changed: go on with `run`")
-        left = trip_left(state_dir.paths)
-        if left is not None:
-            state_dir.paths.database.unlink()
-            raise StateError(
-                f"{where}: its lock files speak of trip {left.trip_id}, but its state.db is gone: bring that back,"
-                " or look at the accounts yourself and set [state] dir to another place"
-            )
         store = SqliteStore.open(state_dir.paths.database)
         await store.save(report.documents)
         await store.close()

@@ -10,12 +10,13 @@ from typing import Any
 
 from risk_daemon.clock import Instant
 from risk_daemon.gate import Cause, cause_of
-from risk_daemon.lock import file, shared
 from risk_daemon.lock.base import LockRecord, boot_id
 from risk_daemon.state_dir import LATCH, Paths
+from risk_daemon.store.sqlite import peek_documents
+from risk_daemon.traces import Trace, trace_left
 from risk_daemon.trip import new_trip_id
 
-__all__ = ["LATCH", "latch_document", "latch_of", "trip_left"]
+__all__ = ["LATCH", "latch_document", "latch_of", "trip_left", "unproven_latch"]
 
 
 def latch_document(latch: Mapping[str, Any] | None, now: Instant) -> dict[str, Any]:
@@ -35,22 +36,34 @@ def _boot() -> str | None:
         return None
 
 
-def trip_left(paths: Paths) -> LockRecord | None:
-    """A trip that the lock files still speak of. They are written when the store can't be, as on a full disk."""
-    records = (shared.last_record(paths.gate), file.last_record(paths.lock))
-    return next((record for record in records if record is not None and record.locked and record.trip_id), None)
+def trip_left(paths: Paths) -> Trace | None:
+    """A trip that the lock files or the event log still speak of. The store may be gone, older, or never written."""
+    return trace_left(paths.gate, paths.lock, paths.events)
 
 
-def latch_of(documents: Mapping[str, Any], now: Instant, left: LockRecord | None = None) -> dict[str, Any] | None:
+def latch_of(documents: Mapping[str, Any], now: Instant, left: Trace | None = None) -> dict[str, Any] | None:
     """The latch to go on with; the most restrictive of the witnesses wins.
 
-    left: a trip that the lock files speak of. None only where a readable document says that nothing is
-    locked, and no lock file says otherwise.
+    left: a trip that is told of beside the store. None only where a readable document says that nothing is
+    locked, and nothing else says otherwise.
     """
     latch = _stored(documents, now)
-    if latch is None and left is not None:
-        return _latch(left, {}, now)
-    return latch
+    if left is None:
+        return latch
+    is_older = latch is not None and latch["proven"] and latch["trip_id"] != left.trip_id and not left.proven
+    return _of_trace(left) if latch is None or is_older else latch
+
+
+def unproven_latch(paths: Paths, now: Instant) -> tuple[dict[str, Any] | None, Mapping[str, Any]]:
+    """The latch of a trip that is not proven, by any witness that can be read, and what the store says besides.
+
+    Never raises: it is asked when something else is in the way of a start, whatever that is.
+    """
+    documents, left = peek_documents(paths.database), trip_left(paths)
+    latch = None if left is None else _of_trace(left)
+    if documents:
+        latch = latch_of(documents, now, left)
+    return (None if latch is None or latch["proven"] else latch), documents
 
 
 def _stored(documents: Mapping[str, Any], now: Instant) -> dict[str, Any] | None:
@@ -60,6 +73,21 @@ def _stored(documents: Mapping[str, Any], now: Instant) -> dict[str, Any] | None
     except (ValueError, TypeError, AttributeError):
         return _unreadable(now)
     return _latch(record, document or {}, now) if record.locked else None
+
+
+def _of_trace(left: Trace) -> dict[str, Any]:
+    return {
+        "trip_id": left.trip_id,
+        "breaker": left.breaker or left.cause or Cause.LOCKED.value,
+        "reason": left.reason or left.cause or f"{left.told_by} tells of it",
+        "since_wall": left.since_wall,
+        "proven": left.proven,
+        "cause": left.cause or cause_of(left.breaker),
+        "is_freeze": left.is_freeze,
+        "until_wall": left.until_wall,
+        "until_mono": None,
+        "day": None,
+    }
 
 
 def _latch(record: LockRecord, data: Mapping[str, Any], now: Instant) -> dict[str, Any]:

@@ -31,11 +31,15 @@ class Feed(Protocol):
 
 
 class GateMap(Protocol):
-    """The lock in a memory map: written in the same turn, without waiting."""
+    """The lock in shared memory: written in the same turn, without waiting."""
 
     def write(self, record: LockRecord, now: Instant) -> None: ...
 
     def stamp(self, now: Instant) -> None: ...
+
+    def look(self, now: Instant) -> str | None:
+        """Mend what somebody else made of it; a sentence for what was found, once."""
+        ...
 
 
 class Journal(Protocol):

@@ -16,8 +16,10 @@ from risk_daemon.latch import LATCH, latch_document, latch_of, trip_left
 from risk_daemon.lock.base import LockRecord
 from risk_daemon.lock.file import FileLock
 from risk_daemon.lock.shared import shut as shut_gate
+from risk_daemon.operator_requests import CURRENT
 from risk_daemon.report import report
 from risk_daemon.risk_file import RiskFile
+from risk_daemon.state_dir import LOST
 from risk_daemon.store.sqlite import SqliteStore
 
 
@@ -33,6 +35,12 @@ async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, ope
         if latch is None or not latch["proven"]:
             why = "nothing to reset: trading is not locked" if latch is None else _unproven(latch)
             return {"accepted": False, "reason": why, "open_orders": {}}
+        if rebaseline != CURRENT and documents.get(LOST):
+            return {
+                "accepted": False,
+                "reason": f"{documents[LOST]['reason']}: only `current` is left",
+                "open_orders": {},
+            }
         engine = restored_engine(settings, site.adapters, documents, latch)
         await read_everything(settings, site, engine, flows_since(documents))
         open_orders = {name: await count_orders(settings, adapter) for name, adapter in site.adapters.items()}
@@ -45,13 +53,14 @@ async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, ope
                 "open_orders": open_orders,
             }
         now = site.clock.now()
-        journal = LogJournal(open_log(state_dir))
+        journal = LogJournal(open_log(state_dir.paths))
         stack.push_async_callback(journal.close)
         # The store speaks last: until it says so, the trip is not over.
         shut_until_started = LockRecord(locked=True, cause=Cause.STARTING, since_wall=now.wall)
         shut_gate(state_dir.paths.gate, shut_until_started)
         await FileLock(state_dir.paths.lock).write(shut_until_started, now)
-        await store.save({LATCH: latch_document(None, now), **engine.snapshot(), "feeds": feeds_now(site, now)})
+        ended = {LATCH: latch_document(None, now), LOST: {}}
+        await store.save({**ended, **engine.snapshot(), "feeds": feeds_now(site, now)})
         await journal.append(decision.records, now.wall, durable=True)
         starting = GateState(locked=True, cause=Cause.STARTING, since_wall=now.wall)
         RiskFile(state_dir.paths.risk).write(report(engine, now, {}, starting), now, force=True)

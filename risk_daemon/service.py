@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 import structlog
 from sdnotify import SystemdNotifier
 
 from adapters.streams import VenueFeed
+from risk_daemon import finishing
 from risk_daemon.api.app import ControlServer
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 from risk_daemon.cancelling import cancel_all, look_at
@@ -33,8 +35,9 @@ from risk_daemon.daemon import Daemon, DaemonSettings, Parts
 from risk_daemon.daemon_control import DaemonControl
 from risk_daemon.decision import Decision, SetGate
 from risk_daemon.engine import Engine
-from risk_daemon.errors import ExitCode, RecordError
+from risk_daemon.errors import ExitCode, RecordError, StateError, StateOwned
 from risk_daemon.events import EventName, Kind, Order, Position, RiskEvent
+from risk_daemon.finishing import Unfinished, name_the_trip
 from risk_daemon.inbox import Inbox
 from risk_daemon.initialising import InitReport, init, look_once, prepare_init
 from risk_daemon.latch import latch_of, trip_left
@@ -43,13 +46,23 @@ from risk_daemon.lock.shared import SharedLock
 from risk_daemon.lock.shared import shut as shut_gate
 from risk_daemon.resetting import reset_stopped
 from risk_daemon.risk_file import RiskFile
-from risk_daemon.state_dir import StateDir
+from risk_daemon.state_dir import LOST, Paths, StateDir
 from risk_daemon.store.sqlite import SqliteStore
 from risk_daemon.tls import server_context
 from risk_daemon.trip import Trip
 from risk_daemon.veto_log import VetoLog
 
-__all__ = ["InitReport", "cancel_all", "init", "look_once", "prepare_init", "reset_stopped", "run"]
+__all__ = [
+    "InitReport",
+    "cancel_all",
+    "finish_unproven",
+    "init",
+    "look_once",
+    "name_the_trip",
+    "prepare_init",
+    "reset_stopped",
+    "run",
+]
 
 # A deposit that comes with a loss hides it until the ledger is read: read it often.
 FLOWS_EVERY_S = 60.0
@@ -63,33 +76,76 @@ async def run(
     on_decision: Callable[[Decision], None] | None = None,
     on_site: Callable[[Site], None] | None = None,
 ) -> ExitCode:
-    """Guard until something ends it. Raises RiskDaemonError where the start is refused."""
+    """Guard until something ends it. A trip that is not proven is finished first, whatever refuses the start.
+
+    Raises RiskDaemonError where the start is refused.
+    """
     async with AsyncExitStack() as stack:
-        site = await stack.enter_async_context(Site(settings))
-        state_dir = stack.enter_context(own_state(settings, create=is_simulated(settings)))
-        shut_gate(state_dir.paths.gate)
-        if on_site is not None:
-            on_site(site)
-        listeners = [_told(on_decision)]
-        parts = await _parts(settings, site, state_dir, stack, listeners)
-        is_first_start = parts.engine.baselines.day is None
-        daemon = Daemon(parts, _daemon_settings(settings), is_first_start=is_first_start)
-        vetoes = VetoLog.open(state_dir.paths.vetoes)
-        stack.push_async_callback(vetoes.close)
-        control = DaemonControl(daemon, settings, site, vetoes)
-        listeners.append(control.heard)
-        server = _server(settings, control)
-        await server.start()
-        stack.push_async_callback(server.stop)
-        await _note_opening(settings, parts, server.addresses)
-        trip = parts.engine.trip
-        if trip is not None and trip.proven and not trip.is_freeze:
-            await _say_still_triggered(settings, site, trip)
-        with _stop_on_signals(daemon):
-            code = await daemon.run()
-        if on_decision is None:
-            _LOG.info("system_shutdown", exit_code=int(code))
-        return code
+        try:
+            started = await _start(settings, stack, on_decision, on_site)
+        except StateOwned:
+            raise
+        except Exception as error:  # whatever it is: orders may be open, and that comes first
+            refusal = error
+        else:
+            return await _guard(started, on_decision)
+    return await finish_unproven(settings, refusal, on_decision=on_decision)
+
+
+async def finish_unproven(
+    settings: Settings,
+    refusal: Exception,
+    *,
+    left_out: Mapping[str, str] | None = None,
+    on_decision: Callable[[Decision], None] | None = None,
+) -> ExitCode:
+    """Finish the trip that is not proven, without guarding. Raises `refusal` where there is none.
+
+    left_out: venues in the configuration that can't be used, and why. See `finishing`.
+    """
+    async with AsyncExitStack() as stack:
+        left = await finishing.take_up(settings, refusal, left_out or {}, stack)
+        if left is not None:
+            parts = _assemble(settings, left, stack, [_told(on_decision)], {})
+            return await _guard(Daemon(parts, _daemon_settings(settings)), on_decision)
+    raise refusal
+
+
+async def _guard(daemon: Daemon, on_decision: Callable[[Decision], None] | None) -> ExitCode:
+    with _stop_on_signals(daemon):
+        code = await daemon.run()
+    if on_decision is None:
+        _LOG.info("system_shutdown", exit_code=int(code))
+    return code
+
+
+async def _start(
+    settings: Settings,
+    stack: AsyncExitStack,
+    on_decision: Callable[[Decision], None] | None,
+    on_site: Callable[[Site], None] | None,
+) -> Daemon:
+    """Everything that may refuse the start. Raises RiskDaemonError."""
+    site = await stack.enter_async_context(Site(settings))
+    state_dir = stack.enter_context(own_state(settings, create=is_simulated(settings)))
+    shut_gate(state_dir.paths.gate)
+    if on_site is not None:
+        on_site(site)
+    listeners = [_told(on_decision)]
+    parts = await _parts(settings, site, state_dir, stack, listeners)
+    daemon = Daemon(parts, _daemon_settings(settings), is_first_start=parts.engine.baselines.day is None)
+    vetoes = VetoLog.open(state_dir.paths.vetoes)
+    stack.push_async_callback(vetoes.close)
+    control = DaemonControl(daemon, settings, site, vetoes)
+    listeners.append(control.heard)
+    server = _server(settings, control)
+    await server.start()
+    stack.push_async_callback(server.stop)
+    await _note_opening(settings, parts, server.addresses)
+    trip = parts.engine.trip
+    if trip is not None and trip.proven and not trip.is_freeze:
+        await _say_still_triggered(settings, site, trip)
+    return daemon
 
 
 def _server(settings: Settings, control: DaemonControl) -> ControlServer:
@@ -162,29 +218,52 @@ async def _parts(
     stack: AsyncExitStack,
     listeners: Sequence[Callable[[Decision], None]],
 ) -> Parts:
-    paths, clock, inbox = state_dir.paths, site.clock, Inbox()
+    paths, now = state_dir.paths, site.clock.now()
     store = SqliteStore.open(paths.database)
     stack.push_async_callback(store.close)
     documents = dict(await store.load())
-    latch = latch_of(documents, clock.now(), trip_left(paths))
+    latch = latch_of(documents, now, trip_left(paths))
+    _refuse_lost(paths, documents)
     engine = restored_engine(settings, site.adapters, documents, latch)
     engine.books.history.restore(await store.load_samples())
-    journal = LogJournal(open_log(state_dir, must_open=engine.trip is not None and not engine.trip.proven))
+    journal = LogJournal(open_log(paths, must_open=engine.trip is not None and not engine.trip.proven))
     stack.push_async_callback(journal.close)
-    risk = RiskJournal(RiskFile(paths.risk))
-    stack.callback(risk.close)
     gate_map = SharedLock(paths.gate)
     stack.callback(gate_map.close)
+    left = Unfinished(site, site.adapters, paths, engine, store, journal, gate_map)
+    return _assemble(settings, left, stack, listeners, flows_since(documents))
+
+
+def _refuse_lost(paths: Paths, documents: Mapping[str, Any]) -> None:
+    """A state that was set up for the end of a trip alone guards nothing. Raises StateError."""
+    lost = documents.get(LOST)
+    if lost:
+        raise StateError(
+            f"{paths.root}: {lost['reason']}: bring a copy back, or look at the accounts, and then"
+            ' `risk-daemon reset --reason "..." --rebaseline current`'
+        )
+
+
+def _assemble(
+    settings: Settings,
+    left: Unfinished,
+    stack: AsyncExitStack,
+    listeners: Sequence[Callable[[Decision], None]],
+    since: Mapping[str, float],
+) -> Parts:
+    """since: when each venue's ledger was last listed whole."""
+    site, engine, clock, inbox = left.site, left.engine, left.site.clock, Inbox()
+    risk = RiskJournal(RiskFile(left.paths.risk))
+    stack.callback(risk.close)
     open_orders: dict[str, tuple[Order, ...]] = {}
     orders = order_manager(
         settings,
-        site.adapters,
+        left.adapters,
         clock,
         emit=inbox.put,
         positions=lambda venue: _fresh_positions(settings, engine, venue, clock.now().mono),
         open_orders=lambda venue: open_orders.get(venue, ()),
     )
-    since = flows_since(documents)
     feeds = {
         name: VenueFeed(
             adapter,
@@ -201,13 +280,13 @@ async def _parts(
     return Parts(
         engine=engine,
         inbox=inbox,
-        adapters=site.adapters,
+        adapters=left.adapters,
         feeds=feeds,
         orders=orders,
-        store=store,
-        gate_map=gate_map,
-        locks=[FileLock(paths.lock)],
-        journal=journal,
+        store=left.store,
+        gate_map=left.gate_map,
+        locks=[FileLock(left.paths.lock)],
+        journal=left.journal,
         clock=clock,
         risk=risk,
         notify=SystemdNotifier().notify,

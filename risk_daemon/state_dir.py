@@ -25,12 +25,14 @@ from risk_daemon.clock import SystemClock
 from risk_daemon.errors import RecordError, StateError, StateOwned
 from risk_daemon.lock.base import UNREADABLE, LockRecord
 from risk_daemon.store.base import JsonObject
+from risk_daemon.store.formats import FORMAT, IDENTITY, OLDEST
 from risk_daemon.store.sqlite import connect, read_documents, write_documents
+from risk_daemon.traces import trace_left
 
-FORMAT = 2
-IDENTITY = "identity"
 LATCH = "lock"
+LOST = "lost"
 _INIT = "run `risk-daemon init`"
+_MIGRATE = "run `risk-daemon migrate`"
 
 
 def fingerprint(exchange: str, endpoint: str, api_key: str) -> str:
@@ -107,11 +109,12 @@ class StateDir:
     ) -> Self:
         """Take the directory. accounts: venue -> fingerprint. initial_capital: as configured, as plain text.
 
-        create: set it up if it is not. replace: start over, forgetting everything but the event log; refused
-        while the lock is shut, and while it can't be read. Raises StateError, one sentence with what to do.
+        create: set it up if it is not; refused while a lock file or the event log tells of a trip that nobody
+        ended. replace: start over, forgetting everything but the event log; refused while the lock is shut, and
+        while it can't be read. Raises StateError, one sentence with what to do.
         """
         paths = Paths(path)
-        wanted = {"format": FORMAT, "accounts": dict(accounts), "initial_capital": initial_capital}
+        wanted = identity(accounts, initial_capital)
         try:
             _check_directory(paths, create or replace)
             descriptor = _take(paths)
@@ -123,6 +126,18 @@ class StateDir:
             os.close(descriptor)
             raise
         return cls(paths, descriptor, fresh)
+
+    @classmethod
+    def take(cls, path: Path) -> Self:
+        """Take the directory whatever is in it: to finish a trip, or to bring it to another format.
+
+        Raises StateOwned, and StateError where it can't be used at all.
+        """
+        paths = Paths(path)
+        try:
+            return cls(paths, _take(paths), fresh=False)
+        except OSError as error:
+            raise StateError(f"{path}: the state directory can't be used: {error}") from error
 
     def close(self) -> None:
         """Let somebody else own it. A second call does nothing."""
@@ -175,6 +190,8 @@ def _take(paths: Paths) -> int:
 
 def _check_identity(paths: Paths, wanted: dict[str, Any], create: bool, replace: bool) -> bool:
     """True: set up just now. Raises StateError."""
+    if create and not paths.database.exists():
+        _check_no_trip(paths)
     with closing(connect(paths.database, create=create)) as connection:
         documents = read_documents(paths.database, connection)
         known = documents.get(IDENTITY)
@@ -187,13 +204,35 @@ def _check_identity(paths: Paths, wanted: dict[str, Any], create: bool, replace:
             return False
         if known is not None:
             _check_unlatched(paths.root, latch(documents))
-        _set_up(paths, connection, wanted)
+        _check_no_trip(paths)
+        set_up(paths, connection, wanted)
     return True
 
 
-def _set_up(paths: Paths, connection: sqlite3.Connection, identity: dict[str, Any]) -> None:
+def _check_no_trip(paths: Paths) -> None:
+    """An empty state beside the traces of a trip is a state that was lost."""
+    left = trace_left(paths.gate, paths.lock, paths.events)
+    if left is not None:
+        raise StateError(
+            f"{paths.root}: {left.told_by} tells of trip {left.trip_id}, which nobody has reset, but its state.db is"
+            " gone: bring that back, or look at the accounts yourself and set [state] dir to another place"
+        )
+
+
+def identity(accounts: Mapping[str, str], initial_capital: str) -> dict[str, Any]:
+    """The document that makes a directory ours. See `StateDir.open`."""
+    return {"format": FORMAT, "accounts": dict(accounts), "initial_capital": initial_capital}
+
+
+def set_up(
+    paths: Paths,
+    connection: sqlite3.Connection,
+    wanted: Mapping[str, Any],
+    more: Mapping[str, JsonObject] | None = None,
+) -> None:
+    """Write a first state: unlocked, unless `more` says otherwise. Blocks. Raises StateError."""
     unlocked = LockRecord(locked=False, since_wall=SystemClock().now().wall)
-    documents = {IDENTITY: identity, LATCH: unlocked.document()}
+    documents = {IDENTITY: wanted, LATCH: unlocked.document(), **(more or {})}
     try:
         write_documents(paths.database, connection, documents, only=True)
     except RecordError as error:
@@ -206,16 +245,21 @@ def _check_unlatched(root: Path, lock: LockRecord) -> None:
 
 
 def _check_same(root: Path, known: dict[str, Any], wanted: dict[str, Any]) -> None:
-    if known.get("format") != FORMAT:
-        raise StateError(
-            f"{root}: the state has format {known.get('format')!r}, this risk-daemon knows {FORMAT}: "
-            "use the one that wrote it"
-        )
+    _check_format(root, known.get("format"))
     differences = _differences(known, wanted)
     if differences:
         raise StateError(
             f"{root}: the state belongs to another setting ({'; '.join(differences)}): "
             f"set [state] dir to another place, or {_INIT} to start over"
+        )
+
+
+def _check_format(root: Path, found: object) -> None:
+    if isinstance(found, int) and OLDEST <= found < FORMAT:
+        raise StateError(f"{root}: the state is of format {found}, this risk-daemon writes {FORMAT}: {_MIGRATE}")
+    if found != FORMAT:
+        raise StateError(
+            f"{root}: the state has format {found!r}, this risk-daemon knows {FORMAT}: use the one that wrote it"
         )
 
 

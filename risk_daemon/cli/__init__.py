@@ -11,11 +11,11 @@ from typing import cast
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
-from risk_daemon.cli import guarding, logs, operating, tokens, translating
+from risk_daemon.cli import guarding, logs, migrating, operating, tokens, translating
 from risk_daemon.cli.common import app
 from risk_daemon.errors import ExitCode, UsageError
 
-__all__ = ["app", "guarding", "logs", "main", "operating", "tokens", "translating"]
+__all__ = ["app", "guarding", "logs", "main", "migrating", "operating", "tokens", "translating"]
 
 
 def main(arguments: list[str]) -> ExitCode:

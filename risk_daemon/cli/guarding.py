@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, Yes, app, confirm, console, load, run_to_end, show
-from risk_daemon.errors import ExitCode, StartUnavailable, UsageError, VenueUnavailable
+from risk_daemon.errors import ConfigError, ExitCode, StartUnavailable, UsageError, VenueUnavailable
 
 
 @app.command()
@@ -18,13 +19,27 @@ def run(config: ConfigFile = CONFIG) -> ExitCode:
     Exit codes: 0 stopped, 1 triggered and every cancel proven, 4 triggered and not proven, 70 a bug (the lock
     is shut first), 75 a venue could not be reached at the first start ever, 78 refused.
     """
-    settings = load(config)
+    try:
+        settings = load(config)
+    except ConfigError as error:
+        return _finish_all_the_same(config, error)
     from risk_daemon import service
 
     try:
         return run_to_end(service.run(settings))
     except KeyboardInterrupt:  # past the daemon's own handling: whether it was sweeping is unknown
         return ExitCode.TRIGGERED_UNPROVEN
+
+
+def _finish_all_the_same(config: Path, refusal: ConfigError) -> ExitCode:
+    """A trip that is not proven is finished with what can be used of a refused file. Raises ConfigError."""
+    from risk_daemon import salvage, service
+
+    rest = salvage.salvage(config)
+    if rest.settings is not None:
+        return run_to_end(service.finish_unproven(rest.settings, refusal, left_out=rest.left_out))
+    told = service.name_the_trip(rest.state_dir, refusal)
+    raise refusal if told is None else ConfigError(told)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The lock in a memory map, `gate.bin`: bots read it in under a microsecond, without a system call.
+"""The lock in a page of shared memory, `gate.bin`: bots read it in a microsecond or two, with one system call.
 
 One page of 4096 bytes, little-endian:
 
@@ -20,17 +20,20 @@ One page of 4096 bytes, little-endian:
 
 It says open only if magic, version and boot id fit, the state is OPEN, and the stamp is neither in the future
 nor older than its validity. A record is written under the sequence; a stamp is one aligned word and needs
-none. The file is never truncated or replaced while it is good, so that no reader's map goes bad.
+none. The file is never truncated or replaced while it is good. Mapping it is possible and not wise: whoever has
+it mapped dies of SIGBUS when somebody truncates it. So reader and writer here use pread and pwrite, on the page
+that the kernel keeps in memory; and the writer looks at it again and again (`look`), and mends what is not its own.
 """
 
 from __future__ import annotations
 
+import errno
 import math
-import mmap
 import os
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +61,7 @@ _CAUSE_BYTES = 256
 _TRIP_BYTES = 128
 _END = _TEXTS_AT + _CAUSE_BYTES + _TRIP_BYTES
 _TRIES = 64
+_STAMP_EVERY_S = 0.01
 
 
 def prefix(boot: bytes) -> bytes:
@@ -65,35 +69,57 @@ def prefix(boot: bytes) -> bytes:
     return _PREFIX.pack(b"RDGATE\r\n", 1, 0, boot)
 
 
-def map_to_read(path: Path) -> tuple[mmap.mmap, os.stat_result]:
-    """The file, mapped read-only, and which file it is. Raises OSError; ValueError if it has another size."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+class Opened:
+    """The file, open for reading, until nobody holds this any more. head(): its first bytes, as many as there are.
+
+    A program that closes descriptors it doesn't know may have closed ours, and another file may have its number:
+    then `is_at` is False. Raises OSError.
+    """
+
+    __slots__ = ("_status", "descriptor", "head")
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = _open_to_read(path)
+        self.head: Callable[[], bytes] = partial(os.pread, self.descriptor, HEAD.size, 0)
+        self._status = os.fstat(self.descriptor)
+
+    def is_at(self, path: Path) -> bool:
+        """Whether this is the file that stands there now. Raises OSError."""
+        here = os.fstat(self.descriptor)
+        return os.path.samestat(here, self._status) and os.path.samestat(here, os.stat(path))
+
+    def __del__(self) -> None:
+        try:
+            if os.path.samestat(os.fstat(self.descriptor), self._status):
+                os.close(self.descriptor)
+        except (OSError, AttributeError):
+            return
+
+
+def _open_to_read(path: Path) -> int:
+    """Without a time of access, where it is our own file: a tenth of what a look costs. Raises OSError."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        status = os.fstat(descriptor)
-        if status.st_size != SIZE:
-            raise ValueError(f"{path} is not a gate: {status.st_size} bytes")
-        return mmap.mmap(descriptor, SIZE, access=mmap.ACCESS_READ), status
-    finally:
-        os.close(descriptor)
+        return os.open(path, flags | os.O_NOATIME)
+    except PermissionError:
+        return os.open(path, flags)
 
 
 def read(path: Path, clock: Clock) -> LockRecord:
     """The lock as `path` has it now: absent, stale, torn or foreign is locked, cause `locked`."""
     try:
-        view, _ = map_to_read(path)
-        boot = boot_id()
-    except (OSError, ValueError):
+        opened, boot = Opened(path), boot_id()
+    except OSError:
         return UNREADABLE
-    with view:
-        return read_map(view, boot, lambda: round(clock.now().mono * 1e9))
+    return read_opened(opened, boot, lambda: round(clock.now().mono * 1e9))
 
 
-def read_map(view: mmap.mmap, boot: bytes, clock_ns: Callable[[], int]) -> LockRecord:
-    """The whole record of a mapped gate. An `open` counts only while its stamp is valid.
+def read_opened(opened: Opened, boot: bytes, clock_ns: Callable[[], int]) -> LockRecord:
+    """The whole record of an open gate. An `open` counts only while its stamp is valid.
 
     clock_ns: nanoseconds since boot; asked after the copy is made, or a new stamp would lie in the future.
     """
-    block = _consistent(view)
+    block = _consistent(opened.descriptor)
     record = _decode(block) if block is not None else None
     if block is None or record is None:
         return UNREADABLE
@@ -108,7 +134,7 @@ class SharedLock:
     """The writer. One a file: the state directory's owner, on one thread.
 
     Opening it shuts the gate with `cause`, unless it is shut already: then the cause that stands there stays.
-    Raises RecordError where the file can't be made or mapped.
+    Raises RecordError where the file can't be made or written.
     """
 
     name = "shared"
@@ -116,35 +142,114 @@ class SharedLock:
     def __init__(self, path: Path, *, cause: str = "starting", valid_ms: int = MAX_VALID_MS) -> None:
         self.path = path
         self._valid_ms = min(valid_ms, MAX_VALID_MS)
+        self._descriptor = -1
+        self._failure: str | None = None
+        self._told: str | None = None
+        self._stamp_ns = 0
+        now = SystemClock().now()
         try:
             self._prefix = prefix(boot_id())
-            self._view = _map_to_write(path)
+            self._descriptor = _open_to_write(path)
+            self._record = _record_to_go_on_with(self._descriptor, cause, now)
+            self._sequence = _sequence_in(self._descriptor)
+            self._write(now)
         except (OSError, ValueError) as error:
-            raise RecordError(f"{path}: the gate can't be mapped: {error}") from error
-        block = bytes(self._view[:_END])
-        record = _decode(block)
-        now = SystemClock().now()
-        if record is None or not record.locked:
-            record = LockRecord(locked=True, cause=cause, since_wall=now.wall)
-        self.write(record, now)
+            self.close()
+            raise RecordError(f"{path}: the gate can't be made: {error}") from error
 
     def write(self, record: LockRecord, now: Instant) -> None:
-        """Put `record` in force, stamped `now`. No system call, no wait. Raises ValueError once closed."""
-        view = self._view
-        sequence = SEQUENCE.unpack_from(view, SEQUENCE_AT)[0] | 1
-        SEQUENCE.pack_into(view, SEQUENCE_AT, sequence)
-        view[: _PREFIX.size] = self._prefix
-        view[_RECORD_AT:_END] = _encode(record, self._valid_ms)
-        self.stamp(now)
-        SEQUENCE.pack_into(view, SEQUENCE_AT, (sequence + 1) % 2**64)
+        """Put `record` in force, stamped `now`. Raises ValueError once closed.
+
+        Never waits and never fails: what can't be written is not stamped any more, so that an `open` that still
+        stands there runs out; `look` tries again, and tells.
+        """
+        if self._descriptor < 0:
+            raise ValueError(f"{self.path}: the gate is closed")
+        self._record = record
+        try:
+            self._write(now)
+        except OSError as error:
+            self._failure = f"it can't be written: {error.strerror}"
 
     def stamp(self, now: Instant) -> None:
         """Say that what is written held at `now`. To be called by the evaluation loop, many times a second."""
-        SEQUENCE.pack_into(self._view, _STAMP_AT, int(now.mono * 1e9))
+        stamp_ns = int(now.mono * 1e9)
+        is_new = not 0 <= stamp_ns - self._stamp_ns < _STAMP_EVERY_S * 1e9
+        if not is_new or self._failure is not None:
+            return
+        try:
+            self._put(SEQUENCE.pack(stamp_ns), _STAMP_AT)
+            self._stamp_ns = stamp_ns
+        except OSError as error:
+            self._failure = f"it can't be written: {error.strerror}"
+
+    def look(self, now: Instant) -> str | None:
+        """Mend what somebody else made of the file: truncated, replaced, changed, removed. A sentence, once for each
+        finding; None while what was written stands there.
+        """
+        found = self._failure or self._difference()
+        if found is not None:
+            found = f"{self.path}: {found}: {self._mend(now)}"
+        told, self._told = self._told, found
+        return None if found == told else found
 
     def close(self) -> None:
-        """Unmap. What is written stays, and an `open` runs out."""
-        self._view.close()
+        """Close the file. What is written stays, and an `open` runs out."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _write(self, now: Instant) -> None:
+        """Raises OSError."""
+        self._sequence = (self._sequence | 1) % 2**64
+        self._put(SEQUENCE.pack(self._sequence), SEQUENCE_AT)
+        self._stamp_ns = int(now.mono * 1e9)
+        self._put(self._block(), 0)
+        self._sequence = (self._sequence + 1) % 2**64
+        self._put(SEQUENCE.pack(self._sequence), SEQUENCE_AT)
+        self._failure = None
+
+    def _block(self) -> bytes:
+        """What should stand in the file now."""
+        beat = SEQUENCE.pack(self._sequence) + SEQUENCE.pack(self._stamp_ns)
+        return self._prefix + beat + _encode(self._record, self._valid_ms)
+
+    def _put(self, data: bytes, at: int) -> None:
+        if os.pwrite(self._descriptor, data, at) != len(data):
+            raise OSError(errno.ENOSPC, "only a part could be written")
+
+    def _difference(self) -> str | None:
+        """What is not as it was left; None if all is."""
+        try:
+            status = os.stat(self.path)
+            if not os.path.samestat(status, os.fstat(self._descriptor)):
+                return "another file stood in its place"
+            if status.st_size != SIZE:
+                return f"it had {status.st_size} bytes"
+            return None if os.pread(self._descriptor, _END, 0) == self._block() else "somebody had written into it"
+        except FileNotFoundError:
+            return "it was gone"
+        except OSError as error:
+            return f"it can't be looked at: {error.strerror}"
+
+    def _mend(self, now: Instant) -> str:
+        try:
+            if not self.path.exists() or not os.path.samestat(os.stat(self.path), os.fstat(self._descriptor)):
+                self._stand_in_place()
+            os.ftruncate(self._descriptor, SIZE)
+            self._write(now)
+        except OSError as error:
+            self._failure = f"it can't be written: {error.strerror}"
+            return f"not mended: {error.strerror}"
+        return "written anew"
+
+    def _stand_in_place(self) -> None:
+        """A new file where ours should be. Who has the old one open finds nothing in it, and asks again. OSError."""
+        old, self._descriptor = self._descriptor, _new_file(self.path)
+        try:
+            os.pwrite(old, bytes(_END), 0)
+        finally:
+            os.close(old)
 
 
 def shut(path: Path, record: LockRecord | None = None) -> None:
@@ -153,9 +258,13 @@ def shut(path: Path, record: LockRecord | None = None) -> None:
     Raises RecordError.
     """
     lock = SharedLock(path, cause="locked")
-    if record is not None:
-        lock.write(record, SystemClock().now())
-    lock.close()
+    try:
+        if record is not None:
+            lock.write(record, SystemClock().now())
+        if lock._failure is not None:
+            raise RecordError(f"{path}: the gate can't be shut: {lock._failure}")
+    finally:
+        lock.close()
 
 
 def last_record(path: Path) -> LockRecord | None:
@@ -170,19 +279,38 @@ def last_record(path: Path) -> LockRecord | None:
     return _decode(block) if len(block) == _END else None
 
 
-def _map_to_write(path: Path) -> mmap.mmap:
-    """Map the page, made first if it is absent or of another size. Its bytes exist on disk: a write to the map
-    of a sparse file ends in SIGBUS when the disk is full."""
-    if not path.exists() or path.stat().st_size != SIZE:
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("wb") as file:
-            file.write(bytes(SIZE))
-        os.replace(temporary, path)
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+def _open_to_write(path: Path) -> int:
+    """The file, made anew if it is absent or of another size. Raises OSError."""
+    if path.exists() and path.stat().st_size == SIZE:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    return _new_file(path)
+
+
+def _new_file(path: Path) -> int:
+    """A page of zeros, which is shut, in the place of whatever stood there. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
-        return mmap.mmap(descriptor, SIZE)
-    finally:
+        if os.pwrite(descriptor, bytes(SIZE), 0) != SIZE:
+            raise OSError(errno.ENOSPC, "only a part could be written")
+        os.replace(temporary, path)
+    except OSError:
         os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _record_to_go_on_with(descriptor: int, cause: str, now: Instant) -> LockRecord:
+    block = os.pread(descriptor, _END, 0)
+    record = _decode(block) if len(block) == _END else None
+    if record is None or not record.locked:
+        return LockRecord(locked=True, cause=cause, since_wall=now.wall)
+    return record
+
+
+def _sequence_in(descriptor: int) -> int:
+    found = os.pread(descriptor, SEQUENCE.size, SEQUENCE_AT)
+    return int(SEQUENCE.unpack(found)[0]) if len(found) == SEQUENCE.size else 0
 
 
 def _clip(text: str, size: int) -> bytes:
@@ -217,11 +345,16 @@ def _decode(block: bytes) -> LockRecord | None:
     return LockRecord(locked, cause or ("locked" if locked else ""), trip or None, since, until_wall)
 
 
-def _consistent(view: mmap.mmap) -> bytes | None:
-    """A copy of the page that no write overlapped; None if there was no such moment."""
-    for _ in range(_TRIES):
-        before = SEQUENCE.unpack_from(view, SEQUENCE_AT)[0]
-        block = view[:_END]
-        if not before & 1 and SEQUENCE.unpack_from(view, SEQUENCE_AT)[0] == before:
-            return block
+def _consistent(descriptor: int) -> bytes | None:
+    """A copy of the page that no write overlapped; None if there was no such moment, or no page."""
+    try:
+        for _ in range(_TRIES):
+            block = os.pread(descriptor, _END, 0)
+            if len(block) != _END:
+                return None
+            sequence = block[SEQUENCE_AT:_STAMP_AT]
+            if not sequence[0] & 1 and os.pread(descriptor, SEQUENCE.size, SEQUENCE_AT) == sequence:
+                return block
+    except OSError:
+        return None
     return None

@@ -102,6 +102,27 @@ def read_documents(path: Path, connection: sqlite3.Connection) -> dict[str, dict
     return documents
 
 
+def peek_documents(path: Path) -> dict[str, dict[str, Any]]:
+    """All documents, in whichever format. Blocks. Empty where they can't be read; never raises."""
+    try:
+        if not path.exists() or path.stat().st_size == 0:
+            return {}
+        with closing(sqlite3.connect(path, timeout=_BUSY_S)) as connection:
+            return {key: _object(body) for key, body in connection.execute("SELECT key, body FROM document")}
+    except (OSError, sqlite3.Error, TypeError) as error:
+        _LOG.warning("state_not_read", path=str(path), error=str(error))
+        return {}
+
+
+def _object(body: Any) -> dict[str, Any]:
+    """Empty for what is none: a document that is there and says nothing."""
+    try:
+        document = json.loads(body)
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
 def write_documents(
     path: Path, connection: sqlite3.Connection, documents: Mapping[str, JsonObject], *, only: bool = False
 ) -> None:

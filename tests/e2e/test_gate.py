@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from risk_daemon.client import DaemonGate, TradingGate
 from tests.e2e.harness import DOCS_KEY, ROOT, Daemon, docs_secret, kraken_config, wait_for
@@ -103,13 +106,76 @@ def test_a_lock_file_removed_by_hand_is_still_locked(documented_kraken, daemon_f
     assert not TradingGate(daemon.state).is_open()
 
 
-def test_it_is_locked_while_it_runs_without_its_file(documented_kraken, daemon_for):
+def truncated(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def replaced(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(bytes(path.stat().st_size))
+    os.replace(other, path)
+
+
+def forged(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(48)
+        file.write(b"SHUT")
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+BOT = """
+import sys
+from risk_daemon.client import TradingGate
+gate, told = TradingGate(sys.argv[1]), None
+while True:
+    answer = gate.is_open()
+    if answer is not told:
+        told = answer
+        print(answer, flush=True)
+"""
+
+
+@pytest.fixture
+def bot_and_daemon(documented_kraken, daemon_for):
+    """A bot that asks as fast as it can, and says whenever the answer changes."""
     daemon = started(documented_kraken, daemon_for)
+    with subprocess.Popen([sys.executable, "-c", BOT, str(daemon.state)], stdout=subprocess.PIPE, text=True) as bot:
+        assert bot.stdout.readline() == "True\n"
+        yield bot, daemon, documented_kraken
+        bot.kill()
+
+
+def test_whatever_is_done_to_its_file_is_mended_and_kills_neither_daemon_nor_bot(bot_and_daemon):
+    bot, daemon, venue = bot_and_daemon
+    path = daemon.state / "gate.bin"
+    for number, harm in enumerate((truncated, replaced, forged, removed, truncated), start=1):
+        harm(path)
+        wait_for(lambda count=number: daemon.output().count('"gate_changed"') == count, f"what was {harm.__name__}")
+        wait_for(lambda: TradingGate(daemon.state).is_open(), "an open gate")
+        assert bot.poll() is None, f"the bot ended with {bot.poll()}"
+        assert daemon.is_running(), daemon.output()
+    venue.post(price={"BTC": 43000})
+    assert daemon.exit_code() == 1, daemon.output()
+    while bot.stdout.readline() != "False\n":
+        assert bot.poll() is None
+    assert TradingGate(daemon.state).reason() == "capital_loss"
+
+
+def test_a_shut_gate_forged_open_is_shut_again(bot_and_daemon):
+    _, daemon, venue = bot_and_daemon
+    venue.post(listing="empty_result")
+    venue.post(price={"BTC": 43000})
+    daemon.wait_for("sweep_started")
+    with (daemon.state / "gate.bin").open("r+b") as file:
+        file.seek(48)
+        file.write(b"OPEN")
+    wait_for(lambda: "gate_changed" in daemon.output(), "the forgery in the journal")
     gate = TradingGate(daemon.state)
-    assert gate.is_open()
-    (daemon.state / "gate.bin").unlink()
-    assert not TradingGate(daemon.state).is_open(), "no file, no yes"
-    assert gate.is_open(), "who has it mapped still hears the daemon"
+    assert (gate.is_open(), gate.reason()) == (False, "capital_loss")
+    assert daemon.is_running()
 
 
 def test_another_process_sees_the_lock_at_once(documented_kraken, daemon_for):

@@ -215,3 +215,7 @@ class OwnedGate:
     def stamp(self, now: Instant) -> None:
         if self._gate.owner is self._owner:
             self._gate.stamp_mono = now.mono
+
+    def look(self, now: Instant) -> str | None:
+        """Nobody touches it here."""
+        return None

@@ -1,11 +1,13 @@
-"""The memory map: never a mixed record, and nothing but a fresh, whole OPEN is open."""
+"""The gate's page: never a mixed record, and nothing but a fresh, whole OPEN is open."""
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -189,7 +191,7 @@ def test_a_lock_without_a_cause_has_one(path: Path, clock: ManualClock) -> None:
 
 def test_a_gate_that_can_not_be_made_is_reported(tmp_path: Path) -> None:
     for path in (tmp_path / "none" / "gate.bin", Path("/proc/gate.bin"), tmp_path):
-        with pytest.raises(RecordError, match="can't be mapped"):
+        with pytest.raises(RecordError, match="the gate can't be made"):
             SharedLock(path)
     with pytest.raises(RecordError):
         shut(tmp_path / "none" / "gate.bin")
@@ -292,3 +294,143 @@ def test_a_dead_daemon_is_locked_within_a_second(path: Path) -> None:
         asked = SystemClock().now()
         answer = gate.is_open()
     assert not answer
+
+
+# --- what somebody else does to the file -------------------------------------------------------------
+
+
+def truncated(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, 100)
+
+
+def replaced(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(b"\0" * SIZE)
+    os.replace(other, path)
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+def forged(path: Path) -> None:
+    patched(path, 48, b"OPEN")
+
+
+def grown(path: Path) -> None:
+    os.truncate(path, 2 * SIZE)
+
+
+HARMS = {
+    truncated: "it had 0 bytes",
+    cut: "it had 100 bytes",
+    grown: f"it had {2 * SIZE} bytes",
+    replaced: "another file stood in its place",
+    removed: "it was gone",
+    forged: "somebody had written into it",
+}
+
+
+@pytest.mark.parametrize(("harm", "told"), HARMS.items())
+def test_what_others_do_to_it_is_told_once_and_mended(
+    path: Path, clock: ManualClock, harm: Callable[[Path], None], told: str
+) -> None:
+    lock = SharedLock(path)
+    lock.write(LOCKED, clock.now())
+    assert lock.look(clock.now()) is None
+    for _ in range(2):
+        harm(path)
+        assert lock.look(clock.now()) == f"{path}: {told}: written anew"
+        assert lock.look(clock.now()) is None
+        assert read(path, clock) == LOCKED
+        assert path.stat().st_size == SIZE
+    lock.write(OPEN, clock.now())
+    assert read(path, clock) == OPEN
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_reader_outlives_it_and_hears_the_daemon_again(path: Path, harm: Callable[[Path], None]) -> None:
+    lock, gate, clock = SharedLock(path), TradingGate(path), SystemClock()
+    lock.write(OPEN, clock.now())
+    assert gate.is_open()
+    harm(path)
+    gate.is_open()
+    gate.reason()
+    gate.peek()
+    lock.stamp(clock.now())
+    lock.look(clock.now())
+    lock.write(LOCKED, clock.now())
+    assert (gate.is_open(), gate.reason()) == (False, "drawdown")
+    lock.write(OPEN, clock.now())
+    assert gate.is_open()
+
+
+def test_what_can_not_be_written_is_not_stamped(
+    path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An open that should have been shut, on a disk that takes nothing: it runs out."""
+    lock = SharedLock(path)
+    lock.write(OPEN, clock.now())
+    pwrite = os.pwrite
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    lock.write(LOCKED, clock.now())
+    told = lock.look(clock.now())
+    assert told is not None
+    assert "not mended: No space left on device" in told
+    assert lock.look(clock.now()) is None, "told once"
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    clock.advance(1.1)
+    lock.stamp(clock.now())
+    assert read(path, clock) == UNREADABLE, "it is not stamped before it is written"
+    told = lock.look(clock.now())
+    assert told is not None
+    assert "written anew" in told
+    assert read(path, clock) == LOCKED
+
+
+def test_a_reader_whose_descriptor_was_closed_opens_it_again(path: Path) -> None:
+    """As programs do that become daemons: they close every descriptor, and the numbers go to other files."""
+    lock, gate, clock = SharedLock(path), TradingGate(path), SystemClock()
+    lock.write(OPEN, clock.now())
+    assert gate.is_open()
+    assert gate._opened is not None
+    number = gate._opened.descriptor
+    os.close(number)
+    other = os.open("/dev/null", os.O_RDONLY)
+    assert other == number
+    lock.write(OPEN, clock.now())
+    assert gate.is_open()
+    os.close(other)  # it is still the other's: nobody closed it for him
+    assert gate.is_open()
+
+
+TRUNCATOR = """
+import os, sys
+while True:
+    os.truncate(sys.argv[1], 0)
+    os.truncate(sys.argv[1], 4096)
+"""
+
+
+def test_truncating_all_the_time_kills_nobody(path: Path) -> None:
+    lock, gate, clock = SharedLock(path), TradingGate(path), SystemClock()
+    with subprocess.Popen([sys.executable, "-c", TRUNCATOR, str(path)]) as process:
+        try:
+            for _ in range(3000):
+                lock.write(OPEN, clock.now())
+                gate.is_open()
+                lock.stamp(clock.now())
+                lock.look(clock.now())
+        finally:
+            process.kill()
+    lock.look(clock.now())
+    lock.write(OPEN, clock.now())
+    assert gate.is_open()

@@ -170,7 +170,7 @@ def test_a_state_without_an_identity_is_refused(made: Path) -> None:
 
 def test_another_format_is_refused(made: Path) -> None:
     put(made, identity=documents(made)[IDENTITY] | {"format": 99})
-    with pytest.raises(StateError, match="has format 99, this risk-daemon knows 2"):
+    with pytest.raises(StateError, match="has format 99, this risk-daemon knows 3"):
         opened(made)
 
 

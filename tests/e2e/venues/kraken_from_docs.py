@@ -20,6 +20,7 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"short": [1, 0, 1]} which of the next BalanceEx replies leave out the USDT; streams never do
     {"once": {"CancelAll": MODE}} that mode for the next call of that name only
     {"refuse_every": 2} every second signed call, whatever its name, is an EAPI:Invalid nonce; 0 ends it
+    {"key": "another"} the account's key is replaced, its secret stays
 """
 
 import argparse
@@ -118,6 +119,7 @@ class Account:
         self.last_nonce = self.ids = 0
         self.dead_man: asyncio.TimerHandle | None = None
         self.counter: Json | None = None
+        self.key = KEY
 
     def next_id(self, prefix: str) -> str:
         self.ids += 1
@@ -135,7 +137,7 @@ class Account:
         self.signed += 1
         if self.refuse_every and self.signed % self.refuse_every == 0:
             raise ApiError("EAPI:Invalid nonce")  # a bot with the same key was quicker
-        if headers.get("API-Key") != KEY:
+        if headers.get("API-Key") != self.key:
             raise ApiError("EAPI:Invalid key")
         if not hmac.compare_digest(headers.get("API-Sign", ""), sign):
             raise ApiError("EAPI:Invalid signature")
@@ -336,6 +338,7 @@ class Account:
             if key in command:
                 add(command.pop(key))
         self.short = command.pop("short", self.short)
+        self.key = command.pop("key", self.key)
         self.refuse_every = int(command.pop("refuse_every", self.refuse_every))
         once = command.pop("once", {})
         if any(not known_mode(name, mode) for name, mode in (command | once).items()):

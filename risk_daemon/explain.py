@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from risk_daemon.config import Settings
-from risk_daemon.gate import CUSTOM, Cause, cause_of, severity
+from risk_daemon.gate import CUSTOM, UNLISTABLE, Cause, cause_of, severity
 from risk_daemon.notation import LossLimit
 from risk_daemon.rule_settings import (
     OWN,
@@ -93,6 +93,15 @@ def _doubts(settings: Settings) -> Iterator[tuple[str, str]]:
         (
             f"When a limit lies inside what is unknown, a warning is given after {_span(blind.warn_after)} and"
             f" new orders are refused after {_span(blind.veto_after)}. {_bots_are_told(Cause.BLIND)} {never}"
+        ),
+    )
+    cause = f"{UNLISTABLE}VENUE"
+    yield (
+        cause,
+        (
+            f"When the open orders of a venue could not be listed for {_span(blind.veto_after)}, or at once when its key"
+            f" is refused or may not cancel, all new orders are refused. {_bots_are_told(cause)} It ends by itself"
+            " with the next good listing."
         ),
     )
     yield Cause.CONFIRMING, _confirming(settings)

@@ -131,7 +131,7 @@ async def _say_still_triggered(settings: Settings, site: Site, trip: Trip) -> No
 
 
 def _daemon_settings(settings: Settings) -> DaemonSettings:
-    return DaemonSettings(call_timeout_s=settings.data.call_timeout, orders_every_s=settings.data.reconcile_every)
+    return DaemonSettings(call_timeout_s=settings.data.call_timeout)
 
 
 def _fresh_positions(settings: Settings, engine: Engine, venue: str, now_mono: float) -> tuple[Position, ...] | None:
@@ -195,6 +195,7 @@ async def _parts(
             call_timeout_s=settings.data.call_timeout,
             flows_every_s=FLOWS_EVERY_S,
             flows_since_wall=since.get(name),
+            may_list=lambda: engine.wants_listings,
         )
         for name, adapter in site.adapters.items()
     }

@@ -146,6 +146,13 @@ def no_confirmation_of_flows() -> AbstractContextManager[Any]:
     return patch.object(FlowTracker, "unverified", lambda _self: (ZERO, ZERO))
 
 
+def unlistable_is_well() -> AbstractContextManager[Any]:
+    """Listings that fail are told, and nothing follows from it."""
+    from risk_daemon.listing_watch import ListingWatch
+
+    return patch.object(ListingWatch, "restraints", lambda _self, _allows_reducing: [])
+
+
 SEVEN: dict[str, Plant] = {
     "trip un-latches": trip_unlatches,
     "silent venue counts as no orders": silence_is_empty,
@@ -161,6 +168,7 @@ MORE: dict[str, Plant] = {
     "exit before the latch is durable": exit_before_latch,
     "proof is forgotten": proof_is_forgotten,
     "withdrawal is a loss": no_confirmation_of_flows,
+    "unlistable orders are no matter": unlistable_is_well,
 }
 
 PLANTS: dict[str, Plant] = {**SEVEN, **MORE}

@@ -26,13 +26,17 @@ _SWEEP_FAULTS = frozenset({Fault.DEAF})
 
 @dataclass(slots=True)
 class Health:
-    """trouble: what hits every call now. noise: how likely a fault hits one. silent: streams say nothing."""
+    """trouble: what hits every call now. noise: how likely a fault hits one. silent: streams say nothing.
+
+    read_only: the key may look at everything and change nothing.
+    """
 
     trouble: Fault = Fault.NONE
     troubled_calls: frozenset[Call] = frozenset(Call)
     noise: Mapping[Fault, float] = field(default_factory=dict)
     silent: bool = False
     frozen: bool = False
+    read_only: bool = False
 
 
 class SimVenue:

@@ -52,7 +52,7 @@ class FakeVenue:
     scopes: Any = ()
 
     def __init__(self, *stream_kinds: Kind, has_flows: bool = True, has_positions: bool = True) -> None:
-        self.capabilities = Capabilities(frozenset(stream_kinds), has_flows, has_positions)
+        self.capabilities = Capabilities(frozenset(stream_kinds), has_flows, has_positions=has_positions)
         self.clock = LoopClock()
         self.calls: list[tuple[Any, float]] = []
         self.urgent: list[Kind] = []

@@ -84,6 +84,8 @@ class Face(Protocol):
     hosts: frozenset[str]
     exchange: Exchange
     empty_envelope: bytes
+    key_errors: Mapping[str, str]
+    """In the venue's own words, why a key is refused: by the name of the fault."""
 
     def route(self, method: str, path: str) -> Route | None: ...
 

@@ -13,6 +13,7 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
         hang, huge, odd, or an error code such as EService:Busy
+    {"key": "ok"}: or "read_only" (it may not create, modify, cancel or close orders), or "revoked"
 """
 
 import argparse
@@ -53,6 +54,7 @@ KEY, SECRET = "docs-key", base64.b64encode(b"kraken, as its documentation has it
 PAGE, TOKEN_VALID_S, MAX_TIMEOUT_S, HEARTBEAT_S = 50, 900, 86_400, 1.0
 HOLDINGS = {"USDT": Decimal(6000), "BTC": Decimal("0.08"), "USD": Decimal(0)}
 MODE_OF = {"OpenOrders": "listing", "BalanceEx": "balances", "Balance": "balances"}
+NEEDS_ORDERS = frozenset({"CancelAll", "CancelOrder", "CancelAllOrdersAfter"})
 BROKEN = {
     "html": (200, "<html><body>Checking your browser</body></html>", "text/html"),
     "object": (200, "{}", "application/json"),
@@ -125,6 +127,12 @@ class Account:
         if not nonce.isdecimal() or int(nonce) <= self.last_nonce:
             raise ApiError("EAPI:Invalid nonce")
         self.last_nonce = int(nonce)
+
+    def permit(self, name: str) -> None:
+        if self.modes.get("key") == "revoked":
+            raise ApiError("EAPI:Invalid key")
+        if self.modes.get("key") == "read_only" and name in NEEDS_ORDERS:
+            raise ApiError("EGeneral:Permission denied")
 
     # The calls of the REST API
 
@@ -291,6 +299,8 @@ class Account:
 
 
 def known_mode(name: str, mode: str) -> bool:
+    if name == "key":
+        return mode in ("ok", "read_only", "revoked")
     endpoint = name in MODE_OF.values() or (name in PUBLIC | PRIVATE and name not in MODE_OF)
     return endpoint and (mode in BROKEN or mode in ("ok", "hang") or mode.startswith("E"))
 
@@ -336,6 +346,7 @@ class Server:
         path = request.path.removeprefix("/api.kraken.com")
         try:
             self.account.admit(path, request.headers, body, str(form.get("nonce", "")))
+            self.account.permit(request.match_info["name"])
         except ApiError as refused:
             self.account.calls[str(refused)] += 1
             return web.json_response({"error": [str(refused)]})

@@ -59,6 +59,7 @@ from risk_daemon.events import (
     StreamConfirmed,
     SweepFinished,
     Tick,
+    TokenRevoked,
     VenueConnected,
     VenueLost,
     VenueProven,
@@ -257,6 +258,9 @@ class Engine:
                 self._desk.take(event, turn)
             case HaltRequested() | ReleaseRequested() | ResetRequested() | DisableRequested() | EnableRequested():
                 self._requests.take(event, turn)
+                self.books.activity.set_aside(self._requests.halts.bots())
+            case TokenRevoked():
+                self.books.activity.forget(event.bot)
             case StoreChecked():
                 self._store_error = event.error
             case Started():
@@ -331,9 +335,10 @@ class Engine:
         found = list(self._requests.halts.restraints())
         if self.state is not CircuitBreakerState.DISABLED:
             found += [
-                breaker.restraint(self.settings.allow_reduce_only)
+                restraint
                 for breaker in self.manager.get_tripped()
                 if breaker.ends_by_itself or self.trip is None
+                for restraint in breaker.restraints(self.settings.allow_reduce_only)
             ]
             found += self._listing.restraints(self.settings.allow_reduce_only)
         if self.is_confirming:
@@ -376,6 +381,7 @@ class Engine:
             self.manager.restore(documents["breakers"])
         if "halts" in documents:
             self._requests.halts.restore(documents["halts"])
+            self.books.activity.set_aside(self._requests.halts.bots())
         latch = documents.get("latch")
         if latch:
             self._control.restore(latch, now)

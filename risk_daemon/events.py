@@ -259,6 +259,13 @@ class ErrorReported:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class TokenRevoked:
+    """A bot's token is no longer good: what it told is not believed any more."""
+
+    bot: str
+
+
 # --- time and people -------------------------------------------------------------------------------
 
 
@@ -382,6 +389,7 @@ Input = (
     | StoreChecked
     | OrderReported
     | ErrorReported
+    | TokenRevoked
     | HaltRequested
     | ReleaseRequested
     | ResetRequested

@@ -46,6 +46,7 @@ from risk_daemon.risk_file import RiskFile
 from risk_daemon.state_dir import StateDir
 from risk_daemon.store.sqlite import SqliteStore
 from risk_daemon.tls import server_context
+from risk_daemon.token_watch import TokenWatch
 from risk_daemon.trip import Trip
 from risk_daemon.veto_log import VetoLog
 
@@ -78,7 +79,9 @@ async def run(
         stack.push_async_callback(vetoes.close)
         control = DaemonControl(daemon, settings, site, vetoes)
         listeners.append(control.heard)
-        server = _server(settings, control)
+        tokens = TokenStore.open(settings.state.dir / FILE_NAME)
+        listeners.append(TokenWatch(tokens, parts.inbox.put).heard)
+        server = _server(settings, control, tokens)
         await server.start()
         stack.push_async_callback(server.stop)
         await _note_opening(settings, parts, server.addresses)
@@ -92,9 +95,8 @@ async def run(
         return code
 
 
-def _server(settings: Settings, control: DaemonControl) -> ControlServer:
+def _server(settings: Settings, control: DaemonControl, tokens: TokenStore) -> ControlServer:
     """Raises ConfigError for a certificate that can't be used."""
-    tokens = TokenStore.open(settings.state.dir / FILE_NAME)
     tls = server_context(settings)
     return ControlServer(control, settings.socket_path, listen=settings.api.listen, tokens=tokens, tls=tls)
 

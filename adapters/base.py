@@ -61,6 +61,14 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelPermission:
+    """Whether a key may cancel orders, by the venue's own word. None: nobody knows how to ask there."""
+
+    may_cancel: bool | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Instrument:
     """What an order's quantity counts: base units (linear) or quote units (inverse) of one unit of it."""
 
@@ -138,3 +146,12 @@ class VenueAdapter(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class CancelProbe(Protocol):
+    """An adapter that can ask whether its key may cancel, without cancelling anything."""
+
+    async def cancel_permission(self) -> CancelPermission:
+        """The venue's answer. Raises a VenueError where it gave none."""
+        ...

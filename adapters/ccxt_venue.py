@@ -14,9 +14,11 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from adapters import cancel_probes
 from adapters.base import (
     PERP_MARKETS,
     SPOT_MARKETS,
+    CancelPermission,
     Capabilities,
     Instrument,
     Market,
@@ -190,6 +192,10 @@ class CcxtVenue:
                 failures.append(error)
         if failures:
             raise failures[0]
+
+    async def cancel_permission(self) -> CancelPermission:
+        """Whether this key may cancel, asked without harm."""
+        return await self._ask(Urgency.ORDINARY, lambda: cancel_probes.ask(self._settings.exchange, self._client))
 
     def _plan(self, scope: OrderScope) -> ScopePlan:
         return next(plan for plan in self._plans if plan.scope == scope)

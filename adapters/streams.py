@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from adapters.base import VenueAdapter
 from adapters.lane import PushedAside
+from adapters.order_rounds import OrderRounds
 from risk_daemon.clock import Clock
 from risk_daemon.errors import VenueError, VenueRejected, VenueUnavailable
 from risk_daemon.events import (
@@ -50,6 +51,7 @@ class VenueFeed:
     assets: what needs a price here, besides what this venue itself holds.
     flows_since_wall: when the ledger was last listed whole; flows are listed from there, with an overlap.
     call_timeout_s: how long one read may take; silent_after_s: how long a live stream may say nothing.
+    may_list: whether open orders are to be listed in every round now; not while a sweep does it.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class VenueFeed:
         flows_overlap_s: float = 3_600.0,
         silent_after_s: float = 20.0,
         backoff: Callable[[int], float] = backoff_s,
+        may_list: Callable[[], bool] = lambda: True,
     ) -> None:
         self._adapter = adapter
         self._emit = emit
@@ -81,6 +84,15 @@ class VenueFeed:
         self._flows_overlap_s = flows_overlap_s
         self._silent_after_s = silent_after_s
         self._backoff = backoff
+        self._orders = OrderRounds(
+            adapter,
+            emit,
+            clock,
+            every_s=reconcile_every_s,
+            call_timeout_s=call_timeout_s,
+            backoff=backoff,
+            may_list=may_list,
+        )
         self._flow_ids: set[str] = set()
         self._held: dict[Kind, frozenset[str]] = {}
         self._outages: set[tuple[str, Kind | None]] = set()
@@ -103,6 +115,7 @@ class VenueFeed:
         for kind in self._read_kinds():
             await self._read(kind)
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._orders.run())
             for kind in self._read_kinds():
                 tasks.create_task(self._keep_reading(kind))
             for kind in sorted(self._adapter.capabilities.stream_kinds):
@@ -263,7 +276,7 @@ class VenueFeed:
         patience_s = self._call_timeout_s if kind in _SNAPSHOT_KINDS else None
         async with asyncio.timeout(patience_s):
             first = await self._adapter.next_frame(kind)
-        self._outages.discard(("stream", kind))
+        self._report_streaming(kind)
         if kind in self._read_kinds():
             self._doubt_mono[kind] = self._clock.now().mono
             if not await self._read(kind):
@@ -314,6 +327,11 @@ class VenueFeed:
         self._outages.discard(("rest", kind))
         if not any(face == "rest" for face, _ in self._outages):
             self._emit(VenueConnected(self._adapter.name))
+
+    def _report_streaming(self, kind: Kind) -> None:
+        if ("stream", kind) in self._outages:
+            self._outages.discard(("stream", kind))
+            self._emit(VenueConnected(self._adapter.name, kind))
 
 
 def _reason(error: BaseException) -> str:

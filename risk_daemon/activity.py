@@ -31,7 +31,10 @@ _DEEDS_MAX = 10_000
 _Id = tuple[str | None, str, str | None]
 _Deed = tuple[str, str, str]
 
-_NO_ERRORS: Mapping[tuple[str | None, str | None], Mapping[ErrorKind, int]] = {}
+# Whose deed it was: (bot, venue), each None where it is not known.
+Pair = tuple[str | None, str | None]
+
+_NO_ERRORS: Mapping[Pair, Mapping[ErrorKind, int]] = {}
 
 
 class Teller(StrEnum):
@@ -57,6 +60,16 @@ class _Times:
             del self._monos[:-COUNT_MAX]
             self._prune_at = max(256, 2 * len(self._monos))
 
+    def all(self) -> tuple[float, ...]:
+        """Every moment that is remembered."""
+        return tuple(self._monos)
+
+    def remove(self, mono: float) -> None:
+        """Take one moment out again, if it is still there."""
+        index = bisect_right(self._monos, mono) - 1
+        if index >= 0 and self._monos[index] == mono:
+            del self._monos[index]
+
     def count(self, now_mono: float, window_s: float) -> int:
         """How many are younger than the window; one that is just as old has left it."""
         if not self._monos or self._monos[-1] <= now_mono - window_s:
@@ -72,6 +85,7 @@ class _Order:
     bot: str | None
     order_id: str | None
     client_order_id: str | None
+    venue: str | None = None
     tellers: set[str | tuple[bool, bool]] = field(default_factory=set)
 
     def may_be(self, told: _Order) -> bool:
@@ -139,9 +153,11 @@ class Activity:
 
     def __init__(self) -> None:
         self._orders = _Times()
-        self._orders_of_bot: dict[str, _Times] = {}
+        self._orders_of: dict[Pair, _Times] = {}
+        self._shown_of: dict[Pair, _Times] = {}
+        self._set_aside: frozenset[str] = frozenset()
         self._known = _KnownOrders()
-        self._errors: dict[tuple[str | None, str | None], dict[ErrorKind, _Times]] = {}
+        self._errors: dict[Pair, dict[ErrorKind, _Times]] = {}
         self._last_error_mono = float("-inf")
 
     def record_order(
@@ -160,19 +176,23 @@ class Activity:
 
         teller: who says so, where that is known; it tells two orders of one teller from two tellings of one.
         """
-        told = _Order(now_mono, bot, order_id or None, client_order_id or None)
+        told = _Order(now_mono, bot, order_id or None, client_order_id or None, venue)
         told.tellers.add(teller or (bool(order_id), bool(client_order_id)))
         deed = None if venue is None or symbol is None or side is None else (venue, symbol, side)
         known = None if teller is Teller.GATE else self._known.find(told, venue, deed)
         if known is not None:
+            was_shown = Teller.VENUE in known.tellers
             known.learn(told)
             self._known.remember(known, venue)
-            self._name_bot(known, bot)
+            self._name_bot(known, bot, was_shown=was_shown)
+            if Teller.VENUE in known.tellers and not was_shown:
+                _times(self._shown_of, (known.bot, known.venue)).add(known.mono)
             return False
         self._known.remember(told, venue, deed)
         self._orders.add(now_mono)
-        if bot is not None:
-            self._count_for(bot, now_mono)
+        _times(self._orders_of, (bot, venue)).add(now_mono)
+        if teller is Teller.VENUE:
+            _times(self._shown_of, (bot, venue)).add(now_mono)
         return True
 
     def know_order(
@@ -193,29 +213,69 @@ class Activity:
     def order_count(self, now_mono: float, window_s: float, bot: str | None = None) -> int:
         """Orders in the window; of one bot only where it is named. Raises ValueError for a window that is too long."""
         _check_window(window_s)
-        times = self._orders if bot is None else self._orders_of_bot.get(bot)
-        return 0 if times is None else times.count(now_mono, window_s)
+        if bot is None:
+            return self._orders.count(now_mono, window_s)
+        return sum(times.count(now_mono, window_s) for pair, times in self._orders_of.items() if pair[0] == bot)
+
+    def order_counts(self, now_mono: float, window_s: float, *, for_others: bool = False) -> Mapping[Pair, int]:
+        """Orders in the window by (bot, venue). Raises ValueError for a window that is too long.
+
+        for_others: what may count against somebody else too: of a bot that was set aside only what a venue showed.
+        """
+        _check_window(window_s)
+        aside = self._set_aside if for_others else frozenset()
+        told = {pair: times for pair, times in self._orders_of.items() if pair[0] not in aside}
+        told |= {pair: times for pair, times in self._shown_of.items() if pair[0] in aside}
+        return {pair: count for pair, times in told.items() if (count := times.count(now_mono, window_s))}
 
     def error_counts(
-        self, now_mono: float, window_s: float
-    ) -> Mapping[tuple[str | None, str | None], Mapping[ErrorKind, int]]:
-        """Errors in the window by (bot, venue) and kind. Raises ValueError for a window that is too long."""
+        self, now_mono: float, window_s: float, *, for_others: bool = False
+    ) -> Mapping[Pair, Mapping[ErrorKind, int]]:
+        """Errors in the window by (bot, venue) and kind. Raises ValueError for a window that is too long.
+
+        for_others: what may count against somebody else too: nothing that a bot says that was set aside.
+        """
         _check_window(window_s)
         if self._last_error_mono <= now_mono - window_s:
             return _NO_ERRORS
         counted = {
             pair: {kind: count for kind, times in kinds.items() if (count := times.count(now_mono, window_s))}
             for pair, kinds in self._errors.items()
+            if not (for_others and pair[0] in self._set_aside)
         }
         return {pair: kinds for pair, kinds in counted.items() if kinds}
 
-    def _name_bot(self, known: _Order, bot: str | None) -> None:
-        if bot is not None and known.bot is None:
-            known.bot = bot
-            self._count_for(bot, known.mono)
+    def set_aside(self, bots: frozenset[str]) -> None:
+        """What these bots say counts against nobody but themselves; what a venue shows of them does."""
+        self._set_aside = bots
 
-    def _count_for(self, bot: str, mono: float) -> None:
-        self._orders_of_bot.setdefault(bot, _Times()).add(mono)
+    def forget(self, bot: str) -> None:
+        """Nothing that this bot said is believed any more; what a venue showed of it stays counted, as nobody's."""
+        for pair in [pair for pair in self._errors if pair[0] == bot]:
+            del self._errors[pair]
+        for pair in [pair for pair in self._orders_of if pair[0] == bot]:
+            shown = self._shown_of.pop(pair, _Times())
+            for mono in self._orders_of.pop(pair).all():
+                self._orders.remove(mono)
+            for mono in shown.all():
+                self._orders.add(mono)
+                for counted in (self._orders_of, self._shown_of):
+                    _times(counted, (None, pair[1])).add(mono)
+
+    def _name_bot(self, known: _Order, bot: str | None, *, was_shown: bool) -> None:
+        """Whose order it was turns out only now."""
+        if bot is None or known.bot is not None:
+            return
+        known.bot = bot
+        _times(self._orders_of, (None, known.venue)).remove(known.mono)
+        _times(self._orders_of, (bot, known.venue)).add(known.mono)
+        if was_shown:
+            _times(self._shown_of, (None, known.venue)).remove(known.mono)
+            _times(self._shown_of, (bot, known.venue)).add(known.mono)
+
+
+def _times(counted: dict[Pair, _Times], pair: Pair) -> _Times:
+    return counted.setdefault(pair, _Times())
 
 
 def _check_window(window_s: float) -> None:

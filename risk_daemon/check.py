@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
-from adapters.base import VenueAdapter
+from adapters.base import CancelPermission, CancelProbe, VenueAdapter
 from risk_daemon.clock import Clock, SystemClock
 from risk_daemon.config import Settings, effective
 from risk_daemon.errors import ConfigError, ExitCode, StartUnavailable, VenueError, VenueRejected
@@ -25,6 +25,7 @@ from risk_daemon.units import plain
 _CONNECT_CALLS = 6  # connecting loads the markets: as many calls' time
 _MAX_HOPS = 10
 _DAY_S = 86_400.0
+_CANT_ASK = CancelPermission(None, "there is no way known to ask this venue")
 _Read = TypeVar("_Read")
 
 OpenVenue = Callable[[Settings, str], AbstractAsyncContextManager[VenueAdapter]]
@@ -44,6 +45,7 @@ class Probe:
     prices: PricesSeen | None = None
     flows: FlowsListed | None = None
     orders: dict[str, tuple[Order, ...]] = field(default_factory=dict)
+    cancels: CancelPermission = _CANT_ASK
     failures: tuple[tuple[str, VenueError | ConfigError], ...] = ()
 
 
@@ -117,6 +119,7 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
     positions = await ask("positions", adapter.read_positions()) if can.has_positions else None
     prices = await ask("prices", adapter.read_prices(_assets(balances, positions)))
     listings = [await ask(f"orders ({scope.name})", adapter.list_orders(scope)) for scope in adapter.scopes]
+    cancels = await _cancels(adapter, settings.data.call_timeout)
     since = (clock or SystemClock()).now().wall - _DAY_S
     flows = await ask("flows", adapter.read_flows(since)) if can.has_flows else None
     return replace(
@@ -126,8 +129,20 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
         prices=prices,
         flows=flows,
         orders={listing.scope: listing.orders for listing in listings if listing is not None},
+        cancels=cancels,
         failures=tuple(ask.failures),
     )
+
+
+async def _cancels(adapter: VenueAdapter, timeout_s: float) -> CancelPermission:
+    """Whether the key may cancel; not known where the venue can't be asked, or did not answer."""
+    if not isinstance(adapter, CancelProbe):
+        return _CANT_ASK
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await adapter.cancel_permission()
+    except (VenueError, TimeoutError) as error:
+        return CancelPermission(None, str(error) or f"no answer within {timeout_s:g} s")
 
 
 class _Asking:
@@ -161,7 +176,7 @@ def _seen(settings: Settings, probe: Probe) -> list[Finding]:
     findings = [_failure(venue, what, error) for what, error in probe.failures]
     findings += [Finding(Level.NOTE, venue, note) for note in probe.notes]
     if probe.orders:
-        findings.append(_orders(probe))
+        findings += [_orders(probe), _permission(probe)]
         findings += _streams(probe)
         findings += _unprotected(settings, probe)
     if not probe.has_flows:
@@ -181,6 +196,17 @@ def _failure(venue: str, what: str, error: VenueError | ConfigError) -> Finding:
 def _orders(probe: Probe) -> Finding:
     told = ", ".join(f"{scope} {len(orders)}" for scope, orders in probe.orders.items()) or "no scope could be listed"
     return Finding(Level.OK, probe.venue, f"reached; open orders by scope: {told}")
+
+
+def _permission(probe: Probe) -> Finding:
+    """A guard that may only look is none."""
+    cancels = probe.cancels
+    if cancels.may_cancel is None:
+        return Finding(Level.NOTE, probe.venue, f"whether the key may cancel is not known: {cancels.reason}")
+    if cancels.may_cancel:
+        return Finding(Level.OK, probe.venue, "the key may cancel orders")
+    sentence = f"the key may not cancel orders: give it that permission ({cancels.reason})"
+    return Finding(Level.PROBLEM, probe.venue, sentence, ExitCode.REFUSED)
 
 
 def _streams(probe: Probe) -> list[Finding]:

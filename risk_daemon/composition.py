@@ -27,6 +27,7 @@ from risk_daemon.clock import Clock, Instant, SystemClock
 from risk_daemon.config import Settings, credentials
 from risk_daemon.confirmation import ConfirmationSettings
 from risk_daemon.engine import Engine, EngineSettings
+from risk_daemon.engine_settings import ListingSettings
 from risk_daemon.errors import RecordError, StateError
 from risk_daemon.event_log import EventLog
 from risk_daemon.events import Input, Kind, Order, Position, RiskEvent
@@ -71,12 +72,21 @@ def engine_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) ->
         blind=BlindSettings(
             settings.breakers.blind.warn_after, settings.breakers.blind.veto_after, settings.breakers.blind.trip_after
         ),
+        listing=_listing_settings(settings, adapters),
         confirmation=ConfirmationSettings(breaker.confirm, breaker.confirm_within),
         price_skew_s=data.price_skew,
         cancel_deadline_s=breaker.cancel_deadline,
         resweep_every_s=breaker.resweep_every,
         allow_reduce_only=settings.gate.allow_reduce_only,
         pretrade=pretrade_settings(settings),
+    )
+
+
+def _listing_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) -> ListingSettings:
+    return ListingSettings(
+        scopes={name: frozenset(scope.name for scope in adapter.scopes) for name, adapter in adapters.items()},
+        every_s={name: settings.data_for(name).reconcile_every for name in adapters},
+        veto_after_s=settings.breakers.blind.veto_after,
     )
 
 

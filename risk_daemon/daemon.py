@@ -80,7 +80,6 @@ class Daemon:
     def _start_feeds(self) -> None:
         for name, feed in self.parts.feeds.items():
             self._tasks.spawn(feed.run(), f"feed {name}")
-        self._house.watch_orders()
 
     # --- people ------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ instants gives the same sequence of decisions.
     books.py              what is owned and what losses are measured from
     breakers/             the rules: verdicts from the books
     watches.py            warnings, vetoes and blindness
+    listing_watch.py      whether orders can be listed and cancelled
+    outages.py            what can't be reached
     trip_control.py       breach, confirmation, trip, proof
     freeze.py             a trip that ends by itself
     operator_requests.py  what people ask for
@@ -33,6 +35,7 @@ from risk_daemon.decision import Decision, SetGate
 from risk_daemon.engine_settings import EngineSettings
 from risk_daemon.events import (
     BalancesSeen,
+    CancelChecked,
     DisableRequested,
     EnableRequested,
     ErrorReported,
@@ -41,8 +44,10 @@ from risk_daemon.events import (
     HaltRequested,
     Input,
     Kind,
+    ListingFailed,
     OrderReplaced,
     OrderReported,
+    OrdersListed,
     OrdersSeen,
     PositionsSeen,
     PricesSeen,
@@ -54,6 +59,7 @@ from risk_daemon.events import (
     StreamConfirmed,
     SweepFinished,
     Tick,
+    TokenRevoked,
     VenueConnected,
     VenueLost,
     VenueProven,
@@ -62,8 +68,10 @@ from risk_daemon.events import (
 from risk_daemon.figures import Updates, figures_of
 from risk_daemon.freeze import Freeze
 from risk_daemon.gate import Cause, GateState, OrderAnswer, OrderRequest, Restraint, gate_of, severity, strongest_first
+from risk_daemon.listing_watch import ListingWatch, OrdersView
 from risk_daemon.operator_requests import Requests
 from risk_daemon.order_desk import OrderDesk
+from risk_daemon.outages import Outages
 from risk_daemon.portfolio import Equity, PortfolioManager
 from risk_daemon.trip import Trip
 from risk_daemon.trip_control import TripControl
@@ -116,7 +124,8 @@ class Engine:
         self._desk = OrderDesk(self.books, self.manager, settings)
         self.restraints: tuple[Restraint, ...] = (_STARTING,)
         self._updates = Updates(self.books, settings.update_every_s)
-        self._lost: set[tuple[str, Kind | None]] = set()
+        self._outages = Outages()
+        self._listing = ListingWatch(settings.listing)
         self._store_error: str | None = None
         self._by_strength = _by_strength(self.manager.get_all_breakers())
         self._measures_more = any(rule.needs_confirmation for rule in rules)
@@ -135,6 +144,7 @@ class Engine:
             verdicts = self._evaluate(turn)
             self._freeze.look(verdicts, turn, orders_seen=isinstance(event, OrdersSeen) and bool(event.orders))
             self._control.keep_deadline(turn)
+            self._listing.look(turn, is_sweeping=not self.wants_listings)
             self._move_gate(turn)
             self._updates.tell(before, self.state, turn)
             wake = self._next_wake(now.mono)
@@ -217,6 +227,15 @@ class Engine:
         return self._control.is_confirming
 
     @property
+    def wants_listings(self) -> bool:
+        """Whether open orders are to be listed in ordinary rounds: while a sweep does, nobody else shall."""
+        return self.trip is None or self.trip.proven
+
+    def orders_view(self, venue: str) -> OrdersView | None:
+        """How the listings of a venue's open orders stand; None where none are looked for."""
+        return self._listing.view(venue)
+
+    @property
     def seq(self) -> int:
         """The number of the last turn."""
         return self._seq
@@ -234,34 +253,51 @@ class Engine:
             case FlowsListed():
                 self.books.take_listing(event, turn)
             case VenueConnected():
-                self._take_connected(event.venue, turn)
+                self._take_connected(event, turn)
             case VenueLost():
                 self._take_lost(event, turn)
+            case OrdersListed() | ListingFailed() | CancelChecked():
+                self._take_listing(event, turn)
             case VenueProven() | VenueUnproven() | OrderReplaced() | SweepFinished():
                 self._control.take_sweep(event, turn)
             case OrdersSeen() | OrderReported() | ErrorReported():
                 self._desk.take(event, turn)
             case HaltRequested() | ReleaseRequested() | ResetRequested() | DisableRequested() | EnableRequested():
                 self._requests.take(event, turn)
+                self.books.activity.set_aside(self._requests.halts.bots())
+            case TokenRevoked():
+                self.books.activity.forget(event.bot)
             case StoreChecked():
                 self._store_error = event.error
             case Started():
                 self._control.resume(turn)
 
-    def _take_connected(self, venue: str, turn: Turn) -> None:
-        self._lost = {(lost, kind) for lost, kind in self._lost if lost != venue}
-        if not self.connected.get(venue):
-            self.connected[venue] = True
-            turn.record(EventName.VENUE_CONNECTED, venue=venue)
+    def _take_connected(self, event: VenueConnected, turn: Turn) -> None:
+        self._outages.found(event)
+        if event.kind is None and not self.connected.get(event.venue):
+            self.connected[event.venue] = True
+            turn.record(EventName.VENUE_CONNECTED, venue=event.venue)
 
     def _take_lost(self, event: VenueLost, turn: Turn) -> None:
         if event.is_stream:
             self.portfolio.stream_lost(event.venue, event.kind)
         if event.kind is None:
             self.connected[event.venue] = False
-        if (event.venue, event.kind) not in self._lost:
-            self._lost.add((event.venue, event.kind))
-            turn.record(EventName.VENUE_LOST, venue=event.venue, kind=event.kind, reason=event.reason)
+        self._tell_of_outage(event, event.kind, turn)
+
+    def _tell_of_outage(self, event: VenueLost | ListingFailed, kind: Kind | None, turn: Turn) -> None:
+        told = self._outages.lost(event)
+        if told.is_new:
+            turn.record(EventName.VENUE_LOST, venue=event.venue, kind=kind, reason=event.reason)
+        if told.counts_as is not None:
+            self.books.activity.record_error(turn.now.mono, told.counts_as, venue=event.venue)
+
+    def _take_listing(self, event: OrdersListed | ListingFailed | CancelChecked, turn: Turn) -> None:
+        self._listing.take(event)
+        if isinstance(event, OrdersListed):
+            self._outages.listed(event)
+        if isinstance(event, ListingFailed):
+            self._tell_of_outage(event, Kind.ORDERS, turn)
 
     # --- deciding ----------------------------------------------------------------------------------
 
@@ -307,10 +343,12 @@ class Engine:
         found = list(self._requests.halts.restraints())
         if self.state is not CircuitBreakerState.DISABLED:
             found += [
-                breaker.restraint(self.settings.allow_reduce_only)
+                restraint
                 for breaker in self.manager.get_tripped()
                 if breaker.ends_by_itself or self.trip is None
+                for restraint in breaker.restraints(self.settings.allow_reduce_only)
             ]
+            found += self._listing.restraints(self.settings.allow_reduce_only)
         if self.is_confirming:
             found.append(_CONFIRMING)
         if self._store_error is not None:
@@ -351,6 +389,7 @@ class Engine:
             self.manager.restore(documents["breakers"])
         if "halts" in documents:
             self._requests.halts.restore(documents["halts"])
+            self.books.activity.set_aside(self._requests.halts.bots())
         latch = documents.get("latch")
         if latch:
             self._control.restore(latch, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from risk_daemon.baselines import BaselineSettings
@@ -11,6 +12,16 @@ from risk_daemon.confirmation import ConfirmationSettings
 from risk_daemon.flows import FlowSettings
 from risk_daemon.portfolio import PortfolioSettings
 from risk_daemon.pretrade import PreTradeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ListingSettings:
+    """Which order scopes are listed, by venue, and how often; and after how long without it nobody may trade."""
+
+    scopes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    every_s: Mapping[str, float] = field(default_factory=dict)
+    default_every_s: float = 15.0
+    veto_after_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,7 @@ class EngineSettings:
     flows: FlowSettings = field(default_factory=FlowSettings)
     capital_loss: CapitalLossSettings = field(default_factory=CapitalLossSettings)
     blind: BlindSettings = field(default_factory=BlindSettings)
+    listing: ListingSettings = field(default_factory=ListingSettings)
     confirmation: ConfirmationSettings = field(default_factory=ConfirmationSettings)
     price_skew_s: float = 1.0
     cancel_deadline_s: float = 300.0

@@ -1,4 +1,4 @@
-"""Everything that can happen to the engine, and everything it writes down.
+"""Everything that can happen to the engine; what it writes down is in event_names.py.
 
 Inputs are frozen values: what a venue said, what an operator wants, what a sweep found, and time.
 A frame of a venue is one input, applied whole, however many rows it has. Amounts are finite
@@ -11,11 +11,12 @@ stream frame arrived: a reply is evidence about that moment, not about the momen
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from types import MappingProxyType
-from typing import Any
+
+from risk_daemon.event_names import EventName as EventName
+from risk_daemon.event_names import RiskEvent as RiskEvent
 
 
 class Kind(StrEnum):
@@ -166,6 +167,36 @@ class OrdersSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class OrdersListed:
+    """A well-formed listing of one order scope over REST, in ordinary times: what a sweep would need can be had."""
+
+    venue: str
+    scope: str
+    requested_mono: float
+    orders: tuple[Order, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListingFailed:
+    """An order scope could not be listed. is_refused: the venue understood, and refused this key or this call."""
+
+    venue: str
+    scope: str
+    requested_mono: float
+    reason: str
+    is_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CancelChecked:
+    """Whether the venue would let this key cancel, asked without harm. None: there is no way known to ask."""
+
+    venue: str
+    may_cancel: bool | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StreamConfirmed:
     """A stream that gave a snapshot since it connected was alive at `mono`: what it did not change, still holds."""
 
@@ -176,9 +207,10 @@ class StreamConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class VenueConnected:
-    """The venue answered: markets loaded, credentials accepted."""
+    """The venue answered: markets loaded, credentials accepted. kind: only this stream of it is back."""
 
     venue: str
+    kind: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +257,13 @@ class ErrorReported:
     bot: str | None = None
     venue: str | None = None
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRevoked:
+    """A bot's token is no longer good: what it told is not believed any more."""
+
+    bot: str
 
 
 # --- time and people -------------------------------------------------------------------------------
@@ -344,6 +383,9 @@ Input = (
     | PricesSeen
     | FlowsListed
     | OrdersSeen
+    | OrdersListed
+    | ListingFailed
+    | CancelChecked
     | StreamConfirmed
     | VenueConnected
     | VenueLost
@@ -352,6 +394,7 @@ Input = (
     | StoreChecked
     | OrderReported
     | ErrorReported
+    | TokenRevoked
     | HaltRequested
     | ReleaseRequested
     | ResetRequested
@@ -362,55 +405,3 @@ Input = (
     | OrderReplaced
     | SweepFinished
 )
-
-
-# --- what is written down --------------------------------------------------------------------------
-
-
-class EventName(StrEnum):
-    """The names in the event log."""
-
-    PORTFOLIO_UPDATE = "portfolio_update"
-    WARNING_TRIGGERED = "warning_triggered"
-    WARNING_CLEARED = "warning_cleared"
-    CIRCUIT_BREAKER_TRIGGERED = "circuit_breaker_triggered"
-    CIRCUIT_BREAKER_RESET = "circuit_breaker_reset"
-    CIRCUIT_BREAKER_DISABLED = "circuit_breaker_disabled"
-    CIRCUIT_BREAKER_ENABLED = "circuit_breaker_enabled"
-    WOULD_HAVE_TRIGGERED = "would_have_triggered"
-    FREEZE_EXPIRED = "freeze_expired"
-    SYSTEM_SHUTDOWN = "system_shutdown"
-    VENUE_CONNECTED = "venue_connected"
-    VENUE_LOST = "venue_lost"
-    STREAM_CONTRADICTED = "stream_contradicted"
-    BLIND_STARTED = "blind_started"
-    BLIND_ENDED = "blind_ended"
-    BREACH_CONFIRMING = "breach_confirming"
-    PHANTOM_BREACH = "phantom_breach"
-    FLOW_DETECTED = "flow_detected"
-    FLOW_UNMATCHED = "flow_unmatched"
-    ASSET_UNPRICED = "asset_unpriced"
-    BREAKER_TRIPPED = "breaker_tripped"
-    BREAKER_RESET = "breaker_reset"
-    MANUAL_HALT = "manual_halt"
-    ORDER_VETOED = "order_vetoed"
-    SWEEP_STARTED = "sweep_started"
-    SWEEP_FINISHED = "sweep_finished"
-    VENUE_PROVEN = "venue_proven"
-    VENUE_UNPROVEN = "venue_unproven"
-    ORDER_REPLACED = "order_replaced"
-    POSITION_CLOSED = "position_closed"
-    ALERT_SENT = "alert_sent"
-    ALERT_FAILED = "alert_failed"
-    OVERRIDE_GRANTED = "override_granted"
-    OVERRIDE_REFUSED = "override_refused"
-    CONFIGURATION_LOADED = "configuration_loaded"
-    API_LISTENING = "api_listening"
-
-
-@dataclass(frozen=True, slots=True)
-class RiskEvent:
-    """One line of the event log: a name and JSON-able fields (ratios are numbers, amounts are strings)."""
-
-    name: EventName
-    fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from risk_daemon.config import Settings
-from risk_daemon.gate import CUSTOM, Cause, cause_of, severity
+from risk_daemon.gate import CUSTOM, UNLISTABLE, Cause, cause_of, severity
 from risk_daemon.notation import LossLimit
 from risk_daemon.rule_settings import (
     OWN,
@@ -79,7 +79,7 @@ def _rules(settings: Settings) -> Iterator[tuple[str, str]]:
         hours = rule.active_hours
         zone = settings.baselines.timezone
         span = f"Between {hours.start:%H:%M} and {hours.end:%H:%M} {zone}, " if hours else ""
-        sentence = f"{span}when {_condition(settings, rule)}, {_DOES[rule.action]}."
+        sentence = f"{span}when {_condition(settings, rule)}, {_does(rule)}."
         named = "" if name == kind_of(rule) else f" This is the rule {name!r}."
         warnings = getattr(rule, "warnings", ()) if kind_of(rule) != OWN else ()
         yield cause, f"{sentence[0].upper()}{sentence[1:]} {_bots_are_told(cause)}{_warned(warnings)}{named}"
@@ -93,6 +93,15 @@ def _doubts(settings: Settings) -> Iterator[tuple[str, str]]:
         (
             f"When a limit lies inside what is unknown, a warning is given after {_span(blind.warn_after)} and"
             f" new orders are refused after {_span(blind.veto_after)}. {_bots_are_told(Cause.BLIND)} {never}"
+        ),
+    )
+    cause = f"{UNLISTABLE}VENUE"
+    yield (
+        cause,
+        (
+            f"When the open orders of a venue could not be listed for {_span(blind.veto_after)}, or at once when its"
+            f" key is refused or may not cancel, all new orders are refused. {_bots_are_told(cause)} It ends by itself"
+            " with the next good listing."
         ),
     )
     yield Cause.CONFIRMING, _confirming(settings)
@@ -140,14 +149,31 @@ def _condition(settings: Settings, rule: Rule) -> str:
             span = _span(rule.window)
             return f"equity swings by {_percent(rule.limit)} a year, by the minutes of the last {span}"
         case OrderRate():
-            return f"all bots together send more than {rule.max_orders} orders in {_span(rule.window)}"
+            return _rate(rule.scope, rule.max_orders, "orders", rule.max_orders_total, _span(rule.window))
         case ErrorRate():
-            span = _span(rule.window)
-            return f"one bot has more than {rule.max_errors} unexpected errors on one venue in {span}"
+            return _rate(rule.scope, rule.max_errors, "unexpected errors", rule.max_errors_total, _span(rule.window))
         case OwnRule():
             return f"your own rule {rule.class_path} says so"
         case _:
             raise TypeError(f"there is no sentence for {type(rule).__name__}")
+
+
+_RATE_OF = {"bot": "one bot has", "venue": "one venue has", "all": "all bots and venues together have"}
+
+
+def _rate(scope: str, limit: int, noun: str, total: int | None, span: str) -> str:
+    above = "" if total is None else f", or all together more than {total} (one {scope} counts for half at most)"
+    return f"{_RATE_OF[scope]} more than {limit} {noun} in {span}{above}"
+
+
+def _does(rule: Rule) -> str:
+    """What a breach does; a veto of a rate is of those who went too far."""
+    scope = getattr(rule, "scope", "all")
+    if rule.action != "veto" or scope == "all":
+        return _DOES[rule.action]
+    total = getattr(rule, "max_orders_total", None) or getattr(rule, "max_errors_total", None)
+    second = "" if total is None else ", or of all in the second case,"
+    return f"new orders of that {scope}{second} are refused while it lasts"
 
 
 def _drawdown(settings: Settings, rule: Drawdown) -> str:

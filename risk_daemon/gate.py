@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 CUSTOM = "custom:"
+# With the venue's name: its orders can't be listed, or this key may not cancel them.
+UNLISTABLE = "unlistable:"
 
 
 class Cause(StrEnum):
@@ -45,7 +47,8 @@ class Cause(StrEnum):
 CAUSE_OF_RULE = {"manual": Cause.MANUAL_HALT, "drawdown": Cause.DRAWDOWN}
 
 _RANKS = {cause.value: rank for rank, cause in enumerate(Cause)}
-_RANK_OF_CUSTOM = _RANKS[Cause.ORDER_RATE] + 0.5
+# What has a name in it stands behind the cause before it.
+_NAMED = {CUSTOM: _RANKS[Cause.ORDER_RATE] + 0.5, UNLISTABLE: _RANKS[Cause.ORDER_RATE] + 0.7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +164,13 @@ def gate_of(restraints: Sequence[Restraint], since_wall: float) -> GateState:
 
 def severity(cause: str) -> float:
     """Lower is more severe. A cause that nobody knows counts as the most severe."""
-    return _RANK_OF_CUSTOM if cause.startswith(CUSTOM) else _RANKS.get(cause, -1.0)
+    named = next((rank for prefix, rank in _NAMED.items() if cause.startswith(prefix)), -1.0)
+    return _RANKS.get(cause, named)
 
 
 def cause_of(rule: str, name: str | None = None) -> str:
     """The gate's reason for a breached rule; a reason stays itself. name: of a rule of the user's own."""
-    if rule in _RANKS or rule.startswith(CUSTOM):
+    if rule in _RANKS or rule.startswith(tuple(_NAMED)):
         return rule
     return CAUSE_OF_RULE.get(rule) or f"{CUSTOM}{name or rule}"
 

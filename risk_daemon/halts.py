@@ -55,6 +55,10 @@ class Halts:
             for halt in self._halts.values()
         )
 
+    def bots(self) -> frozenset[str]:
+        """The bots that are halted everywhere."""
+        return frozenset(bot for venue, bot in self._halts if venue is None and bot is not None)
+
     def documents(self) -> list[dict[str, Any]]:
         """As JSON-able data."""
         return [asdict(halt) for halt in self._halts.values()]

@@ -7,13 +7,11 @@ from typing import Any
 
 import structlog
 
-from adapters.base import VenueAdapter
-from adapters.lane import PushedAside
 from risk_daemon.clock import Instant
 from risk_daemon.decision import Decision
 from risk_daemon.effects import Effects
-from risk_daemon.errors import StartUnavailable, VenueError
-from risk_daemon.events import OrdersSeen, Tick
+from risk_daemon.errors import StartUnavailable
+from risk_daemon.events import Order, OrdersListed, OrdersSeen, Tick
 from risk_daemon.gate import GateState
 from risk_daemon.ports import DaemonSettings, Parts
 from risk_daemon.report import report
@@ -40,6 +38,7 @@ class Housekeeping:
         self._last_persist_mono = _NEVER
         self._wants_persist = False
         self._persisting: asyncio.Task[None] | None = None
+        self._listed: dict[str, dict[str, tuple[Order, ...]]] = {}
         self.is_ready = False
 
     def after(self, decision: Decision) -> None:
@@ -47,7 +46,9 @@ class Housekeeping:
         self._wants_persist = self._wants_persist or decision.persist
         self._report_ready()
         if isinstance(decision.event, OrdersSeen):
-            self._note_orders(decision.event)
+            self._note_streamed(decision.event)
+        if isinstance(decision.event, OrdersListed):
+            self._note_listed(decision.event)
         if not isinstance(decision.event, Tick):
             return
         now = decision.now
@@ -117,31 +118,13 @@ class Housekeeping:
 
     # --- open orders -------------------------------------------------------------------------------
 
-    def watch_orders(self) -> None:
-        """Keep a picture of what is open, so that a sweep can name and count what its first cancel removes."""
-        for name, adapter in self._parts.adapters.items():
-            self._tasks.spawn(self._keep_listing(name, adapter), f"orders {name}")
-
-    def _note_orders(self, seen: OrdersSeen) -> None:
+    def _note_streamed(self, seen: OrdersSeen) -> None:
         known = {order.order_id: order for order in self._parts.open_orders.get(seen.venue, ())}
         known.update((order.order_id, order) for order in seen.orders)
         self._parts.open_orders[seen.venue] = tuple(known.values())[-_ORDERS_KEPT:]
 
-    async def _keep_listing(self, name: str, adapter: VenueAdapter) -> None:
-        engine = self._parts.engine
-        listed: set[str] = set()
-        while True:
-            if engine.connected.get(name) and engine.trip is None and await self._list(name, adapter):
-                listed.add(name)
-            await asyncio.sleep(self._settings.orders_every_s if name in listed else self._settings.retry_every_s)
-
-    async def _list(self, name: str, adapter: VenueAdapter) -> bool:
-        try:
-            async with asyncio.timeout(self._settings.call_timeout_s):
-                listings = [await adapter.list_orders(scope, urgent=False) for scope in adapter.scopes]
-        except (VenueError, TimeoutError) as error:
-            if not isinstance(error, PushedAside):
-                _LOG.warning("orders_not_listed", venue=name, error=str(error) or "no answer in time")
-            return False
-        self._parts.open_orders[name] = tuple(order for listing in listings for order in listing.orders)
-        return True
+    def _note_listed(self, listed: OrdersListed) -> None:
+        """Keep a picture of what is open, so that a sweep can name and count what its first cancel removes."""
+        scopes = self._listed.setdefault(listed.venue, {})
+        scopes[listed.scope] = listed.orders
+        self._parts.open_orders[listed.venue] = tuple(order for orders in scopes.values() for order in orders)

@@ -215,6 +215,7 @@ MoneyOrAuto = Annotated[Decimal | None, BeforeValidator(_or_word("auto", parse_m
 Limit = Annotated[LossLimit, BeforeValidator(_loss_limit), PlainSerializer(str)]
 Volatility = Annotated[Decimal, BeforeValidator(_volatility), PlainSerializer(ratio_text)]
 Count = Annotated[int, BeforeValidator(_count)]
+CountOrOff = Annotated[int | None, BeforeValidator(_or_word("off", _count)), _or_word_text("off", int)]
 Quantity = Annotated[Decimal, BeforeValidator(_quantity), PlainSerializer(plain)]
 ActiveSpan = Annotated[Hours, BeforeValidator(_hours), PlainSerializer(str)]
 Seconds = Annotated[float, BeforeValidator(_positive_duration), PlainSerializer(seconds_text)]

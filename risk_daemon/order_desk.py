@@ -40,7 +40,7 @@ class OrderDesk:
         veto = check_order(order, restraints, is_reducing=is_reducing)
         if veto is None and is_acting:
             passes_rates = is_reducing and self._settings.allow_reduce_only
-            veto = (None if passes_rates else self._rate_veto(now)) or self._limit_veto(order, now)
+            veto = (None if passes_rates else self._rate_veto(order, now)) or self._limit_veto(order, now)
         if veto is not None:
             self._tally.note(veto, order)
             return OrderAnswer(now.wall, veto)
@@ -68,8 +68,8 @@ class OrderDesk:
         shrinks = held > 0 if order.side == "sell" else held < 0
         return shrinks and order.quantity <= abs(held)
 
-    def _rate_veto(self, now: Instant) -> Veto | None:
-        vetoes = (rate.veto(self._books.activity, now) for rate in self._rates if rate.is_active(now))
+    def _rate_veto(self, order: OrderRequest, now: Instant) -> Veto | None:
+        vetoes = (rate.veto(self._books.activity, now, order) for rate in self._rates if rate.is_active(now))
         return next((veto for veto in vetoes if veto is not None), None)
 
     def _limit_veto(self, order: OrderRequest, now: Instant) -> Veto | None:

@@ -64,7 +64,6 @@ class DaemonSettings:
     persist_every_s: float = 5.0
     check_store_every_s: float = 15.0
     lock_timeout_s: float = 1.0
-    orders_every_s: float = 15.0
     call_timeout_s: float = 10.0
     first_start_within_s: float = 60.0
     retry_every_s: float = 0.5

@@ -17,11 +17,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from risk_daemon.hints import how_to_go_on, how_to_release
+
 UNKNOWN = "unknown"
 _STATE_STYLE = {"ACTIVE": "bold green", "WARNING": "bold yellow", "TRIGGERED": "bold red", "DISABLED": "bold magenta"}
 _ALARMING = ("triggered", "tripped", "halt", "unproven", "failed", "replaced", "lost", "shutdown", "refused")
 _CALMING = ("proven", "cleared", "reset", "connected", "enabled")
 _BAR_WIDTH = 30
+_WIDEST = 240
 
 
 class PlainConsole(Console):
@@ -108,11 +111,15 @@ def status(out: Console, state: Mapping[str, Any]) -> None:
     out.print(_headline(state))
     out.print(_rows(_money_rows(state)))
     out.print()
-    out.print(_venues(_table(state.get("venues"))))
+    out.print(_whole(out, _venues(_table(state.get("venues")))))
+    for name, venue in _table(state.get("venues")).items():
+        orders = _table(_table(venue).get("orders"))
+        if orders.get("reason"):
+            out.print(f"Orders of {safe(name)}: {safe(orders['reason'])}", style="bold red")
     if state.get("locked") is not False:
         out.print()
         out.print(_rows(_lock_rows(_table(state.get("lock")))))
-        out.print(_how_to_go_on(_table(state.get("lock"))), style="bold")
+        out.print(how_to_go_on(_table(state.get("lock"))), style="bold")
 
 
 def _headline(state: Mapping[str, Any]) -> Text:
@@ -124,7 +131,24 @@ def _headline(state: Mapping[str, Any]) -> Text:
         "whether new orders are locked out is unknown: take it as locked",
     )
     starting = "" if state.get("started") is True else ", still starting"
-    return Text.assemble((name, _STATE_STYLE.get(name, "bold red")), f"  {trading}{starting}")
+    some = _some_refused(state) if state.get("locked") is False else ""
+    style = _STATE_STYLE.get(name, "bold red") if state.get("locked") is False else "bold red"
+    return Text.assemble((name, "bold yellow" if some else style), f"  {trading}{some}{starting}")
+
+
+def _some_refused(state: Mapping[str, Any]) -> str:
+    """Whose orders are refused though the gate is open."""
+    rows = [_table(row) for row in _listed(state.get("restraints")) if row]
+    whose = sorted({_whose(row) for row in rows if row.get("bot") or row.get("venue")})
+    return f", but not those of {', '.join(whose)}" if whose else ""
+
+
+def _whose(row: Mapping[str, Any]) -> str:
+    return " on ".join(safe(row[key]) for key in ("bot", "venue") if row.get(key)) or UNKNOWN
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _money_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
@@ -154,11 +178,14 @@ def _rule_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
     """The rules that are not NORMAL, and the venues and bots that were halted by themselves."""
     tripped = [f"{name} {word}" for name, word in _table(state.get("breakers")).items() if word != "NORMAL"]
     rows: list[tuple[str, object]] = [("Rules", ", ".join(tripped))] if tripped else []
-    halts = state.get("halts")
-    for halt in halts if isinstance(halts, list) else ():
+    for halt in _listed(state.get("halts")):
         row = _table(halt)
-        whose = " on ".join(str(row[key]) for key in ("bot", "venue") if row.get(key)) or UNKNOWN
-        rows.append(("Halted", f"{whose}, by {row.get('operator', UNKNOWN)}: {row.get('reason', UNKNOWN)}"))
+        told = f"{_whose(row)}, by {row.get('operator', UNKNOWN)}: {row.get('reason', UNKNOWN)}"
+        rows.append(("Halted", f"{told}. {how_to_release(row)}"))
+    for restraint in _listed(state.get("restraints")):
+        row = _table(restraint)
+        if (row.get("bot") or row.get("venue")) and row.get("cause") != "manual_halt":
+            rows.append(("Refused", f"{_whose(row)}, {row.get('cause', UNKNOWN)}: {row.get('reason', UNKNOWN)}"))
     return rows
 
 
@@ -182,7 +209,9 @@ def _distance(loss: float, at: float, state: Mapping[str, Any]) -> str:
 
 def _venues(venues: Mapping[str, Any]) -> Table:
     table = Table(
-        "Venue", "Connected", "Equity", "Balances", "Positions", "Prices", "Orders gone", box=None, pad_edge=False
+        *("Venue", "Connected", "Equity", "Balances", "Positions", "Prices", "Orders", "Orders gone"),
+        box=None,
+        pad_edge=False,
     )
     for name, venue in venues.items():
         row, ages = _table(venue), _table(_table(venue).get("age_s"))
@@ -192,9 +221,26 @@ def _venues(venues: Mapping[str, Any]) -> Table:
             Text("yes" if connected else "NO", style="green" if connected else "bold red"),
             amount(row.get("equity")),
             *(age(ages.get(kind)) for kind in ("balances", "positions", "prices")),
+            _orders(_table(row.get("orders"))),
             _told(row.get("proven"), "proven", "NOT PROVEN", "-"),
         )
     return table
+
+
+def _whole(out: Console, table: Table) -> Table:
+    """As wide as its rows: a name or an amount that is cut to fit is worse than a line that wraps."""
+    table.width = out.measure(table, options=out.options.update(max_width=_WIDEST)).maximum
+    return table
+
+
+def _orders(orders: Mapping[str, Any]) -> Text:
+    """Whether the guard could list and cancel what is open there."""
+    if _number(orders.get("failing_s")) is not None:
+        return Text(f"NOT LISTED for {age(orders['failing_s'])}", style="bold red")
+    if orders.get("may_cancel") is False:
+        return Text("CAN'T CANCEL", style="bold red")
+    listed_s = _number(orders.get("listed_s"))
+    return Text(UNKNOWN if listed_s is None else f"listed {age(listed_s)} ago")
 
 
 def _lock_rows(lock: Mapping[str, Any]) -> list[tuple[str, object]]:
@@ -205,24 +251,6 @@ def _lock_rows(lock: Mapping[str, Any]) -> list[tuple[str, object]]:
         if lock.get(key)
     ]
     return rows
-
-
-def _how_to_go_on(lock: Mapping[str, Any]) -> str:
-    if not lock.get("trip_id"):
-        return "The gate opens when a running guard has a complete picture: see `risk-daemon run`."
-    if lock.get("proven") is not True:
-        return "The cancels are not proven yet: the guard goes on, `risk-daemon run` resumes it where it stopped."
-    if lock.get("until"):
-        return f"It ends by itself at that time, if every venue is proven and nothing breaches; sooner by {_RESET}."
-    return how_to_reset()
-
-
-_RESET = '`risk-daemon reset --reason "..." --rebaseline keep|current`'
-
-
-def how_to_reset() -> str:
-    """What a person does to trade again."""
-    return f"To trade again: find the cause, then {_RESET}."
 
 
 def drawdown(out: Console, state: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from risk_daemon.breakers.drawdown import DrawdownCircuitBreaker
 from risk_daemon.clock import Instant
 from risk_daemon.engine import Engine
 from risk_daemon.events import Kind
-from risk_daemon.gate import GateState
+from risk_daemon.gate import GateState, Restraint
 from risk_daemon.units import plain
 
 
@@ -49,6 +49,7 @@ def report(
         },
         "breakers": engine.manager.get_status(),
         "halts": engine.halts,
+        "restraints": [_restraint(one) for one in engine.restraints],
         "venues": {venue: _venue(engine, venue, now, sweep) for venue in engine.connected},
         "last_sweep": _sweep(engine, sweep),
     }
@@ -100,6 +101,11 @@ def _why(engine: Engine, *, is_locked: bool) -> dict[str, Any]:
     return {"reason": holding.reason, "observed": dict(holding.observed), "limits": dict(holding.limits)}
 
 
+def _restraint(one: Restraint) -> dict[str, Any]:
+    """Something that holds against new orders: of one bot or venue where these are named, else of all."""
+    return {"cause": one.cause, "reason": one.reason, "venue": one.venue, "bot": one.bot}
+
+
 def _first_warning(engine: Engine) -> float | None:
     warnings = engine.settings.capital_loss.warnings
     return float(warnings[0]) if warnings else None
@@ -115,6 +121,21 @@ def _venue(engine: Engine, venue: str, now: Instant, sweep: Mapping[str, VenueVe
         "equity": plain(portfolio.venue_equity(venue)) if is_known else None,
         "age_s": {kind.value: _age(portfolio.age_s(venue, kind, now.mono)) for kind in kinds},
         "proven": None if verdict is None else verdict.proven,
+        "orders": _orders(engine, venue, now),
+    }
+
+
+def _orders(engine: Engine, venue: str, now: Instant) -> dict[str, Any]:
+    """When its open orders were last listed whole, since when they can't be and why, and whether the key may cancel."""
+    view = engine.orders_view(venue)
+    if view is None:
+        return {"listed_s": None, "failing_s": None, "reason": None, "may_cancel": None}
+    failing = view.failing_since_mono
+    return {
+        "listed_s": None if view.listed_mono is None else now.mono - view.listed_mono,
+        "failing_s": None if failing is None else now.mono - failing,
+        "reason": view.reason,
+        "may_cancel": view.may_cancel,
     }
 
 

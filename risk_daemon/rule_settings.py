@@ -26,6 +26,7 @@ from risk_daemon import activity, equity_history
 from risk_daemon.notation import (
     ActiveSpan,
     Count,
+    CountOrOff,
     DaysOrAll,
     Limit,
     LossLimit,
@@ -41,6 +42,7 @@ from risk_daemon.notation import (
 from risk_daemon.tables import Table, as_written
 
 ActionWord = Literal["veto", "freeze", "trip"]
+ScopeWord = Literal["bot", "venue", "all"]
 _NAME = r"[a-z][a-z0-9_-]{0,40}"
 _CLASS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 _ALWAYS_ON = {
@@ -186,6 +188,17 @@ class _Counting(Rule):
             raise ValueError(f"{count} is more than is ever counted: write a number below {activity.COUNT_MAX}")
         return count
 
+    @field_validator("max_orders_total", "max_errors_total", mode="before", check_fields=False)
+    @classmethod
+    def _fits_the_scope(cls, total: Any, info: ValidationInfo) -> Any:
+        """By default the limit over everything is as high as the one of each; with one count there is only that."""
+        is_one_count = info.data.get("scope") == "all"
+        if total == "same":
+            return "off" if is_one_count else info.data.get(cls.limit_key, "off")
+        if is_one_count and total != "off":
+            raise ValueError('with scope = "all" there is one count only, and its limit: take this out')
+        return total
+
     @field_validator("window")
     @classmethod
     def _is_remembered(cls, window: float) -> float:
@@ -195,22 +208,26 @@ class _Counting(Rule):
 
 
 class OrderRate(_Counting):
-    """Orders of all bots together."""
+    """Orders of each bot, each venue, or all. max_orders_total: a limit over all of them besides; None: none."""
 
     limit_key = "max_orders"
 
     rule: Literal["order_rate"]
     max_orders: Count = 100
+    scope: ScopeWord = "bot"
+    max_orders_total: CountOrOff = as_written("same")
     warnings: Counts = ()
 
 
 class ErrorRate(_Counting):
-    """Unexpected errors, counted for each bot and venue."""
+    """Unexpected errors of each bot, each venue, or all; max_errors_total: as max_orders_total."""
 
     limit_key = "max_errors"
 
     rule: Literal["error_rate"]
     max_errors: Count = 10
+    scope: ScopeWord = "bot"
+    max_errors_total: CountOrOff = as_written("same")
     warnings: Counts = ()
 
 

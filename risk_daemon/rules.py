@@ -102,9 +102,9 @@ def _made(rule: Rule, common: Common) -> BaseCircuitBreaker:
         case VolatilityOfEquity():
             return VolatilityCircuitBreaker(rule.limit, rule.window, **common)
         case OrderRate():
-            return OrderRateCircuitBreaker(rule.max_orders, rule.window, **common)
+            return OrderRateCircuitBreaker(rule.max_orders, rule.window, rule.scope, rule.max_orders_total, **common)
         case ErrorRate():
-            return ErrorRateCircuitBreaker(rule.max_errors, rule.window, **common)
+            return ErrorRateCircuitBreaker(rule.max_errors, rule.window, rule.scope, rule.max_errors_total, **common)
         case _:
             raise TypeError(f"no class is known for {type(rule).__name__}")
 

@@ -49,6 +49,7 @@ from risk_daemon.risk_file import RiskFile
 from risk_daemon.state_dir import LOST, Paths, StateDir
 from risk_daemon.store.sqlite import SqliteStore
 from risk_daemon.tls import server_context
+from risk_daemon.token_watch import TokenWatch
 from risk_daemon.trip import Trip
 from risk_daemon.veto_log import VetoLog
 
@@ -138,7 +139,9 @@ async def _start(
     stack.push_async_callback(vetoes.close)
     control = DaemonControl(daemon, settings, site, vetoes)
     listeners.append(control.heard)
-    server = _server(settings, control)
+    tokens = TokenStore.open(settings.state.dir / FILE_NAME)
+    listeners.append(TokenWatch(tokens, parts.inbox.put).heard)
+    server = _server(settings, control, tokens)
     await server.start()
     stack.push_async_callback(server.stop)
     await _note_opening(settings, parts, server.addresses)
@@ -148,9 +151,8 @@ async def _start(
     return daemon
 
 
-def _server(settings: Settings, control: DaemonControl) -> ControlServer:
+def _server(settings: Settings, control: DaemonControl, tokens: TokenStore) -> ControlServer:
     """Raises ConfigError for a certificate that can't be used."""
-    tokens = TokenStore.open(settings.state.dir / FILE_NAME)
     tls = server_context(settings)
     return ControlServer(control, settings.socket_path, listen=settings.api.listen, tokens=tokens, tls=tls)
 
@@ -187,7 +189,7 @@ async def _say_still_triggered(settings: Settings, site: Site, trip: Trip) -> No
 
 
 def _daemon_settings(settings: Settings) -> DaemonSettings:
-    return DaemonSettings(call_timeout_s=settings.data.call_timeout, orders_every_s=settings.data.reconcile_every)
+    return DaemonSettings(call_timeout_s=settings.data.call_timeout)
 
 
 def _fresh_positions(settings: Settings, engine: Engine, venue: str, now_mono: float) -> tuple[Position, ...] | None:
@@ -274,6 +276,7 @@ def _assemble(
             call_timeout_s=settings.data.call_timeout,
             flows_every_s=FLOWS_EVERY_S,
             flows_since_wall=since.get(name),
+            may_list=lambda: engine.wants_listings,
         )
         for name, adapter in site.adapters.items()
     }

@@ -53,6 +53,8 @@ class How(StrEnum):
     SLOW = "slow"
     VENUE_ERROR = "venue_error"
     ACK_WITHOUT_CANCEL = "ack_without_cancel"
+    READ_ONLY_KEY = "read_only_key"
+    REVOKED_KEY = "revoked_key"
     SOCKET_SILENT = "socket_silent"
     SOCKET_FROZEN = "socket_frozen"
     SOCKET_GARBAGE = "socket_garbage"
@@ -63,6 +65,9 @@ class How(StrEnum):
 _CARRIED_OUT = frozenset({How.TRUNCATED, How.NAN, How.RESET, How.SLOW, How.ACK_WITHOUT_CANCEL})
 _FRAMES = frozenset({How.SOCKET_SILENT, How.SOCKET_FROZEN, How.SOCKET_GARBAGE})
 _STATUS = frozenset({How.UNAUTHORIZED, How.FORBIDDEN, How.TOO_MANY, How.SERVER_ERROR, How.UNAVAILABLE})
+# What a key that may only read is refused, and what needs no key at all.
+_CHANGES = frozenset({Call.CANCEL, Call.PLACE, Call.DEAD_MAN})
+_UNSIGNED = frozenset({Call.PRICES, Call.MARKETS, Call.OTHER, Call.WS})
 _ALIASES = {"tickers": "prices", "orders": "place"}
 
 
@@ -90,6 +95,10 @@ class Fault:
         """Does this fault concern a call of that kind to that path?"""
         if _concerns_frames(self):
             return False
+        if self.how is How.READ_ONLY_KEY:
+            return call in _CHANGES
+        if self.how is How.REVOKED_KEY:
+            return call not in _UNSIGNED
         if self.target in set(Call):
             return self.target == call
         return self.target == "any" or self.target in path
@@ -217,6 +226,8 @@ def spoil(fault: Fault, honest: bytes, *, empty_envelope: bytes = b"", error: by
         How.EMPTY_OBJECT: b"{}",
         How.EMPTY_ENVELOPE: empty_envelope,
         How.VENUE_ERROR: error,
+        How.READ_ONLY_KEY: error,
+        How.REVOKED_KEY: error,
         How.EMPTY_LIST: b"[]",
         How.EMPTY_BODY: b"",
         How.TRUNCATED: honest[: max(1, len(honest) * 2 // 3)],

@@ -205,7 +205,7 @@ class VenueServer:
         return Answer(reply.status, honest) if fault is None else self._spoil(fault, honest, request.wall)
 
     def _spoil(self, fault: Fault, honest: bytes, wall: float) -> Answer:
-        error = self.face.error(fault.text, wall)
+        error = self.face.error(self.face.key_errors.get(fault.how, fault.text), wall)
         return spoil(fault, honest, empty_envelope=self.face.empty_envelope, error=error)
 
     def _count(self, call: Call, request: Request) -> None:

@@ -320,6 +320,10 @@ class BaseCircuitBreaker:
         reason = standing.reason or f"{self.name} is {standing.state.value}"
         return Restraint(self.cause, reason, standing.details, standing.limits, allows_reducing)
 
+    def restraints(self, allows_reducing: bool) -> tuple[Restraint, ...]:
+        """All that holds; more than one where some bots or venues are held by themselves."""
+        return (self.restraint(allows_reducing),)
+
     def reset(self, operator: str | None = None) -> None:
         """Back to NORMAL. Raises CircuitBreakerError if it is NORMAL already."""
         standing = self.standing

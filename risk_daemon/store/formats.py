@@ -17,8 +17,26 @@ Step = Callable[[Documents], Documents]
 FORMAT = 3
 IDENTITY = "identity"
 
+
+def _flows_of_3(venues: JsonObject) -> JsonObject:
+    """What nobody had explained was one sum a venue; now it is lots of assets. Of trades nothing was remembered."""
+    return {
+        name: {
+            "seen": saved["seen"],
+            "has_listing": saved["has_listing"],
+            "tells_trades": False,
+            "began_wall": None,
+            "trades_wall": None,
+            "pending": [{**row, "is_told": False} for row in saved["pending"]],
+            "aside": {},
+            "lots": [{"asset": "", "units": saved["unverified"], "value": saved["unverified"], "waited_s": 0.0}],
+        }
+        for name, saved in venues.items()
+    }
+
+
 # What became of single documents in format 3, by key. A document that is not named here is the same in both.
-_CHANGED_IN_3: Mapping[str, Callable[[JsonObject], JsonObject]] = {}
+_CHANGED_IN_3: Mapping[str, Callable[[JsonObject], JsonObject]] = {"flows": _flows_of_3}
 
 
 def _from_2_to_3(documents: Documents) -> Documents:

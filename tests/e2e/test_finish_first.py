@@ -108,7 +108,7 @@ def test_a_limit_that_was_changed(killed):
 
 def test_another_key_of_the_account(killed):
     venue, daemon = killed
-    venue.post(key="another-key")
+    venue.post(api_key="another-key")
     daemon.environment["RISK_DAEMON_KRAKEN_API_KEY"] = "another-key"
     finished(venue, daemon, trip_of(daemon), "kraken is another account")
     refused_from_now_on(venue, daemon, "kraken is another account")

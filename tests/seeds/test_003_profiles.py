@@ -20,8 +20,8 @@ def expected(drawdown: float, daily_loss: float, orders: int, errors: int) -> di
     return {
         "drawdown": {"max_portfolio_dd_nav_pct": drawdown},
         "daily_loss": {"max_daily_loss_pct": daily_loss},
-        "order_rate": {"max_orders": orders, "window_s": 60.0},
-        "error_rate": {"max_errors": errors, "window_s": 60.0},
+        "order_rate": {"max_orders": orders, "window_s": 60.0, "scope": "bot", "max_orders_total": orders},
+        "error_rate": {"max_errors": errors, "window_s": 60.0, "scope": "bot", "max_errors_total": errors},
     }
 
 

@@ -36,6 +36,8 @@ UNSEEN_S = max(STALE_S[Kind.BALANCES], STALE_S[Kind.POSITIONS]) + VETO_AFTER_S +
 # Healed: from a lasting breach to the lock, with reads, streams, restarts and retries on their schedules.
 TRIP_WITHIN_S = 45.0
 OPEN_FOR_S = 4.0
+# After the last good listing: until the next one is due, is vetoed, and was given up; and a bit.
+UNLISTED_S = 2.0 + VETO_AFTER_S
 # How old the data of a justified trip may be.
 LOOKS_BACK_S = 40.0
 
@@ -144,6 +146,8 @@ class Checker:
             late_s = world.timeline.mono - life.tripped_mono - world.scenario.rules.cancel_deadline_s
             if late_s > ENDING_S:
                 self.fail(f"still running {late_s:.0f} s after the cancel deadline")
+        if world.gate.is_open():
+            self._look_for_listings()
         if life is not None:
             self._look_for_hanging_calls(life)
             self._look_for_certain_breach(life)
@@ -158,6 +162,15 @@ class Checker:
                 hangs_s = self.world.timeline.mono - since_mono
                 if call not in _LONGER_CALLS and hangs_s > limit_s:
                     self.fail(f"{adapter.name}: a call ({call}) hangs for {hangs_s:.0f} s, and nobody gives it up")
+
+    def _look_for_listings(self) -> None:
+        """Who could not cancel what is open may not let anything be opened."""
+        limit_s = UNLISTED_S + self.world.scenario.rules.reconcile_every_s + self.world.scenario.rules.call_timeout_s
+        for venue in self.world.venues.values():
+            for scope in venue.scopes:
+                unlisted_s = self._seconds(venue.last_look.get(scope.name, float("-inf")))
+                if unlisted_s > limit_s:
+                    self.fail(f"open, though {venue.name} {scope.name} was not listed for {unlisted_s:.0f} s")
 
     def _look_for_certain_breach(self, life: Life) -> None:
         """A breach that even the best of what the dead venues may hold does not undo, with all others well."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
 
-from adapters.base import Capabilities, Instrument, Market, OrderListing, OrderScope
+from adapters.base import CancelPermission, Capabilities, Instrument, Market, OrderListing, OrderScope
 from adapters.lane import SignedLane
 from adapters.simulated.model import BalanceChanged, Notice, OpenOrder, OrderOpened, PositionChanged, PriceChanged
 from risk_daemon.errors import MalformedReply, VenueRejected, VenueUnavailable
@@ -102,6 +102,10 @@ class DirectAdapter:
         if not self.is_dead:
             self.venue.cancel_asked_mono.append(self.venue.timeline.mono)
         await self._signed(Call.CANCEL, lambda fault: self._cancel(scope, orders, fault), 2, tells_fault=True)
+
+    async def cancel_permission(self) -> CancelPermission:
+        _, allowed = await self._signed(Call.PROBE, lambda: not self.venue.health.read_only, 0)
+        return CancelPermission(allowed, "" if allowed else "permission denied")
 
     async def close(self) -> None:
         await asyncio.sleep(0)

@@ -19,6 +19,7 @@ from risk_daemon.confirmation import ConfirmationSettings
 from risk_daemon.daemon import Daemon, DaemonSettings, Parts
 from risk_daemon.decision import Decision
 from risk_daemon.engine import Engine, EngineSettings
+from risk_daemon.engine_settings import ListingSettings
 from risk_daemon.errors import ExitCode, StartUnavailable, VenueError
 from risk_daemon.event_log import EventLog
 from risk_daemon.events import Input, Kind, Order
@@ -64,6 +65,11 @@ def engine_settings(rules: Rules, venues: tuple[VenueSpec, ...]) -> EngineSettin
         flows=FlowSettings(flow_wait_s=rules.flow_wait_s),
         capital_loss=CapitalLossSettings(rules.limit, (rules.warning,)),
         blind=BlindSettings(5.0, VETO_AFTER_S, None),
+        listing=ListingSettings(
+            {venue.name: frozenset({"plain", "trigger"}) for venue in venues},
+            default_every_s=rules.reconcile_every_s,
+            veto_after_s=VETO_AFTER_S,
+        ),
         confirmation=ConfirmationSettings(rules.confirm, 2.0),
         cancel_deadline_s=rules.cancel_deadline_s,
     )
@@ -155,7 +161,6 @@ class Life:
         )
         settings = DaemonSettings(
             tick_every_s=rules.tick_every_s,
-            orders_every_s=rules.reconcile_every_s,
             call_timeout_s=rules.call_timeout_s,
             first_start_within_s=rules.first_start_within_s,
             stop_within_s=STOP_WITHIN_S,
@@ -175,6 +180,7 @@ class Life:
                 call_timeout_s=rules.call_timeout_s,
                 connect_timeout_s=2 * rules.call_timeout_s,
                 flows_since_wall=since.get(name),
+                may_list=lambda: engine.wants_listings,
                 backoff=lambda attempt: min(8.0, 0.5 * 2 ** min(attempt, 6)) * rng.uniform(0.5, 1.0),
             )
             for name, adapter in self.adapters.items()

@@ -239,6 +239,13 @@ def one_reading_is_enough() -> AbstractContextManager[Any]:
     return patch.object(Baselines, "observe", hasty)
 
 
+def unlistable_is_well() -> AbstractContextManager[Any]:
+    """Listings that fail are told, and nothing follows from it."""
+    from risk_daemon.listing_watch import ListingWatch
+
+    return patch.object(ListingWatch, "restraints", lambda _self, _allows_reducing: [])
+
+
 SEVEN: dict[str, Plant] = {
     "trip un-latches": trip_unlatches,
     "silent venue counts as no orders": silence_is_empty,
@@ -261,6 +268,7 @@ MORE: dict[str, Plant] = {
     "unseen it cancels once": cancel_once_only,
     "a failed look undoes the proof": failed_look_undoes_the_proof,
     "what flaps fills the log": everything_is_told,
+    "unlistable orders are no matter": unlistable_is_well,
 }
 
 PLANTS: dict[str, Plant] = {**SEVEN, **MORE}

@@ -44,6 +44,7 @@ class Call(StrEnum):
     FLOWS = "flows"
     LIST = "list"
     CANCEL = "cancel"
+    PROBE = "probe"
     STREAM = "stream"
 
 

@@ -147,3 +147,29 @@ def test_told_to_stop_it_cancels_nothing() -> None:
 
     assert outcome.ends == [0, 9]
     assert outcome.trips == 0
+
+
+def test_orders_that_cannot_be_listed_shut_the_gate_until_they_can() -> None:
+    """Everything else is read: only the listing fails, and after a while nobody may trade."""
+    trouble = {"venue": "alpha", "fault": Fault.REFUSED, "calls": frozenset({Call.LIST})}
+    outcome = run(Happening(12.0, "trouble", trouble), safety_s=60.0)
+
+    assert outcome.trips == 0
+    assert len(logged(outcome, "unlistable_started")) == len(logged(outcome, "unlistable_ended")) == 1
+    assert 12.0 <= moment(outcome, "unlistable_started") - moment(outcome, "venue_connected") < 45.0
+
+
+def test_a_listing_that_is_refused_shuts_the_gate_within_one_round() -> None:
+    refused = {"venue": "alpha", "fault": Fault.REJECTED, "calls": frozenset({Call.LIST})}
+    outcome = run(Happening(12.0, "trouble", refused), safety_s=60.0)
+
+    assert moment(outcome, "unlistable_started") - moment(outcome, "venue_connected") < 12.0 + 10.0 + 1.0
+    assert logged(outcome, "unlistable_ended")
+
+
+def test_a_key_that_may_only_read_is_found_at_the_start() -> None:
+    outcome = run(Happening(0.0, "read_only", {"venue": "beta"}), safety_s=60.0)
+
+    assert moment(outcome, "unlistable_started") - moment(outcome, "venue_connected") < 10.0
+    assert "may not cancel" in logged(outcome, "unlistable_started")[0]
+    assert logged(outcome, "unlistable_ended")

@@ -40,6 +40,7 @@ class Health:
     """trouble: what hits every call now. noise: how likely a fault hits one. silent: streams say nothing.
 
     past: what the streams say again and again instead of the truth. lag_s: how far behind it they are.
+    read_only: the key may look at everything and change nothing.
     """
 
     trouble: Fault = Fault.NONE
@@ -49,6 +50,7 @@ class Health:
     frozen: bool = False
     past: Past | None = None
     lag_s: float = 0.0
+    read_only: bool = False
 
 
 class SimVenue:

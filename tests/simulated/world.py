@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Unix seconds are large: two roads to the same moment may differ by this much.
 EPSILON_S = 1e-5
 _MAX_BOT_ORDERS = 25
-_FAULTS = frozenset({"trouble", "silence", "drop", "lie", "past", "disk", "lock"})
+_FAULTS = frozenset({"trouble", "silence", "drop", "lie", "past", "disk", "lock", "read_only"})
 
 
 class World:
@@ -148,6 +148,7 @@ class World:
             if health.past is not None or health.lag_s:
                 self._end_past(venue.name)
             health.trouble, health.noise, health.silent, health.frozen = Fault.NONE, {}, False, False
+            health.read_only = False
         for illness in (self.store_illness, self.journal_illness):
             illness.broken, illness.hangs, illness.noise = False, False, 0.0
         self.lock.broken = self.lock.hangs = False
@@ -267,6 +268,10 @@ class World:
         health, name = self.venues[venue].health, "frozen" if frozen else "silent"
         setattr(health, name, True)
         self.after(for_s, lambda: setattr(health, name, False))
+
+    def do_read_only(self, venue: str) -> None:
+        """The key loses what it needs to cancel."""
+        self.venues[venue].health.read_only = True
 
     def do_drop(self, venue: str) -> None:
         """All sockets of the venue are cut."""

@@ -34,6 +34,7 @@ from risk_daemon.events import (
     ReleaseRequested,
     Started,
     Tick,
+    TokenRevoked,
 )
 from risk_daemon.gate import OrderAnswer, OrderRequest
 from risk_daemon.pretrade import PreTradeSettings
@@ -178,18 +179,49 @@ def test_what_was_open_before_the_start_is_not_counted() -> None:
     assert world.gate == "open"
 
 
-def test_errors_count_by_bot_and_venue_and_expected_ones_do_not() -> None:
-    world = world_with(ErrorRateCircuitBreaker(3, 60))
+def test_errors_count_by_bot_and_expected_ones_do_not() -> None:
+    world = world_with(ErrorRateCircuitBreaker(3, 60, scope="bot"))
     for _ in range(3):
         world.send(ErrorReported(ErrorKind.BROKER, "alice", "spot"))
         world.send(ErrorReported(ErrorKind.BROKER, "bob", "spot"))
     for _ in range(10):
         world.send(ErrorReported(ErrorKind.EXPECTED, "alice", "spot"))
     assert world.gate == "open"
+    assert reason(ask(world, bot="alice")) is None
     world.send(ErrorReported(ErrorKind.CONNECTION, "alice", "spot"))
-    assert world.gate == "error_rate"
+    assert world.gate == "open", "it is no matter of the others"
+    assert reason(ask(world, bot="alice")) == "error_rate"
+    assert reason(ask(world, bot="bob")) is None
+    assert reason(ask(world, bot=None)) is None
     world.run(61.0)
+    assert reason(ask(world, bot="alice")) is None
+
+
+@pytest.mark.parametrize("end", [HaltRequested("evil", "anna", bot="evil"), TokenRevoked("evil")])
+def test_a_bots_reports_end_with_its_halt_or_its_token(end: Any) -> None:
+    """Counted over everything, one bot stops all, until somebody stops it."""
+    world = world_with(ErrorRateCircuitBreaker(3, 60))
+    for _ in range(12):
+        world.send(ErrorReported(ErrorKind.ORDER_REJECTED, "evil", "spot"))
+    assert world.gate == "error_rate"
+    world.send(end)
     assert world.gate == "open"
+    assert reason(ask(world, bot="alice")) is None
+    world.send(ErrorReported(ErrorKind.ORDER_REJECTED, "evil", "spot"))
+    assert world.gate == "open"
+
+
+def test_a_halted_bot_stays_set_aside_over_a_restart() -> None:
+    world = world_with(ErrorRateCircuitBreaker(3, 60))
+    world.send(HaltRequested("evil", "anna", bot="evil"))
+    world.restart()
+    world.begin()
+    world.run(12.0)
+    for _ in range(12):
+        world.send(ErrorReported(ErrorKind.ORDER_REJECTED, "evil", "spot"))
+    assert world.gate == "open"
+    world.send(ReleaseRequested("fine again", "anna", bot="evil"))
+    assert world.gate == "error_rate"
 
 
 # --- halts of one venue or bot -------------------------------------------------------------------------

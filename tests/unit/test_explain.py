@@ -107,13 +107,22 @@ def test_the_loss_of_a_capital_that_is_not_known_yet(explain: Explain) -> None:
         (
             "[breakers.order_rate]\nmax_orders = 10\nwarnings = [8]",
             (
-                "When all bots together send more than 10 orders in 1 min, all new orders are refused while it lasts."
+                "When one bot has more than 10 orders in 1 min, or all together more than 10 (one bot counts for half"
+                " at most), new orders of that bot, or of all in the second case, are refused while it lasts."
                 " Bots are told `order_rate`. A warning is given at 8;"
             ),
         ),
         (
             '[breakers.error_rate]\nwindow = "90s"',
-            "When one bot has more than 10 unexpected errors on one venue in 90 s, all new orders",
+            "When one bot has more than 10 unexpected errors in 90 s, or all together more than 10",
+        ),
+        (
+            '[breakers.error_rate]\nscope = "all"',
+            "When all bots and venues together have more than 10 unexpected errors in 1 min, all new orders",
+        ),
+        (
+            '[breakers.order_rate]\nscope = "venue"\nmax_orders_total = "off"',
+            "When one venue has more than 100 orders in 1 min, new orders of that venue are refused while it lasts.",
         ),
         (
             '[breakers.mine]\nclass = "rules:Mine"\naction = "trip"',
@@ -152,8 +161,8 @@ def test_the_strongest_reason_comes_first_whatever_the_order_of_the_file(explain
 
     causes = [
         Cause.MANUAL_HALT, Cause.DRAWDOWN, Cause.CAPITAL_LOSS, Cause.DAILY_LOSS, Cause.WEEKLY_LOSS, Cause.VENUE_LOSS,
-        Cause.POSITION_LOSS, Cause.VOLATILITY, Cause.ERROR_RATE, Cause.ORDER_RATE, "custom:mine", Cause.BLIND,
-        Cause.CONFIRMING, Cause.STARTING,
+        Cause.POSITION_LOSS, Cause.VOLATILITY, Cause.ERROR_RATE, Cause.ORDER_RATE, "custom:mine",
+        "unlistable:VENUE", Cause.BLIND, Cause.CONFIRMING, Cause.STARTING,
     ]  # fmt: skip
     assert [sentence.split("Bots are told `")[1].split("`")[0] for sentence in told[: len(causes)]] == causes
 

@@ -119,7 +119,7 @@ def test_an_empty_or_odd_state_is_shown_as_unknown_and_locked(state: dict[str, A
 def test_venues_with_their_ages() -> None:
     row = line(status(), "kraken").split()
 
-    assert row == ["kraken", "yes", "9,800.00", "0.4", "s", "unknown", "3", "min", "-"]
+    assert row == ["kraken", "yes", "9,800.00", "0.4", "s", "unknown", "3", "min", "unknown", "-"]
     lost = {**STATE["venues"]["kraken"], "connected": None, "proven": False}
     assert line(status(venues={"kraken": lost}), "kraken").split()[1] == "NO"
     assert line(status(venues={"kraken": lost}), "kraken").endswith("NOT PROVEN")

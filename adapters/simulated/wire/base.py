@@ -85,6 +85,8 @@ class Face(Protocol):
     exchange: Exchange
     key: Key
     empty_envelope: bytes
+    key_errors: Mapping[str, str]
+    """In the venue's own words, why a key is refused: by the name of the fault."""
 
     def route(self, method: str, path: str) -> Route | None: ...
 

@@ -39,6 +39,7 @@ class KrakenFace:
     kind = "kraken"
     hosts = frozenset({"api.kraken.com", "ws.kraken.com", "ws-auth.kraken.com"})
     empty_envelope = b'{"error":[],"result":{}}'
+    key_errors: Mapping[str, str] = {"read_only_key": "EGeneral:Permission denied", "revoked_key": "EAPI:Invalid key"}
 
     def __init__(self, exchange: Exchange, key: Key) -> None:
         self.exchange = exchange

@@ -51,6 +51,7 @@ class KrakenFuturesFace:
     kind = "krakenfutures"
     hosts = frozenset({"futures.kraken.com", "demo-futures.kraken.com"})
     empty_envelope = b'{"result":"success","serverTime":"2026-01-01T00:00:00.000Z"}'
+    key_errors: Mapping[str, str] = {"read_only_key": "authenticationError", "revoked_key": "authenticationError"}
 
     def __init__(self, exchange: Exchange, key: Key) -> None:
         self.exchange = exchange

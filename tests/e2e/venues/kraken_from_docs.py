@@ -20,7 +20,8 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"short": [1, 0, 1]} which of the next BalanceEx replies leave out the USDT; streams never do
     {"once": {"CancelAll": MODE}} that mode for the next call of that name only
     {"refuse_every": 2} every second signed call, whatever its name, is an EAPI:Invalid nonce; 0 ends it
-    {"key": "another"} the account's key is replaced, its secret stays
+    {"api_key": "another"} the account's key is replaced, its secret stays
+    {"key": "ok"}: or "read_only" (it may not create, modify, cancel or close orders), or "revoked"
 """
 
 import argparse
@@ -62,6 +63,7 @@ PAGE, TOKEN_VALID_S, MAX_TIMEOUT_S, HEARTBEAT_S = 50, 900, 86_400, 1.0
 CALL_COSTS = {"Ledgers": 2, "AddOrder": 0, "CancelOrder": 0}
 HOLDINGS = {"USDT": Decimal(6000), "BTC": Decimal("0.08"), "USD": Decimal(0)}
 MODE_OF = {"OpenOrders": "listing", "BalanceEx": "balances", "Balance": "balances"}
+NEEDS_ORDERS = frozenset({"CancelAll", "CancelOrder", "CancelAllOrdersAfter"})
 BROKEN = {
     "html": (200, "<html><body>Checking your browser</body></html>", "text/html"),
     "object": (200, "{}", "application/json"),
@@ -158,6 +160,12 @@ class Account:
         self.counter |= {"level": min(level + cost, self.counter["limit"]), "at": time.monotonic()}
         if cost and level + cost > self.counter["limit"]:
             raise ApiError("EAPI:Rate limit exceeded")
+
+    def permit(self, name: str) -> None:
+        if self.modes.get("key") == "revoked":
+            raise ApiError("EAPI:Invalid key")
+        if self.modes.get("key") == "read_only" and name in NEEDS_ORDERS:
+            raise ApiError("EGeneral:Permission denied")
 
     # The calls of the REST API
 
@@ -338,7 +346,7 @@ class Account:
             if key in command:
                 add(command.pop(key))
         self.short = command.pop("short", self.short)
-        self.key = command.pop("key", self.key)
+        self.key = command.pop("api_key", self.key)
         self.refuse_every = int(command.pop("refuse_every", self.refuse_every))
         once = command.pop("once", {})
         if any(not known_mode(name, mode) for name, mode in (command | once).items()):
@@ -355,6 +363,8 @@ class Account:
 
 
 def known_mode(name: str, mode: str) -> bool:
+    if name == "key":
+        return mode in ("ok", "read_only", "revoked")
     endpoint = name in MODE_OF.values() or (name in PUBLIC | PRIVATE and name not in MODE_OF)
     return endpoint and (mode in BROKEN or mode in ("ok", "hang") or mode.startswith("E"))
 
@@ -400,6 +410,7 @@ class Server:
         path = request.path.removeprefix("/api.kraken.com")
         try:
             self.account.admit(path, request.headers, body, str(form.get("nonce", "")))
+            self.account.permit(request.match_info["name"])
         except ApiError as refused:
             self.account.calls[str(refused)] += 1
             return web.json_response({"error": [str(refused)]})

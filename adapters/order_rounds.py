@@ -1,0 +1,100 @@
+"""Every order scope of a venue, listed in every round: what a sweep would need must be had all the time.
+
+Each scope is one call a round, beside the readings of the feed. A refused or failed listing is told, and asked
+again with backoff; whether the key may cancel is asked at first, then seldom, and again whenever it was refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from adapters.base import CancelProbe, OrderScope, VenueAdapter
+from adapters.lane import PushedAside
+from risk_daemon.clock import Clock
+from risk_daemon.errors import VenueError, VenueRejected, VenueUnavailable
+from risk_daemon.events import CancelChecked, Input, ListingFailed, OrdersListed
+
+_ASK_AGAIN_S = 0.5
+_PROBE_EVERY_S = 300.0
+
+
+class OrderRounds:
+    """Lists for as long as it runs; every outcome is an input given to `emit`.
+
+    may_list: whether it shall now: while a sweep lists, it keeps out of its way.
+    """
+
+    def __init__(
+        self,
+        adapter: VenueAdapter,
+        emit: Callable[[Input], None],
+        clock: Clock,
+        *,
+        every_s: float,
+        call_timeout_s: float,
+        backoff: Callable[[int], float],
+        may_list: Callable[[], bool],
+    ) -> None:
+        self._adapter = adapter
+        self._emit = emit
+        self._clock = clock
+        self._every_s = every_s
+        self._call_timeout_s = call_timeout_s
+        self._backoff = backoff
+        self._may_list = may_list
+        self._retry_after_s = 0.0
+        self._probed_mono = float("-inf")
+        self._wants_probe = True
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        failures = 0
+        while True:
+            if not self._may_list():
+                await asyncio.sleep(_ASK_AGAIN_S)
+                continue
+            is_well = await self._round()
+            await self._probe_if_due()
+            failures = 0 if is_well else failures + 1
+            pause_s = self._every_s if failures == 0 else min(self._every_s, self._backoff(failures))
+            await asyncio.sleep(max(pause_s, self._retry_after_s))
+
+    async def _round(self) -> bool:
+        """Every scope once. False if one of them was not listed."""
+        self._retry_after_s = 0.0
+        listed = [await self._list(scope) for scope in self._adapter.scopes]
+        return all(listed)
+
+    async def _list(self, scope: OrderScope) -> bool:
+        requested_mono, venue = self._clock.now().mono, self._adapter.name
+        try:
+            async with asyncio.timeout(self._call_timeout_s):
+                listing = await self._adapter.list_orders(scope, urgent=False)
+        except PushedAside:
+            return False
+        except (VenueError, TimeoutError) as error:
+            is_refused = isinstance(error, VenueRejected)
+            self._wants_probe = self._wants_probe or is_refused
+            if isinstance(error, VenueUnavailable) and error.retry_after_s is not None:
+                self._retry_after_s = max(self._retry_after_s, error.retry_after_s)
+            reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+            self._emit(ListingFailed(venue, scope.name, requested_mono, reason, is_refused))
+            return False
+        self._emit(OrdersListed(venue, scope.name, listing.requested_mono, listing.orders))
+        return True
+
+    async def _probe_if_due(self) -> None:
+        """A key that may not cancel is asked in every round; where the venue gave no answer, so is it."""
+        is_due = self._wants_probe or self._clock.now().mono - self._probed_mono >= _PROBE_EVERY_S
+        if not is_due or not isinstance(self._adapter, CancelProbe):
+            return
+        try:
+            async with asyncio.timeout(self._call_timeout_s):
+                answer = await self._adapter.cancel_permission()
+        except (VenueError, TimeoutError):
+            self._wants_probe = True
+            return
+        self._probed_mono = self._clock.now().mono
+        self._wants_probe = answer.may_cancel is False
+        self._emit(CancelChecked(self._adapter.name, answer.may_cancel, answer.reason))

@@ -1,0 +1,121 @@
+"""What the engine writes down: the names in the event log, and how loud each is for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+
+class EventName(StrEnum):
+    """The names in the event log."""
+
+    PORTFOLIO_UPDATE = "portfolio_update"
+    WARNING_TRIGGERED = "warning_triggered"
+    WARNING_CLEARED = "warning_cleared"
+    CIRCUIT_BREAKER_TRIGGERED = "circuit_breaker_triggered"
+    CIRCUIT_BREAKER_RESET = "circuit_breaker_reset"
+    CIRCUIT_BREAKER_DISABLED = "circuit_breaker_disabled"
+    CIRCUIT_BREAKER_ENABLED = "circuit_breaker_enabled"
+    WOULD_HAVE_TRIGGERED = "would_have_triggered"
+    FREEZE_EXPIRED = "freeze_expired"
+    SYSTEM_SHUTDOWN = "system_shutdown"
+    VENUE_CONNECTED = "venue_connected"
+    VENUE_LOST = "venue_lost"
+    STREAM_CONTRADICTED = "stream_contradicted"
+    BLIND_STARTED = "blind_started"
+    BLIND_ENDED = "blind_ended"
+    UNLISTABLE_STARTED = "unlistable_started"
+    UNLISTABLE_ENDED = "unlistable_ended"
+    BREACH_CONFIRMING = "breach_confirming"
+    PHANTOM_BREACH = "phantom_breach"
+    FLOW_DETECTED = "flow_detected"
+    FLOW_UNMATCHED = "flow_unmatched"
+    ASSET_UNPRICED = "asset_unpriced"
+    BREAKER_TRIPPED = "breaker_tripped"
+    BREAKER_RESET = "breaker_reset"
+    MANUAL_HALT = "manual_halt"
+    ORDER_VETOED = "order_vetoed"
+    SWEEP_STARTED = "sweep_started"
+    SWEEP_FINISHED = "sweep_finished"
+    VENUE_PROVEN = "venue_proven"
+    VENUE_UNPROVEN = "venue_unproven"
+    ORDER_REPLACED = "order_replaced"
+    POSITION_CLOSED = "position_closed"
+    ALERT_SENT = "alert_sent"
+    ALERT_FAILED = "alert_failed"
+    OVERRIDE_GRANTED = "override_granted"
+    OVERRIDE_REFUSED = "override_refused"
+    CONFIGURATION_LOADED = "configuration_loaded"
+    API_LISTENING = "api_listening"
+
+
+class Level(StrEnum):
+    """How much a line asks of whoever reads it; the names are the logger's own.
+
+    critical: everything stops. error: new orders are refused, or orders may be open. warning: look at it.
+    """
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+LEVELS: Mapping[EventName, Level] = MappingProxyType(
+    {
+        EventName.PORTFOLIO_UPDATE: Level.INFO,
+        EventName.WARNING_TRIGGERED: Level.WARNING,
+        EventName.WARNING_CLEARED: Level.INFO,
+        EventName.CIRCUIT_BREAKER_TRIGGERED: Level.CRITICAL,
+        EventName.CIRCUIT_BREAKER_RESET: Level.WARNING,
+        EventName.CIRCUIT_BREAKER_DISABLED: Level.WARNING,
+        EventName.CIRCUIT_BREAKER_ENABLED: Level.INFO,
+        EventName.WOULD_HAVE_TRIGGERED: Level.CRITICAL,
+        EventName.FREEZE_EXPIRED: Level.WARNING,
+        EventName.SYSTEM_SHUTDOWN: Level.WARNING,
+        EventName.VENUE_CONNECTED: Level.INFO,
+        EventName.VENUE_LOST: Level.WARNING,
+        EventName.STREAM_CONTRADICTED: Level.WARNING,
+        EventName.BLIND_STARTED: Level.WARNING,
+        EventName.BLIND_ENDED: Level.INFO,
+        EventName.UNLISTABLE_STARTED: Level.ERROR,
+        EventName.UNLISTABLE_ENDED: Level.INFO,
+        EventName.BREACH_CONFIRMING: Level.WARNING,
+        EventName.PHANTOM_BREACH: Level.WARNING,
+        EventName.FLOW_DETECTED: Level.INFO,
+        EventName.FLOW_UNMATCHED: Level.WARNING,
+        EventName.ASSET_UNPRICED: Level.WARNING,
+        EventName.BREAKER_TRIPPED: Level.ERROR,
+        EventName.BREAKER_RESET: Level.INFO,
+        EventName.MANUAL_HALT: Level.ERROR,
+        EventName.ORDER_VETOED: Level.WARNING,
+        EventName.SWEEP_STARTED: Level.WARNING,
+        EventName.SWEEP_FINISHED: Level.WARNING,
+        EventName.VENUE_PROVEN: Level.INFO,
+        EventName.VENUE_UNPROVEN: Level.ERROR,
+        EventName.ORDER_REPLACED: Level.ERROR,
+        EventName.POSITION_CLOSED: Level.WARNING,
+        EventName.ALERT_SENT: Level.INFO,
+        EventName.ALERT_FAILED: Level.ERROR,
+        EventName.OVERRIDE_GRANTED: Level.WARNING,
+        EventName.OVERRIDE_REFUSED: Level.WARNING,
+        EventName.CONFIGURATION_LOADED: Level.INFO,
+        EventName.API_LISTENING: Level.INFO,
+    }
+)
+
+
+def level_of(name: EventName) -> Level:
+    """How loud an event is; one that is not in the table is rather too loud than not heard."""
+    return LEVELS.get(name, Level.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class RiskEvent:
+    """One line of the event log: a name and JSON-able fields (ratios are numbers, amounts are strings)."""
+
+    name: EventName
+    fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

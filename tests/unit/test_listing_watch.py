@@ -1,0 +1,307 @@
+"""Whether orders can be listed and cancelled, as the engine sees it; and the rounds that find it out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import pytest
+
+from adapters.base import CancelPermission, OrderListing, OrderScope
+from adapters.order_rounds import OrderRounds
+from risk_daemon.breakers import ErrorRateCircuitBreaker
+from risk_daemon.engine_settings import ListingSettings
+from risk_daemon.errors import VenueError, VenueRejected, VenueUnavailable
+from risk_daemon.events import (
+    CancelChecked,
+    DisableRequested,
+    EventName,
+    HaltRequested,
+    Kind,
+    ListingFailed,
+    OrdersListed,
+    VenueConnected,
+    VenueLost,
+)
+from risk_daemon.gate import severity
+from risk_daemon.report import report
+from tests.core_world import World, engine_settings, with_
+from tests.virtual import pass_time
+
+LISTING = ListingSettings({"spot": frozenset({"plain", "trigger"}), "perp": frozenset({"account"})})
+SCOPES = (("spot", "plain"), ("spot", "trigger"), ("perp", "account"))
+
+
+def listed(world: World, *scopes: tuple[str, str]) -> None:
+    for venue, scope in scopes:
+        world.send(OrdersListed(venue, scope, world.now, ()))
+
+
+def guarded(*rules: Any) -> World:
+    """Everything is read, and nothing is listed yet."""
+    world = World(with_(engine_settings(), listing=LISTING), rules=lambda: rules)
+    world.start()
+    return world
+
+
+def well(*rules: Any) -> World:
+    world = guarded(*rules)
+    listed(world, *SCOPES)
+    assert world.gate == "open"
+    return world
+
+
+def fails(world: World, seconds: float, scope: tuple[str, str] = ("spot", "trigger"), **how: Any) -> None:
+    """One scope fails every 5 s, the others are listed."""
+    for _ in range(int(seconds // 5)):
+        listed(world, *(one for one in SCOPES if one != scope))
+        world.send(ListingFailed(*scope, world.now, "html", **how))
+        world.run(5.0)
+
+
+def test_before_every_scope_was_listed_once_nobody_may_trade() -> None:
+    world = guarded()
+    listed(world, *SCOPES[:2])
+    assert world.gate == "starting"
+    assert world.engine.restraints[0].reason == "the open orders of perp are not listed yet"
+    listed(world, SCOPES[2])
+    assert world.gate == "open"
+
+
+def test_a_scope_that_fails_for_a_while_is_a_veto_until_it_is_listed() -> None:
+    world = well()
+    fails(world, 25.0)
+    assert world.gate == "open"
+    [lost] = world.records(EventName.VENUE_LOST)
+    assert (lost.fields["venue"], lost.fields["kind"], lost.fields["reason"]) == ("spot", Kind.ORDERS, "html")
+    fails(world, 10.0)
+    assert world.gate == "unlistable:spot"
+    [begun] = world.records(EventName.UNLISTABLE_STARTED)
+    assert (begun.fields["venue"], begun.fields["refused"]) == ("spot", False)
+    assert "trigger" in begun.fields["reason"]
+    listed(world, ("spot", "plain"))
+    assert world.gate == "unlistable:spot", "another scope proves nothing"
+    listed(world, ("spot", "trigger"))
+    assert world.gate == "open"
+    assert [ended.fields["venue"] for ended in world.records(EventName.UNLISTABLE_ENDED)] == ["spot"]
+
+
+def test_listings_that_stop_coming_are_missed_as_well() -> None:
+    world = well()
+    for _ in range(10):
+        listed(world, *SCOPES[:2])
+        world.run(5.0)
+    assert world.gate == "unlistable:perp"
+    assert "no listing came" in world.engine.restraints[0].reason
+
+
+def test_a_refusal_holds_at_once_and_no_mere_failure_ends_it() -> None:
+    world = well()
+    world.send(ListingFailed("spot", "plain", world.now, "EAPI:Invalid key", is_refused=True))
+    assert world.gate == "unlistable:spot"
+    world.send(ListingFailed("spot", "plain", world.now, "no answer in time"))
+    assert world.gate == "unlistable:spot"
+    listed(world, ("spot", "plain"))
+    assert world.gate == "open"
+
+
+def test_a_listing_requested_before_the_failure_does_not_end_it() -> None:
+    world = well()
+    early = world.now
+    world.run(1.0)
+    listed(world, ("spot", "plain"))
+    world.send(ListingFailed("spot", "plain", early, "html", is_refused=True))
+    assert world.gate == "open"
+
+
+def test_a_key_that_may_not_cancel_is_a_veto_and_one_nobody_can_ask_is_none() -> None:
+    world = well()
+    world.send(CancelChecked("spot", None, "nobody knows how to ask"))
+    assert world.gate == "open"
+    world.send(CancelChecked("spot", False, "EGeneral:Permission denied"))
+    assert world.gate == "unlistable:spot"
+    assert "may not cancel" in world.engine.restraints[0].reason
+    world.send(CancelChecked("spot", True))
+    assert world.gate == "open"
+
+
+def test_it_is_told_and_holds_nobody_while_disabled() -> None:
+    world = well()
+    world.send(DisableRequested(600.0, "a test", "anna"))
+    world.send(CancelChecked("spot", False, "denied"))
+    assert world.gate == "open"
+    assert world.records(EventName.UNLISTABLE_STARTED)
+
+
+def test_while_a_sweep_lists_nobody_is_missed() -> None:
+    world = well()
+    world.send(HaltRequested("enough", "anna"))
+    assert not world.engine.wants_listings
+    world.run(120.0)
+    assert world.records(EventName.UNLISTABLE_STARTED) == []
+
+
+def test_its_place_among_the_reasons() -> None:
+    order = ["order_rate", "custom:mine", "unlistable:kraken", "blind", "starting"]
+    assert sorted(order, key=severity) == order
+
+
+def test_the_state_tells_when_orders_were_listed_and_why_not() -> None:
+    world = well()
+    world.run(3.0)
+    orders = report(world.engine, world.clock.now(), {})["venues"]["spot"]["orders"]
+    assert orders == {"listed_s": pytest.approx(3.0), "failing_s": None, "reason": None, "may_cancel": None}
+    world.send(ListingFailed("spot", "plain", world.now, "html"))
+    world.send(CancelChecked("spot", True))
+    world.run(2.0)
+    orders = report(world.engine, world.clock.now(), {})["venues"]["spot"]["orders"]
+    assert orders == {
+        "listed_s": pytest.approx(5.0),
+        "failing_s": pytest.approx(2.0),
+        "reason": "html",
+        "may_cancel": True,
+    }
+
+
+# --- outages as errors -------------------------------------------------------------------------------
+
+
+def errors(world: World) -> dict[str, int]:
+    counts = world.engine.books.activity.error_counts(world.now, 600.0)
+    return {kind.value: count for kinds in counts.values() for kind, count in kinds.items()}
+
+
+def test_an_outage_counts_once_a_kind_however_much_of_it_is_told() -> None:
+    world = well(ErrorRateCircuitBreaker(2))
+    for _ in range(5):
+        world.send(VenueLost("spot", "down"))
+        for kind in (Kind.BALANCES, Kind.PRICES, Kind.ORDERS):
+            world.send(VenueLost("spot", "down", kind, is_stream=False))
+            world.send(VenueLost("spot", "dropped", kind))
+        world.send(ListingFailed("spot", "plain", world.now, "down"))
+    assert errors(world) == {"connection": 1, "data_feed": 1}
+    assert world.gate == "open"
+
+
+def test_a_feed_that_drops_again_and_again_counts_each_time() -> None:
+    world = well(ErrorRateCircuitBreaker(2))
+    for _ in range(3):
+        world.send(VenueLost("spot", "dropped", Kind.PRICES))
+        world.send(VenueConnected("spot", Kind.PRICES))
+    assert errors(world) == {"data_feed": 3}
+    assert len(world.records(EventName.VENUE_LOST)) == 3
+    assert world.gate == "error_rate"
+
+
+# --- the rounds --------------------------------------------------------------------------------------
+
+pytestmark = pytest.mark.looptime
+
+
+class Listed:
+    """A venue with two scopes; `faults` are raised one after the other, `permission` is what it says of its key."""
+
+    name = "v"
+    scopes = (OrderScope("plain", frozenset()), OrderScope("trigger", frozenset()))
+
+    def __init__(self) -> None:
+        self.faults: deque[Exception | None] = deque()
+        self.permission: Any = CancelPermission(True)
+        self.calls: list[tuple[str, float]] = []
+
+    async def list_orders(self, scope: OrderScope, *, urgent: bool = True) -> OrderListing:
+        assert not urgent
+        mono = asyncio.get_running_loop().time()
+        self.calls.append((scope.name, mono))
+        fault = self.faults.popleft() if self.faults else None
+        if fault is not None:
+            raise fault
+        return OrderListing(self.name, scope.name, mono, ())
+
+    async def cancel_permission(self) -> CancelPermission:
+        self.calls.append(("probe", asyncio.get_running_loop().time()))
+        if isinstance(self.permission, VenueError):
+            raise self.permission
+        return self.permission
+
+    def times(self, name: str) -> list[float]:
+        return [mono for called, mono in self.calls if called == name]
+
+
+class Rounds:
+    def __init__(self, venue: Listed) -> None:
+        from tests.unit.test_streams import LoopClock
+
+        self.seen: list[Any] = []
+        self.may_list = True
+        self.rounds = OrderRounds(
+            venue,  # type: ignore[arg-type]
+            self.seen.append,
+            LoopClock(),
+            every_s=15.0,
+            call_timeout_s=10.0,
+            backoff=float,
+            may_list=lambda: self.may_list,
+        )
+        self.task = asyncio.ensure_future(self.rounds.run())
+
+    async def end(self) -> None:
+        self.task.cancel()
+        await asyncio.wait({self.task})
+
+
+async def test_every_scope_is_listed_once_a_round_and_the_key_is_asked_seldom() -> None:
+    venue = Listed()
+    rounds = Rounds(venue)
+    await pass_time(301)
+    assert len(venue.times("plain")) == len(venue.times("trigger")) == 21
+    assert venue.times("probe") == [0.0, 300.0]
+    assert [event for event in rounds.seen if isinstance(event, CancelChecked)] == [CancelChecked("v", True)] * 2
+    await rounds.end()
+
+
+async def test_one_scope_that_fails_is_told_and_keeps_no_other_from_being_listed() -> None:
+    venue = Listed()
+    venue.faults.append(VenueUnavailable("down"))
+    rounds = Rounds(venue)
+    await pass_time(0.5)
+    assert rounds.seen[:2] == [ListingFailed("v", "plain", 0.0, "down"), OrdersListed("v", "trigger", 0.0, ())]
+    await pass_time(1)
+    assert venue.times("plain") == [0.0, 1.0], "asked again soon"
+    await rounds.end()
+
+
+async def test_after_a_refusal_the_key_is_asked_again_and_a_denied_one_in_every_round() -> None:
+    venue = Listed()
+    rounds = Rounds(venue)
+    await pass_time(1)
+    venue.faults.append(VenueRejected("Invalid key"))
+    venue.permission = CancelPermission(False, "denied")
+    await pass_time(46)
+    assert ListingFailed("v", "plain", 15.0, "Invalid key", is_refused=True) in rounds.seen
+    assert venue.times("probe") == [0.0, 15.0, 16.0, 31.0, 46.0]
+    await rounds.end()
+
+
+async def test_a_key_nobody_answered_for_is_asked_again_and_is_no_error() -> None:
+    venue = Listed()
+    venue.permission = VenueUnavailable("busy")
+    rounds = Rounds(venue)
+    await pass_time(16)
+    assert len(venue.times("probe")) == 2
+    assert all(isinstance(event, OrdersListed) for event in rounds.seen)
+    await rounds.end()
+
+
+async def test_nothing_is_listed_while_a_sweep_does() -> None:
+    venue = Listed()
+    rounds = Rounds(venue)
+    await pass_time(1)
+    rounds.may_list = False
+    await pass_time(60)
+    assert len(venue.times("plain")) == 1
+    rounds.may_list = True
+    await pass_time(1)
+    assert venue.times("plain")[-1] >= 60.0
+    await rounds.end()

@@ -37,6 +37,7 @@ from risk_daemon.views import Views
 
 NEVER = float("-inf")
 LOOK_AT_VENUES_EVERY_S = 1.0
+TELL_OF_VENUES_EVERY_S = 5.0  # often enough to know what a venue began the day with
 LEDGER_KINDS = frozenset({Kind.FLOWS, Kind.BALANCES, Kind.POSITIONS})
 
 
@@ -166,9 +167,10 @@ class Books:
         self._observe_venues(turn)
 
     def _observe_venues(self, turn: Turn) -> None:
-        """Costs a pass over all holdings, so only now and then, and only for rules that need it."""
+        """Costs a pass over all holdings, so only now and then: for people less often than for a rule."""
         now_mono = turn.now.mono
-        if not self.settings.watches_venues or now_mono - self._looked_at_venues_mono < LOOK_AT_VENUES_EVERY_S:
+        every_s = LOOK_AT_VENUES_EVERY_S if self.settings.watches_venues else TELL_OF_VENUES_EVERY_S
+        if now_mono - self._looked_at_venues_mono < every_s:
             return
         self._looked_at_venues_mono = now_mono
         self.views.look()

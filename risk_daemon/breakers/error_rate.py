@@ -7,24 +7,36 @@ from typing import Unpack
 
 from risk_daemon.activity import Activity
 from risk_daemon.breakers.base import CircuitBreakerType, Common, Verdict
+from risk_daemon.breakers.loss import check_one
 from risk_daemon.breakers.rate import RateCircuitBreaker
 from risk_daemon.clock import Instant
 from risk_daemon.events import ErrorKind
 
+WINDOW_S = 300.0
 Pair = tuple[str | None, str | None]
 
 
 class ErrorRateCircuitBreaker(RateCircuitBreaker):
     """Breaches with more than `max_errors` errors of any one bot on any one venue in the last `window_seconds`.
 
-    Expected errors (insufficient funds and the like) do not count. Raises ValueError for a limit that is no whole
+    Expected errors (insufficient funds and the like) do not count. Without a window, 300 s; the daemon's table has 60.
+    window: another name of it. Raises ValueError for a limit that is no whole
     number above zero, and for a window over an hour.
     """
 
     noun = "errors"
 
-    def __init__(self, max_errors: int = 10, window_seconds: float = 60, **common: Unpack[Common]) -> None:
-        super().__init__(CircuitBreakerType.ERROR_RATE, max_errors, window_seconds, **common)
+    def __init__(
+        self,
+        max_errors: int = 10,
+        window_seconds: float | None = None,
+        *,
+        window: float | None = None,
+        **common: Unpack[Common],
+    ) -> None:
+        check_one(window_seconds=window_seconds, window=window)
+        window_s = next((given_s for given_s in (window_seconds, window) if given_s is not None), WINDOW_S)
+        super().__init__(CircuitBreakerType.ERROR_RATE, max_errors, window_s, **common)
         self._quiet = self._verdict(0, f"no errors in {self.window_s:g} s", {"errors": 0})
 
     def can_trade(self) -> bool:

@@ -6,22 +6,39 @@ from typing import Unpack
 
 from risk_daemon.activity import Activity
 from risk_daemon.breakers.base import CircuitBreakerType, Common, Verdict
+from risk_daemon.breakers.loss import check_one
 from risk_daemon.breakers.rate import RateCircuitBreaker
 from risk_daemon.clock import Instant
 from risk_daemon.gate import Veto
+
+MAX_ORDERS = 100
+WINDOW_S = 60.0
 
 
 class OrderRateCircuitBreaker(RateCircuitBreaker):
     """Breaches with more than `max_orders_per_minute` orders of all bots in the last `window_seconds`.
 
-    The limit holds for the whole window, however long it is. Raises ValueError for a limit that is no whole number
+    The limit holds for the whole window, however long it is. Without them, 100 in 60 s. max_orders, window: other
+    names of them. Raises ValueError for a limit that is no whole number
     above zero, and for a window over an hour.
     """
 
     noun = "orders"
 
-    def __init__(self, max_orders_per_minute: int = 100, window_seconds: float = 60, **common: Unpack[Common]) -> None:
-        super().__init__(CircuitBreakerType.ORDER_RATE, max_orders_per_minute, window_seconds, **common)
+    def __init__(
+        self,
+        max_orders_per_minute: int | None = None,
+        window_seconds: float | None = None,
+        *,
+        max_orders: int | None = None,
+        window: float | None = None,
+        **common: Unpack[Common],
+    ) -> None:
+        check_one(max_orders_per_minute=max_orders_per_minute, max_orders=max_orders)
+        check_one(window_seconds=window_seconds, window=window)
+        limit = next((given for given in (max_orders_per_minute, max_orders) if given is not None), MAX_ORDERS)
+        within_s = next((given_s for given_s in (window_seconds, window) if given_s is not None), WINDOW_S)
+        super().__init__(CircuitBreakerType.ORDER_RATE, limit, within_s, **common)
         self._last_count = 0
         self._last_verdict = self._count_verdict(0)
 

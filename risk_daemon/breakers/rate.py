@@ -33,7 +33,9 @@ class RateCircuitBreaker(BaseCircuitBreaker):
     needs_confirmation = False
     noun = ""
 
-    def __init__(self, breaker_type: CircuitBreakerType, limit: int, window_s: float, **common: Unpack[Common]) -> None:
+    def __init__(
+        self, breaker_type: CircuitBreakerType, limit: int, window_s: float, /, **common: Unpack[Common]
+    ) -> None:
         super().__init__(breaker_type, **common)
         self.limit = _whole(self.noun, limit)
         self.window_s = float(finite(window_s))

@@ -20,7 +20,7 @@ from risk_daemon.client import TradingGate
 from risk_daemon.clock import ManualClock, SystemClock
 from risk_daemon.decision import Finish, SetGate, StartSweep
 from risk_daemon.errors import CircuitBreakerError, CircuitBreakerException
-from risk_daemon.events import EventName
+from risk_daemon.events import EventName, HaltRequested
 from risk_daemon.lock.base import LockRecord
 from risk_daemon.lock.shared import SharedLock
 from risk_daemon.middleware.asgi import CircuitBreakerMiddleware
@@ -184,6 +184,17 @@ def test_000_13_the_middleware_is_asked_for_an_account(tmp_path: Path) -> None:
     with pytest.raises(CircuitBreakerException):
         guard_of(tmp_path).check_breaker(account_id=ACCOUNT)
     assert issubclass(CircuitBreakerException, CircuitBreakerError)
+
+
+def test_000_14_an_account_that_is_a_venue_is_judged_with_its_own_halt(tmp_path: Path) -> None:
+    world = guarded(zen())
+    world.send(HaltRequested("odd fills", "anna", venue="spot"))
+    publish(world, tmp_path)
+    assert why(ask(world, venue="spot")) == "manual_halt"
+    with pytest.raises(CircuitBreakerException, match="manual_halt"):
+        guard_of(tmp_path).check_breaker("spot")
+    assert guard_of(tmp_path).check_breaker("perp")
+    assert guard_of(tmp_path).check_breaker(ACCOUNT), "it names no venue: the gate alone"
 
 
 def test_000_14_all_accounts_stand_behind_one_gate(tmp_path: Path) -> None:

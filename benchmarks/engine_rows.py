@@ -42,7 +42,7 @@ def all_rules() -> Sequence[BaseCircuitBreaker]:
         PositionLossCircuitBreaker(max_position_loss_pct=one),
         VolatilityCircuitBreaker(Decimal(9)),
         OrderRateCircuitBreaker(),
-        ErrorRateCircuitBreaker(),
+        ErrorRateCircuitBreaker(window=60),
     )
 
 

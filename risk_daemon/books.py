@@ -43,6 +43,7 @@ from risk_daemon.witnesses import NOTHING_FOUND, Finding
 NEVER = float("-inf")
 LOOK_AT_VENUES_EVERY_S = 1.0
 _KIND_OF = {BalancesSeen: Kind.BALANCES, PositionsSeen: Kind.POSITIONS, PricesSeen: Kind.PRICES}
+TELL_OF_VENUES_EVERY_S = 5.0  # often enough to know what a venue began the day with
 LEDGER_KINDS = frozenset({Kind.FLOWS, Kind.BALANCES, Kind.POSITIONS})
 PRICES_ONLY = frozenset({Kind.PRICES})
 
@@ -265,9 +266,10 @@ class Books:
         return tuple(f"{name} ({self.agreement.text()})" for name in self.baselines.waiting())
 
     def _observe_venues(self, standing: Standing, turn: Turn) -> None:
-        """Costs a pass over all holdings, so only now and then, and only for rules that need it."""
+        """Costs a pass over all holdings, so only now and then: for people less often than for a rule."""
         now_mono, is_steady = turn.now.mono, standing.stretch is not None
-        if not self.settings.watches_venues or now_mono - self._looked_at_venues_mono < LOOK_AT_VENUES_EVERY_S:
+        every_s = LOOK_AT_VENUES_EVERY_S if self.settings.watches_venues else TELL_OF_VENUES_EVERY_S
+        if now_mono - self._looked_at_venues_mono < every_s:
             return
         self._looked_at_venues_mono = now_mono
         self.views.look(now_mono)

@@ -126,12 +126,16 @@ class StateMachine:
         self._state = CircuitBreakerState.TRIGGERED
 
 
+DEFAULT_WARNING = Decimal("0.03")
+
+
 @dataclass(frozen=True, slots=True)
 class CircuitBreakerConfig:
     """Limits of a circuit breaker used from a program of one's own.
 
     loss_threshold and warning_threshold are ratios of the initial capital (0.05 = 5 %); the `with_`
-    methods take percent. warning_threshold None: no warning.
+    methods take percent, in any order. warning_threshold None: no warning. Raises ValueError for a number that
+    makes no sense by itself; whether warning and limit go together is checked where they are used.
     """
 
     initial_capital: Decimal
@@ -145,7 +149,7 @@ class CircuitBreakerConfig:
         initial_capital: Decimal | float | str,
         reference_currency: str = "USDT",
         loss_threshold: Decimal = Decimal("0.05"),
-        warning_threshold: Decimal | None = Decimal("0.03"),
+        warning_threshold: Decimal | None = DEFAULT_WARNING,
         auto_close_positions: bool = False,
     ) -> None:
         capital = finite(initial_capital)
@@ -153,8 +157,10 @@ class CircuitBreakerConfig:
             raise ValueError(f"initial_capital must be above zero, got {initial_capital!r}")
         if not 0 < loss_threshold < 1:
             raise ValueError(f"the loss threshold must lie between 0 % and 100 %, got {loss_threshold * 100} %")
-        if warning_threshold is not None and not 0 < warning_threshold < loss_threshold:
-            raise ValueError("the warning threshold must lie above 0 % and below the loss threshold")
+        if warning_threshold is not None and not 0 < warning_threshold < 1:
+            raise ValueError(f"the warning threshold must lie between 0 % and 100 %, got {warning_threshold * 100} %")
+        if auto_close_positions:
+            raise ValueError("closing positions is not available in this version: leave auto_close_positions False")
         object.__setattr__(self, "initial_capital", capital)
         object.__setattr__(self, "reference_currency", reference_currency)
         object.__setattr__(self, "loss_threshold", loss_threshold)
@@ -162,19 +168,24 @@ class CircuitBreakerConfig:
         object.__setattr__(self, "auto_close_positions", auto_close_positions)
 
     def with_threshold(self, percent: Decimal | float | str) -> CircuitBreakerConfig:
-        """The same with a loss limit in percent (5.0 = 5 %); a warning that is no longer below it is dropped."""
+        """The same with a loss limit in percent (5.0 = 5 %); the default warning is dropped if it is not below it."""
         limit = finite(percent) / 100
         warning = self.warning_threshold
-        keeps = warning is not None and warning < limit
-        return replace(self, loss_threshold=limit, warning_threshold=warning if keeps else None)
+        is_dropped = warning == DEFAULT_WARNING and limit <= DEFAULT_WARNING
+        return replace(self, loss_threshold=limit, warning_threshold=None if is_dropped else warning)
 
     def with_warning(self, percent: Decimal | float | str | None) -> CircuitBreakerConfig:
         """The same with a warning level in percent (3.0 = 3 %), or None for no warning."""
         return replace(self, warning_threshold=None if percent is None else finite(percent) / 100)
 
     def with_auto_close_positions(self, close: bool = True) -> CircuitBreakerConfig:
-        """The same, closing positions after the proof or not."""
+        """The same, closing positions after the proof or not. Raises ValueError for True: it is not available yet."""
         return replace(self, auto_close_positions=close)
+
+    def check(self) -> None:
+        """Raises ValueError for a warning that would never come before the limit."""
+        if self.warning_threshold is not None and self.warning_threshold >= self.loss_threshold:
+            raise ValueError("the warning threshold must lie above 0 % and below the loss threshold")
 
 
 Listener = Callable[[RiskEvent], None]
@@ -184,10 +195,14 @@ class CircuitBreaker:
     """A circuit breaker over a PortfolioManager, checked when its owner says so. Not thread-safe.
 
     The daemon's engine adds time, confirmation and proof to the same table; this class is for a
-    program that keeps its own books.
+    program that keeps its own books. As long as those are not whole (`missing`), no loss is known: `check` moves
+    nothing and says so, and no trading is allowed.
+
+    Raises ValueError for a warning that would never come before the limit, and for two different currencies.
     """
 
     def __init__(self, config: CircuitBreakerConfig, portfolio: PortfolioManager, clock: Clock | None = None) -> None:
+        config.check()
         if portfolio.reference != config.reference_currency:
             raise ValueError(f"the portfolio is in {portfolio.reference}, the limits in {config.reference_currency}")
         self.config = config
@@ -206,26 +221,29 @@ class CircuitBreaker:
 
     @property
     def is_trading_allowed(self) -> bool:
-        """False while triggered. An unpriced holding does not allow or forbid by itself."""
-        return not self.is_triggered
+        """False while triggered, and, unless disabled, while the portfolio is not wholly known."""
+        if self.state is CircuitBreakerState.DISABLED:
+            return True
+        return not self.is_triggered and not self.missing()
 
     @property
-    def loss_ratio(self) -> Decimal:
-        """(paid in - equity) / paid in; positive is a loss."""
-        paid_in = self.config.initial_capital + self.portfolio.net_flows
-        return (paid_in - self.portfolio.equity) / paid_in
+    def loss_ratio(self) -> Decimal | None:
+        """(paid in - equity) / paid in; positive is a loss. None while it is not known."""
+        return None if self.missing() else self._loss()
+
+    def missing(self) -> tuple[str, ...]:
+        """What must be told before the portfolio's worth is known, in words; empty when it is."""
+        return self.portfolio.missing() or (() if self.portfolio.has_balances() else ("any balance",))
 
     def check(self) -> CircuitBreakerState:
-        """Compare the loss with the limits, move the state, tell listeners. At the limit exactly it triggers."""
+        """Compare the loss with the limits, move the state, tell listeners. At the limit exactly it triggers.
+
+        A loss that is not known moves nothing: the event says what is `missing`.
+        """
         loss = self.loss_ratio
-        warning = self.config.warning_threshold
-        self._tell(EventName.PORTFOLIO_UPDATE, loss)
-        if loss >= self.config.loss_threshold:
-            self._fire(Trigger.BREACH, EventName.CIRCUIT_BREAKER_TRIGGERED)
-        elif warning is not None and loss >= warning:
-            self._fire(Trigger.WARN, EventName.WARNING_TRIGGERED)
-        else:
-            self._fire(Trigger.CLEAR, EventName.WARNING_CLEARED)
+        self._tell(EventName.PORTFOLIO_UPDATE)
+        if loss is not None:
+            self._judge(loss)
         return self.state
 
     def halt(self, reason: str) -> None:
@@ -233,9 +251,18 @@ class CircuitBreaker:
         self._fire(Trigger.HALT, EventName.MANUAL_HALT, reason=reason)
 
     def reset(self) -> None:
-        """Back to ACTIVE after a trip. Raises CircuitBreakerError if not triggered, or if it would breach at once."""
-        if self.is_triggered and self.loss_ratio >= self.config.loss_threshold:
-            raise CircuitBreakerError("the loss is still at or above the limit: a reset would trigger again at once")
+        """Back to ACTIVE after a trip.
+
+        Raises CircuitBreakerError if not triggered, if the loss is not known, or if it would breach at once.
+        """
+        if self.is_triggered:
+            loss = self.loss_ratio
+            if loss is None:
+                raise CircuitBreakerError(f"the loss is not known: {', '.join(self.missing())} is missing")
+            if loss >= self.config.loss_threshold:
+                raise CircuitBreakerError(
+                    "the loss is still at or above the limit: a reset would trigger again at once"
+                )
         self._fire(Trigger.RESET, EventName.CIRCUIT_BREAKER_RESET)
 
     def disable(self) -> None:
@@ -251,21 +278,36 @@ class CircuitBreaker:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    def _loss(self) -> Decimal:
+        paid_in = self.config.initial_capital + self.portfolio.net_flows
+        return (paid_in - self.portfolio.equity) / paid_in
+
+    def _judge(self, loss: Decimal) -> None:
+        warning = self.config.warning_threshold
+        if loss >= self.config.loss_threshold:
+            self._fire(Trigger.BREACH, EventName.CIRCUIT_BREAKER_TRIGGERED)
+        elif warning is not None and loss >= warning:
+            self._fire(Trigger.WARN, EventName.WARNING_TRIGGERED)
+        else:
+            self._fire(Trigger.CLEAR, EventName.WARNING_CLEARED)
+
     def _fire(self, trigger: Trigger, event: EventName, **fields: str) -> None:
         step = self._machine.fire(trigger)
         if step.outcome is Outcome.REFUSED:
             raise CircuitBreakerError(f"{trigger.value.lower()} is refused while {self.state.value.lower()}")
         if step.moved:
-            self._tell(event, self.loss_ratio, **fields)
+            self._tell(event, **fields)
         elif step.outcome is Outcome.WOULD_HAVE_TRIGGERED:
-            self._tell(EventName.WOULD_HAVE_TRIGGERED, self.loss_ratio, **fields)
+            self._tell(EventName.WOULD_HAVE_TRIGGERED, **fields)
 
-    def _tell(self, name: EventName, loss: Decimal, **fields: str) -> None:
+    def _tell(self, name: EventName, **fields: str) -> None:
+        missing = self.missing()
         facts = {
             "time": self._clock.now().wall,
             "state": self.state.value,
-            "loss_ratio": float(loss),
-            "equity": plain(self.portfolio.equity),
+            "loss_ratio": None if missing else float(self._loss()),
+            "equity": None if missing else plain(self.portfolio.equity),
+            "missing": list(missing),
             **fields,
         }
         for listener in tuple(self._listeners):

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from risk_daemon.asking.answers import LOCKED, NO_ANSWER, GateAnswer, Lease
 from risk_daemon.asking.orders import ProposedOrder, proposed
+from risk_daemon.asking.refusals import Refusals
 from risk_daemon.asking.reports import ERROR_KINDS, Reporter
 from risk_daemon.lock.base import LockRecord, boot_id
 from risk_daemon.lock.shared import (
@@ -94,6 +95,7 @@ class TradingGate(Reporter):
         self._boot = _boot_id_or_none()
         self._prefix = prefix(self._boot) if self._boot is not None else None
         self._daemon = None if url is None else _daemon(url, token, timeout_s, ca_file)
+        self._refusals = None if self._daemon is None else Refusals(self._daemon._tell_refused)
 
     def is_open(self) -> bool:
         """True only while a living daemon says so. Raises nothing.
@@ -129,29 +131,54 @@ class TradingGate(Reporter):
             return shut(self._path, record.cause, record.trip_id, record.until_wall)
         return GateAnswer(True, lease=lease)
 
+    def peek_venue(self, venue: str) -> GateAnswer:
+        """As `peek`, and no while `venue` alone is halted. A name that is no venue's has no halt of its own.
+
+        That is read from `risk.json` beside the map, which is up to a second old. Raises nothing.
+        """
+        from risk_daemon.asking.standing import halted
+
+        standing = self.peek()
+        halt = halted(self._path, venue) if standing.allowed else None
+        return standing if halt is None else halt
+
     def check(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer:
         """The answer to an order, given whole or by its fields. Raises ValueError for one that makes no sense.
 
-        A shut map is a no without asking further, but for reduce-only orders: those the daemon may let pass.
+        A shut map is a no without asking further, but for reduce-only orders: those the daemon may let pass. The
+        daemon is told of what its map refused, and nobody waits for that.
         """
         wanted, standing = proposed(order, fields), self.peek()
         if self._daemon is None or not (standing.allowed or wanted.reduce_only):
-            return standing
-        return self._still(standing, self._daemon.check(wanted))
+            return self._refused(wanted, standing)
+        return self._still(wanted, standing, self._daemon.check(wanted))
 
     async def acheck(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer:
         """As `check`, without blocking the event loop."""
         wanted, standing = proposed(order, fields), self.peek()
         if self._daemon is None or not (standing.allowed or wanted.reduce_only):
-            return standing
-        return self._still(standing, await self._daemon.acheck(wanted))
+            return self._refused(wanted, standing)
+        return self._still(wanted, standing, await self._daemon.acheck(wanted))
 
-    def _still(self, standing: GateAnswer, answer: GateAnswer) -> GateAnswer:
+    def tell_refused(self, order: ProposedOrder | None, answer: GateAnswer, where: str = "") -> None:
+        """For whoever asks by `peek`: let the daemon write down that `order` was refused with `answer`.
+
+        order None: it was not read; where: what was refused then, in words. Returns at once and raises nothing;
+        without a url nobody is told.
+        """
+        if self._refusals is not None and not answer.allowed:
+            self._refusals.tell(order, answer, where)
+
+    def _refused(self, order: ProposedOrder, standing: GateAnswer) -> GateAnswer:
+        self.tell_refused(order, standing)
+        return standing
+
+    def _still(self, order: ProposedOrder, standing: GateAnswer, answer: GateAnswer) -> GateAnswer:
         """`answer`, unless the map knows better: it may have been shut meanwhile, or say why nobody answered."""
         if not standing.allowed:
-            return standing if answer.veto_reason == NO_ANSWER else answer
+            return self._refused(order, standing) if answer.veto_reason == NO_ANSWER else answer
         now = self.peek() if answer.allowed else standing
-        return answer if now.allowed else now
+        return answer if now.allowed else self._refused(order, now)
 
     def _tell(self, document: Mapping[str, Any]) -> bool:
         return self._daemon is not None and self._daemon._tell(document)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 from risk_daemon.api.feed import Feed
@@ -90,6 +91,18 @@ class DaemonControl:
         if answer.veto is not None:
             self._vetoes.append([VetoRecord(answer.wall, order, answer.veto)])
         return answer
+
+    def vetoed(self, order: OrderRequest | None, veto: Veto, bot: str | None, *, ago_s: float, untold: int) -> None:
+        """A veto that the memory map gave: a line and a count like any other.
+
+        Where the lock holds by the same reason, the line says what the lock rests on.
+        """
+        engine, wall = self._daemon.parts.engine, self._daemon.parts.clock.now().wall - ago_s
+        known = engine.standing_veto(veto.veto_reason)
+        given = veto if known is None else replace(known, reason=veto.reason or known.reason)
+        engine.note_veto(given, bot)
+        self._vetoes.append([VetoRecord(wall, order, given, bot)])
+        self._vetoes.miss(untold)
 
     def report(self, event: OrderReported | ErrorReported) -> None:
         """What a bot tells goes the way of all events. Raises RecordError while too many wait already."""

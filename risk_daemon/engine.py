@@ -67,7 +67,18 @@ from risk_daemon.events import (
 )
 from risk_daemon.figures import Updates, figures_of
 from risk_daemon.freeze import Freeze
-from risk_daemon.gate import Cause, GateState, OrderAnswer, OrderRequest, Restraint, gate_of, severity, strongest_first
+from risk_daemon.gate import (
+    Cause,
+    GateState,
+    OrderAnswer,
+    OrderRequest,
+    Restraint,
+    Veto,
+    gate_of,
+    severity,
+    strongest_first,
+    veto_of,
+)
 from risk_daemon.listing_watch import ListingWatch, OrdersView
 from risk_daemon.operator_requests import Requests
 from risk_daemon.order_desk import OrderDesk
@@ -395,6 +406,15 @@ class Engine:
             self._control.restore(latch, now)
         self.restraints = self._restraints()
         self.gate = gate_of(self.restraints, now.wall)
+
+    def standing_veto(self, cause: str) -> Veto | None:
+        """What holds against everybody's orders by `cause`; None if nothing does."""
+        holding = (one for one in self.restraints if not one.is_scoped and one.cause == cause)
+        return next(map(veto_of, holding), None)
+
+    def note_veto(self, veto: Veto, bot: str | None) -> None:
+        """Count a veto that was given without asking here."""
+        self._desk.note_veto(veto, bot)
 
     @property
     def halts(self) -> list[dict[str, Any]]:

@@ -138,15 +138,20 @@ def check_order(order: OrderRequest, restraints: Iterable[Restraint], *, is_redu
     """
     for restraint in restraints:
         if restraint.concerns(order) and not (is_reducing and restraint.allows_reducing):
-            return Veto(
-                restraint.cause,
-                restraint.reason,
-                restraint.observed,
-                restraint.limits,
-                restraint.trip_id,
-                restraint.until_wall,
-            )
+            return veto_of(restraint)
     return None
+
+
+def veto_of(restraint: Restraint) -> Veto:
+    """What an order is told that falls under it."""
+    return Veto(
+        restraint.cause,
+        restraint.reason,
+        restraint.observed,
+        restraint.limits,
+        restraint.trip_id,
+        restraint.until_wall,
+    )
 
 
 def strongest_first(restraints: Iterable[Restraint]) -> tuple[Restraint, ...]:

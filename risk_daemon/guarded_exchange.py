@@ -283,6 +283,8 @@ class _Watch:
         if peek is not None and not all(order.reduce_only for order in call.orders):
             answer = yield peek
             if not answer.is_valid():
+                if (tell := getattr(self._gate, "tell_refused", None)) is not None:
+                    tell(call.orders[0], answer)
                 raise OrderVetoed(answer, call.orders[0])
 
     def _clear(self, call: _Call) -> Steps:

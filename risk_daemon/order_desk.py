@@ -42,7 +42,7 @@ class OrderDesk:
             passes_rates = is_reducing and self._settings.allow_reduce_only
             veto = (None if passes_rates else self._rate_veto(order, now)) or self._limit_veto(order, now)
         if veto is not None:
-            self._tally.note(veto, order)
+            self._tally.note(veto, order.bot)
             return OrderAnswer(now.wall, veto)
         self._books.activity.record_order(
             now.mono,
@@ -132,6 +132,10 @@ class OrderDesk:
                 client_order_id=order.client_order_id,
                 teller=Teller.VENUE,
             )
+
+    def note_veto(self, veto: Veto, bot: str | None) -> None:
+        """Count a veto that `bot` has read from the memory map."""
+        self._tally.note(veto, bot)
 
     def vetoes_left(self) -> RiskEvent | None:
         """What was not summed up yet, for the last moment."""

@@ -63,7 +63,8 @@ class PortfolioSummary:
 class PortfolioManager:
     """Keeps the books. Not thread-safe.
 
-    initial_capital: what losses are measured from, in `reference`; None until it is known.
+    initial_capital: what losses are measured from, in `reference`; None until it is known. venues: those whose
+    balances must be told before the worth is known; without them, the first balance of any is all there is.
     """
 
     def __init__(
@@ -71,8 +72,11 @@ class PortfolioManager:
         initial_capital: Decimal | float | str | None = None,
         reference: str = "USDT",
         settings: PortfolioSettings | None = None,
+        *,
+        venues: Iterable[str] = (),
     ) -> None:
         self.settings = settings or PortfolioSettings()
+        self._awaited = tuple(venues)
         self.reference = reference
         self.initial_capital = None if initial_capital is None else finite(initial_capital)
         self.net_flows = ZERO
@@ -211,9 +215,15 @@ class PortfolioManager:
         marks = (f"mark of {symbol} on {venue}" for venue, symbol, mark in self._marks() if mark is None)
         return (*self.unseen(), *marks, *(f"price of {asset}" for asset in self.unpriced()))
 
+    def has_balances(self) -> bool:
+        """Whether any venue has told of its balances."""
+        return any(map(self._has_balances, self._accounts))
+
     def unseen(self) -> tuple[str, ...]:
         """Venue and kind of everything expected that was never seen, not in the last run either."""
-        return tuple(f"{venue} {kind}" for venue, kind in self._expected() if not self._accounts[venue].is_known(kind))
+        silent = (f"{venue} {Kind.BALANCES}" for venue in self._awaited if not self._has_balances(venue))
+        unread = (f"{venue} {kind}" for venue, kind in self._expected() if not self._accounts[venue].is_known(kind))
+        return (*silent, *unread)
 
     def unconfirmed(self) -> tuple[str, ...]:
         """Everything expected that was not read whole over REST in this run, and prices remembered or in question."""
@@ -263,6 +273,9 @@ class PortfolioManager:
             if any(position.underlying in other.amounts for other in self._accounts.values())
         ]
         return any(mark and seen is not None and abs(mark.seen_mono - seen) > within_s for mark, seen in legs)
+
+    def _has_balances(self, venue: str) -> bool:
+        return venue in self._accounts and self._accounts[venue].is_known(Kind.BALANCES)
 
     def _expected(self) -> list[tuple[str, Kind]]:
         kinds = ((venue, kinds) for venue, kinds in self.settings.expected.items())

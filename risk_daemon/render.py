@@ -25,6 +25,7 @@ _ALARMING = ("triggered", "tripped", "halt", "unproven", "failed", "replaced", "
 _CALMING = ("proven", "cleared", "reset", "connected", "enabled")
 _BAR_WIDTH = 30
 _WIDEST = 240
+_NO_RULE = " (no rule for it is on)"
 
 
 class PlainConsole(Console):
@@ -254,16 +255,37 @@ def _lock_rows(lock: Mapping[str, Any]) -> list[tuple[str, object]]:
 
 
 def drawdown(out: Console, state: Mapping[str, Any]) -> None:
-    """The losses only. A drawdown without a rule for it has no limit."""
+    """The losses and their limits: of everything, where that is in the document, and of each venue in it."""
+    rows = _losses_of_all(state) if "loss_ratio" in state else []
+    for name, venue in _table(state.get("venues")).items():
+        limits = _limits(state, "venue_loss", name)
+        rows.append((f"Loss of the day on {safe(name)}", f"{ratio(_table(venue).get('daily_loss_ratio'))}{limits}"))
+    out.print(_rows([*rows, ("State", state.get("state") or UNKNOWN)]))
+
+
+def _losses_of_all(state: Mapping[str, Any]) -> list[tuple[str, object]]:
     limit = _table(state.get("circuit_breaker")).get("max_portfolio_dd_nav_pct")
-    of_peak = f" (limit {ratio(limit)})" if limit is not None else " (no rule for it is on)"
-    rows = [
+    of_peak = f" (limit {ratio(limit)})" if limit is not None else _NO_RULE
+    of_day = f"{ratio(state.get('daily_loss_ratio'))}{_limits(state, 'daily_loss')}"
+    return [
         ("Loss of initial capital", f"{ratio(state.get('loss_ratio'))} (limit {ratio(state.get('loss_threshold'))})"),
-        ("Loss since the start of the day", ratio(state.get("daily_loss_ratio"))),
+        ("Loss since the start of the day", of_day),
         ("Drawdown from the peak", f"{ratio(state.get('portfolio_dd_pct'))}{of_peak}"),
-        ("State", state.get("state") or UNKNOWN),
     ]
-    out.print(_rows(rows))
+
+
+def _limits(state: Mapping[str, Any], kind: str, venue: str | None = None) -> str:
+    """The limits of the rules of one kind that look at `venue`, in brackets; those of an own name with it."""
+    told = []
+    for name, row in _table(state.get("rules")).items():
+        rule = _table(row)
+        if rule.get("breaker_type") == kind and rule.get("venue") in (None, venue):
+            limits = _table(rule.get("limits"))
+            part, money = limits.get(f"max_{kind}_pct"), limits.get(f"max_{kind}")
+            currency = safe(state.get("reference_currency") or "")
+            text = ratio(part) if money is None else f"{amount(money)} {currency}".strip()
+            told.append(f"limit {text}" if name == kind else f"{safe(name)}: limit {text}")
+    return f" ({', '.join(told)})" if told else _NO_RULE
 
 
 # --- sweeps, events, init --------------------------------------------------------------------------

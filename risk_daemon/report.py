@@ -12,11 +12,14 @@ from decimal import Decimal
 from typing import Any
 
 from oms import VenueVerdict
+from risk_daemon.breakers.base import CircuitBreakerType
 from risk_daemon.breakers.drawdown import DrawdownCircuitBreaker
+from risk_daemon.breakers.venue_loss import venue_loss_ratio
 from risk_daemon.clock import Instant
 from risk_daemon.engine import Engine
 from risk_daemon.events import Kind
 from risk_daemon.gate import GateState, Restraint
+from risk_daemon.portfolio import Equity
 from risk_daemon.units import plain
 
 
@@ -40,7 +43,7 @@ def report(
         "initial_capital": None if capital is None else plain(capital),
         "warning_threshold": _first_warning(engine),
         "loss_threshold": float(engine.settings.capital_loss.limit),
-        "daily_loss_ratio": _number(None if equity is None else engine.baselines.daily_loss_ratio(equity.value)),
+        **_loss_of_the_day(engine, equity),
         "portfolio_dd_pct": drawdown,
         "circuit_breaker": {
             "state": figures["state"],
@@ -48,6 +51,7 @@ def report(
             **circuit,
         },
         "breakers": engine.manager.get_status(),
+        "rules": _rules(engine),
         "halts": engine.halts,
         "restraints": [_restraint(one) for one in engine.restraints],
         "venues": {venue: _venue(engine, venue, now, sweep) for venue in engine.connected},
@@ -72,6 +76,18 @@ def _drawdown(engine: Engine, now: Instant) -> tuple[float | None, dict[str, Any
     is_active = rule is not None and ratio is not None and ratio >= rule.max_drawdown_pct
     circuit = {"active": is_active, "max_portfolio_dd_nav_pct": None if rule is None else float(rule.max_drawdown_pct)}
     return _number(ratio), circuit
+
+
+def _loss_of_the_day(engine: Engine, equity: Equity | None) -> dict[str, Any]:
+    ratio = None if equity is None else engine.baselines.daily_loss_ratio(equity.value)
+    money = None if equity is None else engine.baselines.daily_loss(equity.value)
+    return {"daily_loss_ratio": _number(ratio), "daily_loss": None if money is None else plain(money)}
+
+
+def _rules(engine: Engine) -> dict[str, Any]:
+    """What is on, with its limits. What a rule of the user's own would say of itself is its own affair."""
+    breakers = engine.manager.get_all_breakers()
+    return {rule.name: rule.describe() for rule in breakers if rule.breaker_type is not CircuitBreakerType.CUSTOM}
 
 
 def _number(ratio: Decimal | None) -> float | None:
@@ -119,6 +135,7 @@ def _venue(engine: Engine, venue: str, now: Instant, sweep: Mapping[str, VenueVe
     return {
         "connected": engine.connected[venue],
         "equity": plain(portfolio.venue_equity(venue)) if is_known else None,
+        "daily_loss_ratio": _number(_venue_loss(engine, venue)),
         "age_s": {kind.value: _age(portfolio.age_s(venue, kind, now.mono)) for kind in kinds},
         "proven": None if verdict is None else verdict.proven,
         "orders": _orders(engine, venue, now),
@@ -137,6 +154,14 @@ def _orders(engine: Engine, venue: str, now: Instant) -> dict[str, Any]:
         "reason": view.reason,
         "may_cancel": view.may_cancel,
     }
+
+
+def _venue_loss(engine: Engine, venue: str) -> Decimal | None:
+    """What the venue lost of its start of the day; None where either is not known, or flows emptied it."""
+    view, empty_below = engine.books.views.venue_view(venue), engine.baselines.settings.empty_below
+    if view.equity is None or view.start_of_day is None:
+        return None
+    return venue_loss_ratio(view.start_of_day, view.equity.value, empty_below)
 
 
 def _age(seconds: float | None) -> float | None:

@@ -23,7 +23,7 @@ import structlog
 
 from risk_daemon.errors import InvariantError, RecordError
 from risk_daemon.gate import OrderRequest, Veto
-from risk_daemon.units import ONE, plain
+from risk_daemon.units import plain
 from risk_daemon.worker import Run, Worker
 from risk_daemon.writing import json_text, utc_text
 
@@ -40,27 +40,20 @@ _DEPTH_MAX = 4
 
 @dataclass(frozen=True, slots=True)
 class VetoRecord:
-    """That `order` was refused at the moment `wall` (Unix seconds)."""
+    """That `order` was refused at the moment `wall` (Unix seconds). order None: `bot` was, and what is not known."""
 
     wall: float
-    order: OrderRequest
+    order: OrderRequest | None
     veto: Veto
+    bot: str | None = None
 
     def line(self) -> dict[str, Any]:
         """As a JSON object: amounts are decimal strings, what is unknown is None and never left out."""
-        order, veto = self.order, self.veto
+        veto = self.veto
         return {
             "time": utc_text(self.wall),
             "unix": self.wall,
-            "venue": order.venue,
-            "symbol": order.symbol,
-            "side": order.side,
-            "type": order.order_type,
-            "quantity": plain(order.quantity),
-            "price": None if order.price is None else plain(order.price),
-            "reduce_only": order.reduce_only,
-            "client_order_id": order.client_order_id,
-            "bot": order.bot,
+            **self._order(),
             "veto_reason": veto.veto_reason,
             "reason": veto.reason,
             "observed": _sayable(veto.observed),
@@ -68,6 +61,17 @@ class VetoRecord:
             "trip_id": veto.trip_id,
             "locked_until": _time_text(veto.locked_until_wall),
         }
+
+    def _order(self) -> dict[str, Any]:
+        order = self.order
+        if order is None:
+            return {**dict.fromkeys(_ORDER), "bot": self.bot}
+        price = None if order.price is None else plain(order.price)
+        values = (order.venue, order.symbol, order.side, order.order_type, plain(order.quantity), price)
+        return dict(zip(_ORDER, (*values, order.reduce_only, order.client_order_id, order.bot), strict=True))
+
+
+_ORDER = ("venue", "symbol", "side", "type", "quantity", "price", "reduce_only", "client_order_id", "bot")
 
 
 class VetoLog:
@@ -127,6 +131,13 @@ class VetoLog:
                 self._drop(1, "the queue is full" if not self._closing.is_set() else "the log is closed")
         if not self._closing.is_set():
             self._drain_soon()
+
+    def miss(self, count: int) -> None:
+        """That `count` vetoes were given that nobody can tell of any more."""
+        if count > 0:
+            self._drop(count, "they were not told in time")
+            if not self._closing.is_set():
+                self._drain_soon()
 
     def recent(self) -> list[dict[str, Any]]:
         """The last 200 vetoes since the start, oldest first, written or not."""
@@ -223,6 +234,8 @@ class RotatedFile:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             size = os.fstat(descriptor).st_size
+            if not size:
+                self._let_group_read(descriptor)
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 data = b"\n" + data
             written = os.write(descriptor, data)
@@ -231,6 +244,12 @@ class RotatedFile:
                 raise OSError(f"only {written} of {len(data)} bytes could be written")
         finally:
             os.close(descriptor)
+
+    def _let_group_read(self, descriptor: int) -> None:
+        """A dashboard in the directory's group may read which orders were refused; nobody else may."""
+        with suppress(OSError):
+            os.fchown(descriptor, -1, self.path.parent.stat().st_gid)
+            os.fchmod(descriptor, 0o640)
 
     def _rotate_if_large(self) -> None:
         """A file that can't be moved is written on: one too large is better than none."""
@@ -253,7 +272,7 @@ class RotatedFile:
         return self.path.with_name(f"{self.path.name}.{number}")
 
 
-_EMPTY = VetoRecord(0.0, OrderRequest("", "", "", ONE), Veto("", ""))
+_EMPTY = VetoRecord(0.0, None, Veto("", ""))
 
 
 def _gap_line(count: int, wall: float) -> dict[str, Any]:

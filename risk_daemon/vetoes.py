@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from risk_daemon.gate import OrderRequest, Veto
+from risk_daemon.gate import Veto
 
 EVERY_S = 1.0
 _NEVER = float("-inf")
@@ -27,11 +27,11 @@ class VetoTally:
         self._last_reason: str | None = None
         self._summed_mono = _NEVER
 
-    def note(self, veto: Veto, order: OrderRequest) -> None:
+    def note(self, veto: Veto, bot: str | None) -> None:
         """Count a veto."""
         self.total += 1
         self._by_reason[str(veto.veto_reason)] += 1
-        self._by_bot[order.bot] += 1
+        self._by_bot[bot] += 1
         if self._first_reason is None:
             self._first_reason = veto.reason
         self._last_reason = veto.reason

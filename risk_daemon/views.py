@@ -40,7 +40,7 @@ class Views:
         self._seen = self._all()
 
     def _all(self) -> dict[str, VenueView]:
-        return {venue: self._venue_view(venue) for venue in self._portfolio.settings.expected}
+        return {venue: self.venue_view(venue) for venue in self._portfolio.settings.expected}
 
     def position_views(self) -> Sequence[PositionView]:
         """Every open position."""
@@ -50,7 +50,8 @@ class Views:
             for position in self._portfolio.positions(venue)
         ]
 
-    def _venue_view(self, venue: str) -> VenueView:
+    def venue_view(self, venue: str) -> VenueView:
+        """One venue as it is now. Costs a pass over its holdings."""
         start = self._days.start_of(venue)
         value = None if self._days.is_emptied(venue) else start.value
         return VenueView(self.venue_equity(venue), value, start.money)

@@ -40,6 +40,7 @@ class FakeControl:
     sweeps: list[tuple[str | None, str | None]] = field(default_factory=list)
     orders: list[OrderRequest] = field(default_factory=list)
     reports: list[OrderReported | ErrorReported] = field(default_factory=list)
+    vetoed_reports: list[tuple[Any, ...]] = field(default_factory=list)
     answer: dict[str, Any] = field(
         default_factory=lambda: {"accepted": True, "state": "TRIGGERED", "trip_id": "t1", "reason": ""}
     )
@@ -82,6 +83,10 @@ class FakeControl:
         self._fail()
         self.reports.append(event)
 
+    def vetoed(self, order: OrderRequest | None, veto: Veto, bot: str | None, *, ago_s: float, untold: int) -> None:
+        self._fail()
+        self.vetoed_reports.append((order, veto, bot, ago_s, untold))
+
     def instrument(self, venue: str, symbol: str) -> Instrument | None:
         return INSTRUMENTS.get((venue, symbol))
 
@@ -97,7 +102,7 @@ class FakeControl:
 
     def effects(self) -> tuple[list[Any], ...]:
         """Everything that requests led to."""
-        return self.events, self.sweeps, self.orders, self.reports
+        return self.events, self.sweeps, self.orders, self.reports, self.vetoed_reports
 
     def _fail(self) -> None:
         if self.error is not None:

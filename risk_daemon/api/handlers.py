@@ -13,7 +13,17 @@ from risk_daemon.api import orders
 from risk_daemon.api.doors import Caller, Door
 from risk_daemon.api.feed import Subscription
 from risk_daemon.api.limits import Limits
-from risk_daemon.api.models import CancelAll, Disable, ErrorReport, Halt, RejectedReport, Release, Reset, SentReport
+from risk_daemon.api.models import (
+    CancelAll,
+    Disable,
+    ErrorReport,
+    Halt,
+    RejectedReport,
+    Release,
+    Reset,
+    SentReport,
+    VetoedReport,
+)
 from risk_daemon.api.port import Control
 from risk_daemon.api.problems import Refused, answer, encoded
 from risk_daemon.auth.tokens import Role, TokenStore
@@ -29,6 +39,7 @@ from risk_daemon.events import (
     ReleaseRequested,
     ResetRequested,
 )
+from risk_daemon.gate import Veto
 
 _TAKEN = b'{"accepted":true}'
 _SILENT = "the daemon's evaluation loop does not turn: no answer means no"
@@ -102,6 +113,9 @@ async def check_order(call: Call) -> web.StreamResponse:
 async def report(call: Call) -> web.Response:
     if not call.control.is_alive():
         raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, _SILENT)
+    if isinstance(call.body, VetoedReport):
+        _vetoed(call.body, call)
+        return encoded(_TAKEN, HTTPStatus.ACCEPTED)
     _check_venue(call.body.venue, call.control)
     call.control.report(_reported(call.body, call.known_caller.bot))
     return encoded(_TAKEN, HTTPStatus.ACCEPTED)
@@ -115,6 +129,13 @@ def _reported(body: SentReport | RejectedReport | ErrorReport, bot: str | None) 
             return ErrorReported(ErrorKind.ORDER_REJECTED, bot, body.venue, body.detail)
         case ErrorReport():
             return ErrorReported(body.error_kind, bot, body.venue, body.detail)
+
+
+def _vetoed(body: VetoedReport, call: Call) -> None:
+    order = None if body.order is None else orders.refused_order(body.order, call.known_caller.bot)
+    _check_venue(None if order is None else order.venue, call.control)
+    veto = Veto(body.veto_reason, body.detail)
+    call.control.vetoed(order, veto, call.known_caller.bot, ago_s=body.ago_s, untold=body.untold)
 
 
 def _check_venue(venue: str | None, control: Control) -> None:

@@ -31,6 +31,7 @@ _AMOUNT_LIMIT = Decimal("1e30")
 _amount_matches = re.compile(_AMOUNT[1:-1], re.ASCII).fullmatch
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " ")
 _DISABLE_MAX_S = 30 * 86_400
+_AGO_MAX_S = 86_400
 
 
 # --- values ----------------------------------------------------------------------------------------
@@ -61,6 +62,15 @@ def _seconds(value: object) -> float:
     return float(number)
 
 
+def _ago(value: object) -> float:
+    if type(value) not in (int, Decimal):
+        raise ValueError("must be a number of seconds")
+    number = finite(value)
+    if not 0 <= number <= _AGO_MAX_S:
+        raise ValueError(f"must be 0 to {_AGO_MAX_S} seconds")
+    return float(number)
+
+
 def _own_words(value: object) -> str:
     """A bot's error is counted whatever its text holds."""
     if type(value) is not str:
@@ -84,6 +94,7 @@ Amount = Annotated[
     PlainValidator(above_zero),
     WithJsonSchema({"anyOf": [_TEXT_SCHEMA, _NUMBER_SCHEMA], "description": "Above zero; a text keeps every digit."}),
 ]
+Ago = Annotated[float, PlainValidator(_ago), WithJsonSchema({"type": "number", "minimum": 0, "maximum": _AGO_MAX_S})]
 Seconds = Annotated[float, PlainValidator(_seconds), WithJsonSchema(_SECONDS_SCHEMA)]
 OwnWords = Annotated[
     str,
@@ -165,7 +176,18 @@ class ErrorReport(Body):
     detail: OwnWords = ""
 
 
-OrderReport = Annotated[SentReport | RejectedReport | ErrorReport, Field(discriminator="kind")]
+class VetoedReport(Body):
+    """The gate's memory map refused an order, or what was not read as one: for the file of vetoes."""
+
+    kind: Literal["vetoed"]
+    veto_reason: Name
+    detail: OwnWords = ""
+    order: OrderCheck | None = None
+    ago_s: Ago = Field(0.0, description="How long ago it was refused, in seconds.")
+    untold: int = Field(0, ge=0, le=1_000_000_000, description="How many before it found no room and are not told.")
+
+
+OrderReport = Annotated[SentReport | RejectedReport | ErrorReport | VetoedReport, Field(discriminator="kind")]
 
 
 # --- what operators send ---------------------------------------------------------------------------

@@ -116,6 +116,21 @@ def order_request(order: Order, caller: Caller, control: Control) -> OrderReques
     )
 
 
+def refused_order(order: OrderCheck, bot: str | None) -> OrderRequest:
+    """An order that is not asked about any more: nothing of it is looked up."""
+    return OrderRequest(
+        venue=order.venue,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=order.quantity,
+        order_type=order.type,
+        price=order.price,
+        reduce_only=order.reduce_only,
+        client_order_id=order.client_order_id,
+        bot=bot,
+    )
+
+
 def unknown(what: str, name: str) -> Refused:
     """What the daemon has never heard of can't be guarded."""
     return Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"the {what} {name} is not known")

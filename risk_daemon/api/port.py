@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from risk_daemon.api.feed import Subscription
 from risk_daemon.events import ErrorReported, Input, OrderReported
-from risk_daemon.gate import OrderAnswer, OrderRequest
+from risk_daemon.gate import OrderAnswer, OrderRequest, Veto
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,13 @@ class Control(Protocol):
 
     def report(self, event: OrderReported | ErrorReported) -> None:
         """Take what a bot tells. Returns at once."""
+        ...
+
+    def vetoed(self, order: OrderRequest | None, veto: Veto, bot: str | None, *, ago_s: float, untold: int) -> None:
+        """Write down what the memory map refused `bot`. Returns at once.
+
+        order None: it was not read. untold: as many before it can't be told of any more.
+        """
         ...
 
     def instrument(self, venue: str, symbol: str) -> Instrument | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from risk_daemon.asking.answers import GateAnswer, no_answer
@@ -71,11 +72,18 @@ class DaemonGate(Reporter):
         return await self._aside(partial(self._post_report, document), False)
 
     def _post_report(self, document: Mapping[str, Any], deadline: Deadline) -> bool:
+        return self._report_status(document, deadline) == HTTPStatus.ACCEPTED
+
+    def _report_status(self, document: Mapping[str, Any], deadline: Deadline) -> int | None:
+        """None: nobody answered."""
         try:
             reply, _ = self._line.post(_REPORT, document, deadline)
         except NoReply:
-            return False
-        return reply.status == 202
+            return None
+        return reply.status
+
+    def _tell_refused(self, document: Mapping[str, Any]) -> int | None:
+        return self._report_status(document, self._deadline())
 
     def _deadline(self) -> Deadline:
         return Deadline.within(self._timeout_s)

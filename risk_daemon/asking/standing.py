@@ -6,14 +6,18 @@ That file is up to a second old, so it is believed only where it speaks of the s
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from risk_daemon.asking.answers import GateAnswer
+from risk_daemon.asking.answers import LOCKED, GateAnswer
 
 _FILE_NAME = "risk.json"
+_HALTS_VALID_S = 10.0
+_SKEW_S = 1.0  # a file's time is kept less finely than the clock's
+_MAX_DETAIL = 300
 
 
 def shut(gate: Path, cause: str, trip_id: str | None, until_wall: float | None) -> GateAnswer:
@@ -29,6 +33,28 @@ def shut(gate: Path, cause: str, trip_id: str | None, until_wall: float | None) 
         trip_id,
         None if until_wall is None else _iso(until_wall),
     )
+
+
+def halted(gate: Path, venue: str) -> GateAnswer | None:
+    """The answer of the gate `gate`, which is open, to orders of `venue`; None while they are not halted.
+
+    A file that can't be read, or is not written any more, may hide a halt: that is a no.
+    """
+    path = gate.with_name(_FILE_NAME)
+    try:
+        document, age_s = _mapping(json.loads(path.read_bytes())), time.time() - path.stat().st_mtime
+    except (OSError, ValueError, RecursionError) as error:
+        return GateAnswer(False, LOCKED, f"{path}: whether {venue} is halted can't be read: {error}"[:_MAX_DETAIL])
+    if venue not in _mapping(document.get("venues")):
+        return None
+    halts = document.get("halts")
+    if not isinstance(halts, list) or not 0 <= age_s + _SKEW_S <= _HALTS_VALID_S:
+        return GateAnswer(False, LOCKED, f"{path}: it does not tell whether {venue} is halted now")
+    for halt in map(_mapping, halts):
+        if halt.get("venue") == venue and halt.get("bot") is None:
+            reason = f"venue {venue} halted by {halt.get('operator')}: {halt.get('reason')}"
+            return GateAnswer(False, "manual_halt", reason[:_MAX_DETAIL], {"operator": halt.get("operator")})
+    return None
 
 
 def _told(path: Path, cause: str, trip_id: str | None) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -325,9 +325,11 @@ class BaseCircuitBreaker:
         return (self.restraint(allows_reducing),)
 
     def reset(self, operator: str | None = None) -> None:
-        """Back to NORMAL. Raises CircuitBreakerError if it is NORMAL already."""
+        """Back to NORMAL. Raises CircuitBreakerError if it is that already, unless it may have become so by itself."""
         standing = self.standing
         if standing.state is BreakerState.NORMAL:
+            if self.action <= Action.VETO:
+                return
             raise CircuitBreakerError(f"{self.name} is not tripped")
         self.standing = replace(standing, state=BreakerState.RESETTING)
         self._clear_conditions()

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from risk_daemon.baselines import Baselines
 from risk_daemon.breakers.base import UNSET, Action, CircuitBreakerType, Common, Number, Unset
-from risk_daemon.breakers.loss import LossCircuitBreaker, Measure, one_limit
+from risk_daemon.breakers.loss import LossCircuitBreaker, Measure, check_one, one_limit
 from risk_daemon.breakers.program import worth
 from risk_daemon.clock import Instant
 from risk_daemon.portfolio import Equity
@@ -21,8 +21,8 @@ _GRAINS = 1000
 class DrawdownCircuitBreaker(LossCircuitBreaker):
     """Breaches at a drawdown of `max_drawdown_pct` (a ratio: 0.10 is 10 %) or more. Formula: (peak - latest) / peak.
 
-    lookback_days: how far back the peak may lie; None: as far as it is remembered. Raises ValueError for a limit
-    that is not between 0 and 1, and for a lookback that is not above zero.
+    lookback_days: how far back the peak may lie; None: as far as it is remembered. threshold: another name of the
+    limit. Raises ValueError for a limit that is not between 0 and 1, and for a lookback that is not above zero.
     """
 
     word = "drawdown"
@@ -31,11 +31,15 @@ class DrawdownCircuitBreaker(LossCircuitBreaker):
 
     def __init__(
         self,
-        max_drawdown_pct: Number = Decimal("0.10"),
+        max_drawdown_pct: Number | None = None,
         lookback_days: float | None = 30,
+        *,
+        threshold: Number | None = None,
         **common: Unpack[Common],
     ) -> None:
-        limit = one_limit("drawdown", None, max_drawdown_pct, common.get("warnings", ()))
+        check_one(max_drawdown_pct=max_drawdown_pct, threshold=threshold)
+        ratio = threshold if max_drawdown_pct is None else max_drawdown_pct
+        limit = one_limit("drawdown", None, ratio, common.get("warnings", ()), "10%")
         super().__init__(CircuitBreakerType.DRAWDOWN, limit, **common)
         self.max_drawdown_pct = limit.size
         self.lookback_days = None if lookback_days is None else float(finite(lookback_days))
@@ -46,7 +50,8 @@ class DrawdownCircuitBreaker(LossCircuitBreaker):
     def can_trade(self, current_portfolio_value: Number | Unset = UNSET) -> bool:
         """Whether the drawdown of `current_portfolio_value` from the highest one seen is below the limit.
 
-        Once it is not, False until `reset`, which also begins a new history. Without a value: by the last one.
+        Once it is not, False until `reset`, which also begins a new history; with the action VETO, until a value is
+        that far from the peak no more. Without a value: by the last one.
         Raises ValueError for None, NaN and infinities; such a value changes nothing.
         """
         if not isinstance(current_portfolio_value, Unset):
@@ -70,8 +75,10 @@ class DrawdownCircuitBreaker(LossCircuitBreaker):
         """A program's own history."""
         peak = self._peak.add(value, self._clock.now().mono)
         drawdown = ZERO if peak <= 0 else fixed(EXACT.divide(EXACT.subtract(peak, value), peak))
-        if drawdown >= self.limit.size and not self.is_tripped:
-            self._trip(
+        if drawdown < self.limit.size:
+            self._recover()
+        elif not self.is_tripped:
+            self._trip_for_program(
                 f"{self.word} of {self.limit.text_of(drawdown)}{self._reason_end}", **_facts(drawdown, peak, value)
             )
 

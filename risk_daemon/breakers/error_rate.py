@@ -8,9 +8,12 @@ from typing import Any, Unpack
 
 from risk_daemon.activity import Activity, Pair
 from risk_daemon.breakers.base import CircuitBreakerType, Common, Verdict
+from risk_daemon.breakers.loss import check_one
 from risk_daemon.breakers.rate import RateCircuitBreaker, Scope, whose
 from risk_daemon.clock import Instant
 from risk_daemon.events import ErrorKind
+
+WINDOW_S = 300.0
 
 
 class ErrorRateCircuitBreaker(RateCircuitBreaker):
@@ -18,7 +21,8 @@ class ErrorRateCircuitBreaker(RateCircuitBreaker):
 
     scope: `all` counts everything together, `bot` and `venue` each by itself; max_errors_total: then a limit over
     everything, of which one bot or venue fills at most half. Expected errors (insufficient funds and the like) do
-    not count. Raises ValueError for a limit that is no whole number above zero, and for a window over an hour.
+    not count. Without a window, 300 s; the daemon's table has 60. window: another name of it. Raises ValueError for
+    a limit that is no whole number above zero, and for a window over an hour.
     """
 
     noun = "errors"
@@ -26,13 +30,17 @@ class ErrorRateCircuitBreaker(RateCircuitBreaker):
     def __init__(
         self,
         max_errors: int = 10,
-        window_seconds: float = 60,
+        window_seconds: float | None = None,
         scope: Scope | str = Scope.ALL,
         max_errors_total: int | None = None,
+        *,
+        window: float | None = None,
         **common: Unpack[Common],
     ) -> None:
+        check_one(window_seconds=window_seconds, window=window)
+        window_s = next((given_s for given_s in (window_seconds, window) if given_s is not None), WINDOW_S)
         kind = CircuitBreakerType.ERROR_RATE
-        super().__init__(kind, max_errors, window_seconds, scope, max_errors_total, **common)
+        super().__init__(kind, max_errors, window_s, scope, max_errors_total, **common)
         self._quiet = self._verdict(0, f"no errors in {self.window_s:g} s", {"errors": 0})
 
     def can_trade(self) -> bool:

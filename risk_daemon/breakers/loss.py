@@ -11,7 +11,15 @@ from decimal import Decimal
 from typing import Any, Unpack
 
 from risk_daemon.baselines import Baselines
-from risk_daemon.breakers.base import BaseCircuitBreaker, CircuitBreakerType, Common, EvaluationContext, Number, Verdict
+from risk_daemon.breakers.base import (
+    BaseCircuitBreaker,
+    CircuitBreakerType,
+    Common,
+    EvaluationContext,
+    Number,
+    Standing,
+    Verdict,
+)
 from risk_daemon.clock import Instant
 from risk_daemon.portfolio import Equity
 from risk_daemon.units import finite, parse_money, parse_ratio, percent, plain
@@ -57,6 +65,25 @@ class LossLimit:
         return not self.warnings or most < self.warnings[0]
 
 
+def check_one(**given: object) -> None:
+    """Raises ValueError if more than one of several names of the same was given."""
+    if sum(value is not None for value in given.values()) > 1:
+        raise ValueError(f"{' and '.join(given)} are names of the same: give one of them")
+
+
+def is_ratio(limit: Number) -> bool:
+    """Whether a limit that may be either is a ratio: `"5%"` or a number below 1. Raises ValueError for negatives."""
+    if isinstance(limit, str) and limit.strip().endswith("%"):
+        return True
+    try:
+        number = finite(limit)
+    except ValueError:
+        return False  # an amount with its currency, or what `parse_money` has a hint for
+    if number < 0:
+        raise ValueError(f"{limit} is negative: write the size of the loss, without a sign")
+    return number < 1
+
+
 def one_limit(
     name: str, money: Number | None, ratio: Number | None, warnings: Iterable[Number] = (), default: str | None = None
 ) -> LossLimit:
@@ -79,8 +106,9 @@ class LossCircuitBreaker(BaseCircuitBreaker):
 
     word = "loss"
     since = ""
+    _own_trip: Standing | None = None
 
-    def __init__(self, breaker_type: CircuitBreakerType, limit: LossLimit, **common: Unpack[Common]) -> None:
+    def __init__(self, breaker_type: CircuitBreakerType, limit: LossLimit, /, **common: Unpack[Common]) -> None:
         super().__init__(breaker_type, **common)
         self.limit = limit
         self._reason_end = f" {self.since}, limit {limit.text}"
@@ -120,6 +148,19 @@ class LossCircuitBreaker(BaseCircuitBreaker):
             observed=self._observe_fully(likely, equity, context.baselines, now),
             limits=self._limits,
         )
+
+    def _trip_for_program(self, reason: str, **details: Any) -> None:
+        """Trip by what a program told, apart from what verdicts of the daemon say."""
+        self._trip(reason, **details)
+        self._own_trip = self.standing
+
+    def _recover(self) -> None:
+        """A program told of a loss below the limit: a veto of its own is over."""
+        if self._is_own_trip() and self.ends_by_itself:
+            self.standing = Standing()
+
+    def _is_own_trip(self) -> bool:
+        return self._own_trip is not None and self.standing is self._own_trip
 
     def _limit_key(self) -> str:
         """The limit's name in records."""

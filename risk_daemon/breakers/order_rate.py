@@ -7,32 +7,43 @@ from typing import Unpack
 
 from risk_daemon.activity import Activity, Pair
 from risk_daemon.breakers.base import CircuitBreakerType, Common, Verdict
+from risk_daemon.breakers.loss import check_one
 from risk_daemon.breakers.rate import EVERYBODY, RateCircuitBreaker, Scope, whose
 from risk_daemon.clock import Instant
 from risk_daemon.gate import OrderRequest, Veto
+
+MAX_ORDERS = 100
+WINDOW_S = 60.0
 
 
 class OrderRateCircuitBreaker(RateCircuitBreaker):
     """Breaches with more than `max_orders_per_minute` orders in the last `window_seconds`: of all, a bot, or a venue.
 
-    The limit holds for the whole window, however long it is. scope: `all` counts all orders together, `bot` and
-    `venue` each by itself; max_orders_total: then a limit over everything, of which one bot or venue fills at most
-    half. Orders of no known bot count as everybody's. Raises ValueError for a limit that is no whole number above
-    zero, and for a window over an hour.
+    The limit holds for the whole window, however long it is. Without them, 100 in 60 s. scope: `all` counts all
+    orders together, `bot` and `venue` each by itself; max_orders_total: then a limit over everything, of which one
+    bot or venue fills at most half. Orders of no known bot count as everybody's. max_orders, window: other names of
+    the first two. Raises ValueError for a limit that is no whole number above zero, and for a window over an hour.
     """
 
     noun = "orders"
 
     def __init__(
         self,
-        max_orders_per_minute: int = 100,
-        window_seconds: float = 60,
+        max_orders_per_minute: int | None = None,
+        window_seconds: float | None = None,
         scope: Scope | str = Scope.ALL,
         max_orders_total: int | None = None,
+        *,
+        max_orders: int | None = None,
+        window: float | None = None,
         **common: Unpack[Common],
     ) -> None:
+        check_one(max_orders_per_minute=max_orders_per_minute, max_orders=max_orders)
+        check_one(window_seconds=window_seconds, window=window)
+        limit = next((given for given in (max_orders_per_minute, max_orders) if given is not None), MAX_ORDERS)
+        within_s = next((given_s for given_s in (window_seconds, window) if given_s is not None), WINDOW_S)
         kind = CircuitBreakerType.ORDER_RATE
-        super().__init__(kind, max_orders_per_minute, window_seconds, scope, max_orders_total, **common)
+        super().__init__(kind, limit, within_s, scope, max_orders_total, **common)
         self._few = {0: self._verdict(0, f"0 orders in {self.window_s:g} s", {"orders": 0})}
 
     def can_trade(self) -> bool:

@@ -40,7 +40,7 @@ class PartsCircuitBreaker(BaseCircuitBreaker):
     part, since = "", ""
     fields: tuple[str, ...] = ()
 
-    def __init__(self, breaker_type: CircuitBreakerType, limit: LossLimit, **common: Unpack[Common]) -> None:
+    def __init__(self, breaker_type: CircuitBreakerType, limit: LossLimit, /, **common: Unpack[Common]) -> None:
         super().__init__(breaker_type, **common)
         self.limit = limit
         key = f"max_{breaker_type.value}"

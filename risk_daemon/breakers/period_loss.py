@@ -6,18 +6,38 @@ from decimal import Decimal
 from typing import Any
 
 from risk_daemon.baselines import Baselines
-from risk_daemon.breakers.base import Number, Unset
+from risk_daemon.breakers.base import BreakerState, Number, Standing, Unset
 from risk_daemon.breakers.loss import LossCircuitBreaker, Measure
 from risk_daemon.breakers.program import base, worth
 from risk_daemon.clock import Instant
 from risk_daemon.portfolio import Equity
+from risk_daemon.trading_day import TradingDay
 from risk_daemon.units import EXACT, fixed, plain
 
 
 class PeriodLossCircuitBreaker(LossCircuitBreaker):
-    """What daily and weekly loss have in common for a program: it knows what the period began with."""
+    """What daily and weekly loss have in common for a program: it knows what the period began with.
 
+    A trip by what a program told ends with the period, whatever its action: a program has nobody else who would end
+    it. calendar: when that is; the daemon has its own.
+    """
+
+    calendar = TradingDay()
     _current_loss: Decimal | None = None
+    _period: str | None = None
+
+    @property
+    def state(self) -> BreakerState:
+        """Of now: in a program, a new period may have begun."""
+        self.refresh()
+        return super().state
+
+    def refresh(self) -> None:
+        """Let a program's own period end. What the daemon's verdicts say is not touched."""
+        if self._period is not None and self._key_now() > self._period:
+            self._period = None
+            if self._is_own_trip():
+                self.standing = Standing()
 
     def _may_trade(self, start_name: str, start: Number | Unset, current: Number | Unset) -> bool:
         """By the loss from `start` to `current`; by the last one if neither is given."""
@@ -30,15 +50,26 @@ class PeriodLossCircuitBreaker(LossCircuitBreaker):
         return not self.is_tripped
 
     def _see(self, start: Decimal, current: Decimal) -> None:
+        self.refresh()
+        self._period = max(self._period or "", self._key_now())  # a clock that is set back ends no day twice
         self._current_loss = EXACT.subtract(start, current)
         loss = fixed(EXACT.divide(self._current_loss, start)) if self.limit.is_ratio else self._current_loss
-        if loss >= self.limit.size and not self.is_tripped:
+        if loss < self.limit.size:
+            self._recover()
+        elif not self.is_tripped:
             key = "loss_ratio" if self.limit.is_ratio else "loss"
             observed = {key: self.limit.fact(loss), "equity": plain(current)}
-            self._trip(f"{self.word} of {self.limit.text_of(loss)}{self._reason_end}", **observed)
+            self._trip_for_program(f"{self.word} of {self.limit.text_of(loss)}{self._reason_end}", **observed)
 
     def _clear_conditions(self) -> None:
         self._current_loss = None
+
+    def _key_now(self) -> str:
+        return self._key_of(self._clock.now().wall)
+
+    def _key_of(self, wall: float) -> str:
+        """The period of a moment, as a word."""
+        raise NotImplementedError
 
     def _measures(self, baselines: Baselines) -> tuple[Measure, Measure]:
         """The loss by equity, as a ratio and in money."""

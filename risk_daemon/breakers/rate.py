@@ -63,6 +63,7 @@ class RateCircuitBreaker(BaseCircuitBreaker):
         window_s: float,
         scope: Scope | str = Scope.ALL,
         total: int | None = None,
+        /,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(breaker_type, **common)

@@ -57,10 +57,13 @@ class VenueLossCircuitBreaker(PartsCircuitBreaker):
         return PartLoss((venue,), least, likely, most)
 
     def _measure(self, start: Decimal, equity: Decimal, empty_below: Decimal) -> Decimal:
-        """The loss in the limit's unit. What began the day empty has nothing to lose but by falling below zero."""
-        loss = start - equity
-        if not self.limit.is_ratio:
-            return loss
-        if start > empty_below:
-            return fixed(loss / start)
-        return ONE if loss > empty_below else ZERO
+        """The loss in the limit's unit."""
+        return venue_loss_ratio(start, equity, empty_below) if self.limit.is_ratio else start - equity
+
+
+def venue_loss_ratio(start: Decimal, equity: Decimal, empty_below: Decimal) -> Decimal:
+    """(start - equity) / start. What began the day empty has nothing to lose but by falling below zero."""
+    loss = start - equity
+    if start > empty_below:
+        return fixed(loss / start)
+    return ONE if loss > empty_below else ZERO

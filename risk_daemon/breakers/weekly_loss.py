@@ -34,5 +34,8 @@ class WeeklyLossCircuitBreaker(PeriodLossCircuitBreaker):
         """Whether the loss since the start of the week is below the limit; as `DailyLossCircuitBreaker.can_trade`."""
         return self._may_trade("start_of_week_value", start_of_week_value, current_portfolio_value)
 
+    def _key_of(self, wall: float) -> str:
+        return self.calendar.week_key(wall)
+
     def _measures(self, baselines: Baselines) -> tuple[Measure, Measure]:
         return baselines.weekly_loss_ratio, baselines.weekly_loss

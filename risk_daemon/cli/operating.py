@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,11 +37,17 @@ _DRAWDOWN_KEYS = (
     "loss_ratio",
     "drawdown_ratio",
     "portfolio_dd_pct",
+    "daily_loss_ratio",
+    "daily_loss",
     "loss_threshold",
     "circuit_breaker",
+    "rules",
+    "reference_currency",
     "trusted",
     "time",
 )
+_ABOUT_A_VENUE = ("state", "rules", "reference_currency", "trusted", "time")
+_VENUE_KEYS = ("equity", "daily_loss_ratio")
 
 OneVenue = Annotated[str | None, typer.Option("--venue", help="Only this venue.")]
 OneBot = Annotated[str | None, typer.Option("--bot", help="Only this bot, by the name of its token.")]
@@ -72,11 +79,21 @@ def status(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
 
 
 @app.command("check-drawdown")
-def check_drawdown(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
-    """The losses now. Ends with 0 only if a daemon answered."""
+def check_drawdown(config: ConfigFile = CONFIG, venue: OneVenue = None, as_json: AsJson = False) -> ExitCode:
+    """The losses now, and their limits. Ends with 0 only if a daemon answered."""
     from risk_daemon import render
 
-    return _state(config, as_json, lambda document: {key: document.get(key) for key in _DRAWDOWN_KEYS}, render.drawdown)
+    return _state(config, as_json, partial(_losses, venue), render.drawdown)
+
+
+def _losses(venue: str | None, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What there is to say of losses; of one venue where it is named. Raises UsageError for one that is not there."""
+    found: Mapping[str, Any] = document.get("venues") or {}
+    if venue is not None and venue not in found:
+        raise UsageError(f"there is no venue {venue!r}: one of {', '.join(found) or 'none'}")
+    venues = {name: {key: row.get(key) for key in _VENUE_KEYS} for name, row in found.items() if venue in (None, name)}
+    losses = {key: document.get(key) for key in (_DRAWDOWN_KEYS if venue is None else _ABOUT_A_VENUE)}
+    return {**losses, "venues": venues}
 
 
 def _state(

@@ -71,7 +71,7 @@ class CircuitBreakerMiddleware:
             await self._app(scope, receive, send)
             return
         if self._order_from is None:
-            answer = self._guard.standing()
+            answer = self._guard.standing(f"{scope['method']} {scope['path']}")
         else:
             answer, receive = await self._judge(scope, receive, self._order_from)
         if not answer.is_valid():

@@ -39,7 +39,8 @@ def circuit_breaker_middleware(
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not watch.guards(request.method, _paths(request)):
             return await handler(request)
-        answer = watch.standing() if order_from is None else await _judge(watch, request, order_from)
+        where = f"{request.method} {request.path}"
+        answer = watch.standing(where) if order_from is None else await _judge(watch, request, order_from)
         if not answer.is_valid():
             return web.Response(status=int(status_of(answer)), body=problem(answer), content_type=CONTENT_TYPE)
         request[ANSWER] = answer

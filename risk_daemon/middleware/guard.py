@@ -17,6 +17,14 @@ CONTENT_TYPE: Final = "application/problem+json"
 MAX_BODY: Final = 64 * 1024
 
 _MAX_DETAIL = 300
+_LOSSES: Final = (
+    "portfolio_dd_circuit",
+    "capital_loss",
+    "daily_loss",
+    "weekly_loss",
+    "venue_loss",
+    "position_loss",
+)
 _LOG = logging.getLogger(__name__)
 
 
@@ -42,11 +50,14 @@ class Guard:
         """Whether such a request may pass only while the gate is open."""
         return self._routes.guards(method, paths)
 
-    def standing(self) -> GateAnswer:
-        """The gate as it stands for everybody. A gate that fails is a shut gate."""
+    def standing(self, where: str = "") -> GateAnswer:
+        """The gate as it stands for everybody. A gate that fails is a shut gate; where: what it would be refused."""
         gate: Any = self._gate
         try:
-            return _sound(gate.peek())
+            answer = _sound(gate.peek())
+            if not answer.allowed and hasattr(gate, "tell_refused"):
+                gate.tell_refused(None, answer, where)
+            return answer
         except Exception as error:
             return _failed(error)
 
@@ -62,14 +73,27 @@ class Guard:
             return _failed(error)
 
     def check_breaker(self, account_id: UUID | str) -> bool:
-        """True while orders may be sent. There is one gate for all accounts, so `account_id` makes no difference.
+        """True while orders may be sent. There is one gate for all accounts.
 
-        Raises CircuitBreakerException with the limit that was hit.
+        An `account_id` that is a venue's name in the daemon's configuration is judged with that venue's own halt as
+        well; any other is judged by the gate alone. Raises CircuitBreakerException with the limit that was hit.
         """
-        answer = self.standing()
+        answer = self.standing(f"account {account_id}")
+        if answer.is_valid():
+            answer = self._account(str(account_id))
         if not answer.is_valid():
             raise CircuitBreakerException(zen_sentence(answer))
         return True
+
+    def _account(self, account_id: str) -> GateAnswer:
+        gate: Any = self._gate
+        try:
+            answer = _sound(gate.peek_venue(account_id))
+            if not answer.allowed:
+                gate.tell_refused(None, answer, f"account {account_id}")
+            return answer
+        except Exception as error:
+            return _failed(error)
 
 
 def unreadable(cause: object) -> GateAnswer:
@@ -100,8 +124,8 @@ def problem(answer: GateAnswer) -> bytes:
 
 
 def zen_sentence(answer: GateAnswer) -> str:
-    """`Zen Mode Active: -3% Limit Hit`, with the limit that was hit; where none is known, with the reason."""
-    for limit in answer.limits.values():
+    """`Zen Mode Active: -3% Limit Hit`, with the limit of the loss; what is no loss is told by its reason."""
+    for limit in answer.limits.values() if answer.veto_reason in _LOSSES else ():
         if isinstance(limit, str) and limit:
             return f"Zen Mode Active: -{limit} Limit Hit"
         if isinstance(limit, int | float) and not isinstance(limit, bool):

@@ -20,8 +20,8 @@ RATE_PER_S = 2_000
 PROCESSES = 4
 
 
-def started(venue, daemon_for, extra: str = "") -> Daemon:
-    daemon = daemon_for(kraken_config(venue.endpoint) + extra, KEYS)
+def started(venue, daemon_for, extra: str = "", **circuit_breaker: str) -> Daemon:
+    daemon = daemon_for(kraken_config(venue.endpoint, **circuit_breaker) + extra, KEYS)
     assert daemon.command("init", "--yes").returncode == 0
     daemon.start()
     daemon.wait_open()
@@ -69,6 +69,32 @@ def _wall(event: dict) -> float:
     from datetime import datetime
 
     return datetime.fromisoformat(event["time"]).timestamp()
+
+
+def test_every_veto_of_the_memory_map_is_a_line(documented_kraken, daemon_for):
+    """A drawdown that vetoes, asked about the documented way: the map says no, and nobody asks over HTTP."""
+    drawdown = '[breakers.drawdown]\nlimit = "5%"\naction = "veto"\n[baselines]\npeak_hold = "1s"\n'
+    daemon = started(documented_kraken, daemon_for, drawdown, loss_threshold='"50%"')
+    gate = TradingGate(daemon.state, url=url(daemon), token=token(daemon))
+    wait_for(lambda: _risk(daemon)["portfolio_dd_pct"] is not None, "a peak")
+    documented_kraken.post(price={"BTC": 43000})
+    wait_for(lambda: gate.reason() == "portfolio_dd_circuit", "the veto")
+    order = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.001", "price": "43000"}
+    answers = [gate.check(**order) for _ in range(5)]
+    assert {answer.veto_reason for answer in answers} == {"portfolio_dd_circuit"}
+    vetoes = daemon.state / "risk_vetoes.jsonl"
+    wait_for(lambda: len(vetoes.read_text().splitlines()) == 5, "five lines")
+    lines = [json.loads(line) for line in vetoes.read_text().splitlines()]
+    assert {(line["bot"], line["symbol"], line["veto_reason"]) for line in lines} == {
+        ("alice", "BTC/USDT", "portfolio_dd_circuit")
+    }
+    assert all(line["observed"]["current_dd_pct"] >= 0.05 for line in lines)
+    assert {line["limits"]["max_portfolio_dd_nav_pct"] for line in lines} == {0.05}
+    wait_for(lambda: sum(event["count"] for event in daemon.of("order_vetoed")) == 5, "the summary of five")
+
+
+def _risk(daemon: Daemon) -> dict:
+    return json.loads((daemon.state / "risk.json").read_text())
 
 
 def test_a_bot_refuses_within_its_lease_when_the_daemon_is_killed_and_goes_on_after(documented_kraken, daemon_for):

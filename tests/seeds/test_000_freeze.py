@@ -20,7 +20,7 @@ from risk_daemon.client import TradingGate
 from risk_daemon.clock import ManualClock, SystemClock
 from risk_daemon.decision import Finish, SetGate, StartSweep
 from risk_daemon.errors import CircuitBreakerError, CircuitBreakerException
-from risk_daemon.events import EventName
+from risk_daemon.events import EventName, HaltRequested
 from risk_daemon.lock.base import LockRecord
 from risk_daemon.lock.shared import SharedLock
 from risk_daemon.middleware.asgi import CircuitBreakerMiddleware
@@ -139,12 +139,24 @@ def test_000_05_the_turn_that_takes_the_change_in_judges_it() -> None:
     assert shut.now == decision.now
 
 
-def test_000_16_the_daily_drawdown_can_be_asked_for() -> None:
-    world = guarded(zen())
+def test_000_16_the_daily_drawdown_of_each_account_is_published(tmp_path: Path) -> None:
+    """Without a rule for it, and over a new day."""
+    world = evening(zen())
     lose(world, "0.02")
-    equity = world.engine.judged(world.now)
-    assert equity is not None
-    assert world.engine.baselines.daily_loss_ratio(equity.value) == Decimal("0.02")
+    document = publish(world, tmp_path)
+    losses = {venue: row["daily_loss_ratio"] for venue, row in document["venues"].items()}
+    assert (document["daily_loss_ratio"], losses) == (0.02, {"spot": 0.04, "perp": 0.0})
+    assert json.loads((tmp_path / "risk.json").read_text())["venues"]["spot"]["daily_loss_ratio"] == 0.04
+    world.run(1200.0)
+    assert publish(world, tmp_path)["venues"]["spot"]["daily_loss_ratio"] == 0.0, "a new day"
+    lose(world, "0.03")
+    assert publish(world, tmp_path)["venues"]["spot"]["daily_loss_ratio"] == pytest.approx(100 / 4800)
+
+
+def test_000_16_an_account_that_is_not_known_has_no_drawdown(tmp_path: Path) -> None:
+    world = World(rules=lambda: [zen()])
+    document = publish(world, tmp_path)
+    assert [row["daily_loss_ratio"] for row in document["venues"].values()] == [None, None]
 
 
 # --- 21.2 middleware -----------------------------------------------------------------------------------
@@ -172,6 +184,17 @@ def test_000_13_the_middleware_is_asked_for_an_account(tmp_path: Path) -> None:
     with pytest.raises(CircuitBreakerException):
         guard_of(tmp_path).check_breaker(account_id=ACCOUNT)
     assert issubclass(CircuitBreakerException, CircuitBreakerError)
+
+
+def test_000_14_an_account_that_is_a_venue_is_judged_with_its_own_halt(tmp_path: Path) -> None:
+    world = guarded(zen())
+    world.send(HaltRequested("odd fills", "anna", venue="spot"))
+    publish(world, tmp_path)
+    assert why(ask(world, venue="spot")) == "manual_halt"
+    with pytest.raises(CircuitBreakerException, match="manual_halt"):
+        guard_of(tmp_path).check_breaker("spot")
+    assert guard_of(tmp_path).check_breaker("perp")
+    assert guard_of(tmp_path).check_breaker(ACCOUNT), "it names no venue: the gate alone"
 
 
 def test_000_14_all_accounts_stand_behind_one_gate(tmp_path: Path) -> None:
@@ -282,7 +305,24 @@ def test_000_33_the_drawdown_of_the_moment(capsys: pytest.CaptureFixture[str], t
     assert told["last_known"]["drawdown_ratio"] == 0.02
 
 
-def test_000_33_the_loss_of_the_day_as_well(tmp_path: Path) -> None:
+def test_000_33_the_loss_of_the_day_and_its_limit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Through the command: of everything, and of each account."""
+    from risk_daemon import cli
+
     world = guarded(zen())
-    lose(world, "0.02")
-    assert publish(world, tmp_path).get("daily_loss_ratio") == 0.02
+    lose(world, "0.0305")
+    (tmp_path / "var").mkdir()
+    publish(world, tmp_path / "var")
+    config_of = ["--config", str(tmp_path / "config.toml")]
+    (tmp_path / "config.toml").write_text(
+        '[portfolio]\ninitial_capital = 10000\n[venues.spot]\nexchange = "kraken"\nmarkets = ["spot"]\n'
+    )
+    cli.main(["check-drawdown", *config_of])
+    out = capsys.readouterr().out
+    assert "Loss since the start of the day  3.05 % (limit 3.00 %)" in out
+    assert "Loss of the day on spot          6.10 % (no rule for it is on)" in out
+    cli.main(["check-drawdown", "--json", *config_of])
+    told = json.loads(capsys.readouterr().out)["last_known"]
+    assert (told["daily_loss_ratio"], told["daily_loss"]) == (0.0305, "305")
+    assert told["rules"]["daily_loss"]["limits"] == {"max_daily_loss_pct": 0.03}
+    assert told["venues"]["spot"] == {"equity": "4695", "daily_loss_ratio": 0.061}

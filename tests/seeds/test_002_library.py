@@ -174,12 +174,15 @@ def test_002_13_a_configuration_is_built_step_by_step() -> None:
     assert (built.loss_threshold, built.warning_threshold) == (Decimal("0.05"), Decimal("0.03"))
     assert plain.with_threshold(10).loss_threshold == Decimal("0.10")
     assert plain.loss_threshold == Decimal("0.05"), "the one it was built from stays as it was"
+    assert plain.with_warning(6.0).with_threshold(10.0) == plain.with_threshold(10.0).with_warning(6.0)
 
 
 def test_002_14_closing_positions_is_a_flag_that_is_off() -> None:
     config = CircuitBreakerConfig(10_000, "USDT")
     assert config.auto_close_positions is False
-    assert config.with_auto_close_positions().auto_close_positions is True
+    assert config.with_auto_close_positions(False).auto_close_positions is False
+    with pytest.raises(ValueError, match="not available"):
+        config.with_auto_close_positions(True)
 
 
 def test_002_15_the_five_kinds_of_event() -> None:
@@ -322,16 +325,16 @@ def test_002_23_a_warning_at_three_and_the_end_at_five_percent() -> None:
 @pytest.mark.looptime
 async def test_002_25_events_go_to_a_task_of_ones_own() -> None:
     portfolio, breaker, _ = made()
+    events = event_stream(breaker)
     seen: list[str] = []
 
     async def watch() -> None:
-        async for event in event_stream(breaker):
+        async for event in events:
             seen.append(event.name.value)
             if event.name is EventName.CIRCUIT_BREAKER_TRIGGERED:
                 return
 
     watching = asyncio.create_task(watch())
-    await asyncio.sleep(0)
     for worth, _ in LOSSES:
         portfolio.update_balance("USDT", worth)
         breaker.check()
@@ -368,10 +371,34 @@ def test_002_32_a_breaker_of_configuration_and_portfolio() -> None:
     breaker = CircuitBreaker(CircuitBreakerConfig(10_000, "USDT"), portfolio)
     events: list[RiskEvent] = []
     end = breaker.subscribe(events.append)
+    portfolio.update_balance("USDT", 9_500)
     breaker.check()
     end()
     breaker.check()
     assert [event.name for event in events] == [EventName.PORTFOLIO_UPDATE, EventName.CIRCUIT_BREAKER_TRIGGERED]
+
+
+@pytest.mark.looptime
+async def test_002_32_the_channel_is_there_before_anybody_reads() -> None:
+    portfolio, breaker, _ = made()
+    events = event_stream(breaker)
+    portfolio.update_balance("USDT", 9_400)
+    breaker.check()
+    seen = [(await asyncio.wait_for(anext(events), 1.0)).name.value for _ in range(2)]
+    assert seen == ["portfolio_update", "circuit_breaker_triggered"]
+
+
+def test_002_33_what_is_not_known_triggers_nothing_and_allows_nothing() -> None:
+    """The summary's own order of steps: two venues, a check after each of their balances."""
+    portfolio = PortfolioManager(10_000, "USDT", venues=("kraken", "mexc"))
+    breaker = CircuitBreaker(CircuitBreakerConfig(10_000, "USDT"), portfolio)
+    assert (breaker.check(), breaker.is_trading_allowed) == (CircuitBreakerState.ACTIVE, False)
+    portfolio.update_balance("USDT", 6_000, venue="kraken")
+    assert (breaker.check(), breaker.is_trading_allowed) == (CircuitBreakerState.ACTIVE, False)
+    portfolio.update_balance("USDT", 4_000, venue="mexc")
+    assert (breaker.check(), breaker.is_trading_allowed) == (CircuitBreakerState.ACTIVE, True)
+    portfolio.update_balance("USDT", 3_500, venue="mexc")
+    assert breaker.check() is CircuitBreakerState.TRIGGERED
 
 
 def test_002_33_a_check_after_an_update_triggers() -> None:
@@ -387,13 +414,11 @@ def test_002_33_a_check_after_an_update_triggers() -> None:
 async def test_002_34_events_are_received_one_after_the_other() -> None:
     portfolio, breaker, _ = made()
     stream = event_stream(breaker)
-    waiting = asyncio.ensure_future(anext(stream))
-    await asyncio.sleep(0)
     portfolio.update_balance("USDT", 9_400)
     breaker.check()
-    assert (await waiting).name is EventName.PORTFOLIO_UPDATE
+    assert (await anext(stream)).name is EventName.PORTFOLIO_UPDATE
     assert (await anext(stream)).name is EventName.CIRCUIT_BREAKER_TRIGGERED
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 @pytest.mark.looptime
@@ -433,14 +458,11 @@ def test_002_38_free_and_locked_become_a_balance_and_a_check() -> None:
 async def test_002_60_a_slow_reader_loses_nothing() -> None:
     portfolio, breaker, told = made()
     stream = event_stream(breaker)
-    waiting = asyncio.ensure_future(anext(stream))
-    await asyncio.sleep(0)
     for number in range(5_000):
         portfolio.update_balance("USDT", 10_000 + number)
         breaker.check()
-    seen = [await waiting] + [await anext(stream) for _ in range(4_999)]
-    assert seen == told
-    await stream.aclose()  # type: ignore[attr-defined]
+    assert [await anext(stream) for _ in range(5_000)] == told
+    await stream.aclose()
 
 
 def test_002_62_there_is_an_answer_for_every_state_and_trigger() -> None:

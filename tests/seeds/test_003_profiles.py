@@ -8,6 +8,12 @@ from decimal import Decimal
 import pytest
 
 from risk_daemon import config
+from risk_daemon.breakers import (
+    DailyLossCircuitBreaker,
+    DrawdownCircuitBreaker,
+    ErrorRateCircuitBreaker,
+    OrderRateCircuitBreaker,
+)
 from risk_daemon.rules import build_rules
 from tests.seeds.common import ROOT, profile
 
@@ -35,6 +41,26 @@ def test_003_65_moderate() -> None:
 
 def test_003_66_aggressive() -> None:
     assert limits_of("aggressive") == expected(0.20, 0.10, 200, 20)
+
+
+def test_003_67_the_keys_of_the_dictionaries_are_keywords_of_the_classes() -> None:
+    """With the size of the loss, and without a sign."""
+    drawdown = DrawdownCircuitBreaker(threshold=0.05)
+    daily, money = DailyLossCircuitBreaker(limit=0.02), DailyLossCircuitBreaker(limit=5000)
+    orders = OrderRateCircuitBreaker(max_orders=50, window=60)
+    errors = ErrorRateCircuitBreaker(max_errors=5, window=60)
+    limits = [rule.describe()["limits"] for rule in (drawdown, daily, money, orders, errors)]
+    assert limits == [
+        {"max_portfolio_dd_nav_pct": 0.05},
+        {"max_daily_loss_pct": 0.02},
+        {"max_daily_loss": "5000"},
+        {"max_orders": 50, "window_s": 60},
+        {"max_errors": 5, "window_s": 60},
+    ]
+    with pytest.raises(ValueError, match="names of the same"):
+        OrderRateCircuitBreaker(100, max_orders=50)
+    with pytest.raises(ValueError, match="names of the same"):
+        DailyLossCircuitBreaker(5000, limit=0.02)
 
 
 @pytest.mark.parametrize("name", ["conservative", "moderate", "aggressive"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, time
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -33,8 +34,9 @@ from risk_daemon.events import (
     OrdersSeen,
     ResetRequested,
 )
+from risk_daemon.rules import build_rules
 from tests.core_world import World
-from tests.seeds.common import ask, first, guarded, lose, why
+from tests.seeds.common import ask, first, guarded, lose, settings_of, why, with_tables
 
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
 DAY_S = 86_400.0
@@ -75,7 +77,7 @@ def test_003_03_a_hundred_orders_a_minute_and_not_one_more() -> None:
 
 
 def test_003_04_ten_rejections_in_a_minute_pass_and_the_eleventh_halts() -> None:
-    world = guarded(ErrorRateCircuitBreaker())
+    world = guarded(ErrorRateCircuitBreaker(window=60))
     fail(world, 10)
     assert world.gate == "open"
     fail(world, 1)
@@ -118,6 +120,12 @@ def test_003_13_a_drawdown_is_a_positive_ratio() -> None:
     for negative in (Decimal("-0.10"), "-10%"):
         with pytest.raises(ValueError, match="negative"):
             DrawdownCircuitBreaker(negative)
+
+
+def test_003_13_a_negative_limit_of_the_day_is_refused_with_a_hint() -> None:
+    for negative in (-0.02, "-0.02", -5000):
+        with pytest.raises(ValueError, match="negative: write the size of the loss, without a sign"):
+            DailyLossCircuitBreaker(limit=negative)
 
 
 def test_003_14_ten_percent_unless_told_otherwise() -> None:
@@ -204,6 +212,15 @@ def test_003_20_the_next_day_resumes_unless_it_was_a_trip(action: Action, gate: 
     assert world.gate == gate
 
 
+@pytest.mark.parametrize(("action", "may_trade"), [(Action.VETO, True), (Action.FREEZE, False), (Action.TRIP, False)])
+def test_003_20_in_a_program_a_veto_ends_when_the_loss_does(action: Action, may_trade: bool) -> None:
+    daily = DailyLossCircuitBreaker(max_daily_loss_pct=Decimal("0.05"), action=action, clock=ManualClock())
+    assert not daily.can_trade(94_000, start_of_day_value=100_000)
+    assert daily.can_trade(99_000, start_of_day_value=100_000) is may_trade
+    drawdown = DrawdownCircuitBreaker(Decimal("0.05"), action=action, clock=ManualClock())
+    assert [drawdown.can_trade(worth) for worth in (100, 94, 99)] == [True, False, may_trade]
+
+
 # --- rates ---------------------------------------------------------------------------------------------
 
 
@@ -228,13 +245,22 @@ def test_003_22_it_blocks_until_the_window_clears() -> None:
     assert ask(world).allowed
 
 
-def test_003_23_ten_errors_a_minute_unless_told_otherwise() -> None:
-    breaker = ErrorRateCircuitBreaker()
-    assert (breaker.limit, breaker.window_s) == (10, 60)
+def test_003_23_ten_errors_a_minute_unless_told_otherwise(tmp_path: Path) -> None:
+    """By the daemon's table; a program of one's own has the guide's window, see 004-18."""
+    [rule] = build_rules(settings_of(with_tables("[breakers.error_rate]\n"), tmp_path))
+    assert rule.describe()["limits"] == {"max_errors": 10, "window_s": 60}
+    world = guarded(rule)
+    fail(world, 10)
+    world.run(50.0)
+    assert world.gate == "open"
+    fail(world, 1)
+    assert world.gate == "error_rate"
+    world.run(11.0)
+    assert world.gate == "open", "the ten are a minute old"
 
 
 def test_003_24_kinds_are_told_apart_and_logged() -> None:
-    world = guarded(ErrorRateCircuitBreaker())
+    world = guarded(ErrorRateCircuitBreaker(window=60))
     fail(world, 6, ErrorKind.ORDER_REJECTED)
     fail(world, 3, ErrorKind.BROKER)
     fail(world, 2, ErrorKind.DATA_FEED)
@@ -245,7 +271,7 @@ def test_003_24_kinds_are_told_apart_and_logged() -> None:
 
 @pytest.mark.parametrize(("action", "gate"), [(Action.VETO, "open"), (Action.TRIP, "error_rate")])
 def test_003_25_a_person_is_needed_where_the_action_is_a_trip(action: Action, gate: str) -> None:
-    world = guarded(ErrorRateCircuitBreaker(action=action))
+    world = guarded(ErrorRateCircuitBreaker(window_seconds=60, action=action))
     fail(world, 11)
     assert world.gate == "error_rate"
     world.run(90.0)
@@ -261,6 +287,9 @@ def test_003_26_trip_and_reset() -> None:
     assert (breaker.state, breaker.can_trade()) == (BreakerState.MANUALLY_HALTED, False)
     breaker.reset("anna")
     assert (breaker.state, breaker.can_trade()) == (BreakerState.NORMAL, True)
+    breaker.trip()
+    assert not breaker.can_trade(), "nobody in a hurry is asked for words"
+    assert breaker.get_trip_reason() == "halted by hand"
 
 
 def test_003_27_one_bot_can_be_stopped_by_its_name() -> None:
@@ -408,7 +437,7 @@ def trip_order_rate() -> World:
 
 
 def trip_error_rate() -> World:
-    world = guarded(ErrorRateCircuitBreaker())
+    world = guarded(ErrorRateCircuitBreaker(window=60))
     fail(world, 15)
     return world
 

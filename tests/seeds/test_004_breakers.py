@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time
 from decimal import Decimal
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -23,7 +24,9 @@ from risk_daemon.cli import app
 from risk_daemon.clock import ManualClock
 from risk_daemon.decision import Finish, SetGate, StartSweep
 from risk_daemon.events import ErrorKind, ErrorReported, HaltRequested
-from tests.seeds.common import ask, guarded, why
+from risk_daemon.rules import build_rules
+from risk_daemon.trading_day import TradingDay
+from tests.seeds.common import ask, guarded, settings_of, why, with_tables
 
 DAY_S = 86_400.0
 PEAK = Decimal("100000")
@@ -119,6 +122,41 @@ def test_004_10_three_thousand_of_five_thousand_lost_trades() -> None:
     assert breaker.get_current_daily_loss() == Decimal("3000")
     assert not breaker.can_trade(current_portfolio_value=Decimal("94000"), start_of_day_value=Decimal("100000"))
     assert breaker.get_current_daily_loss() == Decimal("6000")
+
+
+@pytest.mark.parametrize("action", [Action.VETO, Action.FREEZE, Action.TRIP])
+def test_004_11_it_resets_at_the_start_of_the_next_trading_day(action: Action) -> None:
+    """The guide's step 4, in a program of one's own."""
+    clock = ManualClock(wall=datetime(2026, 11, 20, 23, 59, tzinfo=UTC).timestamp())
+    breaker = DailyLossCircuitBreaker(max_daily_loss=Decimal("5000"), action=action, clock=clock)
+    assert not breaker.can_trade(Decimal("94000"), start_of_day_value=Decimal("100000"))
+    clock.advance(59.0)
+    assert not breaker.can_trade()
+    assert breaker.state is BreakerState.TRIPPED
+    clock.advance(2.0)
+    assert breaker.state is BreakerState.NORMAL
+    assert breaker.get_current_daily_loss() == Decimal("6000"), "the last that was told"
+    assert breaker.can_trade(Decimal("94000"), start_of_day_value=Decimal("94000"))
+    assert not breaker.can_trade(Decimal("89000"), start_of_day_value=Decimal("94000")), "and again"
+
+
+def test_004_11_a_market_of_ones_own_says_when_the_day_begins() -> None:
+    new_york = TradingDay(time(9, 30), "America/New_York")
+    clock = ManualClock(wall=datetime(2026, 11, 20, 9, 29, 59, tzinfo=ZoneInfo("America/New_York")).timestamp())
+    breaker = DailyLossCircuitBreaker(Decimal("5000"), calendar=new_york, clock=clock)
+    assert not breaker.can_trade(Decimal("94000"), Decimal("100000"))
+    clock.advance(1.0)
+    assert breaker.can_trade()
+
+
+def test_004_11_a_clock_set_back_ends_no_day() -> None:
+    clock = ManualClock(wall=datetime(2026, 11, 20, 0, 0, 30, tzinfo=UTC).timestamp())
+    breaker = DailyLossCircuitBreaker(Decimal("5000"), clock=clock)
+    assert not breaker.can_trade(Decimal("94000"), Decimal("100000"))
+    clock.jump(-60.0)
+    assert not breaker.can_trade(Decimal("94000"), Decimal("100000"))
+    clock.advance(45.0)
+    assert not breaker.can_trade(), "the same midnight once more"
 
 
 def test_004_11_a_day_starts_at_midnight_utc_or_when_a_market_opens() -> None:
@@ -224,7 +262,18 @@ def test_004_18_errors_in_a_window_of_any_length_up_to_an_hour() -> None:
         clock.advance(45.0)
     assert breaker.get_error_count() == 6
     assert not breaker.can_trade()
-    assert ErrorRateCircuitBreaker(max_errors=5).window_s == 60, "the default that the other documents want"
+
+
+def test_004_18_a_program_gets_the_guides_window_and_the_table_the_storys(tmp_path: Path) -> None:
+    assert ErrorRateCircuitBreaker(max_errors=5).window_s == 300
+    clock = ManualClock()
+    breaker = ErrorRateCircuitBreaker(max_errors=5, clock=clock)
+    for _ in range(6):
+        breaker.record_error()
+        clock.advance(45.0)
+    assert not breaker.can_trade(), "six in five minutes"
+    [rule] = build_rules(settings_of(with_tables("[breakers.error_rate]\nmax_errors = 5\n"), tmp_path))
+    assert rule.describe()["limits"] == {"max_errors": 5, "window_s": 60}
 
 
 def test_004_19_an_error_needs_no_argument() -> None:

@@ -318,6 +318,17 @@ async def test_a_report_becomes_an_event(world: ApiWorld, body: object, event: o
     assert world.control.reports == [event]
 
 
+async def test_a_veto_of_the_map_is_told(world: ApiWorld) -> None:
+    told = {"kind": "vetoed", "veto_reason": "daily_loss", "detail": "why", "ago_s": 1.5, "untold": 3}
+    assert (await world.tcp("POST", REPORT, told | {"order": dict(ORDER)}, token=world.bot)).status == 202
+    assert (await world.tcp("POST", REPORT, {"kind": "vetoed", "veto_reason": "blind"}, token=world.bot)).status == 202
+    (order, veto, bot, *rest), nothing = world.control.vetoed_reports
+    assert (order.venue, order.symbol, order.bot, order.price) == ("kraken", "BTC/USDT", "grid-1", Decimal(60000))
+    assert (veto.veto_reason, veto.reason, bot, rest) == ("daily_loss", "why", "grid-1", [1.5, 3])
+    assert (nothing[0], nothing[2:]) == (None, ("grid-1", 0.0, 0))
+    assert not world.control.orders, "it takes no place in the order rate"
+
+
 async def test_an_error_counts_whatever_its_words_are(world: ApiWorld) -> None:
     body = json.dumps({"kind": "rejected", "detail": " a\nb\u001b[31m\ud800 " + "x" * 5_000})
     reply = await world.tcp("POST", REPORT, token=world.bot, data=body.encode())
@@ -333,7 +344,7 @@ async def test_an_error_counts_whatever_its_words_are(world: ApiWorld) -> None:
     ("body", "sentence"),
     [
         ({}, "kind is missing"),
-        ({"kind": "lost"}, "kind must be one of 'sent', 'rejected', 'error'"),
+        ({"kind": "lost"}, "kind must be one of 'sent', 'rejected', 'error', 'vetoed'"),
         ({"kind": 5}, "kind must be one of"),
         ({"kind": "sent", "venue": "kraken", "symbol": "BTC/USDT"}, "side is missing"),
         ({"kind": "sent", "venue": "krakn", "symbol": "BTC/USDT", "side": "buy"}, "the venue krakn is not known"),
@@ -344,6 +355,11 @@ async def test_an_error_counts_whatever_its_words_are(world: ApiWorld) -> None:
         ({"kind": "rejected", "error_kind": "expected"}, "error_kind"),
         ({"kind": "rejected", "venue": "krakn"}, "the venue krakn is not known"),
         ({"kind": "rejected", "detail": 5}, "detail must be a text"),
+        ({"kind": "vetoed"}, "veto_reason is missing"),
+        ({"kind": "vetoed", "veto_reason": "blind", "ago_s": -1}, "ago_s must be 0 to"),
+        ({"kind": "vetoed", "veto_reason": "blind", "untold": -1}, "untold"),
+        ({"kind": "vetoed", "veto_reason": "blind", "order": {"venue": "kraken"}}, "is missing"),
+        ({"kind": "vetoed", "veto_reason": "blind", "order": ORDER | {"venue": "krakn"}}, "krakn is not known"),
     ],
 )
 async def test_a_wrong_report_is_refused(world: ApiWorld, body: object, sentence: str) -> None:

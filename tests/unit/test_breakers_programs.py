@@ -356,3 +356,15 @@ def test_two_of_a_kind_need_names() -> None:
         manager.add_breaker(DrawdownCircuitBreaker(D("0.10")))
     manager.add_breaker(DrawdownCircuitBreaker(D("0.10"), name="night"))
     assert set(manager.get_status()) == {"drawdown", "night"}
+
+
+def test_resetting_a_veto_that_has_just_cleared_by_itself_is_no_error() -> None:
+    clock = ManualClock()
+    rule = OrderRateCircuitBreaker(1, 60, clock=clock)
+    rule.record_order()
+    assert not rule.can_trade()
+    clock.advance(61.0)
+    rule.reset(operator="admin")
+    assert rule.can_trade()
+    with pytest.raises(CircuitBreakerError, match="not tripped"):
+        DrawdownCircuitBreaker().reset(operator="admin")

@@ -119,7 +119,7 @@ def failed(*errors: tuple[str | None, str | None, ErrorKind, int]) -> Activity:
 
 
 def test_one_bot_on_one_venue_breaches_beyond_the_limit() -> None:
-    rule = ErrorRateCircuitBreaker(10, scope="bot")
+    rule = ErrorRateCircuitBreaker(10, 60, scope="bot")
     rejected, lost = ErrorKind.ORDER_REJECTED, ErrorKind.CONNECTION
     assert not look(rule, failed(("a", "kraken", rejected, 10))).breached
     verdict = look(rule, failed(("a", "kraken", rejected, 8), ("a", "kraken", lost, 3), ("b", "kraken", lost, 5)))

@@ -146,16 +146,38 @@ def test_a_limit_lies_between_0_and_100_percent(percent: float) -> None:
         CircuitBreakerConfig(10_000).with_threshold(percent)
 
 
-@pytest.mark.parametrize("percent", [0, 5, 6])
-def test_a_warning_lies_below_the_limit(percent: float) -> None:
+@pytest.mark.parametrize("percent", [0, 100, -3, float("nan")])
+def test_a_warning_lies_between_0_and_100_percent(percent: float) -> None:
     with pytest.raises(ValueError):
         CircuitBreakerConfig(10_000).with_warning(percent)
+
+
+@pytest.mark.parametrize("percent", [5, 6])
+def test_a_warning_lies_below_the_limit_when_it_is_used(percent: float) -> None:
+    config = CircuitBreakerConfig(10_000).with_warning(percent)
+    with pytest.raises(ValueError, match="below the loss threshold"):
+        CircuitBreaker(config, PortfolioManager(10_000))
+    CircuitBreaker(config.with_threshold(10), PortfolioManager(10_000))
+
+
+def test_limit_and_warning_are_given_in_any_order() -> None:
+    plain = CircuitBreakerConfig(10_000)
+    assert plain.with_warning(6).with_threshold(10) == plain.with_threshold(10).with_warning(6)
+    assert plain.with_warning(6).with_threshold(10).warning_threshold == Decimal("0.06")
+    assert plain.with_warning(None).with_threshold(10).warning_threshold is None
 
 
 def test_a_limit_below_the_warning_drops_it() -> None:
     config = CircuitBreakerConfig(10_000).with_threshold(2.0)
     assert (config.loss_threshold, config.warning_threshold) == (Decimal("0.02"), None)
-    assert config.with_auto_close_positions().auto_close_positions
+
+
+def test_closing_positions_is_refused_and_not_skipped() -> None:
+    with pytest.raises(ValueError, match="not available"):
+        CircuitBreakerConfig(10_000).with_auto_close_positions()
+    with pytest.raises(ValueError, match="not available"):
+        CircuitBreakerConfig(10_000, auto_close_positions=True)
+    assert CircuitBreakerConfig(10_000).with_auto_close_positions(False) == CircuitBreakerConfig(10_000)
 
 
 @pytest.mark.parametrize("capital", [0, -1, None, float("inf")])
@@ -169,14 +191,111 @@ def test_the_currencies_must_agree() -> None:
         CircuitBreaker(CircuitBreakerConfig(1, "EUR"), PortfolioManager(1, "USDT"))
 
 
-async def test_the_event_stream_gives_every_event_in_order() -> None:
+# --- what is not known is no loss ----------------------------------------------------------------------
+
+
+def whole(*venues: str) -> tuple[CircuitBreaker, PortfolioManager, list[RiskEvent]]:
+    """A breaker of 10,000 that nothing was told yet."""
+    book = PortfolioManager(10_000, "USDT", venues=venues)
+    found = CircuitBreaker(CircuitBreakerConfig(10_000), book, ManualClock())
+    events: list[RiskEvent] = []
+    found.subscribe(events.append)
+    return found, book, events
+
+
+def test_nothing_told_yet_is_no_loss_and_no_leave_to_trade() -> None:
+    found, book, events = whole()
+    assert not found.is_trading_allowed
+    assert found.check() is A
+    assert (found.loss_ratio, found.missing()) == (None, ("any balance",))
+    assert [event.name for event in events] == [EventName.PORTFOLIO_UPDATE]
+    facts = events[0].fields
+    assert (facts["loss_ratio"], facts["equity"], facts["missing"]) == (None, None, ["any balance"])
+    book.update_balance("USDT", 0)
+    assert found.check() is T, "nothing held is known, and all is lost"
+
+
+def test_a_venue_that_has_not_told_is_waited_for() -> None:
+    found, book, events = whole("kraken", "mexc")
+    book.update_balance("USDT", 6_000, venue="kraken")
+    assert found.check() is A
+    assert not found.is_trading_allowed
+    assert events[-1].fields["missing"] == ["mexc balances"]
+    book.update_balance("USDT", 4_000, venue="mexc")
+    assert found.check() is A
+    assert found.is_trading_allowed
+    assert found.loss_ratio == 0
+    book.update_balance("USDT", 3_400, venue="mexc")
+    assert found.check() is T
+
+
+def test_a_holding_without_a_price_is_no_loss_and_no_leave_to_trade() -> None:
+    found, book, events = whole()
+    book.update_balance("USDT", 5_000)
+    book.update_balance("BTC", "0.1")
+    assert found.check() is A
+    assert not found.is_trading_allowed
+    assert events[-1].fields["missing"] == ["price of BTC"]
+    book.update_price("BTC", 50_000)
+    assert found.check() is A
+    assert found.is_trading_allowed
+    book.update_price("BTC", 45_000)
+    assert found.check() is T
+
+
+def test_what_is_not_known_clears_nothing() -> None:
+    found, book, _ = breaker()
+    book.update_balance("USDT", 9_600)
+    assert found.check() is W
+    book.update_balance("USDT", 10_000)
+    book.update_balance("BTC", 1)
+    assert found.check() is W
+    found.halt("odd")
+    with pytest.raises(CircuitBreakerError, match="price of BTC"):
+        found.reset()
+    book.update_price("BTC", 1)
+    found.reset()
+    assert found.state is A
+
+
+def test_disabled_nothing_is_forbidden() -> None:
+    found, _, _ = whole()
+    found.disable()
+    assert found.is_trading_allowed
+
+
+# --- events --------------------------------------------------------------------------------------------
+
+
+async def test_the_event_stream_gives_every_event_from_its_making_on() -> None:
     found, book, _ = breaker()
     stream = risk_daemon.event_stream(found)
-    first = asyncio.ensure_future(anext(stream))
-    await asyncio.sleep(0)
     book.update_balance("USDT", 9_000)
     found.check()
-    assert (await first).name is EventName.PORTFOLIO_UPDATE
+    assert (await anext(stream)).name is EventName.PORTFOLIO_UPDATE
     assert (await anext(stream)).name is EventName.CIRCUIT_BREAKER_TRIGGERED
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
+    assert len(found._listeners) == 1
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+
+
+async def test_a_closed_event_stream_lets_its_reader_go() -> None:
+    found, _, _ = breaker()
+    stream = risk_daemon.event_stream(found)
+
+    async def read() -> list[RiskEvent]:
+        return [event async for event in stream]
+
+    reading = asyncio.create_task(read())
+    found.check()
+    await stream.aclose()
+    assert len(await asyncio.wait_for(reading, 1.0)) <= 1
+
+
+def test_an_event_stream_that_nobody_holds_is_not_fed() -> None:
+    found, _, _ = breaker()
+    stream = risk_daemon.event_stream(found)
+    assert len(found._listeners) == 2
+    del stream
     assert len(found._listeners) == 1

@@ -258,6 +258,51 @@ def test_check_drawdown(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) 
     assert (told["loss_ratio"], told["drawdown_ratio"], told["time"]) == (0.035, 0.04, None)
 
 
+RULES = {
+    "daily_loss": {"breaker_type": "daily_loss", "limits": {"max_daily_loss_pct": 0.03}},
+    "night": {"breaker_type": "daily_loss", "limits": {"max_daily_loss": "400"}},
+    "venue_loss": {"breaker_type": "venue_loss", "limits": {"max_venue_loss_pct": 0.1}, "venue": None},
+    "wild": {"breaker_type": "venue_loss", "limits": {"max_venue_loss": "50.5"}, "venue": "mexc"},
+}
+VENUES = {"kraken": {"equity": "6000", "daily_loss_ratio": 0.012}, "mexc": {"equity": None, "daily_loss_ratio": None}}
+
+
+def test_check_drawdown_of_the_day(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.answer = control.Answer(200, {**STATE, "daily_loss_ratio": 0.0305, "daily_loss": "305"})
+    cli.main(["check-drawdown"])
+    assert "Loss since the start of the day  3.05 % (no rule for it is on)" in capsys.readouterr().out
+
+    state = {**STATE, "daily_loss_ratio": 0.0305, "daily_loss": "305", "rules": RULES, "reference_currency": "USDT"}
+    daemon.answer = control.Answer(200, state)
+    cli.main(["check-drawdown"])
+    assert "the day  3.05 % (limit 3.00 %, night: limit 400.00 USDT)" in capsys.readouterr().out
+    cli.main(["check-drawdown", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["daily_loss_ratio"], told["daily_loss"], told["rules"]) == (0.0305, "305", RULES)
+
+
+def test_check_drawdown_of_venues(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    daemon.answer = control.Answer(
+        200, {**STATE, "rules": RULES, "venues": VENUES, "reference_currency": "USDT", "daily_loss_ratio": 0.0}
+    )
+    cli.main(["check-drawdown"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Loss of the day on kraken 1.20 % (limit 10.00 %)" in out
+    assert "Loss of the day on mexc unknown (limit 10.00 %, wild: limit 50.50 USDT)" in out
+
+    assert cli.main(["check-drawdown", "--venue", "kraken"]) is ExitCode.STOPPED
+    out = capsys.readouterr().out
+    assert "Loss of the day on kraken  1.20 % (limit 10.00 %)" in out
+    assert "mexc" not in out
+    assert "initial capital" not in out
+    cli.main(["check-drawdown", "--venue", "kraken", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["venues"] == {"kraken": VENUES["kraken"]}
+    assert "loss_ratio" not in told
+    with pytest.raises(UsageError, match="there is no venue 'kraken2': one of kraken, mexc"):
+        cli.main(["check-drawdown", "--venue", "kraken2"])
+
+
 def test_halt_reaches_the_daemon(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["halt", "--reason", "fat finger"]) is ExitCode.STOPPED
     assert daemon.asked == [("POST", "/api/v1/halt", {"reason": "fat finger"})]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -287,8 +288,9 @@ def test_a_gate_without_a_map_must_be_asked_about_orders() -> None:
 # --- the class of the phase plan -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("account_id", [uuid4(), "main"])
-def test_check_breaker_is_true_while_open(gate: TradingGate, account_id: Any) -> None:
+@pytest.mark.parametrize("account_id", [uuid4(), "main", "kraken"])
+def test_check_breaker_is_true_while_open(gate: TradingGate, risk: Callable[..., None], account_id: Any) -> None:
+    risk(halts=[])
     assert CircuitBreakerMiddleware(FastAPI(), gate).check_breaker(account_id) is True
 
 
@@ -310,6 +312,68 @@ def test_check_breaker_raises_with_the_real_limit(
     with pytest.raises(CircuitBreakerException) as raised:
         CircuitBreakerMiddleware(FastAPI(), gate).check_breaker(uuid4())
     assert str(raised.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("cause", "limits"),
+    [
+        ("order_rate", {"max_orders": 100, "window_s": 60.0}),
+        ("error_rate", {"max_errors": 10}),
+        ("blind", {"veto_after_s": 30.0}),
+        ("volatility", {"max_volatility": 1.5}),
+        ("custom:moon", {"phase": 0.5}),
+    ],
+)
+def test_what_is_no_loss_is_told_by_its_reason(
+    gate: TradingGate, lock: SharedLock, tmp_path: Path, cause: str, limits: dict[str, Any]
+) -> None:
+    lock.write(LockRecord(True, cause), SystemClock().now())
+    (tmp_path / "risk.json").write_text(json.dumps({"lock": {"cause": cause, "trip_id": None, "limits": limits}}))
+    with pytest.raises(CircuitBreakerException) as raised:
+        CircuitBreakerMiddleware(FastAPI(), gate).check_breaker("main")
+    assert str(raised.value) == f"Zen Mode Active: {cause}"
+
+
+HALTED = {"venue": "kraken", "bot": None, "reason": "odd fills", "operator": "anna"}
+
+
+def test_an_account_that_is_a_halted_venue_may_not_trade(gate: TradingGate, risk: Callable[..., None]) -> None:
+    risk(halts=[HALTED])
+    guard = CircuitBreakerMiddleware(FastAPI(), gate)
+    with pytest.raises(CircuitBreakerException, match="manual_halt"):
+        guard.check_breaker("kraken")
+    assert guard.check_breaker("mexc")
+    assert guard.check_breaker("some other account"), "it names no venue: the gate alone"
+    risk(halts=[{**HALTED, "bot": "alice"}])
+    assert guard.check_breaker("kraken"), "one bot there is halted, the venue is not"
+    risk(halts=[])
+    assert guard.check_breaker("kraken")
+
+
+def test_what_may_hide_a_halt_is_a_no(gate: TradingGate, risk: Callable[..., None], tmp_path: Path) -> None:
+    guard = CircuitBreakerMiddleware(FastAPI(), gate)
+    for document in ({}, {"halts": None}, {"halts": [HALTED]}):
+        risk(**document)
+        with pytest.raises(CircuitBreakerException):
+            guard.check_breaker("kraken")
+    risk(halts=[])
+    os.utime(tmp_path / "risk.json", (1.0, 1.0))
+    with pytest.raises(CircuitBreakerException, match="locked"):
+        guard.check_breaker("kraken")
+    (tmp_path / "risk.json").write_text("{")
+    for account in ("kraken", uuid4()):
+        with pytest.raises(CircuitBreakerException, match="locked"):
+            guard.check_breaker(account)
+
+
+@pytest.fixture
+def risk(tmp_path: Path) -> Callable[..., None]:
+    """Writes `risk.json` of two venues."""
+
+    def write(**members: Any) -> None:
+        (tmp_path / "risk.json").write_text(json.dumps({"venues": {"kraken": {}, "mexc": {}}} | members))
+
+    return write
 
 
 def test_check_breaker_raises_where_there_is_no_daemon(tmp_path: Path) -> None:

@@ -129,7 +129,8 @@ async def test_a_line_says_all_and_what_is_unknown_is_null(path: Path) -> None:
     assert list(empty) == list(full)
     unknown = {name for name, value in empty.items() if value is None}
     assert unknown == {"price", "client_order_id", "bot", "trip_id", "locked_until"}
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o640, "for a dashboard in the directory's group"
+    assert path.stat().st_gid == path.parent.stat().st_gid
 
 
 async def test_whatever_a_rule_observes_is_strictly_json(path: Path) -> None:

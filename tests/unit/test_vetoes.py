@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_daemon.gate import Cause, OrderRequest, Veto
+from risk_daemon.gate import Cause, Veto
 from risk_daemon.vetoes import VetoTally
 from risk_daemon.writing import json_text
 
 
 def note(tally: VetoTally, cause: str = "blind", bot: str | None = "alpha", reason: str = "why") -> None:
-    tally.note(Veto(cause, reason), OrderRequest("kraken", "BTC/USDT", "buy", Decimal(1), bot=bot))
+    tally.note(Veto(cause, reason), bot)
 
 
 def test_nothing_vetoed_is_nothing_to_tell() -> None:

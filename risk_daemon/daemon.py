@@ -11,7 +11,7 @@ import structlog
 from risk_daemon.clock import Instant
 from risk_daemon.decision import Answer, Decision, Finish
 from risk_daemon.effects import Effects
-from risk_daemon.errors import ExitCode, RecordError, RiskDaemonError
+from risk_daemon.errors import ExitCode, RecordError, RiskDaemonError, Stopping
 from risk_daemon.events import EventName, HaltRequested, Input, ReleaseRequested, RiskEvent, Started, Tick
 from risk_daemon.gate import Cause, GateState
 from risk_daemon.housekeeping import Housekeeping
@@ -22,6 +22,7 @@ __all__ = ["Daemon", "DaemonSettings", "Parts"]
 
 _LOG = structlog.get_logger(__name__)
 _TURNS_BEFORE_OTHERS = 32
+_STOPPING = "the daemon is stopping and took nothing in: nothing was done, ask it again when it runs"
 
 
 class Daemon:
@@ -84,7 +85,12 @@ class Daemon:
     # --- people ------------------------------------------------------------------------------------
 
     async def command(self, event: Input) -> Mapping[str, Any]:
-        """Put an operator's event through the engine, in its turn."""
+        """Put an operator's event through the engine, in its turn.
+
+        Raises Stopping where it will have no turn any more, RecordError for a halt that a restart would forget.
+        """
+        if self._ending is not None:
+            raise Stopping(_STOPPING)
         question: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
         self._questions[id(event)] = question
         self.parts.inbox.put(event)
@@ -160,6 +166,7 @@ class Daemon:
 
         A freeze is not the end of anything: stopped while everything is proven empty, it is a clean stop.
         """
+        self._leave_questions()
         trip = self._engine.trip
         if finish.exit_code is ExitCode.STOPPED and trip is not None and not (trip.is_freeze and trip.proven):
             code = ExitCode.TRIGGERED_AND_PROVEN if trip.proven else ExitCode.TRIGGERED_UNPROVEN
@@ -181,10 +188,16 @@ class Daemon:
         self.parts.notify(f"STOPPING=1\nSTATUS={finish.reason}")
         return finish.exit_code
 
+    def _leave_questions(self) -> None:
+        """Whoever still waits for a turn will not have one, and is told so."""
+        for question in self._questions.values():
+            if not question.done():
+                question.set_exception(Stopping(_STOPPING))
+        self._questions.clear()
+
     async def _wind_up(self) -> None:
         """Let go of everything, within bounds."""
-        for question in self._questions.values():
-            question.cancel()
+        self._leave_questions()
         await self.parts.orders.stop()
         await self._tasks.stop(self.settings.stop_within_s)
         closing = [asyncio.ensure_future(adapter.close()) for adapter in self.parts.adapters.values()]

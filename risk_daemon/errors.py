@@ -76,6 +76,10 @@ class RecordError(RiskDaemonError):
     """A log line, latch or lock could not be written. The caller alerts and acts all the same."""
 
 
+class Stopping(RiskDaemonError):
+    """The daemon is about to end and takes nothing in any more. What was asked was not done."""
+
+
 class VenueError(RiskDaemonError):
     """A venue did not give a proven answer. Whatever was asked is unknown."""
 

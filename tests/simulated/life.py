@@ -221,7 +221,9 @@ class Life:
         """An operator's command. False if nobody listens yet."""
         if self.daemon is None:
             return False
-        self._questions.append(self.loop.create_task(self.daemon.command(event)))  # type: ignore[arg-type]
+        question = self.loop.create_task(self.daemon.command(event))  # type: ignore[arg-type]
+        question.add_done_callback(_look_away)
+        self._questions.append(question)
         return True
 
     def sigterm(self) -> None:
@@ -273,3 +275,9 @@ class Life:
         calls._left_behind.clear()
         if self._log is not None:
             self._log.close()
+
+
+def _look_away(question: asyncio.Task[Any]) -> None:
+    """An operator who is told that the daemon is stopping, or could not save, is no bug."""
+    if not question.cancelled():
+        question.exception()

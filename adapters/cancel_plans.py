@@ -66,6 +66,9 @@ _BINANCE_OPTIONS = {
     "fetchMargins": False,
 }
 
+_ONLY_SPOT_MARKETS = {"fetchMarkets": {"types": ["spot"]}}
+"""Else ccxt loads the lists of futures as well, from hosts that may be blocked where spot is not."""
+
 
 def _okx_algo(order_type: str) -> ScopePlan:
     params = MappingProxyType({"trigger": True, "ordType": order_type})
@@ -97,7 +100,7 @@ PLANS: Mapping[str, CancelPlan] = MappingProxyType(
                     listing={"marginMode": "cross"},
                 ),
             ),
-            MappingProxyType(_BINANCE_OPTIONS),
+            MappingProxyType({**_BINANCE_OPTIONS, **_ONLY_SPOT_MARKETS}),
         ),
         "binanceusdm": CancelPlan(
             (

@@ -53,6 +53,9 @@ WALLETS: Mapping[str, Wallet] = MappingProxyType(
 _ONE_ACCOUNT = frozenset({"bybit", "okx"})
 """Exchanges whose spot and derivatives share one wallet: asked twice, it would count twice."""
 
+_MARKS_APART = frozenset({"binanceusdm"})
+"""Exchanges whose tickers have neither mark nor bid and ask: their marks are asked for by a call of their own."""
+
 _DEPOSITS_REACH_SPOT = frozenset({"binance", "mexc"})
 """Elsewhere a deposit lands in a wallet apart: counted as a flow it would move a baseline that no money reached."""
 
@@ -223,10 +226,12 @@ class GenericDialect:
         self._price_symbols = needed_symbols(assets, self._reference, pairs) | self._position_symbols
         if not self._price_symbols:
             return ()
-        tickers = {}
-        for symbols in (self._price_symbols - self._position_symbols, self._position_symbols):
+        client, tickers = self._client, {}
+        marks = client.fetch_mark_prices if self._exchange in _MARKS_APART else client.fetch_tickers
+        quoted = self._price_symbols - self._position_symbols
+        for fetch, symbols in ((client.fetch_tickers, quoted), (marks, self._position_symbols)):
             if symbols:
-                tickers.update(await self._client.fetch_tickers(sorted(symbols)))
+                tickers.update(await fetch(sorted(symbols)))
         return self._parse_tickers(tickers)
 
     def _parse_tickers(self, tickers: Mapping[str, Any]) -> tuple[Price, ...]:
@@ -345,7 +350,9 @@ class GenericDialect:
             return await self._client.watch_positions()
         if kind is Kind.ORDERS:
             return await self._client.watch_orders()
-        await self._client.watch_tickers(sorted(self._price_symbols))
+        client = self._client
+        watch = client.watch_mark_prices if self._exchange in _MARKS_APART else client.watch_tickers
+        await watch(sorted(self._price_symbols))
         # Between two reads ccxt keeps only the newest of each symbol, and it keeps that here.
         return dict(self._client.tickers)
 

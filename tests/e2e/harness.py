@@ -191,7 +191,9 @@ class Daemon:
             self._errors.close()
 
 
-def kraken_config(endpoint: str, *, capital: str = "10000", peak_hold: str = "1s", **circuit_breaker: str) -> str:
+def kraken_config(
+    endpoint: str, *, capital: str = "10000", peak_hold: str = "1s", flow_wait: str = "60s", **circuit_breaker: str
+) -> str:
     """One live kraken venue behind an endpoint. capital: as the file has it, in TOML."""
     rows = "\n".join(f"{key} = {value}" for key, value in circuit_breaker.items())
     return f"""
@@ -204,6 +206,7 @@ reconcile_every = "3s"
 call_timeout = "3s"
 [baselines]
 peak_hold = "{peak_hold}"
+flow_wait = "{flow_wait}"
 [venues.kraken]
 exchange = "kraken"
 markets = ["spot"]

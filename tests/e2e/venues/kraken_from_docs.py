@@ -14,6 +14,7 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"order": {"pair": "BTC/USDT", "side": "sell", "type": "stop-loss", "volume": 0.02, "price": 45000}}
         and, if wanted, "price2" and "cl_ord_id"
     {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
+        and, if wanted, "listed": a number of seconds after which the row is there
     {"counter": {"limit": 15, "decay": 0.33}} calls are counted, and refused above the limit; null: no more
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
         hang, huge, odd, 429 (Retry-After: a day), or an error code such as EService:Busy
@@ -325,7 +326,7 @@ class Account:
 
     def add_entry(self, spec: Json) -> None:
         change, fee = Decimal(str(spec["amount"])), Decimal(str(spec.get("fee", 0)))
-        row = self.book(spec["type"], spec["asset"], change, fee, spec.get("effect", True), True)
+        row = self.book(spec["type"], spec["asset"], change, fee, spec.get("effect", True), spec.get("listed", True))
         if spec.get("effect", True):
             self.publish("balances", [row])
 

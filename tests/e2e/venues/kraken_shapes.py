@@ -18,6 +18,8 @@ ASSETS = {
     "USDC": ("USDC", "USDC", 8),
     "BTC": ("XXBT", "XBT", 10),
     "ETH": ("XETH", "ETH", 10),
+    "SPAM": ("SPAM", "SPAM", 5),  # no pair has them
+    "SCAM": ("SCAM", "SCAM", 5),
 }
 # Symbol on the version 2 stream: REST id, price decimals, first price.
 PAIRS = {

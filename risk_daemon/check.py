@@ -170,6 +170,12 @@ def _assets(balances: BalancesSeen | None, positions: PositionsSeen | None) -> f
     return frozenset(held | ({position.settle for position in positions.positions} if positions else set()))
 
 
+_NO_TRADES = (
+    "its book tells of deposits and withdrawals only: a fall that it does not name soon after counts as a loss, "
+    "also where the row comes late"
+)
+
+
 def _seen(settings: Settings, probe: Probe) -> list[Finding]:
     """One venue's answers as sentences."""
     venue = probe.venue
@@ -183,6 +189,8 @@ def _seen(settings: Settings, probe: Probe) -> list[Finding]:
         findings.append(
             Finding(Level.WARNING, venue, "no ledger: a withdrawal can't be told from a loss and counts as one")
         )
+    elif probe.flows is not None and probe.flows.trades is None:
+        findings.append(Finding(Level.NOTE, venue, _NO_TRADES))
     return findings
 
 

@@ -343,6 +343,13 @@ def test_a_position_that_never_had_a_stop_is_named_even_if_stops_are_kept(load: 
     assert any("without a stop" in line for line in told(look(settings, venue), Level.WARNING))
 
 
+def test_a_book_without_trades_is_said(load: Callable[..., config.Settings]) -> None:
+    venue = FakeVenue()
+    assert any(
+        "its book tells of deposits and withdrawals only" in line for line in told(look(load(), venue), Level.NOTE)
+    )
+
+
 def test_what_a_venue_lacks_is_said(load: Callable[..., config.Settings]) -> None:
     venue = FakeVenue(flows=VenueRejected("never asked"), positions=VenueRejected("never asked"))
     venue.capabilities = Capabilities(frozenset(), has_flows=False, has_positions=False, notes=("polls only",))

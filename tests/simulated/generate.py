@@ -65,6 +65,7 @@ class _Author:
         self.seed = seed
         self.rng = random.Random(f"scenario {seed}")
         self.past = random.Random(f"past {seed}")  # apart, so that the other parts of a seed stay what they were
+        self.book = random.Random(f"book {seed}")
         self.siege = random.Random(f"siege {seed}")  # apart: so that the other stories stay the same
         self.exposure = Decimal(round(self.rng.uniform(0.55, 0.9), 2))
         self.venues = self._venues()
@@ -89,6 +90,7 @@ class _Author:
             self._flows()
             self._faults()
             self._pasts()
+            self._odd_rows()
         self._short_replies()
         return Scenario(
             self.seed,
@@ -327,6 +329,19 @@ class _Author:
         for venue in self.venues:
             if venue.streams - {Kind.ORDERS}:
                 self._tells_the_past(venue.name, self.past.uniform(3.0, 15.0), self.past.choice((15.0, 40.0, 90.0)))
+
+    def _odd_rows(self) -> None:
+        """Rows of the book that come late, and rows that no holding ever shows."""
+        if self.has_auto_capital or self.book.random() < 0.7:
+            return
+        venue, at_s = self.book.choice(self.venues), self.book.uniform(5.0, self.safety_s)
+        share = Decimal(round(self.book.uniform(0.1, 0.5), 2)) * self.book.choice((1, -1))
+        amount = (venue.wallet["USDT"] * share).quantize(Decimal("0.01"))
+        flow = {"venue": venue.name, "asset": "USDT", "amount": amount}
+        if self.book.random() < 0.5:
+            self._happens(at_s, "flow", **flow, ledger_delay_s=self.book.choice((6.0, 12.0, 18.0)))
+        else:
+            self._happens(at_s, "odd_row", **flow)
 
     def _tells_the_past(self, venue: str, at_s: float, for_s: float) -> None:
         how = {"every_s": self.past.choice((0.05, 0.05, 0.5, 2.0)), "lag_s": self.past.choice((0.0, 0.0, 3.0, 30.0))}

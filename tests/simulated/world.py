@@ -200,6 +200,12 @@ class World:
         now = self.timeline.true
         self.flows.append((venue, now + balance_delay_s, now + ledger_delay_s))
 
+    def do_odd_row(self, venue: str, asset: str, amount: Decimal) -> None:
+        """A deposit or withdrawal that was cancelled: a row that no holding ever shows."""
+        now = self.timeline.true
+        self.venues[venue].exchange.flow(asset, amount, now, late=Late(has_effect=False))
+        self.flows.append((venue, now, now))
+
     def _flowed(self, venue: str, asset: str, amount: Decimal) -> None:
         value = self.venues[venue].price(asset) * amount
         self.truth.flowed(value, self.timeline.true, counts=self._has_baseline())

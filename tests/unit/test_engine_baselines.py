@@ -68,6 +68,17 @@ def test_without_anything_wild_the_start_takes_no_longer_than_the_hold() -> None
     assert world.gate == "open"
 
 
+def test_after_init_the_starts_of_the_venues_take_no_longer_either() -> None:
+    """`init` leaves baselines of the portfolio and none of the venues: no rule is on while it reads."""
+    world = world_of()
+    world.start()
+    world.engine.books.venue_days.forget()
+    world.restart()
+    world.begin()
+    world.run(23.0)
+    assert starts(world) == {Decimal(10_000)}
+
+
 def test_what_is_missing_is_said() -> None:
     world = world_of(HALF)
     world.begin()

@@ -238,7 +238,8 @@ class Books:
 
     def ask_for_readings(self, turn: Turn) -> None:
         """While baselines wait for readings that agree, the schedule is too slow; but a venue is not asked for ever."""
-        if not (self.is_started and self.baselines.is_waiting):
+        is_waiting = self.baselines.is_waiting or (self.settings.watches_venues and self.venue_days.is_waiting)
+        if not (self.is_started and is_waiting):
             self._asks = 0
             return
         now_mono, hold_s = turn.now.mono, self.settings.baselines.peak_hold_s

@@ -92,7 +92,7 @@ from risk_daemon.watches import BlindWatch, WarningWatch, look_at_veto
 
 __all__ = ["Engine", "EngineSettings"]
 
-_STARTING = Restraint(Cause.STARTING, "the picture is not complete yet")
+_STARTING = Restraint(Cause.STARTING, "the picture, or what losses are measured from, is not complete yet")
 _CONFIRMING = Restraint(Cause.CONFIRMING, "a breach is being confirmed")
 
 

@@ -1,9 +1,9 @@
 """What a value was when the running day or week began.
 
-It is the last sure value before the boundary; where that is too old (down, blind), the higher of it and the
-first sure one after. Periods are named by the wall clock and only move forward. It is kept twice, since a flow
-does not do the same to both: `value` is scaled by it, so that a ratio does not move; `money` moves by its amount,
-so that a loss in money does not.
+It is the last sure value before the boundary; what is sure, whoever gives it says. Where that is too old (down,
+blind), it is the higher of it and the first sure one after. Periods are named by the wall clock and only move
+forward. It is kept twice, since a flow does not do the same to both: `value` is scaled by it, so that a ratio does
+not move; `money` moves by its amount, so that a loss in money does not.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ from risk_daemon.tables import LocalPath, Table, as_written
 
 
 class Portfolio(Table):
-    """What is guarded. initial_capital None: the first baseline."""
+    """What is guarded. initial_capital None: the first that readings agree on."""
 
     reference_currency: Asset = "USDT"
     initial_capital: MoneyOrAuto

@@ -32,6 +32,11 @@ class VenueDays:
             self._starts[venue], self._windows[venue] = PeriodStart(self._calendar.key), MedianWindow(self._hold_s)
         return self._starts[venue]
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the start of some venue's day is still to be taken."""
+        return any(start.is_provisional for start in self._starts.values())
+
     def observe(self, venue: str, equity: Equity, now: Instant, *, steady: bool, agreed: bool) -> bool:
         """Take a venue's worth in. Returns whether a start of day changed.
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from risk_daemon.baselines import Baselines, BaselineSettings
 from risk_daemon.clock import Instant
 from risk_daemon.median_window import MedianWindow
+from tests.core_world import ShortWorld, engine_settings
 
 values = st.lists(st.integers(1, 1_000), min_size=1, max_size=80)
 
@@ -86,3 +87,29 @@ def test_short_wicks_are_no_baseline(wicks: list[tuple[int, int]], step_s: float
         hold(1_000, 10.0 - seconds)
     hold(1_000, 90.0)
     assert {baselines.capital, baselines.start_of_day, baselines.start_of_week} == {Decimal(1_000)}
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(1, 2)), max_size=6),
+    st.sampled_from(["0", "0.3", "0.5", "0.9", "1.2", "3"]),
+    st.floats(0.0, 8.0),
+)
+def test_no_reply_that_is_wild_twice_in_a_row_at_most_becomes_a_baseline(
+    replies: list[tuple[int, int]], factor: str, first_s: float
+) -> None:
+    """Whatever comes when: the capital is the true one, or there is none yet; in the end there is one."""
+    world = ShortWorld(engine_settings(None))
+    wild = [Decimal(factor) if is_wild else 1 for good, bad in replies for is_wild in (0,) * good + (1,) * bad]
+    world.wild = tuple(wild[round(first_s) :])
+    world.begin()
+    world.run(first_s)
+    world.read_all()
+    for _ in range(200):
+        world.run(1.0)
+        capital = world.engine.baselines.capital
+        assert capital in (None, 10_000)
+        assert capital is not None or world.gate == "starting"
+        if capital is not None:
+            return
+    raise AssertionError("there is no capital")

@@ -14,7 +14,7 @@ from risk_daemon.clock import ManualClock
 from risk_daemon.engine import EngineSettings
 from risk_daemon.events import BalancesSeen, EventName, Kind, PricesSeen, ResetRequested, Source
 from risk_daemon.report import report
-from tests.core_world import SPOT, World, amounts, engine_settings, price, with_
+from tests.core_world import SPOT, ShortWorld, World, amounts, engine_settings, price, with_
 
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
 HALF, LESS, MORE = Decimal("0.5"), Decimal("0.97"), Decimal("1.03")
@@ -23,22 +23,6 @@ HALF, LESS, MORE = Decimal("0.5"), Decimal("0.97"), Decimal("1.03")
 def daily() -> Sequence[BaseCircuitBreaker]:
     rule = DailyLossCircuitBreaker(max_daily_loss_pct=Decimal("0.03"), action=Action.FREEZE)
     return (rule, VenueLossCircuitBreaker(max_venue_loss_pct=Decimal("0.2")))
-
-
-class ShortWorld(World):
-    """10,000 USDT, 5,000 of them in BTC. wild: factors of the next balance replies of venue `spot`."""
-
-    wild: tuple[Decimal | int, ...] = ()
-
-    def read(self, venue: str, kind: Kind, requested: float | None = None) -> None:
-        factor, self.wild = (self.wild[0], self.wild[1:]) if self._is_next_wild(venue, kind) else (1, self.wild)
-        held = self.holdings[venue]
-        self.holdings[venue] = {asset: amount * factor for asset, amount in held.items()}
-        super().read(venue, kind, requested)
-        self.holdings[venue] = held
-
-    def _is_next_wild(self, venue: str, kind: Kind) -> bool:
-        return bool(self.wild) and venue == "spot" and kind is Kind.BALANCES
 
 
 def world_of(
@@ -84,6 +68,17 @@ def test_without_anything_wild_the_start_takes_no_longer_than_the_hold() -> None
     assert world.gate == "open"
 
 
+def test_after_init_the_starts_of_the_venues_take_no_longer_either() -> None:
+    """`init` leaves baselines of the portfolio and none of the venues: no rule is on while it reads."""
+    world = world_of()
+    world.start()
+    world.engine.books.venue_days.forget()
+    world.restart()
+    world.begin()
+    world.run(23.0)
+    assert starts(world) == {Decimal(10_000)}
+
+
 def test_what_is_missing_is_said() -> None:
     world = world_of(HALF)
     world.begin()
@@ -127,8 +122,8 @@ def test_prices_that_are_wild_twice_in_a_row_become_no_capital() -> None:
 # --- reset ---------------------------------------------------------------------------------------------
 
 
-def frozen() -> ShortWorld:
-    world = world_of(capital=10_000)
+def frozen(settings: EngineSettings | None = None) -> ShortWorld:
+    world = world_of(capital=10_000, settings=settings)
     world.start()
     world.run(30.0)
     world.stream_price("BTC/USDT", 46_000)
@@ -150,6 +145,18 @@ def test_a_wild_reading_after_a_reset_with_current_becomes_nothing(wild: tuple[D
     assert world.gate == "open"
     baselines = world.engine.baselines
     assert {baselines.capital, baselines.start_of_day, baselines.start_of_week, baselines.peak} == {Decimal(9_600)}
+
+
+@pytest.mark.parametrize("factor", [HALF, LESS, MORE, 3])
+def test_a_wild_reading_after_a_reset_that_no_ledger_tells_of(factor: Decimal | int) -> None:
+    world = frozen(with_(engine_settings(), flows={"without_ledger": frozenset({"spot", "perp"})}))
+    world.wild = (factor,)
+    world.read("spot", Kind.BALANCES)
+    world.send(ResetRequested("go on", "anna", "current"))
+    world.wild = (factor,)
+    world.run(60.0)
+    assert world.gate == "open"
+    assert world.engine.baselines.capital == 9_600
 
 
 def test_readings_from_before_the_reset_do_not_count() -> None:

@@ -11,6 +11,9 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"order": {"pair": "BTC/USDT", "side": "sell", "type": "stop-loss", "volume": 0.02, "price": 45000}}
         and, if wanted, "price2" and "cl_ord_id"
     {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
+    {"streams": {"balances": "repeat"}}, or "ticker": what is true now, said 20 times a second whatever becomes
+        true; "insist": what is true, 20 times a second; "lag 30": everything 30 s late; "ok" ends it
+    {"frozen": ["balances", "prices"]}: what REST answers now it goes on answering, until the kind is not named
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
         hang, huge, odd, or an error code such as EService:Busy
 """
@@ -40,6 +43,7 @@ from kraken_shapes import (
     asset_row,
     execution,
     held,
+    nothing_booked,
     order_row,
     pair_row,
     rest_amount,
@@ -51,6 +55,7 @@ from kraken_shapes import (
 
 KEY, SECRET = "docs-key", base64.b64encode(b"kraken, as its documentation has it").decode()
 PAGE, TOKEN_VALID_S, MAX_TIMEOUT_S, HEARTBEAT_S = 50, 900, 86_400, 1.0
+SAY_EVERY_S = 0.05
 HOLDINGS = {"USDT": Decimal(6000), "BTC": Decimal("0.08"), "USD": Decimal(0)}
 MODE_OF = {"OpenOrders": "listing", "BalanceEx": "balances", "Balance": "balances"}
 BROKEN = {
@@ -74,7 +79,11 @@ class Socket:
         self.subscribed: set[str] = set()
         self.sequence: Counter[str] = Counter()
 
-    def push(self, channel: str, kind: str, rows: list[Json]) -> None:
+    def push(self, channel: str, kind: str, rows: list[Json], lag_s: float = 0.0) -> None:
+        """A frame that lags is numbered when it is told."""
+        if lag_s:
+            asyncio.get_running_loop().call_later(lag_s, self.push, channel, kind, rows)
+            return
         self.sequence[channel] += 1
         numbered = {"sequence": self.sequence[channel]} if self.private else {}
         self.frames.put_nowait({"channel": channel, "type": kind, "data": rows} | numbered)
@@ -104,15 +113,52 @@ class Account:
         self.sockets: set[Socket] = set()
         self.last_nonce = self.ids = 0
         self.dead_man: asyncio.TimerHandle | None = None
+        self.streams: dict[str, str] = {}
+        self.sayers: list[asyncio.Task[None]] = []
+        self.frozen: dict[str, dict[str, Decimal]] = {}
 
     def next_id(self, prefix: str) -> str:
         self.ids += 1
         return f"{prefix}{self.ids:05d}-DOCSV-{self.ids:06d}"
 
     def publish(self, channel: str, rows: list[Json], symbol: str = "") -> None:
+        how, _, lag = self.streams.get(channel, "ok").partition(" ")
         for socket in self.sockets:
-            if channel + symbol in socket.subscribed:
-                socket.push(channel, "update", rows)
+            if channel + symbol in socket.subscribed and how != "repeat":
+                socket.push(channel, "update", rows, float(lag or 0))
+
+    async def say(self, channel: str, how: str) -> None:
+        """The same again and again: what was true when it began, or what is true."""
+        symbols = list(PAIRS) if channel == "ticker" else [""]
+        past = {symbol: self.row_now(channel, symbol) for symbol in symbols}
+        while self.streams.get(channel) == how:
+            for socket in self.sockets:
+                for symbol in symbols:
+                    if channel + symbol in socket.subscribed:
+                        rows = past[symbol] if how == "repeat" else self.row_now(channel, symbol)
+                        socket.push(channel, "update", rows)
+            await asyncio.sleep(SAY_EVERY_S)
+
+    def row_now(self, channel: str, symbol: str) -> list[Json]:
+        """What is true now, as an update."""
+        if channel == "ticker":
+            return [stream_ticker(symbol, self.prices[symbol])]
+        return [nothing_booked(name, value) for name, value in self.balances.items()]
+
+    def freeze(self, names: list[str]) -> None:
+        """What is answered now is answered as long as the kind is named."""
+        now = {"balances": lambda: dict(self.balances), "prices": lambda: dict(self.prices)}
+        self.frozen = {name: self.frozen.get(name) or now[name]() for name in names}
+
+    def shown(self, kind: str) -> dict[str, Decimal]:
+        """What REST tells of the balances or prices."""
+        return self.frozen.get(kind) or (self.balances if kind == "balances" else self.prices)
+
+    def set_streams(self, how: dict[str, str]) -> None:
+        self.streams |= how
+        for channel, mode in how.items():
+            if mode in ("repeat", "insist"):
+                self.sayers.append(asyncio.create_task(self.say(channel, mode)))
 
     def admit(self, path: str, headers: Any, body: str, nonce: str) -> None:
         """API-Sign is HMAC-SHA512 over path and SHA256(nonce + body); only an accepted call moves the nonce."""
@@ -132,7 +178,7 @@ class Account:
         hold = dict.fromkeys(ASSETS, Decimal(0))
         for asset, value in map(held, self.open.values()):
             hold[asset] += value
-        rows = {name: {"balance": value, "hold_trade": hold[name]} for name, value in self.balances.items()}
+        rows = {name: {"balance": value, "hold_trade": hold[name]} for name, value in self.shown("balances").items()}
         return {ASSETS[n][0]: {k: rest_amount(n, v) for k, v in row.items()} for n, row in rows.items()}
 
     def open_orders(self, form: Json) -> Json:
@@ -277,7 +323,12 @@ class Account:
         for name, price in command.pop("price", {}).items():
             self.set_price(name, Decimal(str(price)))
         self.set_balances(command.pop("balance", {}), command.pop("ledger", True), command.pop("stream", True))
-        for key, add in (("order", self.add_order), ("entry", self.add_entry)):
+        for key, add in (
+            ("order", self.add_order),
+            ("entry", self.add_entry),
+            ("frozen", self.freeze),
+            ("streams", self.set_streams),
+        ):
             if key in command:
                 add(command.pop(key))
         if any(not known_mode(name, mode) for name, mode in command.items()):
@@ -300,7 +351,7 @@ PUBLIC = {
     "SystemStatus": lambda _, q: {"status": "online", "timestamp": rfc3339(timespec="seconds")},
     "Assets": lambda _, q: {ASSETS[name][0]: asset_row(name) for name in ASSETS},
     "AssetPairs": lambda _, q: {PAIRS[symbol][0]: pair_row(symbol) for symbol in wanted_pairs(q)},
-    "Ticker": lambda account, q: {PAIRS[s][0]: rest_ticker(s, account.prices[s]) for s in wanted_pairs(q)},
+    "Ticker": lambda account, q: {PAIRS[s][0]: rest_ticker(s, account.shown("prices")[s]) for s in wanted_pairs(q)},
 }
 PRIVATE = {
     "Balance": lambda account, f: {k: row["balance"] for k, row in account.balance_ex(f).items()},
@@ -382,6 +433,7 @@ class Server:
         command = await request.json()
         if command.pop("reset", False):
             self.account.disarm()
+            self.account.streams.clear()
             sockets, self.account = self.account.sockets, Account()
             self.account.sockets = sockets
         self.account.control(command)

@@ -48,7 +48,6 @@ def test_a_stream_that_repeats_the_past_hides_no_loss(documented_kraken, daemon,
 
 @pytest.mark.parametrize("channel", ["ticker", "balances"])
 def test_a_lag_of_30_s_hides_no_loss(documented_kraken, daemon, channel):
-    """Prices are told all the time, balances only when they change."""
     documented_kraken.post(streams={"ticker": "lag 30", "balances": "lag 30"})
     documented_kraken.post(**LOSSES[channel])
     daemon.wait_for("circuit_breaker_triggered", within_s=TOLD_S)

@@ -12,7 +12,7 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
         and, if wanted, "price2" and "cl_ord_id"
     {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
     {"streams": {"balances": "repeat"}}, or "ticker": what is true now, said 20 times a second whatever becomes
-        true; "insist": what is true, 20 times a second; "lag 30": everything 30 s late; "ok" ends it
+        true; "insist": what is true; "lag 30": what was true 30 s ago, as often; "ok" ends it
     {"frozen": ["balances", "prices"]}: what REST answers now it goes on answering, until the kind is not named
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
         hang, huge, odd, or an error code such as EService:Busy
@@ -28,7 +28,7 @@ import json
 import secrets
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from decimal import Decimal
 from email.utils import formatdate
 from typing import Any
@@ -79,11 +79,7 @@ class Socket:
         self.subscribed: set[str] = set()
         self.sequence: Counter[str] = Counter()
 
-    def push(self, channel: str, kind: str, rows: list[Json], lag_s: float = 0.0) -> None:
-        """A frame that lags is numbered when it is told."""
-        if lag_s:
-            asyncio.get_running_loop().call_later(lag_s, self.push, channel, kind, rows)
-            return
+    def push(self, channel: str, kind: str, rows: list[Json]) -> None:
         self.sequence[channel] += 1
         numbered = {"sequence": self.sequence[channel]} if self.private else {}
         self.frames.put_nowait({"channel": channel, "type": kind, "data": rows} | numbered)
@@ -122,21 +118,25 @@ class Account:
         return f"{prefix}{self.ids:05d}-DOCSV-{self.ids:06d}"
 
     def publish(self, channel: str, rows: list[Json], symbol: str = "") -> None:
-        how, _, lag = self.streams.get(channel, "ok").partition(" ")
+        how = self.streams.get(channel, "ok")
         for socket in self.sockets:
-            if channel + symbol in socket.subscribed and how != "repeat":
-                socket.push(channel, "update", rows, float(lag or 0))
+            if channel + symbol in socket.subscribed and how in ("ok", "insist"):
+                socket.push(channel, "update", rows)
 
     async def say(self, channel: str, how: str) -> None:
-        """The same again and again: what was true when it began, or what is true."""
+        """The same again and again: what was true when it began, some seconds ago, or now."""
         symbols = list(PAIRS) if channel == "ticker" else [""]
-        past = {symbol: self.row_now(channel, symbol) for symbol in symbols}
+        truths: deque[Json] = deque()
+        late = int(float(how.removeprefix("lag ")) / SAY_EVERY_S) if how.startswith("lag ") else 0
         while self.streams.get(channel) == how:
+            if how != "repeat" or not truths:
+                truths.append({symbol: self.row_now(channel, symbol) for symbol in symbols})
+            if how != "repeat" and len(truths) > late + 1:
+                truths.popleft()
             for socket in self.sockets:
                 for symbol in symbols:
                     if channel + symbol in socket.subscribed:
-                        rows = past[symbol] if how == "repeat" else self.row_now(channel, symbol)
-                        socket.push(channel, "update", rows)
+                        socket.push(channel, "update", truths[0][symbol])
             await asyncio.sleep(SAY_EVERY_S)
 
     def row_now(self, channel: str, symbol: str) -> list[Json]:
@@ -157,7 +157,7 @@ class Account:
     def set_streams(self, how: dict[str, str]) -> None:
         self.streams |= how
         for channel, mode in how.items():
-            if mode in ("repeat", "insist"):
+            if mode != "ok":
                 self.sayers.append(asyncio.create_task(self.say(channel, mode)))
 
     def admit(self, path: str, headers: Any, body: str, nonce: str) -> None:

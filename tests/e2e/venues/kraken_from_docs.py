@@ -16,6 +16,9 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
         and, if wanted, "listed": a number of seconds after which the row is there
     {"counter": {"limit": 15, "decay": 0.33}} calls are counted, and refused above the limit; null: no more
+    {"streams": {"balances": "repeat"}}, or "ticker": what is true now, said 20 times a second whatever becomes
+        true; "insist": what is true; "lag 30": what was true 30 s ago, as often; "ok" ends it
+    {"frozen": ["balances", "prices"]}: what REST answers now it goes on answering, until the kind is not named
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
         hang, huge, odd, 429 (Retry-After: a day), or an error code such as EService:Busy
     {"short": [1, 0, 1]} which of the next BalanceEx replies leave out the USDT; streams never do
@@ -35,7 +38,7 @@ import json
 import secrets
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from decimal import Decimal
 from email.utils import formatdate
 from typing import Any
@@ -50,6 +53,7 @@ from kraken_shapes import (
     asset_row,
     execution,
     held,
+    nothing_booked,
     order_row,
     pair_row,
     rest_amount,
@@ -62,6 +66,7 @@ from kraken_shapes import (
 KEY, SECRET = "docs-key", base64.b64encode(b"kraken, as its documentation has it").decode()
 PAGE, TOKEN_VALID_S, MAX_TIMEOUT_S, HEARTBEAT_S = 50, 900, 86_400, 1.0
 CALL_COSTS = {"Ledgers": 2, "AddOrder": 0, "CancelOrder": 0}
+SAY_EVERY_S = 0.05
 HOLDINGS = {"USDT": Decimal(6000), "BTC": Decimal("0.08"), "USD": Decimal(0)}
 MODE_OF = {"OpenOrders": "listing", "BalanceEx": "balances", "Balance": "balances"}
 NEEDS_ORDERS = frozenset({"CancelAll", "CancelOrder", "CancelAllOrdersAfter"})
@@ -123,15 +128,56 @@ class Account:
         self.dead_man: asyncio.TimerHandle | None = None
         self.counter: Json | None = None
         self.key = KEY
+        self.streams: dict[str, str] = {}
+        self.sayers: list[asyncio.Task[None]] = []
+        self.frozen: dict[str, dict[str, Decimal]] = {}
 
     def next_id(self, prefix: str) -> str:
         self.ids += 1
         return f"{prefix}{self.ids:05d}-DOCSV-{self.ids:06d}"
 
     def publish(self, channel: str, rows: list[Json], symbol: str = "") -> None:
+        how = self.streams.get(channel, "ok")
         for socket in self.sockets:
-            if channel + symbol in socket.subscribed:
+            if channel + symbol in socket.subscribed and how in ("ok", "insist"):
                 socket.push(channel, "update", rows)
+
+    async def say(self, channel: str, how: str) -> None:
+        """The same again and again: what was true when it began, some seconds ago, or now."""
+        symbols = list(PAIRS) if channel == "ticker" else [""]
+        truths: deque[Json] = deque()
+        late = int(float(how.removeprefix("lag ")) / SAY_EVERY_S) if how.startswith("lag ") else 0
+        while self.streams.get(channel) == how:
+            if how != "repeat" or not truths:
+                truths.append({symbol: self.row_now(channel, symbol) for symbol in symbols})
+            if how != "repeat" and len(truths) > late + 1:
+                truths.popleft()
+            for socket in self.sockets:
+                for symbol in symbols:
+                    if channel + symbol in socket.subscribed:
+                        socket.push(channel, "update", truths[0][symbol])
+            await asyncio.sleep(SAY_EVERY_S)
+
+    def row_now(self, channel: str, symbol: str) -> list[Json]:
+        """What is true now, as an update."""
+        if channel == "ticker":
+            return [stream_ticker(symbol, self.prices[symbol])]
+        return [nothing_booked(name, value) for name, value in self.balances.items()]
+
+    def freeze(self, names: list[str]) -> None:
+        """What is answered now is answered as long as the kind is named."""
+        now = {"balances": lambda: dict(self.balances), "prices": lambda: dict(self.prices)}
+        self.frozen = {name: self.frozen.get(name) or now[name]() for name in names}
+
+    def shown(self, kind: str) -> dict[str, Decimal]:
+        """What REST tells of the balances or prices."""
+        return self.frozen.get(kind) or (self.balances if kind == "balances" else self.prices)
+
+    def set_streams(self, how: dict[str, str]) -> None:
+        self.streams |= how
+        for channel, mode in how.items():
+            if mode != "ok":
+                self.sayers.append(asyncio.create_task(self.say(channel, mode)))
 
     def admit(self, path: str, headers: Any, body: str, nonce: str) -> None:
         """API-Sign is HMAC-SHA512 over path and SHA256(nonce + body); only an accepted call moves the nonce."""
@@ -175,7 +221,7 @@ class Account:
         for asset, value in map(held, self.open.values()):
             hold[asset] += value
         is_short = self.short.pop(0) if self.short else 0
-        told = {name: value for name, value in self.balances.items() if not (is_short and name == "USDT")}
+        told = {name: value for name, value in self.shown("balances").items() if not (is_short and name == "USDT")}
         rows = {name: {"balance": value, "hold_trade": hold[name]} for name, value in told.items()}
         return {ASSETS[n][0]: {k: rest_amount(n, v) for k, v in row.items()} for n, row in rows.items()}
 
@@ -343,7 +389,13 @@ class Account:
             counter = command.pop("counter")
             self.counter = counter and counter | {"level": 0.0, "at": time.monotonic()}
         self.set_balances(command.pop("balance", {}), command.pop("ledger", True), command.pop("stream", True))
-        for key, add in (("order", self.add_order), ("entry", self.add_entry), ("trade", self.add_trade)):
+        for key, add in (
+            ("order", self.add_order),
+            ("entry", self.add_entry),
+            ("trade", self.add_trade),
+            ("frozen", self.freeze),
+            ("streams", self.set_streams),
+        ):
             if key in command:
                 add(command.pop(key))
         self.short = command.pop("short", self.short)
@@ -375,7 +427,7 @@ PUBLIC = {
     "SystemStatus": lambda _, q: {"status": "online", "timestamp": rfc3339(timespec="seconds")},
     "Assets": lambda _, q: {ASSETS[name][0]: asset_row(name) for name in ASSETS},
     "AssetPairs": lambda _, q: {PAIRS[symbol][0]: pair_row(symbol) for symbol in wanted_pairs(q)},
-    "Ticker": lambda account, q: {PAIRS[s][0]: rest_ticker(s, account.prices[s]) for s in wanted_pairs(q)},
+    "Ticker": lambda account, q: {PAIRS[s][0]: rest_ticker(s, account.shown("prices")[s]) for s in wanted_pairs(q)},
 }
 PRIVATE = {
     "Balance": lambda account, f: {k: row["balance"] for k, row in account.balance_ex(f).items()},
@@ -460,6 +512,7 @@ class Server:
         command = await request.json()
         if command.pop("reset", False):
             self.account.disarm()
+            self.account.streams.clear()
             sockets, self.account = self.account.sockets, Account()
             self.account.sockets = sockets
         self.account.control(command)

@@ -126,6 +126,13 @@ def execution(txid: str, order: Json, status: str) -> Json:
     return row | {"triggers": trigger} | ({"limit_price": price2} if price2 else {})
 
 
+def nothing_booked(asset: str, balance: Decimal) -> Json:
+    """A row of the `balances` channel that says how much there is, and changes nothing."""
+    row: Json = {"ledger_id": "", "ref_id": "", "timestamp": rfc3339(), "type": "trade", "category": "trade"}
+    row |= {"asset": asset, "asset_class": "currency", "wallet_type": "spot", "wallet_id": "main"}
+    return row | {"amount": 0.0, "fee": 0.0, "balance": float(balance)}
+
+
 def held(order: Json) -> tuple[str, Decimal]:
     """What an open order reserves: the base asset of a sale, the quote asset of a purchase."""
     base, quote = next(s for s in PAIRS if rest_name(s) == order["descr"]["pair"]).split("/")

@@ -36,7 +36,7 @@ _TROUBLED = (
     frozenset({Call.STREAM}),
     frozenset({Call.PRICES}),
 )
-_SIEGES = 0.15
+_SIEGES = 0.45  # of what would be peace
 _BROKEN_LISTINGS = ((Fault.MALFORMED, True), (Fault.REFUSED, True), (Fault.LOST, True))
 _KILL_EVENTS = (
     "circuit_breaker_triggered",
@@ -76,13 +76,12 @@ class _Author:
         self.kills: list[Kill] = []
 
     def scenario(self) -> Scenario:
-        return self._besieged() if self.siege.random() < _SIEGES else self._open_field()
-
-    def _open_field(self) -> Scenario:
         rng = self.rng
         plot = rng.choices(
             (self._peace, self._crash, self._bad_fill, self._halt, self._crash_while_starting), (32, 42, 8, 8, 10)
         )[0]
+        if plot == self._peace and self.siege.random() < _SIEGES:
+            return self._besieged()
         if self.past.random() < 0.1:
             plot = self._crash_behind_the_past
         plot()

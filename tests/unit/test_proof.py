@@ -95,6 +95,7 @@ class TestVenueProof:
         venue.listed(listing(7.9), 7.9)
         venue.cancel_answered("spot", None, 8.0)
         venue.listed(listing(7.95), 8.1)
+        assert venue.reason == "spot: not listed empty yet"
         prove(venue, 8.2)
         assert venue.proven
 

@@ -15,8 +15,8 @@ from typing import Any
 from adapters.lane import PushedAside, Urgency
 from risk_daemon.clock import Clock
 
-PATIENCE_S = 7.0
-"""A call that would wait longer gives its turn up: it runs into its caller's time limit anyway."""
+PATIENCE_S: Mapping[Urgency, float] = {Urgency.ORDINARY: 2.0, Urgency.URGENT: 7.0}
+"""A call that would wait longer gives its turn up: an ordinary one before it runs into its caller's time limit."""
 
 
 class HeldBack(PushedAside):
@@ -59,7 +59,7 @@ class Pool:
 _KRAKEN = Pool(
     15.0,
     0.33,
-    for_urgent=2.0,
+    for_urgent=5.0,
     for_sweep=3.0,
     costs={
         **dict.fromkeys(("Ledgers", "QueryLedgers", "TradesHistory", "QueryTrades", "ClosedOrders"), 2.0),
@@ -125,13 +125,13 @@ class Budget:
         return self._counter(endpoint) is not None
 
     async def spend(self, endpoint: str, params: Mapping[str, Any], urgency: Urgency) -> None:
-        """Return when the call may leave. Raises HeldBack if that would take longer than PATIENCE_S."""
+        """Return when the call may leave. Raises HeldBack if that would take too long."""
         counter = self._counter(endpoint)
         if counter is None:
             return
         cost = counter.pool.cost(endpoint, params)
         while (wait_s := counter.wait_s(cost, urgency)) > 0:
-            if wait_s > PATIENCE_S:
+            if wait_s > PATIENCE_S.get(urgency, 0.0):
                 raise HeldBack(f"the venue's call limit leaves no room for {wait_s:.0f} s")
             await asyncio.sleep(wait_s)
         counter.set(min(counter.level() + cost, counter.pool.ceiling))

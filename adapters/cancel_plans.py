@@ -66,15 +66,19 @@ _BINANCE_OPTIONS = {
     "fetchMargins": False,
 }
 
+_BYBIT_SPOT_FILTERS = ("Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder")
+"""Cancel-all takes one kind at a time; the listing shows all of them."""
+
 _ONLY_SPOT_MARKETS = {"fetchMarkets": {"types": ["spot"]}}
 """Else ccxt loads the lists of futures as well, from hosts that may be blocked where spot is not."""
 
 
-def _okx_algo(order_type: str) -> ScopePlan:
-    params = MappingProxyType({"trigger": True, "ordType": order_type})
+def _okx_algo(order_types: str, markets: frozenset[Market] = SPOT_MARKETS | PERP_MARKETS) -> ScopePlan:
+    """Algo orders are listed by their type; only conditional and oco may be asked for together."""
+    params = MappingProxyType({"trigger": True, "ordType": order_types})
     return _scope(
-        f"algo {order_type}",
-        SPOT_MARKETS | PERP_MARKETS,
+        f"algo {order_types}",
+        markets,
         CancelBy.BATCH,
         params,
         listing=params,
@@ -116,9 +120,7 @@ PLANS: Mapping[str, CancelPlan] = MappingProxyType(
                     "spot",
                     SPOT_MARKETS,
                     CancelBy.ALL,
-                    {"category": "spot", "orderFilter": "Order"},
-                    {"category": "spot", "orderFilter": "StopOrder"},
-                    {"category": "spot", "orderFilter": "tpslOrder"},
+                    *({"category": "spot", "orderFilter": kind} for kind in _BYBIT_SPOT_FILTERS),
                     listing={"category": "spot"},
                     page_rows=50,
                 ),
@@ -127,7 +129,8 @@ PLANS: Mapping[str, CancelPlan] = MappingProxyType(
         "okx": CancelPlan(
             (
                 _scope("plain", SPOT_MARKETS | PERP_MARKETS, CancelBy.BATCH, page_rows=100, batch_rows=20),
-                *map(_okx_algo, ("conditional", "trigger", "oco", "move_order_stop", "iceberg", "twap")),
+                *map(_okx_algo, ("conditional,oco", "trigger", "move_order_stop", "iceberg", "smart_iceberg", "twap")),
+                _okx_algo("chase", PERP_MARKETS),
             )
         ),
         "mexc": CancelPlan(

@@ -35,6 +35,7 @@ from adapters.guarded import Shell, build_client
 from adapters.kraken import KrakenDialect
 from adapters.krakenfutures import KrakenFuturesDialect
 from adapters.lane import Pacer, Urgency, travelling
+from adapters.market_list import MarketList, load_anew, unpriced
 from adapters.taps import Taps
 from risk_daemon.clock import Clock
 from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError, VenueError
@@ -94,6 +95,7 @@ class CcxtVenue:
         self._plans = plan_for(settings.exchange, settings.markets, self._client.has)
         self._dialect = _dialect(settings, self._client)
         self._taps = Taps(self._dialect, self._shell, self._client)
+        self._market_list = MarketList(lambda: load_anew(self._client), clock)
         self._is_connected = False
 
     @property
@@ -134,6 +136,7 @@ class CcxtVenue:
             return
         with self._dialect.learning():
             await self._connect()
+        self._market_list.was_loaded()
         self._is_connected = True
 
     async def _connect(self) -> None:
@@ -164,6 +167,8 @@ class CcxtVenue:
         requested_mono = self._clock.now().mono
         prices = await self._ask(_urgency(urgent), lambda: self._dialect.prices(assets))
         self._taps.what_is_watched_changed()
+        if not urgent:
+            self._market_list.look_again(unpriced(assets, prices, self._settings.reference_currency))
         return PricesSeen(self.name, requested_mono, Source.REST, prices)
 
     async def read_flows(self, since_wall: float, *, urgent: bool = False) -> FlowsListed:
@@ -211,6 +216,7 @@ class CcxtVenue:
         self._taps.drop_all()
 
     async def close(self) -> None:
+        await self._market_list.close()
         await self._taps.close()
         await self._client.close()
 

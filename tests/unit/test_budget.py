@@ -42,7 +42,7 @@ async def _spend_all(budget: Budget, urgency: Urgency, endpoint: str = "BalanceE
 @pytest.mark.looptime
 async def test_ordinary_calls_leave_room_for_urgent_ones_and_both_for_the_sweep() -> None:
     budget = _kraken()
-    assert await _spend_all(budget, ORDINARY) == 10
+    assert await _spend_all(budget, ORDINARY) == 7
     budget = _kraken()
     assert await _spend_all(budget, URGENT) == 12
     budget.refused("BalanceEx")
@@ -53,16 +53,16 @@ async def test_ordinary_calls_leave_room_for_urgent_ones_and_both_for_the_sweep(
 async def test_single_cancels_cost_nothing_on_kraken_and_the_ledger_costs_two() -> None:
     budget = _kraken()
     assert await _spend_all(budget, ORDINARY, "CancelOrder") == 1_000
-    assert await _spend_all(budget, ORDINARY, "Ledgers") == 5
+    assert await _spend_all(budget, ORDINARY, "Ledgers") == 3
 
 
 @pytest.mark.looptime
 async def test_a_call_waits_for_room_but_not_beyond_its_callers_patience() -> None:
     budget = _kraken()
-    for _ in range(10):
-        await budget.spend("BalanceEx", {}, ORDINARY)
+    for _ in range(12):
+        await budget.spend("BalanceEx", {}, URGENT)
     began = asyncio.get_running_loop().time()
-    await budget.spend("BalanceEx", {}, ORDINARY)
+    await budget.spend("BalanceEx", {}, URGENT)
     assert asyncio.get_running_loop().time() - began == pytest.approx(1 / 0.33, abs=0.01)
     budget.refused("BalanceEx")
     with pytest.raises(HeldBack):

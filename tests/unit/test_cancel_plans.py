@@ -39,15 +39,23 @@ def test_binance_usdm_lists_and_cancels_conditional_orders_apart() -> None:
 
 def test_bybit_cancels_each_kind_of_spot_order_and_is_refused_for_futures() -> None:
     (plan,) = plan_for("bybit", SPOT, EVERYTHING)
-    assert [cancel["orderFilter"] for cancel in plan.cancels] == ["Order", "StopOrder", "tpslOrder"]
+    filters = [cancel["orderFilter"] for cancel in plan.cancels]
+    assert filters == ["Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder"]
     with pytest.raises(ConfigError, match="perp"):
         plan_for("bybit", PERP, EVERYTHING)
 
 
-def test_okx_lists_each_kind_of_algo_order() -> None:
-    names = {plan.scope.name for plan in plan_for("okx", PERP, EVERYTHING)}
-    assert {"plain", "algo conditional", "algo trigger", "algo oco", "algo twap"} <= names
-    assert all(plan.cancel_by is CancelBy.BATCH for plan in plan_for("okx", PERP, EVERYTHING))
+ALGO_TYPES = {"conditional", "oco", "trigger", "move_order_stop", "iceberg", "smart_iceberg", "twap", "chase"}
+
+
+@pytest.mark.parametrize(("markets", "missing"), [(PERP, set()), (SPOT, {"chase"}), (MARGIN, {"chase"})])
+def test_okx_lists_each_kind_of_algo_order(markets: frozenset[Market], missing: set[str]) -> None:
+    plain, *algos = plan_for("okx", markets, EVERYTHING)
+    asked = [kind for plan in algos for kind in plan.listing["ordType"].split(",")]
+    assert sorted(asked) == sorted(ALGO_TYPES - missing)
+    assert all(plan.listing["trigger"] is True for plan in algos), "else ccxt lists plain orders"
+    assert len(algos) == (7 if not missing else 6), "20 calls in two seconds: three rounds"
+    assert all(plan.cancel_by is CancelBy.BATCH for plan in (plain, *algos))
 
 
 def test_scope_names_are_unique_within_an_exchange() -> None:

@@ -18,6 +18,7 @@ from adapters.registry import build_adapter
 from risk_daemon.clock import ManualClock
 from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
 from risk_daemon.events import Kind, Order, Price
+from risk_daemon.settings import Data
 
 SPOT = frozenset({Market.SPOT})
 PERP = frozenset({Market.PERP})
@@ -365,3 +366,13 @@ def test_account_streams_are_only_signs_and_vouch_for_nothing() -> None:
     dialect = _generic(FakeClient())
     assert dialect.read_frames(Kind.BALANCES, [{"total": {"BTC": 1}}], 1.0) == ()
     assert not dialect.is_confirming(Kind.BALANCES)
+
+
+async def test_connections_outlive_the_pause_between_two_readings() -> None:
+    adapter: Any = build_adapter(_settings("kraken"), ManualClock())
+    adapter._client.open()
+    connector = adapter._client.tcp_connector
+    assert connector._keepalive_timeout >= 2 * Data().reconcile_every
+    assert connector._cached_hosts._timestamps is not None, "names are kept"
+    adapter._client.timeout_on_exit = 0
+    await adapter.close()

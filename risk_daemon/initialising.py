@@ -17,6 +17,7 @@ from risk_daemon.engine import Engine
 from risk_daemon.errors import StartUnavailable, StateError, VenueError
 from risk_daemon.events import Started, Tick
 from risk_daemon.lock.shared import shut as shut_gate
+from risk_daemon.state_dir import Paths, check_no_trip
 from risk_daemon.store.sqlite import SqliteStore
 
 _FLOWS_OVERLAP_S = 3_600.0
@@ -36,7 +37,13 @@ class InitReport:
 
 
 async def prepare_init(settings: Settings) -> InitReport:
-    """Read every venue once. Raises StartUnavailable or ConfigError where no baseline can be had."""
+    """Read every venue once. Raises StartUnavailable or ConfigError where no baseline can be had.
+
+    Raises StateError, before anything is asked, where a lock file or the event log tells of a trip without its state.
+    """
+    paths = Paths(settings.state.dir)
+    if not paths.database.exists():
+        check_no_trip(paths)
     async with Site(settings) as site:
         began = site.clock.now()
         engine = await read_everything(settings, site, {}, None)

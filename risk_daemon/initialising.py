@@ -19,6 +19,7 @@ from risk_daemon.engine import Engine
 from risk_daemon.errors import StartUnavailable, StateError, VenueError, check
 from risk_daemon.events import Kind, Started, Tick
 from risk_daemon.lock.shared import shut as shut_gate
+from risk_daemon.state_dir import Paths, check_no_trip
 from risk_daemon.store.sqlite import SqliteStore
 from risk_daemon.units import ZERO
 
@@ -52,8 +53,12 @@ class InitReport:
 async def prepare_init(settings: Settings, say: Say = lambda _sentence: None) -> InitReport:
     """Read every venue until its readings agree over `peak_hold`: one wild reply must not become a baseline.
 
-    say: is told how it goes. Raises StartUnavailable or ConfigError where no baseline can be had.
+    say: is told how it goes. Raises StartUnavailable or ConfigError where no baseline can be had; StateError, before
+    anything is asked, where a lock file or the event log tells of a trip without its state.
     """
+    paths = Paths(settings.state.dir)
+    if not paths.database.exists():
+        check_no_trip(paths)
     async with Site(settings) as site:
         began = site.clock.now()
         engine = _unjudging_engine(settings, site)

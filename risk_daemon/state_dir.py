@@ -191,7 +191,7 @@ def _take(paths: Paths) -> int:
 def _check_identity(paths: Paths, wanted: dict[str, Any], create: bool, replace: bool) -> bool:
     """True: set up just now. Raises StateError."""
     if create and not paths.database.exists():
-        _check_no_trip(paths)
+        check_no_trip(paths)
     with closing(connect(paths.database, create=create)) as connection:
         documents = read_documents(paths.database, connection)
         known = documents.get(IDENTITY)
@@ -204,13 +204,13 @@ def _check_identity(paths: Paths, wanted: dict[str, Any], create: bool, replace:
             return False
         if known is not None:
             _check_unlatched(paths.root, latch(documents))
-        _check_no_trip(paths)
+        check_no_trip(paths)
         set_up(paths, connection, wanted)
     return True
 
 
-def _check_no_trip(paths: Paths) -> None:
-    """An empty state beside the traces of a trip is a state that was lost."""
+def check_no_trip(paths: Paths) -> None:
+    """An empty state beside the traces of a trip is a state that was lost. Raises StateError."""
     left = trace_left(paths.gate, paths.lock, paths.events)
     if left is not None:
         raise StateError(

@@ -77,6 +77,7 @@ class _Later:
 
     proven: dict[str, bool] = field(default_factory=dict)
     venues: tuple[str, ...] = ()
+    sweep: dict[str, Any] | None = None
 
     def note(self, entry: dict[str, Any]) -> None:
         trip_id = entry.get("trip_id")
@@ -85,15 +86,19 @@ class _Later:
                 self.proven[str(trip_id)] = True
             case EventName.SWEEP_FINISHED:
                 self.proven.setdefault(f"freeze {trip_id}", entry.get("proven") is True)
-            case EventName.SWEEP_STARTED if isinstance(entry.get("venues"), list):
+            case EventName.SWEEP_STARTED if isinstance(entry.get("venues"), list) and isinstance(trip_id, str):
                 self.venues = self.venues or tuple(map(str, entry["venues"]))
+                self.sweep = self.sweep or entry
 
     def is_proven(self, trip_id: str, is_freeze: bool) -> bool:
         return self.proven.get(trip_id, False) or (is_freeze and self.proven.get(f"freeze {trip_id}", False))
 
 
 def _logged(events: Path) -> Trace | None:
-    """The last trip in the log, unless its end, or a guard that saw no trip, stands after it."""
+    """The last trip in the log, unless its end, or a guard that saw no trip, stands after it.
+
+    A log that was begun anew in a trip has no line of its beginning, but one of its sweep.
+    """
     later = _Later()
     for entry in _entries_backwards(events):
         name = entry["event"]
@@ -104,7 +109,7 @@ def _logged(events: Path) -> Trace | None:
         if name == EventName.PORTFOLIO_UPDATE and entry.get("state") not in (None, _TRIPPED):
             return None
         later.note(entry)
-    return None
+    return None if later.sweep is None else _of_entry(later.sweep, events.name, later)
 
 
 def _of_entry(entry: dict[str, Any], told_by: str, later: _Later) -> Trace:

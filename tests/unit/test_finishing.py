@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
+import signal
 import sqlite3
-from collections.abc import AsyncIterator
+import sys
+import traceback
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -14,10 +19,11 @@ import pytest
 from adapters.base import VenueAdapter
 from oms import OrderManager
 from risk_daemon import finishing
+from risk_daemon.clock import SystemClock
 from risk_daemon.config import Settings, load
 from risk_daemon.errors import RecordError, StateError, StateOwned
 from risk_daemon.finishing import AbsentVenue, NothingCanBeReached, Unfinished, take_up
-from risk_daemon.latch import LATCH
+from risk_daemon.latch import LATCH, latch_document, unproven_latch
 from risk_daemon.lock import file, shared
 from risk_daemon.lock.base import LockRecord
 from risk_daemon.state_dir import LOST, Paths, StateDir
@@ -215,3 +221,78 @@ async def test_where_nothing_can_be_written_it_is_swept_all_the_same(
     left = await taken_up(settings, stack)
     assert left.engine.trip is not None
     assert not left.engine.trip.proven
+
+
+# --- kill -9 -----------------------------------------------------------------------------------------
+
+_STEPS = frozenset({"open", "os.rename", "os.remove", "os.truncate", "sqlite3.connect"})
+
+
+def was_killed_at(number: int, work: Callable[[], None]) -> bool:
+    """Do `work` in a process that is killed before its `number`-th step on files; False: it had fewer."""
+    child = os.fork()
+    if child == 0:
+        seen = 0
+
+        def look(event: str, _arguments: object) -> None:
+            nonlocal seen
+            if event in _STEPS:
+                seen += 1
+                if seen == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(look)
+        try:
+            work()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(3)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+async def latched(settings: Settings, paths: Paths) -> finishing.LatchStore:
+    """What a finishing does to the state directory before the sweep."""
+    now = SystemClock().now()
+    latch, documents = unproven_latch(paths, now)
+    assert latch is not None
+    async with AsyncExitStack() as stack:
+        await finishing._shut(paths, latch, now, stack)
+        store = finishing._latch_store(settings, paths, latch_document(latch, now), finishing._owed(paths, documents))
+        finishing._journal(paths, stack)
+    return store
+
+
+async def proven(settings: Settings, paths: Paths) -> None:
+    store = await latched(settings, paths)
+    await store.save({LATCH: {"proven": True}})
+    await store.close()
+
+
+@pytest.mark.parametrize("database", [b"", b"garbage", None])
+@pytest.mark.parametrize("witness", ["gate.bin", "events.jsonl"])
+def test_killed_at_any_step_the_next_start_still_knows_the_trip(
+    settings: Settings, paths: Paths, tmp_path: Path, database: bytes | None, witness: str
+) -> None:
+    number, killed = 0, True
+    if witness == "events.jsonl":
+        paths.gate.unlink()
+        line = '{"event":"circuit_breaker_triggered","trip_id":"trip-1","time":"2026-11-21T00:00:00Z"}\n'
+        paths.events.write_text(line)
+    if database is not None:
+        paths.database.write_bytes(database)
+    shutil.copytree(paths.root, tmp_path / "source")
+    while killed:
+        number += 1
+        shutil.rmtree(paths.root)
+        shutil.copytree(tmp_path / "source", paths.root)
+        killed = was_killed_at(number, lambda: asyncio.run(latched(settings, paths)) and None)
+        latch, _ = unproven_latch(paths, SystemClock().now())
+        assert latch is not None, f"after step {number}"
+        assert latch["trip_id"] == "trip-1"
+        asyncio.run(proven(settings, paths))
+        assert unproven_latch(paths, SystemClock().now())[0] is None
+        assert peek_documents(paths.database)[LATCH]["proven"] is True
+    assert number > 8, "it was really killed in the middle"

@@ -97,6 +97,14 @@ def test_the_log_tells_of_no_trip(paths: Paths, events: list[RiskEvent]) -> None
     assert left(paths) is None
 
 
+@pytest.mark.parametrize("proven", [False, True])
+def test_a_log_begun_anew_in_a_trip_tells_of_it_by_its_sweep(paths: Paths, proven: bool) -> None:
+    wrote(paths, SWEEP, *([ended(1)] if proven else []))
+    found = left(paths)
+    assert found is not None
+    assert (found.trip_id, found.proven, found.venues) == ("trip-1", proven, ("kraken", "bybit"))
+
+
 def test_the_venues_are_those_swept_last(paths: Paths) -> None:
     wrote(paths, TRIGGERED, RiskEvent(EventName.SWEEP_STARTED, {"trip_id": "trip-1", "venues": ["old"]}), SWEEP)
     found = left(paths)

@@ -89,9 +89,19 @@ def _own_code(error: BaseException) -> int:
 
 def _say(sentence: str) -> None:
     try:
-        print(f"risk-daemon: {sentence}", file=sys.stderr, flush=True)
+        lines = f"risk-daemon: {sentence}".splitlines()
+        print("\n".join(_priority() + line for line in lines), file=sys.stderr, flush=True)
     except (OSError, ValueError, AttributeError):
         return  # nobody listens: the exit code still tells
+
+
+def _priority() -> str:
+    """What makes a line an error in the journal, where standard error goes there."""
+    try:
+        status = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):
+        return ""
+    return "<3>" if os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}" else ""
 
 
 def _trace(error: BaseException) -> None:

@@ -6,6 +6,7 @@ The other things commands do with venues and state live beside it and are named 
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -33,7 +34,7 @@ from risk_daemon.composition import (
 from risk_daemon.config import Settings, effective
 from risk_daemon.daemon import Daemon, DaemonSettings, Parts
 from risk_daemon.daemon_control import DaemonControl
-from risk_daemon.decision import Decision, SetGate
+from risk_daemon.decision import Decision
 from risk_daemon.engine import Engine
 from risk_daemon.errors import ExitCode, RecordError, StateError, StateOwned
 from risk_daemon.events import EventName, Kind, Order, Position, RiskEvent
@@ -48,6 +49,7 @@ from risk_daemon.resetting import reset_stopped
 from risk_daemon.risk_file import RiskFile
 from risk_daemon.state_dir import LOST, Paths, StateDir
 from risk_daemon.store.sqlite import SqliteStore
+from risk_daemon.telling import say_events, terminal
 from risk_daemon.tls import server_context
 from risk_daemon.token_watch import TokenWatch
 from risk_daemon.trip import Trip
@@ -116,7 +118,8 @@ async def _guard(daemon: Daemon, on_decision: Callable[[Decision], None] | None)
     with _stop_on_signals(daemon):
         code = await daemon.run()
     if on_decision is None:
-        _LOG.info("system_shutdown", exit_code=int(code))
+        level = logging.INFO if code is ExitCode.STOPPED else logging.CRITICAL
+        _LOG.log(level, "system_shutdown", exit_code=int(code))
     return code
 
 
@@ -145,6 +148,10 @@ async def _start(
     await server.start()
     stack.push_async_callback(server.stop)
     await _note_opening(settings, parts, server.addresses)
+    people = terminal() if on_decision is None else None
+    if people is not None:
+        people.began(settings.venues, server.addresses)
+        listeners.append(people.heard)
     trip = parts.engine.trip
     if trip is not None and trip.proven and not trip.is_freeze:
         await _say_still_triggered(settings, site, trip)
@@ -159,21 +166,12 @@ def _server(settings: Settings, control: DaemonControl, tokens: TokenStore) -> C
 
 def _told(on_decision: Callable[[Decision], None] | None) -> Callable[[Decision], None]:
     """Who hears of every decision: whoever asked to, else the journal, one line an event."""
-    return _tell_journal if on_decision is None else on_decision
+    return say_events if on_decision is None else on_decision
 
 
 def _tell_all(listeners: Sequence[Callable[[Decision], None]], decision: Decision) -> None:
     for listener in listeners:
         listener(decision)
-
-
-def _tell_journal(decision: Decision) -> None:
-    for record in decision.records:
-        if record.name is not EventName.PORTFOLIO_UPDATE:
-            _LOG.info(record.name.value, **record.fields)
-    for action in decision.actions:
-        if isinstance(action, SetGate):
-            _LOG.info("gate", locked=action.gate.locked, cause=action.gate.cause)
 
 
 async def _say_still_triggered(settings: Settings, site: Site, trip: Trip) -> None:

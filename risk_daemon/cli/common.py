@@ -12,6 +12,7 @@ import typer
 
 from risk_daemon import control
 from risk_daemon.errors import UsageError
+from risk_daemon.log_format import LogFormat
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,11 +65,11 @@ def load(config: Path) -> Settings:
     return configuration.load(config)
 
 
-def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+def run_to_end(work: Coroutine[Any, Any, T], log_format: LogFormat = LogFormat.AUTO) -> T:
     """Run a coroutine on a loop of its own; the loop's library is loaded only now."""
     from risk_daemon import runner
 
-    return runner.run_to_end(work)
+    return runner.run_to_end(work, log_format)
 
 
 def console() -> Console:

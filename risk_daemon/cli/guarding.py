@@ -10,10 +10,16 @@ import typer
 
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, Yes, app, confirm, console, load, run_to_end, show
 from risk_daemon.errors import ConfigError, ExitCode, StartUnavailable, UsageError, VenueUnavailable
+from risk_daemon.log_format import LogFormat
 
 
 @app.command()
-def run(config: ConfigFile = CONFIG) -> ExitCode:
+def run(
+    config: ConfigFile = CONFIG,
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="Of the lines on standard error; auto: for whoever reads them.")
+    ] = LogFormat.AUTO,
+) -> ExitCode:
     """Guard the accounts until stopped.
 
     Exit codes: 0 stopped, 1 triggered and every cancel proven, 4 triggered and not proven, 70 a bug (the lock
@@ -26,7 +32,7 @@ def run(config: ConfigFile = CONFIG) -> ExitCode:
     from risk_daemon import service
 
     try:
-        return run_to_end(service.run(settings))
+        return run_to_end(service.run(settings), log_format)
     except KeyboardInterrupt:  # past the daemon's own handling: whether it was sweeping is unknown
         return ExitCode.TRIGGERED_UNPROVEN
 

@@ -75,8 +75,7 @@ def test_listings_that_fail_without_a_refusal_shut_the_gate_after_a_while(docume
     daemon = started(documented_kraken, daemon_for)
     gate = TradingGate(daemon.state)
     documented_kraken.post(listing="html")
-    lost = daemon.wait_for("venue_lost")
-    assert lost["kind"] == "orders"
+    wait_for(lambda: [lost for lost in daemon.of("venue_lost") if lost["kind"] == "orders"], "the lost listing")
     begun = daemon.wait_for("unlistable_started", within_s=VETO_AFTER_S + 10)
     assert begun["refused"] is False
     wait_for(lambda: not gate.is_open(), "a shut gate", within_s=2.0)

@@ -31,7 +31,7 @@ def test_rejections_of_one_bot_stop_that_bot_and_no_other_by_default(documented_
     assert why(good) is None
     assert TradingGate(daemon.state).is_open()
     tripped = daemon.wait_for("breaker_tripped")
-    assert tripped["observed"]["held"] == [{"bot": "evil", "venue": None, "count": 12}]
+    assert tripped["observed"]["held"] == [{"bot": "evil", "venue": None, "count": 11}]
     told = daemon.command("status").stdout
     assert "new orders are allowed, but not those of evil" in told
     assert "error_rate" in told
@@ -49,7 +49,7 @@ def test_where_all_are_counted_together_a_halt_or_a_revoked_token_ends_what_a_bo
     report_rejections(evil)
     wait_for(lambda: why(good) == "error_rate", "the veto of everybody, as it was configured")
     assert "the errors age out" in daemon.command("status").stdout
-    halted = daemon.command("halt", "--bot", "evil", "--reason", "it floods", "--yes")
+    halted = daemon.command("halt", "--bot", "evil", "--reason", "it floods")
     assert halted.returncode == 0, halted.stderr
     wait_for(lambda: why(good) is None, "the others go on")
     assert why(evil) == "manual_halt"

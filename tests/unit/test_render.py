@@ -259,3 +259,64 @@ def test_progress(proven: object, reason: str | None, end: str) -> None:
 
 def test_what_is_missing_at_the_start_is_named() -> None:
     assert "kraken balances" in line(status(missing=["kraken balances"]), "Missing")
+
+
+# --- orders, and what fits the cause -------------------------------------------------------------------
+
+
+def with_orders(**orders: Any) -> str:
+    venue = {**STATE["venues"]["kraken"], "orders": orders}
+    return status(venues={"a-venue-with-a-long-name": venue})
+
+
+def test_whether_orders_are_listed_and_may_be_cancelled() -> None:
+    good = {"listed_s": 3.14, "failing_s": None, "reason": None, "may_cancel": True}
+
+    assert "listed 3.1 s ago" in line(with_orders(**good), "a-venue-with-a-long-name")
+    failing = with_orders(**{**good, "failing_s": 40.0, "reason": "answered 401"})
+    assert "NOT LISTED for 40.0 s" in line(failing, "a-venue-with-a-long-name")
+    assert line(failing, "Orders of a-venue-with-a-long-name") == "Orders of a-venue-with-a-long-name: answered 401"
+    assert "CAN'T CANCEL" in with_orders(**{**good, "may_cancel": False, "reason": "denied"})
+
+
+@pytest.mark.parametrize(
+    ("cause", "hint"),
+    [
+        ("error_rate", "as the errors age out"),
+        ("order_rate", "as the orders age out"),
+        ("unlistable:kraken", "with the next good listing"),
+        ("blind", "when the venues answer again"),
+        ("daily_loss", "nothing is cancelled"),
+        ("custom:mine", "your own rule"),
+        ("confirming", "being read again"),
+        ("starting", "complete picture"),
+    ],
+)
+def test_the_hint_fits_the_cause(cause: str, hint: str) -> None:
+    text = status(locked=True, lock={"cause": cause, "trip_id": None})
+
+    assert hint in text
+    assert ("complete picture" in text) is (cause == "starting")
+
+
+def test_the_headline_is_green_only_while_new_orders_are_allowed_for_all() -> None:
+    def style(**changes: Any) -> str:
+        return str(render._headline({**STATE, **changes}).spans[0].style)
+
+    scoped = [{"cause": "error_rate", "reason": "12 errors", "venue": None, "bot": "evil"}]
+    assert style() == "bold green"
+    assert style(locked=True) == "bold red"
+    assert style(locked=None) == "bold red"
+    assert style(restraints=scoped) == "bold yellow"
+    text = status(restraints=scoped)
+    assert "new orders are allowed, but not those of evil" in text
+    assert "12 errors" in line(text, "Refused")
+
+
+def test_the_halt_of_a_bot_says_how_it_ends() -> None:
+    halt = {"venue": None, "bot": "evil", "reason": "it floods", "operator": "anna"}
+    text = status(halts=[halt], restraints=[{"cause": "manual_halt", "reason": "x", "venue": None, "bot": "evil"}])
+
+    assert 'risk-daemon release --bot evil --reason "..."' in " ".join(text.split())
+    assert "but not those of evil" in text
+    assert "Refused" not in text

@@ -1,0 +1,98 @@
+"""What a guard says: each event as loud as it is, in the form that its reader wants."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+
+from risk_daemon import runner
+from risk_daemon.decision import SetGate
+from risk_daemon.event_names import LEVELS, EventName, Level, RiskEvent, level_of
+from risk_daemon.gate import GateState
+from risk_daemon.log_format import LogFormat
+from risk_daemon.telling import Terminal, say_events
+
+
+def test_every_event_has_its_level() -> None:
+    assert set(LEVELS) == set(EventName)
+
+
+def test_what_must_wake_somebody_does() -> None:
+    loud = {name.value for name in EventName if level_of(name) in (Level.ERROR, Level.CRITICAL)}
+    assert {"circuit_breaker_triggered", "breaker_tripped", "unlistable_started", "venue_unproven"} <= loud
+    assert level_of(EventName.CIRCUIT_BREAKER_TRIGGERED) is Level.CRITICAL
+    quiet = {name for name in EventName if level_of(name) is Level.INFO}
+    assert not quiet & {EventName.VENUE_LOST, EventName.WARNING_TRIGGERED, EventName.ORDER_VETOED}
+
+
+def decision(*records: EventName, gate: GateState | None = None) -> Any:
+    actions = () if gate is None else (SetGate(gate),)
+    return SimpleNamespace(records=tuple(RiskEvent(name) for name in records), actions=actions)
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """What is written to standard error under a format, as lines."""
+    before = structlog.get_config()
+
+    def written(log_format: LogFormat, *decisions: Any, is_journal: bool = False) -> list[str]:
+        path = tmp_path / "stderr"
+        with path.open("w") as file:
+            monkeypatch.setattr("sys.stderr", file)
+            status = os.fstat(file.fileno())
+            known = f"{status.st_dev}:{status.st_ino}" if is_journal else "1:2"
+            monkeypatch.setenv("JOURNAL_STREAM", known)
+            runner.configure_logs(log_format)
+            for one in decisions:
+                say_events(one)
+        return path.read_text().splitlines()
+
+    yield written
+    structlog.configure(**before)
+
+
+TRIP = decision(EventName.CIRCUIT_BREAKER_TRIGGERED, gate=GateState(True, "capital_loss"))
+
+
+def test_the_journal_gets_priorities_before_each_line(lines: Any) -> None:
+    said = lines(
+        LogFormat.AUTO,
+        decision(EventName.PORTFOLIO_UPDATE, EventName.VENUE_CONNECTED, EventName.VENUE_LOST, EventName.VENUE_UNPROVEN),
+        TRIP,
+        is_journal=True,
+    )
+    assert [line[:3] for line in said] == ["<6>", "<4>", "<3>", "<2>", "<4>"]
+    assert json.loads(said[3][3:])["event"] == "circuit_breaker_triggered"
+
+
+def test_a_file_gets_json_without_priorities_though_the_journal_is_somewhere_else(lines: Any) -> None:
+    said = lines(LogFormat.AUTO, TRIP)
+    assert [json.loads(line)["level"] for line in said] == ["critical", "warning"]
+
+
+def test_the_format_may_be_named(lines: Any) -> None:
+    assert lines(LogFormat.JOURNAL, TRIP)[0].startswith("<2>{")
+    assert lines(LogFormat.JSON, TRIP, is_journal=True)[0].startswith("{")
+    assert "circuit_breaker_triggered" in lines(LogFormat.TEXT, TRIP)[0]
+
+
+def test_a_person_is_told_where_it_listens_and_when_the_gate_moves() -> None:
+    out = io.StringIO()
+    people = Terminal(out)
+    people.began(["krakenfutures", "kraken"], ["unix:/x.sock", "127.0.0.1:8787"])
+    people.heard(decision(gate=GateState(False)))
+    people.heard(decision(EventName.VENUE_LOST))
+    people.heard(decision(gate=GateState(True, "unlistable:kraken")))
+    first, second, opened, shut = out.getvalue().splitlines()
+    assert "guarding kraken and krakenfutures" in first
+    assert "http://127.0.0.1:8787" in first
+    assert "Ctrl-C" in second
+    assert "OPEN" in opened
+    assert "SHUT (unlistable:kraken)" in shut

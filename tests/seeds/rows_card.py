@@ -40,7 +40,8 @@ DOCUMENT = Document(
         "card-13": Row(
             "Every spot and perp order on every exchange is cancelled",
             also=(_DEMO + "test_every_order_is_cancelled_in_the_exchanges_own_books",),
-            note="where an exchange's listing can't show some of them, `check` names those, or the exchange is refused",
+            to_come="testnet: so on simulated kraken and krakenfutures; where ccxt's listing is not known to show all,"
+            " `check` names what is missing, or the exchange is refused",
         ),
         "card-14": Row(
             "It is proven that they are gone",

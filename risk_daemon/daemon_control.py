@@ -95,11 +95,17 @@ class DaemonControl:
     def vetoed(self, order: OrderRequest | None, veto: Veto, bot: str | None, *, ago_s: float, untold: int) -> None:
         """A veto that the memory map gave: a line and a count like any other.
 
-        Where the lock holds by the same reason, the line says what the lock rests on.
+        Where the lock holds by the same reason, the line says what the lock rests on. A reason that no gate gives is
+        the bot's own word: it is counted as `locked`.
         """
         engine, wall = self._daemon.parts.engine, self._daemon.parts.clock.now().wall - ago_s
         known = engine.standing_veto(veto.veto_reason)
-        given = veto if known is None else replace(known, reason=veto.reason or known.reason)
+        if known is not None:
+            given = replace(known, reason=veto.reason or known.reason)
+        elif veto.veto_reason in {*Cause, *(rule.cause for rule in engine.manager.get_all_breakers())}:
+            given = veto
+        else:
+            given = replace(veto, veto_reason=Cause.LOCKED)
         engine.note_veto(given, bot)
         self._vetoes.append([VetoRecord(wall, order, given, bot)])
         self._vetoes.miss(untold)

@@ -128,8 +128,8 @@ class Document(BaseModel):
 # --- what bots send --------------------------------------------------------------------------------
 
 
-class OrderCheck(Body):
-    """An order that a bot wants to send, or to amend: as it would be afterwards."""
+class RefusedOrder(Body):
+    """An order that was refused before anybody looked at it closely."""
 
     venue: Name = Field(description="As the daemon's configuration calls it.", examples=["kraken"])
     symbol: Name = Field(description="As ccxt writes it.", examples=["BTC/USDT"])
@@ -139,6 +139,10 @@ class OrderCheck(Body):
     price: Amount | None = Field(None, examples=["60000"])
     reduce_only: bool = False
     client_order_id: OrderId | None = None
+
+
+class OrderCheck(RefusedOrder):
+    """An order that a bot wants to send, or to amend: as it would be afterwards."""
 
     @model_validator(mode="after")
     def _limit_has_price(self) -> Self:
@@ -182,7 +186,7 @@ class VetoedReport(Body):
     kind: Literal["vetoed"]
     veto_reason: Name
     detail: OwnWords = ""
-    order: OrderCheck | None = None
+    order: RefusedOrder | None = None
     ago_s: Ago = Field(0.0, description="How long ago it was refused, in seconds.")
     untold: int = Field(0, ge=0, le=1_000_000_000, description="How many before it found no room and are not told.")
 

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from risk_daemon.api.body import validated
 from risk_daemon.api.doors import Caller
-from risk_daemon.api.models import NAME_MAX, ORDER_ID_MAX, OrderCheck, above_zero
+from risk_daemon.api.models import NAME_MAX, ORDER_ID_MAX, OrderCheck, RefusedOrder, above_zero
 from risk_daemon.api.port import Control
 from risk_daemon.api.problems import SERVER, Refused, problem
 from risk_daemon.api.swift import SwiftAnswer
@@ -116,7 +116,7 @@ def order_request(order: Order, caller: Caller, control: Control) -> OrderReques
     )
 
 
-def refused_order(order: OrderCheck, bot: str | None) -> OrderRequest:
+def refused_order(order: RefusedOrder, bot: str | None) -> OrderRequest:
     """An order that is not asked about any more: nothing of it is looked up."""
     return OrderRequest(
         venue=order.venue,

@@ -6,13 +6,13 @@ That file is up to a second old, so it is believed only where it speaks of the s
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from risk_daemon.asking.answers import LOCKED, GateAnswer
+from risk_daemon.clock import SystemClock
 
 _FILE_NAME = "risk.json"
 _HALTS_VALID_S = 10.0
@@ -42,7 +42,7 @@ def halted(gate: Path, venue: str) -> GateAnswer | None:
     """
     path = gate.with_name(_FILE_NAME)
     try:
-        document, age_s = _mapping(json.loads(path.read_bytes())), time.time() - path.stat().st_mtime
+        document, age_s = _mapping(json.loads(path.read_bytes())), SystemClock().now().wall - path.stat().st_mtime
     except (OSError, ValueError, RecursionError) as error:
         return GateAnswer(False, LOCKED, f"{path}: whether {venue} is halted can't be read: {error}"[:_MAX_DETAIL])
     if venue not in _mapping(document.get("venues")):

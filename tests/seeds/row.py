@@ -12,10 +12,12 @@ PARTS = (
     "dashboard",
     "kafka",
     "metrics",
+    "packages",
     "passkeys",
     "postgres",
     "redis",
     "replay",
+    "testnet",
     "to mend",
 )
 

@@ -12,7 +12,7 @@ _BROADCAST = "kafka: the event is in the log and is not broadcast"
 DOCUMENT = Document(
     "000",
     "a phase plan",
-    35,
+    37,
     {
         "000-01": Row("A global breaker that freezes all trading when 3.0 % are lost in a day"),
         "000-02": Row(
@@ -38,14 +38,16 @@ DOCUMENT = Document(
         "000-12": Row("`POST /orders` is answered 423 Locked for the rest of a breached day"),
         "000-13": Row("A class CircuitBreakerMiddleware with check_breaker(account_id)"),
         "000-14": Row(
-            "The breaker is asked for each account", different="2: one portfolio, one gate for all of its accounts"
+            "The breaker is asked for each account",
+            note="there is one gate for all; an account that is a venue of the configuration is judged with its own"
+            " halt as well, any other by the gate alone",
         ),
         "000-15": Row(
             "CircuitBreakerException with the sentence of the Zen Mode and the limit in it",
         ),
         "000-16": Row(
             "A service that tells an account's daily drawdown",
-            different="5.3: a baseline of the portfolio, baselines.daily_loss_ratio",
+            note="`check-drawdown --venue V`, and venues.V.daily_loss_ratio in risk.json and over HTTP",
         ),
         "000-17": Row("A file for the Zen Mode", different=_FILES + ": freeze.py and a profile"),
         "000-18": Row("A file for the middleware", different=_FILES + ": risk_daemon/middleware/"),
@@ -71,7 +73,11 @@ DOCUMENT = Document(
         "000-32": Row("A freeze cancels all open orders"),
         "000-33": Row(
             "A command that shows the drawdown of the moment",
-            also=("tests/unit/test_cli.py::test_check_drawdown",),
+            also=(
+                "tests/unit/test_cli.py::test_check_drawdown",
+                "tests/unit/test_cli.py::test_check_drawdown_of_the_day",
+                "tests/unit/test_cli.py::test_check_drawdown_of_venues",
+            ),
         ),
         "000-34": Row(
             "A command that simulates a breach",
@@ -79,5 +85,10 @@ DOCUMENT = Document(
             note="`risk-daemon simulate-breach`",
         ),
         "000-35": Row("Status, owner and place in a roadmap", different="1: another project's planning"),
+        "000-36": Row("A file for the freeze publisher", different=_FILES, to_come=_BROADCAST),
+        "000-37": Row(
+            "Realised and unrealised profit for each account",
+            to_come="postgres: worth and loss of the day are told for each; what of it is realised comes later",
+        ),
     },
 )

@@ -54,7 +54,13 @@ DOCUMENT = Document(
         "001-26": Row("One veto an order, and this one first"),
         "001-27": Row(
             "Every veto is a line of risk_vetoes.jsonl",
-            also=("tests/e2e/test_gate.py::test_not_one_200_after_the_lock_and_every_veto_is_a_line",),
+            also=(
+                "tests/e2e/test_gate.py::test_not_one_200_after_the_lock_and_every_veto_is_a_line",
+                "tests/e2e/test_gate.py::test_every_veto_of_the_memory_map_is_a_line",
+                "tests/unit/test_refusals.py::test_an_exchange_that_looked_at_the_map_tells",
+                "tests/unit/test_refusals.py::test_a_middleware_tells_what_it_refused",
+            ),
+            note="a bot that was given no url looks at the map alone and can tell nobody",
         ),
         "001-28": Row("portfolio_dd_pct in risk.json", note="in the state directory"),
         "001-29": Row(

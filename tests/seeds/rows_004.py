@@ -9,7 +9,7 @@ _AT_LIMIT = "5.3: at the limit itself it trips as well, as 000, 001 and 002 have
 DOCUMENT = Document(
     "004",
     "a guide",
-    53,
+    55,
     {
         "004-01": Row("The last line of defence, always on"),
         "004-02": Row("A loop that runs away is stopped after ten orders; trouble of an interface is noticed"),
@@ -32,7 +32,8 @@ DOCUMENT = Document(
         ),
         "004-17": Row("Recommended 5, 10 and 30 a minute"),
         "004-18": Row(
-            "Error rate: a limit and a window, 300 s by default", different="4.4: 10 errors in 60 s, as 003 has it"
+            "Error rate: a limit and a window, 300 s by default",
+            note="of the class; the daemon's table has 10 in 60 s by default, as 003 has it",
         ),
         "004-19": Row("An error is recorded without an argument"),
         "004-20": Row("Clears as errors age out"),
@@ -41,7 +42,10 @@ DOCUMENT = Document(
             different='4.4: the gate is shut for every bot while it lasts, or for good with `action = "trip"`',
         ),
         "004-22": Row("Recommended 3 in 300 s, 10 in 600 s"),
-        "004-23": Row("Errors of connection, submission, feed and strategy"),
+        "004-23": Row(
+            "Errors of connection, submission, feed and strategy",
+            different="4.4: as bots report them; what the daemon itself loses makes it blind, and shuts the gate so",
+        ),
         "004-24": Row("Expected errors are kept apart"),
         "004-25": Row("Halt by hand with reason and operator, look, reset"),
         "004-26": Row(
@@ -98,5 +102,7 @@ DOCUMENT = Document(
         "004-51": Row("The minimum: 10 %, 5000 a day, 10 orders a minute, manual"),
         "004-52": Row("Never bypass, never reset blindly"),
         "004-53": Row("An overview and a page on production", different="3: README.md and docs/operations.md"),
+        "004-54": Row("The loss of the day is reset at the start of the next trading day", note="in the class itself"),
+        "004-55": Row("A breaker's configuration can be printed", note="`rules` of risk.json and over HTTP as well"),
     },
 )

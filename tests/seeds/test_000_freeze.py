@@ -141,13 +141,13 @@ def test_000_05_the_turn_that_takes_the_change_in_judges_it() -> None:
 
 def test_000_16_the_daily_drawdown_of_each_account_is_published(tmp_path: Path) -> None:
     """Without a rule for it, and over a new day."""
-    world = evening(zen())
+    world = evening(zen(), 90.0)
     lose(world, "0.02")
     document = publish(world, tmp_path)
     losses = {venue: row["daily_loss_ratio"] for venue, row in document["venues"].items()}
     assert (document["daily_loss_ratio"], losses) == (0.02, {"spot": 0.04, "perp": 0.0})
     assert json.loads((tmp_path / "risk.json").read_text())["venues"]["spot"]["daily_loss_ratio"] == 0.04
-    world.run(1200.0)
+    world.run(120.0)
     assert publish(world, tmp_path)["venues"]["spot"]["daily_loss_ratio"] == 0.0, "a new day"
     lose(world, "0.03")
     assert publish(world, tmp_path)["venues"]["spot"]["daily_loss_ratio"] == pytest.approx(100 / 4800)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from benchmarks.engine_rows import check_rows
+from oms import OrderManager
 from risk_daemon.breakers import DrawdownCircuitBreaker
 from risk_daemon.breakers.base import Action
 from risk_daemon.breakers.capital_loss import CapitalLossSettings
@@ -15,7 +22,10 @@ from risk_daemon.breakers.position_loss import PositionLossCircuitBreaker
 from risk_daemon.breakers.venue_loss import VenueLossCircuitBreaker
 from risk_daemon.breakers.volatility import VolatilityCircuitBreaker
 from risk_daemon.breakers.weekly_loss import WeeklyLossCircuitBreaker
-from risk_daemon.decision import Finish, ReadNow, SaveLatch, SetGate, StartSweep
+from risk_daemon.clock import ManualClock
+from risk_daemon.daemon import Daemon
+from risk_daemon.decision import Decision, Finish, ReadNow, SaveLatch, SetGate, StartSweep
+from risk_daemon.engine import Engine
 from risk_daemon.errors import ExitCode
 from risk_daemon.event_log import EventLog, verify_log
 from risk_daemon.events import (
@@ -27,17 +37,69 @@ from risk_daemon.events import (
     VenueProven,
     VenueUnproven,
 )
+from risk_daemon.inbox import Inbox
+from risk_daemon.ports import DaemonSettings, Parts
 from risk_daemon.rules import build_rules
-from tests.core_world import BTC_PERP, perp
+from risk_daemon.store.sqlite import SqliteStore
+from risk_daemon.worker import inline
+from tests.core_world import BTC_PERP, engine_settings, perp, with_
 from tests.seeds.common import ROOT, ask, first, guarded, lose, settings_of, why, with_tables
+from tests.simulated.virtual_time import Timeline, VirtualLoop
+from tests.virtual import pass_time
 
 DEFAULT = CapitalLossSettings()
 
 
-def test_002_10_time_alone_makes_it_look() -> None:
+def test_002_10_a_look_asks_every_rule() -> None:
     world = guarded(capital_loss=DEFAULT)
     decision = world.send(Tick())
     assert [verdict.breaker for verdict in decision.verdicts] == ["capital_loss", "manual", "blind"]
+
+
+class Nothing:
+    """A gate and a journal that nobody reads."""
+
+    def write(self, record: object, now: object) -> None: ...
+
+    def stamp(self, now: object) -> None: ...
+
+    async def append(self, events: object, wall: float, *, durable: bool) -> None: ...
+
+
+class Nowhere:
+    """A world in which nothing happens."""
+
+    def next_due_mono(self) -> float | None:
+        return None
+
+    def advance(self) -> None:
+        raise AssertionError("nothing is due")
+
+
+def test_002_10_the_daemon_looks_regularly_though_nothing_happens(tmp_path: Path) -> None:
+    """No venue says a word for ten seconds: it looks five times in each."""
+    clock, nothing, looked = Timeline(), Nothing(), list[float]()
+    loop = VirtualLoop(clock, Nowhere())
+
+    def heard(decision: Decision) -> None:
+        if isinstance(decision.event, Tick):
+            assert decision.verdicts
+            looked.append(decision.now.mono)
+
+    async def guard() -> None:
+        store = SqliteStore.open(tmp_path / "state.db", create=True, run=inline)
+        engine = Engine(with_(engine_settings(), capital_loss=DEFAULT))
+        parts = Parts(engine, Inbox(), {}, {}, OrderManager(clock=clock), store, nothing, [], nothing, clock)
+        daemon = Daemon(replace(parts, on_decision=heard), DaemonSettings(tick_every_s=0.2))
+        running = asyncio.create_task(daemon.run())
+        await pass_time(10.0)
+        daemon.stop()
+        await running
+
+    loop.run_until_complete(guard())
+    loop.close()
+    assert len(looked) == pytest.approx(50, abs=2)
+    assert max(after - before for before, after in pairwise(looked)) <= 0.25
 
 
 def test_002_19_the_results_are_in_the_log() -> None:
@@ -153,6 +215,40 @@ def test_002_55_a_limit_a_day_and_a_week(rule: type[DailyLossCircuitBreaker | We
     assert world.gate == "open"
     lose(world, "0.04")
     assert world.gate == ("daily_loss" if rule is DailyLossCircuitBreaker else "weekly_loss")
+
+
+def test_002_59_what_a_check_costs_is_measured() -> None:
+    """In milliseconds, for the daemon and for a program. How many depends on the machine, so no test is timed."""
+    for name, holds, measured in check_rows():
+        assert "check" in name
+        assert holds == "about 1 ms"
+        assert re.fullmatch(r"\d+\.\d{3} ms", measured)
+
+
+FRIDAY, SUNDAY = (datetime(2026, 11, day, 23, 58, 30, tzinfo=UTC).timestamp() for day in (20, 22))
+
+
+@pytest.mark.parametrize(
+    ("began", "rule", "gate"),
+    [
+        (FRIDAY, DailyLossCircuitBreaker, "open"),
+        (FRIDAY, WeeklyLossCircuitBreaker, "weekly_loss"),
+        (SUNDAY, DailyLossCircuitBreaker, "open"),
+        (SUNDAY, WeeklyLossCircuitBreaker, "open"),
+    ],
+)
+def test_002_55_a_day_is_a_day_and_a_week_a_week(
+    began: float, rule: type[DailyLossCircuitBreaker | WeeklyLossCircuitBreaker], gate: str
+) -> None:
+    """300 are lost before midnight and 200 after it, of 450: too much for a week that has both, and for no day."""
+    world = guarded(rule(Decimal(450), action=Action.VETO), clock=ManualClock(wall=began))
+    lose(world, "0.03")
+    assert world.gate == "open"
+    world.run(100.0)
+    lose(world, "0.05")
+    assert world.gate == gate
+    lose(world, "0.075")
+    assert world.gate != "open", "450 since midnight"
 
 
 def test_002_56_a_limit_for_each_position() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -22,6 +24,7 @@ from risk_daemon.circuit_breaker import TABLE, Trigger
 from risk_daemon.clock import Instant
 from risk_daemon.errors import ExitCode, VenueUnavailable
 from risk_daemon.events import EventName, Order, Position
+from tests.seeds.common import ROOT
 
 LOSSES = [("9800", "ACTIVE"), ("9650", "WARNING"), ("9580", "WARNING"), ("9450", "TRIGGERED")]
 
@@ -239,11 +242,11 @@ class LoopClock:
         return Instant(mono, 1_700_000_000.0 + mono)
 
 
-def accounts(*, broken: bool = False) -> tuple[OrderManager, Account, Account, Account]:
+def accounts(*, broken: bool = False, **times_s: float) -> tuple[OrderManager, Account, Account, Account]:
     """Two spot accounts and one of perps, with orders on each."""
     kraken, mexc = Account("kraken", Market.SPOT, 3), Account("mexc", Market.SPOT, 2, broken=broken)
     futures = Account("krakenfutures", Market.PERP, 4)
-    oms = OrderManager(clock=LoopClock(), cancel_deadline_s=30.0)
+    oms = OrderManager(clock=LoopClock(), cancel_deadline_s=30.0, **times_s)
     oms.add_spot_adapter(kraken)  # type: ignore[arg-type]
     oms.add_spot_adapter(mexc)  # type: ignore[arg-type]
     oms.add_perp_adapter(futures)  # type: ignore[arg-type]
@@ -434,21 +437,31 @@ async def test_002_35_triggered_cancel_everything_and_end_with_one() -> None:
     assert ExitCode.TRIGGERED_AND_PROVEN == 1
 
 
+def test_002_35_a_program_that_does_so_ends_with_one() -> None:
+    """As a process of its own, with the order of steps of the summary."""
+    program = (
+        "import asyncio, sys\n"
+        "from tests.seeds.test_002_library import accounts, made\n"
+        "async def main():\n"
+        "    portfolio, breaker, _ = made()\n"
+        "    oms, *venues = accounts(settle_s=0.0, order_flight_s=0.0, lease_s=0.0)\n"
+        "    portfolio.update_balance('USDT', 9_400)\n"
+        "    breaker.check()\n"
+        "    if breaker.is_triggered:\n"
+        "        result = await oms.cancel_all_orders()\n"
+        "        sys.exit(1 if result.proven and not any(venue.book for venue in venues) else 4)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 1
+
+
 @pytest.mark.looptime
 async def test_002_37_adapters_are_added_for_spot_and_for_perps() -> None:
     oms, kraken, mexc, futures = accounts()
     result = await oms.cancel_all_spot_orders()
     assert set(result.venues) == {kraken.name, mexc.name}
     assert set((await oms.cancel_all_perp_orders()).venues) == {futures.name}
-
-
-def test_002_38_free_and_locked_become_a_balance_and_a_check() -> None:
-    portfolio, breaker, _ = made()
-    states = []
-    for free, locked in ((9_000, 1_000), (9_000, 700), (8_000, 1_400)):
-        portfolio.update_balance("USDT", Decimal(free) + Decimal(locked))
-        states.append(breaker.check().value)
-    assert states == ["ACTIVE", "WARNING", "TRIGGERED"]
 
 
 # --- performance and safety ----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, time
 from decimal import Decimal
@@ -24,6 +25,7 @@ from risk_daemon.breakers.capital_loss import CapitalLossSettings
 from risk_daemon.clock import ManualClock
 from risk_daemon.decision import Finish, SetGate, StartSweep
 from risk_daemon.errors import CircuitBreakerError, CircuitBreakerException
+from risk_daemon.event_log import EventLog
 from risk_daemon.events import (
     ErrorKind,
     ErrorReported,
@@ -152,13 +154,25 @@ def test_003_16_pending_orders_are_cancelled_and_new_ones_refused() -> None:
 
 
 def test_003_17_the_day_begins_at_its_hour() -> None:
-    settings = BaselineSettings(reset_at=time(14, 30))
-    clock = ManualClock(wall=MIDNIGHT + 14.5 * 3_600.0 - 30.0)
-    baselines = Baselines(settings)
-    for worth in [Decimal("100000")] * 40 + [Decimal("99000")] * 40:
-        baselines.observe(worth, clock.advance(1.0), trusted=True, rest_mono=clock.now().mono, agreed=True)
-    assert baselines.start_of_day == Decimal("100000")
-    assert baselines.day == "2026-11-20"
+    """At 14:30: what fell after midnight is lost before the day, and what falls after 14:30 is lost in it."""
+    clock = ManualClock(wall=MIDNIGHT - 60.0)
+    baselines = Baselines(BaselineSettings(reset_at=time(14, 30)))
+
+    def seen(worth: int, until_wall: float) -> None:
+        while clock.now().wall < until_wall:
+            baselines.observe(
+                Decimal(worth), clock.advance(10.0), trusted=True, rest_mono=clock.now().mono, agreed=True
+            )
+
+    seen(100_000, MIDNIGHT + 60.0)
+    assert baselines.day == "2026-11-19", "not at midnight"
+    seen(98_000, MIDNIGHT + 14.5 * 3_600.0 - 10.0)
+    assert baselines.daily_loss(Decimal(98_000)) == 2_000
+    seen(97_000, MIDNIGHT + 14.5 * 3_600.0 + 60.0)
+    assert (baselines.day, baselines.start_of_day) == ("2026-11-20", Decimal(98_000))
+    assert baselines.daily_loss(Decimal(97_000)) == 1_000
+    seen(97_000, MIDNIGHT + 38.5 * 3_600.0 + 60.0)
+    assert (baselines.day, baselines.daily_loss(Decimal(97_000))) == ("2026-11-21", 0), "and daily"
 
 
 @pytest.mark.parametrize(
@@ -533,11 +547,19 @@ def test_003_56_amounts_are_decimals() -> None:
     assert breaker.get_current_daily_loss() == Decimal("0.3")
 
 
-def test_003_58_what_is_logged_are_names_and_fields() -> None:
+def test_003_58_what_is_logged_are_names_and_fields(tmp_path: Path) -> None:
+    """A line of the log is a JSON object with the event's name, its time and its fields, and no sentence to parse."""
     world = trip_drawdown()
+    log = EventLog.open(tmp_path / "events.jsonl")
     for record in world.records(*EventName):
-        assert isinstance(record.name, EventName)
-        assert all(isinstance(key, str) for key in record.fields)
+        log.append(record, world.clock.now().wall)
+    log.close()
+    lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    tripped = next(line for line in lines if line["event"] == "breaker_tripped")
+    assert (tripped["breaker"], tripped["breaker_type"], tripped["state"]) == ("drawdown", "drawdown", "TRIPPED")
+    assert tripped["observed"]["current_dd_pct"] >= tripped["limits"]["max_portfolio_dd_nav_pct"] == 0.10
+    assert {line["event"] for line in lines} <= set(EventName)
+    assert all(datetime.fromisoformat(line["time"]) for line in lines)
 
 
 def test_003_59_errors_of_a_breaker_have_a_class() -> None:

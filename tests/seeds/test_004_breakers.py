@@ -125,7 +125,7 @@ def test_004_10_three_thousand_of_five_thousand_lost_trades() -> None:
 
 
 @pytest.mark.parametrize("action", [Action.VETO, Action.FREEZE, Action.TRIP])
-def test_004_11_it_resets_at_the_start_of_the_next_trading_day(action: Action) -> None:
+def test_004_54_it_resets_at_the_start_of_the_next_trading_day(action: Action) -> None:
     """The guide's step 4, in a program of one's own."""
     clock = ManualClock(wall=datetime(2026, 11, 20, 23, 59, tzinfo=UTC).timestamp())
     breaker = DailyLossCircuitBreaker(max_daily_loss=Decimal("5000"), action=action, clock=clock)
@@ -140,7 +140,7 @@ def test_004_11_it_resets_at_the_start_of_the_next_trading_day(action: Action) -
     assert not breaker.can_trade(Decimal("89000"), start_of_day_value=Decimal("94000")), "and again"
 
 
-def test_004_11_a_market_of_ones_own_says_when_the_day_begins() -> None:
+def test_004_54_a_market_of_ones_own_says_when_the_day_begins() -> None:
     new_york = TradingDay(time(9, 30), "America/New_York")
     clock = ManualClock(wall=datetime(2026, 11, 20, 9, 29, 59, tzinfo=ZoneInfo("America/New_York")).timestamp())
     breaker = DailyLossCircuitBreaker(Decimal("5000"), calendar=new_york, clock=clock)
@@ -149,7 +149,7 @@ def test_004_11_a_market_of_ones_own_says_when_the_day_begins() -> None:
     assert breaker.can_trade()
 
 
-def test_004_11_a_clock_set_back_ends_no_day() -> None:
+def test_004_54_a_clock_set_back_ends_no_day() -> None:
     clock = ManualClock(wall=datetime(2026, 11, 20, 0, 0, 30, tzinfo=UTC).timestamp())
     breaker = DailyLossCircuitBreaker(Decimal("5000"), clock=clock)
     assert not breaker.can_trade(Decimal("94000"), Decimal("100000"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from adapters import venue_adapter
 from risk_daemon import config
 from risk_daemon.breakers import (
     CircuitBreakerManager,
@@ -27,7 +30,7 @@ from risk_daemon.events import DisableRequested, ErrorKind, ErrorReported, Event
 from risk_daemon.findings import Level, configured
 from risk_daemon.rules import build_rules
 from risk_daemon.trading_day import ActiveHours
-from tests.seeds.common import ROOT, ask, first, guarded, lose, profile, settings_of, why, with_tables
+from tests.seeds.common import ROOT, ask, first, guarded, lose, profile, publish, settings_of, why, with_tables
 
 PEAK = Decimal("100000")
 
@@ -125,10 +128,39 @@ def test_004_38_a_low_limit_in_paper_trading_shows_the_whole_way() -> None:
     assert (world.state, world.gate) == ("ACTIVE", "open")
 
 
+def test_004_55_every_rule_says_what_it_is_set_to(tmp_path: Path) -> None:
+    world = guarded(DrawdownCircuitBreaker(Decimal("0.10")), OrderRateCircuitBreaker(10))
+    rules = publish(world, tmp_path)["rules"]
+    assert rules["drawdown"]["limits"] == {"max_portfolio_dd_nav_pct": 0.10}
+    assert (rules["drawdown"]["action"], rules["drawdown"]["lookback_days"]) == ("trip", 30.0)
+    assert rules["order_rate"]["limits"] == {"max_orders": 10, "window_s": 60.0}
+    assert {"capital_loss", "manual", "blind"} <= rules.keys()
+    assert json.loads((tmp_path / "risk.json").read_text())["rules"] == rules
+
+
 @pytest.mark.parametrize("key", ["simulated", "sandbox"])
 def test_004_39_simulated_and_testnet_accounts_are_a_key(key: str, tmp_path: Path) -> None:
     venue = settings_of(with_tables("").replace("simulated", key), tmp_path).venues["kraken"]
     assert (venue.simulated, venue.sandbox) == (key == "simulated", key == "sandbox")
+
+
+@pytest.mark.parametrize(
+    ("exchange", "market", "host"),
+    [
+        ("krakenfutures", "perp", "demo-futures.kraken.com"),
+        ("binance", "spot", "testnet.binance.vision"),
+    ],
+)
+async def test_004_39_a_testnet_account_talks_to_the_testnet(exchange: str, market: str, host: str) -> None:
+    adapter: Any = venue_adapter(exchange, "KEY", "SECRET", markets=(market,), sandbox=True)
+    assert host in str(adapter._client.urls["api"])
+    live: Any = venue_adapter(exchange, "KEY", "SECRET", markets=(market,))
+    assert host not in str(live._client.urls["api"])
+
+
+async def test_004_39_an_exchange_without_a_testnet_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no testnet"):
+        venue_adapter("kraken", "KEY", "SECRET", sandbox=True)
 
 
 def test_004_40_the_status_can_be_looked_at_at_any_time() -> None:

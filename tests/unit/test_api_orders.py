@@ -322,7 +322,10 @@ async def test_a_veto_of_the_map_is_told(world: ApiWorld) -> None:
     told = {"kind": "vetoed", "veto_reason": "daily_loss", "detail": "why", "ago_s": 1.5, "untold": 3}
     assert (await world.tcp("POST", REPORT, told | {"order": dict(ORDER)}, token=world.bot)).status == 202
     assert (await world.tcp("POST", REPORT, {"kind": "vetoed", "veto_reason": "blind"}, token=world.bot)).status == 202
-    (order, veto, bot, *rest), nothing = world.control.vetoed_reports
+    no_price = {name: value for name, value in ORDER.items() if name != "price"}
+    odd = {"kind": "vetoed", "veto_reason": "blind", "order": no_price}
+    assert (await world.tcp("POST", REPORT, odd, token=world.bot)).status == 202, "refused, whatever it was"
+    (order, veto, bot, *rest), nothing, _ = world.control.vetoed_reports
     assert (order.venue, order.symbol, order.bot, order.price) == ("kraken", "BTC/USDT", "grid-1", Decimal(60000))
     assert (veto.veto_reason, veto.reason, bot, rest) == ("daily_loss", "why", "grid-1", [1.5, 3])
     assert (nothing[0], nothing[2:]) == (None, ("grid-1", 0.0, 0))

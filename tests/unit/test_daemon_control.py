@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 
 from adapters.base import Instrument
+from risk_daemon.breakers import DrawdownCircuitBreaker
+from risk_daemon.breakers.base import Action
 from risk_daemon.daemon_control import DaemonControl
+from risk_daemon.events import EventName, Tick
+from risk_daemon.gate import Veto
+from tests.seeds.common import guarded, lose, order
 
 
 def control(listed: Instrument | None, *, locked: bool, connected: bool) -> DaemonControl:
@@ -35,3 +40,44 @@ def test_a_lost_venue_keeps_its_contract_sizes(connected: bool) -> None:
 def test_a_symbol_that_is_not_listed_is_known_only_to_a_shut_gate(connected: bool) -> None:
     assert control(None, locked=False, connected=connected).instrument("perp", "X") is None
     assert control(None, locked=True, connected=connected).instrument("perp", "X") is not None
+
+
+# --- what the memory map refused -------------------------------------------------------------------------
+
+
+class Vetoes:
+    """The veto log, in memory."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.missed = 0
+
+    def append(self, records: Any) -> None:
+        self.lines += [record.line() for record in records]
+
+    def miss(self, count: int) -> None:
+        self.missed += count
+
+
+def test_a_veto_of_the_map_is_a_line_that_says_what_it_rests_on_and_is_counted() -> None:
+    world, vetoes = guarded(DrawdownCircuitBreaker(Decimal("0.05"), action=Action.VETO)), Vetoes()
+    lose(world, "0.06")
+    daemon: Any = SimpleNamespace(parts=SimpleNamespace(engine=world.engine, clock=world.clock))
+    daemon.is_ready = daemon.is_alive = daemon.command = None
+    unused: Any = None
+    found = DaemonControl(daemon, unused, unused, vetoes)  # type: ignore[arg-type]
+    found.vetoed(order(), Veto("portfolio_dd_circuit", "told by the map"), "alice", ago_s=2.0, untold=3)
+    found.vetoed(None, Veto("daily_loss", "an hour ago"), "bob", ago_s=0.0, untold=0)
+    found.vetoed(None, Veto("words of its own", ""), "eve", ago_s=0.0, untold=0)
+    first, second, third = vetoes.lines
+    assert (first["symbol"], first["bot"], first["reason"]) == ("BTC/USDT", "alice", "told by the map")
+    assert first["observed"]["current_dd_pct"] == 0.06
+    assert first["unix"] == world.clock.now().wall - 2.0
+    assert (second["symbol"], second["bot"], second["veto_reason"]) == (None, "bob", "daily_loss")
+    assert (third["bot"], third["veto_reason"]) == ("eve", "locked")
+    assert vetoes.missed == 3
+    world.run(2.0)
+    world.send(Tick())
+    [summary] = world.records(EventName.ORDER_VETOED)
+    assert summary.fields["by_reason"] == {"portfolio_dd_circuit": 1, "daily_loss": 1, "locked": 1}
+    assert summary.fields["by_bot"] == {"alice": 1, "bob": 1, "eve": 1}

@@ -19,7 +19,7 @@ DOCUMENTS = (
     README,
     OPERATIONS,
     ROOT / "CHANGELOG.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("semantics", "configuration", "bots", "api")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("semantics", "configuration", "bots", "api", "library")),
 )
 COMMANDS = set(typer.main.get_command(app).commands)
 

@@ -294,6 +294,7 @@ class State(Document):
     """How things stand: equity, limits, rules, venues, the lock. What is not known is null."""
 
     recent: dict[str, list[Any] | None] = Field({}, description="The last orders, fills, errors and vetoes.")
+    turned_away: dict[str, int] = Field({}, description="Connections and logins since the start, by why.")
 
 
 _LINE_SCHEMA = {

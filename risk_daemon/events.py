@@ -398,6 +398,7 @@ class EventName(StrEnum):
     OVERRIDE_REFUSED = "override_refused"
     CONFIGURATION_LOADED = "configuration_loaded"
     API_LISTENING = "api_listening"
+    LOG_CUT = "log_cut"
 
 
 @dataclass(frozen=True, slots=True)

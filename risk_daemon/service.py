@@ -18,12 +18,11 @@ from risk_daemon.api.app import ControlServer
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 from risk_daemon.cancelling import cancel_all, look_at
 from risk_daemon.composition import (
-    LogJournal,
     RiskJournal,
     Site,
     flows_since,
     is_simulated,
-    open_log,
+    open_journal,
     order_manager,
     own_state,
     restored_engine,
@@ -83,12 +82,12 @@ async def run(
         stack.push_async_callback(server.stop)
         await _note_opening(settings, parts, server.addresses)
         trip = parts.engine.trip
-        if trip is not None and trip.proven and not trip.is_freeze:
+        if on_decision is None and trip is not None and trip.proven and not trip.is_freeze:
             await _say_still_triggered(settings, site, trip)
         with _stop_on_signals(daemon):
             code = await daemon.run()
         if on_decision is None:
-            _LOG.info("system_shutdown", exit_code=int(code))
+            _LOG.info("system_shutdown", exit_code=int(code), log=parts.journal.anchor())
         return code
 
 
@@ -169,7 +168,8 @@ async def _parts(
     latch = latch_of(documents, clock.now(), trip_left(paths))
     engine = restored_engine(settings, site.adapters, documents, latch)
     engine.books.history.restore(await store.load_samples())
-    journal = LogJournal(open_log(state_dir, must_open=engine.trip is not None and not engine.trip.proven))
+    is_unproven = engine.trip is not None and not engine.trip.proven
+    journal = await open_journal(state_dir, store, documents, must_open=is_unproven)
     stack.push_async_callback(journal.close)
     risk = RiskJournal(RiskFile(paths.risk))
     stack.callback(risk.close)

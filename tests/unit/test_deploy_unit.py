@@ -158,3 +158,15 @@ def test_the_walls_are_thick() -> None:
     command = [analyze, "security", "--offline=true", "--threshold=15", str(UNIT)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
+
+
+def test_installing_takes_what_the_guard_needs_and_not_what_its_development_does() -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "install", "PREFIX=/srv/guard"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert "-r requirements/run.txt" in done.stdout
+    assert "dev" not in done.stdout
+    assert "/srv/guard/.venv/bin/risk-daemon --version" in done.stdout
+    needed = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements" / "run.txt").read_text(), re.MULTILINE))
+    assert {"aiohttp", "ccxt", "pydantic", "typer"} <= needed
+    assert not {"pytest", "ruff", "mypy", "hypothesis"} & needed

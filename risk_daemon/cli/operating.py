@@ -35,6 +35,7 @@ _DRAWDOWN_KEYS = (
     "state",
     "loss_ratio",
     "drawdown_ratio",
+    "daily_loss_ratio",
     "portfolio_dd_pct",
     "loss_threshold",
     "circuit_breaker",

@@ -144,7 +144,7 @@ def _money_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
     rows += _rule_rows(state)
     away = [f"{count} {safe(why)}" for why, count in _table(state.get("turned_away")).items() if count]
     if away:
-        rows.append(("Turned away", f"{', '.join(away)} (connections and logins since the start)"))
+        rows.append(("Turned away", f"{', '.join(away)} since the start"))
     if state.get("missing"):
         rows.append(("Missing", ", ".join(map(str, state["missing"]))))
     if loss is not None:

@@ -278,5 +278,5 @@ def test_check_counts_at_its_end_what_stands_at_its_top() -> None:
 def test_status_tells_who_was_turned_away() -> None:
     text = status(turned_away={"silent": 0, "crowded": 204, "full": 0, "failed_login": 3})
 
-    assert line(text, "Turned away").endswith("204 crowded, 3 failed_login (connections and logins since the start)")
+    assert line(text, "Turned away").endswith("204 crowded, 3 failed_login since the start")
     assert "Turned away" not in status(turned_away={"silent": 0})

@@ -1,10 +1,12 @@
-# Two commands matter: `make demo` and `make test`. Each builds .venv itself.
+# Two commands matter: `make demo` and `make test`. Each builds .venv itself. `make install` is for production.
 PYTHON ?= python3.11
+PREFIX ?= /opt/risk-daemon
+VENV ?= $(PREFIX)/.venv
 SEEDS ?= 2000
 SECONDS_OF_FUZZ ?= 300
 BIN := .venv/bin
 
-.PHONY: venv demo test lint sim bench fuzz requirements clean
+.PHONY: venv install demo test lint sim bench fuzz try-bots requirements clean
 
 venv: .venv/.built
 
@@ -13,6 +15,13 @@ venv: .venv/.built
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
+
+# What the guard needs and nothing else, by hashes; not tied to this checkout. Again: the new version in its place.
+install:
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	$(VENV)/bin/risk-daemon --version
 
 demo: venv
 	@$(BIN)/risk-daemon demo; code=$$?; \
@@ -42,10 +51,16 @@ bench: venv
 fuzz: venv
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS_OF_FUZZ)
 
+# The mixins for bots against the bots themselves, in an environment of their own: they bring a ccxt of their own.
+try-bots:
+	$(PYTHON) -m venv .venv-bots
+	.venv-bots/bin/python -m pip install --quiet --disable-pip-version-check freqtrade pytest
+	PYTHONPATH=. .venv-bots/bin/python -m pytest -c /dev/null --rootdir . -p no:cacheprovider tests/bots
+
 requirements: venv
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev -o requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/run.txt -c requirements/dev.txt pyproject.toml
 
 clean:
-	rm -rf .venv .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bots .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -7,7 +7,7 @@ On simulated money, in a checkout (`export PATH=$PWD/.venv/bin:$PATH`), three te
     risk-daemon init --yes --config examples/bot.toml          # 2, once
     risk-daemon run --config examples/bot.toml                 # the gate opens after some ten seconds
 
-    risk-daemon token create --role bot --name demo --config examples/bot.toml | tail -1 > bot.token   # 3
+    (umask 077; risk-daemon token create --role bot --name demo --config examples/bot.toml | tail -1 > bot.token)   # 3
     python examples/ccxt_bot.py --endpoint http://127.0.0.1:9001 \\
         --state-dir examples/var/bot --url http://127.0.0.1:8787 --token-file bot.token
 

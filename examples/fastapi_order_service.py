@@ -1,8 +1,9 @@
 """A service that takes orders over HTTP, and answers 423 while the gate is shut. Needs fastapi and uvicorn.
 
-    risk-daemon simulate-venue kraken --port 9001
+The guard, its simulated venue on port 9001 and the token as at the top of ccxt_bot.py; then
+
     python examples/fastapi_order_service.py --port 8000 --endpoint http://127.0.0.1:9001 \\
-        --state-dir var --url http://127.0.0.1:8787 --token-file bot.token
+        --state-dir examples/var/bot --url http://127.0.0.1:8787 --token-file bot.token
     curl -X POST http://127.0.0.1:8000/orders -H 'Content-Type: application/json' \\
         -d '{"symbol": "BTC/USDT", "side": "buy", "quantity": "0.0001", "price": "50000"}'
 
@@ -64,9 +65,19 @@ def service(gate: TradingGate, exchange: Any, *, asks_orders: bool) -> FastAPI:
     async def place(order: Order, request: Request) -> dict[str, Any]:
         if not request.scope[ANSWER].is_valid():  # what came between has taken too long
             raise HTTPException(503, "the lease ran out: send the order again")
-        placed = await exchange.create_order(
-            order.symbol, "limit", order.side, float(order.quantity), float(order.price)
-        )
+        try:
+            placed = await exchange.create_order(
+                order.symbol, "limit", order.side, float(order.quantity), float(order.price)
+            )
+        except ccxt.NetworkError as error:  # not heard of again is not refused: look before it is sent again
+            await gate.areport_error("connection", venue="kraken", detail=str(error)[:200])
+            raise HTTPException(504, "it is not known whether the order was placed") from error
+        except ccxt.InsufficientFunds as error:
+            await gate.areport_error("expected", venue="kraken", detail=str(error)[:200])
+            raise HTTPException(422, "the venue refused the order: not enough funds") from error
+        except ccxt.ExchangeError as error:
+            await gate.areport_rejected(venue="kraken", detail=str(error)[:200])
+            raise HTTPException(422, f"the venue refused the order: {type(error).__name__}") from error
         await gate.areport_sent(venue="kraken", symbol=order.symbol, side=order.side, order_id=str(placed["id"]))
         return {"id": placed["id"]}
 

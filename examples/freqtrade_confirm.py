@@ -12,8 +12,10 @@ Copy this file to freqtrade's `user_data/strategies/`, install risk-daemon into 
         risk_venue = "kraken"                   # its name in the daemon's configuration
 
 freqtrade takes an exception in these callbacks for a yes: nothing here raises. It does not call them for everything:
-not for orders it replaces, for partial exits and liquidations, nor for stops it places on the exchange. Additions to
-a position are stopped here by `adjust_trade_position`.
+not for orders it replaces, for liquidations, nor for stops it places on the exchange. Additions to a position and
+partial exits are asked about in `adjust_trade_position`, as orders at the rate freqtrade has at that moment; freqtrade
+may round their amount, and takes the order's type from its own configuration. `make try-bots` runs this against the
+real freqtrade.
 """
 
 from __future__ import annotations
@@ -58,13 +60,17 @@ class AsksTheGate:
         return bool(inherited(pair, trade, order_type, amount, rate, *args, **kwargs))
 
     def adjust_trade_position(self, *args: Any, **kwargs: Any) -> Any:
-        """freqtrade's callback that may add to a position: it does not while the gate is shut."""
+        """freqtrade's callback that may add to a position or reduce it: the gate is asked for what is wanted."""
+        wanted = _inherited(super(), "adjust_trade_position", None)(*args, **kwargs)
+        stake = wanted[0] if isinstance(wanted, tuple) and wanted else wanted
+        if not stake:
+            return wanted
         try:
-            is_open = self._risk_gate().is_open()
+            order = _adjustment(stake, kwargs)
         except Exception:
-            LOG.exception("the gate can't be asked")
-            is_open = False
-        return _inherited(super(), "adjust_trade_position", None)(*args, **kwargs) if is_open else None
+            LOG.exception("what should be adjusted is not known: no order")
+            return None
+        return wanted if self._allows(**order) else None
 
     def _allows(self, **order: Any) -> bool:
         """The gate's answer. Whatever goes wrong is a no."""
@@ -84,6 +90,20 @@ class AsksTheGate:
             token = Path(self.risk_token_file).read_text().strip() if self.risk_token_file else None
             self._gate = TradingGate(self.risk_state_dir, self.risk_url, token)
         return self._gate
+
+
+def _adjustment(stake: float, told: Any) -> dict[str, Any]:
+    """The order that freqtrade makes of a stake: more of the trade, or, below zero, a part of it less."""
+    trade = told["trade"]
+    enters, exits = ("sell", "buy") if trade.is_short else ("buy", "sell")
+    if stake > 0:
+        rate = told["current_entry_rate"]
+        quantity = stake * (getattr(trade, "leverage", None) or 1.0) / rate
+        return {"symbol": trade.pair, "side": enters, "type": "limit", "quantity": quantity, "price": rate}
+    quantity = -stake * trade.amount / trade.stake_amount
+    rate = told["current_exit_rate"]
+    order = {"symbol": trade.pair, "side": exits, "type": "limit", "quantity": quantity, "price": rate}
+    return order | {"reduce_only": True}
 
 
 def _inherited(parent: Any, name: str, default: Any) -> Any:

@@ -1,16 +1,19 @@
-"""A hummingbot script that asks the gate before each order.
+"""A hummingbot strategy that asks the gate before each order. Written for StrategyV2Base, as of 2026-09.
 
 Copy this file to hummingbot's `scripts/`, install risk-daemon into its environment (only `risk_daemon.client` is
-imported), adjust the four settings of GuardedScript, and start it with `start --script hummingbot_script.py`. For a
-script of your own, put AsksTheGate before ScriptStrategyBase.
+imported) and adjust the settings of GuardedStrategy. In hummingbot, `create --v2-config hummingbot_script` makes
+`conf/scripts/guarded.yml`, and `start --v2 guarded.yml` runs it. For a strategy of your own, put AsksTheGate before
+StrategyV2Base: what its controllers' executors send goes by `buy` and `sell` of the strategy too.
 
-An order is asked about when the script sends it; hummingbot's connector sends it on a moment later, behind its own
-rate limiter. What a controller or an executor sends does not come by `buy` and `sell`, and is not seen here.
+An order is asked about when the strategy sends it; hummingbot's connector sends it on a moment later, behind its own
+rate limiter. What a controller sends to a connector itself, such as a swap through a gateway, is not seen here. An
+executor whose order was refused waits for an id that never fills, until its own time limit.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -19,24 +22,30 @@ from typing import TYPE_CHECKING, Any
 from risk_daemon.client import TradingGate
 
 if TYPE_CHECKING:
-    ScriptStrategyBase: Any = object
+    StrategyV2Base: Any = object
+    StrategyV2ConfigBase: Any = object
 else:
     try:
-        from hummingbot.strategy.script_strategy_base import ScriptStrategyBase
+        from hummingbot.strategy.strategy_v2_base import StrategyV2Base, StrategyV2ConfigBase
     except ImportError:  # so that it can be looked at, and tested, without hummingbot
-        ScriptStrategyBase = object
+        StrategyV2Base = StrategyV2ConfigBase = object
 
 LOG = logging.getLogger(__name__)
 NOT_SENT = ""
 
 
 class AsksTheGate:
-    """Before ScriptStrategyBase in the bases of a script: `buy` and `sell` send only what the gate allows."""
+    """Before StrategyV2Base in the bases of a strategy: `buy` and `sell` send only what the gate allows.
+
+    risk_venues: connector -> its name in the daemon's configuration. risk_symbols: (connector, trading pair) -> ccxt's
+    symbol, for what `ccxt_symbol` gets wrong.
+    """
 
     risk_state_dir: str
     risk_url: str | None = None
     risk_token_file: str | None = None
-    risk_venues: Mapping[str, str] = {}  # connector -> its name in the daemon's configuration, where they differ
+    risk_venues: Mapping[str, str] = {}
+    risk_symbols: Mapping[tuple[str, str], str] = {}
     _gate: TradingGate | None = None
 
     def buy(
@@ -72,7 +81,8 @@ class AsksTheGate:
         try:
             answer = self._risk_gate().check(
                 venue=self.risk_venues.get(connector_name, connector_name),
-                symbol=trading_pair.replace("-", "/"),
+                symbol=self.risk_symbols.get((connector_name, trading_pair))
+                or ccxt_symbol(connector_name, trading_pair),
                 side=side,
                 type=kind,
                 quantity=amount,
@@ -93,13 +103,31 @@ class AsksTheGate:
         return self._gate
 
 
-class GuardedScript(AsksTheGate, ScriptStrategyBase):
+def ccxt_symbol(connector_name: str, trading_pair: str) -> str:
+    """`BTC-USDT` as ccxt has it: `BTC/USDT`, on a perpetual connector `BTC/USDT:USDT`; settled in the coin for USD."""
+    base, _, quote = trading_pair.partition("-")
+    if not connector_name.endswith(("_perpetual", "_perpetual_testnet")):
+        return f"{base}/{quote}"
+    return f"{base}/{quote}:{base if quote == 'USD' else quote}"
+
+
+class GuardedConfig(StrategyV2ConfigBase):
+    """What hummingbot asks for before it starts the strategy: here the markets only."""
+
+    script_file_name: str = os.path.basename(__file__)
+
+    def update_markets(self, markets: Any) -> Any:
+        """hummingbot's."""
+        return markets.add_or_update("kraken", "BTC-USDT")
+
+
+class GuardedStrategy(AsksTheGate, StrategyV2Base):
     """Buys a little a tick below the market while the gate is open."""
 
     risk_state_dir = "/var/lib/risk-daemon"
     risk_url = "http://127.0.0.1:8787"
     risk_token_file = "/etc/hummingbot/risk.token"
-    markets = {"kraken": {"BTC-USDT"}}  # noqa: RUF012 - as hummingbot wants it
+    risk_venues = {"binance_perpetual": "binanceusdm"}  # noqa: RUF012 - as hummingbot wants it
 
     def on_tick(self) -> None:
         """hummingbot's, once a second."""

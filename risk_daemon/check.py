@@ -90,7 +90,10 @@ async def check(settings: Settings, explain: bool, *, open_venue: OpenVenue | No
         findings.append(Finding(Level.WARNING, "venues", "they were not asked"))
     else:
         probes = await asyncio.gather(*(_visit(settings, venue, open_venue) for venue in settings.venues))
-        findings += [finding for probe in probes for finding in _seen(settings, probe)]
+        said = [finding.sentence for finding in findings if finding.level is Level.PROBLEM]
+        seen = [finding for probe in probes for finding in _seen(settings, probe)]
+        # A venue without keys fails once more when it is asked: that is told already.
+        findings += [finding for finding in seen if not any(sentence in finding.sentence for sentence in said)]
         findings += _unpriced(settings, probes)
     return CheckReport(effective(settings), tuple(findings), explanations(settings) if explain else ())
 

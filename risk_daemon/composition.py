@@ -30,18 +30,21 @@ from risk_daemon.engine import Engine, EngineSettings
 from risk_daemon.engine_settings import ListingSettings
 from risk_daemon.errors import RecordError, StateError
 from risk_daemon.event_log import EventLog
-from risk_daemon.events import Input, Kind, Order, Position, RiskEvent
+from risk_daemon.events import EventName, Input, Kind, Order, Position, RiskEvent
 from risk_daemon.flows import FlowSettings
+from risk_daemon.log_anchor import ANCHOR, CUTS, Anchor, cut_of, with_cut
 from risk_daemon.portfolio import PortfolioSettings
 from risk_daemon.risk_file import RiskFile
 from risk_daemon.rules import build_rules, longest_lookback, pretrade_settings
 from risk_daemon.state_dir import Paths, StateDir, fingerprint
+from risk_daemon.store.sqlite import SqliteStore
 from risk_daemon.units import plain
 from risk_daemon.worker import Worker
 
 _LOG = structlog.get_logger(__name__)
 
 LEASE_S = 1.0
+_FORCE_EVERY_S = 5.0  # how old the log's anchor may be
 _ACTIONS = {"trip": Action.TRIP, "freeze": Action.FREEZE}
 
 
@@ -256,9 +259,14 @@ def order_manager(
 class LogJournal:
     """The event log, written by one thread in order, so that a slow disk never stops the loop."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, worker: Worker | None = None) -> None:
         self._log = log
-        self._worker = Worker("event-log")
+        self._worker = worker or Worker("event-log")
+        self._anchor = Anchor(log.seq, log.head)
+        self._forced_wall = float("-inf")
+
+    def anchor(self) -> Mapping[str, Any]:
+        return self._anchor.document()
 
     async def append(self, events: Sequence[RiskEvent], wall: float, *, durable: bool) -> None:
         """Write the events. Raises RecordError; the others of the batch are written all the same."""
@@ -271,8 +279,9 @@ class LogJournal:
                 self._log.append(event, wall)
             except RecordError as error:
                 failures.append(error)
-        if durable and not failures:
+        if not failures and (durable or abs(wall - self._forced_wall) >= _FORCE_EVERY_S):
             self._log.fsync()
+            self._anchor, self._forced_wall = Anchor(self._log.seq, self._log.head), wall
         if failures:
             raise failures[0]
 
@@ -331,6 +340,28 @@ def restored_engine(
 def flows_since(documents: Mapping[str, Any]) -> dict[str, float]:
     """When each venue's ledger was last listed whole, by what was persisted."""
     return {name: saved["flows_since_wall"] for name, saved in documents.get("feeds", {}).items()}
+
+
+async def open_journal(
+    paths: Paths, store: SqliteStore, documents: Mapping[str, Any], *, must_open: bool = False
+) -> LogJournal:
+    """The event log, continued. One that lost lines is said loudly, here, in the log and in the store; see `open_log`.
+
+    It refuses nothing: the guard is needed, whoever cut the log.
+    """
+    log = open_log(paths, must_open=must_open)
+    cut = cut_of(log.path, log.seq, documents)
+    journal = LogJournal(log)
+    if cut is None:
+        return journal
+    _LOG.critical("event_log_cut", message=cut)
+    wall = SystemClock().now().wall
+    try:
+        await journal.append([RiskEvent(EventName.LOG_CUT, {"message": cut})], wall, durable=True)
+        await store.save({CUTS: with_cut(documents, cut, wall), ANCHOR: journal.anchor()})
+    except RecordError as error:
+        _LOG.critical("event_log_failed", error=str(error))
+    return journal
 
 
 def open_log(paths: Paths, *, must_open: bool = False) -> EventLog:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,21 +36,20 @@ def credentials(settings: Settings, venue: str) -> Credentials:
     """
     if settings.venues[venue].simulated:
         return Credentials(SecretStr(_SIMULATED_KEY), SecretStr(_SIMULATED_SECRET))
-    return Credentials(
-        _required(settings, venue, "api_key"),
-        _required(settings, venue, "secret"),
-        find_credential(venue, "password"),
+    key, secret = find_credential(venue, "api_key"), find_credential(venue, "secret")
+    if key is None or secret is None:
+        parts = [part for part, found in (("api_key", key), ("secret", secret)) if found is None]
+        raise ConfigError(f"{settings.file}: venues.{venue}: {_missing(venue, parts)}")
+    return Credentials(key, secret, find_credential(venue, "password"))
+
+
+def _missing(venue: str, parts: Sequence[str]) -> str:
+    """Every part that is missing, and where each may be put."""
+    verb, one = ("is", "it") if len(parts) == 1 else ("are", "each")
+    places = "; ".join(
+        f"$CREDENTIALS_DIRECTORY/{venue}.{part} or {environment_name(venue)}_{part.upper()}" for part in parts
     )
-
-
-def _required(settings: Settings, venue: str, part: str) -> SecretStr:
-    found = find_credential(venue, part)
-    if found is None:
-        raise ConfigError(
-            f"{settings.file}: venues.{venue}: its {part} is missing: put it into"
-            f" $CREDENTIALS_DIRECTORY/{venue}.{part} or {environment_name(venue)}_{part.upper()}."
-        )
-    return found
+    return f"its {' and '.join(parts)} {verb} missing: put {one} into {places}."
 
 
 def unknown_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:

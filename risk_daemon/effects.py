@@ -29,6 +29,7 @@ from risk_daemon.events import RiskEvent, StoreChecked
 from risk_daemon.gate import GateState
 from risk_daemon.latch import LATCH, latch_document
 from risk_daemon.lock.base import LockRecord, LockStore
+from risk_daemon.log_anchor import ANCHOR
 from risk_daemon.ports import DaemonSettings, Parts
 from risk_daemon.tasks import Tasks
 
@@ -136,7 +137,7 @@ class Effects:
     def documents(self) -> dict[str, Any]:
         """Everything that is persisted besides the latch."""
         feeds = {name: {"flows_since_wall": feed.flows_since_wall} for name, feed in self._parts.feeds.items()}
-        return {**self._parts.engine.snapshot(), "feeds": feeds}
+        return {**self._parts.engine.snapshot(), "feeds": feeds, ANCHOR: self._parts.journal.anchor()}
 
     async def save_documents(self) -> bool:
         """Persist them, and tell the engine how that went. False, and shouted, when it failed."""
@@ -166,7 +167,8 @@ class Effects:
         document = latch_document(action.latch, self._parts.clock.now())
         while True:
             try:
-                await self._parts.store.save({LATCH: document, **self.documents()})
+                documents = self.documents()
+                await self._parts.store.save({**documents, LATCH: {**document, ANCHOR: documents[ANCHOR]}})
                 return
             except RecordError as error:
                 _LOG.critical("latch_save_failed", error=str(error))
@@ -242,3 +244,13 @@ class Effects:
         for outcome in await asyncio.gather(*writing, return_exceptions=True):
             if isinstance(outcome, Exception):
                 _LOG.error("last_write_failed", error=repr(outcome))
+        await self._anchor_log()
+
+    async def _anchor_log(self) -> None:
+        """Keep where the log ends, once its last line is on disk: one that is cut after this is found."""
+        try:
+            async with asyncio.timeout(self._settings.stop_within_s):
+                await self._parts.journal.append((), self._parts.clock.now().wall, durable=True)
+                await self._parts.store.save({ANCHOR: self._parts.journal.anchor()})
+        except (RecordError, TimeoutError) as error:
+            _LOG.error("log_not_anchored", error=str(error) or "the disk does not answer")

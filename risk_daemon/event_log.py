@@ -13,7 +13,7 @@
         prev = digest
 
 The chain shows a line that was changed, removed, added or moved. It does not show that lines at the end
-are missing, or that the whole file was written anew: for that, keep `head` somewhere else.
+are missing, or that the whole file was written anew: for that, `log_anchor` keeps `seq` and `head` in the store.
 """
 
 from __future__ import annotations
@@ -185,29 +185,52 @@ def read_log(path: Path) -> Iterator[LogLine]:
                 yield _parse(path, number, line)
 
 
-def verify_log(path: Path) -> Verification:
+def verify_log(path: Path, seq: int = 0, digest: str = GENESIS) -> Verification:
     """Read all of it and recompute every hash. Never raises for what the file holds.
 
-    A torn last line is not counted and not a problem: it is named in `torn`.
+    seq, digest: the line `seq` must be there, with that hash. A torn last line is not counted and not a problem: it
+    is named in `torn`.
     """
     try:
         with _open_to_read(path) as file:
-            return _verify(path, file)
+            return _verify(path, file, seq, digest)
     except (StateError, OSError) as error:
         return Verification(ok=False, lines=0, problem=str(error))
 
 
-def _verify(path: Path, file: BinaryIO) -> Verification:
-    lines, prev = 0, GENESIS
+def _verify(path: Path, file: BinaryIO, seq: int, digest: str) -> Verification:
+    lines, prev, torn = 0, GENESIS, False
     for line in file:
         if not line.endswith(b"\n"):
-            return Verification(ok=True, lines=lines, torn=True)
+            torn = True
+            break
         try:
             prev = _check_link(path, lines + 1, line, lines + 1, prev).hash
         except StateError as error:
             return Verification(ok=False, lines=lines, problem_line=lines + 1, problem=str(error))
         lines += 1
-    return Verification(ok=True, lines=lines)
+        if lines == seq and prev != digest:
+            problem = f"{path}: line {seq} is not the one that was written there: this is another log"
+            return Verification(ok=False, lines=lines, problem_line=seq, problem=problem)
+    if lines < seq:
+        problem = f"{path}: it ends after line {lines}, and at least {seq - lines} more were written"
+        return Verification(ok=False, lines=lines, problem=problem, torn=torn)
+    return Verification(ok=True, lines=lines, torn=torn)
+
+
+def hash_at(path: Path, seq: int) -> str | None:
+    """The hash of line `seq`, looked for from the end; None if there is no such line. Raises StateError, OSError."""
+    with _open_to_read(path) as file:
+        descriptor, want = file.fileno(), _TAIL_BYTES
+        size = os.fstat(descriptor).st_size
+        while True:
+            start = max(0, size - want)
+            block = _read_at(descriptor, start, size - start)
+            lines = block[: block.rfind(b"\n") + 1].split(b"\n")[0 if start == 0 else 1 : -1]
+            entries = [_parse(path, 0, line) for line in lines]
+            if start == 0 or (entries and entries[0].seq <= seq):
+                return next((entry.hash for entry in entries if entry.seq == seq), None)
+            want *= 4
 
 
 def follow(

@@ -50,6 +50,7 @@ class EventName(StrEnum):
     OVERRIDE_REFUSED = "override_refused"
     CONFIGURATION_LOADED = "configuration_loaded"
     API_LISTENING = "api_listening"
+    LOG_CUT = "log_cut"
 
 
 class Level(StrEnum):
@@ -104,6 +105,7 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.OVERRIDE_REFUSED: Level.WARNING,
         EventName.CONFIGURATION_LOADED: Level.INFO,
         EventName.API_LISTENING: Level.INFO,
+        EventName.LOG_CUT: Level.CRITICAL,
     }
 )
 

@@ -35,6 +35,7 @@ from risk_daemon.latch import LATCH, latch_document, trip_left, unproven_latch
 from risk_daemon.lock.base import LockRecord
 from risk_daemon.lock.file import FileLock
 from risk_daemon.lock.shared import SharedLock, shut
+from risk_daemon.log_anchor import Anchor
 from risk_daemon.ports import GateMap, Journal
 from risk_daemon.settings import Settings
 from risk_daemon.state_dir import LOST, Paths, StateDir, identity, set_up
@@ -197,6 +198,9 @@ def _journal(paths: Paths, stack: AsyncExitStack) -> Journal:
 
 class NoJournal:
     """Nothing can be written down: it is told all the same, by whoever is told of decisions."""
+
+    def anchor(self) -> Mapping[str, Any]:
+        return Anchor(0, "").document()
 
     async def append(self, events: Sequence[RiskEvent], wall: float, *, durable: bool) -> None:
         raise RecordError("there is no event log")

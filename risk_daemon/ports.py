@@ -45,6 +45,10 @@ class GateMap(Protocol):
 class Journal(Protocol):
     """Where events are written down, in order; must not block the loop."""
 
+    def anchor(self) -> Mapping[str, Any]:
+        """How far it is on disk for certain, as a document of the store."""
+        ...
+
     async def append(self, events: Sequence[RiskEvent], wall: float, *, durable: bool) -> None: ...
 
 

@@ -26,6 +26,7 @@ _CALMING = ("proven", "cleared", "reset", "connected", "enabled")
 _BAR_WIDTH = 30
 _WIDEST = 240
 _NO_RULE = " (no rule for it is on)"
+_FIELD_WIDTH = 160
 
 
 class PlainConsole(Console):
@@ -166,6 +167,9 @@ def _money_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
         ("Drawdown", ratio(state.get("portfolio_dd_pct"))),
     ]
     rows += _rule_rows(state)
+    away = [f"{count} {safe(why)}" for why, count in _table(state.get("turned_away")).items() if count]
+    if away:
+        rows.append(("Turned away", f"{', '.join(away)} since the start"))
     if state.get("missing"):
         rows.append(("Missing", ", ".join(map(str, state["missing"]))))
     if loss is not None:
@@ -324,7 +328,8 @@ def event(out: Console, time: str, name: str, fields: Mapping[str, Any]) -> None
 def _field(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    return safe(value) if value is not None else UNKNOWN
+    text = safe(value) if value is not None else UNKNOWN
+    return text if len(text) <= _FIELD_WIDTH else f"{text[:_FIELD_WIDTH]}... ({len(text)} characters, all with --json)"
 
 
 def init_report(out: Console, report: Any) -> None:
@@ -364,6 +369,11 @@ def check(out: Console, document: Mapping[str, Any]) -> None:
     out.print("Configuration in force", style="bold")
     for path, value in _flat(_table(document.get("effective"))):
         out.print(f"  {safe(path)} = {json.dumps(value)}")
+    levels = [str(finding["level"]) for finding in document.get("findings", ())]
+    counts = {level: levels.count(level) for level in ("problem", "warning")}
+    told = ", ".join(f"{count} {level}{'s' if count > 1 else ''}" for level, count in counts.items() if count)
+    if told:
+        out.print(f"\n{told}: see the top.", style=_LEVEL_STYLE["problem" if counts["problem"] else "warning"])
 
 
 def _flat(table: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, object]]:

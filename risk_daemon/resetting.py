@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from risk_daemon.cancelling import count_orders
-from risk_daemon.composition import LogJournal, Site, flows_since, is_simulated, open_log, own_state, restored_engine
+from risk_daemon.composition import Site, flows_since, is_simulated, open_journal, own_state, restored_engine
 from risk_daemon.config import Settings
 from risk_daemon.events import ResetRequested
 from risk_daemon.gate import Cause, GateState
@@ -16,6 +16,7 @@ from risk_daemon.latch import LATCH, latch_document, latch_of, trip_left
 from risk_daemon.lock.base import LockRecord
 from risk_daemon.lock.file import FileLock
 from risk_daemon.lock.shared import shut as shut_gate
+from risk_daemon.log_anchor import ANCHOR
 from risk_daemon.operator_requests import CURRENT
 from risk_daemon.report import report
 from risk_daemon.risk_file import RiskFile
@@ -53,7 +54,7 @@ async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, ope
                 "open_orders": open_orders,
             }
         now = site.clock.now()
-        journal = LogJournal(open_log(state_dir.paths))
+        journal = await open_journal(state_dir.paths, store, documents)
         stack.push_async_callback(journal.close)
         # The store speaks last: until it says so, the trip is not over.
         shut_until_started = LockRecord(locked=True, cause=Cause.STARTING, since_wall=now.wall)
@@ -62,6 +63,7 @@ async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, ope
         ended = {LATCH: latch_document(None, now), LOST: {}}
         await store.save({**ended, **engine.snapshot(), "feeds": feeds_now(site, now)})
         await journal.append(decision.records, now.wall, durable=True)
+        await store.save({ANCHOR: journal.anchor()})
         starting = GateState(locked=True, cause=Cause.STARTING, since_wall=now.wall)
         RiskFile(state_dir.paths.risk).write(report(engine, now, {}, starting), now, force=True)
         return {"accepted": True, "reason": answer.reason, "open_orders": open_orders}

@@ -21,12 +21,11 @@ from risk_daemon.api.app import ControlServer
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 from risk_daemon.cancelling import cancel_all, look_at
 from risk_daemon.composition import (
-    LogJournal,
     RiskJournal,
     Site,
     flows_since,
     is_simulated,
-    open_log,
+    open_journal,
     order_manager,
     own_state,
     restored_engine,
@@ -119,7 +118,7 @@ async def _guard(daemon: Daemon, on_decision: Callable[[Decision], None] | None)
         code = await daemon.run()
     if on_decision is None:
         level = logging.INFO if code is ExitCode.STOPPED else logging.CRITICAL
-        _LOG.log(level, "system_shutdown", exit_code=int(code))
+        _LOG.log(level, "system_shutdown", exit_code=int(code), log=daemon.parts.journal.anchor())
     return code
 
 
@@ -153,7 +152,7 @@ async def _start(
         people.began(settings.venues, server.addresses)
         listeners.append(people.heard)
     trip = parts.engine.trip
-    if trip is not None and trip.proven and not trip.is_freeze:
+    if on_decision is None and trip is not None and trip.proven and not trip.is_freeze:
         await _say_still_triggered(settings, site, trip)
     return daemon
 
@@ -226,7 +225,8 @@ async def _parts(
     _refuse_lost(paths, documents)
     engine = restored_engine(settings, site.adapters, documents, latch)
     engine.books.history.restore(await store.load_samples())
-    journal = LogJournal(open_log(paths, must_open=engine.trip is not None and not engine.trip.proven))
+    is_unproven = engine.trip is not None and not engine.trip.proven
+    journal = await open_journal(paths, store, documents, must_open=is_unproven)
     stack.push_async_callback(journal.close)
     gate_map = SharedLock(paths.gate)
     stack.callback(gate_map.close)

@@ -6,6 +6,7 @@ passed on. What fails, fails as a no.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import stat
@@ -23,15 +24,17 @@ from risk_daemon.api.limits import Limits
 from risk_daemon.api.openapi import document
 from risk_daemon.api.port import Control
 from risk_daemon.api.routes import ROUTES
+from risk_daemon.api.tally import Tally
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 from risk_daemon.clock import Clock, SystemClock
 from risk_daemon.control import short_address
-from risk_daemon.errors import ConfigError, StateError
+from risk_daemon.errors import ConfigError, InvariantError, StateError
 from risk_daemon.notation import host_and_port, is_loopback
 from risk_daemon.writing import json_text
 
 _STOP_WITHIN_S = 2.0
 _BACKLOG = 128
+_WATCH_EVERY_S = 2.0
 
 
 class ControlServer:
@@ -61,10 +64,12 @@ class ControlServer:
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
         self._rates = self._limits.rate_limits()
+        self._tally = Tally(self._limits.tell_every_s)
         self._runners: list[web.ServerRunner] = []
         self._services: list[Services] = []
         self._addresses: list[str] = []
         self._inode: int | None = None
+        self._watch: asyncio.TimerHandle | None = None
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -77,6 +82,7 @@ class ControlServer:
             if self._listen is not None:
                 await self._start_tcp(self._listen)
             await self._start_socket()
+            self._watch_tokens()
         except BaseException:
             await self.stop()
             raise
@@ -88,12 +94,20 @@ class ControlServer:
                 listener.close()
         for runner in self._runners:
             await runner.cleanup()
+        self._tally.stop()
+        if self._watch is not None:
+            self._watch.cancel()
         self._runners, self._services, self._addresses = [], [], []
         try:
             if self._inode is not None and self.path.stat().st_ino == self._inode:
                 self.path.unlink()
         except FileNotFoundError:
             return  # somebody was quicker
+
+    def _watch_tokens(self) -> None:
+        """The journal hears of a token that was made or revoked also while nobody asks for anything."""
+        self._tokens.version()
+        self._watch = asyncio.get_running_loop().call_later(_WATCH_EVERY_S, self._watch_tokens)
 
     async def _start_socket(self) -> None:
         try:
@@ -108,7 +122,8 @@ class ControlServer:
         host, _ = host_and_port(listen)
         if self._tls is None and not is_loopback(host):
             raise ConfigError(f"api.listen: {listen} is reachable from elsewhere, and that needs TLS")
-        door = TokenDoor(self._tokens, self._rates["failed_logins"], self._clock, is_loopback_only=is_loopback(host))
+        failures, is_local = self._rates["failed_logins"], is_loopback(host)
+        door = TokenDoor(self._tokens, failures, self._clock, self._tally, is_loopback_only=is_local)
         try:
             listener = _tcp_listener(listen)
             await self._serve(door, listener, self._tls)
@@ -117,13 +132,42 @@ class ControlServer:
         self._addresses.append(_address(listener))
 
     async def _serve(self, door: Door, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-        services = Services(self._control, door, self._tokens, self._clock, self._limits, _document())
+        services = Services(self._control, door, self._tokens, self._clock, self._limits, _document(), self._tally)
         dispatcher = Dispatcher(services, ROUTES, self._rates)
-        runner = web.ServerRunner(Server(dispatcher.answer, self._limits), shutdown_timeout=_STOP_WITHIN_S)
+        runner = web.ServerRunner(Server(dispatcher.answer, self._limits, self._tally), shutdown_timeout=_STOP_WITHIN_S)
         self._runners.append(runner)
         self._services.append(services)
         await runner.setup()
-        await web.SockSite(runner, listener, ssl_context=tls, backlog=_BACKLOG).start()
+        await _Site(runner, listener, tls, self._limits.first_within_s).start()
+
+
+class _Site(web.BaseSite):
+    """As aiohttp's SockSite, with an end to a TLS handshake: until it is over there is no connection to hang up on."""
+
+    def __init__(
+        self, runner: web.ServerRunner, listener: socket.socket, tls: ssl.SSLContext | None, tls_within_s: float
+    ):
+        super().__init__(runner, ssl_context=tls, backlog=_BACKLOG)
+        self._listener = listener
+        self._within_s = None if tls is None else tls_within_s
+
+    @property
+    def name(self) -> str:
+        return str(self._listener.getsockname())
+
+    async def start(self) -> None:
+        await super().start()
+        server = self._runner.server
+        if server is None:
+            raise InvariantError("the runner was not set up")
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            server,
+            sock=self._listener,
+            ssl=self._ssl_context,
+            backlog=self._backlog,
+            ssl_handshake_timeout=self._within_s,
+        )
 
 
 @cache

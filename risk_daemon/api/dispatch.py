@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from risk_daemon.api import body
+from risk_daemon.api.connections import Connection
 from risk_daemon.api.doors import Caller, too_many
 from risk_daemon.api.handlers import Call, Services
 from risk_daemon.api.limits import RateLimit
@@ -79,6 +80,8 @@ class Dispatcher:
         route, door = ready.route, self._door
         caller = door.caller(request) if route.roles else None
         if caller is not None:
+            if isinstance(request.protocol, Connection):
+                request.protocol.known_as(caller.name, caller.role)
             _check_may(caller, route)
         key = door.address(request) if caller is None else caller.name
         wait_s = ready.rate.wait_s(key, self._services.clock.now().mono)

@@ -20,6 +20,7 @@ from aiohttp.hdrs import AUTHORIZATION, HOST, ORIGIN
 
 from risk_daemon.api.limits import RateLimit
 from risk_daemon.api.problems import Refused
+from risk_daemon.api.tally import Away, Tally
 from risk_daemon.auth.tokens import Role, TokenStore
 from risk_daemon.clock import Clock
 from risk_daemon.control import operator_name
@@ -82,14 +83,19 @@ class SocketDoor:
 class TokenDoor:
     """TCP: for whoever has a token. An address that fails too often is told to wait; a good token always passes."""
 
-    def __init__(self, tokens: TokenStore, failures: RateLimit, clock: Clock, *, is_loopback_only: bool) -> None:
+    def __init__(
+        self, tokens: TokenStore, failures: RateLimit, clock: Clock, tally: Tally, *, is_loopback_only: bool
+    ) -> None:
         self._bearers = Bearers(tokens)
+        self._tally = tally
         self._failures = failures
         self._clock = clock
         self._is_loopback_only = is_loopback_only
 
     def check(self, request: web.BaseRequest) -> None:
         headers = request.headers
+        if request.raw_path[:1] != "/" and "://" in request.raw_path:  # its host would overrule the Host header's
+            raise Refused(HTTPStatus.BAD_REQUEST, "this is no proxy: ask for a path")
         if ORIGIN in headers:
             raise Refused(HTTPStatus.FORBIDDEN, "requests of web pages are not answered")
         host = headers.get(HOST)
@@ -105,6 +111,8 @@ class TokenDoor:
         try:
             return self._bearers.caller(request.headers.get(AUTHORIZATION, ""))
         except Refused:
+            if AUTHORIZATION in request.headers:
+                self._tally.count(Away.FAILED_LOGIN)
             wait_s = self._failures.wait_s(self.address(request), self._clock.now().mono)
             if wait_s > 0:
                 raise too_many(wait_s) from None

@@ -26,6 +26,7 @@ from risk_daemon.api.models import (
 )
 from risk_daemon.api.port import Control
 from risk_daemon.api.problems import Refused, answer, encoded
+from risk_daemon.api.tally import Tally
 from risk_daemon.auth.tokens import Role, TokenStore
 from risk_daemon.clock import Clock
 from risk_daemon.events import (
@@ -47,7 +48,10 @@ _SILENT = "the daemon's evaluation loop does not turn: no answer means no"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the handlers work with, one for each door. document: `/openapi.json`. listeners: who is reading events."""
+    """What the handlers work with, one for each door.
+
+    document: `/openapi.json`. tally: of all doors. listeners: who is reading events.
+    """
 
     control: Control
     door: Door
@@ -55,6 +59,7 @@ class Services:
     clock: Clock
     limits: Limits
     document: bytes
+    tally: Tally
     listeners: set[Subscription] = field(default_factory=set)
 
 
@@ -147,7 +152,7 @@ def _check_venue(venue: str | None, control: Control) -> None:
 
 
 async def state(call: Call) -> web.Response:
-    return answer(call.control.state())
+    return answer({**call.control.state(), "turned_away": call.services.tally.document()})
 
 
 async def halt(call: Call) -> web.Response:

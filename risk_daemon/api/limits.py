@@ -17,9 +17,11 @@ class Rate:
 class Limits:
     """Rates are per token, or per address where no token is asked for. Times in seconds, sizes in bytes.
 
-    header_within_s: from the connection, or the last answer, to the end of the next request's header.
+    header_within_s: from the last answer to the end of the next request's header.
+    first_within_s: from the connection, TLS included, to the first request of a caller who is known.
     linger_s: what is left of a body that was refused is read for so long, so that the answer is not lost.
-    connections: at once, on each listener; what is too much is hung up on.
+    strangers, bots, operators: connections at once, on each listener; see `seats`.
+    tell_every_s: how often the journal hears of who was turned away.
     """
 
     checks: Rate = Rate(5_000, 5_000)
@@ -30,11 +32,15 @@ class Limits:
     failed_logins: Rate = Rate(1, 30)
     body_bytes: int = 64 * 1024
     header_within_s: float = 30.0
+    first_within_s: float = 4.0
     body_within_s: float = 5.0
     write_within_s: float = 10.0
     linger_s: float = 1.0
     heartbeat_every_s: float = 15.0
-    connections: int = 256
+    strangers: int = 96
+    bots: int = 128
+    operators: int = 32
+    tell_every_s: float = 60.0
 
     def rate_limits(self) -> dict[str, RateLimit]:
         """A fresh limit for each rate, by its name."""

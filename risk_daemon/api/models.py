@@ -328,6 +328,7 @@ class State(Document):
         [], description="What holds against new orders now: `cause`, `reason`, and of which `venue` or `bot` only."
     )
     recent: dict[str, list[Any] | None] = Field({}, description="The last orders, fills, errors and vetoes.")
+    turned_away: dict[str, int] = Field({}, description="Connections and logins since the start, by why.")
 
 
 _LINE_SCHEMA = {

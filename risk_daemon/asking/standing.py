@@ -27,7 +27,7 @@ def shut(gate: Path, cause: str, trip_id: str | None, until_wall: float | None) 
     return GateAnswer(
         False,
         cause,
-        detail if isinstance(detail, str) else f"the gate is shut: {cause}",
+        detail if isinstance(detail, str) else "the gate is shut",
         _mapping(lock.get("observed")),
         limits,
         trip_id,

@@ -93,6 +93,7 @@ class TokenStore:
         self._clock = clock
         self._version: tuple[int, ...] | None = None
         self._entries: Mapping[bytes, _Entry] = {}
+        self._told: Mapping[bytes, _Entry] | None = None
         self._problem: str | None = None
         self._reads = 0
 
@@ -172,12 +173,27 @@ class TokenStore:
             version = _version(self._path_text)
             if version is None or version != self._version:
                 self._reads += 1
-                self._entries = self._load()
+                entries = self._load()
+                self._tell_changes(entries)
+                self._entries = self._told = entries
             self._version, self._problem = version, None
         except (OSError, StateError) as error:
             self._entries, self._version = {}, None
             self._reads += 1
             self._say(str(error))
+
+    def _tell_changes(self, now: Mapping[bytes, _Entry]) -> None:
+        """Who got a token and who lost one, in the journal: at first all there are, then what changed."""
+        before = self._told
+        if before is None and not now:
+            return
+        import structlog  # only here: `risk-daemon token` must answer at once
+
+        journal = structlog.get_logger(__name__)
+        if before is None:
+            journal.info("tokens_known", tokens=_named(now, {}))
+        elif before.keys() != now.keys():
+            journal.warning("tokens_changed", created=_named(now, before), revoked=_named(before, now))
 
     def _say(self, problem: str) -> None:
         if problem != self._problem:
@@ -287,3 +303,8 @@ def _replace_privately(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def _named(entries: Mapping[bytes, _Entry], besides: Mapping[bytes, _Entry]) -> dict[str, str]:
+    """Name -> role of what is in the first only."""
+    return {entry.info.name: entry.info.role.value for digest, entry in entries.items() if digest not in besides}

@@ -59,9 +59,11 @@ def _before_any_command(
 
 
 def load(config: Path) -> Settings:
-    """The whole configuration, checked. Raises ConfigError."""
+    """The whole configuration, checked; secrets may follow. Raises ConfigError."""
     from risk_daemon import config as configuration
+    from risk_daemon.secrecy import forbid_core_dumps
 
+    forbid_core_dumps()
     return configuration.load(config)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -125,9 +125,17 @@ def simulate_breach(
         raise UsageError(f"a full drill would cancel the orders of live venues ({', '.join(live)}): give --dry-run")
     from risk_daemon import drill, render
 
-    document = run_to_end(drill.simulate_breach(settings, dry_run=dry_run))
+    document = run_to_end(drill.simulate_breach(settings, dry_run=dry_run, progress=_told_as_it_goes(as_json)))
     show(document, as_json, render.facts)
     return ExitCode.STOPPED if document.get("passed") is True else ExitCode.TRIGGERED_UNPROVEN
+
+
+def _told_as_it_goes(as_json: bool) -> Callable[[Mapping[str, Any]], None] | None:
+    """A drill takes half a minute: each step is a line on standard error, the result is the one on standard output."""
+    if as_json:
+        return None
+    typer.echo("The drill takes about half a minute ...", err=True)
+    return lambda step: typer.echo(f"{step.get('step')}: {step.get('found')}", err=True)
 
 
 @app.command("simulate-venue")
@@ -135,17 +143,22 @@ def simulate_venue(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="A ccxt id, such as kraken.")],
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The loopback port; 0 takes a free one.")],
     scenario: Annotated[
-        str | None, typer.Option("--scenario", metavar="FILE", help="Admin requests to start with, or `empty`.")
+        str | None,
+        typer.Option("--scenario", metavar="FILE", help="What to start with: `empty`, or a file with admin requests."),
     ] = None,
     exit_on_stdin_eof: Annotated[
         bool, typer.Option("--exit-on-stdin-eof", help="End when standard input closes: when the parent is gone.")
     ] = False,
 ) -> ExitCode:
-    """Serve a simulated exchange on this machine until stopped. Its admin face is /_sim/ on the same port."""
+    """Serve a simulated exchange on this machine until stopped. Its admin face is /_sim/ on the same port.
+
+    A scenario is `empty` (no money) or a JSON file, [{"path": "balance", "body": {...}}, ...]: POST requests to the
+    admin face, made before anybody else is served.
+    """
     from adapters.simulated import API_KEY, API_SECRET, server
     from risk_daemon.notation import environment_name
 
-    if sys.stderr.isatty():
+    if not exit_on_stdin_eof:  # a parent knows them
         name = environment_name(kind)
         typer.echo(
             f"The keys it takes:\n  export {name}_API_KEY={API_KEY}\n  export {name}_SECRET={API_SECRET}", err=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,20 +52,53 @@ def tail(
 
 
 @app.command("verify-log")
-def verify_log(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
-    """Recompute the event log's chain of hashes: was a line changed, removed, added or moved?"""
-    from risk_daemon import event_log
+def verify_log(
+    config: ConfigFile = CONFIG,
+    explained: Annotated[
+        str | None,
+        typer.Option("--explained", metavar="WHY", help="Tell no more of the cuts found until now."),
+    ] = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Recompute the event log's chain of hashes: was a line changed, removed, added or moved?
+
+    That its last lines are missing, or all of it was replaced, is seen by the state beside it, which knows how many
+    lines were written and the hash of the last. With or without a running daemon.
+    """
+    from risk_daemon import event_log, log_anchor
 
     path, is_there = _log(config)
     if not is_there:
         raise StateError(_no_log(path))
-    found = event_log.verify_log(path)
-    if not found.ok and not as_json:
-        raise StateError(str(found.problem))
-    document = {"ok": found.ok, "lines": found.lines, "problem": found.problem, "torn": found.torn}
+    database = path.with_name("state.db")
+    if explained is not None:
+        log_anchor.explain(database, explained, control.operator_name(os.getuid()))
+    known = log_anchor.witness(database)  # before the log, which only grows
+    anchor = None if known is None else known.anchor
+    found = event_log.verify_log(path) if anchor is None else event_log.verify_log(path, anchor.seq, anchor.hash)
+    cuts = [] if known is None else list(known.cuts)
+    problem = found.problem if not found.ok else _cut(cuts)
+    if problem is not None and not as_json:
+        raise StateError(problem)
+    document = {
+        "ok": problem is None,
+        "lines": found.lines,
+        "problem": problem,
+        "torn": found.torn,
+        "anchor": None if anchor is None else anchor.document(),
+        "cuts": cuts,
+    }
     torn = "; the last line is half-written" if found.torn else ""
-    show(document, as_json, lambda out, _: out.print(f"{path}: {found.lines} lines, the chain is whole{torn}."))
-    return ExitCode.STOPPED if found.ok else ExitCode.REFUSED
+    end = "" if anchor is not None else "; whether lines are missing at its end is not known: no state tells of them"
+    show(document, as_json, lambda out, _: out.print(f"{path}: {found.lines} lines, the chain is whole{torn}{end}."))
+    return ExitCode.STOPPED if problem is None else ExitCode.REFUSED
+
+
+def _cut(cuts: list[str]) -> str | None:
+    """What earlier starts found; None for nothing."""
+    if not cuts:
+        return None
+    return f"the log was cut before: {'; '.join(cuts)}; if that is explained: `risk-daemon verify-log --explained WHY`"
 
 
 def _log(config: Path) -> tuple[Path, bool]:

@@ -36,6 +36,7 @@ _DRAWDOWN_KEYS = (
     "state",
     "loss_ratio",
     "drawdown_ratio",
+    "daily_loss_ratio",
     "portfolio_dd_pct",
     "daily_loss_ratio",
     "daily_loss",

@@ -30,10 +30,11 @@ def wait_for(condition: Callable[[], Any], what: str, within_s: float = WAIT_S) 
     raise AssertionError(f"waited {within_s} s in vain for {what}")
 
 
-def http(method: str, url: str, body: Mapping[str, Any] | None = None) -> Any:
-    """One JSON request to a venue's control face."""
+def http(method: str, url: str, body: Mapping[str, Any] | None = None, token: str | None = None) -> Any:
+    """One JSON request, to a venue's control face or, with a token, to a daemon."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"} | ({} if token is None else {"Authorization": f"Bearer {token}"})
+    request = urllib.request.Request(url, data=data, method=method, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=10) as response:
             return json.loads(response.read() or b"{}")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
 
 from risk_daemon.client import TradingGate
-from tests.e2e.harness import DOCS_KEY, docs_secret, kraken_config, wait_for
+from tests.e2e.harness import DOCS_KEY, docs_secret, http, kraken_config, wait_for
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"'}
@@ -114,3 +116,30 @@ def test_a_full_disk_shuts_the_gate_and_forgets_no_trip(documented_kraken, daemo
     finally:
         daemon.close()
         subprocess.run(["umount", "-l", str(daemon.state)], check=True)
+
+
+def test_300_half_open_connections_keep_neither_bot_nor_operator_out(daemon):
+    """As one without a token made them: no byte, or half a header, and more as they are hung up on."""
+    daemon.start()
+    daemon.wait_open()
+    address = daemon.of("api_listening")[0]["address"]
+    host, _, port = address.rpartition(":")
+    bot, operator = (
+        daemon.command("token", "create", "--role", role).stdout.split()[-1] for role in ("bot", "operator")
+    )
+    gate = TradingGate(daemon.state, f"http://{address}", bot)
+    order = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.001", "price": "49000"}
+    with contextlib.ExitStack() as idle:
+        for number in range(300):
+            attacker = idle.enter_context(socket.create_connection((host, int(port))))
+            attacker.sendall(b"" if number % 2 else b"GET /livez HTTP/1.1\r\nHost: loc")
+            if number % 50 == 0:
+                assert gate.check(**order), f"after {number} connections"
+        assert gate.check(**order)
+        told = json.loads(daemon.command("status", "--json").stdout)["turned_away"]
+        assert told["crowded"] + told["silent"] >= 200
+        stopped = http("POST", f"http://{address}/api/v1/halt", {"reason": "under attack"}, operator)
+        assert stopped["accepted"] is True
+        assert daemon.exit_code() == 1, daemon.output()
+    assert "Traceback" not in daemon.output()
+    assert "callers_turned_away" in daemon.output()

@@ -176,6 +176,20 @@ def test_the_order_service(place: Place, venue: harness.Venue, start: Any, serve
     assert placed(venue) == 0
 
 
+def test_the_order_service_tells_what_the_venue_refused(
+    place: Place, venue: harness.Venue, start: Any, server: GateServer
+) -> None:
+    service = start("fastapi_order_service.py", *place.options, "--endpoint", venue.endpoint, "--port", "0")
+    said = iter(service.stdout.readline, "")
+    line = next(line for line in said if "running on" in line)
+    url = re.search(r"http://[\d.:]+", line)[0]  # type: ignore[index]
+    too_much = ORDER.replace(b'"0.001"', b'"5"')
+    assert ask("POST", f"{url}/orders", too_much)[0] == 422
+    assert [report["kind"] for report in server.wait_for_reports(1)] == ["error"], "not enough funds counts for nothing"
+    assert ask("POST", f"{url}/orders", ORDER)[0] == 201
+    assert placed(venue) == 1
+
+
 # --- the mixins ------------------------------------------------------------------------------------
 
 
@@ -193,8 +207,10 @@ class Strategy:
         self.called.append(f"exit {pair}")
         return True
 
-    def adjust_trade_position(self, *args: Any, **kwargs: Any) -> float:
-        return 10.0
+    stake: Any = 10.0
+
+    def adjust_trade_position(self, *args: Any, **kwargs: Any) -> Any:
+        return self.stake
 
 
 def strategy(place: Place, **settings: Any) -> Any:
@@ -236,7 +252,6 @@ def test_a_freqtrade_strategy_asks(place: Place, server: GateServer) -> None:
     assert mine.confirm_trade_entry(**ENTRY | {"side": "short"}) is True
     assert mine.confirm_trade_entry(**ENTRY | {"pair": "DOGE/USDT"}) is False, "the strategy's own no"
     assert mine.confirm_trade_exit(**EXIT) is True
-    assert mine.adjust_trade_position(None) == 10.0
     asked = [(check["side"], check["type"], check.get("price"), check["reduce_only"]) for check in server.checks]
     assert asked == [
         ("buy", "limit", "60000", False),
@@ -246,9 +261,30 @@ def test_a_freqtrade_strategy_asks(place: Place, server: GateServer) -> None:
     ]
     place.shut()
     assert mine.confirm_trade_entry(**ENTRY) is False
-    assert mine.adjust_trade_position(None) is None
     assert mine.confirm_trade_exit(**EXIT) is False, "the daemon did not let the reduction pass"
     assert mine.called == ["entry BTC/USDT", "entry BTC/USDT", "entry DOGE/USDT", "exit BTC/USDT"]
+
+
+TRADE = SimpleNamespace(pair="BTC/USDT:USDT", is_short=False, leverage=3.0, amount=0.3, stake_amount=6_000.0)
+ADJUST: dict[str, Any] = {"trade": TRADE, "current_entry_rate": 60_000.0, "current_exit_rate": 59_000.0}
+
+
+def test_a_freqtrade_strategy_asks_for_additions_and_partial_exits(place: Place, server: GateServer) -> None:
+    mine = strategy(place)
+    assert mine.adjust_trade_position(**ADJUST) == 10.0
+    mine.stake = (-2_000.0, "less")
+    assert mine.adjust_trade_position(**ADJUST) == (-2_000.0, "less")
+    for nothing in (None, 0.0, (None, "")):
+        mine.stake = nothing
+        assert mine.adjust_trade_position(**ADJUST) == nothing
+    asked = [(check["symbol"], check["side"], check["quantity"], check["reduce_only"]) for check in server.checks]
+    assert asked == [("BTC/USDT:USDT", "buy", "0.0005", False), ("BTC/USDT:USDT", "sell", "0.1", True)]
+    server.is_open = False  # by the order rate, a limit or the halt of this bot: the map says nothing of those
+    for stake in (10.0, (-2_000.0, "less")):
+        mine.stake = stake
+        assert mine.adjust_trade_position(**ADJUST) is None
+    mine.stake = 10.0
+    assert mine.adjust_trade_position(None) is None, "what can't be asked is not done"
 
 
 @pytest.mark.parametrize(
@@ -267,7 +303,7 @@ def test_a_freqtrade_strategy_refuses_what_makes_no_sense(place: Place, change: 
 
 
 class Script:
-    """What a ScriptStrategyBase has, as far as it matters here."""
+    """What a StrategyV2Base has, as far as it matters here."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []
@@ -286,19 +322,27 @@ def test_a_hummingbot_script_asks(place: Place, server: GateServer) -> None:
         "risk_state_dir": place.state_dir,
         "risk_url": place.url,
         "risk_token_file": place.token_file,
-        "risk_venues": {"kraken_perpetual": "krakenfutures"},
+        "risk_venues": {"binance_perpetual": "binanceusdm"},
+        "risk_symbols": {("hyperliquid_perpetual", "BTC-USD"): "BTC/USDC:USDC"},
     }
     script = type("MyScript", (loaded("hummingbot_script").AsksTheGate, Script), where)()
     limit, market = SimpleNamespace(name="LIMIT"), SimpleNamespace(name="MARKET")
     close = SimpleNamespace(name="CLOSE")
     assert script.buy("kraken", "BTC-USDT", Decimal("0.1"), limit, Decimal(60_000)) == "id-1"
-    assert script.sell("kraken_perpetual", "BTC-USDT", Decimal(1), market, Decimal("NaN"), close) == "id-2"
+    assert script.sell("binance_perpetual", "BTC-USDT", Decimal(1), market, Decimal("NaN"), close) == "id-2"
+    assert script.sell("bitget_perpetual", "BTC-USD", Decimal(1), market, Decimal("NaN"), close) == "id-2"
+    assert script.sell("hyperliquid_perpetual", "BTC-USD", Decimal(1), market, Decimal("NaN"), close) == "id-2"
     asked = [(check["venue"], check["symbol"], check["side"], check["reduce_only"]) for check in server.checks]
-    assert asked == [("kraken", "BTC/USDT", "buy", False), ("krakenfutures", "BTC/USDT", "sell", True)]
+    assert asked == [
+        ("kraken", "BTC/USDT", "buy", False),
+        ("binanceusdm", "BTC/USDT:USDT", "sell", True),
+        ("bitget_perpetual", "BTC/USD:BTC", "sell", True),
+        ("hyperliquid_perpetual", "BTC/USDC:USDC", "sell", True),
+    ]
     place.shut()
     assert script.buy("kraken", "BTC-USDT", Decimal("0.1"), limit, Decimal(60_000)) == ""
     assert script.buy("kraken", "BTC-USDT", None, limit) == ""
-    assert len(script.sent) == 2
+    assert len(script.sent) == 4
 
 
 def test_each_example_says_how_it_is_run() -> None:

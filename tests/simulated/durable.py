@@ -143,8 +143,7 @@ class SimJournal(LogJournal):
     """The product's journal on a simulated disk."""
 
     def __init__(self, log: EventLog, disk: Disk) -> None:
-        self._log = log
-        self._worker = disk  # type: ignore[assignment]
+        super().__init__(log, disk)  # type: ignore[arg-type]
 
 
 class SimLock:

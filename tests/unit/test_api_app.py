@@ -54,7 +54,9 @@ async def world(tmp_path: Path) -> AsyncIterator[ApiWorld]:
 async def test_state_is_what_the_daemon_says(world: ApiWorld) -> None:
     reply = await world.socket("GET", "/api/v1/state")
 
-    assert (reply.status, reply.type, reply.body) == (200, "application/json", world.control.document)
+    counts = dict.fromkeys(("silent", "crowded", "full", "failed_login"), 0)
+    assert (reply.status, reply.type) == (200, "application/json")
+    assert reply.body == {**world.control.document, "turned_away": counts}
 
 
 @pytest.mark.parametrize("way", ["socket", "tcp"])
@@ -177,7 +179,7 @@ async def test_nan_is_not_passed_on(world: ApiWorld) -> None:
 async def test_amounts_are_passed_on_as_texts(world: ApiWorld) -> None:
     world.control.document = {"equity": Decimal("9400.10")}
 
-    assert (await world.socket("GET", "/api/v1/state")).body == {"equity": "9400.1"}
+    assert (await world.socket("GET", "/api/v1/state")).body["equity"] == "9400.1"
 
 
 async def test_a_sweep_passes_its_selection_on(world: ApiWorld) -> None:

@@ -229,10 +229,13 @@ def test_a_variable_that_changes_nothing_is_named(
 
 
 def test_missing_credentials_are_refused(load: Callable[..., config.Settings]) -> None:
-    report = look(load(BASE, VENUE), FakeVenue())
+    settings = load(BASE, VENUE)
+    report = asyncio.run(checking.check(settings, False, open_venue=checking.open_venue))
 
     assert report.exit_code == ExitCode.REFUSED
-    assert "its api_key is missing" in told(report, Level.PROBLEM)[0]
+    (problem,) = told(report, Level.PROBLEM)
+    assert "its api_key and secret are missing" in problem, "both at once, and once"
+    assert "RISK_DAEMON_KRAKEN_SECRET" in problem
 
 
 def test_credentials_that_are_there_are_not_printed(

@@ -253,6 +253,10 @@ def test_check_drawdown(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) 
     cli.main(["check-drawdown"])
     assert "4.00 % (limit 10.00 %)" in capsys.readouterr().out
 
+    daemon.answer = control.Answer(200, {**STATE, "daily_loss_ratio": 0.0125})
+    cli.main(["check-drawdown"])
+    assert "Loss since the start of the day  1.25 %" in capsys.readouterr().out
+
     cli.main(["check-drawdown", "--json"])
     told = json.loads(capsys.readouterr().out)
     assert (told["loss_ratio"], told["drawdown_ratio"], told["time"]) == (0.035, 0.04, None)
@@ -652,6 +656,30 @@ def test_a_drill(document: dict[str, Any], code: int, place: Path, module: Calla
     module("drill", simulate_breach=returning(document))
 
     assert cli.main(["simulate-breach"]) == code
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_drill_tells_each_step_as_it_goes(
+    as_json: bool, place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def drilled(_: Any, *, dry_run: bool, progress: Any) -> dict[str, Any]:
+        if progress is not None:
+            progress({"event": "step_passed", "step": "baseline", "found": "gate open"})
+        return {"passed": True}
+
+    module("drill", simulate_breach=drilled)
+    assert cli.main(["simulate-breach", *(["--json"] if as_json else [])]) is ExitCode.STOPPED
+    assert ("baseline: gate open" in capsys.readouterr().err) is not as_json
+
+
+def test_a_simulated_venue_says_its_keys_wherever_that_goes() -> None:
+    command = [sys.executable, "-m", "risk_daemon", "simulate-venue", "kraken", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as venue:
+        assert venue.stdout is not None
+        json.loads(venue.stdout.readline())
+        venue.terminate()
+        _, told = venue.communicate(timeout=60)
+    assert "export RISK_DAEMON_KRAKEN_API_KEY=" in told
 
 
 def test_a_drill_on_live_venues_is_refused(place: Path, module: Callable[..., Any]) -> None:

@@ -599,7 +599,7 @@ def test_the_risk_file_tells_more_of_the_same_lock(
     (tmp_path / "risk.json").write_text(json.dumps(document))
     answer = TradingGate(tmp_path).peek()
     assert (answer.veto_reason, answer.limits) == ("daily_loss", limits)
-    assert answer.detail == (detail or "the gate is shut: daily_loss")
+    assert answer.detail == (detail or "the gate is shut")
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ async def test_a_shut_gate_answers_423(gate: TradingGate, lock: SharedLock) -> N
         "type": "about:blank",
         "title": "Locked",
         "status": 423,
-        "detail": "the gate is shut: daily_loss",
+        "detail": "the gate is shut",
         "veto_reason": "daily_loss",
         "observed": {},
         "limits": {},

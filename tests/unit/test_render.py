@@ -320,3 +320,24 @@ def test_the_halt_of_a_bot_says_how_it_ends() -> None:
     assert 'risk-daemon release --bot evil --reason "..."' in " ".join(text.split())
     assert "but not those of evil" in text
     assert "Refused" not in text
+
+
+def test_the_long_field_of_an_event_is_cut_for_people() -> None:
+    text = shown(render.event, "2026-11-20T12:00:00", "configuration_loaded", {"settings": "x" * 2_000})
+
+    assert len(text) < 400
+    assert "(2000 characters, all with --json)" in " ".join(text.split())
+
+
+def test_check_counts_at_its_end_what_stands_at_its_top() -> None:
+    found = [{"level": level, "subject": "a", "sentence": "b"} for level in ("problem", "warning", "warning", "note")]
+    text = shown(render.check, {"effective": {}, "findings": found, "explanations": []})
+
+    assert text.rstrip().endswith("1 problem, 2 warnings: see the top.")
+
+
+def test_status_tells_who_was_turned_away() -> None:
+    text = status(turned_away={"silent": 0, "crowded": 204, "full": 0, "failed_login": 3})
+
+    assert line(text, "Turned away").endswith("204 crowded, 3 failed_login since the start")
+    assert "Turned away" not in status(turned_away={"silent": 0})

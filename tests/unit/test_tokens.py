@@ -278,3 +278,25 @@ def test_the_command_line_loads_little_for_it() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
 
     assert done.stdout.strip() == ""
+
+
+def test_the_journal_hears_who_got_a_token_and_who_lost_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the daemon, whoever changed the file; never a token itself."""
+    told = CapturingLogger()
+    monkeypatch.setattr("structlog.get_logger", lambda *_: told)
+    by_command = TokenStore.open(path)
+    by_command.create("bot", "grid-1")
+    daemon = TokenStore.open(path)
+    daemon.version()
+    secret = by_command.create("operator", "alice")
+    daemon.version()
+    by_command.revoke("grid-1")
+    daemon.version()
+    daemon.version()
+
+    assert [(call.args[0], call.kwargs) for call in told.calls] == [
+        ("tokens_known", {"tokens": {"grid-1": "bot"}}),
+        ("tokens_changed", {"created": {"alice": "operator"}, "revoked": {}}),
+        ("tokens_changed", {"created": {}, "revoked": {"grid-1": "bot"}}),
+    ]
+    assert secret not in str(told.calls)

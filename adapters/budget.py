@@ -59,7 +59,7 @@ class Pool:
 _KRAKEN = Pool(
     15.0,
     0.33,
-    for_urgent=5.0,
+    for_urgent=3.0,
     for_sweep=3.0,
     costs={
         **dict.fromkeys(("Ledgers", "QueryLedgers", "TradesHistory", "QueryTrades", "ClosedOrders"), 2.0),

@@ -22,7 +22,7 @@ FLOW_TYPES = frozenset({"deposit", "withdrawal", "transfer", "custodytransfer", 
 
 _FILTERS = ("deposit", "withdrawal", "transfer")
 _RARE_FILTERS = ("adjustment", "credit")
-"""Of the flow types those that a listing can be asked for. The rare ones wait for a listing that is not urgent."""
+"""Of the flow types those that a listing can be asked for. The rare ones wait for a second one that is not urgent."""
 
 _PAGE_ROWS = 50
 _PAGES_OF_ONE_FILTER = 400
@@ -123,11 +123,16 @@ class LedgerReader:
         if since_wall < self._flows_since:
             self._forget()
             self._flows_since = since_wall
-        await self._read_newest(int(max(since_wall, self._whole_since or 0)))
+        is_first = self._whole_since is None
+        if is_first:
+            await self._read_newest(int(since_wall))
         for name in tuple(self._filters_left):
-            if name in _RARE_FILTERS and current_urgency().goes_first:
+            if name in _RARE_FILTERS and (is_first or current_urgency().goes_first):
                 break
             await self._read_filter(name)
+        if not is_first:
+            # Last, so that one that is cut short goes on where it stood and pays for no page twice.
+            await self._read_newest(int(max(since_wall, self._whole_since or 0)))
         self._drop_before(since_wall - KEEP_S)
         return split(sorted(self._rows.values(), key=lambda row: (row.wall, row.flow_id)))
 

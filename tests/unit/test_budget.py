@@ -42,7 +42,7 @@ async def _spend_all(budget: Budget, urgency: Urgency, endpoint: str = "BalanceE
 @pytest.mark.looptime
 async def test_ordinary_calls_leave_room_for_urgent_ones_and_both_for_the_sweep() -> None:
     budget = _kraken()
-    assert await _spend_all(budget, ORDINARY) == 7
+    assert await _spend_all(budget, ORDINARY) == 9
     budget = _kraken()
     assert await _spend_all(budget, URGENT) == 12
     budget.refused("BalanceEx")
@@ -53,7 +53,7 @@ async def test_ordinary_calls_leave_room_for_urgent_ones_and_both_for_the_sweep(
 async def test_single_cancels_cost_nothing_on_kraken_and_the_ledger_costs_two() -> None:
     budget = _kraken()
     assert await _spend_all(budget, ORDINARY, "CancelOrder") == 1_000
-    assert await _spend_all(budget, ORDINARY, "Ledgers") == 3
+    assert await _spend_all(budget, ORDINARY, "Ledgers") == 4
 
 
 @pytest.mark.looptime

@@ -140,8 +140,6 @@ def test_futures_an_odd_row_refuses_the_listing(change: dict[str, Any]) -> None:
 
 # --- reading no row twice ----------------------------------------------------------------------------
 
-RARE = {"adjustment", "credit"}
-
 
 class Ledger:
     """Kraken's ledger: newest first, 50 a page, `start` exclusive, with a count."""
@@ -192,27 +190,24 @@ def _ids(book: Book) -> tuple[int, int]:
 
 async def test_kraken_the_first_listing_of_a_busy_hour_asks_for_flows_by_their_types() -> None:
     ledger, reader = _busy_hour()
+    assert _ids(await reader.read(900.0)) == (3, 49)
+    assert ledger.new_calls() == ["all", "deposit", "withdrawal", "transfer"]
+    with travelling(Urgency.URGENT):
+        assert _ids(await reader.read(900.0)) == (3, 49)
+    assert ledger.new_calls() == ["all"], "what is rare waits for a listing that is not urgent"
     assert _ids(await reader.read(900.0)) == (4, 49)
-    assert ledger.new_calls() == ["all", "deposit", "withdrawal", "transfer", "adjustment", "credit"]
+    assert ledger.new_calls() == ["adjustment", "credit", "all"]
 
 
 async def test_kraken_after_that_one_page_is_enough_and_flows_are_still_complete() -> None:
     ledger, reader = _busy_hour()
+    await reader.read(900.0)
     await reader.read(900.0)
     ledger.new_calls()
     ledger.add("trade", 2600.0, 20)
     ledger.add("withdrawal", 2601.0)
     assert _ids(await reader.read(901.0)) == (5, 69)
     assert ledger.new_calls() == ["all"]
-
-
-async def test_kraken_an_urgent_first_listing_leaves_what_is_rare_to_the_next() -> None:
-    ledger, reader = _busy_hour()
-    with travelling(Urgency.URGENT):
-        assert _ids(await reader.read(900.0)) == (3, 49)
-    assert not RARE & set(ledger.new_calls())
-    assert _ids(await reader.read(900.0)) == (4, 49)
-    assert ledger.new_calls() == ["all", "adjustment", "credit"]
 
 
 async def test_kraken_a_listing_that_was_cut_short_goes_on_where_it_stood() -> None:
@@ -223,7 +218,7 @@ async def test_kraken_a_listing_that_was_cut_short_goes_on_where_it_stood() -> N
     ledger.new_calls()
     ledger.fails_at = None
     assert _ids(await reader.read(900.0)) == (4, 49)
-    assert ledger.new_calls() == ["all", "transfer", "adjustment", "credit"]
+    assert ledger.new_calls() == ["transfer", "adjustment", "credit", "all"]
 
 
 async def test_kraken_a_short_ledger_is_walked_page_by_page() -> None:
@@ -275,7 +270,7 @@ async def test_kraken_what_is_older_than_the_time_asked_for_is_forgotten_and_can
     _, reader = _busy_hour()
     await reader.read(900.0)
     assert _ids(await reader.read(9_000.0)) == (0, 0)
-    assert len((await reader.read(900.0)).flows) == 4
+    assert len((await reader.read(900.0)).flows) == 3
 
 
 class AccountLog:

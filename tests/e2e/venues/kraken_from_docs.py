@@ -13,6 +13,7 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"entry": {"type": "withdrawal", "asset": "USDT", "amount": -500, "fee": 1, "effect": true}}
     {"streams": {"balances": "repeat"}}, or "ticker": what is true now, said 20 times a second whatever becomes
         true; "insist": what is true; "lag 30": what was true 30 s ago, as often; "ok" ends it
+    {"delay_s": 0.2}: how long every call takes
     {"frozen": ["balances", "prices"]}: what REST answers now it goes on answering, until the kind is not named
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
         hang, huge, odd, or an error code such as EService:Busy
@@ -112,6 +113,7 @@ class Account:
         self.streams: dict[str, str] = {}
         self.sayers: list[asyncio.Task[None]] = []
         self.frozen: dict[str, dict[str, Decimal]] = {}
+        self.delay_s = 0.0
 
     def next_id(self, prefix: str) -> str:
         self.ids += 1
@@ -331,6 +333,7 @@ class Account:
         ):
             if key in command:
                 add(command.pop(key))
+        self.delay_s = command.pop("delay_s", self.delay_s)
         if any(not known_mode(name, mode) for name, mode in command.items()):
             raise web.HTTPBadRequest(text=f"no such command: {command}")
         self.modes |= command
@@ -395,6 +398,7 @@ class Server:
     async def answer(self, name: str, calls: Json, form: Json) -> web.Response:
         self.account.calls[name] += 1
         mode = self.account.modes.get(MODE_OF.get(name, name), "ok")
+        await asyncio.sleep(self.account.delay_s)
         if mode == "hang":
             await asyncio.Event().wait()
         if mode in BROKEN:

@@ -27,6 +27,7 @@ def daemon(documented_kraken, daemon_for):
     daemon.start()
     daemon.wait_open()
     wait_for(lambda: documented_kraken.get()["calls"].get("ws:ticker"), "the price stream")
+    documented_kraken.post(delay_s=0.2)  # the stream speaks while REST is asked
     return daemon
 
 

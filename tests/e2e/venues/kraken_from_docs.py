@@ -18,6 +18,7 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"counter": {"limit": 15, "decay": 0.33}} calls are counted, and refused above the limit; null: no more
     {"streams": {"balances": "repeat"}}, or "ticker": what is true now, said 20 times a second whatever becomes
         true; "insist": what is true; "lag 30": what was true 30 s ago, as often; "ok" ends it
+    {"delay_s": 0.2}: how long every call takes
     {"frozen": ["balances", "prices"]}: what REST answers now it goes on answering, until the kind is not named
     {"listing": MODE, "balances": MODE, "Ledgers": MODE}: ok, html, object, empty_result, list, empty, 500,
         hang, huge, odd, 429 (Retry-After: a day), or an error code such as EService:Busy
@@ -131,6 +132,7 @@ class Account:
         self.streams: dict[str, str] = {}
         self.sayers: list[asyncio.Task[None]] = []
         self.frozen: dict[str, dict[str, Decimal]] = {}
+        self.delay_s = 0.0
 
     def next_id(self, prefix: str) -> str:
         self.ids += 1
@@ -399,6 +401,7 @@ class Account:
             if key in command:
                 add(command.pop(key))
         self.short = command.pop("short", self.short)
+        self.delay_s = command.pop("delay_s", self.delay_s)
         self.key = command.pop("api_key", self.key)
         self.refuse_every = int(command.pop("refuse_every", self.refuse_every))
         once = command.pop("once", {})
@@ -473,6 +476,7 @@ class Server:
         self.account.calls[name] += 1
         kind = MODE_OF.get(name, name)
         mode = self.account.once.pop(kind, None) or self.account.modes.get(kind, "ok")
+        await asyncio.sleep(self.account.delay_s)
         if mode == "hang":
             await asyncio.Event().wait()
         if mode in BROKEN:

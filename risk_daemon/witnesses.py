@@ -232,7 +232,9 @@ class Row(Generic[T]):
         self._rest = value
 
     def _agree(self, value: Decimal, asked_mono: float, terms: Terms) -> Heard:
-        self._agreed, self._denied = value, None
+        self._denied = None
+        if terms.same(value, self._words.last):  # said by the stream itself, not only what it found
+            self._agreed = value
         if asked_mono >= self.mono:
             return self._take(value, asked_mono)
         self._settle()

@@ -201,3 +201,15 @@ def test_a_stream_vouches_for_nothing_while_it_is_in_question_or_aside() -> None
     kind.told(AT + 0.1, a=90)
     assert not kind.all.doubted
     assert not kind.all.is_sure
+
+
+def test_what_rest_said_before_the_stream_spoke_was_not_said_by_the_stream() -> None:
+    """A restart: REST first, then a stream that repeats the past; a read that came between the two proves nothing."""
+    row: Row[Decimal] = Row()
+    row.answer(Decimal(90), Decimal(90), AT, TERMS, is_aside=False)
+    row.hear(Decimal(100), Decimal(100), AT + 0.1, TERMS, is_aside=False)
+    row.answer(Decimal(90), Decimal(90), AT + 0.1, TERMS, is_aside=False)
+    for step in (2, 3):
+        row.hear(Decimal(100), Decimal(100), AT + step, TERMS, is_aside=False)
+        row.answer(Decimal(90), Decimal(90), AT + step, TERMS, is_aside=False)
+    assert (row.value, row.other) == (90, None)

@@ -7,7 +7,9 @@ from tests.seeds.row import Document, Row
 _ALERT = "alerts: none leave yet; the event is in the log"
 _PANEL = "dashboard: there is no page"
 _NO_DATA = "dashboard: nor is it in the state yet: no position, market value, profit or fill is"
-_PER_BOT = "4.4: for each bot on each venue, of what bots report"
+_PER_BOT = (
+    'rules: by default counted for each bot, and over everything with one bot at most half; `scope = "all"` counts all'
+)
 
 DOCUMENT = Document(
     "003",
@@ -19,7 +21,7 @@ DOCUMENT = Document(
         "003-03": Row("At most 100 orders a minute"),
         "003-04": Row(
             "Ten rejected orders in a minute halt",
-            different="5.3: more than ten do, as 004 says; for each bot on each venue, of what bots report",
+            different='5.3: more than ten do, as 004 says; by default of each bot and over all; or `scope = "all"`',
         ),
         "003-05": Row(
             "A halt by hand: over HTTP or by command",

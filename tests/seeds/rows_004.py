@@ -44,7 +44,7 @@ DOCUMENT = Document(
         "004-22": Row("Recommended 3 in 300 s, 10 in 600 s"),
         "004-23": Row(
             "Errors of connection, submission, feed and strategy",
-            different="4.4: as bots report them; what the daemon itself loses makes it blind, and shuts the gate so",
+            different="4.4: as bots report them, and each outage of a venue or feed that the daemon sees, once",
         ),
         "004-24": Row("Expected errors are kept apart"),
         "004-25": Row("Halt by hand with reason and operator, look, reset"),

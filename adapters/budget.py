@@ -19,6 +19,11 @@ PATIENCE_S: Mapping[Urgency, float] = {Urgency.ORDINARY: 2.0, Urgency.URGENT: 7.
 """A call that would wait longer gives its turn up: an ordinary one before it runs into its caller's time limit."""
 
 
+SHORTEST_WAIT_S = 0.001
+ASKS_AGAIN_WITHIN_S = 5.0
+"""Who was held back and did not ask again for so long has no place in the queue any more."""
+
+
 class HeldBack(PushedAside):
     """The venue's limit leaves no room for this call yet. Nothing is wrong with the venue: ask again."""
 
@@ -91,14 +96,46 @@ _FUTURES = Pool(
 POOLS: Mapping[str, Sequence[Pool]] = {"kraken": (_KRAKEN,), "krakenfutures": (_FUTURES_HISTORY, _FUTURES)}
 
 
+@dataclass(slots=True)
+class _Held:
+    """An ordinary call that was held back: since when, when it last asked, and what it costs."""
+
+    since_mono: float
+    asked_mono: float
+    cost: float
+
+
 class _Counter:
-    """One pool's level as the venue must have it."""
+    """One pool's level as the venue must have it.
+
+    Ordinary calls take turns: what was held back first goes first, or the cheap ones would leave the costly one
+    no room for ever.
+    """
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self.pool = pool
         self._clock = clock
         self._level = 0.0
         self._mono = clock.now().mono
+        self._held: dict[str, _Held] = {}
+
+    def ahead(self, endpoint: str) -> float:
+        """What the calls cost that wait longer than this one."""
+        now_mono, own = self._clock.now().mono, self._held.get(endpoint)
+        self._held = {e: h for e, h in self._held.items() if now_mono - h.asked_mono <= ASKS_AGAIN_WITHIN_S}
+        since_mono = now_mono if own is None else own.since_mono
+        others = (held for name, held in self._held.items() if name != endpoint)
+        return sum(held.cost for held in others if held.since_mono < since_mono)
+
+    def hold(self, endpoint: str, cost: float) -> None:
+        """The call asks again later, and keeps its place until then."""
+        now_mono = self._clock.now().mono
+        held = self._held.setdefault(endpoint, _Held(now_mono, now_mono, cost))
+        held.asked_mono = now_mono
+
+    def let_go(self, endpoint: str) -> None:
+        """The call leaves now."""
+        self._held.pop(endpoint, None)
 
     def level(self) -> float:
         now_mono = self._clock.now().mono
@@ -130,10 +167,14 @@ class Budget:
         if counter is None:
             return
         cost = counter.pool.cost(endpoint, params)
-        while (wait_s := counter.wait_s(cost, urgency)) > 0:
+        is_ordinary = bool(cost) and urgency is Urgency.ORDINARY
+        while (wait_s := counter.wait_s(cost + (counter.ahead(endpoint) if is_ordinary else 0.0), urgency)) > 0:
             if wait_s > PATIENCE_S.get(urgency, 0.0):
+                if is_ordinary:
+                    counter.hold(endpoint, cost)
                 raise HeldBack(f"the venue's call limit leaves no room for {wait_s:.0f} s")
-            await asyncio.sleep(wait_s)
+            await asyncio.sleep(max(wait_s, SHORTEST_WAIT_S))
+        counter.let_go(endpoint)
         counter.set(min(counter.level() + cost, counter.pool.ceiling))
 
     def refused(self, endpoint: str) -> None:

@@ -71,6 +71,35 @@ async def test_a_call_waits_for_room_but_not_beyond_its_callers_patience() -> No
 
 
 @pytest.mark.looptime
+async def test_a_costly_call_is_not_kept_from_its_turn_by_cheap_ones() -> None:
+    """Each asks again half a second after it was held back, as the readings do."""
+    budget, served = _kraken(), {"Ledgers": 0, "BalanceEx": 0, "OpenOrders": 0}
+
+    async def keep_asking(endpoint: str, until_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        while loop.time() < until_s:
+            try:
+                await budget.spend(endpoint, {}, ORDINARY)
+                served[endpoint] += 1
+            except HeldBack:
+                pass
+            await asyncio.sleep(0.5)
+
+    await asyncio.gather(*(keep_asking(endpoint, 300.0) for endpoint in served))
+    assert min(served.values()) >= 20
+
+
+@pytest.mark.looptime
+async def test_who_gave_up_holds_nobody_back() -> None:
+    budget = _kraken()
+    budget.refused("BalanceEx")
+    with pytest.raises(HeldBack):
+        await budget.spend("Ledgers", {}, ORDINARY)
+    await asyncio.sleep(22.0)
+    await budget.spend("BalanceEx", {}, ORDINARY)
+
+
+@pytest.mark.looptime
 async def test_a_pool_of_its_own_for_the_futures_history() -> None:
     budget = Budget(POOLS["krakenfutures"], LoopClock())
     for _ in range(100):

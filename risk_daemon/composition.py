@@ -88,7 +88,7 @@ def engine_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) ->
 def _listing_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) -> ListingSettings:
     return ListingSettings(
         scopes={name: frozenset(scope.name for scope in adapter.scopes) for name, adapter in adapters.items()},
-        every_s={name: settings.data_for(name).reconcile_every for name in adapters},
+        every_s={name: settings.data_for(name).reconcile_every for name in settings.venues},
         veto_after_s=settings.breakers.blind.veto_after,
     )
 

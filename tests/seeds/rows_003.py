@@ -8,7 +8,7 @@ _ALERT = "alerts: none leave yet; the event is in the log"
 _PANEL = "dashboard: there is no page"
 _NO_DATA = "dashboard: nor is it in the state yet: no position, market value, profit or fill is"
 _PER_BOT = (
-    'rules: by default counted for each bot, and over everything with one bot at most half; `scope = "all"` counts all'
+    '4.4: by default counted for each bot, and over everything with one bot at most half; `scope = "all"` counts all'
 )
 
 DOCUMENT = Document(

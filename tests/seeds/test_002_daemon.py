@@ -63,6 +63,11 @@ class Nothing:
 
     def stamp(self, now: object) -> None: ...
 
+    def look(self, now: object) -> None: ...
+
+    def anchor(self) -> dict[str, object]:
+        return {}
+
     async def append(self, events: object, wall: float, *, durable: bool) -> None: ...
 
 

@@ -262,7 +262,13 @@ def test_003_22_it_blocks_until_the_window_clears() -> None:
 def test_003_23_ten_errors_a_minute_unless_told_otherwise(tmp_path: Path) -> None:
     """By the daemon's table; a program of one's own has the guide's window, see 004-18."""
     [rule] = build_rules(settings_of(with_tables("[breakers.error_rate]\n"), tmp_path))
-    assert rule.describe()["limits"] == {"max_errors": 10, "window_s": 60}
+    assert rule.describe()["limits"] == {
+        "max_errors": 10,
+        "window_s": 60,
+        "scope": "bot",
+        "max_errors_total": 10,
+    }
+    [rule] = build_rules(settings_of(with_tables('[breakers.error_rate]\nscope = "all"\n'), tmp_path))
     world = guarded(rule)
     fail(world, 10)
     world.run(50.0)

@@ -266,7 +266,7 @@ def test_004_51_the_minimum_setup_as_a_profile() -> None:
     assert rules == {
         "drawdown": {"max_portfolio_dd_nav_pct": 0.10},
         "daily_loss": {"max_daily_loss": "5000"},
-        "order_rate": {"max_orders": 10, "window_s": 60.0},
+        "order_rate": {"max_orders": 10, "window_s": 60.0, "scope": "bot", "max_orders_total": 10},
     }
 
 

@@ -162,7 +162,7 @@ def test_what_no_bot_said_concerns_its_venue_and_what_nobody_said_everybody() ->
 
 @pytest.mark.parametrize("scope", ["bot", "venue"])
 def test_one_party_alone_never_stops_the_others_and_some_together_do(scope: str) -> None:
-    rule, kind = ErrorRateCircuitBreaker(10, scope=scope, max_errors_total=10), ErrorKind.BROKER
+    rule, kind = ErrorRateCircuitBreaker(10, 60, scope=scope, max_errors_total=10), ErrorKind.BROKER
     one = look(rule, failed(("a", "x", kind, 5_000)))
     assert held(one) is not None
     two = look(rule, failed(("a", "x", kind, 5_000), ("b", "y", kind, 5)))

@@ -5,13 +5,14 @@ import random
 
 import pytest
 
-from adapters.budget import POOLS, Budget, HeldBack, Pool
+from adapters.budget import ASKS_AGAIN_WITHIN_S, POOLS, Budget, HeldBack, Pool
 from adapters.lane import PushedAside, Urgency
 from adapters.simulated.wire.base import CallCounter
 from risk_daemon.clock import Instant
 
 ORDINARY, URGENT, SWEEP = Urgency.ORDINARY, Urgency.URGENT, Urgency.SWEEP
 KRAKEN = POOLS["kraken"]
+READ_GAP_S = 0.5
 
 
 class LoopClock:
@@ -83,7 +84,7 @@ async def test_a_costly_call_is_not_kept_from_its_turn_by_cheap_ones() -> None:
                 served[endpoint] += 1
             except HeldBack:
                 pass
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(READ_GAP_S)
 
     await asyncio.gather(*(keep_asking(endpoint, 300.0) for endpoint in served))
     assert min(served.values()) >= 20
@@ -95,7 +96,7 @@ async def test_who_gave_up_holds_nobody_back() -> None:
     budget.refused("BalanceEx")
     with pytest.raises(HeldBack):
         await budget.spend("Ledgers", {}, ORDINARY)
-    await asyncio.sleep(22.0)
+    await asyncio.sleep(ASKS_AGAIN_WITHIN_S + 17.0)
     await budget.spend("BalanceEx", {}, ORDINARY)
 
 

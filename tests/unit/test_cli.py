@@ -828,6 +828,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(names) == {
         "run", "init", "demo", "check", "status", "check-drawdown", "halt", "release", "reset", "disable", "enable",
         "cancel-all", "simulate-breach", "simulate-venue", "tail", "verify-log", "token", "convert-risk-limits",
+        "migrate",
     }  # fmt: skip
     for name in names:
         assert cli.main([name, "--help"]) is ExitCode.STOPPED

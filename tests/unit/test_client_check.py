@@ -515,7 +515,7 @@ async def test_a_shut_map_is_a_no_without_asking(server: GateServer, lock: Share
     for answer in (gate.check(**ORDER), await gate.acheck(**ORDER)):
         assert (answer.allowed, answer.veto_reason, answer.trip_id) == (False, "daily_loss", "trip-7")
         assert answer.locked_until == "2026-11-21T00:00:00.000000Z"
-        assert "daily_loss" in answer.detail
+        assert answer.detail == "the gate is shut"
     assert not server.requests
 
 

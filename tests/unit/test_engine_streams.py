@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import pytest
@@ -18,6 +18,7 @@ from risk_daemon.events import (
     StreamConfirmed,
     VenueLost,
 )
+from risk_daemon.unexplained import AssetMove
 from tests.core_world import PERP, SPOT, World, amounts, engine_settings, perp, price, with_
 
 # design-2 9.3: within `confirm_within` and one reading (here every 15 s) after REST tells of the loss.
@@ -34,6 +35,7 @@ def btc_world(held: object = "0.1") -> World:
     world.latency_s = 0.1
     world.start()
     assert world.gate == "open"
+    world.forget()
     return world
 
 
@@ -42,6 +44,7 @@ def usdt_world() -> World:
     world.holdings["spot"] = amounts(USDT=10_000)
     world.start()
     assert world.gate == "open"
+    world.forget()
     return world
 
 
@@ -266,7 +269,12 @@ def test_what_moved_is_told_once() -> None:
     world = usdt_world()
     moved: list[Decimal] = []
     tell = world.engine.books.flows.moved
-    world.engine.books.flows.moved = lambda venue, amount, *rest: (moved.append(amount), tell(venue, amount, *rest))  # type: ignore[method-assign]
+
+    def told(venue: str, moves: Sequence[AssetMove], *rest: float) -> None:
+        moved.extend(move.units for move in moves)
+        tell(venue, moves, *rest)
+
+    world.engine.books.flows.moved = told  # type: ignore[method-assign,assignment]
     lies = [True]
     talk(world, 0.05, lambda: say_usdt(world, 10_000 if lies[0] else world.holdings["spot"]["USDT"]))
     world.run(READ_S)

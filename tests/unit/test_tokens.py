@@ -197,7 +197,8 @@ def test_a_broken_file_lets_nobody_in_and_is_left_as_it_is(
         with pytest.raises(StateError, match=r"tokens\.json: the tokens can't be read"):
             use()
     assert path.read_text() == text
-    assert [call.args for call in told.calls] == [("tokens_unreadable",)]  # once, not at every request
+    told_of = [call.args for call in told.calls]
+    assert told_of == [("tokens_known",), ("tokens_unreadable",)]  # once, not at every request
 
 
 def test_a_mended_file_is_read_again(path: Path) -> None:

@@ -232,6 +232,8 @@ class Books:
         standing = agreement.standing(equity)
         if standing.stretch is not None and standing.stretch != self._stretch:
             self._stretch = standing.stretch
+            if self.baselines.capital is None:
+                self.flows.begin_anew()
             self.baselines.begin_anew()
             self.venue_days.begin_anew()
         return standing

@@ -115,6 +115,11 @@ class FlowTracker:
                 unmatched += found[1]
         return sorted(settled, key=lambda one: one.number), unmatched
 
+    def begin_anew(self) -> None:
+        """What losses are measured from is taken from now on: what moved before is no news."""
+        for venue in self._venues.values():
+            venue.unexplained.drop()
+
     # --- what follows for the equity ---------------------------------------------------------------
 
     def doubts(self, now_mono: float, rate: Rate, venue: str | None = None) -> tuple[Decimal, Decimal]:

@@ -265,6 +265,13 @@ class Unexplained:
         """So much of an asset was set aside before."""
         self._aside.setdefault(asset, deque()).append((mono, units))
 
+    def drop(self) -> None:
+        """Nothing is in question any more, and nothing is remembered."""
+        self._open.clear()
+        self._aside.clear()
+        self._over.clear()
+        self.net = ZERO
+
     def forget(self, now_mono: float) -> None:
         """Let go of what no row will name any more."""
         for rows in self._aside.values():

@@ -97,7 +97,7 @@ def test_a_short_reply_after_a_reset_of_a_running_daemon_is_no_capital(documente
 def test_what_was_booked_before_init_is_no_flow_of_the_first_run(documented_kraken, daemon_for):
     """It is in the balances that `init` reads; the first run lists the ledger from an hour before."""
     daemon = auto(documented_kraken, daemon_for)
-    daemon.config.write_text(daemon.config.read_text().replace("[baselines]", '[baselines]\nflow_wait = "2s"'))
+    daemon.config.write_text(daemon.config.read_text().replace('flow_wait = "60s"', 'flow_wait = "2s"'))
     documented_kraken.post(entry={"type": "deposit", "asset": "USDT", "amount": 600, "effect": True})
     assert daemon.command("init", "--yes").returncode == 0
     known = json.loads(_document(daemon, "flows"))["kraken"]["seen"]

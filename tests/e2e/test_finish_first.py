@@ -128,7 +128,7 @@ def test_a_venue_that_is_new(killed, simulate):
 def test_a_new_venue_without_keys_is_not_waited_for(killed):
     venue, daemon = killed
     rewrite(daemon, "[venues.kraken]", '[venues.more]\nexchange = "binance"\nmarkets = ["spot"]\n[venues.kraken]')
-    finished(venue, daemon, trip_of(daemon), "venues.more: its api_key is missing")
+    finished(venue, daemon, trip_of(daemon), "venues.more: its api_key and secret are missing")
 
 
 def test_a_venue_that_was_renamed(killed):

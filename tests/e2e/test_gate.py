@@ -73,7 +73,7 @@ def _wall(event: dict) -> float:
 
 def test_every_veto_of_the_memory_map_is_a_line(documented_kraken, daemon_for):
     """A drawdown that vetoes, asked about the documented way: the map says no, and nobody asks over HTTP."""
-    drawdown = '[breakers.drawdown]\nlimit = "5%"\naction = "veto"\n[baselines]\npeak_hold = "1s"\n'
+    drawdown = '[breakers.drawdown]\nlimit = "5%"\naction = "veto"\n'
     daemon = started(documented_kraken, daemon_for, drawdown, loss_threshold='"50%"')
     gate = TradingGate(daemon.state, url=url(daemon), token=token(daemon))
     wait_for(lambda: _risk(daemon)["portfolio_dd_pct"] is not None, "a peak")

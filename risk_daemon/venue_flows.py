@@ -84,10 +84,11 @@ class _Pending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trade:
-    """Rows of one trade that were not booked yet."""
+    """Rows of one trade that were not booked yet. is_certain: as of `_Pending`."""
 
     rows: tuple[Flow, ...]
     listed_mono: float
+    is_certain: bool
 
 
 class VenueFlows:
@@ -167,14 +168,18 @@ class VenueFlows:
         """New rows of trades, those of one trade together. They are booked when the holdings are looked at."""
         self.tells_trades = listing.trades is not None
         is_first_of_run = self._listed_mono == NEVER
-        groups: dict[str, list[Flow]] = {}
+        groups: dict[tuple[bool, str], list[Flow]] = {}
         for row in sorted(listing.trades or (), key=lambda row: row.wall):
             is_old = row.wall <= self._trades_wall if is_first_of_run else row.flow_id in self._seen_trades
             self._seen_trades[row.flow_id] = row.wall
-            if not (is_first or is_old) and row.wall > self._began_wall:
-                groups.setdefault(row.group or row.flow_id, []).append(row)
+            if not is_old:
+                is_certain = not is_first and row.wall > self._began_wall
+                groups.setdefault((is_certain, row.group or row.flow_id), []).append(row)
         self._trades_wall = max((self._trades_wall, *self._seen_trades.values()))
-        self._unbooked += (_Trade(rows=tuple(rows), listed_mono=listing.requested_mono) for rows in groups.values())
+        self._unbooked += (
+            _Trade(rows=tuple(rows), listed_mono=listing.requested_mono, is_certain=is_certain)
+            for (is_certain, _), rows in groups.items()
+        )
         _forget_before(self._seen_trades, REMEMBER_TRADES_S)
 
     # --- what follows ------------------------------------------------------------------------------
@@ -213,6 +218,9 @@ class VenueFlows:
         trades, self._unbooked = self._unbooked, []
         newest_mono = NEVER
         for trade in trades:
+            if not trade.is_certain:
+                self._book_history(trade)
+                continue
             is_due = now_mono - trade.listed_mono >= self.settings.flow_wait_s
             if not is_due and any(row.amount > 0 and rate(row.asset) is None for row in trade.rows):
                 self._unbooked.append(trade)
@@ -224,6 +232,11 @@ class VenueFlows:
                     booked = self._lot(row.asset, row.amount, fixed(row.amount * (price or ZERO)), now_mono, total)
                     self.unexplained.book(booked)
         self.unexplained.drop_positions(newest_mono)
+
+    def _book_history(self, trade: _Trade) -> None:
+        """What may lie behind us explains only what is in question to the unit."""
+        for row in trade.rows:
+            self.unexplained.take_same(row.asset, row.amount)
 
     def _lot(self, asset: str, units: Decimal, value: Decimal, mono: float, total: Total) -> Lot:
         return Lot(

@@ -244,6 +244,15 @@ def test_the_rows_of_fair_trades_explain_no_withdrawal() -> None:
     assert doubts(tracker) == (600, 0)
 
 
+def test_a_trade_of_the_first_listing_explains_what_is_in_question_to_the_unit() -> None:
+    tracker = FlowTracker()
+    moved(tracker, -500)
+    moved(tracker, -70)
+    tracker.listed(FlowsListed("v", AT, (), (row(-500, "a"), row(-69, "b"), row(-3, "c"))))
+    settle(tracker, AT + 1)
+    assert doubts(tracker) == (70, 0)
+
+
 # --- a book that does not -------------------------------------------------------------------------------------
 
 

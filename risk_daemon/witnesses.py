@@ -179,7 +179,7 @@ class Row(Generic[T]):
         if self.is_doubted:
             if self._rest is not None and terms.same(value, self._rest):
                 self._settle()
-            elif self._by_rest:
+            elif self._by_rest and not (self.value is not None and terms.same(value, self.value)):
                 self.other = other
                 return False
         self.value, self.mono, self._by_rest = value, mono, False
@@ -191,6 +191,7 @@ class Row(Generic[T]):
         if rest is None or denied is None or terms.same(value, rest) or abs(value - rest) <= abs(value - denied):
             self._denied = None
             return False
+        self._by_rest = True  # what stays in force is what REST said
         self._doubt(other)
         return True
 
@@ -222,6 +223,8 @@ class Row(Generic[T]):
         is_behind = value == self._agreed or words.cover(value, since_mono - BEHIND_S, terms)
         if is_behind and not self._against and self._has_news(terms):
             return Heard.BEHIND
+        if self._by_rest and not self.is_doubted and self.value is not None and terms.same(value, self.value):
+            return self._take(value, asked_mono)  # the stream was overruled, and has said nothing since
         return self._contradict(value, other, asked_mono)
 
     def _supersede(self, value: Decimal, terms: Terms) -> None:

@@ -60,7 +60,7 @@ def test_the_median_is_what_held_for_half_of_the_time(steps: list[tuple[int, int
         assert median is None
     else:
         last = sorted(tenths[-100:])
-        assert median == last[50]
+        assert median in (last[49], last[50])  # where two held for just as long, either
 
 
 @settings(deadline=None, max_examples=100)

@@ -152,15 +152,15 @@ class Desk:
         """Quote the instrument that carries the risk at `price`."""
         self.call("POST", "price", {"symbol": self.part.symbol, "price": str(price)})
 
-    def book(self) -> Book:
-        """The venue's own books, now."""
+    def book(self, since_wall: float = 0.0) -> Book:
+        """The venue's own books, now. since_wall: cancels before that, which only ask what the key may, don't count."""
         state = self.call("GET", "state")
-        cancels = state["calls"].get("cancel")
+        walls = (float(wall) for wall in state["calls"].get("cancel", {}).get("walls", ()))
         return Book(
             {kind: len(orders) for kind, orders in state["open_orders"].items()},
             tuple(state["cancelled_orders"]),
             len(state["fills"]),
-            None if cancels is None else float(cancels["first_wall"]),
+            next((wall for wall in walls if wall >= since_wall), None),
         )
 
 
@@ -316,7 +316,7 @@ class Rehearsal:
     def _on_decision(self, decision: Decision) -> None:
         self._note(decision)
         if finishes(decision):
-            self.books = {name: desk.book() for name, desk in self.desks.items()}
+            self.books = {name: desk.book(self.times.fatal_wall or 0.0) for name, desk in self.desks.items()}
             first = {name: book.first_cancel_wall for name, book in self.books.items()}
             self.times.first_cancel_wall = {name: wall for name, wall in first.items() if wall is not None}
         for predicate, future in self._expected:

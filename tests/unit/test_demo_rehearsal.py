@@ -103,7 +103,7 @@ STATE = {
     "open_orders": {"spot_plain": [{"order_id": "1"}], "spot_trigger": []},
     "cancelled_orders": [{"order_id": "2"}],
     "fills": [],
-    "calls": {"cancel": {"count": 2, "first_wall": 12.5}},
+    "calls": {"cancel": {"count": 2, "first_wall": 2.5, "walls": [2.5, 12.5]}},
 }
 
 
@@ -132,7 +132,7 @@ def desk() -> Iterator[Desk]:
 
 
 def test_a_book(desk: Desk) -> None:
-    book = desk.book()
+    book = desk.book(since_wall=10.0)
     assert (book.open_orders, book.is_empty) == ({"spot_plain": 1, "spot_trigger": 0}, False)
     assert ([row["order_id"] for row in book.cancelled], book.first_cancel_wall) == (["2"], 12.5)
 

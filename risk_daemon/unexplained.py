@@ -26,6 +26,7 @@ SAME = Decimal("1e-6")
 ASIDE_FOR_S = 7_200.0
 OVER_FOR_S = 86_400.0
 _OVER_MAX = 1_000
+_HIDDEN_MAX = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Lot:
     reading is evidence about. total, venue_total: all that all venues', or this one's, holdings had moved by then,
     this lot included: for telling what came after it; number: the order of such moves. bought_unpriced: something
     without a price came with it. is_over: it counted as loss or gain already. eroded: what came later and cancelled
-    a part of it out, in units.
+    a part of it out, in units. hidden: what it and others cancelled out between them: each may yet be named by a row.
     """
 
     asset: str
@@ -59,6 +60,7 @@ class Lot:
     bought_unpriced: bool = False
     is_over: bool = False
     eroded: Decimal = ZERO
+    hidden: tuple[Lot, ...] = ()
 
     def is_same(self, units: Decimal) -> bool:
         """Whether it is this amount, but for rounding."""
@@ -108,10 +110,12 @@ class Unexplained:
             if abs(lots[-1].units) > abs(lot.units):
                 self._take_part(lots[-1], -lot.units)
                 lots[-1].eroded += lot.units
+                lots[-1].hidden = (*lots[-1].hidden, *lot.hidden, replace(lot, hidden=()))[-_HIDDEN_MAX:]
                 return
             last = lots.pop()
             self.net -= last.value
-            lot = _shrunk(lot, lot.units + last.units)
+            hidden = (*lot.hidden, *last.hidden, replace(last, hidden=()))[-_HIDDEN_MAX:]
+            lot = replace(_shrunk(lot, lot.units + last.units), hidden=hidden)
         if lot.units:
             lots.append(lot)
             self.net += lot.value
@@ -134,15 +138,27 @@ class Unexplained:
     # --- what explains it --------------------------------------------------------------------------
 
     def take_same(self, asset: str, units: Decimal) -> Lot | None:
-        """Take out the open lot of just this amount, if there is one."""
+        """Take out the open lot of just this amount, if there is one, be it hidden by another."""
         lots = self._open.get(asset, [])
         found = next((lot for lot in reversed(lots) if lot.is_same(units)), None)
-        if found is not None:
-            lots.remove(found)
-            self.net -= found.value
-            if not lots:
-                del self._open[asset]
+        if found is None:
+            return self._take_hidden(lots, units)
+        lots.remove(found)
+        self.net -= found.value
+        if not lots:
+            del self._open[asset]
         return found
+
+    def _take_hidden(self, lots: list[Lot], units: Decimal) -> Lot | None:
+        """Without the hidden one, what hid it is as large as it was."""
+        for lot in reversed(lots):
+            found = next((hidden for hidden in reversed(lot.hidden) if hidden.is_same(units)), None)
+            if found is not None:
+                lot.hidden = tuple(hidden for hidden in lot.hidden if hidden is not found)
+                lot.units, lot.value = lot.units - found.units, lot.value - found.value
+                self.net -= found.value
+                return found
+        return None
 
     def take_same_aside(self, asset: str, units: Decimal) -> bool:
         """Take out just this amount of what was set aside, if it is there."""

@@ -112,7 +112,7 @@ def taken(book: PriceBook, model: Model, asset: str) -> tuple[float, int] | None
 def check_value(book: PriceBook, model: Model, asset: str) -> None:
     """The rate is one that some venue gave for that pair, and one that is known as well as any."""
     step = book.step(asset)
-    if step is not None:
+    if step is not None and not step.doubt:  # a row in question has properties of its own
         best = model.doubt(asset, step.parent)
         values = [
             row.value if pair[0] == asset else EXACT.divide(Decimal(1), row.value)

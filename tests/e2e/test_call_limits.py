@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.harness import DOCS_KEY, docs_secret, kraken_config
+from tests.e2e.harness import DOCS_KEY, docs_secret, kraken_config, wait_for
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 STARTER = {"limit": 15, "decay": 0.33}
@@ -37,7 +37,7 @@ def test_a_withdrawal_is_a_flow_and_no_call_is_refused(documented_kraken, daemon
     assert float(flow["value"]) == -600
     daemon.wait_open()
     assert not {"circuit_breaker_triggered", "warning_triggered"} & set(daemon.names())
-    assert abs(daemon.of("portfolio_update")[-1]["loss_ratio"]) < 0.001
+    wait_for(lambda: abs(daemon.of("portfolio_update")[-1]["loss_ratio"]) < 0.001, "no loss")
     calls = documented_kraken.get()["calls"]
     assert calls.get(REFUSED, 0) == 0, calls
     assert calls["Ledgers"] < 25, calls

@@ -5,8 +5,10 @@ VENV ?= $(PREFIX)/.venv
 SEEDS ?= 2000
 SECONDS_OF_FUZZ ?= 300
 BIN := .venv/bin
+VIRTUAL_HOURS := tests/unit/test_engine_freeze.py tests/unit/test_engine_baselines.py tests/unit/test_engine_streams.py \
+	tests/unit/test_engine_book.py
 
-.PHONY: venv install demo test lint sim bench fuzz try-bots requirements clean
+.PHONY: venv install demo test long lint sim bench fuzz try-bots requirements clean
 
 venv: .venv/.built
 
@@ -38,9 +40,12 @@ lint: venv
 test: lint
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term tests/unit tests/contract tests/seeds \
-		--ignore tests/unit/test_engine_freeze.py
-	$(BIN)/python -m pytest -n 5 --dist worksteal tests/property tests/simulated tests/e2e \
-		tests/unit/test_engine_freeze.py
+		$(addprefix --ignore ,$(VIRTUAL_HOURS))
+	$(BIN)/python -m pytest -n 5 --dist worksteal -m "not long" tests/property tests/simulated tests/e2e $(VIRTUAL_HOURS)
+
+# Whole processes that wait for what takes its time: some minutes more.
+long: venv
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m long tests/e2e
 
 sim: venv
 	$(BIN)/python -m tests.simulated.run --seeds $(SEEDS)

@@ -10,6 +10,8 @@ import pytest
 
 from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
 
+pytestmark = pytest.mark.long
+
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"'}
 SHORT = [pytest.param([1], id="once"), pytest.param([1, 1], id="twice"), pytest.param([0, 1, 1], id="twice-later")]

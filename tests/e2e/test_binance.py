@@ -9,6 +9,8 @@ import pytest
 
 from tests.e2e.harness import ROOT, Venue
 
+pytestmark = pytest.mark.long
+
 KEY, SECRET = "docs-key", "binance-as-its-documentation-has-it"
 
 

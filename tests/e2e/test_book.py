@@ -6,6 +6,8 @@ import pytest
 
 from tests.e2e.harness import DOCS_KEY, docs_secret, kraken_config, wait_for
 
+pytestmark = pytest.mark.long
+
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"'}
 LOST_BY_TRADE = {"pair": "BTC/USDT", "side": "buy", "volume": 0.05, "price": 65000}  # 750 of 10,000

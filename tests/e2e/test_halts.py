@@ -20,6 +20,8 @@ from risk_daemon.client import DaemonGate
 from risk_daemon.errors import RiskDaemonError
 from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
 
+pytestmark = pytest.mark.long
+
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 ORDER = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.001", "price": "45000"}
 ENDS = [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGKILL, id="SIGKILL")]

@@ -12,6 +12,8 @@ import pytest
 from risk_daemon.client import TradingGate
 from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
 
+pytestmark = pytest.mark.long
+
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 VETO_AFTER_S = 6.0
 QUICK = '[breakers.blind]\nwarn_after = "5s"\nveto_after = "6s"\n'

@@ -13,6 +13,8 @@ from risk_daemon.event_log import EventLog
 from risk_daemon.events import EventName, RiskEvent
 from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
 
+pytestmark = pytest.mark.long
+
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 
 

@@ -9,7 +9,11 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
+
+pytestmark = pytest.mark.long
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 

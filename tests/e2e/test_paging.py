@@ -20,6 +20,8 @@ import pytest
 
 from tests.e2e.harness import ROOT, wait_for
 
+pytestmark = pytest.mark.long
+
 DEPLOY = ROOT / "deploy"
 UNIT, PAGE_UNIT = DEPLOY / "risk-daemon.service", DEPLOY / "risk-daemon-page@.service"
 SCRIPT = DEPLOY / "risk-daemon-page"

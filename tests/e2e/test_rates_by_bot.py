@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from risk_daemon.client import DaemonGate, TradingGate
 from tests.e2e.harness import wait_for
 from tests.e2e.test_gate import started, token, url
+
+pytestmark = pytest.mark.long
 
 ORDER = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.001", "price": "49000"}
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.e2e.harness import DOCS_KEY, docs_secret, kraken_config, wait_for
 
+pytestmark = pytest.mark.long
+
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 ORDER = {"pair": "BTC/USDT", "side": "buy", "type": "limit", "volume": 0.01, "price": 30000}
 LONGEST_PAUSE_S = 5.0

@@ -41,7 +41,7 @@ test: lint
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term tests/unit tests/contract tests/seeds \
 		$(addprefix --ignore ,$(VIRTUAL_HOURS))
-	$(BIN)/python -m pytest -n 5 --dist worksteal -m "not long" tests/property tests/simulated tests/e2e $(VIRTUAL_HOURS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not long" tests/property tests/simulated tests/e2e $(VIRTUAL_HOURS)
 
 # Whole processes that wait for what takes its time: some minutes more.
 long: venv

@@ -287,7 +287,9 @@ def test_what_is_remembered_of_the_accounts_is_left_as_it_is(killed):
     rewrite(daemon, "initial_capital = 10000", "initial_capital = 12000")
     finished(venue, daemon, trip_of(daemon), "initial_capital")
     after = documents(daemon)
-    assert (before.pop("lock")["proven"], after.pop("lock")["proven"]) == (False, True)
+    # Killed between the log's line and the state's, the lock of before may not be there yet.
+    assert before.pop("lock").get("proven", False) is False
+    assert after.pop("lock")["proven"] is True
     assert after == before
 
 

@@ -1,7 +1,7 @@
 """Every order scope of a venue, listed in every round: what a sweep would need must be had all the time.
 
-Each scope is one call a round, beside the readings of the feed. A refused or failed listing is told, and asked
-again with backoff; whether the key may cancel is asked at first, then seldom, and again whenever it was refused.
+Each scope is one call a round, beside the readings of the feed, and one more asks whether the key may cancel: a key
+that was made read-only is found within a round. A refused or failed listing is told, and asked again with backoff.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from risk_daemon.errors import VenueError, VenueRejected, VenueUnavailable
 from risk_daemon.events import CancelChecked, Input, ListingFailed, OrdersListed
 
 _ASK_AGAIN_S = 0.5
-_PROBE_EVERY_S = 300.0
 
 
 class OrderRounds:
@@ -44,8 +43,6 @@ class OrderRounds:
         self._backoff = backoff
         self._may_list = may_list
         self._retry_after_s = 0.0
-        self._probed_mono = float("-inf")
-        self._wants_probe = True
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -55,7 +52,7 @@ class OrderRounds:
                 await asyncio.sleep(_ASK_AGAIN_S)
                 continue
             is_well = await self._round()
-            await self._probe_if_due()
+            await self._probe()
             failures = 0 if is_well else failures + 1
             pause_s = self._every_s if failures == 0 else min(self._every_s, self._backoff(failures))
             await asyncio.sleep(max(pause_s, self._retry_after_s))
@@ -75,7 +72,6 @@ class OrderRounds:
             return False
         except (VenueError, TimeoutError) as error:
             is_refused = isinstance(error, VenueRejected)
-            self._wants_probe = self._wants_probe or is_refused
             if isinstance(error, VenueUnavailable) and error.retry_after_s is not None:
                 self._retry_after_s = max(self._retry_after_s, error.retry_after_s)
             reason = "no answer in time" if isinstance(error, TimeoutError) else str(error)
@@ -84,17 +80,13 @@ class OrderRounds:
         self._emit(OrdersListed(venue, scope.name, listing.requested_mono, listing.orders))
         return True
 
-    async def _probe_if_due(self) -> None:
-        """A key that may not cancel is asked in every round; where the venue gave no answer, so is it."""
-        is_due = self._wants_probe or self._clock.now().mono - self._probed_mono >= _PROBE_EVERY_S
-        if not is_due or not isinstance(self._adapter, CancelProbe):
+    async def _probe(self) -> None:
+        """What the venue did not answer says nothing about the key: it is asked in the next round."""
+        if not isinstance(self._adapter, CancelProbe):
             return
         try:
             async with asyncio.timeout(self._call_timeout_s):
                 answer = await self._adapter.cancel_permission()
         except (VenueError, TimeoutError):
-            self._wants_probe = True
             return
-        self._probed_mono = self._clock.now().mono
-        self._wants_probe = answer.may_cancel is False
         self._emit(CancelChecked(self._adapter.name, answer.may_cancel, answer.reason))

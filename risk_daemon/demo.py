@@ -174,7 +174,7 @@ class Show:
         with self._console.status("cancelling"):
             books = await self._empty_books()
         for name, book in books.items():
-            self._phase(book.first_cancel_wall, f"{name}: first cancel arrives")
+            self._phase(book.first_cancel_wall, f"{name}: first order cancelled")
         rows = [(row, name) for name, book in books.items() for row in book.cancelled]
         for row, name in sorted(rows, key=lambda pair: float(pair[0]["cancelled_wall"])):
             self._phase(float(row["cancelled_wall"]), f"{name}: cancelled {_order(row)}")

@@ -100,7 +100,7 @@ PARTS: Mapping[str, Part] = {
 class Book:
     """A venue's own truth about orders. cancelled: rows of the venue, in the order they were cancelled.
 
-    first_cancel_wall: when the first cancel request arrived there; None: none did.
+    first_cancel_wall: when the first order was cancelled there; None: none was.
     """
 
     open_orders: Mapping[str, int]
@@ -152,15 +152,14 @@ class Desk:
         """Quote the instrument that carries the risk at `price`."""
         self.call("POST", "price", {"symbol": self.part.symbol, "price": str(price)})
 
-    def book(self, since_wall: float = 0.0) -> Book:
-        """The venue's own books, now. since_wall: cancels before that, which only ask what the key may, don't count."""
+    def book(self) -> Book:
+        """The venue's own books, now."""
         state = self.call("GET", "state")
-        walls = (float(wall) for wall in state["calls"].get("cancel", {}).get("walls", ()))
         return Book(
             {kind: len(orders) for kind, orders in state["open_orders"].items()},
             tuple(state["cancelled_orders"]),
             len(state["fills"]),
-            next((wall for wall in walls if wall >= since_wall), None),
+            min((float(row["cancelled_wall"]) for row in state["cancelled_orders"]), default=None),
         )
 
 
@@ -316,7 +315,7 @@ class Rehearsal:
     def _on_decision(self, decision: Decision) -> None:
         self._note(decision)
         if finishes(decision):
-            self.books = {name: desk.book(self.times.fatal_wall or 0.0) for name, desk in self.desks.items()}
+            self.books = {name: desk.book() for name, desk in self.desks.items()}
             first = {name: book.first_cancel_wall for name, book in self.books.items()}
             self.times.first_cancel_wall = {name: wall for name, wall in first.items() if wall is not None}
         for predicate, future in self._expected:

@@ -48,10 +48,6 @@ class _Socket:
         self.frames.put_nowait(text)
 
 
-# When the first so many cancels came.
-_WALLS_KEPT = 1_000
-
-
 class VenueServer:
     """One simulated venue.
 
@@ -216,8 +212,6 @@ class VenueServer:
         counted = self.calls.setdefault(call, {"count": 0, "first_wall": request.wall})
         counted["count"] += 1
         counted["last_wall"] = request.wall
-        if call is Call.CANCEL and counted["count"] <= _WALLS_KEPT:
-            counted.setdefault("walls", []).append(request.wall)
         endpoint = f"{request.method} {request.path}"
         self.endpoints[endpoint] = self.endpoints.get(endpoint, 0) + 1
 

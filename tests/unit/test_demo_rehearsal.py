@@ -101,9 +101,8 @@ def test_phases_that_were_not_reached_are_none_not_zero() -> None:
 
 STATE = {
     "open_orders": {"spot_plain": [{"order_id": "1"}], "spot_trigger": []},
-    "cancelled_orders": [{"order_id": "2"}],
+    "cancelled_orders": [{"order_id": "2", "cancelled_wall": 12.5}, {"order_id": "3", "cancelled_wall": 12.75}],
     "fills": [],
-    "calls": {"cancel": {"count": 2, "first_wall": 2.5, "walls": [2.5, 12.5]}},
 }
 
 
@@ -132,9 +131,9 @@ def desk() -> Iterator[Desk]:
 
 
 def test_a_book(desk: Desk) -> None:
-    book = desk.book(since_wall=10.0)
+    book = desk.book()
     assert (book.open_orders, book.is_empty) == ({"spot_plain": 1, "spot_trigger": 0}, False)
-    assert ([row["order_id"] for row in book.cancelled], book.first_cancel_wall) == (["2"], 12.5)
+    assert ([row["order_id"] for row in book.cancelled], book.first_cancel_wall) == (["2", "3"], 12.5)
 
 
 @pytest.mark.parametrize("reply", [(400, '{"error": "no"}'), (200, "<html>"), (200, "[]"), (500, "{}")])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -16,6 +20,7 @@ from risk_daemon.baselines import Baselines, BaselineSettings
 from risk_daemon.breakers import (
     BaseCircuitBreaker,
     CircuitBreakerManager,
+    CircuitBreakerType,
     DailyLossCircuitBreaker,
     DrawdownCircuitBreaker,
     ErrorRateCircuitBreaker,
@@ -105,6 +110,18 @@ def test_a_value_that_was_refused_leaves_nothing_known(odd: Any) -> None:
         assert ask(gate)
 
 
+def test_after_a_reset_nothing_is_known() -> None:
+    """It began a new history, or lost what the day began with."""
+    drawdown, daily = DrawdownCircuitBreaker(), DailyLossCircuitBreaker()
+    for rule, values in ((drawdown, (80,)), (daily, (80, 100))):
+        gate = gate_of(rule)
+        drawdown.can_trade(100)
+        rule.can_trade(*values)
+        assert ask(gate).veto_reason not in (None, "blind")
+        rule.reset("anna")
+        assert ask(gate).veto_reason == "blind"
+
+
 def test_what_was_told_of_yesterday_is_not_known_of_today() -> None:
     clock = ManualClock()
     daily = DailyLossCircuitBreaker(clock=clock)
@@ -189,12 +206,36 @@ def test_an_order_that_makes_no_sense_is_not_answered() -> None:
 # --- counting --------------------------------------------------------------------------------------
 
 
-def test_many_threads_and_two_gates_get_as_many_orders_as_the_limit() -> None:
-    coordinator = coordinator_of(OrderRateCircuitBreaker(50))
+class Meeting(BaseCircuitBreaker):
+    """Whoever looks at it waits a moment for somebody else who does."""
+
+    def __init__(self) -> None:
+        super().__init__(CircuitBreakerType.CUSTOM)
+        self.both = threading.Barrier(2)
+
+    def refresh(self) -> None:
+        with suppress(threading.BrokenBarrierError):  # nobody came, and nobody is waited for again
+            self.both.wait(0.1)
+
+
+def test_two_threads_with_a_gate_each_get_as_many_orders_as_the_limit() -> None:
+    coordinator = coordinator_of(Meeting(), OrderRateCircuitBreaker(1))
     gates = CoordinatorGate(coordinator), CoordinatorGate(coordinator)
-    with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda number: ask(gates[number % 2]).allowed, range(400)))
-    assert sum(answers) == 50
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(answer.allowed for answer in threads.map(ask, gates)) == [False, True]
+
+
+def test_a_fork_in_the_middle_of_a_question_leaves_the_child_able_to_ask() -> None:
+    meeting, manual = Meeting(), ManualCircuitBreaker()
+    asking = threading.Thread(target=ask, args=(gate_of(meeting),))
+    asking.start()
+    while not meeting.both.n_waiting:
+        assert asking.is_alive()
+    if (child := os.fork()) == 0:
+        signal.alarm(5)
+        os._exit(0 if ask(gate_of(manual)) else 1)
+    asking.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_errors_count_with_the_next_question_and_expected_ones_do_not() -> None:

@@ -31,7 +31,6 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 KEYS = {"kraken": (harness.DOCS_KEY, harness.docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"'}
-WITHIN_S = 30.0
 
 
 @pytest.fixture
@@ -109,7 +108,7 @@ class Operator:
                 text=True,
                 env=environment,
                 cwd=self.room,
-                timeout=WITHIN_S,
+                timeout=harness.WAIT_S,
                 check=False,
             )
         finally:
@@ -199,7 +198,7 @@ def run(daemon: harness.Daemon, command: str) -> str:
         cwd=daemon.directory,
         capture_output=True,
         text=True,
-        timeout=WITHIN_S,
+        timeout=harness.WAIT_S,
         check=False,
     )
     return done.stdout
@@ -214,7 +213,7 @@ def test_004_46_the_commands_answer_the_three_questions(venue: harness.Venue, da
 
     explain, status = asked[DID_NOT].commands
     venue.post(price={"BTC": 49000})  # 9,920: -0.8 %
-    harness.wait_for(lambda: daemon.of("portfolio_update")[-1]["loss_ratio"] == 0.008, "a loss")
+    harness.wait_for(lambda: [e for e in daemon.of("portfolio_update") if e["loss_ratio"] == 0.008], "a loss")
     told = run(daemon, explain)
     for part in (
         "has lost 3 %",

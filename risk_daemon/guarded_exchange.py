@@ -3,6 +3,7 @@
     exchange = guard(ccxt.kraken({...}), TradingGate("/var/lib/risk-daemon", url=URL, token=TOKEN), venue="kraken")
     exchange.create_order(...)      # raises OrderVetoed, or sends
 
+In a program with breakers of its own their coordinator takes the gate's place: `guard(exchange, coordinator)`.
 The exchange stays the object it was, of a class made for it: whoever holds it holds the guarded one. Every method
 that sends or changes orders asks first, whatever it is called by; cancels and reads pass. The question is put when
 ccxt has waited for its rate limiter and is about to send, so that the lease has not run out by then. Not touched:
@@ -18,7 +19,7 @@ from contextvars import ContextVar
 from decimal import Decimal
 from functools import partial, wraps
 from types import MethodType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from risk_daemon.asking.answers import INVALID_ORDER, GateAnswer, no_answer
 from risk_daemon.asking.orders import ProposedOrder
@@ -37,6 +38,9 @@ from risk_daemon.guarded_calls import (
 from risk_daemon.guarded_reports import Teller
 from risk_daemon.units import finite
 
+if TYPE_CHECKING:
+    from risk_daemon.breakers import CircuitBreakerManager
+
 T = TypeVar("T")
 Step = Callable[[], Any]
 Steps = Generator[Step, Any, Any]
@@ -54,16 +58,17 @@ class OrderVetoed(Exception):
         self.order = order
 
 
-def guard(exchange: T, gate: OrderGate, *, venue: str | None = None) -> T:
+def guard(exchange: T, gate: OrderGate | CircuitBreakerManager, *, venue: str | None = None) -> T:
     """`exchange` (of ccxt, ccxt.async_support or ccxt.pro), guarded by `gate` from now on.
 
-    venue: its name in the daemon's configuration; else ccxt's id. Raises ValueError for an exchange that is guarded
-    already, TypeError for an object whose class can't be changed.
+    gate: a gate, or the coordinator of the program's own breakers. venue: its name in the daemon's configuration;
+    else ccxt's id. Raises ValueError for an exchange that is guarded already, TypeError for an object whose class
+    can't be changed, and for a gate that is neither.
     """
     base = type(exchange)
     if hasattr(base, "_risk_guard"):
         raise ValueError(f"{exchange!r} is guarded already")
-    watch = _Watch(base, gate, venue or str(getattr(exchange, "id", base.__name__)))
+    watch = _Watch(base, _order_gate(gate), venue or str(getattr(exchange, "id", base.__name__)))
     namespace = {"_risk_guard": watch, "__module__": base.__module__, "__doc__": base.__doc__}
     own = {name: method for name, method in vars(exchange).items() if sends_orders(name) and callable(method)}
     exchange.__class__ = type(base.__name__, (base,), namespace | _overrides(watch, base))
@@ -71,6 +76,15 @@ def guard(exchange: T, gate: OrderGate, *, venue: str | None = None) -> T:
         guarded = watch.asking(name, _without_self(method), getattr(base, name, method))
         setattr(exchange, name, MethodType(guarded, exchange))
     return exchange
+
+
+def _order_gate(gate: Any) -> OrderGate:
+    """`gate`, or a gate for it. The breakers are loaded only for who has some: a bot of the daemon has none."""
+    if hasattr(gate, "check"):
+        return cast(OrderGate, gate)
+    from risk_daemon.coordinator_gate import CoordinatorGate
+
+    return CoordinatorGate(gate)
 
 
 def _without_self(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -147,6 +147,11 @@ class Verdict:
     limits: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def is_sure(self) -> bool:
+        """Whether it leaves nothing open. One that is not clear and observed nothing did not know what to look at."""
+        return self.breached or not (self.suspected or self.undecided or not (self.cleared or self.observed))
+
+    @property
     def cause(self) -> str:
         """The reason that the gate gives for it."""
         return cause_of(self.breaker_type.value, self.breaker)
@@ -221,12 +226,14 @@ class BaseCircuitBreaker:
     active_hours: outside them the rule does not look. needs_confirmation: a breach is confirmed by fresh
     reads before it freezes or trips; what counts deeds of bots or people needs none. has_given_action: the
     configuration says what a breach does, whatever a verdict says. watches_venues: it asks for
-    the venues' starts of the day.
+    the venues' starts of the day. is_sure: whether it can say, in a program: False until what it judges by was
+    told or evaluated, and after values that were refused.
     """
 
     needs_confirmation: ClassVar[bool] = True
     watches_venues: ClassVar[bool] = False
     has_given_action = False
+    is_sure = True
     default_action: ClassVar[Action] = Action.VETO
 
     def __init__(

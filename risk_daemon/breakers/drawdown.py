@@ -55,7 +55,9 @@ class DrawdownCircuitBreaker(LossCircuitBreaker):
         Raises ValueError for None, NaN and infinities; such a value changes nothing.
         """
         if not isinstance(current_portfolio_value, Unset):
+            self.is_sure = False
             self._see(worth("current_portfolio_value", current_portfolio_value))
+            self.is_sure = True
         return not self.is_tripped
 
     def describe(self) -> dict[str, Any]:
@@ -84,6 +86,7 @@ class DrawdownCircuitBreaker(LossCircuitBreaker):
 
     def _clear_conditions(self) -> None:
         self._peak = PeakWithin(self.lookback_days)
+        self.is_sure = False
 
 
 def _facts(drawdown: Decimal, peak: Decimal | None, latest: Decimal) -> dict[str, Any]:

@@ -106,6 +106,7 @@ class LossCircuitBreaker(BaseCircuitBreaker):
 
     word = "loss"
     since = ""
+    is_sure = False
     _own_trip: Standing | None = None
 
     def __init__(self, breaker_type: CircuitBreakerType, limit: LossLimit, /, **common: Unpack[Common]) -> None:

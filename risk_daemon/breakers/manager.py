@@ -33,9 +33,13 @@ class CircuitBreakerManager:
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> tuple[Verdict, ...]:
         """Ask every rule, and move each to what its verdict says. For a program; the daemon confirms first."""
+        for breaker in self._breakers.values():
+            breaker.is_sure = False  # and so it stays where one of them raises
         verdicts = self.ask(context, now)
         for verdict in verdicts:
-            self._breakers[verdict.breaker].settle(verdict)
+            breaker = self._breakers[verdict.breaker]
+            breaker.settle(verdict)
+            breaker.is_sure = verdict.is_sure
         return verdicts
 
     def ask(self, context: EvaluationContext, now: Instant) -> tuple[Verdict, ...]:
@@ -70,6 +74,12 @@ class CircuitBreakerManager:
         for breaker in self._breakers.values():
             breaker.refresh()
         return [breaker for breaker in self._breakers.values() if breaker.is_tripped]
+
+    def get_unsure(self) -> list[BaseCircuitBreaker]:
+        """The rules that can't say whether they hold: what they judge by was not told, or leaves it open."""
+        for breaker in self._breakers.values():
+            breaker.refresh()
+        return [breaker for breaker in self._breakers.values() if not breaker.is_sure]
 
     def get_trip_reasons(self) -> dict[str, str | None]:
         """Reasons of the tripped rules, by instance name."""

@@ -38,6 +38,7 @@ class PartsCircuitBreaker(BaseCircuitBreaker):
     """
 
     part, since = "", ""
+    is_sure = False
     fields: tuple[str, ...] = ()
 
     def __init__(self, breaker_type: CircuitBreakerType, limit: LossLimit, /, **common: Unpack[Common]) -> None:

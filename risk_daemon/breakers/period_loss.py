@@ -36,6 +36,7 @@ class PeriodLossCircuitBreaker(LossCircuitBreaker):
         """Let a program's own period end. What the daemon's verdicts say is not touched."""
         if self._period is not None and self._key_now() > self._period:
             self._period = None
+            self.is_sure = False  # what is known is of the period before
             if self._is_own_trip():
                 self.standing = Standing()
 
@@ -43,10 +44,12 @@ class PeriodLossCircuitBreaker(LossCircuitBreaker):
         """By the loss from `start` to `current`; by the last one if neither is given."""
         given = {start_name: start, "current_portfolio_value": current}
         values = {name: value for name, value in given.items() if not isinstance(value, Unset)}
+        self.is_sure = self.is_sure and not values
         if len(values) == 1:
             raise ValueError(f"{' and '.join(given)} go together, there is only {next(iter(values))}")
         if values:
             self._see(base(start_name, values[start_name]), worth(*values.popitem()))
+            self.is_sure = True
         return not self.is_tripped
 
     def _see(self, start: Decimal, current: Decimal) -> None:
@@ -63,6 +66,7 @@ class PeriodLossCircuitBreaker(LossCircuitBreaker):
 
     def _clear_conditions(self) -> None:
         self._current_loss = None
+        self.is_sure = False
 
     def _key_now(self) -> str:
         return self._key_of(self._clock.now().wall)

@@ -23,6 +23,8 @@ class VolatilityCircuitBreaker(BaseCircuitBreaker):
     fewer than three samples or more than are kept.
     """
 
+    is_sure = False
+
     def __init__(self, max_volatility: Number, window_s: float = 3600.0, **common: Unpack[Common]) -> None:
         super().__init__(CircuitBreakerType.VOLATILITY, **common)
         limit = finite(max_volatility)

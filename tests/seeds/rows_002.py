@@ -121,7 +121,10 @@ DOCUMENT = Document(
         "002-49": Row(
             "Tried under extreme conditions", also=("tests/simulated/test_simulation.py::test_seeds_are_clean",)
         ),
-        "002-50": Row("How to recover is documented"),
+        "002-50": Row(
+            "How to recover is documented",
+            also=("tests/e2e/test_restart.py::test_resumes_proves_and_then_leaves_new_orders_alone",),
+        ),
         "002-51": Row("Dashboards for monitoring", to_come="dashboard: and metrics; status and risk.json are there"),
         "002-52": Row("Other thresholds"),
         "002-53": Row("More warning levels"),

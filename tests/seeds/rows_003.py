@@ -7,6 +7,7 @@ from tests.seeds.row import Document, Row
 _ALERT = "alerts: none leave yet; the event is in the log"
 _PANEL = "dashboard: there is no page"
 _NO_DATA = "dashboard: nor is it in the state yet: no position, market value, profit or fill is"
+_PAGE = "tests/unit/test_config.py::"
 _PER_BOT = (
     '4.4: by default counted for each bot, and over everything with one bot at most half; `scope = "all"` counts all'
 )
@@ -35,7 +36,18 @@ DOCUMENT = Document(
         "003-08": Row("Alerts when something trips", to_come=_ALERT),
         "003-09": Row("A dashboard with positions, profit and status", to_come=_NO_DATA),
         "003-10": Row("Tests that each trips under adverse conditions"),
-        "003-11": Row("Configuration and good practice are documented"),
+        "003-11": Row(
+            "Configuration and good practice are documented",
+            also=(
+                _PAGE + "test_every_key_and_default_stands_in_the_document",
+                _PAGE + "test_every_key_of_a_venue_stands_in_the_document",
+                _PAGE + "test_every_key_of_blindness_stands_in_the_document",
+                _PAGE + "test_every_key_of_a_rule_stands_in_the_document",
+                _PAGE + "test_what_every_rule_takes_stands_in_the_document",
+                _PAGE + "test_every_table_in_the_document_is_there",
+                _PAGE + "test_every_example_in_the_document_loads",
+            ),
+        ),
         "003-12": Row(
             "The high-water mark is the highest worth ever",
             different='4.4: of the last 30 days; `lookback_days = "all"` remembers everything',
@@ -121,7 +133,7 @@ DOCUMENT = Document(
         "003-56": Row("Decimals for amounts"),
         "003-57": Row(
             "mypy --strict",
-            different="5.1: `make test` runs it; a test can only say that it is switched on for everything",
+            different="5.1: `make test` runs it over everything; a test tries its settings on what they must refuse",
         ),
         "003-58": Row("Structured logs of breaker events"),
         "003-59": Row("CircuitBreakerError"),
@@ -156,7 +168,7 @@ DOCUMENT = Document(
         "003-70": Row("A halt that asks back, errors to filter, colours", to_come=_PANEL),
         "003-71": Row(
             "At least 90 % of the code is covered",
-            different="5.1: `make test` fails below; a test can't say it of itself",
+            different="5.1: `make test` fails below; a test tries its settings on ten lines",
         ),
         "003-72": Row("Mocks of mail, SMS and webhook servers", to_come=_ALERT),
         "003-73": Row("Integration tests: drawdown, rapid orders, errors"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.seeds.row import Document, Row
 
+_DOCS = "tests/unit/test_docs.py::"
 _AT_LIMIT = "5.3: at the limit itself it trips as well, as 000, 001 and 002 have it"
 
 DOCUMENT = Document(
@@ -61,7 +62,9 @@ DOCUMENT = Document(
         "004-30": Row("All can be reset at once"),
         "004-31": Row("The engine asks before each order, logs, tells; pausing is configurable"),
         "004-32": Row(
-            "The engine is given the coordinator", different="3: it is given the rules, and makes the coordinator"
+            "The engine is given the coordinator",
+            different="3: an engine of orders is ccxt here, and is given it by `guard(exchange, coordinator)`; the"
+            " daemon's engine is given the rules and makes its own",
         ),
         "004-33": Row("Four states and their transitions"),
         "004-34": Row(
@@ -101,7 +104,18 @@ DOCUMENT = Document(
         "004-50": Row("Other limits in other sessions", note="`active_hours`"),
         "004-51": Row("The minimum: 10 %, 5000 a day, 10 orders a minute, manual"),
         "004-52": Row("Never bypass, never reset blindly"),
-        "004-53": Row("An overview and a page on production", different="3: README.md and docs/operations.md"),
+        "004-53": Row(
+            "An overview and a page on production",
+            different="3: README.md and docs/operations.md",
+            also=(
+                _DOCS + "test_every_command_line_is_one_the_program_takes",
+                _DOCS + "test_every_command_and_option_named_exists",
+                _DOCS + "test_make_targets_exist",
+                _DOCS + "test_links_lead_somewhere",
+                _DOCS + "test_paths_lead_somewhere",
+                _DOCS + "test_the_exit_codes_are_all_there",
+            ),
+        ),
         "004-54": Row("The loss of the day is reset at the start of the next trading day", note="in the class itself"),
         "004-55": Row("A breaker's configuration can be printed", note="`rules` of risk.json and over HTTP as well"),
     },

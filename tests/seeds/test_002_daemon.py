@@ -43,7 +43,7 @@ from risk_daemon.rules import build_rules
 from risk_daemon.store.sqlite import SqliteStore
 from risk_daemon.worker import inline
 from tests.core_world import BTC_PERP, engine_settings, perp, with_
-from tests.seeds.common import ROOT, ask, first, guarded, lose, settings_of, why, with_tables
+from tests.seeds.common import ask, first, guarded, lose, settings_of, why, with_tables
 from tests.simulated.virtual_time import Timeline, VirtualLoop
 from tests.virtual import pass_time
 
@@ -123,10 +123,6 @@ def test_002_19_the_results_are_in_the_log() -> None:
     assert (finished["proven"], finished["cancelled"]) == (True, 9)
 
 
-def test_002_22_the_demo_is_a_program() -> None:
-    assert (ROOT / "examples" / "circuit_breaker_demo.py").is_file()
-
-
 def test_002_24_cancelling_starts_in_the_turn_of_the_trip() -> None:
     world = guarded(capital_loss=DEFAULT, confirmation={"enabled": False})
     decision = world.stream_price("BTC/USDT", 45_000, "spot")
@@ -177,12 +173,6 @@ def test_002_49_a_crash_or_a_rocket_in_one_tick(value: str) -> None:
     is_loss = Decimal(value) <= 45_000
     assert (world.state == "TRIGGERED") is is_loss
     assert (world.gate == "open") is not is_loss
-
-
-def test_002_50_what_to_do_after_a_trip_is_written_down() -> None:
-    text = (ROOT / "docs" / "operations.md").read_text()
-    assert "## After a trip" in text
-    assert "reset --reason" in text
 
 
 def test_002_52_thresholds_are_configuration(tmp_path: Path) -> None:

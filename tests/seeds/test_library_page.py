@@ -36,6 +36,9 @@ TOLD = [
     ("False",),
     ("'daily_loss': 'TRIPPED'",),
     ("MANUALLY_HALTED flash crash False",),
+    ("blind: what it judges by is not known: daily_loss",),
+    ("sent",),
+    ("daily_loss: loss of 6000.00", "limit 5000.00"),
     ("exceeds max 0.3000 False",),
 ]
 

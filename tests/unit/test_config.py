@@ -18,7 +18,7 @@ from risk_daemon.breakers import registry
 from risk_daemon.errors import ConfigError, ExitCode
 from risk_daemon.notation import LossLimit
 from risk_daemon.rule_settings import RULES as RULE_TABLES
-from risk_daemon.rule_settings import Breakers, DailyLoss, Drawdown, OwnRule, Rule
+from risk_daemon.rule_settings import Breakers, DailyLoss, Drawdown, OwnRule
 from risk_daemon.tables import Table
 
 REPOSITORY = Path(__file__).parents[2]
@@ -774,8 +774,18 @@ def test_every_key_of_a_rule_stands_in_the_document(rule: str) -> None:
 
 
 def test_what_every_rule_takes_stands_in_the_document() -> None:
-    assert set(documented("[breakers.NAME]")) == {*Rule.model_fields, "rule", "warnings"}
-    assert set(documented("A rule of your own")) == {"class", "action", "active_hours"}
+    common = documented("[breakers.NAME]")
+    assert (common.pop("rule"), common.pop("action")) == ("NAME", "see there")
+    for table in RULE_TABLES.values():
+        assert common == {key: in_the_file(table)[key] for key in ("active_hours", "warnings")}
+    assert documented("A rule of your own") == in_the_file(OwnRule)
+
+
+def test_every_table_in_the_document_is_there() -> None:
+    text = (REPOSITORY / "docs" / "configuration.md").read_text()
+    rules = {f"[breakers.{name}]" for name in ("NAME", "blind", *RULE_TABLES)}
+
+    assert set(re.findall(r"^## (\[.+\])$", text, re.MULTILINE)) == {*SECTIONS, *rules, "[venues.NAME]"}
 
 
 def test_every_example_in_the_document_loads(tmp_path: Path) -> None:

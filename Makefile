@@ -8,7 +8,7 @@ BIN := .venv/bin
 VIRTUAL_HOURS := tests/unit/test_engine_freeze.py tests/unit/test_engine_baselines.py tests/unit/test_engine_streams.py \
 	tests/unit/test_engine_book.py
 
-.PHONY: venv install demo test long lint sim bench fuzz try-bots requirements clean
+.PHONY: venv install demo test long cover lint sim bench fuzz try-bots requirements clean
 
 venv: .venv/.built
 
@@ -36,16 +36,18 @@ lint: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Tracing lines makes virtual hours and whole processes several times slower: they run without it.
 test: lint
-	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term tests/unit tests/contract tests/seeds \
-		$(addprefix --ignore ,$(VIRTUAL_HOURS))
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not long" tests/property tests/simulated tests/e2e $(VIRTUAL_HOURS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not long" tests
 
 # Whole processes that wait for what takes its time: some minutes more.
 long: venv
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m long tests/e2e
+
+# How many lines the tests reach; fewer than nine of ten fail. Traced, virtual hours take several times as long.
+cover: venv
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term tests/unit tests/contract tests/seeds \
+		$(addprefix --ignore ,$(VIRTUAL_HOURS))
 
 sim: venv
 	$(BIN)/python -m tests.simulated.run --seeds $(SEEDS)

@@ -168,7 +168,7 @@ DOCUMENT = Document(
         "003-70": Row("A halt that asks back, errors to filter, colours", to_come=_PANEL),
         "003-71": Row(
             "At least 90 % of the code is covered",
-            different="5.1: `make test` fails below; a test tries its settings on ten lines",
+            different="5.1: `make cover` fails below, and `.ci/run` with it; a test tries its settings on ten lines",
         ),
         "003-72": Row("Mocks of mail, SMS and webhook servers", to_come=_ALERT),
         "003-73": Row("Integration tests: drawdown, rapid orders, errors"),

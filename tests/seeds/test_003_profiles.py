@@ -119,7 +119,8 @@ def test_003_71_less_than_ninety_percent_covered_fails(tmp_path: Path) -> None:
         words = "erase", "run -m risk_daemon.__init__", "combine", "report"
         codes = [covered(word, tmp_path) for word in words]
         assert codes == [0, 0, 0, 0 if passes else 2], codes
-    assert "--cov " in recipe("test")
+    assert "--cov " in recipe("cover")
+    assert "make cover" in (ROOT / ".ci" / "run").read_text()
     assert "--no-cov" not in MAKEFILE
     assert "--cov-fail-under" not in MAKEFILE
 

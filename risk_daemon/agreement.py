@@ -77,6 +77,11 @@ class Agreement:
             self._agreed = _Reading(self._number(first.number, drift, equity), drift, now_mono)
         self.begun_mono, self._standing = now_mono, None
 
+    def doubt(self, equity: Decimal) -> None:
+        """Every account was read whole, in the middle of something: no reading counts, but the stretch may be over."""
+        if self._first is not None and not _are_near(self._first.drift, self._drift, equity):
+            self._first, self.count, self._standing = None, 0, None
+
     def standing(self, equity: Decimal) -> Standing:
         """Whether what is known now goes on with what readings said."""
         if self._standing is None:

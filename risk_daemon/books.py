@@ -207,6 +207,8 @@ class Books:
         if picture is None or not self.is_started:
             return
         if self.flows.unsettled_fall(turn.now.mono) > abs(picture.equity.value) * TRUSTED_WIDTH:
+            if self._has_read and self._is_read_whole():
+                self.agreement.doubt(picture.equity.value)
             turn.persist = self.baselines.turn(turn.now) or turn.persist
             return
         equity = picture.equity
@@ -226,8 +228,7 @@ class Books:
         agreement = self.agreement
         if self._has_read:
             self._has_read = False
-            venues = [venue for venue, kinds in self.settings.portfolio.expected.items() if kinds & set(ACCOUNT_KINDS)]
-            if all(self.portfolio.read_mono(venue) >= agreement.begun_mono for venue in venues):
+            if self._is_read_whole():
                 agreement.read(equity, now_mono)
         standing = agreement.standing(equity)
         if standing.stretch is not None and standing.stretch != self._stretch:
@@ -237,6 +238,11 @@ class Books:
             self.baselines.begin_anew()
             self.venue_days.begin_anew()
         return standing
+
+    def _is_read_whole(self) -> bool:
+        """Whether every account was read since the last reading was complete."""
+        venues = (venue for venue, kinds in self.settings.portfolio.expected.items() if kinds & set(ACCOUNT_KINDS))
+        return all(self.portfolio.read_mono(venue) >= self.agreement.begun_mono for venue in venues)
 
     def ask_for_readings(self, turn: Turn) -> None:
         """While baselines wait for readings that agree, the schedule is too slow; but a venue is not asked for ever."""

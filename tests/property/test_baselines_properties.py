@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from risk_daemon.baselines import Baselines, BaselineSettings
@@ -95,6 +95,7 @@ def test_short_wicks_are_no_baseline(wicks: list[tuple[int, int]], step_s: float
     st.sampled_from(["0", "0.3", "0.5", "0.9", "1.2", "3"]),
     st.floats(0.0, 8.0),
 )
+@example([(1, 1), (2, 2), (1, 2)], "1.2", 5.0)  # what came between the first and the second was half told
 def test_no_reply_that_is_wild_twice_in_a_row_at_most_becomes_a_baseline(
     replies: list[tuple[int, int]], factor: str, first_s: float
 ) -> None:

@@ -117,14 +117,21 @@ async def init(settings: Settings, report: InitReport) -> None:
 
 
 async def read_everything(settings: Settings, site: Site, engine: Engine, since: Mapping[str, float]) -> None:
-    """Have the engine read every venue once over REST. Raises StartUnavailable naming what is missing.
+    """Have the engine read every venue once over REST. Raises StartUnavailable naming everything that is missing.
 
+    A venue that can't be read keeps no other from being read: of each that failed it is said why, a line each.
     since: when each ledger was last listed whole, Unix seconds.
     """
     engine.process(Started(), site.clock.now())
+    failures: list[StartUnavailable] = []
     for adapter in site.adapters.values():
-        await _connect(adapter)
-        await _read_venue(settings, site, engine, adapter, _EVERYTHING, since.get(adapter.name))
+        try:
+            await _connect(adapter)
+            await _read_venue(settings, site, engine, adapter, _EVERYTHING, since.get(adapter.name))
+        except StartUnavailable as failure:
+            failures.append(failure)
+    if failures:
+        raise StartUnavailable("\n".join(map(str, failures))) from failures[0]
     engine.process(Tick(), site.clock.now())
     if not engine.is_started:
         gaps = ", ".join(engine.portfolio.missing())
@@ -210,4 +217,4 @@ async def _read_venue(
 
 
 def _unreadable(adapter: VenueAdapter, error: Exception) -> StartUnavailable:
-    return StartUnavailable(f"{adapter.name}: it can't be read: {error or 'no answer in time'}")
+    return StartUnavailable(f"{adapter.name}: it can't be read: {str(error) or 'no answer in time'}")

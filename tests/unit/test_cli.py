@@ -137,6 +137,8 @@ def init_report(**changes: Any) -> SimpleNamespace:
         "venues": [("kraken", Decimal("9900"))],
         "warnings": ("no ledger",),
         "state_dir": Path("/srv/risk"),
+        "reference": "USDT",
+        "inventories": (),
     }
     return SimpleNamespace(**{**values, **changes})
 

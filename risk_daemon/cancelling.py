@@ -114,7 +114,7 @@ async def look_at(settings: Settings, adapter: VenueAdapter) -> int | str:
             await adapter.connect()
             return await count_orders(settings, adapter)
     except (VenueError, TimeoutError) as error:
-        return f"unknown: {error or 'no answer in time'}"
+        return f"unknown: {str(error) or 'no answer in time'}"
 
 
 async def count_orders(settings: Settings, adapter: VenueAdapter) -> int:

@@ -7,10 +7,10 @@ daemon's own parts to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import structlog
 
@@ -28,7 +28,7 @@ from risk_daemon.config import Settings, credentials
 from risk_daemon.confirmation import ConfirmationSettings
 from risk_daemon.engine import Engine, EngineSettings
 from risk_daemon.engine_settings import ListingSettings
-from risk_daemon.errors import RecordError, StateError
+from risk_daemon.errors import ConfigError, RecordError, StateError
 from risk_daemon.event_log import EventLog
 from risk_daemon.events import EventName, Input, Kind, Order, Position, RiskEvent
 from risk_daemon.flows import FlowSettings
@@ -42,6 +42,7 @@ from risk_daemon.units import plain
 from risk_daemon.worker import Worker
 
 _LOG = structlog.get_logger(__name__)
+_T = TypeVar("_T")
 
 LEASE_S = 1.0
 _FORCE_EVERY_S = 5.0  # how old the log's anchor may be
@@ -121,7 +122,21 @@ def _stale_s(data: Any) -> dict[Kind, float]:
 
 def accounts(settings: Settings) -> dict[str, str]:
     """Fingerprints of the configured accounts by venue. Raises ConfigError for missing credentials."""
-    return {name: account(settings, name) for name in settings.venues}
+    return _of_each(settings.venues, lambda name: account(settings, name))
+
+
+def _of_each(venues: Iterable[str], make: Callable[[str], _T]) -> dict[str, _T]:
+    """What `make` gives for each venue. Raises one ConfigError that says of every refused one why, a line each."""
+    made: dict[str, _T] = {}
+    refusals: list[ConfigError] = []
+    for name in venues:
+        try:
+            made[name] = make(name)
+        except ConfigError as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise ConfigError("\n".join(map(str, refusals))) from refusals[0]
+    return made
 
 
 def account(settings: Settings, name: str) -> str:
@@ -151,6 +166,7 @@ class Site:
     """The configured venues, simulated ones started, adapters built, nothing connected yet.
 
     takes_what_it_gets: a venue that can't be built is noted in `unusable`, with the reason, and the others go on.
+    Without it, entering raises one ConfigError for all that are refused.
     """
 
     settings: Settings
@@ -164,8 +180,7 @@ class Site:
     async def __aenter__(self) -> Self:
         try:
             await self._start_simulated()
-            for name in self.settings.venues:
-                self._add(name)
+            _of_each(self.settings.venues, self._add)
         except BaseException:
             await self._stack.aclose()
             raise

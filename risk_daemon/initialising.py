@@ -18,6 +18,7 @@ from risk_daemon.decision import ReadNow
 from risk_daemon.engine import Engine
 from risk_daemon.errors import StartUnavailable, StateError, VenueError, check
 from risk_daemon.events import Kind, Started, Tick
+from risk_daemon.inventory import Inventory, OpenOrders, count_by_scope, take_inventory
 from risk_daemon.lock.shared import shut as shut_gate
 from risk_daemon.state_dir import Paths, check_no_trip
 from risk_daemon.store.sqlite import SqliteStore
@@ -39,7 +40,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class InitReport:
-    """What `init` found. Amounts in the reference currency; capital None: `auto`."""
+    """What `init` found. Amounts in the reference currency; capital None: `auto`. venues: each with its equity."""
 
     equity: Decimal
     capital: Decimal | None
@@ -48,6 +49,8 @@ class InitReport:
     warnings: tuple[str, ...]
     state_dir: str
     documents: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    reference: str = field(kw_only=True)
+    inventories: tuple[Inventory, ...] = field(kw_only=True)
 
 
 async def prepare_init(settings: Settings, say: Say = lambda _sentence: None) -> InitReport:
@@ -66,7 +69,9 @@ async def prepare_init(settings: Settings, say: Say = lambda _sentence: None) ->
         await _until_readings_agree(settings, site, engine, say)
         capital, equity = settings.portfolio.initial_capital, engine.baselines.capital
         check(equity is not None, "baselines that wait for nothing have a capital")
-        report = _report(settings, site, engine, equity or ZERO)
+        timeout_s = settings.data.call_timeout
+        orders = {name: await count_by_scope(adapter, timeout_s) for name, adapter in site.adapters.items()}
+        report = _report(settings, site, engine, equity or ZERO, orders)
         engine.baselines.capital = equity if capital is None else capital
         documents = {**engine.snapshot(), "feeds": feeds_now(site, began)}
         return replace(report, documents={name: documents[name] for name in documents if name not in _JUDGED})
@@ -77,7 +82,7 @@ async def look_once(settings: Settings) -> InitReport:
     async with Site(settings) as site:
         engine = _unjudging_engine(settings, site)
         await read_everything(settings, site, engine, {})
-        return _report(settings, site, engine, engine.portfolio.equity)
+        return _report(settings, site, engine, engine.portfolio.equity, {})
 
 
 def _unjudging_engine(settings: Settings, site: Site) -> Engine:
@@ -87,12 +92,25 @@ def _unjudging_engine(settings: Settings, site: Site) -> Engine:
     return engine
 
 
-def _report(settings: Settings, site: Site, engine: Engine, equity: Decimal) -> InitReport:
+def _report(
+    settings: Settings, site: Site, engine: Engine, equity: Decimal, orders: Mapping[str, tuple[OpenOrders, ...]]
+) -> InitReport:
     capital = settings.portfolio.initial_capital
-    notes = tuple(note for adapter in site.adapters.values() for note in adapter.capabilities.notes)
-    venues = tuple((name, engine.portfolio.venue_equity(name)) for name in site.adapters)
-    difference = None if capital is None else (equity - capital) / capital
-    return InitReport(equity, capital, difference, venues, notes, str(settings.state.dir))
+    notes = [note for adapter in site.adapters.values() for note in adapter.capabilities.notes]
+    if settings.portfolio.ignore_assets:
+        notes.append(f"ignored, so not counted and not shown: {', '.join(settings.portfolio.ignore_assets)}")
+    return InitReport(
+        equity,
+        capital,
+        None if capital is None else (equity - capital) / capital,
+        tuple((name, engine.portfolio.venue_equity(name)) for name in site.adapters),
+        tuple(notes),
+        str(settings.state.dir),
+        reference=settings.portfolio.reference_currency,
+        inventories=tuple(
+            take_inventory(engine.portfolio, adapter, orders.get(name, ())) for name, adapter in site.adapters.items()
+        ),
+    )
 
 
 def feeds_now(site: Site, now: Instant) -> dict[str, Any]:
@@ -117,14 +135,21 @@ async def init(settings: Settings, report: InitReport) -> None:
 
 
 async def read_everything(settings: Settings, site: Site, engine: Engine, since: Mapping[str, float]) -> None:
-    """Have the engine read every venue once over REST. Raises StartUnavailable naming what is missing.
+    """Have the engine read every venue once over REST. Raises StartUnavailable naming everything that is missing.
 
+    A venue that can't be read keeps no other from being read: of each that failed it is said why, a line each.
     since: when each ledger was last listed whole, Unix seconds.
     """
     engine.process(Started(), site.clock.now())
+    failures: list[StartUnavailable] = []
     for adapter in site.adapters.values():
-        await _connect(adapter)
-        await _read_venue(settings, site, engine, adapter, _EVERYTHING, since.get(adapter.name))
+        try:
+            await _connect(adapter)
+            await _read_venue(settings, site, engine, adapter, _EVERYTHING, since.get(adapter.name))
+        except StartUnavailable as failure:
+            failures.append(failure)
+    if failures:
+        raise StartUnavailable("\n".join(map(str, failures))) from failures[0]
     engine.process(Tick(), site.clock.now())
     if not engine.is_started:
         gaps = ", ".join(engine.portfolio.missing())
@@ -210,4 +235,4 @@ async def _read_venue(
 
 
 def _unreadable(adapter: VenueAdapter, error: Exception) -> StartUnavailable:
-    return StartUnavailable(f"{adapter.name}: it can't be read: {error or 'no answer in time'}")
+    return StartUnavailable(f"{adapter.name}: it can't be read: {str(error) or 'no answer in time'}")

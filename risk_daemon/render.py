@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from risk_daemon.hints import how_to_go_on, how_to_release
+from risk_daemon.units import plain
 
 UNKNOWN = "unknown"
 _STATE_STYLE = {"ACTIVE": "bold green", "WARNING": "bold yellow", "TRIGGERED": "bold red", "DISABLED": "bold magenta"}
@@ -27,6 +28,8 @@ _BAR_WIDTH = 30
 _WIDEST = 240
 _NO_RULE = " (no rule for it is on)"
 _FIELD_WIDTH = 160
+
+Cells = tuple[str | Text, ...]
 
 
 class PlainConsole(Console):
@@ -333,11 +336,17 @@ def _field(value: object) -> str:
 
 
 def init_report(out: Console, report: Any) -> None:
-    """What `init` found: `equity`, `capital`, `difference_ratio`, `venues` (name, equity), `warnings`, `state_dir`."""
-    table = Table("Venue", "Equity", box=None, pad_edge=False)
-    for name, equity in report.venues:
-        table.add_row(Text(safe(name)), amount(equity))
-    out.print(table)
+    """What `init` found, an `InitReport`: the worth of each venue, what it consists of, and the whole."""
+    equities = [(name, amount(equity)) for name, equity in report.venues]
+    out.print(_figures(["Venue"], [f"Equity in {safe(report.reference)}"], equities))
+    for table in _inventory(report.inventories, safe(report.reference)):
+        out.print()
+        out.print(_whole(out, table))
+    for one in report.inventories:
+        for orders in one.orders:
+            if orders.count is None:
+                out.print(f"Orders of {safe(one.venue)}, {safe(orders.scope)}: {safe(orders.reason)}", style="bold red")
+    out.print()
     capital = "auto: the first baseline" if report.capital is None else amount(report.capital)
     rows = [("Equity", amount(report.equity)), ("Initial capital", capital), ("State directory", report.state_dir)]
     if report.difference_ratio is not None:
@@ -345,6 +354,50 @@ def init_report(out: Console, report: Any) -> None:
     out.print(_rows(rows))
     for warning in report.warnings:
         out.print(f"Warning: {safe(warning)}", style="yellow")
+
+
+def _inventory(inventories: Iterable[Any], reference: str) -> Iterable[Table]:
+    """Holdings, positions and orders of all venues."""
+    holdings: list[Cells] = []
+    positions: list[Cells] = []
+    orders: list[Cells] = []
+    for one in inventories:
+        holdings += _of(one.venue, [(row.asset, plain(row.amount), amount(row.worth)) for row in one.holdings])
+        if one.positions is not None:
+            positions += _of(one.venue, [_position(row) for row in one.positions])
+        orders += [(one.venue, row.scope, _count(row.count)) for row in one.orders]
+    yield _figures(["Venue", "Asset"], ["Amount", f"Worth in {reference}"], holdings)
+    if positions:
+        yield _figures(["Venue", "Position"], ["Size", "Mark", f"Unrealised PnL in {reference}"], positions)
+    if orders:
+        yield _figures(["Venue", "Open orders"], ["Count"], orders)
+
+
+def _of(venue: str, rows: list[Cells]) -> list[Cells]:
+    """The rows of one venue. One that has none says so."""
+    return [(venue, *row) for row in rows or [("none",)]]
+
+
+def _position(row: Any) -> Cells:
+    """Its size is in contracts, with what one of them is where that is not one unit."""
+    of_one = "" if row.position.contract_size == 1 else f" x {plain(row.position.contract_size)}"
+    mark = UNKNOWN if row.mark is None else plain(row.mark)
+    return (row.position.symbol, f"{plain(row.position.quantity)}{of_one}", mark, amount(row.pnl))
+
+
+def _figures(names: Iterable[str], figures: Iterable[str], rows: Iterable[Cells]) -> Table:
+    """A table with its figures to the right."""
+    table = Table(*names, box=None, pad_edge=False)
+    for title in figures:
+        table.add_column(title, justify="right")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in row))
+    return table
+
+
+def _count(count: int | None) -> Text:
+    """A scope that could not be listed is not an empty one."""
+    return Text("NOT LISTED", style="bold red") if count is None else Text(str(count))
 
 
 # --- check -----------------------------------------------------------------------------------------

@@ -6,25 +6,32 @@ as sentences, and `__main__` prints them. A `--json` output is one JSON document
 
 from __future__ import annotations
 
+import os
 from typing import cast
 
 import typer
+from typer._click.core import Command, Context
 from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
 from risk_daemon.cli import guarding, logs, migrating, operating, tokens, translating
 from risk_daemon.cli.common import app
+from risk_daemon.cli.help import made_readable
 from risk_daemon.errors import ExitCode, UsageError
 
 __all__ = ["app", "guarding", "logs", "main", "migrating", "operating", "tokens", "translating"]
 
+_NAME = "risk-daemon"
+# What a shell sets when it asks what a line may go on with. It gives no arguments then, so `run` always runs.
+_COMPLETE = "_RISK_DAEMON_COMPLETE"
+
 
 def main(arguments: list[str]) -> ExitCode:
     """Run one command. Raises RiskDaemonError; a wrong command line is a UsageError."""
-    command = typer.main.get_command(app)
+    command = made_readable(typer.main.get_command(app))
     try:
-        with command.make_context("risk-daemon", list(arguments)) as context:
+        with _context(command, arguments) as context:
             return cast(ExitCode, command.invoke(context))
-    except typer.Exit as stop:  # --help, --version
+    except typer.Exit as stop:  # --help, --version, completion
         return ExitCode.STOPPED if stop.exit_code == 0 else ExitCode.REFUSED
     except typer.Abort:
         raise UsageError("given up, nothing was changed") from None
@@ -33,3 +40,13 @@ def main(arguments: list[str]) -> ExitCode:
         return ExitCode.REFUSED
     except ClickException as error:
         raise UsageError(f"{' '.join(error.format_message().split())} (see `risk-daemon COMMAND --help`)") from None
+
+
+def _context(command: Command, arguments: list[str]) -> Context:
+    """The parsed command line. Raises typer.Exit where Typer's completion answered, which would end the process."""
+    try:
+        if not arguments and os.environ.get(_COMPLETE):
+            command.main([], prog_name=_NAME)
+        return command.make_context(_NAME, list(arguments))
+    except SystemExit as end:
+        raise typer.Exit(1 if end.code else 0) from None

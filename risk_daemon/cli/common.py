@@ -25,7 +25,6 @@ Render = Callable[["Console", Mapping[str, Any]], None]
 app = typer.Typer(
     name="risk-daemon",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

@@ -22,8 +22,14 @@ def run(
 ) -> ExitCode:
     """Guard the accounts until stopped.
 
-    Exit codes: 0 stopped, 1 triggered and every cancel proven, 4 triggered and not proven, 70 a bug (the lock
-    is shut first), 75 a venue could not be reached at the first start ever, 78 refused.
+    Exit codes:
+
+      0   stopped; nothing was cancelled
+      1   triggered, and every cancel is proven
+      4   triggered, and not proven
+      70  a bug; the lock is shut first
+      75  at the first start ever, a venue could not be reached
+      78  refused: configuration, usage, state or credentials
     """
     try:
         settings = load(config)

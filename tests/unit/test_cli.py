@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -44,6 +46,14 @@ STATE = {
     "loss_threshold": 0.05,
     "venues": {},
 }
+
+
+COMMANDS = (
+    "run", "init", "demo", "check", "status", "check-drawdown", "halt", "release", "reset", "disable", "enable",
+    "cancel-all", "simulate-breach", "simulate-venue", "tail", "verify-log", "token", "convert-risk-limits",
+    "migrate",
+)  # fmt: skip
+TOKEN_COMMANDS = ("create", "list", "revoke")
 
 
 @pytest.fixture
@@ -137,6 +147,8 @@ def init_report(**changes: Any) -> SimpleNamespace:
         "venues": [("kraken", Decimal("9900"))],
         "warnings": ("no ledger",),
         "state_dir": Path("/srv/risk"),
+        "reference": "USDT",
+        "inventories": (),
     }
     return SimpleNamespace(**{**values, **changes})
 
@@ -825,14 +837,92 @@ def test_a_wrong_command_line_is_a_sentence(arguments: list[str]) -> None:
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     names = list(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
 
-    assert set(names) == {
-        "run", "init", "demo", "check", "status", "check-drawdown", "halt", "release", "reset", "disable", "enable",
-        "cancel-all", "simulate-breach", "simulate-venue", "tail", "verify-log", "token", "convert-risk-limits",
-        "migrate",
-    }  # fmt: skip
+    assert set(names) == set(COMMANDS)
     for name in names:
         assert cli.main([name, "--help"]) is ExitCode.STOPPED
         assert name in capsys.readouterr().out
+
+
+def every_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[tuple[str, str]]:
+    """The help of everything there is, on a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ("", *COMMANDS, *(f"token {name}" for name in TOKEN_COMMANDS)):
+        assert cli.main([*command.split(), "--help"]) is ExitCode.STOPPED
+        yield command, capsys.readouterr().out
+
+
+def test_no_flag_asks_for_a_value(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for command, text in every_help(monkeypatch, capsys):
+        assert "--help" in text, command
+        assert "bool" not in text, command
+
+
+def test_help_breaks_its_lines_only_where_they_are_full(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command, text in every_help(monkeypatch, capsys):
+        lines = [line.strip() for line in text.partition("\u256d")[0].splitlines()]
+        for line, following in pairwise(lines):
+            is_inside = line and following and not following[0].isdigit()  # of a paragraph, not of a list
+            assert not is_inside or len(f"{line} {following.split()[0]}") > 78, f"{command}: {line}"
+
+
+def test_the_help_of_run_has_a_line_for_every_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    cli.main(["run", "--help"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [int(words[0]) for words in lines if words and words[0].isdigit()] == [int(code) for code in ExitCode]
+
+
+# --- completion ------------------------------------------------------------------------------------
+
+COMPLETED = """
+. <(risk-daemon --show-completion) || exit 3
+complete_line() {
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+    _risk_daemon_completion risk-daemon
+    echo "${COMPREPLY[*]}"
+}
+complete_line risk-daemon che
+complete_line risk-daemon token ''
+complete_line risk-daemon reset --re
+complete_line risk-daemon cancel-all --market ''
+risk-daemon --install-completion > "$HOME/said" && ls -A "$HOME"
+"""
+
+
+def test_a_shell_completes_commands_and_options(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "risk-daemon"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m risk_daemon "$@"\n')
+    program.chmod(0o755)
+    (home := tmp_path / "home").mkdir()
+    environment = {"PATH": f"{program.parent}:{os.environ['PATH']}", "HOME": str(home)}
+    done = subprocess.run(["bash", "-c", COMPLETED], env=environment, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stderr
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["check", "check-drawdown"], ["create", "list", "revoke"], ["--reason", "--rebaseline"], ["spot", "perp"],
+        [".bash_completions"], [".bashrc"], ["said"],
+    ]  # fmt: skip
+
+
+def test_a_question_of_a_shell_never_stands_in_for_a_command(
+    place: Path, monkeypatch: pytest.MonkeyPatch, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The variable may be left over in an environment: what was asked for is done all the same."""
+    monkeypatch.setenv("_RISK_DAEMON_COMPLETE", "complete_bash")
+    module("service", run=returning(ExitCode.TRIGGERED_AND_PROVEN))
+
+    assert cli.main(["run"]) is ExitCode.TRIGGERED_AND_PROVEN
+
+
+def test_a_shell_that_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_RISK_DAEMON_COMPLETE", "complete_nosuchshell")
+
+    assert cli.main([]) is ExitCode.REFUSED
 
 
 def test_no_command_at_all_is_refused_with_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -859,7 +949,7 @@ def test_groups_of_commands_without_one_are_refused_with_help(capsys: pytest.Cap
     assert "revoke" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["create", "list", "revoke"])
+@pytest.mark.parametrize("command", TOKEN_COMMANDS)
 def test_every_command_of_a_group_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["token", command, "--help"]) is ExitCode.STOPPED
     assert command in capsys.readouterr().out

@@ -14,6 +14,8 @@ import pytest
 from risk_daemon.client import TradingGate
 from tests.e2e.harness import DOCS_KEY, docs_secret, http, kraken_config, wait_for
 
+pytestmark = pytest.mark.long
+
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"'}
 

@@ -90,6 +90,7 @@ def test_two_venues_holding_usdt_add_up_and_both_are_emptied(holding_pair):
     assert proven == {"kraken": 2, "krakenfutures": 2}
 
 
+@pytest.mark.long
 def test_a_venue_that_dies_during_the_trip_delays_nobody_and_ends_in_4(holding_pair):
     spot, perp, daemon = holding_pair(cancel_deadline='"8s"')
     crash(spot, perp)
@@ -124,6 +125,7 @@ def test_a_bot_that_keeps_placing_orders_is_cancelled_and_named_until_it_stops(h
     assert open_orders(spot, perp) == 0
 
 
+@pytest.mark.long
 def test_both_rows_of_a_large_trade_100_ms_apart_trip_nothing(pair):
     spot, _, daemon = pair()
     spot.post("/trade", symbol="BTC/USDT", side="buy", quantity="0.05", rows_apart_ms=100)
@@ -135,6 +137,7 @@ def test_both_rows_of_a_large_trade_100_ms_apart_trip_nothing(pair):
     assert not {"circuit_breaker_triggered", "warning_triggered", "breach_confirming"} & set(daemon.names())
 
 
+@pytest.mark.long
 def test_protective_orders_are_kept_and_named_when_asked_for(holding_pair):
     spot, perp, daemon = holding_pair(protective_orders='"keep"')
     perp.post("/position", symbol="PF_XBTUSD", quantity="0.01", entry="100000")

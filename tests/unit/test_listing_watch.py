@@ -12,7 +12,7 @@ from adapters.base import CancelPermission, OrderListing, OrderScope
 from adapters.order_rounds import OrderRounds
 from risk_daemon.breakers import ErrorRateCircuitBreaker
 from risk_daemon.engine_settings import ListingSettings
-from risk_daemon.errors import VenueError, VenueRejected, VenueUnavailable
+from risk_daemon.errors import VenueError, VenueUnavailable
 from risk_daemon.events import (
     CancelChecked,
     DisableRequested,

@@ -126,6 +126,11 @@ class World:
             self.list_flows(venue)
         self.send(Tick())
 
+    def let_answers_arrive(self) -> None:
+        """Let time pass until nothing that was asked is without its answer."""
+        while self._queue:
+            self.run(self._queue[0][0] - self.now + 0.001)
+
     def restart(self, *, down_s: float = 1.0, latch: Any = None) -> World:
         """The same venues, an engine that was killed now and starts with what it had persisted."""
         documents = self.engine.snapshot()

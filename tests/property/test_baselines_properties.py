@@ -105,6 +105,7 @@ def test_no_reply_that_is_wild_twice_in_a_row_at_most_becomes_a_baseline(
     world.wild = tuple(wild[round(first_s) :])
     world.begin()
     world.run(first_s)
+    world.let_answers_arrive()  # an answer that is overtaken is no reply in the row
     world.read_all()
     for _ in range(200):
         world.run(1.0)

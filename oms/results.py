@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from risk_daemon.events import Order
 
@@ -28,6 +29,16 @@ class VenueVerdict:
     proven_s: float | None
     scopes: tuple[str, ...]
 
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "proven": self.proven is True,
+            "cancelled": self.cancelled,
+            "replaced": len(self.replaced),
+            "kept": [order.order_id for order in self.kept],
+            "unproven_reason": self.unproven_reason,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
@@ -50,3 +61,14 @@ class SweepResult:
             return None
         told = (f"{v.venue}: {v.unproven_reason}" for v in self.venues.values() if not v.proven)
         return "; ".join(told) or "the joint round did not end in time"
+
+    def document(self) -> dict[str, Any]:
+        """As JSON: proven, cancelled, elapsed_s, unproven_reason, trip_id, venues."""
+        return {
+            "proven": self.proven is True,
+            "cancelled": self.cancelled,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "unproven_reason": self.unproven_reason,
+            "trip_id": self.trip_id,
+            "venues": {name: verdict.document() for name, verdict in self.venues.items()},
+        }

@@ -6,10 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from risk_daemon.circuit_breaker import CircuitBreaker, CircuitBreakerConfig, CircuitBreakerState
+    from risk_daemon.circuit_breaker import CircuitBreaker, CircuitBreakerConfig, event_stream
     from risk_daemon.events import RiskEvent
     from risk_daemon.portfolio import PortfolioManager
-    from risk_daemon.subscription import event_stream
+    from risk_daemon.states import CircuitBreakerState
 
 __all__ = [
     "CircuitBreaker",
@@ -23,10 +23,10 @@ __all__ = [
 _HOMES = {
     "CircuitBreaker": "circuit_breaker",
     "CircuitBreakerConfig": "circuit_breaker",
-    "CircuitBreakerState": "circuit_breaker",
+    "CircuitBreakerState": "states",
     "PortfolioManager": "portfolio",
     "RiskEvent": "events",
-    "event_stream": "subscription",
+    "event_stream": "circuit_breaker",
 }
 
 

@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import field_validator, model_validator
 
-from risk_daemon.notation import Refused, host_and_port, is_loopback
-from risk_daemon.tables import ExistingFile, Table
+from risk_daemon.addresses import host_and_port, is_loopback
+from risk_daemon.notation import ExistingFile, Refused, Table
 
 
 class Api(Table):

@@ -17,7 +17,7 @@ from risk_daemon.agreement import Agreement, Standing
 from risk_daemon.baselines import Baselines
 from risk_daemon.breakers.base import EvaluationContext
 from risk_daemon.clock import Instant
-from risk_daemon.decision import KeepSample, ReadNow
+from risk_daemon.decision import KeepSample, ReadNow, Turn
 from risk_daemon.engine_settings import EngineSettings
 from risk_daemon.equity_history import EquityHistory
 from risk_daemon.events import (
@@ -34,7 +34,6 @@ from risk_daemon.events import (
 from risk_daemon.flows import FlowTracker, Settled
 from risk_daemon.portfolio import TRUSTED_WIDTH, Equity, PortfolioManager
 from risk_daemon.rereads import Rereads
-from risk_daemon.turn import Turn
 from risk_daemon.units import plain
 from risk_daemon.venue_days import VenueDays
 from risk_daemon.views import Views

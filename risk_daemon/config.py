@@ -17,9 +17,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from risk_daemon.addresses import check_loopback
 from risk_daemon.credentials import Credentials, credentials, refuse_shared_accounts, unknown_environment
 from risk_daemon.errors import ConfigError
-from risk_daemon.notation import ENVIRONMENT_PREFIX, Refused, check_loopback
+from risk_daemon.notation import ENVIRONMENT_PREFIX, Refused
 from risk_daemon.rule_settings import RULES
 from risk_daemon.settings import CircuitBreaker, Data, Settings, Venue
 

@@ -9,21 +9,19 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import pwd
 import socket
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from risk_daemon.addresses import short_address
 from risk_daemon.clock import SystemClock
 from risk_daemon.errors import ConfigError, ExitCode, RiskDaemonError
 
 DEFAULT_STATE = "var"
 DEFAULT_SOCKET = "risk-daemon.sock"
-_ADDRESS_BYTES = 107  # what fits into sockaddr_un, the closing zero left out
 
 
 class DaemonAbsent(RiskDaemonError):
@@ -63,28 +61,7 @@ def locate(config: Path) -> Place:
         raise ConfigError(f"{config}: it does not say where the state is, mend it: {error}.") from None
 
 
-def operator_name(uid: int) -> str:
-    """Who a user id is, for the records: `uid:1000 (alice)`."""
-    try:
-        return f"uid:{uid} ({pwd.getpwuid(uid).pw_name})"
-    except KeyError:
-        return f"uid:{uid}"
-
-
 # --- the socket ------------------------------------------------------------------------------------
-
-
-@contextmanager
-def short_address(path: Path) -> Iterator[str]:
-    """An address of a Unix socket that fits into the kernel's limit, however long `path` is. Raises OSError."""
-    if len(os.fsencode(path)) <= _ADDRESS_BYTES:
-        yield str(path)
-        return
-    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -171,25 +148,3 @@ def last_known(state: Path) -> tuple[Mapping[str, Any], float] | None:
         return document, max(0.0, SystemClock().now().wall - path.stat().st_mtime)
     except (OSError, ValueError):
         return None
-
-
-def sweep_document(result: Any) -> dict[str, Any]:
-    """An `oms.SweepResult` as JSON: proven, cancelled, elapsed_s, unproven_reason, trip_id, venues."""
-    venues = {
-        name: {
-            "proven": verdict.proven is True,
-            "cancelled": verdict.cancelled,
-            "replaced": len(verdict.replaced),
-            "kept": [order.order_id for order in verdict.kept],
-            "unproven_reason": verdict.unproven_reason,
-        }
-        for name, verdict in result.venues.items()
-    }
-    return {
-        "proven": result.proven is True,
-        "cancelled": result.cancelled,
-        "elapsed_s": round(result.elapsed_s, 3),
-        "unproven_reason": result.unproven_reason,
-        "trip_id": result.trip_id,
-        "venues": venues,
-    }

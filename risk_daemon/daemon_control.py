@@ -10,7 +10,6 @@ from risk_daemon.api.feed import Feed
 from risk_daemon.api.port import Instrument
 from risk_daemon.cancelling import first_look, sweep
 from risk_daemon.composition import LEASE_S, Site
-from risk_daemon.control import sweep_document
 from risk_daemon.daemon import Daemon
 from risk_daemon.decision import Decision
 from risk_daemon.equity_history import Sample
@@ -138,4 +137,4 @@ class DaemonControl:
         for name, verdict in result.venues.items():
             if verdict.proven:
                 self._daemon.parts.open_orders.pop(name, None)  # counted now, and not again by a later trip
-        return sweep_document(result)
+        return result.document()

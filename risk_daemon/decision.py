@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from risk_daemon.breakers.base import Verdict
-from risk_daemon.circuit_breaker import CircuitBreakerState
 from risk_daemon.clock import Instant
 from risk_daemon.equity_history import Sample
 from risk_daemon.errors import ExitCode
-from risk_daemon.events import Input, Kind, RiskEvent
+from risk_daemon.events import EventName, Input, Kind, RiskEvent
 from risk_daemon.gate import GateState
+from risk_daemon.states import CircuitBreakerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +99,26 @@ class Decision:
     wake_mono: float | None = None
     persist: bool = False
     answer: Answer | None = None
+
+
+class Turn:
+    """by_prices: the event of this turn changed prices, nothing else."""
+
+    __slots__ = ("actions", "answer", "by_prices", "now", "persist", "records", "seq")
+
+    def __init__(self, now: Instant, seq: int) -> None:
+        self.now = now
+        self.seq = seq
+        self.by_prices = False
+        self.actions: list[Action] = []
+        self.records: list[RiskEvent] = []
+        self.persist = False
+        self.answer: Answer | None = None
+
+    def act(self, action: Action) -> None:
+        """Have the shell do this."""
+        self.actions.append(action)
+
+    def record(self, name: EventName, **fields: Any) -> None:
+        """Write this down."""
+        self.records.append(RiskEvent(name, fields))

@@ -20,7 +20,6 @@ from rich.table import Table
 from rich.text import Text
 
 from risk_daemon import config
-from risk_daemon.circuit_breaker import CircuitBreakerState
 from risk_daemon.decision import Decision
 from risk_daemon.errors import ExitCode
 from risk_daemon.events import EventName
@@ -36,6 +35,7 @@ from risk_daemon.rehearsal import (
     record_of,
     recorded,
 )
+from risk_daemon.states import CircuitBreakerState
 
 CAPITAL = Decimal(10_000)
 WARNING, LIMIT = Decimal("0.03"), Decimal("0.05")

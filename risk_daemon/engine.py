@@ -29,9 +29,8 @@ from risk_daemon.breakers.blind import BlindCircuitBreaker
 from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.breakers.manual import ManualCircuitBreaker
-from risk_daemon.circuit_breaker import CircuitBreakerState, StateMachine
 from risk_daemon.clock import Instant
-from risk_daemon.decision import Decision, SetGate
+from risk_daemon.decision import Decision, SetGate, Turn
 from risk_daemon.engine_settings import EngineSettings
 from risk_daemon.events import (
     BalancesSeen,
@@ -84,9 +83,9 @@ from risk_daemon.operator_requests import Requests
 from risk_daemon.order_desk import OrderDesk
 from risk_daemon.outages import Outages
 from risk_daemon.portfolio import Equity, PortfolioManager
+from risk_daemon.states import CircuitBreakerState, StateMachine
 from risk_daemon.trip import Trip
 from risk_daemon.trip_control import TripControl
-from risk_daemon.turn import Turn
 from risk_daemon.units import EXACT
 from risk_daemon.watches import BlindWatch, WarningWatch, look_at_veto
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from risk_daemon.books import Books
-from risk_daemon.circuit_breaker import CircuitBreakerState
+from risk_daemon.decision import Turn
 from risk_daemon.events import EventName, RiskEvent
-from risk_daemon.turn import Turn
+from risk_daemon.states import CircuitBreakerState
 from risk_daemon.units import plain
 
 

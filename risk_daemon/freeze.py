@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from risk_daemon.books import Books
 from risk_daemon.breakers.base import Action, BreakerState, Verdict
 from risk_daemon.breakers.manager import CircuitBreakerManager
-from risk_daemon.circuit_breaker import StateMachine, Trigger
 from risk_daemon.clock import Instant
+from risk_daemon.decision import Turn
 from risk_daemon.events import EventName
+from risk_daemon.states import StateMachine, Trigger
 from risk_daemon.trip import Trip
 from risk_daemon.trip_control import TripControl
-from risk_daemon.turn import Turn
 from risk_daemon.watches import WarningWatch
 
 NEVER = float("-inf")

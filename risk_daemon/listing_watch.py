@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from risk_daemon.decision import Turn
 from risk_daemon.engine_settings import ListingSettings
 from risk_daemon.events import CancelChecked, EventName, ListingFailed, OrdersListed
 from risk_daemon.gate import UNLISTABLE, Cause, Restraint
-from risk_daemon.turn import Turn
 
 NEVER = float("-inf")
 

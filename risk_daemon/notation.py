@@ -7,23 +7,30 @@ number could mean two things, it is refused.
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+)
 
 from risk_daemon.units import finite, parse_duration, parse_money, parse_ratio, plain
 
 ENVIRONMENT_PREFIX = "RISK_DAEMON_"
 _AMOUNT = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Z0-9]{2,10})\s*$", re.ASCII)
 _HOURS = re.compile(r"^\s*(\d\d:\d\d)\s*-\s*(\d\d:\d\d)\s*$")
-_HOST_PORT = re.compile(r"^(\[[^\]]+\]|[^:\[\]]+):(\d{1,5})$")
 
 
 class Refused(ValueError):
@@ -226,38 +233,39 @@ DaysOrAll = Annotated[int | None, BeforeValidator(_or_word("all", _whole_days)),
 TimeOfDay = Annotated[dt.time, BeforeValidator(_time_of_day), PlainSerializer(lambda moment: moment.strftime("%H:%M"))]
 
 
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine, without asking a name server."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+# --- tables and paths -----------------------------------------------------------------------------
 
 
-def check_loopback(endpoint: str) -> None:
-    """Raise ValueError unless `endpoint` is an http URL of this machine: 127.0.0.0/8, ::1 or localhost.
+class Table(BaseModel):
+    """One table of the file. Defaults are validated too: a default may clash with a key that is set."""
 
-    Anything else would send signed requests to a stranger.
-    """
-    remedy = 'write a loopback address such as "http://127.0.0.1:9001"'
-    try:
-        parts = urlsplit(endpoint)
-        host, port, user = parts.hostname, parts.port, parts.username
-    except ValueError:
-        raise ValueError(f"it is not a URL: {remedy}") from None
-    if parts.scheme != "http" or not host or user is not None:
-        raise ValueError(f"it is not an http URL without a user name: {remedy}")
-    if not is_loopback(host):
-        raise ValueError(f"{host} is not this machine: {remedy}, or take it out for the exchange itself")
-    if port == 0 or parts.query or parts.fragment:
-        raise ValueError(f"it has no usable port, or a query: {remedy}")
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_default=True)
 
 
-def host_and_port(address: str) -> tuple[str, int]:
-    """`127.0.0.1:8787` or `[::1]:8787` in two parts. Raises ValueError."""
-    match = _HOST_PORT.match(address)
-    if match is None or int(match.group(2)) > 65_535:
-        raise ValueError(f'{address!r} is not an address: write "127.0.0.1:8787"')
-    return match.group(1).strip("[]"), int(match.group(2))
+def as_written(text: object) -> Any:
+    """A default in the file's notation: read and checked like a value that stands there."""
+    return Field(default=text, validate_default=True)
+
+
+def _path(value: object) -> Path:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError('it is not a path: write a text such as "var"')
+    return Path(value)
+
+
+def _beside_the_file(value: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("base", Path())
+    return Path(os.path.abspath(base / value))
+
+
+def _is_there(value: Path) -> Path:
+    if not value.is_file():
+        raise ValueError(f"there is no such file: {value}")
+    return value
+
+
+# Paths are absolute: a relative one is relative to the configuration file.
+LocalPath = Annotated[Path, BeforeValidator(_path), AfterValidator(_beside_the_file)]
+ExistingFile = Annotated[LocalPath, AfterValidator(_is_there)]

@@ -11,9 +11,8 @@ from risk_daemon.books import Books
 from risk_daemon.breakers.base import Action, CircuitBreakerType
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.breakers.manual import ManualCircuitBreaker
-from risk_daemon.circuit_breaker import StateMachine, Trigger
 from risk_daemon.clock import Instant
-from risk_daemon.decision import Answer, SaveHalts
+from risk_daemon.decision import Answer, SaveHalts, Turn
 from risk_daemon.events import (
     DisableRequested,
     EnableRequested,
@@ -24,8 +23,8 @@ from risk_daemon.events import (
 )
 from risk_daemon.gate import Cause
 from risk_daemon.halts import Halt, Halts
+from risk_daemon.states import StateMachine, Trigger
 from risk_daemon.trip_control import TripControl
-from risk_daemon.turn import Turn
 from risk_daemon.watches import WarningWatch
 
 KEEP, CURRENT = "keep", "current"

@@ -13,11 +13,11 @@ from risk_daemon.books import Books
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.breakers.order_rate import OrderRateCircuitBreaker
 from risk_daemon.clock import Instant
+from risk_daemon.decision import Turn
 from risk_daemon.engine_settings import EngineSettings
 from risk_daemon.events import ErrorReported, EventName, Kind, OrderReported, OrdersSeen, RiskEvent
 from risk_daemon.gate import OrderAnswer, OrderRequest, Restraint, Veto, check_order
 from risk_daemon.pretrade import PreTrade
-from risk_daemon.turn import Turn
 from risk_daemon.vetoes import VetoTally
 
 

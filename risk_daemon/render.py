@@ -1,7 +1,7 @@
 """What people see. Plain text in a pipe, colour on a terminal, and nothing a venue says is taken for markup.
 
 Whatever is missing in a document is shown as unknown, never as zero. A document has the form of
-`GET /api/v1/state`, of `control.sweep_document`, or of a line of the event log.
+`GET /api/v1/state`, of `oms.SweepResult.document`, or of a line of the event log.
 """
 
 from __future__ import annotations

@@ -34,12 +34,13 @@ from risk_daemon.notation import (
     Refused,
     Seconds,
     SecondsOrNever,
+    Table,
     Volatility,
+    as_written,
     listed,
     ratio_text,
     seconds_text,
 )
-from risk_daemon.tables import Table, as_written
 
 ActionWord = Literal["veto", "freeze", "trip"]
 ScopeWord = Literal["bot", "venue", "all"]

@@ -23,11 +23,13 @@ from pydantic import (
     model_validator,
 )
 
+from risk_daemon.addresses import check_loopback
 from risk_daemon.api_settings import Api
 from risk_daemon.notation import (
     Asset,
     Count,
     DaysOrAll,
+    LocalPath,
     LossLimit,
     Money,
     MoneyOrAuto,
@@ -36,8 +38,9 @@ from risk_daemon.notation import (
     RatioOrOff,
     Refused,
     Seconds,
+    Table,
     TimeOfDay,
-    check_loopback,
+    as_written,
     environment_name,
     listed,
     ratio_text,
@@ -45,7 +48,6 @@ from risk_daemon.notation import (
     time_zone,
 )
 from risk_daemon.rule_settings import Breakers, VenueLoss
-from risk_daemon.tables import LocalPath, Table, as_written
 
 
 class Portfolio(Table):

@@ -13,11 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from risk_daemon.circuit_breaker import CircuitBreakerState
 from risk_daemon.errors import ExitCode
 from risk_daemon.events import EventName
 from risk_daemon.lock import file, shared
 from risk_daemon.lock.base import LockRecord
+from risk_daemon.states import CircuitBreakerState
 
 _CHUNK = 1 << 20
 _TRIPPED = CircuitBreakerState.TRIGGERED.value

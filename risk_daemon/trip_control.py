@@ -13,15 +13,14 @@ from typing import Any
 from risk_daemon.books import Books
 from risk_daemon.breakers.base import Action, Verdict
 from risk_daemon.breakers.manager import CircuitBreakerManager
-from risk_daemon.circuit_breaker import CircuitBreakerState, StateMachine, Trigger
 from risk_daemon.clock import Instant
 from risk_daemon.confirmation import Confirmation, Evidence, Finding, judge
-from risk_daemon.decision import Finish, ReadNow, SaveLatch, StartSweep
+from risk_daemon.decision import Finish, ReadNow, SaveLatch, StartSweep, Turn
 from risk_daemon.engine_settings import EngineSettings
 from risk_daemon.errors import ExitCode, check
 from risk_daemon.events import EventName, Kind, Order, OrderReplaced, SweepFinished, VenueProven, VenueUnproven
+from risk_daemon.states import CircuitBreakerState, StateMachine, Trigger
 from risk_daemon.trip import Trip, new_trip_id
-from risk_daemon.turn import Turn
 from risk_daemon.units import plain
 
 PRICE_KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from risk_daemon.breakers.base import BaseCircuitBreaker, Verdict
 from risk_daemon.breakers.blind import BlindCircuitBreaker
-from risk_daemon.circuit_breaker import StateMachine, Trigger
+from risk_daemon.decision import Turn
 from risk_daemon.events import EventName
-from risk_daemon.turn import Turn
+from risk_daemon.states import StateMachine, Trigger
 
 
 @dataclass(slots=True)

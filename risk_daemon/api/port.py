@@ -42,7 +42,7 @@ class Control(Protocol):
         ...
 
     async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
-        """Sweep; an answer as `control.sweep_document` makes it. Not to be ended by a caller that hangs up."""
+        """Sweep; an answer as `oms.SweepResult.document` makes it. Not to be ended by a caller that hangs up."""
         ...
 
     def check_order(self, order: OrderRequest) -> OrderAnswer:

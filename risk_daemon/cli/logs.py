@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from risk_daemon import control
+from risk_daemon.auth.operators import operator_name
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, app, console, show
 from risk_daemon.errors import ExitCode, StateError
 
@@ -72,7 +73,7 @@ def verify_log(
         raise StateError(_no_log(path))
     database = path.with_name("state.db")
     if explained is not None:
-        log_anchor.explain(database, explained, control.operator_name(os.getuid()))
+        log_anchor.explain(database, explained, operator_name(os.getuid()))
     known = log_anchor.witness(database)  # before the log, which only grows
     anchor = None if known is None else known.anchor
     found = event_log.verify_log(path) if anchor is None else event_log.verify_log(path, anchor.seq, anchor.hash)

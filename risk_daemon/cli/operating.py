@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from risk_daemon import control
+from risk_daemon.auth.operators import operator_name
 from risk_daemon.cli.common import (
     CONFIG,
     AsJson,
@@ -271,7 +272,7 @@ def _reset_stopped(config: Path, reason: str, rebaseline: str) -> Mapping[str, A
     settings = load(config)
     from risk_daemon import service
 
-    operator = control.operator_name(os.getuid())
+    operator = operator_name(os.getuid())
     try:
         answer = run_to_end(service.reset_stopped(settings, reason=reason, rebaseline=rebaseline, operator=operator))
     except (CircuitBreakerError, VenueError) as error:
@@ -327,7 +328,7 @@ def _cancel_stopped(config: Path, venue: str | None, market: str | None, as_json
         result = run_to_end(service.cancel_all(settings, venue=venue, market=market, progress=progress(as_json)))
     except VenueError as error:
         return {"proven": False, "unproven_reason": str(error), "venues": {}}
-    return control.sweep_document(result)
+    return result.document()
 
 
 def progress(as_json: bool) -> Callable[[Mapping[str, Any]], None] | None:

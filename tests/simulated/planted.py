@@ -18,13 +18,13 @@ from oms import proof, sweep
 from oms.calls import Failure, failure_of
 from oms.proof import JointRound
 from oms.telling import Telling
-from risk_daemon.circuit_breaker import CircuitBreakerState
 from risk_daemon.clock import Instant
 from risk_daemon.decision import Decision
 from risk_daemon.effects import Effects
 from risk_daemon.engine import Engine
 from risk_daemon.events import Input, Order
 from risk_daemon.portfolio import PortfolioManager
+from risk_daemon.states import CircuitBreakerState
 from risk_daemon.trip_control import TripControl
 from risk_daemon.witnesses import Heard, Row
 from tests.simulated import life

@@ -22,7 +22,7 @@ from structlog.testing import CapturingLogger
 
 from risk_daemon.api import dispatch, doors
 from risk_daemon.api.app import ControlServer
-from risk_daemon.control import operator_name
+from risk_daemon.auth.operators import operator_name
 from risk_daemon.errors import (
     CircuitBreakerError,
     ConfigError,

@@ -16,10 +16,9 @@ from adapters.simulated import API_KEY, API_SECRET
 from risk_daemon import config
 from risk_daemon.breakers import registry
 from risk_daemon.errors import ConfigError, ExitCode
-from risk_daemon.notation import LossLimit
+from risk_daemon.notation import LossLimit, Table
 from risk_daemon.rule_settings import RULES as RULE_TABLES
 from risk_daemon.rule_settings import Breakers, DailyLoss, Drawdown, OwnRule
-from risk_daemon.tables import Table
 
 REPOSITORY = Path(__file__).parents[2]
 PORTFOLIO = "[portfolio]\ninitial_capital = 10000\n"

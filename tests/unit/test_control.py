@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import json
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -212,25 +210,3 @@ def test_the_last_known_values_have_an_age(tmp_path: Path) -> None:
     assert known is not None
     assert known[0] == {"state": "ACTIVE"}
     assert known[1] >= 0
-
-
-def verdict(proven: object) -> SimpleNamespace:
-    order = SimpleNamespace(order_id="7")
-    return SimpleNamespace(proven=proven, cancelled=2, replaced=(order,), kept=(order,), unproven_reason=None)
-
-
-@pytest.mark.parametrize("proven", [False, None, "yes", 1])
-def test_only_true_is_proven(proven: object) -> None:
-    result = SimpleNamespace(
-        proven=proven, cancelled=2, elapsed_s=1.23456, unproven_reason="x", trip_id="t", venues={"a": verdict(proven)}
-    )
-
-    document = control.sweep_document(result)
-    assert document["proven"] is False
-    assert document["venues"]["a"]["proven"] is False
-    assert json.loads(json.dumps(document)) == document
-
-
-def test_a_user_has_a_name_where_there_is_one() -> None:
-    assert control.operator_name(0) == "uid:0 (root)"
-    assert control.operator_name(4_000_000) == "uid:4000000"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from risk_daemon import config, demo
-from risk_daemon.circuit_breaker import CircuitBreakerState
 from risk_daemon.errors import ExitCode
 from risk_daemon.rehearsal import Book
+from risk_daemon.states import CircuitBreakerState
 
 EMPTY = Book({}, (), 0, None)
 SETTLED = Book({"spot_plain": 0}, ({"order_id": "1"},), 0, 1.0)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from risk_daemon.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen
+from risk_daemon.model.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen
 
 
 class Market(StrEnum):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.lane import PushedAside, Urgency
-from risk_daemon.clock import Clock
+from risk_daemon.model.clock import Clock
 
 PATIENCE_S: Mapping[Urgency, float] = {Urgency.ORDINARY: 2.0, Urgency.URGENT: 7.0}
 """A call that would wait longer gives its turn up: an ordinary one before it runs into its caller's time limit."""

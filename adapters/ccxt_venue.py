@@ -37,10 +37,10 @@ from adapters.krakenfutures import KrakenFuturesDialect
 from adapters.lane import Pacer, Urgency, travelling
 from adapters.market_list import MarketList, load_anew, unpriced
 from adapters.taps import Taps
-from risk_daemon.clock import Clock
 from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError, VenueError
-from risk_daemon.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen, Source
-from risk_daemon.units import finite
+from risk_daemon.model.clock import Clock
+from risk_daemon.model.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen, Source
+from risk_daemon.model.units import finite
 
 T = TypeVar("T")
 

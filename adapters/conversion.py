@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from risk_daemon.units import finite
+from risk_daemon.model.units import finite
 
 HUBS = ("USD", "USDC", "USDT", "BTC", "ETH")
 

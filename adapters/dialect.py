@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from adapters.cancel_plans import ScopePlan
 from risk_daemon.errors import MalformedReply
-from risk_daemon.events import Flow, Input, Kind, Order, OrdersSeen, Position, Price
-from risk_daemon.units import finite
+from risk_daemon.model.events import Flow, Input, Kind, Order, OrdersSeen, Position, Price
+from risk_daemon.model.units import finite
 
 ACCOUNT = frozenset({"account"})
 """What a stream of the whole account watches."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from risk_daemon.addresses import check_loopback
+from risk_daemon.model.addresses import check_loopback
 
 _PLAIN = {"http": "http", "https": "http", "ws": "ws", "wss": "ws"}
 

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from risk_daemon.errors import MalformedReply
-from risk_daemon.units import finite
+from risk_daemon.model.units import finite
 
 Check = Callable[[Any], str | None]
 """Gives None for a good value, else what is wrong with it."""

@@ -24,8 +24,8 @@ from adapters.failures import is_gone
 from adapters.guarded import recording
 from adapters.lane import Urgency, current_urgency, travelling
 from risk_daemon.errors import ConfigError, MalformedReply, VenueError, VenueUnavailable
-from risk_daemon.events import Flow, Input, Kind, Order, OrdersSeen, Position, Price, PricesSeen, Source
-from risk_daemon.units import ZERO
+from risk_daemon.model.events import Flow, Input, Kind, Order, OrdersSeen, Position, Price, PricesSeen, Source
+from risk_daemon.model.units import ZERO
 
 
 @dataclass(frozen=True, slots=True)

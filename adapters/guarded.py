@@ -20,8 +20,8 @@ from adapters.envelopes import parse_strictly, wrong_with
 from adapters.failures import HttpReply, blot, failure, is_rate_limit, without_query
 from adapters.lane import Pacer, SignedLane, current_urgency
 from adapters.transport import open_connector, open_session
-from risk_daemon.clock import Clock
 from risk_daemon.errors import ConfigError, MalformedReply, VenueUnavailable
+from risk_daemon.model.clock import Clock
 
 _REPLY: ContextVar[HttpReply | None] = ContextVar("reply", default=None)
 _RECORD: ContextVar[list[Any] | None] = ContextVar("record", default=None)

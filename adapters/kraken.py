@@ -19,8 +19,8 @@ from adapters.conversion import mid, needed_symbols, spot_pairs
 from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional_text, orders_seen, text
 from adapters.kraken_book import NOT_MONEY, WALLET_SUFFIX, LedgerReader, asset_code
 from risk_daemon.errors import MalformedReply, VenueRejected
-from risk_daemon.events import BalancesSeen, Input, Kind, Order, Position, Price, PricesSeen, Source
-from risk_daemon.units import ZERO, finite
+from risk_daemon.model.events import BalancesSeen, Input, Kind, Order, Position, Price, PricesSeen, Source
+from risk_daemon.model.units import ZERO, finite
 
 _OPEN_STATUSES = frozenset({"pending_new", "new", "partially_filled", "open", "pending"})
 _ENDED_STATUSES = frozenset({"filled", "canceled", "expired", "closed"})

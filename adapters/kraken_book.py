@@ -15,7 +15,7 @@ from typing import Any
 from adapters.dialect import Book, number, text
 from adapters.lane import current_urgency
 from risk_daemon.errors import MalformedReply
-from risk_daemon.events import Flow
+from risk_daemon.model.events import Flow
 
 FLOW_TYPES = frozenset({"deposit", "withdrawal", "transfer", "custodytransfer", "adjustment", "credit", "invite bonus"})
 """Ledger types that move money in or out. All others, and those that are new, are profit or loss."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from adapters.dialect import Book, number, optional_text, text
 from risk_daemon.errors import MalformedReply
-from risk_daemon.events import Flow
+from risk_daemon.model.events import Flow
 
 FLOW_TYPES = frozenset({"transfer", "subaccount transfer", "cross-exchange transfer", "admin transfer"})
 """Entries that move money in or out. A move between own wallets is a pair that adds up to zero.

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
-from risk_daemon.clock import Clock
 from risk_daemon.errors import VenueUnavailable
+from risk_daemon.model.clock import Clock
 
 T = TypeVar("T")
 

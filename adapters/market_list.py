@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from adapters.lane import Urgency, travelling
-from risk_daemon.clock import Clock
 from risk_daemon.errors import MalformedReply
-from risk_daemon.events import Price
+from risk_daemon.model.clock import Clock
+from risk_daemon.model.events import Price
 
 AGAIN_AFTER_S = 300.0
 LONGEST_S = 3_600.0

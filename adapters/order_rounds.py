@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from adapters.base import CancelProbe, OrderScope, VenueAdapter
 from adapters.lane import PushedAside
-from risk_daemon.clock import Clock
 from risk_daemon.errors import VenueError, VenueRejected, VenueUnavailable
-from risk_daemon.events import CancelChecked, Input, ListingFailed, OrdersListed
+from risk_daemon.model.clock import Clock
+from risk_daemon.model.events import CancelChecked, Input, ListingFailed, OrdersListed
 
 _ASK_AGAIN_S = 0.5
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from risk_daemon.clock import Clock, SystemClock
+from risk_daemon.model.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from adapters.base import VenueAdapter

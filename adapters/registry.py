@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adapters.base import VenueAdapter
-from risk_daemon.clock import Clock
+from risk_daemon.model.clock import Clock
 
 if TYPE_CHECKING:
     from adapters.ccxt_venue import VenueSettings

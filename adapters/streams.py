@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from adapters.base import VenueAdapter
 from adapters.lane import PushedAside
 from adapters.order_rounds import OrderRounds
-from risk_daemon.clock import Clock
 from risk_daemon.errors import VenueError, VenueRejected, VenueUnavailable
-from risk_daemon.events import (
+from risk_daemon.model.clock import Clock
+from risk_daemon.model.events import (
     BalancesSeen,
     FlowsListed,
     Input,

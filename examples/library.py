@@ -20,7 +20,7 @@ from adapters.simulated.child import SimulatedVenueProcess
 from oms import OrderManager
 from risk_daemon import CircuitBreaker, CircuitBreakerConfig, PortfolioManager, event_stream
 from risk_daemon.circuit_breaker import EventStream
-from risk_daemon.events import BalancesSeen, EventName, Kind
+from risk_daemon.model.events import BalancesSeen, EventName, Kind
 
 LOSSES = (9_800, 9_650, 9_580, 9_450)
 

@@ -11,8 +11,8 @@ from oms.calls import Signal
 from oms.proof import JointRound, Known, VenueProof
 from oms.results import SweepResult, VenueVerdict
 from oms.sweep import Campaign, VenuePlan, VenueSweep
-from risk_daemon.clock import Clock
-from risk_daemon.events import Input, Order, Position, SweepFinished
+from risk_daemon.model.clock import Clock
+from risk_daemon.model.events import Input, Order, Position, SweepFinished
 
 KnownByVenue = Mapping[str, Known]
 

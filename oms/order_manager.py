@@ -17,9 +17,9 @@ from oms.calls import failure_of
 from oms.joint_sweep import JointSweep, KnownByVenue, Surroundings, SweepSettings
 from oms.results import SweepResult, VenueVerdict
 from oms.sweep import SelectiveCancel, VenuePlan, may_hold_protective
-from risk_daemon.clock import Clock, SystemClock
 from risk_daemon.errors import UsageError
-from risk_daemon.events import Input, Order, Position
+from risk_daemon.model.clock import Clock, SystemClock
+from risk_daemon.model.events import Input, Order, Position
 
 Markets = frozenset[Market]
 

@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from adapters.base import OrderListing
 from risk_daemon.errors import check
-from risk_daemon.events import Order, Position
+from risk_daemon.model.events import Order, Position
 
 OrderKey = tuple[str, str]
 Known = Mapping[str, Mapping[OrderKey, Order]]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from risk_daemon.events import Order
+from risk_daemon.model.events import Order
 
 
 @dataclass(frozen=True, slots=True)

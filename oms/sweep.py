@@ -27,8 +27,8 @@ from oms.calls import FIRST_PAUSE_S, Failure, Pace, Signal, ask, failure_of, wai
 from oms.proof import Finding, JointRound, VenueProof, is_protective, listing_fault
 from oms.results import VenueVerdict
 from oms.telling import Telling
-from risk_daemon.clock import Clock
-from risk_daemon.events import Input, Order, OrderReplaced, Position, VenueProven, VenueUnproven
+from risk_daemon.model.clock import Clock
+from risk_daemon.model.events import Input, Order, OrderReplaced, Position, VenueProven, VenueUnproven
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from risk_daemon.circuit_breaker import CircuitBreaker, CircuitBreakerConfig, event_stream
-    from risk_daemon.events import RiskEvent
-    from risk_daemon.portfolio import PortfolioManager
-    from risk_daemon.states import CircuitBreakerState
+    from risk_daemon.engine.states import CircuitBreakerState
+    from risk_daemon.model.events import RiskEvent
+    from risk_daemon.portfolio.manager import PortfolioManager
 
 __all__ = [
     "CircuitBreaker",
@@ -23,9 +23,9 @@ __all__ = [
 _HOMES = {
     "CircuitBreaker": "circuit_breaker",
     "CircuitBreakerConfig": "circuit_breaker",
-    "CircuitBreakerState": "states",
-    "PortfolioManager": "portfolio",
-    "RiskEvent": "events",
+    "CircuitBreakerState": "engine.states",
+    "PortfolioManager": "portfolio.manager",
+    "RiskEvent": "model.events",
     "event_stream": "circuit_breaker",
 }
 

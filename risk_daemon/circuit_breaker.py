@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Self
 
-from risk_daemon.clock import Clock, SystemClock
+from risk_daemon.engine.states import CircuitBreakerState, Outcome, StateMachine, Trigger
 from risk_daemon.errors import CircuitBreakerError
-from risk_daemon.events import EventName, RiskEvent
-from risk_daemon.portfolio import PortfolioManager
-from risk_daemon.states import CircuitBreakerState, Outcome, StateMachine, Trigger
-from risk_daemon.units import finite, plain
+from risk_daemon.model.clock import Clock, SystemClock
+from risk_daemon.model.events import EventName, RiskEvent
+from risk_daemon.model.units import finite, plain
+from risk_daemon.portfolio.manager import PortfolioManager
 
 DEFAULT_WARNING = Decimal("0.03")
 

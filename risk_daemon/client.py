@@ -20,14 +20,15 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from risk_daemon.asking.answers import LOCKED, NO_ANSWER, GateAnswer, Lease
-from risk_daemon.asking.orders import ProposedOrder, proposed
-from risk_daemon.asking.refusals import Refusals
-from risk_daemon.asking.reports import ERROR_KINDS, Reporter
-from risk_daemon.lock.base import LockRecord, boot_id
-from risk_daemon.lock.shared import (
+from risk_daemon.bot.answers import LOCKED, NO_ANSWER, GateAnswer, Lease
+from risk_daemon.bot.orders import ProposedOrder, proposed
+from risk_daemon.bot.port import OrderGate
+from risk_daemon.bot.refusals import Refusals
+from risk_daemon.bot.reports import ERROR_KINDS, Reporter
+from risk_daemon.state.lock.base import LockRecord, boot_id
+from risk_daemon.state.lock.memory_map import (
     FILE_NAME,
     HEAD,
     MAX_VALID_MS,
@@ -38,7 +39,7 @@ from risk_daemon.lock.shared import (
 )
 
 if TYPE_CHECKING:
-    from risk_daemon.asking.over_http import DaemonGate
+    from risk_daemon.bot.over_http import DaemonGate
 
 __all__ = ["ERROR_KINDS", "DaemonGate", "GateAnswer", "Lease", "OrderGate", "ProposedOrder", "TradingGate"]
 
@@ -51,25 +52,9 @@ def __getattr__(name: str) -> Any:
     """DaemonGate when it is first used: HTTP takes as long to load as all the rest."""
     if name != "DaemonGate":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from risk_daemon.asking.over_http import DaemonGate
+    from risk_daemon.bot.over_http import DaemonGate
 
     return DaemonGate
-
-
-class OrderGate(Protocol):
-    """Whoever answers for single orders and is told what became of them: TradingGate, DaemonGate."""
-
-    def check(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer: ...
-
-    async def acheck(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer: ...
-
-    def report_sent(
-        self, *, venue: str, symbol: str, side: str, order_id: str | None = None, client_order_id: str | None = None
-    ) -> bool: ...
-
-    def report_rejected(self, *, venue: str | None = None, detail: str = "") -> bool: ...
-
-    def report_error(self, kind: str, *, venue: str | None = None, detail: str = "") -> bool: ...
 
 
 class TradingGate(Reporter):
@@ -126,7 +111,7 @@ class TradingGate(Reporter):
         if record is None or (lease is None and not record.locked):
             return GateAnswer(False, LOCKED, f"{self._path}: there is no gate that can be read")
         if record.locked:
-            from risk_daemon.asking.standing import shut  # brings JSON along: not while nothing is wrong
+            from risk_daemon.bot.standing import shut  # brings JSON along: not while nothing is wrong
 
             return shut(self._path, record.cause, record.trip_id, record.until_wall)
         return GateAnswer(True, lease=lease)
@@ -136,7 +121,7 @@ class TradingGate(Reporter):
 
         That is read from `risk.json` beside the map, which is up to a second old. Raises nothing.
         """
-        from risk_daemon.asking.standing import halted
+        from risk_daemon.bot.standing import halted
 
         standing = self.peek()
         halt = halted(self._path, venue) if standing.allowed else None
@@ -224,7 +209,7 @@ def _is_at(opened: Opened, path: Path) -> bool:
 
 
 def _daemon(url: str, token: str | None, timeout_s: float, ca_file: str | os.PathLike[str] | None) -> DaemonGate:
-    from risk_daemon.asking.over_http import DaemonGate
+    from risk_daemon.bot.over_http import DaemonGate
 
     return DaemonGate(url, token, timeout_s=timeout_s, ca_file=ca_file)
 

@@ -12,12 +12,12 @@ import threading
 from collections import deque
 from typing import Any, Final
 
-from risk_daemon.asking.answers import GateAnswer, Lease, boot_ns
-from risk_daemon.asking.orders import ProposedOrder, proposed
+from risk_daemon.bot.answers import GateAnswer, Lease, boot_ns
+from risk_daemon.bot.orders import ProposedOrder, proposed
 from risk_daemon.breakers import CircuitBreakerManager, ErrorRateCircuitBreaker, OrderRateCircuitBreaker
-from risk_daemon.events import ErrorKind
-from risk_daemon.gate import Cause, severity
-from risk_daemon.lock.shared import MAX_VALID_MS
+from risk_daemon.gate.restraints import Cause, severity
+from risk_daemon.model.events import ErrorKind
+from risk_daemon.state.lock.memory_map import MAX_VALID_MS
 
 # Orders of several threads and exchanges are counted one after the other, so that none passes beside a limit.
 _COUNTING: Final = threading.Lock()

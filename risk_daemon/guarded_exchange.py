@@ -21,10 +21,8 @@ from functools import partial, wraps
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from risk_daemon.asking.answers import INVALID_ORDER, GateAnswer, no_answer
-from risk_daemon.asking.orders import ProposedOrder
-from risk_daemon.client import OrderGate
-from risk_daemon.guarded_calls import (
+from risk_daemon.bot.answers import INVALID_ORDER, GateAnswer, no_answer
+from risk_daemon.bot.ccxt_calls import (
     CLOSING,
     CalledOrder,
     closing_orders,
@@ -35,8 +33,10 @@ from risk_daemon.guarded_calls import (
     sends_orders,
     snake,
 )
-from risk_daemon.guarded_reports import Teller
-from risk_daemon.units import finite
+from risk_daemon.bot.ccxt_reports import Teller
+from risk_daemon.bot.orders import ProposedOrder
+from risk_daemon.bot.port import OrderGate
+from risk_daemon.model.units import finite
 
 if TYPE_CHECKING:
     from risk_daemon.breakers import CircuitBreakerManager

@@ -21,8 +21,8 @@ from risk_daemon.api.openapi import document
 from risk_daemon.api.port import Instrument
 from risk_daemon.api.routes import ROUTES
 from risk_daemon.auth.tokens import FILE_NAME, Role, TokenStore
-from risk_daemon.events import ErrorReported, Input, OrderReported
-from risk_daemon.gate import OrderAnswer, OrderRequest, Veto
+from risk_daemon.gate.restraints import OrderAnswer, OrderRequest, Veto
+from risk_daemon.model.events import ErrorReported, Input, OrderReported
 
 WALL = 1_795_186_681.25
 INSTRUMENTS = {

@@ -14,12 +14,12 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from risk_daemon.baselines import BaselineSettings
+from risk_daemon.baselines.baselines import BaselineSettings
 from risk_daemon.breakers.base import BaseCircuitBreaker
-from risk_daemon.clock import ManualClock
-from risk_daemon.decision import Action, Decision, ReadNow, StartSweep
-from risk_daemon.engine import Engine, EngineSettings
-from risk_daemon.events import (
+from risk_daemon.engine.decision import Action, Decision, ReadNow, StartSweep
+from risk_daemon.engine.engine import Engine, EngineSettings
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import (
     BalancesSeen,
     EventName,
     Flow,
@@ -37,7 +37,7 @@ from risk_daemon.events import (
     Tick,
     VenueConnected,
 )
-from risk_daemon.portfolio import PortfolioSettings
+from risk_daemon.portfolio.manager import PortfolioSettings
 
 SPOT = frozenset({Kind.BALANCES, Kind.PRICES})
 PERP = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})

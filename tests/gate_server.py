@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from risk_daemon.clock import SystemClock
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import SharedLock
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import SharedLock
 
 TOKEN = "bot-token-1"
 CHECK, REPORT = "/api/v1/orders/check", "/api/v1/orders/report"

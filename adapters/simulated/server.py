@@ -25,7 +25,7 @@ from adapters.simulated.admin import Admin, BadRequest
 from adapters.simulated.faults import GARBAGE, Answer, Call, Fault, FaultBook, How, spoil
 from adapters.simulated.scenarios import build
 from adapters.simulated.wire.base import Face, Key, Request, Session
-from risk_daemon.clock import Clock, SystemClock
+from risk_daemon.model.clock import Clock, SystemClock
 
 LOOPBACK = "127.0.0.1"
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-from risk_daemon.addresses import host_and_port, is_loopback, short_address
 from risk_daemon.api.connections import Server
 from risk_daemon.api.dispatch import Dispatcher
 from risk_daemon.api.doors import Door, SocketDoor, TokenDoor
@@ -27,9 +26,10 @@ from risk_daemon.api.port import Control
 from risk_daemon.api.routes import ROUTES
 from risk_daemon.api.tally import Tally
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
-from risk_daemon.clock import Clock, SystemClock
 from risk_daemon.errors import ConfigError, InvariantError, StateError
-from risk_daemon.writing import json_text
+from risk_daemon.model.addresses import host_and_port, is_loopback, short_address
+from risk_daemon.model.clock import Clock, SystemClock
+from risk_daemon.state.files import json_text
 
 _STOP_WITHIN_S = 2.0
 _BACKLOG = 128

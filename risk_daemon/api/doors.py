@@ -18,13 +18,13 @@ from typing import Protocol
 from aiohttp import web
 from aiohttp.hdrs import AUTHORIZATION, HOST, ORIGIN
 
-from risk_daemon.addresses import is_loopback
 from risk_daemon.api.limits import RateLimit
 from risk_daemon.api.problems import Refused
 from risk_daemon.api.tally import Away, Tally
 from risk_daemon.auth.operators import operator_name
 from risk_daemon.auth.tokens import Role, TokenStore
-from risk_daemon.clock import Clock
+from risk_daemon.model.addresses import is_loopback
+from risk_daemon.model.clock import Clock
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _BEARER = "bearer "

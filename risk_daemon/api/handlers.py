@@ -28,8 +28,9 @@ from risk_daemon.api.port import Control
 from risk_daemon.api.problems import Refused, answer, encoded
 from risk_daemon.api.tally import Tally
 from risk_daemon.auth.tokens import Role, TokenStore
-from risk_daemon.clock import Clock
-from risk_daemon.events import (
+from risk_daemon.gate.restraints import Veto
+from risk_daemon.model.clock import Clock
+from risk_daemon.model.events import (
     DisableRequested,
     EnableRequested,
     ErrorKind,
@@ -40,7 +41,6 @@ from risk_daemon.events import (
     ReleaseRequested,
     ResetRequested,
 )
-from risk_daemon.gate import Veto
 
 _TAKEN = b'{"accepted":true}'
 _SILENT = "the daemon's evaluation loop does not turn: no answer means no"

@@ -21,8 +21,8 @@ from pydantic import (
     model_validator,
 )
 
-from risk_daemon.events import ErrorKind
-from risk_daemon.units import finite
+from risk_daemon.model.events import ErrorKind
+from risk_daemon.model.units import finite
 
 TEXT_MAX = 1_000
 _AMOUNT = r"^([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"

@@ -23,9 +23,9 @@ from risk_daemon.api.models import NAME_MAX, ORDER_ID_MAX, OrderCheck, RefusedOr
 from risk_daemon.api.port import Control
 from risk_daemon.api.problems import SERVER, Refused, problem
 from risk_daemon.api.swift import SwiftAnswer
-from risk_daemon.gate import OrderAnswer, OrderRequest, Veto
-from risk_daemon.lock.shared import MAX_VALID_MS
-from risk_daemon.writing import utc_text
+from risk_daemon.gate.restraints import OrderAnswer, OrderRequest, Veto
+from risk_daemon.state.files import utc_text
+from risk_daemon.state.lock.memory_map import MAX_VALID_MS
 
 _OK = (
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"

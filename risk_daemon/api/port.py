@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from risk_daemon.api.feed import Subscription
-from risk_daemon.events import ErrorReported, Input, OrderReported
-from risk_daemon.gate import OrderAnswer, OrderRequest, Veto
+from risk_daemon.gate.restraints import OrderAnswer, OrderRequest, Veto
+from risk_daemon.model.events import ErrorReported, Input, OrderReported
 
 
 @dataclass(frozen=True, slots=True)

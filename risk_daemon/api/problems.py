@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 from multidict import CIMultiDict
 
-from risk_daemon.writing import json_text
+from risk_daemon.state.files import json_text
 
 PROBLEM_TYPE = "application/problem+json"
 SERVER = "risk-daemon"

@@ -17,7 +17,7 @@ from risk_daemon.api.connections import Connection
 from risk_daemon.api.feed import FeedEnded, FeedEvent, Subscription, TooManyReaders
 from risk_daemon.api.handlers import Call
 from risk_daemon.api.problems import COMMON_HEADERS, Refused, encoded
-from risk_daemon.writing import json_text, utc_text
+from risk_daemon.state.files import json_text, utc_text
 
 EVENT_STREAM = "text/event-stream"
 _POINTS_AT_ONCE = 500

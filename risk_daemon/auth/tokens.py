@@ -22,9 +22,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-from risk_daemon.clock import Clock, SystemClock
 from risk_daemon.errors import StateError, UsageError
-from risk_daemon.writing import sync_directory
+from risk_daemon.model.clock import Clock, SystemClock
+from risk_daemon.state.files import sync_directory
 
 FILE_NAME = "tokens.json"
 FORMAT = 1

@@ -13,16 +13,16 @@ from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from typing import Any, ClassVar, Final, Protocol, TypedDict
 
-from risk_daemon.activity import Activity
-from risk_daemon.baselines import Baselines
-from risk_daemon.clock import Clock, Instant, SystemClock
-from risk_daemon.equity_history import EquityHistory
+from risk_daemon.baselines.baselines import Baselines
+from risk_daemon.baselines.equity_history import EquityHistory
+from risk_daemon.baselines.trading_day import ActiveHours
 from risk_daemon.errors import CircuitBreakerError
-from risk_daemon.events import Position
-from risk_daemon.gate import Restraint, cause_of
-from risk_daemon.portfolio import Equity
-from risk_daemon.trading_day import ActiveHours
-from risk_daemon.units import finite, plain
+from risk_daemon.gate.activity import Activity
+from risk_daemon.gate.restraints import Restraint, cause_of
+from risk_daemon.model.clock import Clock, Instant, SystemClock
+from risk_daemon.model.events import Position
+from risk_daemon.model.units import finite, plain
+from risk_daemon.portfolio.manager import Equity
 
 Number = Decimal | float | str
 

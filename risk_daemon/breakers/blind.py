@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from risk_daemon.breakers.base import Action, BaseCircuitBreaker, CircuitBreakerType, EvaluationContext, Verdict
-from risk_daemon.clock import Instant
-from risk_daemon.units import finite
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.units import finite
 
 
 @dataclass(frozen=True, slots=True)

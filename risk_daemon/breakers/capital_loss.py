@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from risk_daemon.baselines import Baselines
+from risk_daemon.baselines.baselines import Baselines
 from risk_daemon.breakers.base import Action, CircuitBreakerType
 from risk_daemon.breakers.loss import LossCircuitBreaker, LossLimit, Measure
-from risk_daemon.clock import Instant
-from risk_daemon.portfolio import Equity
-from risk_daemon.units import plain
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.units import plain
+from risk_daemon.portfolio.manager import Equity
 
 
 @dataclass(frozen=True, slots=True)

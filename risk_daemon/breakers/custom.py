@@ -13,6 +13,7 @@ from importlib import import_module
 from math import isfinite
 from typing import Any
 
+from risk_daemon.baselines.trading_day import ActiveHours
 from risk_daemon.breakers.base import (
     Action,
     BaseCircuitBreaker,
@@ -20,10 +21,9 @@ from risk_daemon.breakers.base import (
     EvaluationContext,
     Verdict,
 )
-from risk_daemon.clock import Instant
 from risk_daemon.errors import CircuitBreakerError
-from risk_daemon.trading_day import ActiveHours
-from risk_daemon.units import finite, plain
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.units import finite, plain
 
 REASON_LENGTH_MAX = 500
 INTEGER_MAX = 10**18

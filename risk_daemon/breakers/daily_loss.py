@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Unpack
 
-from risk_daemon.baselines import Baselines
+from risk_daemon.baselines.baselines import Baselines
+from risk_daemon.baselines.trading_day import TradingDay
 from risk_daemon.breakers.base import UNSET, Action, CircuitBreakerType, Common, Number, Unset
 from risk_daemon.breakers.loss import Measure, check_one, is_ratio, one_limit
 from risk_daemon.breakers.period_loss import PeriodLossCircuitBreaker
-from risk_daemon.trading_day import TradingDay
 
 
 class DailyLossCircuitBreaker(PeriodLossCircuitBreaker):

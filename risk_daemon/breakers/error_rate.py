@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-from risk_daemon.activity import Activity, Pair
 from risk_daemon.breakers.base import CircuitBreakerType, Common, Verdict
 from risk_daemon.breakers.loss import check_one
 from risk_daemon.breakers.rate import RateCircuitBreaker, Scope, whose
-from risk_daemon.clock import Instant
-from risk_daemon.events import ErrorKind
+from risk_daemon.gate.activity import Activity, Pair
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import ErrorKind
 
 WINDOW_S = 300.0
 

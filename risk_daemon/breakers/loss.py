@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, Unpack
 
-from risk_daemon.baselines import Baselines
+from risk_daemon.baselines.baselines import Baselines
 from risk_daemon.breakers.base import (
     BaseCircuitBreaker,
     CircuitBreakerType,
@@ -20,9 +20,9 @@ from risk_daemon.breakers.base import (
     Standing,
     Verdict,
 )
-from risk_daemon.clock import Instant
-from risk_daemon.portfolio import Equity
-from risk_daemon.units import finite, parse_money, parse_ratio, percent, plain
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.units import finite, parse_money, parse_ratio, percent, plain
+from risk_daemon.portfolio.manager import Equity
 
 NOT_KNOWN = "the equity, or what its loss is measured from, is not known"
 

@@ -9,9 +9,9 @@ from typing import Any
 from risk_daemon.breakers import custom
 from risk_daemon.breakers.base import BaseCircuitBreaker, CircuitBreakerType, EvaluationContext, Verdict
 from risk_daemon.breakers.blind import BlindCircuitBreaker
-from risk_daemon.clock import Instant
 from risk_daemon.errors import CircuitBreakerError
-from risk_daemon.gate import severity
+from risk_daemon.gate.restraints import severity
+from risk_daemon.model.clock import Instant
 
 _CUSTOM = CircuitBreakerType.CUSTOM
 

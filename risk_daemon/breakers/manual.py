@@ -11,7 +11,7 @@ from risk_daemon.breakers.base import (
     Standing,
     Verdict,
 )
-from risk_daemon.clock import Instant
+from risk_daemon.model.clock import Instant
 
 
 class ManualCircuitBreaker(BaseCircuitBreaker):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Unpack
 
-from risk_daemon.activity import Activity, Pair
 from risk_daemon.breakers.base import CircuitBreakerType, Common, Verdict
 from risk_daemon.breakers.loss import check_one
 from risk_daemon.breakers.rate import EVERYBODY, RateCircuitBreaker, Scope, whose
-from risk_daemon.clock import Instant
-from risk_daemon.gate import OrderRequest, Veto
+from risk_daemon.gate.activity import Activity, Pair
+from risk_daemon.gate.restraints import OrderRequest, Veto
+from risk_daemon.model.clock import Instant
 
 MAX_ORDERS = 100
 WINDOW_S = 60.0

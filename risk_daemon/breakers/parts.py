@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Unpack
 
 from risk_daemon.breakers.base import BaseCircuitBreaker, CircuitBreakerType, Common, EvaluationContext, Verdict
 from risk_daemon.breakers.loss import LossLimit
-from risk_daemon.clock import Instant
+from risk_daemon.model.clock import Instant
 
 
 class PartLoss(NamedTuple):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from risk_daemon.baselines import Baselines
+from risk_daemon.baselines.baselines import Baselines
+from risk_daemon.baselines.trading_day import TradingDay
 from risk_daemon.breakers.base import BreakerState, Number, Standing, Unset
 from risk_daemon.breakers.loss import LossCircuitBreaker, Measure
 from risk_daemon.breakers.program import base, worth
-from risk_daemon.clock import Instant
-from risk_daemon.portfolio import Equity
-from risk_daemon.trading_day import TradingDay
-from risk_daemon.units import EXACT, fixed, plain
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.units import EXACT, fixed, plain
+from risk_daemon.portfolio.manager import Equity
 
 
 class PeriodLossCircuitBreaker(LossCircuitBreaker):

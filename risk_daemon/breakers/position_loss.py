@@ -9,7 +9,7 @@ from typing import Unpack
 from risk_daemon.breakers.base import CircuitBreakerType, Common, EvaluationContext, Number, PositionView
 from risk_daemon.breakers.loss import one_limit
 from risk_daemon.breakers.parts import PartLoss, PartsCircuitBreaker, UnknownPart
-from risk_daemon.units import fixed
+from risk_daemon.model.units import fixed
 
 
 class PositionLossCircuitBreaker(PartsCircuitBreaker):

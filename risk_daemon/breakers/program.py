@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from risk_daemon.breakers.base import Number
-from risk_daemon.units import finite
+from risk_daemon.model.units import finite
 
 
 def worth(name: str, value: Number) -> Decimal:

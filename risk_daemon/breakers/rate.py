@@ -19,7 +19,6 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Unpack
 
-from risk_daemon.activity import COUNT_MAX, KEEP_S, Activity, Pair
 from risk_daemon.breakers.base import (
     Action,
     BaseCircuitBreaker,
@@ -30,9 +29,10 @@ from risk_daemon.breakers.base import (
     Standing,
     Verdict,
 )
-from risk_daemon.clock import Instant
-from risk_daemon.gate import Restraint
-from risk_daemon.units import finite
+from risk_daemon.gate.activity import COUNT_MAX, KEEP_S, Activity, Pair
+from risk_daemon.gate.restraints import Restraint
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.units import finite
 
 # Of nobody that could be stopped by itself: what it does concerns everybody.
 EVERYBODY: Pair = (None, None)

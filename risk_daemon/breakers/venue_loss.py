@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from risk_daemon.breakers.base import CircuitBreakerType, Common, EvaluationContext, Number, VenueView
 from risk_daemon.breakers.loss import one_limit
 from risk_daemon.breakers.parts import PartLoss, PartsCircuitBreaker, UnknownPart
-from risk_daemon.units import ONE, ZERO, fixed
+from risk_daemon.model.units import ONE, ZERO, fixed
 
 
 class VenueLossCircuitBreaker(PartsCircuitBreaker):

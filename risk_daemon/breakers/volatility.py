@@ -6,10 +6,10 @@ from math import sqrt
 from statistics import stdev
 from typing import Unpack
 
+from risk_daemon.baselines.equity_history import KEEP_S, SAMPLE_EVERY_S, EquityHistory, Sample
 from risk_daemon.breakers.base import BaseCircuitBreaker, CircuitBreakerType, Common, EvaluationContext, Number, Verdict
-from risk_daemon.clock import Instant
-from risk_daemon.equity_history import KEEP_S, SAMPLE_EVERY_S, EquityHistory, Sample
-from risk_daemon.units import finite
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.units import finite
 
 MINUTES_A_YEAR = 525_600
 _SAMPLES_MIN = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from risk_daemon.baselines import Baselines
+from risk_daemon.baselines.baselines import Baselines
 from risk_daemon.breakers.base import UNSET, CircuitBreakerType, Common, Number, Unset
 from risk_daemon.breakers.loss import Measure, one_limit
 from risk_daemon.breakers.period_loss import PeriodLossCircuitBreaker

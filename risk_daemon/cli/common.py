@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from risk_daemon import control
+from risk_daemon.cli import remote
+from risk_daemon.cli.log_format import LogFormat
 from risk_daemon.errors import UsageError
-from risk_daemon.log_format import LogFormat
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from risk_daemon.config import Settings
+    from risk_daemon.config.load import Settings
 
 T = TypeVar("T")
 Render = Callable[["Console", Mapping[str, Any]], None]
@@ -59,23 +59,23 @@ def _before_any_command(
 
 def load(config: Path) -> Settings:
     """The whole configuration, checked; secrets may follow. Raises ConfigError."""
-    from risk_daemon import config as configuration
-    from risk_daemon.secrecy import forbid_core_dumps
+    from risk_daemon.config.load import load as load_config
+    from risk_daemon.config.secrecy import forbid_core_dumps
 
     forbid_core_dumps()
-    return configuration.load(config)
+    return load_config(config)
 
 
 def run_to_end(work: Coroutine[Any, Any, T], log_format: LogFormat = LogFormat.AUTO) -> T:
     """Run a coroutine on a loop of its own; the loop's library is loaded only now."""
-    from risk_daemon import runner
+    from risk_daemon.cli import loop
 
-    return runner.run_to_end(work, log_format)
+    return loop.run_to_end(work, log_format)
 
 
 def console() -> Console:
     """A console for standard output."""
-    from risk_daemon import render
+    from risk_daemon.cli import render
 
     return render.console()
 
@@ -92,7 +92,7 @@ def show(document: Mapping[str, Any], as_json: bool, render: Render) -> None:
         typer.echo(f"risk-daemon: the output could not be written: {error.strerror}", err=True)
 
 
-def accepted(answer: control.Answer) -> Mapping[str, Any]:
+def accepted(answer: remote.Answer) -> Mapping[str, Any]:
     """What the daemon answered. Raises UsageError where it refused."""
     if not answer.ok:
         raise UsageError(answer.detail)

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, Yes, app, confirm, console, load, run_to_end, show
+from risk_daemon.cli.log_format import LogFormat
 from risk_daemon.errors import ConfigError, ExitCode, StartUnavailable, UsageError, VenueUnavailable
-from risk_daemon.log_format import LogFormat
 
 
 @app.command()
@@ -35,7 +35,7 @@ def run(
         settings = load(config)
     except ConfigError as error:
         return _finish_all_the_same(config, error)
-    from risk_daemon import service
+    from risk_daemon.app import service
 
     try:
         return run_to_end(service.run(settings), log_format)
@@ -45,7 +45,7 @@ def run(
 
 def _finish_all_the_same(config: Path, refusal: ConfigError) -> ExitCode:
     """A trip that is not proven is finished with what can be used of a refused file. Raises ConfigError."""
-    from risk_daemon import salvage, service
+    from risk_daemon.app import salvage, service
 
     rest = salvage.salvage(config)
     if rest.settings is not None:
@@ -65,7 +65,8 @@ def init(
     Everything is read several times, `peak_hold` apart, until the readings agree. If they do not, it ends with 75.
     """
     settings = load(config)
-    from risk_daemon import render, service
+    from risk_daemon.app import service
+    from risk_daemon.cli import render
 
     try:
         report = run_to_end(service.prepare_init(settings, say=_say))
@@ -93,7 +94,7 @@ def _say(sentence: str) -> None:
 @app.command()
 def demo() -> ExitCode:
     """Watch a crash on simulated venues from the first price to exit code 1. No keys, no money."""
-    from risk_daemon import demo as stage
+    from risk_daemon.rehearsal import demo as stage
 
     return run_to_end(stage.run(console()))
 
@@ -110,8 +111,8 @@ def check(
     are told. Nothing is cancelled. Ends with 0 only if the guard would work.
     """
     settings = load(config)
-    from risk_daemon import check as checking
-    from risk_daemon import render
+    from risk_daemon.app import check as checking
+    from risk_daemon.cli import render
 
     report = run_to_end(checking.check(settings, explain, open_venue=checking.open_venue))
     show(report.document(), as_json, render.check)
@@ -129,7 +130,8 @@ def simulate_breach(
     live = [name for name, venue in settings.venues.items() if not venue.simulated]
     if live and not dry_run:
         raise UsageError(f"a full drill would cancel the orders of live venues ({', '.join(live)}): give --dry-run")
-    from risk_daemon import drill, render
+    from risk_daemon.cli import render
+    from risk_daemon.rehearsal import drill
 
     document = run_to_end(drill.simulate_breach(settings, dry_run=dry_run, progress=_told_as_it_goes(as_json)))
     show(document, as_json, render.facts)
@@ -162,7 +164,7 @@ def simulate_venue(
     admin face, made before anybody else is served.
     """
     from adapters.simulated import API_KEY, API_SECRET, server
-    from risk_daemon.notation import environment_name
+    from risk_daemon.config.notation import environment_name
 
     if not exit_on_stdin_eof:  # a parent knows them
         name = environment_name(kind)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from risk_daemon import control
 from risk_daemon.auth.operators import operator_name
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, app, console, show
+from risk_daemon.config.place import locate
 from risk_daemon.errors import ExitCode, StateError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from risk_daemon.event_log import LogLine
+    from risk_daemon.state.event_log import LogLine
 
 
 @app.command()
@@ -29,7 +29,7 @@ def tail(
     as_json: Annotated[bool, typer.Option("--json", help="The lines as they stand in the log.")] = False,
 ) -> ExitCode:
     """The event log, for people."""
-    from risk_daemon import event_log
+    from risk_daemon.state import event_log
 
     path, is_there = _log(config)
     if not is_there and not follow:
@@ -66,7 +66,7 @@ def verify_log(
     That its last lines are missing, or all of it was replaced, is seen by the state beside it, which knows how many
     lines were written and the hash of the last. With or without a running daemon.
     """
-    from risk_daemon import event_log, log_anchor
+    from risk_daemon.state import event_log, log_anchor
 
     path, is_there = _log(config)
     if not is_there:
@@ -104,7 +104,7 @@ def _cut(cuts: list[str]) -> str | None:
 
 def _log(config: Path) -> tuple[Path, bool]:
     """The event log, and whether it is there. Raises ConfigError, and StateError where that can't be seen."""
-    path = control.locate(config).state / "events.jsonl"
+    path = locate(config).state / "events.jsonl"
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -121,7 +121,7 @@ def _no_log(path: Path) -> str:
 
 def print_lines(out: Console, lines: list[LogLine], as_json: bool) -> None:
     """Some lines of the log."""
-    from risk_daemon import render
+    from risk_daemon.cli import render
 
     for line in lines:
         if as_json:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from risk_daemon import control
 from risk_daemon.cli.common import CONFIG, ConfigFile, app
+from risk_daemon.config.place import locate
 from risk_daemon.errors import ExitCode
 
 
@@ -16,8 +16,8 @@ def migrate(config: ConfigFile = CONFIG) -> ExitCode:
     Refused while a daemon runs. A copy of the old state.db is kept beside it; a lock stays a lock, and a trip that
     is not proven is finished by the next `run`. Doing it again does no harm.
     """
-    root = control.locate(config).state
-    from risk_daemon import migrating
+    root = locate(config).state
+    from risk_daemon.state import migrate as migrating
 
     done = migrating.migrate(root)
     if not done.steps:

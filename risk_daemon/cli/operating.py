@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from risk_daemon import control
 from risk_daemon.auth.operators import operator_name
+from risk_daemon.cli import remote
 from risk_daemon.cli.common import (
     CONFIG,
     AsJson,
@@ -28,8 +28,9 @@ from risk_daemon.cli.common import (
     run_to_end,
     show,
 )
+from risk_daemon.config.place import Place, locate
 from risk_daemon.errors import CircuitBreakerError, ExitCode, UsageError, VenueError
-from risk_daemon.units import parse_duration
+from risk_daemon.model.units import parse_duration
 
 _SWEEP_TIMEOUT_S = 3_600.0  # the daemon's own deadline ends it sooner
 _RESET_TIMEOUT_S = 60.0
@@ -75,7 +76,7 @@ class MarketKind(StrEnum):
 @app.command()
 def status(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
     """How things stand. Ends with 0 only if a daemon answered."""
-    from risk_daemon import render
+    from risk_daemon.cli import render
 
     return _state(config, as_json, lambda document: document, render.status)
 
@@ -83,7 +84,7 @@ def status(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
 @app.command("check-drawdown")
 def check_drawdown(config: ConfigFile = CONFIG, venue: OneVenue = None, as_json: AsJson = False) -> ExitCode:
     """The losses now, and their limits. Ends with 0 only if a daemon answered."""
-    from risk_daemon import render
+    from risk_daemon.cli import render
 
     return _state(config, as_json, partial(_losses, venue), render.drawdown)
 
@@ -102,10 +103,10 @@ def _state(
     config: Path, as_json: bool, choose: Callable[[Mapping[str, Any]], Mapping[str, Any]], render: Render
 ) -> ExitCode:
     """Show a running daemon's state, or, clearly apart, the last that is known of one."""
-    place = control.locate(config)
+    place = locate(config)
     try:
-        state = choose(accepted(control.request(place.socket, "GET", "/api/v1/state")))
-    except control.DaemonAbsent as error:
+        state = choose(accepted(remote.request(place.socket, "GET", "/api/v1/state")))
+    except remote.DaemonAbsent as error:
         _last_known(place, str(error), as_json, choose, render)
         return ExitCode.REFUSED
     show({"running": True, **state} if as_json else state, as_json, render)
@@ -113,15 +114,15 @@ def _state(
 
 
 def _last_known(
-    place: control.Place,
+    place: Place,
     absent: str,
     as_json: bool,
     choose: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     render: Render,
 ) -> None:
-    from risk_daemon.render import age
+    from risk_daemon.cli.render import age
 
-    known = control.last_known(place.state)
+    known = remote.last_known(place.state)
     state, age_s = (choose(known[0]), known[1]) if known else (None, None)
     if as_json:
         show({"running": False, "last_known": state, "age_s": age_s}, True, render)
@@ -148,10 +149,10 @@ def halt(
     stays up, until `risk-daemon release`.
     """
     scope = _scope(venue, bot)
-    place = control.locate(config)
+    place = locate(config)
     try:
-        answer = accepted(control.request(place.socket, "POST", "/api/v1/halt", {"reason": reason, **scope}))
-    except control.DaemonAbsent as error:
+        answer = accepted(remote.request(place.socket, "POST", "/api/v1/halt", {"reason": reason, **scope}))
+    except remote.DaemonAbsent as error:
         raise UsageError(f"{error}, so nobody would hear a halt: {_instead_of_halt(scope)}") from None
     told = f"Halted: {_told(scope, answer)}" if scope else f"Halted. {_trip(answer)}"
     show(answer, as_json, lambda out, _: out.print(told, style="bold red"))
@@ -183,13 +184,13 @@ def reset(
     as_json: AsJson = False,
 ) -> ExitCode:
     """Allow trading again after a trip or a halt, or before a freeze is over. Refused while any venue is unproven."""
-    place = control.locate(config)
+    place = locate(config)
     confirm("RESET", yes, "This opens the gate: bots may send orders again.")
     body = {"reason": reason, "rebaseline": rebaseline.value}
     done = "Reset: trading is allowed again."
     try:
-        answer = accepted(control.request(place.socket, "POST", "/api/v1/reset", body, timeout_s=_RESET_TIMEOUT_S))
-    except control.DaemonAbsent:
+        answer = accepted(remote.request(place.socket, "POST", "/api/v1/reset", body, timeout_s=_RESET_TIMEOUT_S))
+    except remote.DaemonAbsent:
         answer = _reset_stopped(config, reason, rebaseline.value)
         done = "Reset: the gate opens when the daemon runs again, start it with `risk-daemon run`."
     show(answer, as_json, lambda out, _: out.print(done, style="bold green"))
@@ -226,8 +227,8 @@ def enable(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
 def _asked(config: Path, target: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a running daemon answers. Raises UsageError where there is none or it refuses."""
     try:
-        return accepted(control.request(control.locate(config).socket, "POST", target, body))
-    except control.DaemonAbsent as error:
+        return accepted(remote.request(locate(config).socket, "POST", target, body))
+    except remote.DaemonAbsent as error:
         raise UsageError(f"{error}: this needs a running daemon, and nothing was changed") from None
 
 
@@ -270,7 +271,7 @@ def _seconds(duration: str) -> float:
 
 def _reset_stopped(config: Path, reason: str, rebaseline: str) -> Mapping[str, Any]:
     settings = load(config)
-    from risk_daemon import service
+    from risk_daemon.app import service
 
     operator = operator_name(os.getuid())
     try:
@@ -296,22 +297,22 @@ def cancel_all(
 
     Ends with 0 only if it is proven that no order is open, with 4 if not.
     """
-    place = control.locate(config)
+    place = locate(config)
     body = {"venue": venue, "market": market.value if market else None}
     try:
-        document = _swept(control.request(place.socket, "POST", "/api/v1/cancel-all", body, timeout_s=_SWEEP_TIMEOUT_S))
-    except control.DaemonAbsent:
+        document = _swept(remote.request(place.socket, "POST", "/api/v1/cancel-all", body, timeout_s=_SWEEP_TIMEOUT_S))
+    except remote.DaemonAbsent:
         document = _cancel_stopped(config, venue, body["market"], as_json)
-    except control.NotConfirmed as error:
+    except remote.NotConfirmed as error:
         document = {"proven": False, "unproven_reason": str(error), "venues": {}}
     code = ExitCode.STOPPED if document.get("proven") is True else ExitCode.TRIGGERED_UNPROVEN
-    from risk_daemon import render
+    from risk_daemon.cli import render
 
     show(document, as_json, render.sweep)
     return code
 
 
-def _swept(answer: control.Answer) -> Mapping[str, Any]:
+def _swept(answer: remote.Answer) -> Mapping[str, Any]:
     """A sweep that the daemon began and could not end is unproven; one it refused was never begun."""
     if answer.status >= 500:
         return {"proven": False, "unproven_reason": answer.detail, "venues": {}}
@@ -322,7 +323,7 @@ def _cancel_stopped(config: Path, venue: str | None, market: str | None, as_json
     settings = load(config)
     if venue is not None and venue not in settings.venues:
         raise UsageError(f"there is no venue {venue!r}: one of {', '.join(settings.venues)}")
-    from risk_daemon import service
+    from risk_daemon.app import service
 
     try:
         result = run_to_end(service.cancel_all(settings, venue=venue, market=market, progress=progress(as_json)))
@@ -338,7 +339,7 @@ def progress(as_json: bool) -> Callable[[Mapping[str, Any]], None] | None:
     """
     if as_json:
         return None
-    from risk_daemon import render
+    from risk_daemon.cli import render
 
     out = console()
     shown: dict[str, str] = {}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from risk_daemon import control
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, app, console, show
+from risk_daemon.config.place import locate
 from risk_daemon.errors import ExitCode, StateError, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def create(
     """Make a token. It is shown once, alone on the last line, and kept only as a hash."""
     from risk_daemon.auth.tokens import Role
 
-    _make_directory(control.locate(config).state)
+    _make_directory(locate(config).state)
     store = _store(config)
     name = name or _free_name(store, role.value)
     text = store.create(Role(role.value), name)
@@ -55,8 +55,8 @@ def create(
 @token.command("list")
 def list_tokens(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
     """Names, roles and ages of the tokens; never a token itself."""
-    from risk_daemon import render
-    from risk_daemon.writing import utc_text
+    from risk_daemon.cli import render
+    from risk_daemon.state.files import utc_text
 
     rows = [
         {"name": info.name, "role": info.role.value, "created": utc_text(info.created_wall)}
@@ -83,7 +83,7 @@ def _store(config: Path) -> TokenStore:
     """The tokens in the configured state directory."""
     from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 
-    return TokenStore.open(control.locate(config).state / FILE_NAME)
+    return TokenStore.open(locate(config).state / FILE_NAME)
 
 
 def _make_directory(state: Path) -> None:

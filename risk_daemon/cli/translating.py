@@ -22,7 +22,7 @@ def convert_risk_limits(
 
     What is missing there is disabled, and that is said; so is every key that is not converted.
     """
-    from risk_daemon import risk_limits
+    from risk_daemon.cli import risk_limits
 
     limits = risk_limits.load_risk_limits(source)
     text = risk_limits.config_text(limits, source.name)

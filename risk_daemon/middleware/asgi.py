@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from risk_daemon.asking.answers import GateAnswer
+from risk_daemon.bot.answers import GateAnswer
 from risk_daemon.middleware.guard import CONTENT_TYPE, MAX_BODY, Gate, Guard, problem, status_of, unreadable
 from risk_daemon.middleware.routes import DEFAULT, seen_from
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from risk_daemon.asking.answers import GateAnswer
+from risk_daemon.bot.answers import GateAnswer
 from risk_daemon.middleware.guard import CONTENT_TYPE, Gate, Guard, problem, status_of, unreadable
 from risk_daemon.middleware.routes import DEFAULT, seen_from
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from risk_daemon.asking.answers import INVALID_ORDER, LOCKED, GateAnswer, no_answer
+from risk_daemon.bot.answers import INVALID_ORDER, LOCKED, GateAnswer, no_answer
 from risk_daemon.errors import CircuitBreakerException
 from risk_daemon.middleware.routes import DEFAULT, Routes
 

@@ -13,7 +13,7 @@ from adapters.lane import Pacer
 from adapters.registry import build_adapter
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
-from risk_daemon.clock import SystemClock
+from risk_daemon.model.clock import SystemClock
 
 MARKETS = {
     "kraken": frozenset({Market.SPOT, Market.MARGIN}),

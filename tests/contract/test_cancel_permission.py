@@ -12,8 +12,8 @@ from adapters.base import CancelPermission, Market
 from adapters.ccxt_venue import CcxtVenue, VenueSettings
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
-from risk_daemon.clock import SystemClock
 from risk_daemon.errors import VenueError
+from risk_daemon.model.clock import SystemClock
 
 KINDS = {"kraken": Market.SPOT, "krakenfutures": Market.PERP}
 

@@ -13,8 +13,8 @@ from adapters.base import Market, VenueAdapter
 from adapters.ccxt_venue import VenueSettings
 from adapters.market_list import load_anew
 from adapters.registry import build_adapter
-from risk_daemon.clock import Clock, Instant, SystemClock
-from risk_daemon.events import Kind
+from risk_daemon.model.clock import Clock, Instant, SystemClock
+from risk_daemon.model.events import Kind
 from tests.e2e.harness import ROOT, Venue
 
 KEY, SECRET = "docs-key", "binance-as-its-documentation-has-it"

@@ -18,9 +18,9 @@ from adapters.lane import Pacer, PushedAside
 from adapters.registry import build_adapter
 from adapters.simulated import API_SECRET
 from adapters.streams import VenueFeed
-from risk_daemon.clock import SystemClock
 from risk_daemon.errors import ConfigError, MalformedReply, VenueError, VenueRejected, VenueUnavailable
-from risk_daemon.events import (
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.model.events import (
     BalancesSeen,
     FlowsListed,
     Input,

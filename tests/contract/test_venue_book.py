@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from connected import Venue, connected
 
-from risk_daemon.events import FlowsListed
+from risk_daemon.model.events import FlowsListed
 
 SEEDS = range(6)
 STEPS = 60

@@ -20,9 +20,9 @@ from adapters.ccxt_venue import VenueSettings
 from adapters.registry import build_adapter
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
-from risk_daemon.clock import SystemClock
 from risk_daemon.errors import MalformedReply, VenueError
-from risk_daemon.events import Kind
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.model.events import Kind
 
 DEADLINE_S = 5.0
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon import config, demo
+from risk_daemon.cli.render import console
+from risk_daemon.config.load import load as load_config
 from risk_daemon.errors import ExitCode
-from risk_daemon.rehearsal import Rehearsal, in_time
-from risk_daemon.render import console
+from risk_daemon.rehearsal import demo
+from risk_daemon.rehearsal.rehearsal import Rehearsal, in_time
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 240
@@ -86,7 +87,7 @@ async def test_an_exchange_that_does_not_cancel_is_not_a_success(tmp_path: Path)
     """It answers every cancel with yes and does nothing: no proof, so no exit code 1."""
     file = tmp_path / "config.toml"
     file.write_text(demo.CONFIG.replace("[circuit_breaker]", "[circuit_breaker]" + IMPATIENT))
-    rehearsal = Rehearsal(config.load(file))
+    rehearsal = Rehearsal(load_config(file))
     output = io.StringIO()
     show = demo.Show(rehearsal, console(output))
 

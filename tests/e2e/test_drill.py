@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from adapters.simulated import API_KEY, API_SECRET
-from risk_daemon import config, demo, drill
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.settings import Settings
 from risk_daemon.errors import UsageError
-from risk_daemon.rehearsal import PARTS, Desk, Rehearsal
+from risk_daemon.rehearsal import demo, drill
+from risk_daemon.rehearsal.rehearsal import PARTS, Desk, Rehearsal
 from tests.e2e.harness import Venue, simulated
 
 TIMEOUT_S = 240
@@ -75,7 +77,7 @@ async def test_a_venue_that_does_not_cancel_fails_the_drill(tmp_path: Path, monk
     set_up = Desk.set_up
     monkeypatch.setattr(Desk, "set_up", set_up_and_break)
     text = QUICK.replace("[circuit_breaker]", '[circuit_breaker]\ncancel_deadline = "2s"')
-    found = await drill.simulate_breach(config.load(written(tmp_path, text)))
+    found = await drill.simulate_breach(load_config(written(tmp_path, text)))
     assert found["passed"] is False
     assert found["failed"] == ["books.kraken", "exit"]
     assert found["phases"]["joint_proof_s"] is None
@@ -87,7 +89,7 @@ async def test_it_never_plays_on_a_live_venue(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(Rehearsal, "play", None)
     live = QUICK.replace('markets = ["perp"]\nsimulated = true', 'markets = ["perp"]\nsandbox = true')
     with pytest.raises(UsageError, match=r"not done on live venues \(krakenfutures\)"):
-        await drill.simulate_breach(config.load(written(tmp_path, live)))
+        await drill.simulate_breach(load_config(written(tmp_path, live)))
 
 
 # --- the dry run -------------------------------------------------------------------------------------
@@ -105,9 +107,9 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Venue]:
     venue.kill()
 
 
-def live_settings(directory: Path, venue: Venue) -> config.Settings:
+def live_settings(directory: Path, venue: Venue) -> Settings:
     text = QUICK[: QUICK.index("[venues.krakenfutures]")].replace("simulated = true", f'endpoint = "{venue.endpoint}"')
-    return config.load(written(directory, text))
+    return load_config(written(directory, text))
 
 
 async def test_a_dry_run_reads_everything_and_cancels_nothing(account: Venue, tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.clock import SystemClock
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import SharedLock
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import SharedLock
 from tests.e2e import harness
 from tests.gate_server import TOKEN, GateServer, beating
 

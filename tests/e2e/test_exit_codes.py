@@ -24,7 +24,7 @@ def plant():
 import sys, importlib.abc
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name == "risk_daemon.service":
+        if name == "risk_daemon.app.service":
             sys.meta_path.remove(self)
             plant()
         return None
@@ -70,8 +70,8 @@ def test_an_exception_in_the_engine_exits_70_with_the_lock_shut(daemon):
 
 @pytest.mark.parametrize(
     "module",
-    ["risk_daemon.errors", "risk_daemon.cli", "risk_daemon.config", "risk_daemon.engine", "risk_daemon.service",
-     "oms.proof", "adapters.kraken", "ccxt.pro", "structlog", "aiohttp"],
+    ["risk_daemon.errors", "risk_daemon.cli", "risk_daemon.config.load", "risk_daemon.engine.engine",
+     "risk_daemon.app.service", "oms.proof", "adapters.kraken", "ccxt.pro", "structlog", "aiohttp"],
 )  # fmt: skip
 def test_an_import_error_exits_70_with_the_lock_shut(daemon, module):
     daemon.start(**plant(daemon, PLANT_IN_IMPORT), PLANTED_MODULE=module)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon import control
+from risk_daemon.cli import remote
 from risk_daemon.client import DaemonGate
+from risk_daemon.config.place import locate
 from risk_daemon.errors import RiskDaemonError
 from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
 
@@ -44,7 +45,7 @@ class Halted:
 
     @property
     def socket(self) -> Path:
-        return control.locate(self.daemon.config).socket
+        return locate(self.daemon.config).socket
 
     def end(self, how: signal.Signals) -> None:
         self.daemon.signal(how)
@@ -64,7 +65,7 @@ class Halted:
         return {name: None if answer.allowed else answer.veto_reason for name, answer in answers.items()}
 
     def are_listed(self) -> list[tuple[str | None, str | None]]:
-        status = control.request(self.socket, "GET", "/api/v1/state").body
+        status = remote.request(self.socket, "GET", "/api/v1/state").body
         return [(halt["venue"], halt["bot"]) for halt in status["halts"]]
 
     def asks_for_halt(self, *scope: str) -> subprocess.Popen[str]:
@@ -165,7 +166,7 @@ def test_killed_at_any_moment_of_the_command(halted):
 
 def _confirmed(socket: Path) -> bool:
     try:
-        answer = control.request(socket, "POST", "/api/v1/halt", {"reason": "odd", "bot": "alice"})
+        answer = remote.request(socket, "POST", "/api/v1/halt", {"reason": "odd", "bot": "alice"})
     except RiskDaemonError:
         return False
     assert answer.ok or answer.status == 503, json.dumps(dict(answer.body))
@@ -177,7 +178,7 @@ def test_a_daemon_that_is_stopping_says_so(halted):
     with halted.busy_store():
         halted.daemon.signal(signal.SIGTERM)
         wait_for(lambda: "system_shutdown" in halted.daemon.names(), "the last words")
-        late = control.request(halted.socket, "POST", "/api/v1/halt", {"reason": "odd", "venue": "kraken"})
+        late = remote.request(halted.socket, "POST", "/api/v1/halt", {"reason": "odd", "venue": "kraken"})
         assert late.status == 503
         assert "stopping" in late.detail
     assert halted.daemon.exit_code() == 0

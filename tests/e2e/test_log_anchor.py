@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon.event_log import EventLog
-from risk_daemon.events import EventName, RiskEvent
+from risk_daemon.model.events import EventName, RiskEvent
+from risk_daemon.state.event_log import EventLog
 from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
 
 pytestmark = pytest.mark.long

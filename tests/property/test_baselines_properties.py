@@ -7,9 +7,9 @@ from decimal import Decimal
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from risk_daemon.baselines import Baselines, BaselineSettings
-from risk_daemon.clock import Instant
-from risk_daemon.median_window import MedianWindow
+from risk_daemon.baselines.baselines import Baselines, BaselineSettings
+from risk_daemon.baselines.median_window import MedianWindow
+from risk_daemon.model.clock import Instant
 from tests.core_world import ShortWorld, engine_settings
 
 values = st.lists(st.integers(1, 1_000), min_size=1, max_size=80)

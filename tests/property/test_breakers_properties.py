@@ -7,8 +7,7 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk_daemon.activity import Activity, Teller
-from risk_daemon.baselines import Baselines, BaselineSettings
+from risk_daemon.baselines.baselines import Baselines, BaselineSettings
 from risk_daemon.breakers import (
     Action,
     BreakerState,
@@ -22,8 +21,9 @@ from risk_daemon.breakers import (
 from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker, CapitalLossSettings
 from risk_daemon.breakers.loss import LossCircuitBreaker
 from risk_daemon.breakers.manager import strongest
-from risk_daemon.clock import Instant, ManualClock
-from risk_daemon.portfolio import Equity
+from risk_daemon.gate.activity import Activity, Teller
+from risk_daemon.model.clock import Instant, ManualClock
+from risk_daemon.portfolio.manager import Equity
 
 NOW = Instant(2_000.0, 1_700_000_000.0)
 START = Decimal(10_000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk_daemon.states import CircuitBreakerState, Outcome, StateMachine, Trigger
+from risk_daemon.engine.states import CircuitBreakerState, Outcome, StateMachine, Trigger
 
 
 @settings(deadline=None, max_examples=200)

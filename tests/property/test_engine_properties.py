@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk_daemon.decision import Decision, SetGate, StartSweep
-from risk_daemon.events import (
+from risk_daemon.engine.decision import Decision, SetGate, StartSweep
+from risk_daemon.model.events import (
     DisableRequested,
     EnableRequested,
     EventName,

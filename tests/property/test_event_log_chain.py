@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk_daemon.event_log import RESERVED, EventLog, read_log, verify_log
-from risk_daemon.events import EventName, RiskEvent
+from risk_daemon.model.events import EventName, RiskEvent
+from risk_daemon.state.event_log import RESERVED, EventLog, read_log, verify_log
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

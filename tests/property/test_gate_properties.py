@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_daemon.gate import Cause, OrderRequest, Restraint, check_order, gate_of, severity, strongest_first
+from risk_daemon.gate.restraints import Cause, OrderRequest, Restraint, check_order, gate_of, severity, strongest_first
 
 VENUES = ("kraken", "binance")
 BOTS = ("alpha", "beta")

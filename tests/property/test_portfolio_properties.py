@@ -8,9 +8,18 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk_daemon.events import BalancesSeen, Kind, Position, PositionsSeen, Price, PricesSeen, Source, StreamConfirmed
-from risk_daemon.portfolio import Equity, PortfolioManager, PortfolioSettings
-from risk_daemon.units import fixed
+from risk_daemon.model.events import (
+    BalancesSeen,
+    Kind,
+    Position,
+    PositionsSeen,
+    Price,
+    PricesSeen,
+    Source,
+    StreamConfirmed,
+)
+from risk_daemon.model.units import fixed
+from risk_daemon.portfolio.manager import Equity, PortfolioManager, PortfolioSettings
 
 VENUES = ("kraken", "futures")
 KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})

@@ -9,9 +9,9 @@ from itertools import pairwise, permutations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk_daemon.events import Price, PricesSeen, Source
-from risk_daemon.prices import HUBS, PriceBook
-from risk_daemon.units import EXACT
+from risk_daemon.model.events import Price, PricesSeen, Source
+from risk_daemon.model.units import EXACT
+from risk_daemon.portfolio.prices import HUBS, PriceBook
 
 PAIRS = (
     ("BTC", "USDT"),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from adapters.base import OrderListing
 from oms.proof import JointRound, VenueProof
-from risk_daemon.events import Order
+from risk_daemon.model.events import Order
 
 SETTLE_S = 2.0
 LOCK_AGED_S = 4.0

@@ -7,8 +7,8 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk_daemon.units import fixed
-from risk_daemon.valuation import Sums, Valuation
+from risk_daemon.model.units import fixed
+from risk_daemon.portfolio.valuation import Sums, Valuation
 
 ASSETS = ("USDT", "BTC", "ETH", "AAA", "BBB")
 BAND = Decimal("0.2")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_daemon.witnesses import KEEP_S, READS, STRETCH_S, Heard, Row, Terms
+from risk_daemon.portfolio.witnesses import KEEP_S, READS, STRETCH_S, Heard, Row, Terms
 
 TERMS = Terms(Decimal("0.005"), 0.25)
 NEWS = Decimal(1_000)

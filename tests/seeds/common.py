@@ -8,16 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from risk_daemon import config
 from risk_daemon.breakers import BaseCircuitBreaker
 from risk_daemon.breakers.capital_loss import CapitalLossSettings
-from risk_daemon.clock import ManualClock, SystemClock
-from risk_daemon.events import EventName, RiskEvent
-from risk_daemon.gate import OrderAnswer, OrderRequest
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import SharedLock
-from risk_daemon.report import report
-from risk_daemon.risk_file import RiskFile
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.settings import Settings
+from risk_daemon.gate.restraints import OrderAnswer, OrderRequest
+from risk_daemon.model.clock import ManualClock, SystemClock
+from risk_daemon.model.events import EventName, RiskEvent
+from risk_daemon.runtime.status import report
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import SharedLock
+from risk_daemon.state.risk_file import RiskFile
 from tests.core_world import World, amounts, engine_settings, with_
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,11 +94,11 @@ def publish(world: World, directory: Path) -> dict[str, Any]:
     return document
 
 
-def settings_of(text: str, directory: Path) -> config.Settings:
+def settings_of(text: str, directory: Path) -> Settings:
     """The configuration in `text`, loaded from a file. Raises ConfigError."""
     file = directory / "config.toml"
     file.write_text(text)
-    return config.load(file)
+    return load_config(file)
 
 
 def with_tables(tables: str) -> str:

@@ -13,19 +13,19 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from risk_daemon import config
+from risk_daemon.app.rules import build_rules
 from risk_daemon.breakers import BaseCircuitBreaker, DailyLossCircuitBreaker
 from risk_daemon.breakers.base import Action
 from risk_daemon.client import TradingGate
-from risk_daemon.clock import ManualClock, SystemClock
-from risk_daemon.decision import Finish, SetGate, StartSweep
+from risk_daemon.config.load import load as load_config
+from risk_daemon.engine.decision import Finish, SetGate, StartSweep
 from risk_daemon.errors import CircuitBreakerError, CircuitBreakerException
-from risk_daemon.events import EventName, HaltRequested
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import SharedLock
 from risk_daemon.middleware.asgi import CircuitBreakerMiddleware
-from risk_daemon.risk_file import RiskFile
-from risk_daemon.rules import build_rules
+from risk_daemon.model.clock import ManualClock, SystemClock
+from risk_daemon.model.events import EventName, HaltRequested
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import SharedLock
+from risk_daemon.state.risk_file import RiskFile
 from tests.core_world import World, amounts, perp
 from tests.seeds.common import ask, guarded, lose, profile, publish, why
 
@@ -99,7 +99,7 @@ async def test_000_02_every_route_that_sends_orders_can_be_guarded(tmp_path: Pat
 
 
 def test_000_03_zen_mode_is_a_profile() -> None:
-    settings = config.load(profile("zen-3-percent.toml"))
+    settings = load_config(profile("zen-3-percent.toml"))
     daily = next(rule for rule in build_rules(settings) if rule.name == "daily_loss")
     assert daily.describe()["limits"] == {"max_daily_loss_pct": 0.03}
     assert daily.action is Action.FREEZE

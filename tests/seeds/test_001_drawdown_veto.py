@@ -12,18 +12,11 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from risk_daemon import config
-from risk_daemon.baselines import Baselines, BaselineSettings, PortfolioDDState, get_portfolio_dd_state
+from risk_daemon.app.rules import build_rules
+from risk_daemon.baselines.baselines import Baselines, BaselineSettings, PortfolioDDState, get_portfolio_dd_state
 from risk_daemon.breakers import DrawdownCircuitBreaker, OrderRateCircuitBreaker
 from risk_daemon.breakers.base import Action
-from risk_daemon.clock import ManualClock
-from risk_daemon.decision import Finish, StartSweep
-from risk_daemon.errors import ConfigError
-from risk_daemon.events import EventName
-from risk_daemon.gate import Veto
-from risk_daemon.pretrade import PreTradeSettings
-from risk_daemon.report import report
-from risk_daemon.risk_limits import (
+from risk_daemon.cli.risk_limits import (
     CircuitBreakerConfig,
     RiskLimitsConfig,
     config_text,
@@ -31,8 +24,15 @@ from risk_daemon.risk_limits import (
     normalize_percentage,
     remarks,
 )
-from risk_daemon.rules import build_rules
-from risk_daemon.veto_log import VetoLog, VetoRecord
+from risk_daemon.config.load import load as load_config
+from risk_daemon.engine.decision import Finish, StartSweep
+from risk_daemon.errors import ConfigError
+from risk_daemon.gate.pretrade import PreTradeSettings
+from risk_daemon.gate.restraints import Veto
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import EventName
+from risk_daemon.runtime.status import report
+from risk_daemon.state.veto_log import VetoLog, VetoRecord
 from tests.core_world import World, engine_settings
 from tests.seeds.common import ask, guarded, lose, order, publish, why
 
@@ -121,7 +121,7 @@ def test_001_08_null_is_disabled(tmp_path: Path) -> None:
     assert limits.circuit_breakers.max_portfolio_dd_nav_pct is None
     made = tmp_path / "config.toml"
     made.write_text(config_text(limits, "risk_limits.json"))
-    assert build_rules(config.load(made)) == ()
+    assert build_rules(load_config(made)) == ()
 
 
 # --- loader --------------------------------------------------------------------------------------------
@@ -419,7 +419,7 @@ def test_001_39_from_the_file_to_a_veto(written: float, tmp_path: Path) -> None:
     limits = load_risk_limits(limits_file(tmp_path, {"circuit_breakers": {"max_portfolio_dd_nav_pct": written}}))
     made = tmp_path / "config.toml"
     made.write_text(config_text(limits, "risk_limits.json"))
-    rules = build_rules(config.load(made))
+    rules = build_rules(load_config(made))
     world = guarded(*rules)
     lose(world, "0.10")
     assert why(ask(world)) == "portfolio_dd_circuit"

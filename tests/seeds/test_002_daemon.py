@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.engine_rows import check_rows
 from oms import OrderManager
+from risk_daemon.app.rules import build_rules
 from risk_daemon.breakers import DrawdownCircuitBreaker
 from risk_daemon.breakers.base import Action
 from risk_daemon.breakers.capital_loss import CapitalLossSettings
@@ -22,13 +23,11 @@ from risk_daemon.breakers.position_loss import PositionLossCircuitBreaker
 from risk_daemon.breakers.venue_loss import VenueLossCircuitBreaker
 from risk_daemon.breakers.volatility import VolatilityCircuitBreaker
 from risk_daemon.breakers.weekly_loss import WeeklyLossCircuitBreaker
-from risk_daemon.clock import ManualClock
-from risk_daemon.daemon import Daemon
-from risk_daemon.decision import Decision, Finish, ReadNow, SaveLatch, SetGate, StartSweep
-from risk_daemon.engine import Engine
+from risk_daemon.engine.decision import Decision, Finish, ReadNow, SaveLatch, SetGate, StartSweep
+from risk_daemon.engine.engine import Engine
 from risk_daemon.errors import ExitCode
-from risk_daemon.event_log import EventLog, verify_log
-from risk_daemon.events import (
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import (
     EventName,
     HaltRequested,
     ResetRequested,
@@ -37,11 +36,12 @@ from risk_daemon.events import (
     VenueProven,
     VenueUnproven,
 )
-from risk_daemon.inbox import Inbox
-from risk_daemon.ports import DaemonSettings, Parts
-from risk_daemon.rules import build_rules
-from risk_daemon.store.sqlite import SqliteStore
-from risk_daemon.worker import inline
+from risk_daemon.runtime.daemon import Daemon
+from risk_daemon.runtime.inbox import Inbox
+from risk_daemon.runtime.ports import DaemonSettings, Parts
+from risk_daemon.state.event_log import EventLog, verify_log
+from risk_daemon.state.store.sqlite import SqliteStore
+from risk_daemon.state.worker import inline
 from tests.core_world import BTC_PERP, engine_settings, perp, with_
 from tests.seeds.common import ask, first, guarded, lose, settings_of, why, with_tables
 from tests.simulated.virtual_time import Timeline, VirtualLoop

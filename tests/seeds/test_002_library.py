@@ -20,10 +20,10 @@ from risk_daemon import (
     RiskEvent,
     event_stream,
 )
-from risk_daemon.clock import Instant
+from risk_daemon.engine.states import TABLE, Trigger
 from risk_daemon.errors import ExitCode, VenueUnavailable
-from risk_daemon.events import EventName, Order, Position
-from risk_daemon.states import TABLE, Trigger
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import EventName, Order, Position
 from tests.seeds.common import ROOT
 
 LOSSES = [("9800", "ACTIVE"), ("9650", "WARNING"), ("9580", "WARNING"), ("9450", "TRIGGERED")]

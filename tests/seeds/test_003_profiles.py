@@ -13,21 +13,21 @@ from typing import Any
 
 import pytest
 
-from risk_daemon import config
+from risk_daemon.app.rules import build_rules
 from risk_daemon.breakers import (
     DailyLossCircuitBreaker,
     DrawdownCircuitBreaker,
     ErrorRateCircuitBreaker,
     OrderRateCircuitBreaker,
 )
-from risk_daemon.rules import build_rules
+from risk_daemon.config.load import load as load_config
 from tests.seeds.common import ROOT, profile
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 
 def limits_of(name: str) -> dict[str, dict[str, object]]:
-    return {rule.name: rule.describe()["limits"] for rule in build_rules(config.load(profile(f"{name}.toml")))}
+    return {rule.name: rule.describe()["limits"] for rule in build_rules(load_config(profile(f"{name}.toml")))}
 
 
 def expected(drawdown: float, daily_loss: float, orders: int, errors: int) -> dict[str, dict[str, object]]:
@@ -73,7 +73,7 @@ def test_003_67_the_keys_of_the_dictionaries_are_keywords_of_the_classes() -> No
 
 @pytest.mark.parametrize("name", ["conservative", "moderate", "aggressive"])
 def test_003_55_profiles_load_as_they_are_and_nothing_comes_before_their_drawdown(name: str) -> None:
-    settings = config.load(profile(f"{name}.toml"))
+    settings = load_config(profile(f"{name}.toml"))
     assert all(venue.simulated for venue in settings.venues.values())
     drawdown = limits_of(name)["drawdown"]["max_portfolio_dd_nav_pct"]
     assert settings.circuit_breaker.loss_threshold >= Decimal(str(drawdown))
@@ -84,7 +84,7 @@ def test_003_11_the_profiles_are_what_the_document_says_of_them() -> None:
     rows = re.findall(r"^\| \[([\w-]+)\]\(\S+\) \| (.+?) \| (.+?) \| (.+?) \|", text, re.MULTILINE)
     assert {name for name, *_ in rows} == {path.stem for path in profile("").glob("*.toml")}
     for name, *told in rows:
-        rules: Any = config.load(profile(f"{name}.toml")).breakers.rules
+        rules: Any = load_config(profile(f"{name}.toml")).breakers.rules
         drawdown, daily = rules.get("drawdown"), rules["daily_loss"]
         orders, errors = rules.get("order_rate"), rules.get("error_rate")
         loss = str(daily.limit).replace("%", " %") + (", freeze" if daily.action == "freeze" else "")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon.baselines import Baselines, BaselineSettings
+from risk_daemon.app.rules import build_rules
+from risk_daemon.baselines.baselines import Baselines, BaselineSettings
 from risk_daemon.breakers import (
     BaseCircuitBreaker,
     BreakerState,
@@ -22,11 +23,10 @@ from risk_daemon.breakers import (
 )
 from risk_daemon.breakers.base import Action
 from risk_daemon.breakers.capital_loss import CapitalLossSettings
-from risk_daemon.clock import ManualClock
-from risk_daemon.decision import Finish, SetGate, StartSweep
+from risk_daemon.engine.decision import Finish, SetGate, StartSweep
 from risk_daemon.errors import CircuitBreakerError, CircuitBreakerException
-from risk_daemon.event_log import EventLog
-from risk_daemon.events import (
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import (
     ErrorKind,
     ErrorReported,
     EventName,
@@ -36,7 +36,7 @@ from risk_daemon.events import (
     OrdersSeen,
     ResetRequested,
 )
-from risk_daemon.rules import build_rules
+from risk_daemon.state.event_log import EventLog
 from tests.core_world import World
 from tests.seeds.common import ask, first, guarded, lose, settings_of, why, with_tables
 

@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 import typer.main
 
-from risk_daemon.baselines import Baselines, BaselineSettings
+from risk_daemon.app.rules import build_rules
+from risk_daemon.baselines.baselines import Baselines, BaselineSettings
+from risk_daemon.baselines.trading_day import TradingDay
 from risk_daemon.breakers import (
     BreakerState,
     DailyLossCircuitBreaker,
@@ -21,11 +23,9 @@ from risk_daemon.breakers import (
 )
 from risk_daemon.breakers.base import Action
 from risk_daemon.cli import app
-from risk_daemon.clock import ManualClock
-from risk_daemon.decision import Finish, SetGate, StartSweep
-from risk_daemon.events import ErrorKind, ErrorReported, HaltRequested
-from risk_daemon.rules import build_rules
-from risk_daemon.trading_day import TradingDay
+from risk_daemon.engine.decision import Finish, SetGate, StartSweep
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import ErrorKind, ErrorReported, HaltRequested
 from tests.seeds.common import ask, guarded, settings_of, why, with_tables
 
 DAY_S = 86_400.0

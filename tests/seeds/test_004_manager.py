@@ -9,7 +9,8 @@ from statistics import stdev
 
 import pytest
 
-from risk_daemon.baselines import Baselines, BaselineSettings
+from risk_daemon.app.rules import build_rules
+from risk_daemon.baselines.baselines import Baselines, BaselineSettings
 from risk_daemon.breakers import (
     BaseCircuitBreaker,
     BreakerState,
@@ -23,12 +24,11 @@ from risk_daemon.breakers import (
 )
 from risk_daemon.breakers.base import Action, EvaluationContext
 from risk_daemon.breakers.volatility import VolatilityCircuitBreaker
-from risk_daemon.clock import ManualClock
-from risk_daemon.engine import Engine
+from risk_daemon.engine.engine import Engine
 from risk_daemon.errors import CircuitBreakerError
-from risk_daemon.events import EventName
-from risk_daemon.portfolio import Equity
-from risk_daemon.rules import build_rules
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import EventName
+from risk_daemon.portfolio.manager import Equity
 from tests.core_world import engine_settings
 from tests.seeds.common import ask, first, guarded, lose, settings_of, why, with_tables
 

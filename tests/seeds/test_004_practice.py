@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from adapters import venue_adapter
-from risk_daemon import config
+from risk_daemon.app.findings import Level, configured
+from risk_daemon.app.rules import build_rules
+from risk_daemon.baselines.trading_day import ActiveHours
 from risk_daemon.breakers import (
     CircuitBreakerManager,
     DailyLossCircuitBreaker,
@@ -22,14 +24,19 @@ from risk_daemon.breakers import (
 )
 from risk_daemon.breakers.base import Action
 from risk_daemon.breakers.capital_loss import CapitalLossSettings
-from risk_daemon.clock import ManualClock
-from risk_daemon.decision import Finish
+from risk_daemon.config.load import load as load_config
+from risk_daemon.engine.decision import Finish
 from risk_daemon.errors import ConfigError
-from risk_daemon.event_log import EventLog, verify_log
-from risk_daemon.events import DisableRequested, ErrorKind, ErrorReported, EventName, HaltRequested, ResetRequested
-from risk_daemon.findings import Level, configured
-from risk_daemon.rules import build_rules
-from risk_daemon.trading_day import ActiveHours
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import (
+    DisableRequested,
+    ErrorKind,
+    ErrorReported,
+    EventName,
+    HaltRequested,
+    ResetRequested,
+)
+from risk_daemon.state.event_log import EventLog, verify_log
 from tests.seeds.common import ask, first, guarded, lose, profile, publish, settings_of, why, with_tables
 
 PEAK = Decimal("100000")
@@ -256,7 +263,7 @@ def test_004_51_the_minimum_setup_in_a_program() -> None:
 
 
 def test_004_51_the_minimum_setup_as_a_profile() -> None:
-    rules = {rule.name: rule.describe()["limits"] for rule in build_rules(config.load(profile("minimum.toml")))}
+    rules = {rule.name: rule.describe()["limits"] for rule in build_rules(load_config(profile("minimum.toml")))}
     assert rules == {
         "drawdown": {"max_portfolio_dd_nav_pct": 0.10},
         "daily_loss": {"max_daily_loss": "5000"},

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from risk_daemon.client import TradingGate
+from risk_daemon.config.rules import Drawdown
+from risk_daemon.config.settings import Baselines
 from risk_daemon.errors import ExitCode
-from risk_daemon.events import ErrorKind, EventName
-from risk_daemon.gate import UNLISTABLE, Cause
-from risk_daemon.rule_settings import Drawdown
-from risk_daemon.settings import Baselines
+from risk_daemon.gate.restraints import UNLISTABLE, Cause
+from risk_daemon.model.events import ErrorKind, EventName
 from tests.e2e import harness
 from tests.seeds.common import ROOT
 

@@ -16,8 +16,8 @@ import structlog
 import uvloop
 
 from adapters import venue_adapter
-from risk_daemon import runner
 from risk_daemon.api.connections import Server
+from risk_daemon.cli import loop
 from tests.seeds.common import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -65,7 +65,7 @@ def test_card_05_what_is_logged_are_structlogs_lines(capsys: Any) -> None:
     """JSON for the journal: a name and fields."""
     defaults = structlog.get_config()
     try:
-        runner.configure_logs()
+        loop.configure_logs()
         structlog.get_logger("a").error("venue_lost", venue="kraken")
     finally:
         structlog.configure(**defaults)
@@ -80,7 +80,7 @@ def test_card_06_the_loop_is_uvloops() -> None:
 
     defaults = structlog.get_config()
     try:
-        assert runner.run_to_end(which())
+        assert loop.run_to_end(which())
     finally:
         structlog.configure(**defaults)
 

@@ -6,13 +6,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from risk_daemon.decision import Decision, StartSweep
+from risk_daemon.engine.decision import Decision, StartSweep
+from risk_daemon.engine.states import CircuitBreakerState
 from risk_daemon.errors import ExitCode
-from risk_daemon.event_log import verify_log
-from risk_daemon.events import HaltRequested, Kind, ResetRequested
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.states import CircuitBreakerState
-from risk_daemon.units import ZERO
+from risk_daemon.model.events import HaltRequested, Kind, ResetRequested
+from risk_daemon.model.units import ZERO
+from risk_daemon.state.event_log import verify_log
+from risk_daemon.state.lock.base import LockRecord
 from tests.simulated.life import STALE_S, STOP_WITHIN_S, VETO_AFTER_S, End, Life
 from tests.simulated.scenario import Call
 from tests.simulated.sweep_rules import SweepRules

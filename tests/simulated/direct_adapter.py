@@ -17,7 +17,7 @@ from adapters.base import CancelPermission, Capabilities, Instrument, Market, Or
 from adapters.lane import SignedLane
 from adapters.simulated.model import BalanceChanged, Notice, OpenOrder, OrderOpened, PositionChanged, PriceChanged
 from risk_daemon.errors import MalformedReply, VenueRejected, VenueUnavailable
-from risk_daemon.events import (
+from risk_daemon.model.events import (
     BalancesSeen,
     Flow,
     FlowsListed,
@@ -31,7 +31,7 @@ from risk_daemon.events import (
     PricesSeen,
     Source,
 )
-from risk_daemon.units import ONE, ZERO
+from risk_daemon.model.units import ONE, ZERO
 from tests.simulated.scenario import Call, Fault
 from tests.simulated.venue import QUOTE, Past, SimVenue
 

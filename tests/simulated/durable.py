@@ -13,16 +13,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from risk_daemon.clock import Instant
-from risk_daemon.composition import LogJournal
+from risk_daemon.app.composition import LogJournal
 from risk_daemon.errors import RecordError
-from risk_daemon.event_log import EventLog
-from risk_daemon.latch import LATCH
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.store.sqlite import SqliteStore, write_documents
+from risk_daemon.model.clock import Instant
+from risk_daemon.state.event_log import EventLog
+from risk_daemon.state.latch import LATCH
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.store.sqlite import SqliteStore, write_documents
 from tests.simulated.virtual_time import Timeline
 
-_MIGRATIONS = Path(__file__).parents[2] / "risk_daemon" / "store" / "migrations" / "sqlite"
+_MIGRATIONS = Path(__file__).parents[2] / "risk_daemon" / "state" / "store" / "migrations" / "sqlite"
 GATE_VALID_S = 1.0
 _WRITES = 3  # a store's job with so many arguments writes; reading is not made to fail here
 
@@ -49,7 +49,7 @@ class Illness:
 
 
 class Disk:
-    """Runs jobs one after the other, each taking its time. See risk_daemon.worker.Run."""
+    """Runs jobs one after the other, each taking its time. See risk_daemon.state.worker.Run."""
 
     def __init__(self, illness: Illness) -> None:
         self._illness = illness

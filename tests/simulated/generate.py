@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
-from risk_daemon.events import Kind
+from risk_daemon.model.events import Kind
 from tests.simulated.scenario import BotSpec, Call, Fault, Happening, Kill, Rules, Scenario, VenueSpec
 
 CAPITAL = Decimal(10_000)

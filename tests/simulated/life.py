@@ -12,21 +12,21 @@ from zlib import crc32
 
 from adapters.streams import VenueFeed
 from oms import OrderManager, calls
-from risk_daemon.baselines import BaselineSettings
+from risk_daemon.baselines.baselines import BaselineSettings
 from risk_daemon.breakers.blind import BlindSettings
 from risk_daemon.breakers.capital_loss import CapitalLossSettings
-from risk_daemon.confirmation import ConfirmationSettings
-from risk_daemon.daemon import Daemon, DaemonSettings, Parts
-from risk_daemon.decision import Decision
-from risk_daemon.engine import Engine, EngineSettings
-from risk_daemon.engine_settings import ListingSettings
+from risk_daemon.engine.confirmation import ConfirmationSettings
+from risk_daemon.engine.decision import Decision
+from risk_daemon.engine.engine import Engine, EngineSettings
+from risk_daemon.engine.settings import ListingSettings
 from risk_daemon.errors import ExitCode, StartUnavailable, VenueError
-from risk_daemon.event_log import EventLog
-from risk_daemon.events import Input, Kind, Order
-from risk_daemon.flows import FlowSettings
-from risk_daemon.inbox import Inbox
-from risk_daemon.latch import LATCH, latch_document, latch_of
-from risk_daemon.portfolio import PortfolioSettings
+from risk_daemon.model.events import Input, Kind, Order
+from risk_daemon.portfolio.flows import FlowSettings
+from risk_daemon.portfolio.manager import PortfolioSettings
+from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Parts
+from risk_daemon.runtime.inbox import Inbox
+from risk_daemon.state.event_log import EventLog
+from risk_daemon.state.latch import LATCH, latch_document, latch_of
 from tests.simulated.direct_adapter import DirectAdapter
 from tests.simulated.durable import Disk, SimJournal
 from tests.simulated.scenario import Kill, Rules, VenueSpec

@@ -18,15 +18,15 @@ from oms import proof, sweep
 from oms.calls import Failure, failure_of
 from oms.proof import JointRound
 from oms.telling import Telling
-from risk_daemon.clock import Instant
-from risk_daemon.decision import Decision
-from risk_daemon.effects import Effects
-from risk_daemon.engine import Engine
-from risk_daemon.events import Input, Order
-from risk_daemon.portfolio import PortfolioManager
-from risk_daemon.states import CircuitBreakerState
-from risk_daemon.trip_control import TripControl
-from risk_daemon.witnesses import Heard, Row
+from risk_daemon.engine.decision import Decision
+from risk_daemon.engine.engine import Engine
+from risk_daemon.engine.states import CircuitBreakerState
+from risk_daemon.engine.trip_control import TripControl
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import Input, Order
+from risk_daemon.portfolio.manager import PortfolioManager
+from risk_daemon.portfolio.witnesses import Heard, Row
+from risk_daemon.runtime.effects import Effects
 from tests.simulated import life
 
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -188,22 +188,22 @@ def proof_is_forgotten() -> AbstractContextManager[Any]:
 
 def no_confirmation_of_flows() -> AbstractContextManager[Any]:
     """A fall in holdings is a loss at once, withdrawal or not."""
-    from risk_daemon.flows import FlowTracker
-    from risk_daemon.units import ZERO
+    from risk_daemon.model.units import ZERO
+    from risk_daemon.portfolio.flows import FlowTracker
 
     return patch.object(FlowTracker, "doubts", lambda _self, *_at: (ZERO, ZERO))
 
 
 def two_readings_are_a_loss() -> AbstractContextManager[Any]:
     """What is gone in two readings in a row is lost, whatever the venue's book says."""
-    from risk_daemon.venue_flows import VenueFlows
+    from risk_daemon.portfolio.venue_flows import VenueFlows
 
     return patch.object(VenueFlows, "_verified_mono", lambda _self, account_mono: account_mono)
 
 
 def unknown_rows_count() -> AbstractContextManager[Any]:
     """A row of the book is a flow, whether the holdings show it or not."""
-    from risk_daemon.venue_flows import VenueFlows
+    from risk_daemon.portfolio.venue_flows import VenueFlows
 
     def trusting(self: Any, rate: Any, total: Any) -> Any:
         rows = [row for row in self._pending if row.is_certain and rate(row.flow.asset)]
@@ -225,7 +225,7 @@ def stream_always_wins() -> AbstractContextManager[Any]:
 
 def one_reading_is_enough() -> AbstractContextManager[Any]:
     """The first equity that is known is the capital: no other reading need say the same."""
-    from risk_daemon.baselines import Baselines
+    from risk_daemon.baselines.baselines import Baselines
 
     observe = Baselines.observe
 
@@ -241,7 +241,7 @@ def one_reading_is_enough() -> AbstractContextManager[Any]:
 
 def unlistable_is_well() -> AbstractContextManager[Any]:
     """Listings that fail are told, and nothing follows from it."""
-    from risk_daemon.listing_watch import ListingWatch
+    from risk_daemon.engine.listing_watch import ListingWatch
 
     return patch.object(ListingWatch, "restraints", lambda _self, _allows_reducing: [])
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from risk_daemon.errors import ExitCode
-from risk_daemon.event_log import read_log
+from risk_daemon.state.event_log import read_log
 from tests.simulated.checker import Checker
 from tests.simulated.generate import generate
 from tests.simulated.life import End, Life

@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from risk_daemon.events import Kind
+from risk_daemon.model.events import Kind
 
 
 class Fault(StrEnum):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from oms.calls import LONGEST_PAUSE_S
 from oms.telling import AT_ONCE
-from risk_daemon.decision import Decision
+from risk_daemon.engine.decision import Decision
 from risk_daemon.errors import ExitCode
-from risk_daemon.events import EventName
+from risk_daemon.model.events import EventName
 from tests.simulated.scenario import Call, Fault
 from tests.simulated.venue import SimVenue
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from risk_daemon.events import Kind
+from risk_daemon.model.events import Kind
 from tests.simulated.run import Outcome, play, quiet
 from tests.simulated.scenario import BotSpec, Call, Fault, Happening, Kill, Rules, Scenario, VenueSpec
 

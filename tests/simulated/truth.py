@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from risk_daemon.units import ZERO
+from risk_daemon.model.units import ZERO
 from tests.simulated.venue import SimVenue
 
 # How far the guard's figures may honestly be from the truth: prices move between a flow and its listing.

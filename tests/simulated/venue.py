@@ -10,8 +10,8 @@ from decimal import Decimal
 from adapters.base import Market, OrderScope
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.model import Instrument, OpenOrder, OrderDraft
-from risk_daemon.events import Kind, Position, Price
-from risk_daemon.units import ZERO
+from risk_daemon.model.events import Kind, Position, Price
+from risk_daemon.model.units import ZERO
 from tests.simulated.scenario import Call, Fault, VenueSpec
 from tests.simulated.virtual_time import Timeline
 

@@ -10,7 +10,7 @@ import asyncio
 import heapq
 from typing import Protocol
 
-from risk_daemon.clock import Instant
+from risk_daemon.model.clock import Instant
 
 # Nothing takes no time: a wait that rounding makes too short for a step would go on for ever.
 TICK_S = 1e-9

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from adapters.simulated.accounts import Late
-from risk_daemon.events import HaltRequested, Price
+from risk_daemon.model.events import HaltRequested, Price
 from tests.simulated.durable import Illness, MemoryStore, SimGate, SimLock
 from tests.simulated.scenario import BotSpec, Call, Fault, Happening, Kill, Scenario
 from tests.simulated.truth import Truth

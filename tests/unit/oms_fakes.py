@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from adapters.base import Capabilities, Market, OrderListing, OrderScope
-from risk_daemon.clock import Instant
 from risk_daemon.errors import VenueUnavailable
-from risk_daemon.events import Order
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import Order
 
 IGNORES_CANCELLATION_S = 3600.0
 

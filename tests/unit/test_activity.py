@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.activity import COUNT_MAX, KEEP_S, SAME_ORDER_WITHIN_S, Activity, Teller
-from risk_daemon.events import ErrorKind
+from risk_daemon.gate.activity import COUNT_MAX, KEEP_S, SAME_ORDER_WITHIN_S, Activity, Teller
+from risk_daemon.model.events import ErrorKind
 
 T0 = 1_000.0
 BUY: dict[str, Any] = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy"}
@@ -190,8 +190,8 @@ def test_orders_from_before_are_known_and_not_counted() -> None:
 def test_what_is_remembered_of_orders_is_bounded_and_what_is_forgotten_counts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("risk_daemon.activity._IDS_MAX", 10)
-    monkeypatch.setattr("risk_daemon.activity._DEEDS_MAX", 10)
+    monkeypatch.setattr("risk_daemon.gate.activity._IDS_MAX", 10)
+    monkeypatch.setattr("risk_daemon.gate.activity._DEEDS_MAX", 10)
     activity = Activity()
     for i in range(30):
         assert activity.record_order(T0, venue="v", symbol=str(i), side="buy", order_id=str(i))

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.agreement import READINGS, Agreement, Standing
+from risk_daemon.baselines.agreement import READINGS, Agreement, Standing
 
 EQUITY = Decimal(10_000)
 

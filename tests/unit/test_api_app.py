@@ -31,7 +31,7 @@ from risk_daemon.errors import (
     StateError,
     UsageError,
 )
-from risk_daemon.events import (
+from risk_daemon.model.events import (
     DisableRequested,
     EnableRequested,
     HaltRequested,

@@ -15,8 +15,8 @@ from risk_daemon.api import feed, models, orders
 from risk_daemon.api.limits import Limits
 from risk_daemon.api.routes import ROUTES
 from risk_daemon.auth.tokens import CREATABLE
-from risk_daemon.events import ErrorKind
-from risk_daemon.gate import Cause, severity
+from risk_daemon.gate.restraints import Cause, severity
+from risk_daemon.model.events import ErrorKind
 from tests.api_world import DOCUMENT
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()

@@ -9,7 +9,7 @@ import pytest
 
 from risk_daemon.api.doors import is_local_host
 from risk_daemon.api.limits import Limits, Rate
-from risk_daemon.events import HaltRequested
+from risk_daemon.model.events import HaltRequested
 from tests.api_world import ORDER, ApiWorld, serving
 
 PROTECTED = [

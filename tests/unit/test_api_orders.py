@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 from risk_daemon.api import orders
 from risk_daemon.api.models import OrderCheck
 from risk_daemon.api.problems import Refused
-from risk_daemon.events import ErrorKind, ErrorReported, OrderReported
-from risk_daemon.gate import OrderRequest, Veto
+from risk_daemon.gate.restraints import OrderRequest, Veto
+from risk_daemon.model.events import ErrorKind, ErrorReported, OrderReported
 from tests.api_world import ORDER, WALL, ApiWorld, serving
 
 CHECK, REPORT = "/api/v1/orders/check", "/api/v1/orders/report"

@@ -16,7 +16,7 @@ from risk_daemon.api.limits import Limits
 from risk_daemon.api.seats import Room, Seat, Seats
 from risk_daemon.api.tally import Away, Tally
 from risk_daemon.auth.tokens import Role
-from risk_daemon.events import HaltRequested
+from risk_daemon.model.events import HaltRequested
 from tests.api_world import ORDER, ApiWorld, serving
 
 SOON = 10.0

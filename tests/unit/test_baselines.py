@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.baselines import Baselines, BaselineSettings, PortfolioDDState, get_portfolio_dd_state
-from risk_daemon.clock import Instant, ManualClock
+from risk_daemon.baselines.baselines import Baselines, BaselineSettings, PortfolioDDState, get_portfolio_dd_state
+from risk_daemon.model.clock import Instant, ManualClock
 
 
 def noon(day: int = 20, hour: int = 12, minute: int = 0) -> float:

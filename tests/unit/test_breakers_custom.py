@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.baselines import Baselines
+from risk_daemon.baselines.baselines import Baselines
+from risk_daemon.baselines.trading_day import ActiveHours
 from risk_daemon.breakers import (
     Action,
     BaseCircuitBreaker,
@@ -22,9 +23,8 @@ from risk_daemon.breakers import (
     Verdict,
 )
 from risk_daemon.breakers.custom import load_rule
-from risk_daemon.clock import Instant
 from risk_daemon.errors import CircuitBreakerError
-from risk_daemon.trading_day import ActiveHours
+from risk_daemon.model.clock import Instant
 
 NOW = Instant(1_000.0, 1_700_000_000.0)  # 22:13 UTC
 CONTEXT = EvaluationContext(None, None, Baselines())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.baselines import Baselines, BaselineSettings
+from risk_daemon.baselines.baselines import Baselines, BaselineSettings
 from risk_daemon.breakers import (
     Action,
     BaseCircuitBreaker,
@@ -17,8 +17,8 @@ from risk_daemon.breakers import (
     Verdict,
     WeeklyLossCircuitBreaker,
 )
-from risk_daemon.clock import Instant
-from risk_daemon.portfolio import Equity
+from risk_daemon.model.clock import Instant
+from risk_daemon.portfolio.manager import Equity
 
 DAY_S = 86_400.0
 START = 1_763_510_400.0  # Wednesday 2025-11-19 00:00 UTC

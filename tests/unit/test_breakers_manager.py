@@ -12,7 +12,7 @@ import pytest
 
 import risk_daemon
 from risk_daemon import breakers
-from risk_daemon.baselines import Baselines
+from risk_daemon.baselines.baselines import Baselines
 from risk_daemon.breakers import (
     BaseCircuitBreaker,
     BreakerState,
@@ -24,8 +24,8 @@ from risk_daemon.breakers.base import Action, EvaluationContext, Verdict
 from risk_daemon.breakers.blind import BlindCircuitBreaker, BlindSettings
 from risk_daemon.breakers.manager import strongest
 from risk_daemon.breakers.registry import RULES, default_action
-from risk_daemon.clock import Instant
 from risk_daemon.errors import CircuitBreakerError
+from risk_daemon.model.clock import Instant
 
 NOW = Instant(1_000.0, 1_700_000_000.0)
 CONTEXT = EvaluationContext(None, None, Baselines())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.baselines import Baselines
+from risk_daemon.baselines.baselines import Baselines
 from risk_daemon.breakers import (
     EvaluationContext,
     PositionLossCircuitBreaker,
@@ -18,9 +18,9 @@ from risk_daemon.breakers import (
     VenueView,
     Verdict,
 )
-from risk_daemon.clock import Instant
-from risk_daemon.events import Position
-from risk_daemon.portfolio import Equity
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import Position
+from risk_daemon.portfolio.manager import Equity
 
 NOW = Instant(1_000.0, 1_700_000_000.0)
 D = Decimal

@@ -22,9 +22,9 @@ from risk_daemon.breakers import (
     WeeklyLossCircuitBreaker,
 )
 from risk_daemon.breakers.drawdown import PeakWithin
-from risk_daemon.clock import ManualClock
 from risk_daemon.errors import CircuitBreakerError
-from risk_daemon.events import ErrorKind
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import ErrorKind
 
 D = Decimal
 DAY_S = 86_400.0

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.activity import Activity, Teller
-from risk_daemon.baselines import Baselines
+from risk_daemon.baselines.baselines import Baselines
+from risk_daemon.baselines.equity_history import EquityHistory
 from risk_daemon.breakers import (
     Action,
     BaseCircuitBreaker,
@@ -21,11 +21,11 @@ from risk_daemon.breakers import (
     Verdict,
     VolatilityCircuitBreaker,
 )
-from risk_daemon.clock import Instant, ManualClock
-from risk_daemon.equity_history import EquityHistory
-from risk_daemon.events import ErrorKind
-from risk_daemon.gate import OrderRequest
-from risk_daemon.portfolio import Equity
+from risk_daemon.gate.activity import Activity, Teller
+from risk_daemon.gate.restraints import OrderRequest
+from risk_daemon.model.clock import Instant, ManualClock
+from risk_daemon.model.events import ErrorKind
+from risk_daemon.portfolio.manager import Equity
 
 NOW = Instant(1_000.0, 1_700_000_000.0)
 D = Decimal

@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.baselines import Baselines, BaselineSettings
+from risk_daemon.baselines.baselines import Baselines, BaselineSettings
 from risk_daemon.breakers.base import Action, EvaluationContext, Verdict
 from risk_daemon.breakers.blind import BlindCircuitBreaker, BlindSettings
 from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker, CapitalLossSettings
 from risk_daemon.breakers.manual import ManualCircuitBreaker
-from risk_daemon.clock import Instant
-from risk_daemon.portfolio import Equity
+from risk_daemon.model.clock import Instant
+from risk_daemon.portfolio.manager import Equity
 
 NOW = Instant(1_000.0, 1_700_000_000.0)
 

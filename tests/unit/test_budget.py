@@ -8,7 +8,7 @@ import pytest
 from adapters.budget import ASKS_AGAIN_WITHIN_S, POOLS, Budget, HeldBack, Pool
 from adapters.lane import PushedAside, Urgency
 from adapters.simulated.wire.base import CallCounter
-from risk_daemon.clock import Instant
+from risk_daemon.model.clock import Instant
 
 ORDINARY, URGENT, SWEEP = Urgency.ORDINARY, Urgency.URGENT, Urgency.SWEEP
 KRAKEN = POOLS["kraken"]

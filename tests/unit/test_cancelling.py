@@ -9,17 +9,18 @@ from typing import cast
 import pytest
 
 from adapters.base import Market, OrderListing, OrderScope, VenueAdapter
-from risk_daemon import config
-from risk_daemon.cancelling import look_at
+from risk_daemon.app.cancel import look_at
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.settings import Settings
 from risk_daemon.errors import VenueUnavailable
-from risk_daemon.events import Order
+from risk_daemon.model.events import Order
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> config.Settings:
+def settings(tmp_path: Path) -> Settings:
     venue = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\nsimulated = true\n'
     (tmp_path / "config.toml").write_text(f"[portfolio]\ninitial_capital = 10000\n{venue}")
-    return config.load(tmp_path / "config.toml")
+    return load_config(tmp_path / "config.toml")
 
 
 class Venue:
@@ -47,7 +48,7 @@ def failing(error: Exception) -> Callable[[], None]:
     return fail
 
 
-async def test_open_orders_are_counted_over_all_scopes(settings: config.Settings) -> None:
+async def test_open_orders_are_counted_over_all_scopes(settings: Settings) -> None:
     assert await look_at(settings, cast(VenueAdapter, Venue(lambda: None))) == 2
 
 
@@ -55,7 +56,5 @@ async def test_open_orders_are_counted_over_all_scopes(settings: config.Settings
     ("error", "told"),
     [(VenueUnavailable("no route"), "unknown: no route"), (TimeoutError(), "unknown: no answer in time")],
 )
-async def test_what_cannot_be_listed_is_unknown_and_says_why(
-    error: Exception, told: str, settings: config.Settings
-) -> None:
+async def test_what_cannot_be_listed_is_unknown_and_says_why(error: Exception, told: str, settings: Settings) -> None:
     assert await look_at(settings, cast(VenueAdapter, Venue(failing(error)))) == told

@@ -15,10 +15,10 @@ from adapters.conversion import mid, needed_symbols, spot_pairs
 from adapters.generic import WALLETS, GenericDialect, parse_unified_balance, parse_unified_position, parse_wallet
 from adapters.guarded import _RECORD
 from adapters.registry import build_adapter
-from risk_daemon.clock import ManualClock
+from risk_daemon.config.settings import Data
 from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
-from risk_daemon.events import Kind, Order, Price
-from risk_daemon.settings import Data
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import Kind, Order, Price
 
 SPOT = frozenset({Market.SPOT})
 PERP = frozenset({Market.PERP})

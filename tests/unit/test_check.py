@@ -13,12 +13,15 @@ from typing import Any, cast
 import pytest
 
 from adapters.base import Capabilities, Instrument, Market, OrderListing, OrderScope, VenueAdapter
-from risk_daemon import check as checking
-from risk_daemon import config
-from risk_daemon.check import CheckReport, Level
-from risk_daemon.clock import ManualClock
+from risk_daemon.app import check as checking
+from risk_daemon.app.check import CheckReport, Level
+from risk_daemon.app.explain import explanations
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.load import unknown_environment
+from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ExitCode, MalformedReply, VenueRejected, VenueUnavailable
-from risk_daemon.events import (
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import (
     BalancesSeen,
     FlowsListed,
     Kind,
@@ -29,7 +32,6 @@ from risk_daemon.events import (
     PricesSeen,
     Source,
 )
-from risk_daemon.explain import explanations
 
 BASE = "[portfolio]\ninitial_capital = 10000\n"
 VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot", "perp"]\n'
@@ -90,25 +92,25 @@ class FakeVenue:
 
 
 @pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., config.Settings]:
-    for name in config.unknown_environment(config.Settings.model_validate(
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    for name in unknown_environment(Settings.model_validate(
         {"portfolio": {"initial_capital": 1}, "venues": {"x": {"exchange": "x", "markets": ["spot"]}}}
     )):  # fmt: skip
         monkeypatch.delenv(name)
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
 
-    def load_text(*parts: str) -> config.Settings:
+    def load_text(*parts: str) -> Settings:
         (tmp_path / "config.toml").write_text("\n".join(parts or (BASE, VENUE, "simulated = true")))
-        return config.load(tmp_path / "config.toml")
+        return load_config(tmp_path / "config.toml")
 
     return load_text
 
 
-def look(settings: config.Settings, *venues: FakeVenue, explain: bool = False) -> CheckReport:
+def look(settings: Settings, *venues: FakeVenue, explain: bool = False) -> CheckReport:
     fakes = {venue.name: venue for venue in venues}
 
     @asynccontextmanager
-    async def open_venue(settings: config.Settings, name: str) -> AsyncIterator[VenueAdapter]:
+    async def open_venue(settings: Settings, name: str) -> AsyncIterator[VenueAdapter]:
         yield cast(VenueAdapter, fakes[name])
 
     return asyncio.run(checking.check(settings, explain, open_venue=open_venue))
@@ -118,7 +120,7 @@ def told(report: CheckReport, level: Level) -> list[str]:
     return [f"{finding.subject}: {finding.sentence}" for finding in report.findings if finding.level == level]
 
 
-def test_a_venue_that_answers_everything_is_fine(load: Callable[..., config.Settings]) -> None:
+def test_a_venue_that_answers_everything_is_fine(load: Callable[..., Settings]) -> None:
     venue = FakeVenue()
     venue.orders["spot plain"] = (STOP, STOP)
     report = look(load(), venue)
@@ -129,7 +131,7 @@ def test_a_venue_that_answers_everything_is_fine(load: Callable[..., config.Sett
     assert venue.asked_for == {"USDT", "BTC"}
 
 
-def test_rules_that_are_off_are_said_aloud(load: Callable[..., config.Settings]) -> None:
+def test_rules_that_are_off_are_said_aloud(load: Callable[..., Settings]) -> None:
     report = look(load(), FakeVenue())
     warnings = told(report, Level.WARNING)
 
@@ -140,7 +142,7 @@ def test_rules_that_are_off_are_said_aloud(load: Callable[..., config.Settings])
     assert f"breakers: off: {others}; a table [breakers.NAME] turns a rule on" in told(report, Level.NOTE)
 
 
-def test_rules_that_are_on_are_not(load: Callable[..., config.Settings]) -> None:
+def test_rules_that_are_on_are_not(load: Callable[..., Settings]) -> None:
     rules = '[breakers.a]\nrule = "drawdown"\n[breakers.daily_loss]\n[breakers.order_rate]'
     report = look(load(BASE, rules, VENUE, "simulated = true"), FakeVenue())
 
@@ -162,7 +164,7 @@ def test_rules_that_are_on_are_not(load: Callable[..., config.Settings]) -> None
     ],
 )
 def test_hours_without_a_drawdown_rule_are_said_aloud(
-    spans: list[str | None], gaps: str | None, load: Callable[..., config.Settings]
+    spans: list[str | None], gaps: str | None, load: Callable[..., Settings]
 ) -> None:
     tables = [
         f'[breakers.r{number}]\nrule = "drawdown"\n' + (f'active_hours = "{span}"' if span else "")
@@ -187,7 +189,7 @@ def test_hours_without_a_drawdown_rule_are_said_aloud(
     ],
 )
 def test_a_limit_behind_the_one_that_is_always_on_is_said(
-    rule: str, later: str | None, load: Callable[..., config.Settings]
+    rule: str, later: str | None, load: Callable[..., Settings]
 ) -> None:
     report = look(load(BASE, f"[breakers.{rule}", VENUE, "simulated = true"), FakeVenue())
 
@@ -196,7 +198,7 @@ def test_a_limit_behind_the_one_that_is_always_on_is_said(
     assert later is None or f"loss_threshold (5%) comes before its limit ({later})" in said[0]
 
 
-def test_an_own_rule_is_loaded_as_at_the_start(load: Callable[..., config.Settings]) -> None:
+def test_an_own_rule_is_loaded_as_at_the_start(load: Callable[..., Settings]) -> None:
     missing = '[breakers.mine]\nclass = "no_such_module_of_mine:Rule"'
     report = look(load(BASE, missing, VENUE, "simulated = true"), FakeVenue())
 
@@ -204,7 +206,7 @@ def test_an_own_rule_is_loaded_as_at_the_start(load: Callable[..., config.Settin
     assert "breakers.mine: no_such_module_of_mine:Rule can't be imported" in told(report, Level.PROBLEM)[0]
 
 
-def test_a_certificate_that_can_t_be_used_is_a_problem(load: Callable[..., config.Settings], tmp_path: Path) -> None:
+def test_a_certificate_that_can_t_be_used_is_a_problem(load: Callable[..., Settings], tmp_path: Path) -> None:
     (tmp_path / "x.pem").write_text("no certificate")
     api = '[api]\nlisten = "0.0.0.0:0"\ntls_certificate = "x.pem"\ntls_key = "x.pem"'
     report = look(load(BASE, api, VENUE, "simulated = true"), FakeVenue())
@@ -214,21 +216,21 @@ def test_a_certificate_that_can_t_be_used_is_a_problem(load: Callable[..., confi
     assert "api: 0.0.0.0:0 is reachable from elsewhere, over TLS" in told(report, Level.WARNING)
 
 
-def test_warnings_that_are_off_are_said_aloud(load: Callable[..., config.Settings]) -> None:
+def test_warnings_that_are_off_are_said_aloud(load: Callable[..., Settings]) -> None:
     settings = load(BASE, '[circuit_breaker]\nwarning_threshold = "off"', VENUE, "simulated = true")
 
     assert any("warnings: OFF" in line for line in told(look(settings, FakeVenue()), Level.WARNING))
 
 
 def test_a_variable_that_changes_nothing_is_named(
-    load: Callable[..., config.Settings], monkeypatch: pytest.MonkeyPatch
+    load: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RISK_DAEMON_LOSS_THRESHOLD", "50%")
 
     assert any("RISK_DAEMON_LOSS_THRESHOLD" in line for line in told(look(load(), FakeVenue()), Level.WARNING))
 
 
-def test_missing_credentials_are_refused(load: Callable[..., config.Settings]) -> None:
+def test_missing_credentials_are_refused(load: Callable[..., Settings]) -> None:
     settings = load(BASE, VENUE)
     report = asyncio.run(checking.check(settings, False, open_venue=checking.open_venue))
 
@@ -239,7 +241,7 @@ def test_missing_credentials_are_refused(load: Callable[..., config.Settings]) -
 
 
 def test_credentials_that_are_there_are_not_printed(
-    load: Callable[..., config.Settings], monkeypatch: pytest.MonkeyPatch
+    load: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RISK_DAEMON_KRAKEN_API_KEY", "hunter2")
     monkeypatch.setenv("RISK_DAEMON_KRAKEN_SECRET", "hunter2")
@@ -255,7 +257,7 @@ def test_credentials_that_are_there_are_not_printed(
     [(VenueUnavailable("no answer"), 75), (MalformedReply("HTML"), 75), (VenueRejected("bad key"), 78)],
 )
 def test_what_a_venue_does_not_answer_is_a_problem(
-    part: str, error: Exception, code: int, load: Callable[..., config.Settings]
+    part: str, error: Exception, code: int, load: Callable[..., Settings]
 ) -> None:
     report = look(load(), FakeVenue(**{part: error}))
 
@@ -263,7 +265,7 @@ def test_what_a_venue_does_not_answer_is_a_problem(
     assert any(str(error) in line for line in told(report, Level.PROBLEM))
 
 
-async def test_a_venue_that_never_answers_is_a_problem(load: Callable[..., config.Settings]) -> None:
+async def test_a_venue_that_never_answers_is_a_problem(load: Callable[..., Settings]) -> None:
     class Silent(FakeVenue):
         async def read_balances(self, *, urgent: bool = False) -> BalancesSeen:
             await asyncio.Event().wait()
@@ -276,16 +278,16 @@ async def test_a_venue_that_never_answers_is_a_problem(load: Callable[..., confi
     assert [(what, str(error)) for what, error in probe.failures] == [("balances", "no answer within 0.01 s")]
 
 
-async def test_a_day_of_flows_is_asked_for(load: Callable[..., config.Settings]) -> None:
+async def test_a_day_of_flows_is_asked_for(load: Callable[..., Settings]) -> None:
     venue = FakeVenue()
     await checking.probe(cast(VenueAdapter, venue), load(), ManualClock(wall=1_000_000.0))
 
     assert venue.since == 1_000_000.0 - 86_400
 
 
-def test_a_venue_that_can_t_be_opened_is_a_problem(load: Callable[..., config.Settings]) -> None:
+def test_a_venue_that_can_t_be_opened_is_a_problem(load: Callable[..., Settings]) -> None:
     @asynccontextmanager
-    async def open_venue(settings: config.Settings, name: str) -> AsyncIterator[VenueAdapter]:
+    async def open_venue(settings: Settings, name: str) -> AsyncIterator[VenueAdapter]:
         raise VenueUnavailable("the simulated venue did not start")
         yield
 
@@ -293,13 +295,13 @@ def test_a_venue_that_can_t_be_opened_is_a_problem(load: Callable[..., config.Se
     assert report.exit_code == ExitCode.VENUE_UNAVAILABLE_AT_FIRST_START
 
 
-def test_venues_that_were_not_asked_are_not_called_fine(load: Callable[..., config.Settings]) -> None:
+def test_venues_that_were_not_asked_are_not_called_fine(load: Callable[..., Settings]) -> None:
     report = asyncio.run(checking.check(load(), False))
 
     assert "venues: they were not asked" in told(report, Level.WARNING)
 
 
-def test_an_asset_without_a_price_is_refused(load: Callable[..., config.Settings]) -> None:
+def test_an_asset_without_a_price_is_refused(load: Callable[..., Settings]) -> None:
     venue = FakeVenue()
     venue.amounts["OBSCURE"] = Decimal(1)
     report = look(load(), venue)
@@ -308,7 +310,7 @@ def test_an_asset_without_a_price_is_refused(load: Callable[..., config.Settings
     assert "kraken: OBSCURE has no price path to USDT" in told(report, Level.PROBLEM)[0]
 
 
-def test_a_price_of_another_venue_or_over_two_steps_will_do(load: Callable[..., config.Settings]) -> None:
+def test_a_price_of_another_venue_or_over_two_steps_will_do(load: Callable[..., Settings]) -> None:
     first, second = FakeVenue(), FakeVenue("other")
     first.amounts["OBSCURE"] = Decimal(1)
     second.prices = (Price("OBSCURE/BTC", "OBSCURE", "BTC", Decimal(2)),)
@@ -319,7 +321,7 @@ def test_a_price_of_another_venue_or_over_two_steps_will_do(load: Callable[..., 
 
 
 @pytest.mark.parametrize("extra", ['ignore_assets = ["OBSCURE"]', "[prices.pegs]\nOBSCURE = 1"])
-def test_an_asset_that_is_ignored_or_pegged_needs_no_price(extra: str, load: Callable[..., config.Settings]) -> None:
+def test_an_asset_that_is_ignored_or_pegged_needs_no_price(extra: str, load: Callable[..., Settings]) -> None:
     venue = FakeVenue()
     venue.amounts["OBSCURE"] = Decimal(1)
 
@@ -328,7 +330,7 @@ def test_an_asset_that_is_ignored_or_pegged_needs_no_price(extra: str, load: Cal
 
 @pytest.mark.parametrize(("protective", "named"), [("cancel", True), ("keep", False)])
 def test_positions_that_would_stand_without_a_stop_are_named(
-    protective: str, named: bool, load: Callable[..., config.Settings]
+    protective: str, named: bool, load: Callable[..., Settings]
 ) -> None:
     venue = FakeVenue()
     venue.positions, venue.orders["perp plain"] = (LONG,), (STOP,)
@@ -338,7 +340,7 @@ def test_positions_that_would_stand_without_a_stop_are_named(
     assert any("BTC/USDT:USDT (0.5) would stand without a stop" in line for line in warnings) is named
 
 
-def test_a_position_that_never_had_a_stop_is_named_even_if_stops_are_kept(load: Callable[..., config.Settings]) -> None:
+def test_a_position_that_never_had_a_stop_is_named_even_if_stops_are_kept(load: Callable[..., Settings]) -> None:
     venue = FakeVenue()
     venue.positions = (LONG,)
     settings = load(BASE, '[circuit_breaker]\nprotective_orders = "keep"', VENUE, "simulated = true")
@@ -346,14 +348,14 @@ def test_a_position_that_never_had_a_stop_is_named_even_if_stops_are_kept(load: 
     assert any("without a stop" in line for line in told(look(settings, venue), Level.WARNING))
 
 
-def test_a_book_without_trades_is_said(load: Callable[..., config.Settings]) -> None:
+def test_a_book_without_trades_is_said(load: Callable[..., Settings]) -> None:
     venue = FakeVenue()
     assert any(
         "its book tells of deposits and withdrawals only" in line for line in told(look(load(), venue), Level.NOTE)
     )
 
 
-def test_what_a_venue_lacks_is_said(load: Callable[..., config.Settings]) -> None:
+def test_what_a_venue_lacks_is_said(load: Callable[..., Settings]) -> None:
     venue = FakeVenue(flows=VenueRejected("never asked"), positions=VenueRejected("never asked"))
     venue.capabilities = Capabilities(frozenset(), has_flows=False, has_positions=False, notes=("polls only",))
     report = look(load(), venue)
@@ -368,12 +370,12 @@ def test_what_a_venue_lacks_is_said(load: Callable[..., config.Settings]) -> Non
 # --- the whole -------------------------------------------------------------------------------------
 
 
-def test_sentences_only_where_asked_for(load: Callable[..., config.Settings]) -> None:
+def test_sentences_only_where_asked_for(load: Callable[..., Settings]) -> None:
     assert look(load(), FakeVenue(), explain=True).explanations == explanations(load())
     assert look(load(), FakeVenue()).explanations == ()
 
 
-def test_the_document_is_json(load: Callable[..., config.Settings]) -> None:
+def test_the_document_is_json(load: Callable[..., Settings]) -> None:
     document: dict[str, Any] = look(load(), FakeVenue(), explain=True).document()
 
     assert json.loads(json.dumps(document)) == document

@@ -8,10 +8,10 @@ import pytest
 
 import risk_daemon
 from risk_daemon import CircuitBreaker, CircuitBreakerConfig, CircuitBreakerState, PortfolioManager, RiskEvent
-from risk_daemon.clock import ManualClock
+from risk_daemon.engine.states import TABLE, Outcome, Trigger
 from risk_daemon.errors import CircuitBreakerError
-from risk_daemon.events import EventName
-from risk_daemon.states import TABLE, Outcome, Trigger
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import EventName
 
 A, W, T, D = CircuitBreakerState
 S, R, X = Outcome.STAYS, Outcome.REFUSED, Outcome.WOULD_HAVE_TRIGGERED

@@ -18,8 +18,9 @@ import pytest
 import typer
 
 import risk_daemon
-from risk_daemon import cli, control, event_log
+from risk_daemon import cli
 from risk_daemon.auth.tokens import Role, TokenStore
+from risk_daemon.cli import remote
 from risk_daemon.errors import (
     CircuitBreakerError,
     ExitCode,
@@ -29,7 +30,8 @@ from risk_daemon.errors import (
     UsageError,
     VenueUnavailable,
 )
-from risk_daemon.events import EventName, RiskEvent
+from risk_daemon.model.events import EventName, RiskEvent
+from risk_daemon.state import event_log
 
 VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\n'
 STATE = {
@@ -70,11 +72,11 @@ class FakeDaemon:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, Any]] = []
-        self.answer: control.Answer | Exception = control.Answer(200, {"accepted": True, "trip_id": "t1"})
+        self.answer: remote.Answer | Exception = remote.Answer(200, {"accepted": True, "trip_id": "t1"})
 
     def __call__(
         self, path: Path, method: str, target: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = 5.0
-    ) -> control.Answer:
+    ) -> remote.Answer:
         self.asked.append((method, target, body))
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -84,7 +86,7 @@ class FakeDaemon:
 @pytest.fixture
 def daemon(place: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDaemon:
     fake = FakeDaemon()
-    monkeypatch.setattr(control, "request", fake)
+    monkeypatch.setattr(remote, "request", fake)
     return fake
 
 
@@ -205,7 +207,7 @@ def test_init_without_a_venue_is_unavailable(place: Path, module: Callable[..., 
 
 
 def test_status_of_a_running_daemon(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
-    daemon.answer = control.Answer(200, STATE)
+    daemon.answer = remote.Answer(200, STATE)
 
     assert cli.main(["status"]) is ExitCode.STOPPED
     out = capsys.readouterr().out
@@ -215,7 +217,7 @@ def test_status_of_a_running_daemon(daemon: FakeDaemon, capsys: pytest.CaptureFi
 
 
 def test_status_for_programs(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
-    daemon.answer = control.Answer(200, {**STATE, "long": "x" * 300})
+    daemon.answer = remote.Answer(200, {**STATE, "long": "x" * 300})
 
     assert cli.main(["status", "--json"]) is ExitCode.STOPPED
     assert json.loads(capsys.readouterr().out) == {"running": True, **STATE, "long": "x" * 300}
@@ -247,25 +249,25 @@ def test_status_without_anything(place: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_status_of_a_daemon_that_does_not_answer(daemon: FakeDaemon) -> None:
-    daemon.answer = control.NotConfirmed("no answer")
+    daemon.answer = remote.NotConfirmed("no answer")
 
-    with pytest.raises(control.NotConfirmed):
+    with pytest.raises(remote.NotConfirmed):
         cli.main(["status"])
 
 
 def test_check_drawdown(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
-    daemon.answer = control.Answer(200, STATE)
+    daemon.answer = remote.Answer(200, STATE)
 
     assert cli.main(["check-drawdown"]) is ExitCode.STOPPED
     out = capsys.readouterr().out
     assert "3.50 % (limit 5.00 %)" in out
     assert "4.00 % (no rule for it is on)" in out
 
-    daemon.answer = control.Answer(200, {**STATE, "circuit_breaker": {"max_portfolio_dd_nav_pct": 0.1}})
+    daemon.answer = remote.Answer(200, {**STATE, "circuit_breaker": {"max_portfolio_dd_nav_pct": 0.1}})
     cli.main(["check-drawdown"])
     assert "4.00 % (limit 10.00 %)" in capsys.readouterr().out
 
-    daemon.answer = control.Answer(200, {**STATE, "daily_loss_ratio": 0.0125})
+    daemon.answer = remote.Answer(200, {**STATE, "daily_loss_ratio": 0.0125})
     cli.main(["check-drawdown"])
     assert "Loss since the start of the day  1.25 %" in capsys.readouterr().out
 
@@ -284,12 +286,12 @@ VENUES = {"kraken": {"equity": "6000", "daily_loss_ratio": 0.012}, "mexc": {"equ
 
 
 def test_check_drawdown_of_the_day(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
-    daemon.answer = control.Answer(200, {**STATE, "daily_loss_ratio": 0.0305, "daily_loss": "305"})
+    daemon.answer = remote.Answer(200, {**STATE, "daily_loss_ratio": 0.0305, "daily_loss": "305"})
     cli.main(["check-drawdown"])
     assert "Loss since the start of the day  3.05 % (no rule for it is on)" in capsys.readouterr().out
 
     state = {**STATE, "daily_loss_ratio": 0.0305, "daily_loss": "305", "rules": RULES, "reference_currency": "USDT"}
-    daemon.answer = control.Answer(200, state)
+    daemon.answer = remote.Answer(200, state)
     cli.main(["check-drawdown"])
     assert "the day  3.05 % (limit 3.00 %, night: limit 400.00 USDT)" in capsys.readouterr().out
     cli.main(["check-drawdown", "--json"])
@@ -298,7 +300,7 @@ def test_check_drawdown_of_the_day(daemon: FakeDaemon, capsys: pytest.CaptureFix
 
 
 def test_check_drawdown_of_venues(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
-    daemon.answer = control.Answer(
+    daemon.answer = remote.Answer(
         200, {**STATE, "rules": RULES, "venues": VENUES, "reference_currency": "USDT", "daily_loss_ratio": 0.0}
     )
     cli.main(["check-drawdown"])
@@ -325,19 +327,19 @@ def test_halt_reaches_the_daemon(daemon: FakeDaemon, capsys: pytest.CaptureFixtu
     assert "trip t1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("error", [control.DaemonAbsent("nobody"), control.NotConfirmed("no answer")])
+@pytest.mark.parametrize("error", [remote.DaemonAbsent("nobody"), remote.NotConfirmed("no answer")])
 def test_a_halt_nobody_heard_is_refused(daemon: FakeDaemon, error: RiskDaemonError) -> None:
     daemon.answer = error
 
     with pytest.raises(RiskDaemonError) as caught:
         cli.main(["halt", "--reason", "x"])
     assert caught.value.exit_code == ExitCode.REFUSED
-    if isinstance(error, control.DaemonAbsent):
+    if isinstance(error, remote.DaemonAbsent):
         assert "risk-daemon cancel-all" in str(caught.value)
 
 
 def test_a_refused_halt_is_a_sentence(daemon: FakeDaemon) -> None:
-    daemon.answer = control.Answer(409, {"detail": "already halted"})
+    daemon.answer = remote.Answer(409, {"detail": "already halted"})
 
     with pytest.raises(UsageError, match="already halted"):
         cli.main(["halt", "--reason", "x"])
@@ -359,7 +361,7 @@ def test_halt_needs_no_valid_configuration(daemon: FakeDaemon, place: Path) -> N
 def test_a_halt_of_one_venue_or_bot_and_its_end(
     options: list[str], scope: dict[str, str], daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    daemon.answer = control.Answer(200, {"accepted": True, "reason": "its new orders are vetoed", "trip_id": None})
+    daemon.answer = remote.Answer(200, {"accepted": True, "reason": "its new orders are vetoed", "trip_id": None})
 
     assert cli.main(["halt", "--reason", "x", *options]) is ExitCode.STOPPED
     assert "risk-daemon release" in capsys.readouterr().out
@@ -385,7 +387,7 @@ def test_release_of_everything_is_a_reset(daemon: FakeDaemon) -> None:
 
 
 def test_a_refused_release_is_a_sentence(daemon: FakeDaemon) -> None:
-    daemon.answer = control.Answer(409, {"detail": "no such halt is in force"})
+    daemon.answer = remote.Answer(409, {"detail": "no such halt is in force"})
 
     with pytest.raises(UsageError, match="no such halt"):
         cli.main(["release", "--reason", "x", "--venue", "kraken"])
@@ -430,7 +432,7 @@ def test_disable_is_typed_out(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatc
     ["release --reason x --venue kraken", "disable --for 1m --reason x --yes", "enable", "halt --reason x --bot b"],
 )
 def test_what_needs_a_daemon_says_so(arguments: str, daemon: FakeDaemon) -> None:
-    daemon.answer = control.DaemonAbsent("no daemon is running at x")
+    daemon.answer = remote.DaemonAbsent("no daemon is running at x")
 
     with pytest.raises(UsageError, match="no daemon is running at x") as caught:
         cli.main(arguments.split())
@@ -558,9 +560,9 @@ def test_a_reset_the_daemon_did_not_confirm_is_not_tried_again_alone(
 ) -> None:
     calls: list[Any] = []
     module("service", reset_stopped=returning({"accepted": True}, calls))
-    daemon.answer = control.NotConfirmed("no answer")
+    daemon.answer = remote.NotConfirmed("no answer")
 
-    with pytest.raises(control.NotConfirmed):
+    with pytest.raises(remote.NotConfirmed):
         cli.main([*RESET, "--yes"])
     assert calls == []
 
@@ -592,15 +594,15 @@ def test_cancel_all_alone_ends_with_0_only_if_proven(
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        (control.Answer(200, {"proven": True}), 0),
-        (control.Answer(200, {"proven": False}), 4),
-        (control.Answer(200, {}), 4),
-        (control.Answer(500, {"detail": "a bug"}), 4),
-        (control.NotConfirmed("no answer"), 4),
+        (remote.Answer(200, {"proven": True}), 0),
+        (remote.Answer(200, {"proven": False}), 4),
+        (remote.Answer(200, {}), 4),
+        (remote.Answer(500, {"detail": "a bug"}), 4),
+        (remote.NotConfirmed("no answer"), 4),
     ],
 )
 def test_cancel_all_by_the_daemon_ends_with_0_only_if_proven(
-    answer: control.Answer | Exception, code: int, daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]
+    answer: remote.Answer | Exception, code: int, daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]
 ) -> None:
     daemon.answer = answer
 
@@ -610,7 +612,7 @@ def test_cancel_all_by_the_daemon_ends_with_0_only_if_proven(
 
 
 def test_cancel_all_that_the_daemon_refused_is_a_sentence(daemon: FakeDaemon) -> None:
-    daemon.answer = control.Answer(400, {"detail": "there is no venue 'x'"})
+    daemon.answer = remote.Answer(400, {"detail": "there is no venue 'x'"})
 
     with pytest.raises(UsageError, match="there is no venue"):
         cli.main(["cancel-all", "--venue", "x"])
@@ -964,7 +966,7 @@ def test_every_command_of_a_group_has_help(command: str, capsys: pytest.CaptureF
 def test_what_must_answer_at_once_loads_nothing_heavy(arguments: str, place: Path) -> None:
     program = (
         "import sys; from risk_daemon.__main__ import main; sys.argv[1:] = sys.argv[1].split(); main();"
-        "heavy = ('ccxt', 'aiohttp', 'risk_daemon.config', 'risk_daemon.engine', 'uvloop');"
+        "heavy = ('ccxt', 'aiohttp', 'risk_daemon.config.load', 'risk_daemon.engine.engine', 'uvloop');"
         "print([name for name in heavy if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from risk_daemon.client import TradingGate
-from risk_daemon.clock import Instant, SystemClock
-from risk_daemon.lock import base
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import SIZE, SharedLock
+from risk_daemon.model.clock import Instant, SystemClock
+from risk_daemon.state.lock import base
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import SIZE, SharedLock
 
 OPEN = LockRecord(locked=False)
 LOCKED = LockRecord(True, "daily_loss", "trip-1")
@@ -164,6 +164,8 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
 
 
 def test_it_loads_neither_asyncio_nor_the_daemon() -> None:
-    program = "import sys, risk_daemon.client; print('asyncio' in sys.modules, 'risk_daemon.events' in sys.modules)"
+    program = (
+        "import sys, risk_daemon.client; print('asyncio' in sys.modules, 'risk_daemon.model.events' in sys.modules)"
+    )
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert output.stdout.split() == ["False", "False"]

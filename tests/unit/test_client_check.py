@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.asking import answers
+from risk_daemon.bot import answers
 from risk_daemon.client import DaemonGate, GateAnswer, Lease, ProposedOrder, TradingGate
-from risk_daemon.clock import Instant, SystemClock
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import SharedLock
+from risk_daemon.model.clock import Instant, SystemClock
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import SharedLock
 from tests.gate_server import LEASE, TOKEN, VETO, Answer, GateServer, beating, http, lease, veto
 
 ORDER: dict[str, Any] = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.1", "price": "60000"}

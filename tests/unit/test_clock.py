@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from risk_daemon.clock import Instant, ManualClock, SystemClock
+from risk_daemon.model.clock import Instant, ManualClock, SystemClock
 
 
 def test_a_manual_clock_moves_only_when_told_to() -> None:

@@ -13,12 +13,16 @@ from typing import Any
 import pytest
 
 from adapters.simulated import API_KEY, API_SECRET
-from risk_daemon import config
 from risk_daemon.breakers import registry
+from risk_daemon.config.credentials import credentials
+from risk_daemon.config.load import effective, unknown_environment
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.notation import LossLimit, Table
+from risk_daemon.config.rules import RULES as RULE_TABLES
+from risk_daemon.config.rules import Breakers, DailyLoss, Drawdown, OwnRule
+from risk_daemon.config.settings import CircuitBreaker, Settings, Venue
 from risk_daemon.errors import ConfigError, ExitCode
-from risk_daemon.notation import LossLimit, Table
-from risk_daemon.rule_settings import RULES as RULE_TABLES
-from risk_daemon.rule_settings import Breakers, DailyLoss, Drawdown, OwnRule
+from risk_daemon.model.addresses import check_loopback
 
 REPOSITORY = Path(__file__).parents[2]
 PORTFOLIO = "[portfolio]\ninitial_capital = 10000\n"
@@ -34,7 +38,7 @@ def write(directory: Path, *parts: str) -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(ConfigError) as caught:
-        config.load(path)
+        load_config(path)
     assert caught.value.exit_code == ExitCode.REFUSED
     text = str(caught.value)
     assert "\n" not in text
@@ -44,7 +48,7 @@ def refusal(path: Path) -> str:
 
 
 def test_the_repository_s_file_loads_as_it_is() -> None:
-    settings = config.load(REPOSITORY / "config.toml")
+    settings = load_config(REPOSITORY / "config.toml")
 
     assert settings.portfolio.initial_capital == Decimal(10_000)
     assert settings.circuit_breaker.loss_threshold == Decimal("0.05")
@@ -58,7 +62,7 @@ def test_the_repository_s_file_loads_as_it_is() -> None:
 
 
 def test_the_least_file_has_the_defaults_of_the_contract(tmp_path: Path) -> None:
-    settings = config.load(write(tmp_path, PORTFOLIO, SIMULATED))
+    settings = load_config(write(tmp_path, PORTFOLIO, SIMULATED))
 
     breaker = settings.circuit_breaker
     assert (breaker.warning_threshold, breaker.loss_threshold) == (Decimal("0.03"), Decimal("0.05"))
@@ -74,7 +78,7 @@ def test_the_least_file_has_the_defaults_of_the_contract(tmp_path: Path) -> None
 
 
 def test_words_are_none(tmp_path: Path) -> None:
-    settings = config.load(
+    settings = load_config(
         write(
             tmp_path,
             '[portfolio]\ninitial_capital = "auto"',
@@ -93,7 +97,7 @@ def test_words_are_none(tmp_path: Path) -> None:
 
 
 def test_a_venue_s_own_times_go_over_the_common_ones(tmp_path: Path) -> None:
-    settings = config.load(
+    settings = load_config(
         write(tmp_path, PORTFOLIO, "[data]\nbalance_stale = '50s'", SIMULATED, 'price_stale = "60s"')
     )
 
@@ -110,10 +114,10 @@ def test_the_effective_configuration_loads_to_the_same_settings(tmp_path: Path) 
         '[breakers.blind]\nveto_after = "30d"\n[prices.pegs]\nUSDC = 1',
         SIMULATED,
     )
-    settings = config.load(path)
+    settings = load_config(path)
 
-    printed = config.effective(settings)
-    assert dict(config.Settings.model_validate(printed)) == dict(settings)
+    printed = effective(settings)
+    assert dict(Settings.model_validate(printed)) == dict(settings)
     assert printed["breakers"]["blind"] == {"warn_after": "10s", "veto_after": "2592000s", "trip_after": "never"}
     assert printed["circuit_breaker"]["warnings"] == ["2.5%"]
     assert printed["prices"]["pegs"] == {"USDC": "1"}
@@ -164,7 +168,7 @@ max_orders_per_second_per_bot = 5
 
 
 def test_rules_are_read_as_written(tmp_path: Path) -> None:
-    settings = config.load(write(tmp_path, RULES, CONFIGURED))
+    settings = load_config(write(tmp_path, RULES, CONFIGURED))
     rules = settings.breakers.rules
 
     assert list(rules) == [
@@ -191,10 +195,10 @@ def test_rules_are_read_as_written(tmp_path: Path) -> None:
 
 
 def test_rules_are_printed_as_they_could_be_written(tmp_path: Path) -> None:
-    settings = config.load(write(tmp_path, RULES, CONFIGURED))
-    printed = config.effective(settings)
+    settings = load_config(write(tmp_path, RULES, CONFIGURED))
+    printed = effective(settings)
 
-    assert dict(config.Settings.model_validate(printed)) == dict(settings)
+    assert dict(Settings.model_validate(printed)) == dict(settings)
     rules = printed["breakers"]
     assert rules["night"]["warnings"] == ["2%", "4%"]
     assert rules["daily_loss"]["limit"] == "500.5 USDT"
@@ -209,11 +213,11 @@ def test_rules_are_printed_as_they_could_be_written(tmp_path: Path) -> None:
     ("limit", "ratio"), [("0.05", "0.05"), ('"0.05"', "0.05"), ('"5 %"', "0.05"), ("0.999", "0.999")]
 )
 def test_a_fraction_is_a_ratio(limit: str, ratio: str, tmp_path: Path) -> None:
-    settings = config.load(write(tmp_path, f"[breakers.daily_loss]\nlimit = {limit}", CONFIGURED))
+    settings = load_config(write(tmp_path, f"[breakers.daily_loss]\nlimit = {limit}", CONFIGURED))
 
     assert (
         settings.breakers.rules["daily_loss"]
-        == config.Settings.model_validate(config.effective(settings)).breakers.rules["daily_loss"]
+        == Settings.model_validate(effective(settings)).breakers.rules["daily_loss"]
     )
     assert getattr(settings.breakers.rules["daily_loss"], "limit", None) == LossLimit(Decimal(ratio))
 
@@ -223,7 +227,7 @@ def test_a_drawdown_looks_back_as_the_baselines_say_unless_it_says_itself(tmp_pa
         '[baselines]\nlookback_days = 7\n[breakers.drawdown]\n[breakers.a]\nrule = "drawdown"\nlookback_days = 60'
         '\n[breakers.mine]\nclass = "a:B"'
     )
-    settings = config.load(write(tmp_path, text, CONFIGURED))
+    settings = load_config(write(tmp_path, text, CONFIGURED))
 
     rules = settings.breakers.rules
     assert [getattr(rules[name], "lookback_days", None) for name in ("drawdown", "a", "mine")] == [7, 60, None]
@@ -234,9 +238,9 @@ def test_a_drawdown_looks_back_as_the_baselines_say_unless_it_says_itself(tmp_pa
 
 def test_money_is_in_the_currency_of_the_portfolio(tmp_path: Path) -> None:
     text = '[portfolio]\nreference_currency = "EUR"\ninitial_capital = 1\n[breakers.daily_loss]\nlimit = "5 EUR"\n'
-    settings = config.load(write(tmp_path, text, '[gate]\nmax_notional = "9 EUR"', SIMULATED))
+    settings = load_config(write(tmp_path, text, '[gate]\nmax_notional = "9 EUR"', SIMULATED))
 
-    assert config.effective(settings)["breakers"]["daily_loss"]["limit"] == "5 EUR"
+    assert effective(settings)["breakers"]["daily_loss"]["limit"] == "5 EUR"
 
 
 def test_listening_elsewhere_takes_tls(tmp_path: Path) -> None:
@@ -244,7 +248,7 @@ def test_listening_elsewhere_takes_tls(tmp_path: Path) -> None:
     for part in ("cert", "key"):
         (tmp_path / "tls" / f"{part}.pem").write_text("")
     files = 'tls_certificate = "tls/cert.pem"\ntls_key = "tls/key.pem"'
-    api = config.load(write(tmp_path, f'[api]\nlisten = "0.0.0.0:0"\n{files}', CONFIGURED)).api
+    api = load_config(write(tmp_path, f'[api]\nlisten = "0.0.0.0:0"\n{files}', CONFIGURED)).api
 
     assert (api.host, api.port, api.is_local) == ("0.0.0.0", 0, False)
     assert (api.tls_certificate, api.tls_key) == (tmp_path / "tls" / "cert.pem", tmp_path / "tls" / "key.pem")
@@ -255,7 +259,7 @@ def test_listening_elsewhere_takes_tls(tmp_path: Path) -> None:
     [("127.0.0.1:0", "127.0.0.1", 0), ("[::1]:8787", "::1", 8787), ("localhost:1", "localhost", 1)],
 )
 def test_listening_here_takes_none(listen: str, host: str, port: int, tmp_path: Path) -> None:
-    api = config.load(write(tmp_path, f'[api]\nlisten = "{listen}"', CONFIGURED)).api
+    api = load_config(write(tmp_path, f'[api]\nlisten = "{listen}"', CONFIGURED)).api
 
     assert (api.host, api.port, api.is_local, api.tls_key) == (host, port, True, None)
 
@@ -609,7 +613,7 @@ def test_a_secret_in_a_store_s_address_is_not_repeated(tmp_path: Path) -> None:
     "endpoint", ["http://127.0.0.1:9001", "http://127.8.9.1:1/", "http://localhost:9001/x", "http://[::1]:9001"]
 )
 def test_this_machine_s_endpoints_are_accepted(endpoint: str) -> None:
-    config.check_loopback(endpoint)
+    check_loopback(endpoint)
 
 
 @pytest.mark.parametrize(
@@ -619,36 +623,36 @@ def test_this_machine_s_endpoints_are_accepted(endpoint: str) -> None:
 )  # fmt: skip
 def test_other_endpoints_are_not(endpoint: str) -> None:
     with pytest.raises(ValueError):
-        config.check_loopback(endpoint)
+        check_loopback(endpoint)
 
 
 # --- credentials -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Settings:
+def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    return config.load(write(tmp_path, PORTFOLIO, VENUE.replace("kraken]", "my-kraken]")))
+    return load_config(write(tmp_path, PORTFOLIO, VENUE.replace("kraken]", "my-kraken]")))
 
 
-def test_credentials_come_from_the_environment(live: config.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_come_from_the_environment(live: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RISK_DAEMON_MY_KRAKEN_API_KEY", "k")
     monkeypatch.setenv("RISK_DAEMON_MY_KRAKEN_SECRET", "s\n")
 
-    found = config.credentials(live, "my-kraken")
+    found = credentials(live, "my-kraken")
     assert (found.api_key.get_secret_value(), found.secret.get_secret_value(), found.password) == ("k", "s", None)
     assert "'k'" not in repr(found)
 
 
 def test_credential_files_go_before_the_environment(
-    live: config.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    live: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for part in ("api_key", "secret", "password"):
         (tmp_path / f"my-kraken.{part}").write_text(f"file-{part}\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     monkeypatch.setenv("RISK_DAEMON_MY_KRAKEN_API_KEY", "environment")
 
-    found = config.credentials(live, "my-kraken")
+    found = credentials(live, "my-kraken")
     assert found.api_key.get_secret_value() == "file-api_key"
     assert found.password is not None
     assert found.password.get_secret_value() == "file-password"
@@ -656,30 +660,28 @@ def test_credential_files_go_before_the_environment(
 
 @pytest.mark.parametrize("secret", [None, "", " "])
 def test_a_missing_or_empty_credential_is_refused(
-    live: config.Settings, monkeypatch: pytest.MonkeyPatch, secret: str | None
+    live: Settings, monkeypatch: pytest.MonkeyPatch, secret: str | None
 ) -> None:
     monkeypatch.setenv("RISK_DAEMON_MY_KRAKEN_API_KEY", "k")
     if secret is not None:
         monkeypatch.setenv("RISK_DAEMON_MY_KRAKEN_SECRET", secret)
 
     with pytest.raises(ConfigError, match=r"my-kraken: its secret is missing: put it into .*my-kraken\.secret or RISK"):
-        config.credentials(live, "my-kraken")
+        credentials(live, "my-kraken")
 
 
-def test_an_unreadable_credential_is_refused(
-    live: config.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_unreadable_credential_is_refused(live: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "my-kraken.api_key").mkdir()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
 
     with pytest.raises(ConfigError, match=r"my-kraken\.api_key: this credential can't be read"):
-        config.credentials(live, "my-kraken")
+        credentials(live, "my-kraken")
 
 
 def test_a_simulated_venue_needs_no_credentials(tmp_path: Path) -> None:
-    settings = config.load(write(tmp_path, PORTFOLIO, SIMULATED))
+    settings = load_config(write(tmp_path, PORTFOLIO, SIMULATED))
 
-    found = config.credentials(settings, "kraken")
+    found = credentials(settings, "kraken")
     assert (found.api_key.get_secret_value(), found.secret.get_secret_value()) == (API_KEY, API_SECRET)
 
 
@@ -698,20 +700,20 @@ def test_two_subaccounts_are_two_accounts(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("RISK_DAEMON_B_API_KEY", "2")
     path = write(tmp_path, PORTFOLIO, VENUE.replace("kraken]", "a]"), VENUE.replace("kraken]", "b]"))
 
-    assert set(config.load(path).venues) == {"a", "b"}
+    assert set(load_config(path).venues) == {"a", "b"}
 
 
 def test_no_environment_variable_changes_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RISK_DAEMON_CIRCUIT_BREAKER__LOSS_THRESHOLD", "50%")
-    settings = config.load(write(tmp_path, PORTFOLIO, SIMULATED))
+    settings = load_config(write(tmp_path, PORTFOLIO, SIMULATED))
 
     assert settings.circuit_breaker.loss_threshold == Decimal("0.05")
-    assert "RISK_DAEMON_CIRCUIT_BREAKER__LOSS_THRESHOLD" in config.unknown_environment(settings)
-    assert config.unknown_environment(settings, {"RISK_DAEMON_KRAKEN_API_KEY": "", "PATH": ""}) == ()
+    assert "RISK_DAEMON_CIRCUIT_BREAKER__LOSS_THRESHOLD" in unknown_environment(settings)
+    assert unknown_environment(settings, {"RISK_DAEMON_KRAKEN_API_KEY": "", "PATH": ""}) == ()
 
 
 def test_settings_can_t_be_changed(tmp_path: Path) -> None:
-    settings = config.load(write(tmp_path, PORTFOLIO, SIMULATED))
+    settings = load_config(write(tmp_path, PORTFOLIO, SIMULATED))
 
     with pytest.raises(ValueError, match="frozen"):
         settings.circuit_breaker.confirm = False  # type: ignore[misc]
@@ -720,7 +722,7 @@ def test_settings_can_t_be_changed(tmp_path: Path) -> None:
 def test_the_file_in_the_repository_is_its_own_documentation() -> None:
     raw = tomllib.loads((REPOSITORY / "config.toml").read_text())
 
-    assert config.Settings.model_validate(raw).circuit_breaker == config.CircuitBreaker()
+    assert Settings.model_validate(raw).circuit_breaker == CircuitBreaker()
 
 
 # --- the document ----------------------------------------------------------------------------------
@@ -746,7 +748,7 @@ def as_default(field: Any) -> str:
     return "off" if default is None else f"`{json.dumps(default)}`"
 
 
-FIELDS = config.Settings.model_fields
+FIELDS = Settings.model_fields
 SECTIONS: dict[str, type[Table]] = {
     f"[{name}]": field.annotation for name, field in FIELDS.items() if name not in ("breakers", "venues")
 }  # type: ignore[misc]
@@ -758,7 +760,7 @@ def test_every_key_and_default_stands_in_the_document(section: str) -> None:
 
 
 def test_every_key_of_a_venue_stands_in_the_document() -> None:
-    assert documented("[venues.NAME]") == in_the_file(config.Venue)
+    assert documented("[venues.NAME]") == in_the_file(Venue)
 
 
 def test_every_key_of_blindness_stands_in_the_document() -> None:
@@ -793,4 +795,4 @@ def test_every_example_in_the_document_loads(tmp_path: Path) -> None:
 
     assert len(examples) >= 3
     for example in examples:
-        config.load(write(tmp_path, example, CONFIGURED))
+        load_config(write(tmp_path, example, CONFIGURED))

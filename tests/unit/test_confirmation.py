@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from risk_daemon.confirmation import Confirmation, ConfirmationSettings, Evidence, Finding, judge
+from risk_daemon.engine.confirmation import Confirmation, ConfirmationSettings, Evidence, Finding, judge
 
 AT = 1_000.0
 SETTINGS = ConfirmationSettings(within_s=2.0)

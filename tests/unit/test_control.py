@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
-from risk_daemon import config, control
 from risk_daemon.api.app import ControlServer
+from risk_daemon.cli import remote
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.place import Place, locate
 from risk_daemon.errors import ConfigError, ExitCode
-from risk_daemon.events import Input
+from risk_daemon.model.events import Input
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -85,19 +87,19 @@ def http_answer(body: bytes) -> bytes:
 
 
 def test_only_the_standard_library_is_used() -> None:
-    tree = ast.parse((REPOSITORY / "risk_daemon" / "control.py").read_text())
+    tree = ast.parse((REPOSITORY / "risk_daemon" / "cli" / "remote.py").read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
 
     foreign = {name for name in imported if str(name).split(".")[0] not in sys.stdlib_module_names}
-    assert foreign == {"risk_daemon.errors", "risk_daemon.clock"}
+    assert foreign == {"risk_daemon.errors", "risk_daemon.model.clock"}
 
 
 def test_a_question_and_its_answer(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     with serving(path):
-        state = control.request(path, "GET", "/api/v1/state")
-        refused = control.request(path, "POST", "/api/v1/halt", {"reason": "x"})
+        state = remote.request(path, "GET", "/api/v1/state")
+        refused = remote.request(path, "POST", "/api/v1/halt", {"reason": "x"})
 
     assert (state.ok, state.body["state"]) == (True, "ACTIVE")
     assert (refused.ok, refused.status, refused.detail) == (False, 409, "not now")
@@ -107,7 +109,7 @@ def test_a_path_longer_than_the_kernel_s_limit_works(tmp_path: Path) -> None:
     directory = tmp_path / ("a" * 120)
     directory.mkdir()
     with serving(directory / "s.sock"):
-        assert control.request(directory / "s.sock", "GET", "/livez").ok
+        assert remote.request(directory / "s.sock", "GET", "/livez").ok
 
 
 def no_file(path: Path) -> None:
@@ -130,13 +132,13 @@ def test_nobody_there(prepare: Callable[[Path], None], tmp_path: Path) -> None:
     path.parent.mkdir()
     prepare(path)
 
-    with pytest.raises(control.DaemonAbsent, match=r"no daemon is running at .*s\.sock"):
-        control.request(path, "GET", "/livez")
+    with pytest.raises(remote.DaemonAbsent, match=r"no daemon is running at .*s\.sock"):
+        remote.request(path, "GET", "/livez")
 
 
 def test_a_missing_directory_with_a_long_name_is_nobody(tmp_path: Path) -> None:
-    with pytest.raises(control.DaemonAbsent):
-        control.request(tmp_path / ("a" * 120) / "s.sock", "GET", "/livez")
+    with pytest.raises(remote.DaemonAbsent):
+        remote.request(tmp_path / ("a" * 120) / "s.sock", "GET", "/livez")
 
 
 @pytest.mark.parametrize(
@@ -145,8 +147,8 @@ def test_a_missing_directory_with_a_long_name_is_nobody(tmp_path: Path) -> None:
 )
 def test_no_well_formed_answer_confirms_nothing(answer: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
-    with raw(path, answer), pytest.raises(control.NotConfirmed, match="not confirmed") as caught:
-        control.request(path, "POST", "/api/v1/halt", {"reason": "x"}, timeout_s=0.2)
+    with raw(path, answer), pytest.raises(remote.NotConfirmed, match="not confirmed") as caught:
+        remote.request(path, "POST", "/api/v1/halt", {"reason": "x"}, timeout_s=0.2)
 
     assert caught.value.exit_code == ExitCode.REFUSED
 
@@ -155,9 +157,9 @@ def test_a_closed_door_is_not_an_absent_daemon(tmp_path: Path, monkeypatch: pyte
     def refuse(self: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(control._UnixConnection, "connect", refuse)
-    with pytest.raises(control.NotConfirmed, match="permission denied"):
-        control.request(tmp_path / "s.sock", "GET", "/livez")
+    monkeypatch.setattr(remote._UnixConnection, "connect", refuse)
+    with pytest.raises(remote.NotConfirmed, match="permission denied"):
+        remote.request(tmp_path / "s.sock", "GET", "/livez")
 
 
 # --- places ----------------------------------------------------------------------------------------
@@ -171,14 +173,14 @@ def test_the_places_are_those_of_the_whole_configuration(text: str, tmp_path: Pa
     path = tmp_path / "config.toml"
     path.write_text('[portfolio]\ninitial_capital = 1\n[venues.a]\nexchange = "kraken"\nmarkets = ["spot"]\n' + text)
 
-    settings = config.load(path)
-    assert control.locate(path) == control.Place(settings.state.dir, settings.socket_path)
+    settings = load_config(path)
+    assert locate(path) == Place(settings.state.dir, settings.socket_path)
 
 
 def test_a_mistake_elsewhere_in_the_file_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[circuit_breaker]\nloss_threshold = 5\n[state]\ndir = "s"')
 
-    assert control.locate(tmp_path / "config.toml").state == tmp_path / "s"
+    assert locate(tmp_path / "config.toml").state == tmp_path / "s"
 
 
 @pytest.mark.parametrize("text", [None, "[", "state = 1", "[state]\ndir = 1"])
@@ -188,7 +190,7 @@ def test_a_file_that_does_not_say_where_is_refused(text: str | None, tmp_path: P
         path.write_text(text)
 
     with pytest.raises(ConfigError) as caught:
-        control.locate(path)
+        locate(path)
     assert str(caught.value).startswith(f"{path}: ")
 
 
@@ -200,13 +202,13 @@ def test_nothing_is_known_from_a_broken_file(text: str | None, tmp_path: Path) -
     if text is not None:
         (tmp_path / "risk.json").write_text(text)
 
-    assert control.last_known(tmp_path) is None
+    assert remote.last_known(tmp_path) is None
 
 
 def test_the_last_known_values_have_an_age(tmp_path: Path) -> None:
     (tmp_path / "risk.json").write_text('{"state": "ACTIVE"}')
 
-    known = control.last_known(tmp_path)
+    known = remote.last_known(tmp_path)
     assert known is not None
     assert known[0] == {"state": "ACTIVE"}
     assert known[1] >= 0

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.activity import Activity
-from risk_daemon.baselines import Baselines, BaselineSettings
+from risk_daemon.baselines.baselines import Baselines, BaselineSettings
 from risk_daemon.breakers import (
     BaseCircuitBreaker,
     CircuitBreakerManager,
@@ -33,10 +32,11 @@ from risk_daemon.breakers import (
     WeeklyLossCircuitBreaker,
 )
 from risk_daemon.client import GateAnswer, OrderGate
-from risk_daemon.clock import ManualClock
 from risk_daemon.coordinator_gate import CoordinatorGate
+from risk_daemon.gate.activity import Activity
 from risk_daemon.guarded_exchange import guard
-from risk_daemon.portfolio import Equity
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.portfolio.manager import Equity
 
 ORDER: dict[str, Any] = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.1"}
 NOW = ManualClock().now()

@@ -11,19 +11,21 @@ from threading import Thread
 
 import pytest
 
-from risk_daemon import config, demo
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.settings import Settings
 from risk_daemon.errors import UsageError, VenueUnavailable
-from risk_daemon.rehearsal import PARTS, START_PRICE, Desk, Ended, Rehearsal, Times
+from risk_daemon.rehearsal import demo
+from risk_daemon.rehearsal.rehearsal import PARTS, START_PRICE, Desk, Ended, Rehearsal, Times
 
 
-def settings_of(tmp_path: Path, *changes: tuple[str, str]) -> config.Settings:
+def settings_of(tmp_path: Path, *changes: tuple[str, str]) -> Settings:
     text = demo.CONFIG
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)
     file = tmp_path / "config.toml"
     file.write_text(text)
-    return config.load(file)
+    return load_config(file)
 
 
 def test_a_live_venue_is_refused(tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ async def test_waiting_for_a_daemon_that_has_ended(tmp_path: Path) -> None:
     """A story may ask once more after the end: it must be told, not left waiting."""
     file = tmp_path / "config.toml"
     file.write_text(demo.CONFIG.replace('dir = "var"', 'dir = "/proc/none"'))
-    rehearsal = Rehearsal(config.load(file))
+    rehearsal = Rehearsal(load_config(file))
     heard = []
 
     async def story() -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon import config, demo
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.settings import CircuitBreaker, Data
+from risk_daemon.engine.states import CircuitBreakerState
 from risk_daemon.errors import ExitCode
-from risk_daemon.rehearsal import Book
-from risk_daemon.states import CircuitBreakerState
+from risk_daemon.rehearsal import demo
+from risk_daemon.rehearsal.rehearsal import Book
 
 EMPTY = Book({}, (), 0, None)
 SETTLED = Book({"spot_plain": 0}, ({"order_id": "1"},), 0, 1.0)
@@ -64,9 +66,9 @@ def test_its_configuration_is_the_default_guard(tmp_path: Path) -> None:
     """The demo weakens nothing: all that it sets are the capital, the venues and the documented limits."""
     file = tmp_path / "config.toml"
     file.write_text(demo.CONFIG)
-    settings = config.load(file)
-    assert settings.circuit_breaker == config.CircuitBreaker()
-    assert settings.data == config.Data()
+    settings = load_config(file)
+    assert settings.circuit_breaker == CircuitBreaker()
+    assert settings.data == Data()
     assert (settings.portfolio.initial_capital, settings.portfolio.reference_currency) == (demo.CAPITAL, "USDT")
     assert settings.circuit_breaker.loss_threshold == demo.LIMIT
     assert settings.circuit_breaker.warning_levels == (demo.WARNING,)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon import config
+from risk_daemon.config.load import load as load_config
 from risk_daemon.errors import ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,7 +68,7 @@ def test_it_starts_the_command_with_a_config_of_its_own() -> None:
 
 
 def test_credentials_have_the_names_the_daemon_looks_for() -> None:
-    settings = config.load(ROOT / "config.toml")
+    settings = load_config(ROOT / "config.toml")
     named = [line.partition(":")[0] for line in all_of("LoadCredential")]
     assert {f"{venue}.{part}" for venue in settings.venues for part in ("api_key", "secret")} <= set(named)
     assert {name.rpartition(".")[2] for name in named} <= PARTS

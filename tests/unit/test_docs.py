@@ -13,8 +13,8 @@ from typer._click.exceptions import ClickException
 
 from risk_daemon.cli import app
 from risk_daemon.errors import ExitCode
-from risk_daemon.event_log import EventLog
-from risk_daemon.events import EventName, RiskEvent
+from risk_daemon.model.events import EventName, RiskEvent
+from risk_daemon.state.event_log import EventLog
 
 ROOT = Path(__file__).resolve().parents[2]
 README, OPERATIONS = ROOT / "README.md", ROOT / "docs" / "operations.md"

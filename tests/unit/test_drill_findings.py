@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from risk_daemon import drill
-from risk_daemon.event_log import EventLog
-from risk_daemon.events import EventName, RiskEvent
-from risk_daemon.lock.base import UNREADABLE, LockRecord
-from risk_daemon.rehearsal import Book
+from risk_daemon.model.events import EventName, RiskEvent
+from risk_daemon.rehearsal import drill
+from risk_daemon.rehearsal.rehearsal import Book
+from risk_daemon.state.event_log import EventLog
+from risk_daemon.state.lock.base import UNREADABLE, LockRecord
 
 TRIP = "trip-1"
 CANCELLED: tuple[dict[str, Any], ...] = ({"order_id": "1"}, {"order_id": "2"})

@@ -9,10 +9,10 @@ from itertools import pairwise
 import pytest
 
 from risk_daemon.breakers.blind import BlindSettings
-from risk_daemon.clock import ManualClock
-from risk_daemon.decision import Finish, ReadNow, SaveLatch, SetGate, StartSweep
+from risk_daemon.engine.decision import Finish, ReadNow, SaveLatch, SetGate, StartSweep
 from risk_daemon.errors import ExitCode
-from risk_daemon.events import (
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import (
     BalancesSeen,
     DisableRequested,
     EnableRequested,

@@ -10,10 +10,10 @@ import pytest
 
 from risk_daemon.breakers import DailyLossCircuitBreaker, VenueLossCircuitBreaker
 from risk_daemon.breakers.base import Action, BaseCircuitBreaker
-from risk_daemon.clock import ManualClock
-from risk_daemon.engine import EngineSettings
-from risk_daemon.events import BalancesSeen, EventName, Kind, PricesSeen, ResetRequested, Source
-from risk_daemon.report import report
+from risk_daemon.engine.engine import EngineSettings
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import BalancesSeen, EventName, Kind, PricesSeen, ResetRequested, Source
+from risk_daemon.runtime.status import report
 from tests.core_world import SPOT, ShortWorld, World, amounts, engine_settings, price, with_
 
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC).timestamp()

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.events import EventName, Flow
+from risk_daemon.model.events import EventName, Flow
 from tests.core_world import World, amounts, price
 
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.decision import ReadNow
-from risk_daemon.events import EventName, Kind
+from risk_daemon.engine.decision import ReadNow
+from risk_daemon.model.events import EventName, Kind
 from tests.core_world import World, amounts, engine_settings, price, with_
 
 

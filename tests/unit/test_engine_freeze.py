@@ -10,15 +10,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from risk_daemon.baselines import BaselineSettings
+from risk_daemon.baselines.baselines import BaselineSettings
 from risk_daemon.breakers import DailyLossCircuitBreaker
 from risk_daemon.breakers.base import Action, BaseCircuitBreaker
-from risk_daemon.clock import ManualClock
-from risk_daemon.decision import Finish, SaveLatch, StartSweep
-from risk_daemon.engine import EngineSettings
+from risk_daemon.engine.decision import Finish, SaveLatch, StartSweep
+from risk_daemon.engine.engine import EngineSettings
 from risk_daemon.errors import ExitCode
-from risk_daemon.events import EventName, HaltRequested, Order, OrdersSeen, ResetRequested, SweepFinished
-from risk_daemon.gate import OrderRequest
+from risk_daemon.gate.restraints import OrderRequest
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import EventName, HaltRequested, Order, OrdersSeen, ResetRequested, SweepFinished
 from tests.core_world import World, amounts, engine_settings, perp, price, with_
 
 AN_ORDER = Order("spot", "plain", "X1", "BTC/USDT", "buy", "limit")

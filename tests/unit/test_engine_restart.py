@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.decision import Finish, StartSweep
-from risk_daemon.engine import Engine
+from risk_daemon.engine.decision import Finish, StartSweep
+from risk_daemon.engine.engine import Engine
 from risk_daemon.errors import ExitCode
-from risk_daemon.events import (
+from risk_daemon.model.events import (
     DisableRequested,
     EventName,
     HaltRequested,

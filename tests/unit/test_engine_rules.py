@@ -20,10 +20,12 @@ from risk_daemon.breakers.base import Action, EvaluationContext, Verdict
 from risk_daemon.breakers.position_loss import PositionLossCircuitBreaker
 from risk_daemon.breakers.venue_loss import VenueLossCircuitBreaker
 from risk_daemon.breakers.volatility import VolatilityCircuitBreaker
-from risk_daemon.clock import Instant
-from risk_daemon.decision import SetGate, StartSweep
-from risk_daemon.engine import Engine
-from risk_daemon.events import (
+from risk_daemon.engine.decision import SetGate, StartSweep
+from risk_daemon.engine.engine import Engine
+from risk_daemon.gate.pretrade import PreTradeSettings
+from risk_daemon.gate.restraints import OrderAnswer, OrderRequest
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import (
     ErrorKind,
     ErrorReported,
     EventName,
@@ -36,8 +38,6 @@ from risk_daemon.events import (
     Tick,
     TokenRevoked,
 )
-from risk_daemon.gate import OrderAnswer, OrderRequest
-from risk_daemon.pretrade import PreTradeSettings
 from tests.core_world import BTC_PERP, World, amounts, engine_settings, perp, price, with_
 
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.decision import ReadNow, SetGate
-from risk_daemon.events import (
+from risk_daemon.engine.decision import ReadNow, SetGate
+from risk_daemon.model.events import (
     BalancesSeen,
     EventName,
     Kind,
@@ -18,7 +18,7 @@ from risk_daemon.events import (
     StreamConfirmed,
     VenueLost,
 )
-from risk_daemon.unexplained import AssetMove
+from risk_daemon.portfolio.unexplained import AssetMove
 from tests.core_world import PERP, SPOT, World, amounts, engine_settings, perp, price, with_
 
 # design-2 9.3: within `confirm_within` and one reading (here every 15 s) after REST tells of the loss.

@@ -17,8 +17,8 @@ from types import MappingProxyType
 import pytest
 
 from risk_daemon.errors import InvariantError, RecordError, StateError
-from risk_daemon.event_log import GENESIS, EventLog, Verification, follow, read_log, verify_log
-from risk_daemon.events import EventName, Kind, RiskEvent
+from risk_daemon.model.events import EventName, Kind, RiskEvent
+from risk_daemon.state.event_log import GENESIS, EventLog, Verification, follow, read_log, verify_log
 
 WALL = 1_763_636_400.123456
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon import config
-from risk_daemon.explain import explanations
-from risk_daemon.gate import Cause
+from risk_daemon.app.explain import explanations
+from risk_daemon.config.load import load as load_config
+from risk_daemon.gate.restraints import Cause
 
 CAPITAL = "[portfolio]\ninitial_capital = 10000\n"
 VENUES = (
@@ -23,7 +23,7 @@ Explain = Callable[..., list[str]]
 def explain(tmp_path: Path) -> Explain:
     def told(*parts: str, capital: str = CAPITAL) -> list[str]:
         (tmp_path / "config.toml").write_text("\n".join((capital, *parts, VENUES)))
-        return list(explanations(config.load(tmp_path / "config.toml")))
+        return list(explanations(load_config(tmp_path / "config.toml")))
 
     return told
 

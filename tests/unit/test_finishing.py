@@ -18,17 +18,18 @@ import pytest
 
 from adapters.base import VenueAdapter
 from oms import OrderManager
-from risk_daemon import finishing
-from risk_daemon.clock import SystemClock
-from risk_daemon.config import Settings, load
+from risk_daemon.app import finish as finishing
+from risk_daemon.app.finish import AbsentVenue, NothingCanBeReached, Unfinished, take_up
+from risk_daemon.config.load import Settings, load
 from risk_daemon.errors import RecordError, StateError, StateOwned
-from risk_daemon.finishing import AbsentVenue, NothingCanBeReached, Unfinished, take_up
-from risk_daemon.latch import LATCH, latch_document, unproven_latch
-from risk_daemon.lock import file, shared
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.state_dir import LOST, Paths, StateDir
-from risk_daemon.store.formats import IDENTITY
-from risk_daemon.store.sqlite import connect, peek_documents, write_documents
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.directory import LOST, Paths, StateDir
+from risk_daemon.state.latch import LATCH, latch_document, unproven_latch
+from risk_daemon.state.lock import file
+from risk_daemon.state.lock import memory_map as shared
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.store.formats import IDENTITY
+from risk_daemon.state.store.sqlite import connect, peek_documents, write_documents
 
 CONFIG = """
 [portfolio]

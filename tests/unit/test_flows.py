@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.clock import Instant
-from risk_daemon.events import Flow, FlowsListed
-from risk_daemon.flows import FlowSettings, FlowTracker
-from risk_daemon.unexplained import AssetMove
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import Flow, FlowsListed
+from risk_daemon.portfolio.flows import FlowSettings, FlowTracker
+from risk_daemon.portfolio.unexplained import AssetMove
 
 AT = 1_000.0
 WALL = 1_700_000_000.0

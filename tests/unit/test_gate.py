@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.gate import (
+from risk_daemon.gate.restraints import (
     Cause,
     GateState,
     OrderAnswer,

@@ -10,7 +10,7 @@ import ccxt
 import ccxt.async_support
 import pytest
 
-from risk_daemon.guarded_calls import closing_orders, orders_of, sending_endpoints, sends_orders
+from risk_daemon.bot.ccxt_calls import closing_orders, orders_of, sending_endpoints, sends_orders
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ import pytest
 from adapters.endpoint import rewrite_all
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
-from risk_daemon.asking.answers import boot_ns
+from risk_daemon.bot.answers import boot_ns
+from risk_daemon.bot.ccxt_calls import sends_orders
 from risk_daemon.client import DaemonGate, GateAnswer, Lease, ProposedOrder, TradingGate
-from risk_daemon.clock import SystemClock
-from risk_daemon.guarded_calls import sends_orders
 from risk_daemon.guarded_exchange import OrderVetoed, guard
-from risk_daemon.lock.base import LockRecord
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.lock.base import LockRecord
 from tests.gate_server import TOKEN, Answer, GateServer, beating, lease, veto
 
 LIMIT: Any = ("BTC/USDT", "limit", "buy", 0.01, 50_000)

@@ -10,12 +10,15 @@ from typing import cast
 import pytest
 
 from adapters.base import Capabilities, OrderScope, VenueAdapter
-from risk_daemon import composition, config, initialising
-from risk_daemon.composition import Site, engine_settings
-from risk_daemon.engine import Engine
+from risk_daemon.app import composition
+from risk_daemon.app import init as initialising
+from risk_daemon.app.composition import Site, engine_settings
+from risk_daemon.app.init import read_everything
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.settings import Settings
+from risk_daemon.engine.engine import Engine
 from risk_daemon.errors import ConfigError, StartUnavailable, VenueRejected, VenueUnavailable
-from risk_daemon.events import BalancesSeen, PricesSeen, Source
-from risk_daemon.initialising import read_everything
+from risk_daemon.model.events import BalancesSeen, PricesSeen, Source
 
 NAMES = ("first", "second", "third")
 BASE = "[portfolio]\ninitial_capital = 10000\n"
@@ -49,7 +52,7 @@ class Venue:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Settings:
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Three live venues. Nobody has put their keys anywhere."""
     for name in NAMES:
         for part in ("API_KEY", "SECRET"):
@@ -57,11 +60,11 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Settings
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     venues = "".join(f'[venues.{name}]\nexchange = "kraken"\nmarkets = ["spot"]\n' for name in NAMES)
     (tmp_path / "config.toml").write_text(BASE + venues)
-    return config.load(tmp_path / "config.toml")
+    return load_config(tmp_path / "config.toml")
 
 
 @pytest.fixture
-def read(settings: config.Settings) -> Callable[..., object]:
+def read(settings: Settings) -> Callable[..., object]:
     async def read_these(*venues: Venue) -> Engine:
         site = Site(settings)
         site.adapters |= {venue.name: cast(VenueAdapter, venue) for venue in venues}
@@ -106,9 +109,7 @@ async def test_a_bug_is_not_taken_for_a_venue_that_does_not_answer(read: Callabl
         await read(Venue("first", balances=ZeroDivisionError()), Venue("second"))  # type: ignore[misc]
 
 
-async def test_every_key_that_is_missing_is_named_once(
-    settings: config.Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_every_key_that_is_missing_is_named_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RISK_DAEMON_SECOND_API_KEY", "key")
     missing = ["FIRST_API_KEY", "FIRST_SECRET", "SECOND_SECRET", "THIRD_API_KEY", "THIRD_SECRET"]
 
@@ -123,9 +124,9 @@ async def test_every_key_that_is_missing_is_named_once(
 
 
 async def test_what_is_no_matter_of_the_configuration_is_not_gathered(
-    settings: config.Settings, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_settings: config.Settings, _venue: str) -> None:
+    def broken(_settings: Settings, _venue: str) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(composition, "credentials", broken)

@@ -10,10 +10,10 @@ from typing import cast
 import pytest
 
 from adapters.base import Capabilities, Market, OrderListing, OrderScope, VenueAdapter
+from risk_daemon.app.inventory import Holding, OpenOrders, OpenPosition, count_by_scope, take_inventory
 from risk_daemon.errors import VenueRejected
-from risk_daemon.events import BalancesSeen, Order, Position, PositionsSeen, Price, PricesSeen, Source
-from risk_daemon.inventory import Holding, OpenOrders, OpenPosition, count_by_scope, take_inventory
-from risk_daemon.portfolio import PortfolioManager, PortfolioSettings
+from risk_daemon.model.events import BalancesSeen, Order, Position, PositionsSeen, Price, PricesSeen, Source
+from risk_daemon.portfolio.manager import PortfolioManager, PortfolioSettings
 
 ORDER = Order("kraken", "plain", "1", "BTC/USDT", "sell", "limit")
 LONG = Position("BTC/USDT:USDT", Decimal("0.5"), Decimal(100), "USDT", "BTC")

@@ -9,7 +9,7 @@ from adapters import kraken
 from adapters.base import Market
 from adapters.kraken_book import asset_code
 from risk_daemon.errors import MalformedReply, VenueRejected
-from risk_daemon.events import Order, Price
+from risk_daemon.model.events import Order, Price
 
 BTC = {"id": "XXBTZUSD", "altname": "XBTUSD", "wsId": "XBT/USD", "symbol": "BTC/USD", "base": "BTC", "quote": "USD"}
 ETH = {"id": "ETHUSDT", "altname": "ETHUSDT", "wsId": "ETH/USDT", "symbol": "ETH/USDT", "base": "ETH", "quote": "USDT"}

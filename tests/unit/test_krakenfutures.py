@@ -7,7 +7,7 @@ import pytest
 
 from adapters import krakenfutures
 from risk_daemon.errors import MalformedReply
-from risk_daemon.events import Order, Position, Price
+from risk_daemon.model.events import Order, Position, Price
 
 PF = {
     "id": "PF_XBTUSD",

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from adapters.lane import Pacer, PushedAside, SignedLane, Urgency, current_urgency, travelling
-from risk_daemon.clock import Instant
 from risk_daemon.errors import VenueUnavailable
+from risk_daemon.model.clock import Instant
 
 ORDINARY, URGENT, SWEEP = Urgency.ORDINARY.rank, Urgency.URGENT.rank, Urgency.SWEEP.rank
 

@@ -11,9 +11,10 @@ import pytest
 from adapters.base import CancelPermission, OrderListing, OrderScope
 from adapters.order_rounds import OrderRounds
 from risk_daemon.breakers import ErrorRateCircuitBreaker
-from risk_daemon.engine_settings import ListingSettings
+from risk_daemon.engine.settings import ListingSettings
 from risk_daemon.errors import VenueError, VenueUnavailable
-from risk_daemon.events import (
+from risk_daemon.gate.restraints import severity
+from risk_daemon.model.events import (
     CancelChecked,
     DisableRequested,
     EventName,
@@ -24,8 +25,7 @@ from risk_daemon.events import (
     VenueConnected,
     VenueLost,
 )
-from risk_daemon.gate import severity
-from risk_daemon.report import report
+from risk_daemon.runtime.status import report
 from tests.core_world import World, engine_settings, with_
 from tests.virtual import pass_time
 

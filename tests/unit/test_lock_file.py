@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.clock import ManualClock
 from risk_daemon.errors import RecordError
-from risk_daemon.lock import file as lock_file
-from risk_daemon.lock.base import UNREADABLE, LockRecord, LockStore, boot_id
-from risk_daemon.lock.file import FileLock, read
-from risk_daemon.worker import inline
-from risk_daemon.writing import replace_file
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.state.files import replace_file
+from risk_daemon.state.lock import file as lock_file
+from risk_daemon.state.lock.base import UNREADABLE, LockRecord, LockStore, boot_id
+from risk_daemon.state.lock.file import FileLock, read
+from risk_daemon.state.worker import inline
 
 OPEN = LockRecord(locked=False)
 LOCKED = LockRecord(True, "capital_loss", "trip-1", 1_763_636_400.5, None)

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from risk_daemon.client import TradingGate
-from risk_daemon.clock import Instant, ManualClock, SystemClock
 from risk_daemon.errors import RecordError
-from risk_daemon.lock import shared
-from risk_daemon.lock.base import UNREADABLE, LockRecord
-from risk_daemon.lock.shared import SIZE, SharedLock, read, shut
+from risk_daemon.model.clock import Instant, ManualClock, SystemClock
+from risk_daemon.state.lock import memory_map as shared
+from risk_daemon.state.lock.base import UNREADABLE, LockRecord
+from risk_daemon.state.lock.memory_map import SIZE, SharedLock, read, shut
 from tests.e2e.harness import wait_for
 
 OPEN = LockRecord(locked=False)

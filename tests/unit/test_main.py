@@ -286,7 +286,9 @@ BREAK_IMPORT = """
 """
 
 
-@pytest.mark.parametrize("module", ["risk_daemon.errors", "risk_daemon.cli", "risk_daemon.config", "typer", "pydantic"])
+@pytest.mark.parametrize(
+    "module", ["risk_daemon.errors", "risk_daemon.cli", "risk_daemon.config.load", "typer", "pydantic"]
+)
 def test_an_import_that_fails_is_70_and_shuts_the_lock(module: str, state: Path) -> None:
     done = program(state.parent, "run", sabotage=BREAK_IMPORT.format(name=module))
 

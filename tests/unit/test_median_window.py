@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from risk_daemon.median_window import RESOLUTION, MedianWindow
+from risk_daemon.baselines.median_window import RESOLUTION, MedianWindow
 
 
 def filled(*values: object, step_s: float = 1.0, hold_s: float = 10.0) -> MedianWindow:

@@ -13,10 +13,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from risk_daemon.client import DaemonGate, TradingGate
-from risk_daemon.clock import SystemClock
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import SharedLock
 from risk_daemon.middleware.for_aiohttp import ANSWER, circuit_breaker_middleware
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import SharedLock
 from tests.gate_server import TOKEN, GateServer, beating
 
 ORDER = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.1"}

@@ -17,11 +17,11 @@ import pytest
 from fastapi import FastAPI, Request
 
 from risk_daemon.client import DaemonGate, GateAnswer, TradingGate
-from risk_daemon.clock import SystemClock
 from risk_daemon.errors import CircuitBreakerException
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import SharedLock
 from risk_daemon.middleware.asgi import ANSWER, CircuitBreakerMiddleware, HeldRequest
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import SharedLock
 from tests.gate_server import TOKEN, GateServer, beating
 
 ORDER = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.1"}

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.clock import SystemClock
 from risk_daemon.errors import ExitCode, StateError, StateOwned
-from risk_daemon.latch import latch_of, unproven_latch
-from risk_daemon.migrating import migrate
-from risk_daemon.state_dir import LATCH, Paths, StateDir
-from risk_daemon.store import formats
-from risk_daemon.store.formats import FORMAT, IDENTITY
-from risk_daemon.store.sqlite import connect, read_documents, write_documents
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.directory import LATCH, Paths, StateDir
+from risk_daemon.state.latch import latch_of, unproven_latch
+from risk_daemon.state.migrate import migrate
+from risk_daemon.state.store import formats
+from risk_daemon.state.store.formats import FORMAT, IDENTITY
+from risk_daemon.state.store.sqlite import connect, read_documents, write_documents
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 KINDS = ("unproven", "proven")

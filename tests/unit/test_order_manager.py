@@ -28,7 +28,7 @@ from oms_fakes import (
 from adapters.base import Market, OrderListing, OrderScope
 from oms import OrderManager, SweepResult
 from risk_daemon.errors import MalformedReply, UsageError, VenueUnavailable
-from risk_daemon.events import (
+from risk_daemon.model.events import (
     Input,
     Order,
     OrderReplaced,

@@ -4,9 +4,18 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.account import unrealized
-from risk_daemon.events import BalancesSeen, Kind, Position, PositionsSeen, Price, PricesSeen, Source, StreamConfirmed
-from risk_daemon.portfolio import PortfolioManager, PortfolioSettings
+from risk_daemon.model.events import (
+    BalancesSeen,
+    Kind,
+    Position,
+    PositionsSeen,
+    Price,
+    PricesSeen,
+    Source,
+    StreamConfirmed,
+)
+from risk_daemon.portfolio.account import unrealized
+from risk_daemon.portfolio.manager import PortfolioManager, PortfolioSettings
 
 AT = 1_000.0
 EXPECTED = {"spot": frozenset({Kind.BALANCES, Kind.PRICES}), "perp": frozenset({Kind.BALANCES, Kind.POSITIONS})}

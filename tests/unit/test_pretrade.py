@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_daemon import pretrade
 from risk_daemon.errors import InvariantError
-from risk_daemon.gate import Cause, OrderRequest, Veto, severity
-from risk_daemon.pretrade import PreTrade, PreTradeSettings, notional
-from risk_daemon.writing import json_text
+from risk_daemon.gate import pretrade
+from risk_daemon.gate.pretrade import PreTrade, PreTradeSettings, notional
+from risk_daemon.gate.restraints import Cause, OrderRequest, Veto, severity
+from risk_daemon.state.files import json_text
 
 D = Decimal
 MARKET, ONE = D(50_000), D(1)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from risk_daemon.events import Price, PricesSeen, Source
-from risk_daemon.prices import PriceBook
+from risk_daemon.model.events import Price, PricesSeen, Source
+from risk_daemon.portfolio.prices import PriceBook
 
 AT = 1_000.0
 

@@ -11,20 +11,21 @@ from typing import Any
 
 import pytest
 
-from risk_daemon import check as checking
-from risk_daemon import config
+from risk_daemon.app import check as checking
+from risk_daemon.app.check import Level
+from risk_daemon.app.explain import explanations
+from risk_daemon.app.rules import build_rules
 from risk_daemon.breakers.base import Action
-from risk_daemon.check import Level
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ExitCode
-from risk_daemon.explain import explanations
-from risk_daemon.rules import build_rules
 
 PROFILES = Path(__file__).parents[2] / "examples" / "profiles"
 FILES = {path.stem: path for path in sorted(PROFILES.glob("*.toml"))}
 
 
-def loaded(name: str) -> config.Settings:
-    return config.load(FILES[name])
+def loaded(name: str) -> Settings:
+    return load_config(FILES[name])
 
 
 def rule(name: str, which: str) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from adapters.base import OrderListing
 from oms.proof import JointRound, VenueProof, is_protective, listing_fault
 from risk_daemon.errors import InvariantError
-from risk_daemon.events import Order, Position
+from risk_daemon.model.events import Order, Position
 
 SETTLE_S = 2.0
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.asking.answers import GateAnswer
-from risk_daemon.asking.refusals import QUEUE_MAX, Refusals
+from risk_daemon.bot.answers import GateAnswer
+from risk_daemon.bot.refusals import QUEUE_MAX, Refusals
 from risk_daemon.client import ProposedOrder, TradingGate
-from risk_daemon.clock import SystemClock
 from risk_daemon.guarded_exchange import OrderVetoed, guard
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import SharedLock
 from risk_daemon.middleware.asgi import CircuitBreakerMiddleware
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import SharedLock
 from tests.gate_server import TOKEN, GateServer, beating, http
 
 ORDER = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.1", "price": "60000"}
@@ -142,7 +142,7 @@ def test_what_finds_no_room_is_counted() -> None:
 
 @pytest.mark.parametrize("status", [None, 429, 503])
 def test_what_was_not_heard_is_told_again(status: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("risk_daemon.asking.refusals.RETRY_AFTER_S", 0.001)
+    monkeypatch.setattr("risk_daemon.bot.refusals.RETRY_AFTER_S", 0.001)
     answers, told, done = [status, 202], [], threading.Event()
 
     def post(document: Any) -> int | None:

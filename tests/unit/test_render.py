@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from risk_daemon import render
-from risk_daemon.events import Position
-from risk_daemon.inventory import Holding, Inventory, OpenOrders, OpenPosition
+from risk_daemon.app.inventory import Holding, Inventory, OpenOrders, OpenPosition
+from risk_daemon.cli import render
+from risk_daemon.model.events import Position
 
 STATE: dict[str, Any] = {
     "state": "ACTIVE",

@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-from risk_daemon.clock import ManualClock
-from risk_daemon.engine import Engine, EngineSettings
-from risk_daemon.events import BalancesSeen, Kind, Position, PositionsSeen, Price, PricesSeen, Source, Started, Tick
-from risk_daemon.portfolio import PortfolioSettings
-from risk_daemon.report import report
+from risk_daemon.engine.engine import Engine, EngineSettings
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import (
+    BalancesSeen,
+    Kind,
+    Position,
+    PositionsSeen,
+    Price,
+    PricesSeen,
+    Source,
+    Started,
+    Tick,
+)
+from risk_daemon.portfolio.manager import PortfolioSettings
+from risk_daemon.runtime.status import report
 
 VENUE = "krakenfutures"
 KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from oms.results import SweepResult, VenueVerdict
-from risk_daemon.events import Order
+from risk_daemon.model.events import Order
 
 
 def verdict(proven: Any) -> VenueVerdict:

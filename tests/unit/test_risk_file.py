@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon.clock import ManualClock
 from risk_daemon.errors import InvariantError, RecordError
-from risk_daemon.risk_file import RiskFile
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.state.risk_file import RiskFile
 
 
 def test_it_is_written_at_most_once_a_second(tmp_path: Path) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from risk_daemon import cli, config
-from risk_daemon.errors import ConfigError, ExitCode, UsageError
-from risk_daemon.risk_limits import (
+from risk_daemon import cli
+from risk_daemon.cli.risk_limits import (
     CircuitBreakerConfig,
     RiskLimitsConfig,
     config_text,
@@ -20,7 +19,10 @@ from risk_daemon.risk_limits import (
     normalize_percentage,
     remarks,
 )
-from risk_daemon.rule_settings import Drawdown
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.rules import Drawdown
+from risk_daemon.config.settings import Settings
+from risk_daemon.errors import ConfigError, ExitCode, UsageError
 
 
 def written(directory: Path, document: Any) -> Path:
@@ -119,10 +121,10 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 # --- writing ---------------------------------------------------------------------------------------
 
 
-def converted(directory: Path, document: Any) -> config.Settings:
+def converted(directory: Path, document: Any) -> Settings:
     text = config_text(load_risk_limits(written(directory, document)), "risk_limits.json")
     (directory / "config.toml").write_text(text)
-    return config.load(directory / "config.toml")
+    return load_config(directory / "config.toml")
 
 
 @pytest.mark.parametrize("value", [0.10, 10])
@@ -173,7 +175,7 @@ def test_the_command_writes_a_configuration_that_loads(tmp_path: Path, capsys: p
     source, target = written(tmp_path, {"x": 1, **limits(0.1)}), tmp_path / "new.toml"
 
     assert cli.main(["convert-risk-limits", str(source), "--output", str(target)]) is ExitCode.STOPPED
-    assert list(config.load(target).breakers.rules) == ["drawdown"]
+    assert list(load_config(target).breakers.rules) == ["drawdown"]
     told = capsys.readouterr()
     assert told.out == ""
     assert "not converted: x" in told.err
@@ -184,7 +186,7 @@ def test_the_command_prints_where_no_file_is_named(tmp_path: Path, capsys: pytes
 
     told = capsys.readouterr()
     (tmp_path / "printed.toml").write_text(told.out)
-    assert config.load(tmp_path / "printed.toml").breakers.rules == {}
+    assert load_config(tmp_path / "printed.toml").breakers.rules == {}
     assert "WARNING: circuit_breakers.max_portfolio_dd_nav_pct is missing or null" in told.err
 
 

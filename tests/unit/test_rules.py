@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon import config
+from risk_daemon.app.rules import build_rules, longest_lookback, pretrade_settings
+from risk_daemon.baselines.trading_day import ActiveHours
 from risk_daemon.breakers.base import Action, BaseCircuitBreaker
 from risk_daemon.breakers.daily_loss import DailyLossCircuitBreaker
 from risk_daemon.breakers.drawdown import DrawdownCircuitBreaker
@@ -20,10 +21,10 @@ from risk_daemon.breakers.position_loss import PositionLossCircuitBreaker
 from risk_daemon.breakers.venue_loss import VenueLossCircuitBreaker
 from risk_daemon.breakers.volatility import VolatilityCircuitBreaker
 from risk_daemon.breakers.weekly_loss import WeeklyLossCircuitBreaker
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ConfigError, ExitCode
-from risk_daemon.pretrade import PreTradeSettings
-from risk_daemon.rules import build_rules, longest_lookback, pretrade_settings
-from risk_daemon.trading_day import ActiveHours
+from risk_daemon.gate.pretrade import PreTradeSettings
 
 CONFIGURED = (
     '[portfolio]\ninitial_capital = 10000\n[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\nsimulated = true\n'
@@ -53,9 +54,9 @@ def _import_path() -> Iterator[None]:
             del sys.modules[name]
 
 
-def settings(directory: Path, *parts: str) -> config.Settings:
+def settings(directory: Path, *parts: str) -> Settings:
     (directory / "config.toml").write_text("\n".join((*parts, CONFIGURED)))
-    return config.load(directory / "config.toml")
+    return load_config(directory / "config.toml")
 
 
 def built(directory: Path, *parts: str) -> dict[str, BaseCircuitBreaker]:

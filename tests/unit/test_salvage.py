@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon.salvage import Salvaged, salvage
+from risk_daemon.app.salvage import Salvaged, salvage
 
 VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\nendpoint = "http://127.0.0.1:1"\n'
 CAPITAL = "[portfolio]\ninitial_capital = 10000\n"

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from risk_daemon.errors import StateError
-from risk_daemon.lock.base import UNREADABLE, LockRecord
-from risk_daemon.state_dir import IDENTITY, LATCH, Paths, StateDir, fingerprint, latch
-from risk_daemon.store.sqlite import connect, read_documents, write_documents
+from risk_daemon.state.directory import IDENTITY, LATCH, Paths, StateDir, fingerprint, latch
+from risk_daemon.state.lock.base import UNREADABLE, LockRecord
+from risk_daemon.state.store.sqlite import connect, read_documents, write_documents
 
 ACCOUNTS = {"kraken": "a" * 16, "binance": "b" * 16}
 

@@ -20,10 +20,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from risk_daemon.errors import InvariantError, RecordError, StateError
-from risk_daemon.store import sqlite
-from risk_daemon.store.base import KEEP_SAMPLES_S, Store
-from risk_daemon.store.sqlite import SqliteStore, connect, write_documents
-from risk_daemon.worker import inline
+from risk_daemon.state.store import sqlite
+from risk_daemon.state.store.base import KEEP_SAMPLES_S, Store
+from risk_daemon.state.store.sqlite import SqliteStore, connect, write_documents
+from risk_daemon.state.worker import inline
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ async def test_a_save_that_fails_half_way_leaves_nothing_of_it(path: Path) -> No
 
 
 async def test_a_locked_database_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("risk_daemon.store.sqlite._BUSY_S", 0.01)
+    monkeypatch.setattr("risk_daemon.state.store.sqlite._BUSY_S", 0.01)
     store = SqliteStore.open(path, create=True, run=inline)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -15,9 +15,9 @@ import pytest
 from adapters.base import Capabilities, Instrument
 from adapters.lane import PushedAside
 from adapters.streams import VenueFeed, backoff_s
-from risk_daemon.clock import Instant
 from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
-from risk_daemon.events import (
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import (
     BalancesSeen,
     Flow,
     FlowsListed,

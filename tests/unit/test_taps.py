@@ -10,9 +10,9 @@ from adapters.dialect import ACCOUNT
 from adapters.guarded import Shell
 from adapters.lane import Pacer
 from adapters.taps import Taps
-from risk_daemon.clock import ManualClock
 from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable
-from risk_daemon.events import Input, Kind, VenueConnected
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import Input, Kind, VenueConnected
 
 KIND = Kind.BALANCES
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import structlog
 
-from risk_daemon import runner
-from risk_daemon.decision import SetGate
-from risk_daemon.event_names import LEVELS, EventName, Level, RiskEvent, level_of
-from risk_daemon.gate import GateState
-from risk_daemon.log_format import LogFormat
-from risk_daemon.telling import Terminal, say_events
+from risk_daemon.app.telling import Terminal, say_events
+from risk_daemon.cli import loop
+from risk_daemon.cli.log_format import LogFormat
+from risk_daemon.engine.decision import SetGate
+from risk_daemon.gate.restraints import GateState
+from risk_daemon.model.event_names import LEVELS, EventName, Level, RiskEvent, level_of
 
 
 def test_every_event_has_its_level() -> None:
@@ -49,7 +49,7 @@ def lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
             status = os.fstat(file.fileno())
             known = f"{status.st_dev}:{status.st_ino}" if is_journal else "1:2"
             monkeypatch.setenv("JOURNAL_STREAM", known)
-            runner.configure_logs(log_format)
+            loop.configure_logs(log_format)
             for one in decisions:
                 say_events(one)
         return path.read_text().splitlines()

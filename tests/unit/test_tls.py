@@ -12,9 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from risk_daemon import config
+from risk_daemon.api.tls import server_context
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ConfigError, ExitCode
-from risk_daemon.tls import server_context
 
 CONFIGURED = (
     '[portfolio]\ninitial_capital = 10000\n[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\nsimulated = true\n'
@@ -38,9 +39,9 @@ def write_pair(directory: Path, encryption: serialization.KeySerializationEncryp
     (directory / "key.pem").write_bytes(key.private_bytes(pem, pkcs8, encryption))
 
 
-def load(directory: Path, text: str = WITH_TLS) -> config.Settings:
+def load(directory: Path, text: str = WITH_TLS) -> Settings:
     (directory / "config.toml").write_text(text + CONFIGURED)
-    return config.load(directory / "config.toml")
+    return load_config(directory / "config.toml")
 
 
 def test_without_files_there_is_no_tls(tmp_path: Path) -> None:

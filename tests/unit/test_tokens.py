@@ -15,8 +15,8 @@ from structlog.testing import CapturingLogger
 
 from risk_daemon.auth import tokens as module
 from risk_daemon.auth.tokens import Principal, Role, TokenInfo, TokenStore
-from risk_daemon.clock import ManualClock
 from risk_daemon.errors import StateError, UsageError
+from risk_daemon.model.clock import ManualClock
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from risk_daemon import traces
-from risk_daemon.clock import Instant, SystemClock
-from risk_daemon.event_log import EventLog
-from risk_daemon.events import EventName, RiskEvent
-from risk_daemon.latch import latch_document, latch_of, unproven_latch
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import shut
-from risk_daemon.state_dir import LATCH, Paths, StateDir
-from risk_daemon.store.sqlite import connect, write_documents
-from risk_daemon.traces import Trace, trace_left
-from risk_daemon.writing import json_text
+from risk_daemon.model.clock import Instant, SystemClock
+from risk_daemon.model.events import EventName, RiskEvent
+from risk_daemon.state import traces
+from risk_daemon.state.directory import LATCH, Paths, StateDir
+from risk_daemon.state.event_log import EventLog
+from risk_daemon.state.files import json_text
+from risk_daemon.state.latch import latch_document, latch_of, unproven_latch
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import shut
+from risk_daemon.state.store.sqlite import connect, write_documents
+from risk_daemon.state.traces import Trace, trace_left
 
 TRIGGERED = RiskEvent(
     EventName.CIRCUIT_BREAKER_TRIGGERED,

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from risk_daemon.trading_day import ActiveHours, TradingDay
+from risk_daemon.baselines.trading_day import ActiveHours, TradingDay
 
 BERLIN = "Europe/Berlin"
 

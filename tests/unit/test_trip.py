@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from risk_daemon.clock import Instant
-from risk_daemon.trip import Trip, new_trip_id
+from risk_daemon.engine.trip import Trip, new_trip_id
+from risk_daemon.model.clock import Instant
 
 NOW = Instant(50.0, 1_700_000_000.123)
 

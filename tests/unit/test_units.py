@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.units import finite, fixed, parse_duration, parse_money, parse_ratio, percent, plain
+from risk_daemon.model.units import finite, fixed, parse_duration, parse_money, parse_ratio, percent, plain
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 import pytest
 
 from risk_daemon.errors import InvariantError
-from risk_daemon.valuation import Sums, Valuation
+from risk_daemon.portfolio.valuation import Sums, Valuation
 
 BAND = Decimal("0.2")
 

@@ -9,7 +9,7 @@ from adapters import kraken_book, krakenfutures_book
 from adapters.dialect import Book
 from adapters.lane import Urgency, travelling
 from risk_daemon.errors import MalformedReply, VenueUnavailable
-from risk_daemon.events import Flow
+from risk_daemon.model.events import Flow
 
 
 def _amounts(rows: tuple[Flow, ...]) -> list[tuple[str, str, Decimal]]:

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from risk_daemon.gate import Cause, OrderRequest, Veto
-from risk_daemon.veto_log import RECENT_MAX, RotatedFile, VetoLog, VetoRecord
-from risk_daemon.worker import inline
+from risk_daemon.gate.restraints import Cause, OrderRequest, Veto
+from risk_daemon.state.veto_log import RECENT_MAX, RotatedFile, VetoLog, VetoRecord
+from risk_daemon.state.worker import inline
 
 WALL = 1_763_636_400.5
 ORDER = OrderRequest("kraken", "BTC/USDT", "buy", Decimal("0.10"), price=Decimal("5E+4"), bot="alpha")

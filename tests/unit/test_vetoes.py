@@ -7,9 +7,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_daemon.gate import Cause, Veto
-from risk_daemon.vetoes import VetoTally
-from risk_daemon.writing import json_text
+from risk_daemon.gate.restraints import Cause, Veto
+from risk_daemon.gate.veto_tally import VetoTally
+from risk_daemon.state.files import json_text
 
 
 def note(tally: VetoTally, cause: str = "blind", bot: str | None = "alpha", reason: str = "why") -> None:

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.events import Source
-from risk_daemon.witnesses import KEEP_S, SILENT_S, STRETCH_S, Heard, Row, Terms, Witnesses
+from risk_daemon.model.events import Source
+from risk_daemon.portfolio.witnesses import KEEP_S, SILENT_S, STRETCH_S, Heard, Row, Terms, Witnesses
 
 TERMS = Terms(Decimal("0.005"), 0.25)
 AT = 1_000.0

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from risk_daemon.worker import Worker, inline
+from risk_daemon.state.worker import Worker, inline
 
 
 async def test_results_and_errors_come_back() -> None:

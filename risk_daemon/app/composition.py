@@ -1,0 +1,399 @@
+"""Settings into parts: which setting goes to which part, and the parts put together.
+
+Nothing is decided here. `Site` is what every command that talks to venues needs; `service.py` adds the
+daemon's own parts to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar
+
+import structlog
+
+from adapters.base import PERP_MARKETS, SPOT_MARKETS, Market, VenueAdapter
+from adapters.registry import build_adapter
+from adapters.simulated import API_KEY, API_SECRET
+from adapters.simulated.child import SimulatedVenueProcess
+from oms import OrderManager
+from risk_daemon.app.rules import build_rules, longest_lookback, pretrade_settings
+from risk_daemon.baselines.baselines import BaselineSettings
+from risk_daemon.breakers.base import Action
+from risk_daemon.breakers.blind import BlindSettings
+from risk_daemon.breakers.capital_loss import CapitalLossSettings
+from risk_daemon.config.load import Settings, credentials
+from risk_daemon.engine.confirmation import ConfirmationSettings
+from risk_daemon.engine.engine import Engine, EngineSettings
+from risk_daemon.engine.settings import ListingSettings
+from risk_daemon.errors import ConfigError, RecordError, StateError
+from risk_daemon.model.clock import Clock, Instant, SystemClock
+from risk_daemon.model.events import EventName, Input, Kind, Order, Position, RiskEvent
+from risk_daemon.model.units import plain
+from risk_daemon.portfolio.flows import FlowSettings
+from risk_daemon.portfolio.manager import PortfolioSettings
+from risk_daemon.state.directory import Paths, StateDir, fingerprint
+from risk_daemon.state.event_log import EventLog
+from risk_daemon.state.log_anchor import ANCHOR, CUTS, Anchor, cut_of, with_cut
+from risk_daemon.state.risk_file import RiskFile
+from risk_daemon.state.store.sqlite import SqliteStore
+from risk_daemon.state.worker import Worker
+
+_LOG = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+
+LEASE_S = 1.0
+_FORCE_EVERY_S = 5.0  # how old the log's anchor may be
+_ACTIONS = {"trip": Action.TRIP, "freeze": Action.FREEZE}
+
+
+# --- settings ----------------------------------------------------------------------------------------
+
+
+def engine_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) -> EngineSettings:
+    """What the engine is told. Raises ConfigError through the settings only."""
+    breaker, data = settings.circuit_breaker, settings.data
+    without_ledger = frozenset(name for name, adapter in adapters.items() if not adapter.capabilities.has_flows)
+    return EngineSettings(
+        reference=settings.portfolio.reference_currency,
+        portfolio=_portfolio_settings(settings, adapters),
+        baselines=BaselineSettings(
+            initial_capital=settings.portfolio.initial_capital,
+            lookback_days=longest_lookback(settings),
+            reset_at=settings.baselines.reset_at,
+            timezone=settings.baselines.timezone,
+            peak_hold_s=settings.baselines.peak_hold,
+        ),
+        flows=FlowSettings(
+            flow_wait_s=settings.baselines.flow_wait,
+            settle_legs_s=data.settle_legs,
+            ledger_lag_s_by_venue={name: adapter.capabilities.ledger_lag_s for name, adapter in adapters.items()},
+            without_ledger=without_ledger,
+        ),
+        capital_loss=CapitalLossSettings(breaker.loss_threshold, breaker.warning_levels, _ACTIONS[breaker.action]),
+        blind=BlindSettings(
+            settings.breakers.blind.warn_after, settings.breakers.blind.veto_after, settings.breakers.blind.trip_after
+        ),
+        listing=_listing_settings(settings, adapters),
+        confirmation=ConfirmationSettings(breaker.confirm, breaker.confirm_within),
+        price_skew_s=data.price_skew,
+        cancel_deadline_s=breaker.cancel_deadline,
+        resweep_every_s=breaker.resweep_every,
+        allow_reduce_only=settings.gate.allow_reduce_only,
+        pretrade=pretrade_settings(settings),
+    )
+
+
+def _listing_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) -> ListingSettings:
+    return ListingSettings(
+        scopes={name: frozenset(scope.name for scope in adapter.scopes) for name, adapter in adapters.items()},
+        every_s={name: settings.data_for(name).reconcile_every for name in settings.venues},
+        veto_after_s=settings.breakers.blind.veto_after,
+    )
+
+
+def _portfolio_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) -> PortfolioSettings:
+    return PortfolioSettings(
+        expected={name: _expected(adapter) for name, adapter in adapters.items()},
+        stale_s=_stale_s(settings.data),
+        stale_s_by_venue={name: _stale_s(settings.data_for(name)) for name in settings.venues},
+        stale_band=settings.data.stale_band,
+        ignore_assets=frozenset(settings.portfolio.ignore_assets),
+        dust_below=settings.portfolio.dust_below,
+        pegs=settings.prices.pegs,
+        settle_legs_s=settings.data.settle_legs,
+    )
+
+
+def _expected(adapter: VenueAdapter) -> frozenset[Kind]:
+    positions = {Kind.POSITIONS} if adapter.capabilities.has_positions else set()
+    return frozenset({Kind.BALANCES, Kind.PRICES} | positions)
+
+
+def _stale_s(data: Any) -> dict[Kind, float]:
+    return {
+        Kind.BALANCES: data.balance_stale,
+        Kind.POSITIONS: data.position_stale,
+        Kind.PRICES: data.price_stale,
+    }
+
+
+def accounts(settings: Settings) -> dict[str, str]:
+    """Fingerprints of the configured accounts by venue. Raises ConfigError for missing credentials."""
+    return _of_each(settings.venues, lambda name: account(settings, name))
+
+
+def _of_each(venues: Iterable[str], make: Callable[[str], _T]) -> dict[str, _T]:
+    """What `make` gives for each venue. Raises one ConfigError that says of every refused one why, a line each."""
+    made: dict[str, _T] = {}
+    refusals: list[ConfigError] = []
+    for name in venues:
+        try:
+            made[name] = make(name)
+        except ConfigError as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise ConfigError("\n".join(map(str, refusals))) from refusals[0]
+    return made
+
+
+def account(settings: Settings, name: str) -> str:
+    """The fingerprint of a venue's account. Raises ConfigError for missing credentials."""
+    venue = settings.venues[name]
+    place = "simulated" if venue.simulated else venue.endpoint or ("sandbox" if venue.sandbox else "live")
+    key = API_KEY if venue.simulated else credentials(settings, name).api_key.get_secret_value()
+    return fingerprint(venue.exchange, place, key)
+
+
+def capital_text(settings: Settings) -> str:
+    """The configured capital as it is remembered in the state directory."""
+    capital = settings.portfolio.initial_capital
+    return "auto" if capital is None else plain(capital)
+
+
+def is_simulated(settings: Settings) -> bool:
+    """Whether no venue is live: then no init is needed."""
+    return all(venue.simulated for venue in settings.venues.values())
+
+
+# --- venues ------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Site:
+    """The configured venues, simulated ones started, adapters built, nothing connected yet.
+
+    takes_what_it_gets: a venue that can't be built is noted in `unusable`, with the reason, and the others go on.
+    Without it, entering raises one ConfigError for all that are refused.
+    """
+
+    settings: Settings
+    takes_what_it_gets: bool = False
+    clock: Clock = field(default_factory=SystemClock)
+    adapters: dict[str, VenueAdapter] = field(default_factory=dict)
+    simulated: dict[str, SimulatedVenueProcess] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start_simulated()
+            _of_each(self.settings.venues, self._add)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def _add(self, name: str) -> None:
+        try:
+            adapter = self._build(name)
+        except Exception as error:  # whatever it is, the orders of the other venues are not to wait for it
+            if not self.takes_what_it_gets:
+                raise
+            self.unusable[name] = str(error)
+            return
+        self.adapters[name] = adapter
+        self._stack.push_async_callback(adapter.close)
+
+    async def _start_simulated(self) -> None:
+        kinds = {name: venue.exchange for name, venue in self.settings.venues.items() if venue.simulated}
+        processes = await asyncio.gather(*(SimulatedVenueProcess.start(kind) for kind in kinds.values()))
+        self.simulated = dict(zip(kinds, processes, strict=True))
+        for process in processes:
+            self._stack.push_async_callback(process.stop)
+
+    def _build(self, name: str) -> VenueAdapter:
+        from adapters.ccxt_venue import VenueSettings  # ccxt only where a venue is really needed
+
+        venue = self.settings.venues[name]
+        if venue.simulated:
+            key, secret, password, endpoint = API_KEY, API_SECRET, "", self.simulated[name].endpoint
+        else:
+            found = credentials(self.settings, name)
+            key, secret = found.api_key.get_secret_value(), found.secret.get_secret_value()
+            password = found.password.get_secret_value() if found.password else ""
+            endpoint = venue.endpoint or ""
+        settings = VenueSettings(
+            name=name,
+            exchange=venue.exchange,
+            markets=frozenset(Market(market) for market in venue.markets),
+            endpoint=endpoint or None,
+            sandbox=venue.sandbox,
+            api_key=key,
+            secret=secret,
+            password=password,
+            reference_currency=self.settings.portfolio.reference_currency,
+        )
+        return build_adapter(settings, self.clock)
+
+
+def order_manager(
+    settings: Settings,
+    adapters: Mapping[str, VenueAdapter],
+    clock: Clock,
+    *,
+    emit: Callable[[Input], None] | None = None,
+    positions: Callable[[str], tuple[Position, ...] | None] | None = None,
+    open_orders: Callable[[str], tuple[Order, ...]] | None = None,
+) -> OrderManager:
+    """An order manager over these venues, each with the scopes of its markets.
+
+    Protective orders are kept only if the configuration says so and `positions` are known; without them
+    (an operator's `cancel-all`) everything goes.
+    """
+    breaker = settings.circuit_breaker
+    keeps = breaker.protective_orders == "keep" and positions is not None
+    manager = OrderManager(
+        clock=clock,
+        settle_s=breaker.settle,
+        order_flight_s=breaker.order_flight,
+        lease_s=LEASE_S,
+        call_timeout_s=settings.data.call_timeout,
+        cancel_deadline_s=breaker.cancel_deadline,
+        protective_orders="keep" if keeps else "cancel",
+        emit=emit,
+        positions=positions,
+        open_orders=open_orders,
+    )
+    for adapter in adapters.values():
+        if adapter.markets & SPOT_MARKETS:
+            manager.add_spot_adapter(adapter)
+        if adapter.markets & PERP_MARKETS:
+            manager.add_perp_adapter(adapter)
+    return manager
+
+
+# --- files on a thread of their own --------------------------------------------------------------------
+
+
+class LogJournal:
+    """The event log, written by one thread in order, so that a slow disk never stops the loop."""
+
+    def __init__(self, log: EventLog, worker: Worker | None = None) -> None:
+        self._log = log
+        self._worker = worker or Worker("event-log")
+        self._anchor = Anchor(log.seq, log.head)
+        self._forced_wall = float("-inf")
+
+    def anchor(self) -> Mapping[str, Any]:
+        return self._anchor.document()
+
+    async def append(self, events: Sequence[RiskEvent], wall: float, *, durable: bool) -> None:
+        """Write the events. Raises RecordError; the others of the batch are written all the same."""
+        await self._worker.run(self._append, events, wall, durable)
+
+    def _append(self, events: Sequence[RiskEvent], wall: float, durable: bool) -> None:
+        failures: list[RecordError] = []
+        for event in events:
+            try:
+                self._log.append(event, wall)
+            except RecordError as error:
+                failures.append(error)
+        if not failures and (durable or abs(wall - self._forced_wall) >= _FORCE_EVERY_S):
+            self._log.fsync()
+            self._anchor, self._forced_wall = Anchor(self._log.seq, self._log.head), wall
+        if failures:
+            raise failures[0]
+
+    async def close(self) -> None:
+        """Finish what was asked for and close the file."""
+        await self._worker.run(self._log.close)
+        self._worker.stop()
+
+
+class RiskJournal:
+    """`risk.json`, written by a thread of its own."""
+
+    def __init__(self, file: RiskFile) -> None:
+        self._file = file
+        self._worker = Worker("risk-file")
+
+    def due(self, now: Instant) -> bool:
+        return self._file.due(now)
+
+    async def write(self, document: Mapping[str, Any], now: Instant) -> None:
+        """Put the document there. Raises RecordError."""
+        await self._worker.run(self._write, document, now)
+
+    def _write(self, document: Mapping[str, Any], now: Instant) -> None:
+        self._file.write(document, now, force=True)
+
+    def close(self) -> None:
+        self._worker.stop()
+
+
+# --- state -------------------------------------------------------------------------------------------
+
+
+def own_state(settings: Settings, *, create: bool) -> StateDir:
+    """Take the state directory of these accounts. Raises StateError, ConfigError."""
+    return StateDir.open(
+        settings.state.dir,
+        accounts=accounts(settings),
+        initial_capital=capital_text(settings),
+        create=create,
+    )
+
+
+def restored_engine(
+    settings: Settings,
+    adapters: Mapping[str, VenueAdapter],
+    documents: Mapping[str, Any],
+    latch: Mapping[str, Any] | None,
+) -> Engine:
+    """An engine with what was persisted."""
+    engine = Engine(engine_settings(settings, adapters), build_rules(settings))
+    engine.restore({**documents, "latch": latch}, SystemClock().now())
+    return engine
+
+
+def flows_since(documents: Mapping[str, Any]) -> dict[str, float]:
+    """When each venue's ledger was last listed whole, by what was persisted."""
+    return {name: saved["flows_since_wall"] for name, saved in documents.get("feeds", {}).items()}
+
+
+async def open_journal(
+    paths: Paths, store: SqliteStore, documents: Mapping[str, Any], *, must_open: bool = False
+) -> LogJournal:
+    """The event log, continued. One that lost lines is said loudly, here, in the log and in the store; see `open_log`.
+
+    It refuses nothing: the guard is needed, whoever cut the log.
+    """
+    log = open_log(paths, must_open=must_open)
+    cut = cut_of(log.path, log.seq, documents)
+    journal = LogJournal(log)
+    if cut is None:
+        return journal
+    _LOG.critical("event_log_cut", message=cut)
+    wall = SystemClock().now().wall
+    try:
+        await journal.append([RiskEvent(EventName.LOG_CUT, {"message": cut})], wall, durable=True)
+        await store.save({CUTS: with_cut(documents, cut, wall), ANCHOR: journal.anchor()})
+    except RecordError as error:
+        _LOG.critical("event_log_failed", error=str(error))
+    return journal
+
+
+def open_log(paths: Paths, *, must_open: bool = False) -> EventLog:
+    """The event log, continued; a torn last line is said. Raises StateError.
+
+    must_open: a trip is to be finished, which a damaged log must not keep from happening: it is set aside.
+    """
+    path = paths.events
+    try:
+        log = EventLog.open(path)
+    except StateError as error:
+        if not must_open:
+            raise
+        aside = path.with_name(f"{path.name}.damaged-{int(SystemClock().now().wall)}")
+        path.rename(aside)
+        _LOG.critical("event_log_set_aside", error=str(error), kept_as=str(aside))
+        log = EventLog.open(path)
+    if log.torn is not None:
+        _LOG.warning("event_log_torn", message=log.torn)
+    return log

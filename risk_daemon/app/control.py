@@ -1,0 +1,140 @@
+"""The daemon as bots and people see it through the API."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, overload
+
+from risk_daemon.api.feed import Feed
+from risk_daemon.api.port import Instrument
+from risk_daemon.app.cancel import first_look, sweep
+from risk_daemon.app.composition import LEASE_S, Site
+from risk_daemon.app.recent import Recent
+from risk_daemon.baselines.equity_history import Sample
+from risk_daemon.config.settings import Settings
+from risk_daemon.engine.decision import Decision
+from risk_daemon.errors import RecordError
+from risk_daemon.gate.restraints import Cause, OrderAnswer, OrderRequest, Veto
+from risk_daemon.model.events import ErrorReported, OrderReported
+from risk_daemon.runtime.daemon import Daemon
+from risk_daemon.runtime.inbox import CAPACITY
+from risk_daemon.state.veto_log import VetoLog, VetoRecord
+
+_NOT_LOOKING = Veto(Cause.LOCKED, "the daemon has not looked at the venues for over a second")
+
+
+class Documents(Sequence[Mapping[str, Any]]):
+    """Samples as JSON objects, made when they are asked for: a month of them at once would take too long."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Mapping[str, Any]]: ...
+
+    def __getitem__(self, index: int | slice) -> Mapping[str, Any] | Sequence[Mapping[str, Any]]:
+        if isinstance(index, slice):
+            return [sample.document() for sample in self._samples[index]]
+        return self._samples[index].document()
+
+
+class DaemonControl:
+    """What the API's port asks for. Made before the daemon runs; `heard` is told of every decision."""
+
+    def __init__(self, daemon: Daemon, settings: Settings, site: Site, vetoes: VetoLog) -> None:
+        self._daemon = daemon
+        self._settings = settings
+        self._site = site
+        self._vetoes = vetoes
+        self._feed = Feed()
+        self._recent = Recent()
+        self._published = 0
+        self.is_ready = daemon.is_ready
+        self.is_alive = daemon.is_alive
+        self.command = daemon.command
+        self.subscribe = self._feed.subscribe
+
+    def heard(self, decision: Decision) -> None:
+        """Remember what is shown, and tell whoever listens."""
+        self._recent.note(decision.event, decision.now.wall)
+        for record in decision.records:
+            self._published += 1
+            self._feed.publish(self._published, record.name.value, record.fields, decision.now.wall)
+
+    def state(self) -> Mapping[str, Any]:
+        """How things stand, with the last orders, errors and vetoes."""
+        recent = {**self._recent.document(), "vetoes": self._vetoes.recent()}
+        return {**self._daemon.state(), "recent": recent}
+
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """Equity, a point a minute."""
+        return Documents(tuple(self._daemon.parts.engine.books.history.samples))
+
+    def check_order(self, order: OrderRequest) -> OrderAnswer:
+        """Decide now. A veto is written down by a thread of its own.
+
+        What was decided longer ago than a lease lasts is no answer, as in the memory map.
+        """
+        now = self._daemon.parts.clock.now()
+        if self._daemon.has_looked_within(LEASE_S):
+            answer = self._daemon.parts.engine.check_order(order, now)
+        else:
+            answer = OrderAnswer(now.wall, _NOT_LOOKING)
+        if answer.veto is not None:
+            self._vetoes.append([VetoRecord(answer.wall, order, answer.veto)])
+        return answer
+
+    def vetoed(self, order: OrderRequest | None, veto: Veto, bot: str | None, *, ago_s: float, untold: int) -> None:
+        """A veto that the memory map gave: a line and a count like any other.
+
+        Where the lock holds by the same reason, the line says what the lock rests on. A reason that no gate gives is
+        the bot's own word: it is counted as `locked`.
+        """
+        engine, wall = self._daemon.parts.engine, self._daemon.parts.clock.now().wall - ago_s
+        known = engine.standing_veto(veto.veto_reason)
+        if known is not None:
+            given = replace(known, reason=veto.reason or known.reason)
+        elif veto.veto_reason in {*Cause, *(rule.cause for rule in engine.manager.get_all_breakers())}:
+            given = veto
+        else:
+            given = replace(veto, veto_reason=Cause.LOCKED)
+        engine.note_veto(given, bot)
+        self._vetoes.append([VetoRecord(wall, order, given, bot)])
+        self._vetoes.miss(untold)
+
+    def report(self, event: OrderReported | ErrorReported) -> None:
+        """What a bot tells goes the way of all events. Raises RecordError while too many wait already."""
+        inbox = self._daemon.parts.inbox
+        if len(inbox) > CAPACITY // 2:
+            raise RecordError("too much is waiting to be looked at: tell it again in a moment")
+        inbox.put(event)
+
+    def instrument(self, venue: str, symbol: str) -> Instrument | None:
+        """What the venue's own market list says. To what is not in it, a shut gate is the better answer.
+
+        Never a guess while it is open: a wrong contract size would slip a large order under its limit.
+        """
+        found = self._site.adapters[venue].instrument(symbol)
+        if found is None:
+            return Instrument() if self._daemon.parts.engine.gate.locked else None
+        return Instrument(found.contract_size, found.inverse)
+
+    def venues(self) -> Collection[str]:
+        """The configured ones."""
+        return self._settings.venues.keys()
+
+    async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
+        """Sweep some venues by an operator's wish; the gate stays as it is."""
+        seen = await first_look(self._site.adapters)
+        result = await sweep(self._settings, self._site, venue, market, None, seen)
+        for name, verdict in result.venues.items():
+            if verdict.proven:
+                self._daemon.parts.open_orders.pop(name, None)  # counted now, and not again by a later trip
+        return result.document()

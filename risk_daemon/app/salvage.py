@@ -1,0 +1,105 @@
+"""What can still be used of a configuration that is refused: for finishing a trip, and for nothing else.
+
+A venue's table is taken whole or not at all: without its `endpoint` or `sandbox` it would be another account.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from risk_daemon.config.load import Settings
+from risk_daemon.config.notation import Refused
+from risk_daemon.config.place import DEFAULT_STATE
+
+# What a sweep needs besides venues, with what it does without: a table each, key by key.
+_KEYS = {
+    "portfolio": ("reference_currency", "initial_capital"),
+    "circuit_breaker": ("settle", "order_flight", "cancel_deadline", "protective_orders"),
+    "data": ("call_timeout",),
+}
+_AUTO: dict[str, Any] = {"portfolio": {"initial_capital": "auto"}}
+_STATE_DIR = re.compile(r"^\s*\[\s*state\s*\][^\[]*?^\s*dir\s*=\s*[\"']([^\"'\n]+)[\"']", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """settings: with the venues that can be used; None if there are none. left_out: the others, with the reason."""
+
+    state_dir: Path
+    settings: Settings | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def salvage(path: Path) -> Salvaged:
+    """Read what can be read of `path`. Never raises."""
+    base = Path(os.path.abspath(path)).parent
+    try:
+        text = path.read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return Salvaged(base / DEFAULT_STATE)
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        found = _STATE_DIR.search(text)
+        return Salvaged(base / (found[1] if found else DEFAULT_STATE))
+    return _from_tables(raw, base, path)
+
+
+def _from_tables(raw: Mapping[str, Any], base: Path, path: Path) -> Salvaged:
+    tables, left_out = _venues(raw, base)
+    state_dir = _state_dir(raw, base)
+    kept: dict[str, Any] = {**_AUTO, "venues": tables, "state": {"dir": str(state_dir)}}
+    if not tables:
+        return Salvaged(state_dir, None, left_out)
+    for name, keys in _KEYS.items():
+        for key in keys:
+            given = _table(raw, name)
+            more = {**kept, name: {**kept.get(name, {}), key: given.get(key)}}
+            if key in given and isinstance(_checked(more, base), Settings):
+                kept = more
+    settings = _checked(kept, base)
+    if not isinstance(settings, Settings):
+        return Salvaged(state_dir, None, {**left_out, **dict.fromkeys(tables, settings)})
+    settings._file = path
+    return Salvaged(state_dir, settings, left_out)
+
+
+def _venues(raw: Mapping[str, Any], base: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The tables that are right in themselves, and what is wrong with the others."""
+    good, bad = {}, {}
+    for name, table in _table(raw, "venues").items():
+        checked = _checked({**_AUTO, "venues": {name: table}}, base)
+        if isinstance(checked, Settings):
+            good[name] = table
+        else:
+            bad[name] = checked
+    return good, bad
+
+
+def _state_dir(raw: Mapping[str, Any], base: Path) -> Path:
+    given = _table(raw, "state").get("dir")
+    return Path(os.path.abspath(base / (given if isinstance(given, str) and given else DEFAULT_STATE)))
+
+
+def _table(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = raw.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _checked(tables: Mapping[str, Any], base: Path) -> Settings | str:
+    """The settings, or what is wrong with them. Nothing of the file is repeated: it may be a secret."""
+    try:
+        return Settings.model_validate(tables, context={"base": base})
+    except ValidationError as error:
+        keys = {".".join(map(str, problem["loc"])) for problem in error.errors(include_url=False)}
+        return f"the configuration is refused at {', '.join(sorted(keys))}"
+    except Refused as error:
+        return f"the configuration is refused at {error.key}"

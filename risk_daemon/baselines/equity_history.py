@@ -1,0 +1,100 @@
+"""Equity over time: a sample a minute, and the returns between them without what flowed in or out."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.units import ONE, finite, plain
+from risk_daemon.portfolio.manager import Equity
+
+SAMPLE_EVERY_S = 60.0
+KEEP_S = 30 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Equity at one moment (Unix seconds). flow_factor: what flows multiplied it by since the sample before."""
+
+    wall: float
+    equity: Equity
+    flow_factor: Decimal = ONE
+
+    def document(self) -> dict[str, Any]:
+        """As a JSON object: amounts are decimal strings."""
+        equity = {"equity": plain(self.equity.value), "low": plain(self.equity.low), "high": plain(self.equity.high)}
+        return {"time": self.wall, **equity, "flow_factor": plain(self.flow_factor)}
+
+    @classmethod
+    def from_document(cls, data: Mapping[str, Any]) -> Sample:
+        """Raises KeyError or ValueError for what is none."""
+        equity = Equity(finite(data["equity"]), finite(data["low"]), finite(data["high"]))
+        return cls(float(data["time"]), equity, finite(data["flow_factor"]))
+
+
+class EquityHistory:
+    """The samples of the last `KEEP_S` seconds, oldest first."""
+
+    def __init__(self) -> None:
+        self._samples: deque[Sample] = deque()
+        self._flow_factor = ONE
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        return self._samples
+
+    def rescale(self, before: Decimal, after: Decimal) -> None:
+        """A flow took the equity from `before` to `after`."""
+        if before > 0 and after > 0:
+            self._flow_factor *= after / before
+
+    def observe(self, equity: Equity, now: Instant) -> Sample | None:
+        """Take a sample if one is due: the first of each minute. Returns it."""
+        self._forget_the_future(now.wall)
+        if self._samples and now.wall // SAMPLE_EVERY_S <= self._samples[-1].wall // SAMPLE_EVERY_S:
+            return None
+        sample = Sample(now.wall, equity, self._flow_factor)
+        self._flow_factor = ONE
+        self._samples.append(sample)
+        while self._samples[0].wall < now.wall - KEEP_S:
+            self._samples.popleft()
+        return sample
+
+    def _forget_the_future(self, wall: float) -> None:
+        """Samples that a wrong clock dated would keep new ones from being taken."""
+        while self._samples and self._samples[-1].wall > wall + SAMPLE_EVERY_S:
+            self._samples.pop()
+
+    def log_returns(self, window_s: float, now: Instant) -> list[float]:
+        """ln(equity / equity before), net of flows, between the samples of the last `window_s` seconds.
+
+        Only samples a minute apart make a return: a gap is no information, and nothing at or below zero has one.
+        """
+        recent: list[Sample] = []
+        for sample in reversed(self._samples):
+            if sample.wall < now.wall - window_s:
+                break
+            recent.append(sample)
+        recent.reverse()
+        return [change for older, newer in pairwise(recent) if (change := _log_return(older, newer)) is not None]
+
+    def restore(self, samples: Iterable[Mapping[str, Any]]) -> None:
+        """Take back what was persisted, oldest first. A sample that can't be read is a gap."""
+        self._samples.clear()
+        for document in samples:
+            with suppress(KeyError, ValueError, TypeError):
+                self._samples.append(Sample.from_document(document))
+
+
+def _log_return(older: Sample, newer: Sample) -> float | None:
+    before, after = older.equity.value * newer.flow_factor, newer.equity.value
+    if newer.wall - older.wall > 2 * SAMPLE_EVERY_S or before <= 0 or after <= 0:
+        return None
+    return math.log(after / before)

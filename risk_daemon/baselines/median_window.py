@@ -1,0 +1,73 @@
+"""The median by time of a value over the last seconds: what held for most of them, whatever it did meanwhile."""
+
+from __future__ import annotations
+
+from collections import deque
+from decimal import Decimal
+
+from risk_daemon.baselines.hold_window import GAP_S
+
+# Changes closer than this part of the window count as one, so that there are never more entries than that.
+RESOLUTION = 1_000
+
+
+class MedianWindow:
+    """The value that held for at least half of the last `hold_s` seconds, once there is that much of it.
+
+    Exact, for values that hold for a thousandth of the window at least. Taking a value in costs the same however
+    many there are; asking for the median sorts a thousand values at most.
+
+    An entry (mono, value): from `mono` until the next entry, or until now, it was `value`.
+    """
+
+    def __init__(self, hold_s: float) -> None:
+        self._hold_s = hold_s
+        self._since_mono = self._last_mono = float("inf")
+        self._entries: deque[tuple[float, Decimal]] = deque()
+
+    def add(self, mono: float, value: Decimal) -> None:
+        """Take a value in. Times only move forward."""
+        if mono - self._last_mono > GAP_S:
+            self.clear()
+        self._last_mono, self._since_mono = mono, min(mono, self._since_mono)
+        self._forget(mono - self._hold_s)
+        if not self._entries:
+            self._entries.append((mono, value))
+            return
+        start, last = self._entries[-1]
+        if value == last:
+            return
+        if mono - start < self._hold_s / RESOLUTION:
+            self._entries[-1] = (start, value)
+        else:
+            self._entries.append((mono, value))
+
+    def median(self, now_mono: float) -> Decimal | None:
+        """None until there is as much as `hold_s`, and after a gap. The higher of two that held equally long."""
+        edge = now_mono - self._hold_s
+        if not self._entries or self._since_mono > edge or now_mono - self._last_mono > GAP_S:
+            return None
+        self._forget(edge)
+        ends = (*(start for start, _ in self._entries), now_mono)[1:]
+        held = [(value, end - max(start, edge)) for (start, value), end in zip(self._entries, ends, strict=True)]
+        held.sort(reverse=True)
+        half_s = (now_mono - edge) / 2
+        for value, seconds in held:
+            half_s -= seconds
+            if half_s <= 0:
+                return value
+        return held[-1][0]
+
+    def rescale(self, factor: Decimal) -> None:
+        """A flow multiplied everything by `factor`."""
+        self._entries = deque((mono, value * factor) for mono, value in self._entries)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._since_mono = self._last_mono = float("inf")
+        self._entries.clear()
+
+    def _forget(self, edge_mono: float) -> None:
+        """Let go of what was over before the window began."""
+        while len(self._entries) > 1 and self._entries[1][0] <= edge_mono:
+            self._entries.popleft()

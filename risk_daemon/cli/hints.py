@@ -1,0 +1,66 @@
+"""What a person does next, by the cause for which new orders are refused. Words only; nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from risk_daemon.gate.restraints import CUSTOM, UNLISTABLE, Cause
+
+RESET = '`risk-daemon reset --reason "..." --rebaseline keep|current`'
+
+_START = "The gate opens when a running guard has a complete picture: see `risk-daemon run`."
+_LIMITS = "A veto: nothing is cancelled, and it ends by itself when the figure is back within its limit."
+_HINTS: Mapping[str, str] = {
+    Cause.ERROR_RATE: "A veto: it ends by itself as the errors age out. `risk-daemon tail` shows whose they were.",
+    Cause.ORDER_RATE: "A veto: it ends by itself as the orders age out. `risk-daemon tail` shows whose they were.",
+    Cause.BLIND: "It ends by itself when the venues answer again: see their ages above, and `risk-daemon check`.",
+    Cause.CONFIRMING: "A breach is being read again: in a moment it is a trip, or the gate is open again.",
+    Cause.STARTING: _START,
+    Cause.LOCKED: "The guard could not tell or save how things stand: see its log, and `risk-daemon check`.",
+    **dict.fromkeys(
+        (
+            Cause.DRAWDOWN,
+            Cause.CAPITAL_LOSS,
+            Cause.DAILY_LOSS,
+            Cause.WEEKLY_LOSS,
+            Cause.VENUE_LOSS,
+            Cause.POSITION_LOSS,
+            Cause.VOLATILITY,
+        ),
+        _LIMITS,
+    ),
+}
+
+
+def how_to_reset() -> str:
+    """What a person does to trade again."""
+    return f"To trade again: find the cause, then {RESET}."
+
+
+def how_to_go_on(lock: Mapping[str, Any]) -> str:
+    """What opens the gate, for the `lock` of a state."""
+    if not lock.get("trip_id"):
+        return _of_veto(str(lock.get("cause") or ""))
+    if lock.get("proven") is not True:
+        return "The cancels are not proven yet: the guard goes on, `risk-daemon run` resumes it where it stopped."
+    if lock.get("until"):
+        return f"It ends by itself at that time, if every venue is proven and nothing breaches; sooner by {RESET}."
+    return how_to_reset()
+
+
+def _of_veto(cause: str) -> str:
+    if cause.startswith(UNLISTABLE):
+        return (
+            "It ends by itself with the next good listing. Until then a trip could not be carried out there: look at"
+            " the key, its permissions and its list of addresses, then `risk-daemon check`."
+        )
+    if cause.startswith(CUSTOM):
+        return "A veto of your own rule: it ends by itself when that says so."
+    return _HINTS.get(cause, _START)
+
+
+def how_to_release(halt: Mapping[str, Any]) -> str:
+    """What ends the halt of one venue or one bot."""
+    scope = " ".join(f"--{key} {halt[key]}" for key in ("venue", "bot") if halt.get(key))
+    return f'It lasts until `risk-daemon release {scope} --reason "..."`.'

@@ -1,0 +1,460 @@
+"""What people see. Plain text in a pipe, colour on a terminal, and nothing a venue says is taken for markup.
+
+Whatever is missing in a document is shown as unknown, never as zero. A document has the form of
+`GET /api/v1/state`, of `oms.SweepResult.document`, or of a line of the event log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import IO, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from risk_daemon.cli.hints import how_to_go_on, how_to_release
+from risk_daemon.model.units import plain
+
+UNKNOWN = "unknown"
+_STATE_STYLE = {"ACTIVE": "bold green", "WARNING": "bold yellow", "TRIGGERED": "bold red", "DISABLED": "bold magenta"}
+_ALARMING = ("triggered", "tripped", "halt", "unproven", "failed", "replaced", "lost", "shutdown", "refused")
+_CALMING = ("proven", "cleared", "reset", "connected", "enabled")
+_BAR_WIDTH = 30
+_WIDEST = 240
+_NO_RULE = " (no rule for it is on)"
+_FIELD_WIDTH = 160
+
+Cells = tuple[str | Text, ...]
+
+
+class PlainConsole(Console):
+    """Rich's console ends the process with 1 when the reader of a pipe is gone; here 1 means a trip."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on in silence: the command still finishes and returns its own exit code."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def console(file: IO[str] | None = None) -> Console:
+    """A console for standard output, or for `file`."""
+    return PlainConsole(file=file, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+# --- values ----------------------------------------------------------------------------------------
+
+
+def safe(value: object) -> str:
+    """Text without control characters: what a venue sends must not drive a terminal."""
+    return "".join(char if char.isprintable() else " " for char in str(value))
+
+
+def amount(value: object) -> str:
+    """`"9400.5"` as `9,400.50`."""
+    try:
+        return UNKNOWN if value is None else f"{Decimal(str(value)):,.2f}"
+    except InvalidOperation:
+        return UNKNOWN
+
+
+def ratio(value: object) -> str:
+    """`0.06` as `6.00 %`."""
+    number = _number(value)
+    return UNKNOWN if number is None else f"{number * 100:.2f} %"
+
+
+def age(seconds: object) -> str:
+    """Seconds in the largest fitting unit."""
+    number = _number(seconds)
+    if number is None:
+        return UNKNOWN
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if number >= 2 * size:
+            return f"{number / size:.0f} {unit}"
+    return f"{number:.1f} s"
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _told(value: object, yes: str, no: str, unknown: str) -> str:
+    """Three words for the three values of a truth that may be missing."""
+    if value is True:
+        return yes
+    return no if value is False else unknown
+
+
+def _bar(loss: float, limit: float) -> str:
+    filled = round(_BAR_WIDTH * min(max(loss / limit, 0.0), 1.0)) if limit > 0 else _BAR_WIDTH
+    return "[" + "#" * filled + "-" * (_BAR_WIDTH - filled) + "]"
+
+
+def _rows(rows: Iterable[tuple[str, object]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column()
+    for label, value in rows:
+        grid.add_row(label, value if isinstance(value, Text) else Text(safe(value)))
+    return grid
+
+
+# --- status ----------------------------------------------------------------------------------------
+
+
+def status(out: Console, state: Mapping[str, Any]) -> None:
+    """How things stand: state, equity, how far it is to warning and limit, venues, lock."""
+    out.print(_headline(state))
+    out.print(_rows(_money_rows(state)))
+    out.print()
+    out.print(_whole(out, _venues(_table(state.get("venues")))))
+    for name, venue in _table(state.get("venues")).items():
+        orders = _table(_table(venue).get("orders"))
+        if orders.get("reason"):
+            out.print(f"Orders of {safe(name)}: {safe(orders['reason'])}", style="bold red")
+    if state.get("locked") is not False:
+        out.print()
+        out.print(_rows(_lock_rows(_table(state.get("lock")))))
+        out.print(how_to_go_on(_table(state.get("lock"))), style="bold")
+
+
+def _headline(state: Mapping[str, Any]) -> Text:
+    name = safe(state.get("state") or UNKNOWN)
+    trading = _told(
+        state.get("locked"),
+        "new orders are locked out",
+        "new orders are allowed",
+        "whether new orders are locked out is unknown: take it as locked",
+    )
+    starting = "" if state.get("started") is True else ", still starting"
+    some = _some_refused(state) if state.get("locked") is False else ""
+    style = _STATE_STYLE.get(name, "bold red") if state.get("locked") is False else "bold red"
+    return Text.assemble((name, "bold yellow" if some else style), f"  {trading}{some}{starting}")
+
+
+def _some_refused(state: Mapping[str, Any]) -> str:
+    """Whose orders are refused though the gate is open."""
+    rows = [_table(row) for row in _listed(state.get("restraints")) if row]
+    whose = sorted({_whose(row) for row in rows if row.get("bot") or row.get("venue")})
+    return f", but not those of {', '.join(whose)}" if whose else ""
+
+
+def _whose(row: Mapping[str, Any]) -> str:
+    return " on ".join(safe(row[key]) for key in ("bot", "venue") if row.get(key)) or UNKNOWN
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _money_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
+    loss, warning, limit = (
+        _number(value)
+        for value in (state.get("loss_ratio"), state.get("warning_threshold"), state.get("loss_threshold"))
+    )
+    currency = safe(state.get("reference_currency") or "")
+    rows: list[tuple[str, object]] = [
+        ("Equity", f"{amount(state.get('equity'))} {currency}{_trust(state)}"),
+        ("Initial capital", f"{amount(state.get('initial_capital'))} {currency}"),
+        ("Loss", ratio(state.get("loss_ratio")) + (f"  {_bar(loss, limit)}" if loss is not None and limit else "")),
+        ("Loss of the day", ratio(state.get("daily_loss_ratio"))),
+        ("Drawdown", ratio(state.get("portfolio_dd_pct"))),
+    ]
+    rows += _rule_rows(state)
+    away = [f"{count} {safe(why)}" for why, count in _table(state.get("turned_away")).items() if count]
+    if away:
+        rows.append(("Turned away", f"{', '.join(away)} since the start"))
+    if state.get("missing"):
+        rows.append(("Missing", ", ".join(map(str, state["missing"]))))
+    if loss is not None:
+        rows += [
+            (f"To {name}", _distance(loss, at, state)) for name, at in (("warning", warning), ("limit", limit)) if at
+        ]
+    return rows
+
+
+def _rule_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """The rules that are not NORMAL, and the venues and bots that were halted by themselves."""
+    tripped = [f"{name} {word}" for name, word in _table(state.get("breakers")).items() if word != "NORMAL"]
+    rows: list[tuple[str, object]] = [("Rules", ", ".join(tripped))] if tripped else []
+    for halt in _listed(state.get("halts")):
+        row = _table(halt)
+        told = f"{_whose(row)}, by {row.get('operator', UNKNOWN)}: {row.get('reason', UNKNOWN)}"
+        rows.append(("Halted", f"{told}. {how_to_release(row)}"))
+    for restraint in _listed(state.get("restraints")):
+        row = _table(restraint)
+        if (row.get("bot") or row.get("venue")) and row.get("cause") != "manual_halt":
+            rows.append(("Refused", f"{_whose(row)}, {row.get('cause', UNKNOWN)}: {row.get('reason', UNKNOWN)}"))
+    return rows
+
+
+def _trust(state: Mapping[str, Any]) -> str:
+    if state.get("trusted") is True:
+        return ""
+    return f"  (not trusted: between {amount(state.get('equity_low'))} and {amount(state.get('equity_high'))})"
+
+
+def _distance(loss: float, at: float, state: Mapping[str, Any]) -> str:
+    """How much more may be lost until `at`, a ratio of the initial capital."""
+    left = at - loss
+    if left <= 0:
+        return f"reached (at {ratio(at)})"
+    try:
+        money = f", {amount(Decimal(str(state.get('initial_capital'))) * Decimal(str(left)))} to lose"
+    except InvalidOperation:
+        money = ""
+    return f"{ratio(left)} (at {ratio(at)}){money}"
+
+
+def _venues(venues: Mapping[str, Any]) -> Table:
+    table = Table(
+        *("Venue", "Connected", "Equity", "Balances", "Positions", "Prices", "Orders", "Orders gone"),
+        box=None,
+        pad_edge=False,
+    )
+    for name, venue in venues.items():
+        row, ages = _table(venue), _table(_table(venue).get("age_s"))
+        connected = row.get("connected") is True
+        table.add_row(
+            Text(safe(name)),
+            Text("yes" if connected else "NO", style="green" if connected else "bold red"),
+            amount(row.get("equity")),
+            *(age(ages.get(kind)) for kind in ("balances", "positions", "prices")),
+            _orders(_table(row.get("orders"))),
+            _told(row.get("proven"), "proven", "NOT PROVEN", "-"),
+        )
+    return table
+
+
+def _whole(out: Console, table: Table) -> Table:
+    """As wide as its rows: a name or an amount that is cut to fit is worse than a line that wraps."""
+    table.width = out.measure(table, options=out.options.update(max_width=_WIDEST)).maximum
+    return table
+
+
+def _orders(orders: Mapping[str, Any]) -> Text:
+    """Whether the guard could list and cancel what is open there."""
+    if _number(orders.get("failing_s")) is not None:
+        return Text(f"NOT LISTED for {age(orders['failing_s'])}", style="bold red")
+    if orders.get("may_cancel") is False:
+        return Text("CAN'T CANCEL", style="bold red")
+    listed_s = _number(orders.get("listed_s"))
+    return Text(UNKNOWN if listed_s is None else f"listed {age(listed_s)} ago")
+
+
+def _lock_rows(lock: Mapping[str, Any]) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = [("Locked because of", lock.get("cause") or UNKNOWN)]
+    rows += [
+        (label, lock[key])
+        for label, key in (("Reason", "reason"), ("Trip", "trip_id"), ("Since", "since"), ("Until", "until"))
+        if lock.get(key)
+    ]
+    return rows
+
+
+def drawdown(out: Console, state: Mapping[str, Any]) -> None:
+    """The losses and their limits: of everything, where that is in the document, and of each venue in it."""
+    rows = _losses_of_all(state) if "loss_ratio" in state else []
+    for name, venue in _table(state.get("venues")).items():
+        limits = _limits(state, "venue_loss", name)
+        rows.append((f"Loss of the day on {safe(name)}", f"{ratio(_table(venue).get('daily_loss_ratio'))}{limits}"))
+    out.print(_rows([*rows, ("State", state.get("state") or UNKNOWN)]))
+
+
+def _losses_of_all(state: Mapping[str, Any]) -> list[tuple[str, object]]:
+    limit = _table(state.get("circuit_breaker")).get("max_portfolio_dd_nav_pct")
+    of_peak = f" (limit {ratio(limit)})" if limit is not None else _NO_RULE
+    of_day = f"{ratio(state.get('daily_loss_ratio'))}{_limits(state, 'daily_loss')}"
+    return [
+        ("Loss of initial capital", f"{ratio(state.get('loss_ratio'))} (limit {ratio(state.get('loss_threshold'))})"),
+        ("Loss since the start of the day", of_day),
+        ("Drawdown from the peak", f"{ratio(state.get('portfolio_dd_pct'))}{of_peak}"),
+    ]
+
+
+def _limits(state: Mapping[str, Any], kind: str, venue: str | None = None) -> str:
+    """The limits of the rules of one kind that look at `venue`, in brackets; those of an own name with it."""
+    told = []
+    for name, row in _table(state.get("rules")).items():
+        rule = _table(row)
+        if rule.get("breaker_type") == kind and rule.get("venue") in (None, venue):
+            limits = _table(rule.get("limits"))
+            part, money = limits.get(f"max_{kind}_pct"), limits.get(f"max_{kind}")
+            currency = safe(state.get("reference_currency") or "")
+            text = ratio(part) if money is None else f"{amount(money)} {currency}".strip()
+            told.append(f"limit {text}" if name == kind else f"{safe(name)}: limit {text}")
+    return f" ({', '.join(told)})" if told else _NO_RULE
+
+
+# --- sweeps, events, init --------------------------------------------------------------------------
+
+
+def sweep(out: Console, document: Mapping[str, Any]) -> None:
+    """What a sweep found."""
+    for name, verdict in _table(document.get("venues")).items():
+        row = _table(verdict)
+        good = row.get("proven") is True
+        told = "no order is open, proven" if good else f"NOT PROVEN: {safe(row.get('unproven_reason') or UNKNOWN)}"
+        kept = f", {len(row['kept'])} protective orders kept" if row.get("kept") else ""
+        out.print(
+            Text(
+                f"{safe(name)}: {told}; {row.get('cancelled', UNKNOWN)} cancelled{kept}",
+                style="green" if good else "red",
+            )
+        )
+    if document.get("proven") is True:
+        out.print(f"Every open order is gone, proven in {age(document.get('elapsed_s'))}.", style="bold green")
+    else:
+        reason = safe(document.get("unproven_reason") or UNKNOWN)
+        out.print(f"NOT PROVEN: orders may still be open ({reason}).", style="bold red")
+
+
+def event(out: Console, time: str, name: str, fields: Mapping[str, Any]) -> None:
+    """One line of the event log."""
+    style = next(
+        (s for words, s in ((_ALARMING, "bold red"), (_CALMING, "green")) if any(w in name for w in words)), "bold"
+    )
+    style = "yellow" if "warning" in name else style
+    told = "  ".join(f"{safe(key)}={_field(value)}" for key, value in fields.items())
+    out.print(Text.assemble((safe(time)[:23].replace("T", " "), "dim"), "  ", (safe(name), style), "  ", told))
+
+
+def _field(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = safe(value) if value is not None else UNKNOWN
+    return text if len(text) <= _FIELD_WIDTH else f"{text[:_FIELD_WIDTH]}... ({len(text)} characters, all with --json)"
+
+
+def init_report(out: Console, report: Any) -> None:
+    """What `init` found, an `InitReport`: the worth of each venue, what it consists of, and the whole."""
+    equities = [(name, amount(equity)) for name, equity in report.venues]
+    out.print(_figures(["Venue"], [f"Equity in {safe(report.reference)}"], equities))
+    for table in _inventory(report.inventories, safe(report.reference)):
+        out.print()
+        out.print(_whole(out, table))
+    for one in report.inventories:
+        for orders in one.orders:
+            if orders.count is None:
+                out.print(f"Orders of {safe(one.venue)}, {safe(orders.scope)}: {safe(orders.reason)}", style="bold red")
+    out.print()
+    capital = "auto: the first baseline" if report.capital is None else amount(report.capital)
+    rows = [("Equity", amount(report.equity)), ("Initial capital", capital), ("State directory", report.state_dir)]
+    if report.difference_ratio is not None:
+        rows.insert(2, ("Difference", f"{report.difference_ratio * 100:.2f} %"))
+    out.print(_rows(rows))
+    for warning in report.warnings:
+        out.print(f"Warning: {safe(warning)}", style="yellow")
+
+
+def _inventory(inventories: Iterable[Any], reference: str) -> Iterable[Table]:
+    """Holdings, positions and orders of all venues."""
+    holdings: list[Cells] = []
+    positions: list[Cells] = []
+    orders: list[Cells] = []
+    for one in inventories:
+        holdings += _of(one.venue, [(row.asset, plain(row.amount), amount(row.worth)) for row in one.holdings])
+        if one.positions is not None:
+            positions += _of(one.venue, [_position(row) for row in one.positions])
+        orders += [(one.venue, row.scope, _count(row.count)) for row in one.orders]
+    yield _figures(["Venue", "Asset"], ["Amount", f"Worth in {reference}"], holdings)
+    if positions:
+        yield _figures(["Venue", "Position"], ["Size", "Mark", f"Unrealised PnL in {reference}"], positions)
+    if orders:
+        yield _figures(["Venue", "Open orders"], ["Count"], orders)
+
+
+def _of(venue: str, rows: list[Cells]) -> list[Cells]:
+    """The rows of one venue. One that has none says so."""
+    return [(venue, *row) for row in rows or [("none",)]]
+
+
+def _position(row: Any) -> Cells:
+    """Its size is in contracts, with what one of them is where that is not one unit."""
+    of_one = "" if row.position.contract_size == 1 else f" x {plain(row.position.contract_size)}"
+    mark = UNKNOWN if row.mark is None else plain(row.mark)
+    return (row.position.symbol, f"{plain(row.position.quantity)}{of_one}", mark, amount(row.pnl))
+
+
+def _figures(names: Iterable[str], figures: Iterable[str], rows: Iterable[Cells]) -> Table:
+    """A table with its figures to the right."""
+    table = Table(*names, box=None, pad_edge=False)
+    for title in figures:
+        table.add_column(title, justify="right")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in row))
+    return table
+
+
+def _count(count: int | None) -> Text:
+    """A scope that could not be listed is not an empty one."""
+    return Text("NOT LISTED", style="bold red") if count is None else Text(str(count))
+
+
+# --- check -----------------------------------------------------------------------------------------
+
+_MORE = "`risk-daemon check --explain` says in sentences what would happen when."
+_LEVEL_STYLE = {"problem": "bold red", "warning": "bold yellow", "note": "", "ok": "green"}
+
+
+def check(out: Console, document: Mapping[str, Any]) -> None:
+    """What `check` found, as `CheckReport.document` has it: what matters first, the long configuration last."""
+    for finding in document.get("findings", ()):
+        level = str(finding["level"])
+        out.print(
+            f"{level.upper():8} {safe(finding['subject'])}: {safe(finding['sentence'])}", style=_LEVEL_STYLE[level]
+        )
+    out.print()
+    explanations = document.get("explanations", ())
+    out.print("What happens when" if explanations else _MORE, style="bold" if explanations else "")
+    for sentence in explanations:
+        out.print(f"- {safe(sentence)}")
+    out.print()
+    out.print("Configuration in force", style="bold")
+    for path, value in _flat(_table(document.get("effective"))):
+        out.print(f"  {safe(path)} = {json.dumps(value)}")
+    levels = [str(finding["level"]) for finding in document.get("findings", ())]
+    counts = {level: levels.count(level) for level in ("problem", "warning")}
+    told = ", ".join(f"{count} {level}{'s' if count > 1 else ''}" for level, count in counts.items() if count)
+    if told:
+        out.print(f"\n{told}: see the top.", style=_LEVEL_STYLE["problem" if counts["problem"] else "warning"])
+
+
+def _flat(table: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
+
+
+def progress(venue: str, verdict: Any) -> str:
+    """How a venue of a running sweep stands, from its `oms.VenueVerdict`."""
+    end = "proven" if verdict.proven is True else safe(verdict.unproven_reason or "not proven yet")
+    return f"{safe(venue)}: {verdict.cancelled} cancelled, {end}"
+
+
+def facts(out: Console, document: Mapping[str, Any]) -> None:
+    """Any flat document, one line a key."""
+    out.print(_rows((path, value) for path, value in _flat(document)))
+
+
+def tokens(out: Console, document: Mapping[str, Any]) -> None:
+    """The tokens there are, without their texts."""
+    rows = document.get("tokens") or ()
+    if not rows:
+        out.print("There are no tokens; `risk-daemon token create --role bot` makes one.")
+        return
+    table = Table("Name", "Role", "Created", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(safe(row[key])) for key in ("name", "role")), Text(safe(row["created"])[:19]))
+    out.print(table)

@@ -1,0 +1,38 @@
+"""Where a daemon keeps its things, read from a file of which all else may be broken. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from risk_daemon.errors import ConfigError
+
+DEFAULT_STATE = "var"
+DEFAULT_SOCKET = "risk-daemon.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a daemon keeps its things."""
+
+    state: Path
+    socket: Path
+
+
+def locate(config: Path) -> Place:
+    """Read only the places from a configuration file. Raises ConfigError."""
+    try:
+        with config.open("rb") as file:
+            table = tomllib.load(file)
+        directory = table.get("state", {}).get("dir", DEFAULT_STATE)
+        name = table.get("api", {}).get("socket", DEFAULT_SOCKET)
+        state = Path(os.path.abspath(Path(os.path.abspath(config)).parent / directory))
+        return Place(state, state / name)
+    except FileNotFoundError:
+        raise ConfigError(f"{config}: there is no such file: give one with --config FILE.") from None
+    except OSError as error:
+        raise ConfigError(f"{config}: it can't be read ({error.strerror}): check its path and mode.") from None
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{config}: it does not say where the state is, mend it: {error}.") from None

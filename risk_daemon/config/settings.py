@@ -1,0 +1,359 @@
+"""The tables of the configuration file, one model each.
+
+Attributes have the names of their keys, and defaults are written as they would be in the file.
+Durations are seconds, ratios and money are Decimals; the words "off", "auto", "never" and "all" are None.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from risk_daemon.config.api import Api
+from risk_daemon.config.notation import (
+    Asset,
+    Count,
+    DaysOrAll,
+    LocalPath,
+    LossLimit,
+    Money,
+    MoneyOrAuto,
+    Quantity,
+    Ratio,
+    RatioOrOff,
+    Refused,
+    Seconds,
+    Table,
+    TimeOfDay,
+    as_written,
+    environment_name,
+    listed,
+    ratio_text,
+    seconds_text,
+    time_zone,
+)
+from risk_daemon.config.rules import Breakers, VenueLoss
+from risk_daemon.model.addresses import check_loopback
+
+
+class Portfolio(Table):
+    """What is guarded. initial_capital None: the first that readings agree on."""
+
+    reference_currency: Asset = "USDT"
+    initial_capital: MoneyOrAuto
+    ignore_assets: Annotated[tuple[Asset, ...], BeforeValidator(listed)] = ()
+    dust_below: Money = as_written(1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _money_in_reference_currency(cls, table: Any) -> Any:
+        if isinstance(table, Mapping):
+            currency = table.get("reference_currency", "USDT")
+            for key in ("initial_capital", "dust_below"):
+                named = str(table.get(key, "")).split()[1:]
+                if named and named[0] != currency:
+                    raise Refused(f"portfolio.{key}", f"{table[key]!r} is not in the reference currency {currency}")
+        return table
+
+    @field_validator("ignore_assets")
+    @classmethod
+    def _counts_its_currency(cls, assets: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        currency = info.data.get("reference_currency")
+        if currency in assets:
+            raise ValueError(f"{currency} is the reference currency and can't be ignored: take it out")
+        return assets
+
+
+class CircuitBreaker(Table):
+    """The portfolio's own limit and what happens at it. warning_threshold None: off."""
+
+    loss_threshold: Ratio = as_written("5%")
+    warning_threshold: RatioOrOff = as_written("3%")
+    warnings: Annotated[tuple[Ratio, ...], BeforeValidator(listed)] = ()
+    action: Literal["trip", "freeze"] = "trip"
+    auto_close_positions: bool = False
+    protective_orders: Literal["cancel", "keep"] = "cancel"
+    confirm: bool = True
+    confirm_within: Seconds = as_written("2s")
+    settle: Seconds = as_written("2s")
+    cancel_deadline: Seconds = as_written("300s")
+    order_flight: Seconds = as_written("5s")
+    resweep_every: Seconds = as_written("30s")
+
+    @property
+    def warning_levels(self) -> tuple[Decimal, ...]:
+        """Every warning level, rising."""
+        first = () if self.warning_threshold is None else (self.warning_threshold,)
+        return tuple(sorted({*first, *self.warnings}))
+
+    @field_validator("warning_threshold", "warnings")
+    @classmethod
+    def _below_the_limit(cls, value: Any, info: ValidationInfo) -> Any:
+        limit = info.data.get("loss_threshold")
+        levels = value if isinstance(value, tuple) else (value,)
+        highest = max((level for level in levels if level is not None), default=None)
+        if limit is not None and highest is not None and highest >= limit:
+            off = ', or write "off"' if info.field_name == "warning_threshold" else ""
+            raise ValueError(
+                f"a warning at {ratio_text(highest)} would never come before the limit, loss_threshold at"
+                f" {ratio_text(limit)}: set it below{off}"
+            )
+        return value
+
+    @field_validator("auto_close_positions")
+    @classmethod
+    def _not_yet(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("closing positions is not available in this version: write false")
+        return value
+
+    @field_validator("cancel_deadline")
+    @classmethod
+    def _leaves_time_to_prove(cls, value: float, info: ValidationInfo) -> float:
+        settle = info.data.get("settle")
+        if settle is not None and value <= settle:
+            raise ValueError(f"nothing can be proven in {seconds_text(value)}: set it above settle")
+        return value
+
+
+class Gate(Table):
+    """What is checked of single orders; None: not. allow_reduce_only: what surely only closes may pass a veto."""
+
+    allow_reduce_only: bool = False
+    max_notional: Money | None = None
+    max_quantity: Quantity | None = None
+    price_collar: Ratio | None = None
+    duplicate_window: Seconds | None = None
+    max_orders_per_second_per_bot: Count | None = None
+
+
+class Baselines(Table):
+    """What losses are measured from. lookback_days None: all."""
+
+    lookback_days: DaysOrAll = as_written(30)
+    reset_at: TimeOfDay = as_written("00:00")
+    timezone: Annotated[str, AfterValidator(time_zone)] = "UTC"
+    peak_hold: Seconds = as_written("10s")
+    flow_wait: Seconds = as_written("60s")
+
+
+class Data(Table):
+    """How often the venues are read and how long a reading is believed."""
+
+    reconcile_every: Seconds = as_written("15s")
+    balance_stale: Seconds = as_written("45s")
+    position_stale: Seconds = as_written("45s")
+    price_stale: Seconds = as_written("30s")
+    stale_band: Ratio = as_written("20%")
+    price_skew: Seconds = as_written("1s")
+    settle_legs: Seconds = as_written("250ms")
+    call_timeout: Seconds = as_written("10s")
+
+
+class Prices(Table):
+    """pegs: what one unit of an asset is worth in the reference currency, by decree."""
+
+    pegs: dict[Asset, Money] = Field(default_factory=dict)
+
+
+class Venue(Table):
+    """One exchange account. At most one of `simulated`, `endpoint` and `sandbox` says where it is."""
+
+    exchange: str
+    markets: Annotated[tuple[Literal["spot", "margin", "perp"], ...], BeforeValidator(listed)]
+    simulated: bool = False
+    endpoint: str | None = None
+    sandbox: bool = False
+    reconcile_every: Seconds | None = None
+    balance_stale: Seconds | None = None
+    position_stale: Seconds | None = None
+    price_stale: Seconds | None = None
+
+    @field_validator("exchange")
+    @classmethod
+    def _looks_like_an_id(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z0-9_]+", value):
+            raise ValueError(f'{value!r} is not a ccxt id: write it in small letters, such as "kraken"')
+        return value
+
+    @field_validator("markets")
+    @classmethod
+    def _some_market_once(cls, markets: tuple[str, ...]) -> tuple[str, ...]:
+        if not markets or len(set(markets)) != len(markets):
+            raise ValueError('name each market once: some of "spot", "margin", "perp"')
+        return markets
+
+    @field_validator("endpoint")
+    @classmethod
+    def _on_this_machine(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_loopback(value)
+        return value
+
+    @model_validator(mode="after")
+    def _in_one_place(self) -> Self:
+        if self.simulated + self.sandbox + (self.endpoint is not None) > 1:
+            raise ValueError("simulated, endpoint and sandbox exclude each other: keep one of them")
+        return self
+
+
+def _venue_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}", name):
+        raise ValueError(f"{name!r} is not a venue's name: use letters, digits, - and _")
+    return name
+
+
+def _only_sqlite(value: object) -> object:
+    if value != "sqlite":
+        raise ValueError('only "sqlite" is available in this version')
+    return value
+
+
+def _only_file(value: object) -> object:
+    if value != ["file"] and value != ("file",):
+        raise ValueError('only ["file"] is available in this version')
+    return ("file",)
+
+
+class State(Table):
+    """Where the state is kept. `dir` is absolute: a relative one is relative to the config file."""
+
+    dir: LocalPath = as_written("var")
+    store: Annotated[Literal["sqlite"], BeforeValidator(_only_sqlite)] = "sqlite"
+    locks: Annotated[tuple[Literal["file"], ...], BeforeValidator(_only_file)] = ("file",)
+
+
+class Settings(Table):
+    """The whole file, checked."""
+
+    portfolio: Portfolio
+    circuit_breaker: CircuitBreaker = Field(default_factory=CircuitBreaker)
+    breakers: Breakers = as_written({})
+    gate: Gate = Field(default_factory=Gate)
+    baselines: Baselines = Field(default_factory=Baselines)
+    data: Data = Field(default_factory=Data)
+    prices: Prices = Field(default_factory=Prices)
+    venues: dict[Annotated[str, AfterValidator(_venue_name)], Venue]
+    api: Api = Field(default_factory=Api)
+    state: State = as_written({})
+
+    _file: Path = PrivateAttr(default=Path("config.toml"))
+
+    @property
+    def file(self) -> Path:
+        """The file these settings were loaded from."""
+        return self._file
+
+    @property
+    def socket_path(self) -> Path:
+        """The daemon's Unix socket."""
+        return self.state.dir / self.api.socket
+
+    def data_for(self, venue: str) -> Data:
+        """`[data]` with the venue's own times put over it. Raises KeyError for an unknown venue."""
+        own = self.venues[venue]
+        times = ("reconcile_every", "balance_stale", "position_stale", "price_stale")
+        given = {key: getattr(own, key) for key in times if getattr(own, key) is not None}
+        return self.data.model_copy(update=given)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _across_tables(cls, tables: Any) -> Any:
+        """What one table says about keys of another."""
+        if not isinstance(tables, Mapping):
+            return tables
+        _refuse_other_currency(tables)
+        return _with_lookback(tables)
+
+    @field_validator("venues")
+    @classmethod
+    def _some_venue(cls, venues: dict[str, Venue]) -> dict[str, Venue]:
+        if not venues:
+            raise ValueError("no venue is configured, so nothing would be guarded: add a [venues.NAME] table")
+        return venues
+
+    @model_validator(mode="after")
+    def _rules_fit(self) -> Self:
+        currency = self.portfolio.reference_currency
+        for name, rule in self.breakers.rules.items():
+            limits = [value for value in _values(rule) if isinstance(value, LossLimit)]
+            foreign = next((limit for limit in limits if limit.currency not in (None, currency)), None)
+            if foreign is not None:
+                raise Refused(f"breakers.{name}.limit", f"{str(foreign)!r} is not in the reference currency {currency}")
+            if isinstance(rule, VenueLoss) and rule.venue is not None and rule.venue not in self.venues:
+                raise Refused(f"breakers.{name}.venue", _no_venue(rule.venue, self.venues))
+        return self
+
+    @model_validator(mode="after")
+    def _venues_tell_apart(self) -> Self:
+        seen: dict[str, str] = {}
+        for name in self.venues:
+            other = seen.setdefault(environment_name(name), name)
+            if other != name:
+                raise Refused(f"venues.{name}", f"it would share its credentials with {other}: rename one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _read_before_stale(self) -> Self:
+        for name in self.venues:
+            data = self.data_for(name)
+            for key in ("balance_stale", "position_stale", "price_stale"):
+                if getattr(data, key) <= data.reconcile_every:
+                    table = "data" if getattr(self.venues[name], key) is None else f"venues.{name}"
+                    raise Refused(
+                        f"{table}.{key}",
+                        f"{seconds_text(getattr(data, key))} is not longer than reconcile_every"
+                        f" ({seconds_text(data.reconcile_every)}), so every reading would be stale: set it above",
+                    )
+        return self
+
+
+def _refuse_other_currency(tables: Mapping[str, Any]) -> None:
+    currency, limit = _in(tables, "portfolio", "reference_currency") or "USDT", _in(tables, "gate", "max_notional")
+    named = limit.split()[1:] if isinstance(limit, str) else []
+    if named and named[0] != currency:
+        raise Refused("gate.max_notional", f"{limit!r} is not in the reference currency {currency}")
+
+
+def _with_lookback(tables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A drawdown rule that does not say how far it looks back does so as [baselines] says."""
+    days, rules = _in(tables, "baselines", "lookback_days"), tables.get("breakers")
+    if days is None or not isinstance(rules, Mapping):
+        return tables
+    filled = {
+        name: {"lookback_days": days, **rule}
+        if isinstance(rule, Mapping) and "class" not in rule and rule.get("rule", name) == "drawdown"
+        else rule
+        for name, rule in rules.items()
+    }
+    return {**tables, "breakers": filled}
+
+
+def _in(tables: Mapping[str, Any], table: str, key: str) -> Any:
+    found = tables.get(table)
+    return found.get(key) if isinstance(found, Mapping) else None
+
+
+def _values(rule: Table) -> Iterator[Any]:
+    for _, value in rule:
+        yield from value if isinstance(value, tuple) else (value,)
+
+
+def _no_venue(name: str, venues: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, venues, n=1)
+    meant = f'perhaps write "{near[0]}"' if near else f"write one of {', '.join(venues)}"
+    return f"there is no venue {name!r}: {meant}"

@@ -1,0 +1,352 @@
+"""What is owned, what flowed in and out, and what losses are measured from: put together for the rules.
+
+Known: every expected part was seen, in this run or in the last; then losses are judged. Started: all of
+it was read in this run, and everything held has a price; then the gate may open and baselines rise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from risk_daemon.baselines.agreement import Agreement, Standing
+from risk_daemon.baselines.baselines import Baselines
+from risk_daemon.baselines.equity_history import EquityHistory
+from risk_daemon.baselines.venue_days import VenueDays
+from risk_daemon.breakers.base import EvaluationContext
+from risk_daemon.engine.account_views import Views
+from risk_daemon.engine.decision import KeepSample, ReadNow, Turn
+from risk_daemon.engine.settings import EngineSettings
+from risk_daemon.gate.activity import Activity
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import (
+    BalancesSeen,
+    EventName,
+    Flow,
+    FlowsListed,
+    Kind,
+    PositionsSeen,
+    PricesSeen,
+    Source,
+    StreamConfirmed,
+)
+from risk_daemon.model.units import plain
+from risk_daemon.portfolio.account import ACCOUNT_KINDS
+from risk_daemon.portfolio.flows import FlowTracker, Settled
+from risk_daemon.portfolio.manager import TRUSTED_WIDTH, Equity, PortfolioManager
+from risk_daemon.portfolio.rereads import Rereads
+from risk_daemon.portfolio.witnesses import NOTHING_FOUND, Finding
+
+NEVER = float("-inf")
+LOOK_AT_VENUES_EVERY_S = 1.0
+_KIND_OF = {BalancesSeen: Kind.BALANCES, PositionsSeen: Kind.POSITIONS, PricesSeen: Kind.PRICES}
+TELL_OF_VENUES_EVERY_S = 5.0  # often enough to know what a venue began the day with
+LEDGER_KINDS = frozenset({Kind.FLOWS, Kind.BALANCES, Kind.POSITIONS})
+PRICES_ONLY = frozenset({Kind.PRICES})
+
+# While baselines wait: the accounts are read so many times in `peak_hold_s`, prices so many times; and not for ever.
+ACCOUNTS_A_HOLD = 2
+PRICES_A_HOLD = 6
+LEAST_PAUSE_S = 0.5
+MOST_ASKS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The equity to judge by. suspected_high: its upper end if unexplained falls are losses and rises no gains."""
+
+    equity: Equity
+    suspected_high: Decimal
+
+
+class Books:
+    """Portfolio, flows, baselines, history and the bots' deeds, moved together."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self.portfolio = PortfolioManager(settings.baselines.initial_capital, settings.reference, settings.portfolio)
+        self.baselines = Baselines(settings.baselines)
+        self.agreement = Agreement(settings.baselines.peak_hold_s)
+        self.flows = FlowTracker(settings.flows)
+        self.venue_days = VenueDays(self.baselines.calendar, settings.baselines.peak_hold_s)
+        self.views = Views(self.portfolio, self.flows, self.venue_days)
+        self.history = EquityHistory()
+        self.activity = Activity()
+        self._looked_at_venues_mono = self._settled_mono = NEVER
+        self._unpriced: dict[str, float] = {}
+        self._told_unpriced: set[str] = set()
+        self.is_known = False
+        self.is_started = False
+        self._prices_rest_mono: dict[str, float] = {}
+        self.rereads = Rereads()
+        self._stretch: int | None = None
+        self._has_read = True
+        self._asks = 0
+        self._asked_mono = self._asked_accounts_mono = NEVER
+
+    # --- what comes in -----------------------------------------------------------------------------
+
+    def take_frame(self, event: BalancesSeen | PositionsSeen | PricesSeen | StreamConfirmed, turn: Turn) -> None:
+        """What a venue says it holds, or what something is worth."""
+        change = self.portfolio.apply(event)
+        if change.moves and not isinstance(event, PricesSeen | StreamConfirmed):
+            self.flows.moved(change.venue, change.moves, turn.now.mono, event.requested_mono)
+            self.agreement.moved(change.venue, change.moved)
+        if isinstance(event, BalancesSeen | PositionsSeen) and event.source is Source.REST:
+            self._has_read = True
+        if isinstance(event, PricesSeen):
+            turn.by_prices = True
+            if event.source is Source.REST:
+                last = self._prices_rest_mono.get(event.venue, NEVER)
+                self._prices_rest_mono[event.venue] = max(last, event.requested_mono)
+        if change.found is not NOTHING_FOUND and not isinstance(event, StreamConfirmed):
+            self._take_found(change.found, event, turn)
+        turn.persist = turn.persist or change.holdings
+        self._look_for_start()
+
+    def _take_found(self, found: Finding, event: BalancesSeen | PositionsSeen | PricesSeen, turn: Turn) -> None:
+        """Stream and REST differ: tell it once the stream is proven wrong, and read again."""
+        kind = _KIND_OF[type(event)]
+        if found.overruled:
+            turn.record(EventName.STREAM_CONTRADICTED, venue=event.venue, kind=kind, rows=list(found.overruled))
+        if found.asks:
+            self.rereads.want(event.venue, kind, turn.now.mono)
+
+    def read_again(self, turn: Turn) -> None:
+        """Ask for what stream and REST differ on."""
+        for venue, kind in self.rereads.take_due(turn.now.mono):
+            turn.act(ReadNow(frozenset({kind}), frozenset({venue})))
+
+    def take_listing(self, event: FlowsListed, turn: Turn) -> None:
+        """The rows of a ledger."""
+        new = self.flows.listed(event)
+        turn.persist = turn.persist or bool(new)
+
+    def let_time_pass(self, turn: Turn) -> None:
+        """What was not confirmed in time becomes an interval."""
+        self.portfolio.refresh(turn.now.mono)
+        self._look_for_start()
+        self._tell_unpriced(turn)
+
+    def _tell_unpriced(self, turn: Turn) -> None:
+        """What is held and has had no price for `flow_wait` counts nothing from then on: that is told, once."""
+        now_mono = turn.now.mono
+        self._unpriced = {asset: self._unpriced.get(asset, now_mono) for asset in self.portfolio.unpriced()}
+        self._told_unpriced &= self._unpriced.keys()
+        for asset, since_mono in self._unpriced.items():
+            if asset not in self._told_unpriced and now_mono - since_mono >= self.settings.flows.flow_wait_s:
+                self._told_unpriced.add(asset)
+                turn.record(EventName.ASSET_UNPRICED, asset=asset)
+
+    def _look_for_start(self) -> None:
+        """With baselines from the last run, an asset without a price does not keep us from judging the rest."""
+        if self.is_started:
+            return
+        gaps = self.portfolio.unseen() if self.baselines.began_wall is not None else self.portfolio.missing()
+        self.is_known = not gaps
+        self.is_started = not (gaps or self.portfolio.missing() or self.portfolio.unconfirmed())
+
+    # --- flows -------------------------------------------------------------------------------------
+
+    def settle_flows(self, turn: Turn) -> None:
+        """Move the baselines by the flows that both witnesses have told of, and ask for missing witnesses."""
+        now_mono, portfolio = turn.now.mono, self.portfolio
+        self._settled_mono = now_mono
+        settled, unmatched = self.flows.settle(
+            now_mono,
+            portfolio.rate,
+            portfolio.equity,
+            balances_mono=lambda venue: portfolio.rest_mono(venue, Kind.BALANCES),
+            account_mono=portfolio.read_mono,
+        )
+        for one in settled:
+            self._move_baselines(one)
+            turn.persist = True
+            turn.record(EventName.FLOW_DETECTED, **_flow_facts(one.flow), value=plain(one.value))
+        for flow in unmatched:
+            turn.persist = True
+            turn.record(EventName.FLOW_UNMATCHED, **_flow_facts(flow))
+        venues = self.flows.wants_listing(now_mono, portfolio.equity) if self.is_known else ()
+        if venues:
+            self.flows.probed(venues, now_mono)
+            turn.act(ReadNow(LEDGER_KINDS, frozenset(venues)))
+
+    def _move_baselines(self, settled: Settled) -> None:
+        """By what was there when it flowed, not by what is there now: what came later is none of it."""
+        venue, value = settled.flow.venue, settled.value
+        after = self.portfolio.equity - settled.later
+        self.baselines.rescale(after - value, after, is_past=bool(settled.later), is_late=settled.is_late)
+        self.history.rescale(after - value, after)
+        self.portfolio.net_flows += value
+        after_there = self.portfolio.venue_equity(venue) - settled.later_there
+        self.venue_days.flowed(venue, after_there - value, after_there, is_past=bool(settled.later_there))
+
+    # --- what is asked -----------------------------------------------------------------------------
+
+    def picture(self, now_mono: float) -> Picture | None:
+        """What is known of the equity; None before everything expected was seen.
+
+        What only one witness has told of widens the interval.
+        """
+        if not self.is_known:
+            return None
+        interval, flows = self.portfolio.interval(), self.flows
+        more, less = flows.doubts(now_mono, self.portfolio.rate)
+        equity = Equity(interval.value, interval.low - less, interval.high + more)
+        suspected = equity.high - flows.fall() + flows.unsettled_fall(now_mono) - flows.settled_rise(now_mono)
+        return Picture(equity, suspected)
+
+    def observe(self, picture: Picture | None, turn: Turn) -> None:
+        """Let baselines rise by what is known for certain. While a trade is half told, nothing is.
+
+        A bot that trades all the time must not keep the day from beginning: so half of a tiny one is no matter.
+        """
+        if picture is None or not self.is_started:
+            return
+        if self.flows.unsettled_fall(turn.now.mono) > abs(picture.equity.value) * TRUSTED_WIDTH:
+            if self._has_read and self._is_read_whole():
+                self.agreement.doubt(picture.equity.value)
+            turn.persist = self.baselines.turn(turn.now) or turn.persist
+            return
+        equity = picture.equity
+        standing = self._compare(equity.value, turn.now.mono)
+        is_sure = equity.is_trusted and standing.stretch is not None
+        rest_mono = self._rest_mono(turn.now.mono)
+        if self.baselines.observe(equity.low, turn.now, trusted=is_sure, rest_mono=rest_mono, agreed=standing.holds):
+            turn.persist = True
+        # What is on its way in or out, or not known, is no return: the minute waits for its sample.
+        sample = self.history.observe(equity, turn.now) if equity.is_trusted else None
+        if sample is not None:
+            turn.act(KeepSample(sample))
+        self._observe_venues(standing, turn)
+
+    def _compare(self, equity: Decimal, now_mono: float) -> Standing:
+        """What the last readings of the accounts say of one another. Before a new stretch nothing was sure."""
+        agreement = self.agreement
+        if self._has_read:
+            self._has_read = False
+            if self._is_read_whole():
+                agreement.read(equity, now_mono)
+        standing = agreement.standing(equity)
+        if standing.stretch is not None and standing.stretch != self._stretch:
+            self._stretch = standing.stretch
+            if self.baselines.capital is None:
+                self.flows.begin_anew()
+            self.baselines.begin_anew()
+            self.venue_days.begin_anew()
+        return standing
+
+    def _is_read_whole(self) -> bool:
+        """Whether every account was read since the last reading was complete."""
+        venues = (venue for venue, kinds in self.settings.portfolio.expected.items() if kinds & set(ACCOUNT_KINDS))
+        return all(self.portfolio.read_mono(venue) >= self.agreement.begun_mono for venue in venues)
+
+    def ask_for_readings(self, turn: Turn) -> None:
+        """While baselines wait for readings that agree, the schedule is too slow; but a venue is not asked for ever."""
+        is_waiting = self.baselines.is_waiting or (self.settings.watches_venues and self.venue_days.is_waiting)
+        if not (self.is_started and is_waiting):
+            self._asks = 0
+            return
+        now_mono, hold_s = turn.now.mono, self.settings.baselines.peak_hold_s
+        last_mono = self.agreement.begun_mono if self.agreement.taken else NEVER
+        since_accounts_s = now_mono - max(last_mono, self._asked_accounts_mono)
+        if self._asks >= MOST_ASKS:
+            return
+        if since_accounts_s >= max(hold_s / ACCOUNTS_A_HOLD, LEAST_PAUSE_S):
+            self._asked_accounts_mono = now_mono
+            turn.act(ReadNow(frozenset(ACCOUNT_KINDS) | PRICES_ONLY))
+        elif now_mono - self._asked_mono >= max(hold_s / PRICES_A_HOLD, LEAST_PAUSE_S):
+            turn.act(ReadNow(PRICES_ONLY))
+        else:
+            return
+        self._asks, self._asked_mono = self._asks + 1, now_mono
+
+    def forget_baselines(self, now_mono: float) -> None:
+        """A reset with `current`: readings requested from now on say what losses are measured from."""
+        self.baselines.forget()
+        self.venue_days.forget()
+        self.agreement.restart(now_mono)
+
+    def waiting(self) -> tuple[str, ...]:
+        """What baselines wait for, in words; empty when there are all."""
+        return tuple(f"{name} ({self.agreement.text()})" for name in self.baselines.waiting())
+
+    def _observe_venues(self, standing: Standing, turn: Turn) -> None:
+        """Costs a pass over all holdings, so only now and then: for people less often than for a rule."""
+        now_mono, is_steady = turn.now.mono, standing.stretch is not None
+        every_s = LOOK_AT_VENUES_EVERY_S if self.settings.watches_venues else TELL_OF_VENUES_EVERY_S
+        if now_mono - self._looked_at_venues_mono < every_s:
+            return
+        self._looked_at_venues_mono = now_mono
+        self.views.look(now_mono)
+        for venue, view in self.views.venue_views().items():
+            if view.equity is not None and self.venue_days.observe(
+                venue, view.equity, turn.now, steady=is_steady, agreed=standing.holds
+            ):
+                turn.persist = True
+
+    def context(self, picture: Picture | None) -> EvaluationContext:
+        """What the rules may look at."""
+        equity, suspected = (None, None) if picture is None else (picture.equity, picture.suspected_high)
+        return EvaluationContext(
+            equity, suspected, self.baselines, accounts=self.views, activity=self.activity, history=self.history
+        )
+
+    def are_read_since(self, mono: float) -> bool:
+        """Whether every expected part was read over REST, requested at `mono` or later.
+
+        Every price that values something must have been named: a reply that leaves one out confirms nothing, nor
+        does one that contradicts what is in force.
+        """
+        return all(read >= mono for _, _, read in self._reads()) and self.portfolio.priced_mono() >= mono
+
+    def _reads(self) -> list[tuple[str, Kind, float]]:
+        """Venue, kind, and when its last REST read was begun."""
+        prices, account = self._prices_rest_mono, self.portfolio.rest_mono
+        return [
+            (venue, kind, prices.get(venue, NEVER) if kind is Kind.PRICES else account(venue, kind))
+            for venue, kinds in self.settings.portfolio.expected.items()
+            for kind in kinds
+        ]
+
+    def _rest_mono(self, now_mono: float) -> float | None:
+        """When the oldest REST read that still counts was begun. What is stale counts as doubt anyway."""
+        stale_after_s = self.settings.portfolio.stale_after_s
+        counting = [read for venue, kind, read in self._reads() if now_mono - read <= stale_after_s(venue, kind)]
+        return min(counting, default=None)
+
+    # --- across restarts ---------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """Documents to persist, by name."""
+        return {
+            "baselines": self.baselines.snapshot(),
+            "portfolio": self.portfolio.snapshot(),
+            "flows": self.flows.snapshot(self._settled_mono),
+            "venue_days": self.venue_days.snapshot(),
+        }
+
+    def restore(self, documents: Mapping[str, Any], now: Instant) -> None:
+        """Take back what was persisted."""
+        self._settled_mono = now.mono
+        if "baselines" in documents:
+            self.baselines.restore(documents["baselines"])
+        if "portfolio" in documents:
+            self.portfolio.restore(documents["portfolio"])
+        if "flows" in documents:
+            self.flows.restore(documents["flows"], now)
+        if "venue_days" in documents:
+            self.venue_days.restore(documents["venue_days"])
+        self._look_for_start()
+
+
+def _flow_facts(flow: Flow) -> dict[str, Any]:
+    return {
+        "venue": flow.venue,
+        "flow_id": flow.flow_id,
+        "kind": flow.kind,
+        "asset": flow.asset,
+        "amount": plain(flow.amount),
+    }

@@ -1,0 +1,124 @@
+"""What the engine answers to an event: a record of everything it saw and decided, and what to do now.
+
+The engine does nothing itself. The shell carries actions out, the gate first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from risk_daemon.baselines.equity_history import Sample
+from risk_daemon.breakers.base import Verdict
+from risk_daemon.engine.states import CircuitBreakerState
+from risk_daemon.errors import ExitCode
+from risk_daemon.gate.restraints import GateState
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import EventName, Input, Kind, RiskEvent
+
+
+@dataclass(frozen=True, slots=True)
+class SetGate:
+    """Shut or open the gate, in memory and in the memory map, before anything else."""
+
+    gate: GateState
+
+
+@dataclass(frozen=True, slots=True)
+class SaveLatch:
+    """Write the latch down durably. None: there is no trip any more."""
+
+    latch: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class SaveHalts:
+    """Write the halts of single venues and bots down durably, before whoever asked is answered."""
+
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSample:
+    """Store this sample of the equity's history."""
+
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class ReadNow:
+    """Read these kinds over REST at once, limiter off. venues None: all."""
+
+    kinds: frozenset[Kind]
+    venues: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartSweep:
+    """Cancel everything everywhere and prove it. A sweep that runs under this trip id already goes on."""
+
+    trip_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End the process with this code, once what it stands for is durable."""
+
+    exit_code: ExitCode
+    reason: str
+
+
+Action = SetGate | SaveLatch | SaveHalts | KeepSample | ReadNow | StartSweep | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person who asked for something is told."""
+
+    accepted: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One turn of the engine.
+
+    wake_mono: look again then, even if nothing happens. persist: baselines or flows changed.
+    """
+
+    seq: int
+    now: Instant
+    event: Input
+    verdicts: tuple[Verdict, ...]
+    before: CircuitBreakerState
+    after: CircuitBreakerState
+    gate: GateState
+    actions: tuple[Action, ...]
+    records: tuple[RiskEvent, ...]
+    wake_mono: float | None = None
+    persist: bool = False
+    answer: Answer | None = None
+
+
+class Turn:
+    """by_prices: the event of this turn changed prices, nothing else."""
+
+    __slots__ = ("actions", "answer", "by_prices", "now", "persist", "records", "seq")
+
+    def __init__(self, now: Instant, seq: int) -> None:
+        self.now = now
+        self.seq = seq
+        self.by_prices = False
+        self.actions: list[Action] = []
+        self.records: list[RiskEvent] = []
+        self.persist = False
+        self.answer: Answer | None = None
+
+    def act(self, action: Action) -> None:
+        """Have the shell do this."""
+        self.actions.append(action)
+
+    def record(self, name: EventName, **fields: Any) -> None:
+        """Write this down."""
+        self.records.append(RiskEvent(name, fields))

@@ -1,0 +1,421 @@
+"""The engine: one event in, one decision out. No await, no clock, no I/O, no randomness.
+
+Books, rules and the table are put together here and nowhere else. The same sequence of events and
+instants gives the same sequence of decisions.
+
+    books.py              what is owned and what losses are measured from
+    breakers/             the rules: verdicts from the books
+    watches.py            warnings, vetoes and blindness
+    listing_watch.py      whether orders can be listed and cancelled
+    outages.py            what can't be reached
+    trip_control.py       breach, confirmation, trip, proof
+    freeze.py             a trip that ends by itself
+    operator_requests.py  what people ask for
+    order_desk.py         the answer to one order
+    figures.py            what is told of it all
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import localcontext
+from typing import Any
+
+from risk_daemon.baselines.baselines import Baselines
+from risk_daemon.breakers.base import Action, BaseCircuitBreaker, CircuitBreakerType, Verdict
+from risk_daemon.breakers.blind import BlindCircuitBreaker
+from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker
+from risk_daemon.breakers.manager import CircuitBreakerManager
+from risk_daemon.breakers.manual import ManualCircuitBreaker
+from risk_daemon.engine.books import Books
+from risk_daemon.engine.decision import Decision, SetGate, Turn
+from risk_daemon.engine.figures import Updates, figures_of
+from risk_daemon.engine.freeze import Freeze
+from risk_daemon.engine.listing_watch import ListingWatch, OrdersView
+from risk_daemon.engine.order_desk import OrderDesk
+from risk_daemon.engine.outages import Outages
+from risk_daemon.engine.requests import Requests
+from risk_daemon.engine.settings import EngineSettings
+from risk_daemon.engine.states import CircuitBreakerState, StateMachine
+from risk_daemon.engine.trip import Trip
+from risk_daemon.engine.trip_control import TripControl
+from risk_daemon.engine.warnings import BlindWatch, WarningWatch, look_at_veto
+from risk_daemon.gate.restraints import (
+    Cause,
+    GateState,
+    OrderAnswer,
+    OrderRequest,
+    Restraint,
+    Veto,
+    gate_of,
+    severity,
+    strongest_first,
+    veto_of,
+)
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import (
+    BalancesSeen,
+    CancelChecked,
+    DisableRequested,
+    EnableRequested,
+    ErrorReported,
+    EventName,
+    FlowsListed,
+    HaltRequested,
+    Input,
+    Kind,
+    ListingFailed,
+    OrderReplaced,
+    OrderReported,
+    OrdersListed,
+    OrdersSeen,
+    PositionsSeen,
+    PricesSeen,
+    ReleaseRequested,
+    ResetRequested,
+    RiskEvent,
+    Started,
+    StoreChecked,
+    StreamConfirmed,
+    SweepFinished,
+    Tick,
+    TokenRevoked,
+    VenueConnected,
+    VenueLost,
+    VenueProven,
+    VenueUnproven,
+)
+from risk_daemon.model.units import EXACT
+from risk_daemon.portfolio.manager import Equity, PortfolioManager
+
+__all__ = ["Engine", "EngineSettings"]
+
+_STARTING = Restraint(Cause.STARTING, "the picture, or what losses are measured from, is not complete yet")
+_CONFIRMING = Restraint(Cause.CONFIRMING, "a breach is being confirmed")
+
+
+def _by_strength(breakers: Sequence[BaseCircuitBreaker]) -> tuple[int, ...]:
+    """Where the verdicts stand that are judged when they are seen, the strongest first: it gives a trip its name.
+
+    A person's halt is carried out when it is asked for, blindness is looked at last.
+    """
+    apart = (CircuitBreakerType.MANUAL, CircuitBreakerType.BLIND)
+    seen = [(index, rule) for index, rule in enumerate(breakers) if rule.breaker_type not in apart]
+    return tuple(index for index, _ in sorted(seen, key=lambda one: (-one[1].action, severity(one[1].cause))))
+
+
+class Engine:
+    """The guard's mind. `process` takes everything in; `check_order` answers a bot between two events.
+
+    rules: besides the three that are always on; they belong to this engine from now on.
+    """
+
+    def __init__(self, settings: EngineSettings, rules: Sequence[BaseCircuitBreaker] = ()) -> None:
+        settings = replace(settings, watches_venues=any(rule.watches_venues for rule in rules))
+        self.settings = settings
+        self.books = Books(settings)
+        self.manager = CircuitBreakerManager()
+        self.gate = GateState(locked=True, cause=Cause.STARTING)
+        self.connected: dict[str, bool] = dict.fromkeys(settings.portfolio.expected, False)
+        self._capital_loss = CapitalLossCircuitBreaker(settings.capital_loss)
+        self._blind = BlindCircuitBreaker(settings.blind)
+        manual = ManualCircuitBreaker()
+        for breaker in (self._capital_loss, manual, *rules, self._blind):
+            self.manager.add_breaker(breaker)
+        self._machine = StateMachine()
+        self._control = TripControl(settings, self.books, self.manager, self._machine, self.figures)
+        self._warnings = WarningWatch(self._machine, settings.warning_hold_s)
+        self._blindness = BlindWatch(self._blind)
+        self._requests = Requests(self.books, self._control, self._machine, self.manager, manual, self._warnings)
+        self._freeze = Freeze(
+            self.books, self._control, self._machine, self.manager, self._warnings, settings.resweep_every_s
+        )
+        self._desk = OrderDesk(self.books, self.manager, settings)
+        self.restraints: tuple[Restraint, ...] = (_STARTING,)
+        self._updates = Updates(self.books, settings.update_every_s)
+        self._outages = Outages()
+        self._listing = ListingWatch(settings.listing)
+        self._store_error: str | None = None
+        self._by_strength = _by_strength(self.manager.get_all_breakers())
+        self._measures_more = any(rule.needs_confirmation for rule in rules)
+        self._seq = 0
+
+    # --- the two verbs -----------------------------------------------------------------------------
+
+    def process(self, event: Input, now: Instant) -> Decision:
+        """Take one event in at `now` and decide. Raises InvariantError only for bugs of ours."""
+        self._seq += 1
+        before, turn = self.state, Turn(now, self._seq)
+        with localcontext(EXACT):
+            self._take(event, turn)
+            self.books.settle_flows(turn)
+            self.books.read_again(turn)
+            verdicts = self._evaluate(turn)
+            self._freeze.look(verdicts, turn, orders_seen=isinstance(event, OrdersSeen) and bool(event.orders))
+            self._control.keep_deadline(turn)
+            self._listing.look(turn, is_sweeping=not self.wants_listings)
+            self._move_gate(turn)
+            self._updates.tell(before, self.state, turn)
+            wake = self._next_wake(now.mono)
+        return Decision(
+            self._seq,
+            now,
+            event,
+            verdicts,
+            before,
+            self.state,
+            self.gate,
+            tuple(turn.actions),
+            tuple(turn.records),
+            wake,
+            turn.persist,
+            turn.answer,
+        )
+
+    def check_order(self, order: OrderRequest, now: Instant) -> OrderAnswer:
+        """Answer a bot that asks to send `order` now. An order that may be sent takes its slot in the rates."""
+        is_acting = self.state is not CircuitBreakerState.DISABLED
+        with localcontext(EXACT):
+            return self._desk.answer(order, self.restraints, now, is_acting=is_acting)
+
+    def last_words(self) -> tuple[RiskEvent, ...]:
+        """What must still be written down when the process ends."""
+        vetoes = self._desk.vetoes_left()
+        return () if vetoes is None else (vetoes,)
+
+    # --- what is asked between events --------------------------------------------------------------
+
+    def judged(self, now_mono: float) -> Equity | None:
+        """The equity to judge by: flows that are not yet seen from both sides widen the interval."""
+        with localcontext(EXACT):
+            picture = self.books.picture(now_mono)
+        return None if picture is None else picture.equity
+
+    def figures(self, now: Instant) -> dict[str, Any]:
+        """Equity, losses and state for logs and files. Unknown is None, never 0."""
+        with localcontext(EXACT):
+            return figures_of(self.books, self.state, now.mono)
+
+    @property
+    def state(self) -> CircuitBreakerState:
+        return self._machine.state
+
+    @property
+    def trip(self) -> Trip | None:
+        return self._control.trip
+
+    @property
+    def portfolio(self) -> PortfolioManager:
+        return self.books.portfolio
+
+    @property
+    def baselines(self) -> Baselines:
+        return self.books.baselines
+
+    @property
+    def is_started(self) -> bool:
+        """Whether everything expected was read in this run."""
+        return self.books.is_started
+
+    @property
+    def has_baselines(self) -> bool:
+        """Whether everything was read, and every rule that is on has what its loss is measured from."""
+        baselines = self.baselines
+        if not self.is_started or baselines.capital is None:
+            return False
+        return not self._measures_more or None not in (baselines.peak, baselines.start_of_day, baselines.start_of_week)
+
+    def missing(self) -> tuple[str, ...]:
+        """What the gate waits for, in words: what was not read yet, then what losses are measured from."""
+        gaps = self.portfolio.missing() or self.portfolio.unconfirmed()
+        return gaps or (() if self.has_baselines else self.books.waiting())
+
+    @property
+    def is_confirming(self) -> bool:
+        """Whether a breach is in question."""
+        return self._control.is_confirming
+
+    @property
+    def wants_listings(self) -> bool:
+        """Whether open orders are to be listed in ordinary rounds: while a sweep does, nobody else shall."""
+        return self.trip is None or self.trip.proven
+
+    def orders_view(self, venue: str) -> OrdersView | None:
+        """How the listings of a venue's open orders stand; None where none are looked for."""
+        return self._listing.view(venue)
+
+    @property
+    def seq(self) -> int:
+        """The number of the last turn."""
+        return self._seq
+
+    # --- taking events in --------------------------------------------------------------------------
+
+    def _take(self, event: Input, turn: Turn) -> None:
+        match event:
+            case PricesSeen() | BalancesSeen() | PositionsSeen() | StreamConfirmed():
+                self.books.take_frame(event, turn)
+            case Tick():
+                self.books.let_time_pass(turn)
+                self._requests.let_time_pass(turn)
+                self._desk.tell_vetoes(turn)
+            case FlowsListed():
+                self.books.take_listing(event, turn)
+            case VenueConnected():
+                self._take_connected(event, turn)
+            case VenueLost():
+                self._take_lost(event, turn)
+            case OrdersListed() | ListingFailed() | CancelChecked():
+                self._take_listing(event, turn)
+            case VenueProven() | VenueUnproven() | OrderReplaced() | SweepFinished():
+                self._control.take_sweep(event, turn)
+            case OrdersSeen() | OrderReported() | ErrorReported():
+                self._desk.take(event, turn)
+            case HaltRequested() | ReleaseRequested() | ResetRequested() | DisableRequested() | EnableRequested():
+                self._requests.take(event, turn)
+                self.books.activity.set_aside(self._requests.halts.bots())
+            case TokenRevoked():
+                self.books.activity.forget(event.bot)
+            case StoreChecked():
+                self._store_error = event.error
+            case Started():
+                self._control.resume(turn)
+
+    def _take_connected(self, event: VenueConnected, turn: Turn) -> None:
+        self._outages.found(event)
+        if event.kind is None and not self.connected.get(event.venue):
+            self.connected[event.venue] = True
+            turn.record(EventName.VENUE_CONNECTED, venue=event.venue)
+
+    def _take_lost(self, event: VenueLost, turn: Turn) -> None:
+        if event.is_stream:
+            self.portfolio.stream_lost(event.venue, event.kind)
+        if event.kind is None:
+            self.connected[event.venue] = False
+        self._tell_of_outage(event, event.kind, turn)
+
+    def _tell_of_outage(self, event: VenueLost | ListingFailed, kind: Kind | None, turn: Turn) -> None:
+        told = self._outages.lost(event)
+        if told.is_new:
+            turn.record(EventName.VENUE_LOST, venue=event.venue, kind=kind, reason=event.reason)
+        if told.counts_as is not None:
+            self.books.activity.record_error(turn.now.mono, told.counts_as, venue=event.venue)
+
+    def _take_listing(self, event: OrdersListed | ListingFailed | CancelChecked, turn: Turn) -> None:
+        self._listing.take(event)
+        if isinstance(event, OrdersListed):
+            self._outages.listed(event)
+        if isinstance(event, ListingFailed):
+            self._tell_of_outage(event, Kind.ORDERS, turn)
+
+    # --- deciding ----------------------------------------------------------------------------------
+
+    def _evaluate(self, turn: Turn) -> tuple[Verdict, ...]:
+        picture = self.books.picture(turn.now.mono)
+        self.books.observe(picture, turn)
+        if self.trip is None or self.trip.proven:  # cancels go first
+            self.books.ask_for_readings(turn)
+        verdicts = self.manager.ask(self.books.context(picture), turn.now)
+        for index in self._by_strength:
+            self._judge(verdicts[index], turn)
+        blind = verdicts[-1]
+        self._blindness.look(blind, turn)
+        if blind.breached and blind.action is Action.TRIP and self.state is not CircuitBreakerState.DISABLED:
+            self._control.breach(blind, turn)
+        return verdicts
+
+    def _judge(self, verdict: Verdict, turn: Turn) -> None:
+        """A veto that was tripped by another verdict, or under another configuration, ends like any other."""
+        self._warnings.look(verdict, turn)
+        breaker = self.manager.get_breaker(verdict.breaker)
+        if verdict.action < Action.FREEZE:
+            look_at_veto(breaker, verdict, turn)
+            return
+        if breaker.is_tripped and breaker.ends_by_itself and not (verdict.breached or verdict.suspected):
+            look_at_veto(breaker, verdict, turn)
+        self._control.weigh(verdict, turn)
+
+    def _move_gate(self, turn: Turn) -> None:
+        """Last of all, so that it moves once a turn; first of the actions, so that nothing comes before it."""
+        self.restraints = self._restraints()
+        gate = gate_of(self.restraints, turn.now.wall)
+        if not gate.same_as(self.gate):
+            self.gate = gate
+            turn.actions.insert(0, SetGate(gate))
+
+    def _restraints(self) -> tuple[Restraint, ...]:
+        """Everything that holds against new orders now, a trip before all else: the lock must name it."""
+        trip = () if self.trip is None else (self._restraint_of(self.trip),)
+        return (*trip, *strongest_first(self._passing_restraints()))
+
+    def _passing_restraints(self) -> list[Restraint]:
+        found = list(self._requests.halts.restraints())
+        if self.state is not CircuitBreakerState.DISABLED:
+            found += [
+                restraint
+                for breaker in self.manager.get_tripped()
+                if breaker.ends_by_itself or self.trip is None
+                for restraint in breaker.restraints(self.settings.allow_reduce_only)
+            ]
+            found += self._listing.restraints(self.settings.allow_reduce_only)
+        if self.is_confirming:
+            found.append(_CONFIRMING)
+        if self._store_error is not None:
+            found.append(Restraint(Cause.LOCKED, f"the state can't be saved: {self._store_error}"))
+        if not self.has_baselines:
+            found.append(_STARTING)
+        return found
+
+    def _restraint_of(self, trip: Trip) -> Restraint:
+        """A trip locks for everybody. Under a freeze, orders that only make a position smaller may pass."""
+        breaker = self.manager.find(trip.breaker)
+        return Restraint(
+            trip.cause,
+            trip.reason,
+            observed={} if breaker is None else breaker.get_trip_details(),
+            limits={} if breaker is None else breaker.get_trip_limits(),
+            allows_reducing=trip.is_freeze and self.settings.allow_reduce_only,
+            trip_id=trip.trip_id,
+            until_wall=trip.until_wall,
+        )
+
+    def _next_wake(self, now_mono: float) -> float | None:
+        moments = [self.books.flows.next_due(now_mono), self.books.rereads.next_due(), *self._control.next_due()]
+        return min((moment for moment in moments if moment is not None and moment > now_mono), default=None)
+
+    # --- across restarts ---------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """Documents to persist, by name. The latch is saved by itself, at once."""
+        halts = self._requests.halts.snapshot()
+        return {**self.books.snapshot(), "breakers": self.manager.snapshot(), "halts": halts}
+
+    def restore(self, documents: Mapping[str, Any], now: Instant) -> None:
+        """Take back what was persisted. A latch without a breaker state still locks."""
+        with localcontext(EXACT):
+            self.books.restore(documents, now)
+        if "breakers" in documents:
+            self.manager.restore(documents["breakers"])
+        if "halts" in documents:
+            self._requests.halts.restore(documents["halts"])
+            self.books.activity.set_aside(self._requests.halts.bots())
+        latch = documents.get("latch")
+        if latch:
+            self._control.restore(latch, now)
+        self.restraints = self._restraints()
+        self.gate = gate_of(self.restraints, now.wall)
+
+    def standing_veto(self, cause: str) -> Veto | None:
+        """What holds against everybody's orders by `cause`; None if nothing does."""
+        holding = (one for one in self.restraints if not one.is_scoped and one.cause == cause)
+        return next(map(veto_of, holding), None)
+
+    def note_veto(self, veto: Veto, bot: str | None) -> None:
+        """Count a veto that was given without asking here."""
+        self._desk.note_veto(veto, bot)
+
+    @property
+    def halts(self) -> list[dict[str, Any]]:
+        """The halts of single venues and bots, JSON-able."""
+        return self._requests.halts.documents()

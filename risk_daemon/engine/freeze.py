@@ -1,0 +1,103 @@
+"""While frozen: every venue is emptied again and again, and the end comes by itself when all speaks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from risk_daemon.breakers.base import Action, BreakerState, Verdict
+from risk_daemon.breakers.manager import CircuitBreakerManager
+from risk_daemon.engine.books import Books
+from risk_daemon.engine.decision import Turn
+from risk_daemon.engine.states import StateMachine, Trigger
+from risk_daemon.engine.trip import Trip
+from risk_daemon.engine.trip_control import TripControl
+from risk_daemon.engine.warnings import WarningWatch
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import EventName
+
+NEVER = float("-inf")
+
+
+class Freeze:
+    """Looks after a freeze, turn by turn. every_s: how often everything is emptied again."""
+
+    def __init__(
+        self,
+        books: Books,
+        control: TripControl,
+        machine: StateMachine,
+        manager: CircuitBreakerManager,
+        warnings: WarningWatch,
+        every_s: float,
+    ) -> None:
+        self._books = books
+        self._control = control
+        self._machine = machine
+        self._manager = manager
+        self._warnings = warnings
+        self._every_s = every_s
+        self._swept: tuple[str, float] = ("", NEVER)
+        self._began_over = False
+        self._was_sweeping = False
+        self._looks_again = False
+
+    def look(self, verdicts: Iterable[Verdict], turn: Turn, *, orders_seen: bool) -> None:
+        """End the freeze if it may end; else empty the venues if that is due.
+
+        An order that shows up takes the proof away at once, and is looked for again even if a sweep is under way.
+        """
+        trip = self._control.trip
+        if trip is None or not trip.is_freeze:
+            return
+        if orders_seen:
+            self._looks_again = True
+            self._control.note_proof(trip, turn, proven=False)
+        self._note_end_of_sweep(trip, turn.now.mono)
+        if self._control.is_sweeping:
+            return
+        if self._is_due(trip, turn.now):
+            self._sweep(trip, turn)
+        elif trip.is_over(turn.now) and self._may_end(trip, verdicts, turn):
+            self._end(turn)
+
+    def _is_due(self, trip: Trip, now: Instant) -> bool:
+        """At once after a restart: what was proven by another process may be so no more. And once when it is over."""
+        swept_id, swept_mono = self._swept
+        is_old = swept_id != trip.trip_id or now.mono - swept_mono >= self._every_s
+        is_last_missing = trip.is_over(now) and not self._began_over
+        return is_old or is_last_missing or self._looks_again or not trip.proven
+
+    def _sweep(self, trip: Trip, turn: Turn) -> None:
+        self._looks_again = False
+        self._was_sweeping = True
+        self._began_over = trip.is_over(turn.now)
+        self._control.start_sweep(trip, turn, resumed=False)
+
+    def _note_end_of_sweep(self, trip: Trip, now_mono: float) -> None:
+        if self._was_sweeping and not self._control.is_sweeping:
+            self._swept = (trip.trip_id, now_mono)
+        self._was_sweeping = self._control.is_sweeping
+
+    def _may_end(self, trip: Trip, verdicts: Iterable[Verdict], turn: Turn) -> bool:
+        """Only with a new start of day that is sure, and with nothing that would freeze or trip again."""
+        baselines, picture = self._books.baselines, self._books.picture(turn.now.mono)
+        if picture is None or not self._books.is_started or not picture.equity.is_trusted:
+            return False
+        day = baselines.day
+        if not baselines.is_day_settled or day is None or (trip.day is not None and day <= trip.day):
+            return False
+        return not self._control.is_confirming and not any(
+            verdict.action >= Action.FREEZE and (verdict.breached or verdict.suspected or verdict.undecided)
+            for verdict in verdicts
+        )
+
+    def _end(self, turn: Turn) -> None:
+        self._machine.fire(Trigger.EXPIRE)
+        trip = self._control.close(turn)
+        for breaker in self._manager.get_tripped():
+            if breaker.state is BreakerState.TRIPPED and not breaker.is_veto:
+                self._manager.reset(breaker.name, "the freeze is over")
+                turn.record(EventName.BREAKER_RESET, **breaker.facts())
+        self._warnings.forget()
+        turn.persist = True
+        turn.record(EventName.FREEZE_EXPIRED, trip_id=trip.trip_id, breaker=trip.breaker, until_wall=trip.until_wall)

@@ -1,0 +1,173 @@
+"""What people ask of a running guard: halt, release, reset, disable, enable. Each is answered in the same turn.
+
+Halting is easy, resuming is hard: a halt is never refused, a reset needs the proof.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from risk_daemon.breakers.base import Action, CircuitBreakerType
+from risk_daemon.breakers.manager import CircuitBreakerManager
+from risk_daemon.breakers.manual import ManualCircuitBreaker
+from risk_daemon.engine.books import Books
+from risk_daemon.engine.decision import Answer, SaveHalts, Turn
+from risk_daemon.engine.states import StateMachine, Trigger
+from risk_daemon.engine.trip_control import TripControl
+from risk_daemon.engine.warnings import WarningWatch
+from risk_daemon.gate.halts import Halt, Halts
+from risk_daemon.gate.restraints import Cause
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import (
+    DisableRequested,
+    EnableRequested,
+    EventName,
+    HaltRequested,
+    ReleaseRequested,
+    ResetRequested,
+)
+
+KEEP, CURRENT = "keep", "current"
+
+Request = HaltRequested | ReleaseRequested | ResetRequested | DisableRequested | EnableRequested
+
+
+class Requests:
+    """Carries out what may be carried out, and says why not where it may not."""
+
+    def __init__(
+        self,
+        books: Books,
+        control: TripControl,
+        machine: StateMachine,
+        manager: CircuitBreakerManager,
+        manual: ManualCircuitBreaker,
+        warnings: WarningWatch,
+    ) -> None:
+        self._books = books
+        self._control = control
+        self._machine = machine
+        self._manager = manager
+        self._manual = manual
+        self._warnings = warnings
+        self.halts = Halts()
+        self._disabled_until_mono: float | None = None
+
+    def take(self, event: Request, turn: Turn) -> None:
+        """Answer one request."""
+        match event:
+            case HaltRequested(venue=None, bot=None):
+                turn.answer = self._halt(event, turn)
+            case HaltRequested():
+                turn.answer = self._halt_scope(event, turn)
+            case ReleaseRequested():
+                turn.answer = self._release(event, turn)
+            case ResetRequested():
+                turn.answer = self._reset(event, turn)
+            case DisableRequested():
+                turn.answer = self._disable(event, turn)
+            case EnableRequested():
+                turn.answer = self._enable(event.operator, turn)
+
+    def let_time_pass(self, turn: Turn) -> None:
+        """A disable ends by its time."""
+        if self._disabled_until_mono is not None and turn.now.mono >= self._disabled_until_mono:
+            self._enable("the stated time is over", turn)
+
+    def _halt(self, event: HaltRequested, turn: Turn) -> Answer:
+        turn.record(EventName.MANUAL_HALT, operator=event.operator, reason=event.reason)
+        moved, trip = self._machine.fire(Trigger.HALT).moved, self._control.trip
+        if not moved and (trip is None or not trip.is_freeze):
+            return Answer(True, "already triggered" if trip is None else f"already triggered: {trip.reason}")
+        self._disabled_until_mono = None
+        self._manual.trigger_halt(event.reason, event.operator)
+        turn.record(EventName.BREAKER_TRIPPED, **self._manual.facts())
+        reason = f"halted by {event.operator}: {event.reason}"
+        observed = {"operator": event.operator}
+        self._control.open(self._manual.name, reason, turn, cause=Cause.MANUAL_HALT, observed=observed, limits={})
+        return Answer(True, reason)
+
+    def _halt_scope(self, event: HaltRequested, turn: Turn) -> Answer:
+        known = self._books.settings.portfolio.expected
+        if event.venue is not None and event.venue not in known:
+            return Answer(False, f"there is no venue {event.venue!r}: the venues are {', '.join(sorted(known))}")
+        halt = Halt(event.venue, event.bot, event.reason, event.operator, turn.now.wall)
+        self.halts.add(halt)
+        turn.act(SaveHalts(self.halts.snapshot()))
+        facts = {"operator": event.operator, "reason": event.reason, "venue": event.venue, "bot": event.bot}
+        turn.record(EventName.MANUAL_HALT, **facts)
+        return Answer(True, f"new orders of {halt.text} are vetoed; its open orders stay")
+
+    def _release(self, event: ReleaseRequested, turn: Turn) -> Answer:
+        halt = self.halts.release(event.venue, event.bot)
+        if halt is None:
+            return Answer(False, "no such halt is in force")
+        turn.act(SaveHalts(self.halts.snapshot()))
+        facts = {"operator": event.operator, "reason": event.reason, "venue": event.venue, "bot": event.bot}
+        turn.record(EventName.BREAKER_RESET, breaker=self._manual.name, state=self._manual.state.value, **facts)
+        return Answer(True, f"{halt.text} is released")
+
+    def _reset(self, event: ResetRequested, turn: Turn) -> Answer:
+        refusal = self._why_no_reset(event, turn.now)
+        if refusal is not None:
+            return Answer(False, refusal)
+        self._machine.fire(Trigger.RESET)
+        trip = self._control.close(turn)
+        if event.rebaseline == CURRENT:
+            self._books.forget_baselines(turn.now.mono)
+        for breaker in self._manager.get_tripped():
+            self._manager.reset(breaker.name, event.operator)
+            turn.record(EventName.BREAKER_RESET, **breaker.facts())
+        self._warnings.forget()
+        turn.persist = True
+        facts = {"operator": event.operator, "reason": event.reason, "rebaseline": event.rebaseline}
+        turn.record(EventName.CIRCUIT_BREAKER_RESET, trip_id=trip.trip_id, **facts)
+        return Answer(True, f"reset; baselines: {event.rebaseline}")
+
+    def _why_no_reset(self, event: ResetRequested, now: Instant) -> str | None:
+        if self._machine.would_refuse(Trigger.RESET) or self._control.trip is None:
+            return f"nothing to reset: the state is {self._machine.state.value}"
+        if not self._control.trip.proven:
+            return "not every cancel is proven yet: the daemon must finish that first"
+        if self._control.is_sweeping:
+            return "the venues are being looked at again, and new orders would be cancelled: ask in some seconds"
+        if event.rebaseline == CURRENT:
+            return None
+        if event.rebaseline != KEEP:
+            return f"{event.rebaseline!r} is neither {KEEP!r} nor {CURRENT!r}"
+        return self._why_not_keep(now)
+
+    def _why_not_keep(self, now: Instant) -> str | None:
+        """The worst case decides: a reset must not be the first half of another trip."""
+        picture = self._books.picture(now.mono)
+        if picture is None:
+            return "the equity is not known, so it can't be said whether a limit would be breached at once"
+        for verdict in self._manager.ask(self._books.context(picture), now):
+            is_other = verdict.breaker_type in (CircuitBreakerType.MANUAL, CircuitBreakerType.BLIND)
+            if is_other or verdict.action < Action.FREEZE:
+                continue
+            if verdict.breached or verdict.suspected or verdict.undecided:
+                again = f"with the kept baselines it would trigger again at once ({verdict.reason})"
+                return f"{again}: look for the cause, or measure from now on with `--rebaseline current`"
+        return None
+
+    def _disable(self, event: DisableRequested, turn: Turn) -> Answer:
+        if not (isfinite(event.duration_s) and event.duration_s > 0):
+            return Answer(False, f"a disable needs a time, got {event.duration_s} s")
+        if self._machine.would_refuse(Trigger.DISABLE):
+            return Answer(False, "a triggered circuit breaker can't be disabled: reset it")
+        self._machine.fire(Trigger.DISABLE)
+        self._control.forget_would_have()
+        self._disabled_until_mono = turn.now.mono + event.duration_s
+        facts = {"operator": event.operator, "reason": event.reason, "for_s": event.duration_s}
+        turn.record(EventName.CIRCUIT_BREAKER_DISABLED, **facts)
+        return Answer(True, f"disabled for {event.duration_s:.0f} s")
+
+    def _enable(self, operator: str, turn: Turn) -> Answer:
+        is_refused = self._machine.would_refuse(Trigger.ENABLE)
+        if not self._machine.fire(Trigger.ENABLE).moved:
+            return Answer(not is_refused, f"the state is {self._machine.state.value}")
+        self._disabled_until_mono = None
+        self._warnings.forget()
+        turn.record(EventName.CIRCUIT_BREAKER_ENABLED, operator=operator)
+        return Answer(True, "enabled")

@@ -1,0 +1,51 @@
+"""Everything the engine may be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from risk_daemon.baselines.baselines import BaselineSettings
+from risk_daemon.breakers.blind import BlindSettings
+from risk_daemon.breakers.capital_loss import CapitalLossSettings
+from risk_daemon.engine.confirmation import ConfirmationSettings
+from risk_daemon.gate.pretrade import PreTradeSettings
+from risk_daemon.portfolio.flows import FlowSettings
+from risk_daemon.portfolio.manager import PortfolioSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ListingSettings:
+    """Which order scopes are listed, by venue, and how often; and after how long without it nobody may trade."""
+
+    scopes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    every_s: Mapping[str, float] = field(default_factory=dict)
+    default_every_s: float = 15.0
+    veto_after_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Seconds and ratios.
+
+    price_skew_s: how far apart in time the prices of one underlying's legs may be. watches_venues: some rule
+    wants the venues' starts of the day. resweep_every_s: while frozen, every venue is emptied again so often.
+    allow_reduce_only: orders that surely only make a position smaller may pass a veto or a freeze.
+    """
+
+    reference: str = "USDT"
+    portfolio: PortfolioSettings = field(default_factory=PortfolioSettings)
+    baselines: BaselineSettings = field(default_factory=BaselineSettings)
+    flows: FlowSettings = field(default_factory=FlowSettings)
+    capital_loss: CapitalLossSettings = field(default_factory=CapitalLossSettings)
+    blind: BlindSettings = field(default_factory=BlindSettings)
+    listing: ListingSettings = field(default_factory=ListingSettings)
+    confirmation: ConfirmationSettings = field(default_factory=ConfirmationSettings)
+    price_skew_s: float = 1.0
+    cancel_deadline_s: float = 300.0
+    warning_hold_s: float = 1.0
+    update_every_s: float = 1.0
+    watches_venues: bool = False
+    resweep_every_s: float = 30.0
+    allow_reduce_only: bool = False
+    pretrade: PreTradeSettings = field(default_factory=PreTradeSettings)

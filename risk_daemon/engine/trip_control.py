@@ -1,0 +1,276 @@
+"""From a verdict to a trip, and from a trip to its end.
+
+A suspected breach shuts the gate at once and is confirmed or disproved; a confirmed one opens a trip:
+latch, sweep, proof, end. After a restart the same trip goes on under the same id. A freeze is a trip that does
+not end the process: every venue is emptied again and again until its time is over (see `freeze.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from risk_daemon.breakers.base import Action, Verdict
+from risk_daemon.breakers.manager import CircuitBreakerManager
+from risk_daemon.engine.books import Books
+from risk_daemon.engine.confirmation import Confirmation, Evidence, Finding, judge
+from risk_daemon.engine.decision import Finish, ReadNow, SaveLatch, StartSweep, Turn
+from risk_daemon.engine.settings import EngineSettings
+from risk_daemon.engine.states import CircuitBreakerState, StateMachine, Trigger
+from risk_daemon.engine.trip import Trip, new_trip_id
+from risk_daemon.errors import ExitCode, check
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import EventName, Kind, Order, OrderReplaced, SweepFinished, VenueProven, VenueUnproven
+from risk_daemon.model.units import plain
+
+PRICE_KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})
+EVERY_KIND = PRICE_KINDS | {Kind.FLOWS}
+
+
+class TripControl:
+    """At most one breach of a rule in question, and one trip at a time. figures: what goes with a trip into the log."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        books: Books,
+        manager: CircuitBreakerManager,
+        machine: StateMachine,
+        figures: Callable[[Instant], Mapping[str, Any]],
+    ) -> None:
+        self.trip: Trip | None = None
+        self._settings = settings
+        self._books = books
+        self._manager = manager
+        self._machine = machine
+        self._figures = figures
+        self._confirmations: dict[str, Confirmation] = {}
+        self._would_have: set[str] = set()
+        self._is_finishing = False
+        self.is_sweeping = False
+
+    @property
+    def is_confirming(self) -> bool:
+        return bool(self._confirmations)
+
+    def next_due(self) -> list[float]:
+        """Deadlines, in seconds of `mono`."""
+        within_s = self._settings.confirmation.within_s
+        due = [confirmation.since_mono + within_s for confirmation in self._confirmations.values()]
+        if self.trip is not None and not self.trip.proven:
+            due.append(self.trip.unproven_since_mono + self._settings.cancel_deadline_s)
+        return due
+
+    # --- breach ------------------------------------------------------------------------------------
+
+    def weigh(self, verdict: Verdict, turn: Turn) -> None:
+        """Take a verdict of a rule that freezes or trips."""
+        if self._is_settled_for(verdict):
+            self._confirmations.pop(verdict.breaker, None)
+        elif self._machine.state is CircuitBreakerState.DISABLED:
+            self._confirmations.pop(verdict.breaker, None)
+            self._note_would_have(verdict, turn)
+        elif verdict.breached and not self._wants_confirmation(verdict):
+            self.breach(verdict, turn)
+        elif verdict.breaker in self._confirmations:
+            self._go_on(self._confirmations[verdict.breaker], verdict, turn)
+        elif verdict.breached or verdict.suspected:
+            self._confirmations[verdict.breaker] = Confirmation(turn.now.mono, verdict.breached)
+            by_holdings = not verdict.breached
+            facts = {"breaker": verdict.breaker, "by_holdings": by_holdings, **verdict.observed}
+            turn.record(EventName.BREACH_CONFIRMING, **facts)
+            turn.act(ReadNow(EVERY_KIND if by_holdings else PRICE_KINDS))
+
+    def breach(self, verdict: Verdict, turn: Turn) -> None:
+        """Freeze or trip by a rule. A trip takes the place of a freeze, under a new id."""
+        if self._is_settled_for(verdict):
+            return
+        if not self._machine.fire(Trigger.BREACH).moved and self._machine.state is not CircuitBreakerState.TRIGGERED:
+            return
+        breaker = self._manager.get_breaker(verdict.breaker)
+        breaker.settle(verdict)
+        turn.record(EventName.BREAKER_TRIPPED, **breaker.facts(verdict))
+        self.open(
+            verdict.breaker,
+            verdict.reason,
+            turn,
+            cause=breaker.cause,
+            is_freeze=verdict.action is not Action.TRIP,
+            observed=verdict.observed,
+            limits=verdict.limits,
+        )
+
+    def _is_settled_for(self, verdict: Verdict) -> bool:
+        """Whether nothing this rule could do would add to what is done already."""
+        trip = self.trip
+        return trip is not None and not (trip.is_freeze and verdict.action is Action.TRIP)
+
+    def _wants_confirmation(self, verdict: Verdict) -> bool:
+        if not self._manager.get_breaker(verdict.breaker).needs_confirmation:
+            return False
+        return self._settings.confirmation.enabled or self._books.portfolio.is_skewed(self._settings.price_skew_s)
+
+    def _go_on(self, confirmation: Confirmation, verdict: Verdict, turn: Turn) -> None:
+        evidence = Evidence(
+            breached=verdict.breached,
+            suspected=verdict.suspected,
+            clear=not (verdict.breached or verdict.suspected or verdict.undecided),
+            by_prices=turn.by_prices,
+            all_read=self._books.are_read_since(confirmation.since_mono),
+        )
+        finding, open_question = judge(confirmation, evidence, turn.now.mono, self._settings.confirmation)
+        self._confirmations[verdict.breaker] = open_question
+        if finding is Finding.CONFIRMED:
+            self.breach(verdict, turn)
+        elif finding is Finding.READ_AGAIN:
+            turn.act(ReadNow(PRICE_KINDS if verdict.breached else EVERY_KIND))
+        elif finding is Finding.DISPROVED:
+            waited_s = turn.now.mono - confirmation.since_mono
+            del self._confirmations[verdict.breaker]
+            turn.record(EventName.PHANTOM_BREACH, breaker=verdict.breaker, waited_s=waited_s, **verdict.observed)
+
+    def _note_would_have(self, verdict: Verdict, turn: Turn) -> None:
+        if verdict.breached and verdict.breaker not in self._would_have:
+            self._would_have.add(verdict.breaker)
+            turn.record(EventName.WOULD_HAVE_TRIGGERED, breaker=verdict.breaker, **verdict.observed)
+        elif not verdict.breached:
+            self._would_have.discard(verdict.breaker)
+
+    def forget_would_have(self) -> None:
+        """Tell anew what would have triggered."""
+        self._would_have.clear()
+
+    # --- the trip ----------------------------------------------------------------------------------
+
+    def open(
+        self,
+        breaker: str,
+        reason: str,
+        turn: Turn,
+        *,
+        cause: str,
+        is_freeze: bool = False,
+        observed: Mapping[str, Any],
+        limits: Mapping[str, Any],
+    ) -> None:
+        """Lock under a new trip id, and sweep. The state is TRIGGERED already."""
+        now = turn.now
+        self._confirmations.clear()
+        self.trip = Trip(
+            new_trip_id(now, turn.seq), breaker, reason, now.wall, now.mono, cause=cause, is_freeze=is_freeze
+        )
+        if is_freeze:
+            self.trip.until_wall = self._books.baselines.calendar.end_wall(now.wall)
+            self.trip.until_mono = now.mono + (self.trip.until_wall - now.wall)
+            self.trip.day = self._books.baselines.day
+        facts = {"trip_id": self.trip.trip_id, "breaker": breaker, "reason": reason}
+        evidence = {"observed": dict(observed), "limits": dict(limits)}
+        lasting = {"action": "freeze" if is_freeze else "trip", "until_wall": self.trip.until_wall}
+        turn.record(EventName.CIRCUIT_BREAKER_TRIGGERED, **facts, **lasting, **evidence, **self._figures(now))
+        turn.act(SaveLatch(self.trip.latch()))
+        self.start_sweep(self.trip, turn, resumed=False)
+
+    def close(self, turn: Turn) -> Trip:
+        """A reset, or the end of a freeze: the trip is over."""
+        trip, self.trip = self.trip, None
+        check(trip is not None, "there is no trip to close")
+        self._is_finishing = False
+        turn.act(SaveLatch(None))
+        return trip  # type: ignore[return-value]
+
+    def restore(self, latch: Mapping[str, Any], now: Instant) -> None:
+        """A latch was found: whatever else was found or not, trading is locked."""
+        self.trip = Trip.from_latch(latch, now)
+        self._machine.resume_triggered()
+
+    def resume(self, turn: Turn) -> None:
+        """After a restart: an unproven trip goes on, a proven one ends at once and cancels nothing."""
+        if self.trip is None:
+            self._trip_by_orphan(turn)
+            return
+        self.trip.since_mono = self.trip.unproven_since_mono = turn.now.mono
+        if not self.trip.proven:
+            self.start_sweep(self.trip, turn, resumed=True)
+        elif not self.trip.is_freeze:
+            self._finish(ExitCode.TRIGGERED_AND_PROVEN, "still triggered; reset to trade again", turn)
+
+    def _trip_by_orphan(self, turn: Turn) -> None:
+        """A rule that is tripped for good and has no latch behind it: something of the state was lost or spoilt."""
+        orphan = next((rule for rule in self._manager.get_tripped() if not rule.ends_by_itself), None)
+        if orphan is not None and self._machine.fire(Trigger.BREACH).moved:
+            reason = f"{orphan.name} is tripped, and no latch says what became of it: {orphan.get_trip_reason()}"
+            self.open(orphan.name, reason, turn, cause=orphan.cause, observed={}, limits={})
+
+    def keep_deadline(self, turn: Turn) -> None:
+        """A sweep that reports nothing ends the process all the same."""
+        trip = self.trip
+        if trip is None or trip.proven:
+            return
+        if turn.now.mono - trip.unproven_since_mono >= self._settings.cancel_deadline_s:
+            self._finish(ExitCode.TRIGGERED_UNPROVEN, "not proven by the deadline", turn)
+
+    def start_sweep(self, trip: Trip, turn: Turn, *, resumed: bool) -> None:
+        """Empty every venue, under the trip's id."""
+        self.is_sweeping = True
+        turn.act(StartSweep(trip.trip_id))
+        venues = sorted(self._settings.portfolio.expected)
+        turn.record(EventName.SWEEP_STARTED, trip_id=trip.trip_id, venues=venues, resumed=resumed)
+
+    def _finish(self, code: ExitCode, reason: str, turn: Turn) -> None:
+        if not self._is_finishing:
+            self._is_finishing = True
+            turn.act(Finish(code, reason))
+
+    # --- the sweep's reports -----------------------------------------------------------------------
+
+    def take_sweep(self, event: VenueProven | VenueUnproven | OrderReplaced | SweepFinished, turn: Turn) -> None:
+        """What the sweep of this trip found; reports of another one are not believed."""
+        trip = self.trip
+        if trip is None or trip.trip_id != event.trip_id:
+            return
+        match event:
+            case VenueProven():
+                kept = [order.order_id for order in event.kept]
+                facts = {"cancelled": event.cancelled, "elapsed_s": event.elapsed_s, "kept": kept}
+                lines = {"trip_id": trip.trip_id, "venue": event.venue, "changes": event.changes}
+                turn.record(EventName.VENUE_PROVEN, **lines, **facts)
+            case VenueUnproven():
+                facts = {"venue": event.venue, "reason": event.reason, "changes": event.changes}
+                turn.record(EventName.VENUE_UNPROVEN, trip_id=trip.trip_id, **facts)
+            case OrderReplaced():
+                turn.record(EventName.ORDER_REPLACED, trip_id=trip.trip_id, **_order_facts(event.order))
+            case SweepFinished():
+                self._end_sweep(event, trip, turn)
+
+    def _end_sweep(self, event: SweepFinished, trip: Trip, turn: Turn) -> None:
+        facts = {"proven": event.proven, "cancelled": event.cancelled, "elapsed_s": event.elapsed_s}
+        turn.record(EventName.SWEEP_FINISHED, trip_id=trip.trip_id, **facts)
+        self.is_sweeping = False
+        if trip.is_freeze:
+            self.note_proof(trip, turn, proven=event.proven)
+        elif event.proven:
+            self.note_proof(trip, turn, proven=True)
+            self._finish(ExitCode.TRIGGERED_AND_PROVEN, "triggered, every cancel proven", turn)
+        else:
+            self._finish(ExitCode.TRIGGERED_UNPROVEN, "triggered, not every cancel proven", turn)
+
+    def note_proof(self, trip: Trip, turn: Turn, *, proven: bool) -> None:
+        """Whether everything is known to be gone, from now on."""
+        if trip.proven and not proven:
+            trip.unproven_since_mono = turn.now.mono
+        if trip.proven is not proven:
+            trip.proven = proven
+            turn.act(SaveLatch(trip.latch()))
+
+
+def _order_facts(order: Order) -> dict[str, Any]:
+    return {
+        "venue": order.venue,
+        "scope": order.scope,
+        "order_id": order.order_id,
+        "client_order_id": order.client_order_id,
+        "symbol": order.symbol,
+        "side": order.side,
+        "order_type": order.order_type,
+        "remaining": None if order.remaining is None else plain(order.remaining),
+    }

@@ -1,0 +1,1 @@
+"""Who may send which order: restraints, halts, limits before the trade, and what bots did."""

@@ -1,0 +1,71 @@
+"""Halts of one venue or one bot: a veto for its orders only, until somebody releases it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from risk_daemon.gate.restraints import Cause, Restraint
+
+Scope = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """One of them: of a venue, a bot, or one bot on one venue. since_wall: Unix seconds."""
+
+    venue: str | None
+    bot: str | None
+    reason: str
+    operator: str
+    since_wall: float
+
+    @property
+    def text(self) -> str:
+        """What is halted, in words."""
+        parts = (f"bot {self.bot}" if self.bot else "", f"venue {self.venue}" if self.venue else "")
+        return " on ".join(part for part in parts if part)
+
+
+class Halts:
+    """The scoped halts in force, one a scope."""
+
+    def __init__(self) -> None:
+        self._halts: dict[Scope, Halt] = {}
+
+    def add(self, halt: Halt) -> None:
+        """Put a halt in force; a newer one of the same scope takes its place."""
+        self._halts[(halt.venue, halt.bot)] = halt
+
+    def release(self, venue: str | None, bot: str | None) -> Halt | None:
+        """End the halt of exactly this scope. None if there is none."""
+        return self._halts.pop((venue, bot), None)
+
+    def restraints(self) -> tuple[Restraint, ...]:
+        """What the gate makes of them."""
+        return tuple(
+            Restraint(
+                Cause.MANUAL_HALT,
+                f"{halt.text} halted by {halt.operator}: {halt.reason}",
+                observed={"operator": halt.operator, "since_wall": halt.since_wall},
+                venue=halt.venue,
+                bot=halt.bot,
+            )
+            for halt in self._halts.values()
+        )
+
+    def bots(self) -> frozenset[str]:
+        """The bots that are halted everywhere."""
+        return frozenset(bot for venue, bot in self._halts if venue is None and bot is not None)
+
+    def documents(self) -> list[dict[str, Any]]:
+        """As JSON-able data."""
+        return [asdict(halt) for halt in self._halts.values()]
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"halts": self.documents()}
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        for saved in data["halts"]:
+            self.add(Halt(**saved))

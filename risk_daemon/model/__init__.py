@@ -1,0 +1,1 @@
+"""The words that all rooms share. It imports nothing of the others."""

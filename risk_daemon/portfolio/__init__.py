@@ -1,0 +1,1 @@
+"""What is owned, what it is worth, and what flowed in and out."""

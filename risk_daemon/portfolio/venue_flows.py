@@ -1,0 +1,443 @@
+"""One venue's two witnesses of what moved: its holdings, and its own book. See flows.py for what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import Flow, FlowsListed
+from risk_daemon.model.units import ONE, ZERO, finite, fixed, plain
+from risk_daemon.portfolio.unexplained import POSITIONS, AssetMove, Lot, Unexplained
+from risk_daemon.portfolio.young_rows import YoungRows
+
+# What is about the same: a withdrawal's fee may be booked apart.
+NEAR = Decimal("0.1")
+# A row that is late by more than `flow_wait_s` must fit better.
+NEAR_WHEN_LATE = Decimal("0.01")
+# Lots whose sum is this part of them or less are a whole trade, if it is next to nothing for the portfolio, too.
+BALANCED = Decimal("0.01")
+
+REMEMBER_S = 90 * 86400.0
+REMEMBER_TRADES_S = 7_200.0
+REMEMBER_UNMATCHED_S = 86_400.0
+NEVER = float("-inf")
+
+Rate = Callable[[str], Decimal | None]
+"""Units of the reference currency for one asset: 0 for one that is ignored, None for one without a price."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueFlowSettings:
+    """Seconds, as in FlowSettings. has_ledger: whether the venue has a book at all."""
+
+    flow_wait_s: float = 60.0
+    settle_legs_s: float = 0.25
+    lag_s: float = 2.0
+    has_ledger: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A flow that both witnesses told of. value: its worth now. later, later_there: what moved since, in all or there.
+    number: when it flowed, in the order of moves. is_late: it counted as loss or gain meanwhile.
+
+    The baselines move by what was there when it flowed: a loss before it counts in full, one after it was none yet.
+    """
+
+    flow: Flow
+    value: Decimal
+    later: Decimal
+    later_there: Decimal
+    number: int
+    is_late: bool = False
+
+
+class Total(NamedTuple):
+    """What the holdings of all venues moved so far: its worth, and in how many moves."""
+
+    worth: Decimal
+    number: int
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Pending:
+    """A flow's row that waits for its change. lot: its change, where only its price is missing.
+
+    is_certain: it was written since the baselines began. Else it may lie behind us, and counts only if the holdings
+    show just this amount. is_told: they did not show it in time; it is left out unless they show just this amount.
+    """
+
+    flow: Flow
+    listed_mono: float
+    is_certain: bool = True
+    is_told: bool = False
+    lot: Lot | None = None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the holdings should show it any moment."""
+        return self.is_certain and not self.is_told and self.lot is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trade:
+    """Rows of one trade that were not booked yet. is_certain: as of `_Pending`."""
+
+    rows: tuple[Flow, ...]
+    listed_mono: float
+    is_certain: bool
+
+
+class VenueFlows:
+    """What one venue's holdings and book have told.
+
+    total: what its holdings moved in all, so far. tells_trades: whether its book explains everything, once it is there.
+    """
+
+    def __init__(self, settings: VenueFlowSettings) -> None:
+        self.settings = settings
+        self.unexplained = Unexplained()
+        self.young = YoungRows()
+        self.total = ZERO
+        self.tells_trades = False
+        self._pending: list[_Pending] = []
+        self._unbooked: list[_Trade] = []
+        self._seen: dict[str, float] = {}
+        self._seen_trades: dict[str, float] = {}
+        self._has_listing = False
+        self._began_wall = NEVER
+        self._trades_wall = NEVER
+        self._listed_mono = NEVER
+        self._unpriced_mono = NEVER
+
+    @property
+    def net(self) -> Decimal:
+        """The worth of what nothing explains yet."""
+        return self.unexplained.net
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether only one witness has told of something."""
+        return bool(self._pending or self._unbooked or self.unexplained)
+
+    # --- witnesses ---------------------------------------------------------------------------------
+
+    def moved(
+        self, moves: Sequence[AssetMove], now_mono: float, seen_mono: float, *, amount: Decimal, total: Total
+    ) -> None:
+        """One reading's changes, worth `amount`. total: what all venues moved so far, these included."""
+        legs_s = self.settings.settle_legs_s
+        if any(move.value is None and move.units > 0 for move in moves):
+            self._unpriced_mono = now_mono
+            for lot in self.unexplained.lots():
+                lot.bought_unpriced = lot.bought_unpriced or now_mono - lot.mono <= legs_s
+        self.total += amount
+        for move in moves:
+            lot = self._lot(move.asset, move.units, move.value or ZERO, now_mono, total)
+            lot.seen_mono, lot.bought_unpriced = seen_mono, now_mono - self._unpriced_mono <= legs_s
+            self.unexplained.post(lot)
+        if amount:
+            self.young.add(now_mono, amount)
+
+    def listed(self, listing: FlowsListed) -> tuple[Flow, ...]:
+        """Take a listing of the book in; returns the flows not seen before.
+
+        What the first listing ever names, and what is not newer than its newest row, by the venue's own clock, was
+        there before the baselines: it counts only if the holdings show it after all.
+        """
+        is_first, self._has_listing = not self._has_listing, True
+        if is_first:
+            rows = (*listing.flows, *(listing.trades or ()))
+            self._began_wall = max((row.wall for row in rows), default=NEVER)
+        self._take_trades(listing, is_first=is_first)
+        self._listed_mono = max(self._listed_mono, listing.requested_mono)
+        new = {flow.flow_id: flow for flow in listing.flows if flow.flow_id not in self._seen}
+        for flow in new.values():
+            self._seen[flow.flow_id] = flow.wall
+            if flow.amount:
+                is_certain = flow.wall > self._began_wall
+                row = _Pending(flow=flow, listed_mono=listing.requested_mono, is_certain=is_certain)
+                self._pending.append(row)
+        _forget_before(self._seen, REMEMBER_S)
+        return tuple(new.values())
+
+    def _take_trades(self, listing: FlowsListed, *, is_first: bool) -> None:
+        """New rows of trades, those of one trade together. They are booked when the holdings are looked at."""
+        self.tells_trades = listing.trades is not None
+        is_first_of_run = self._listed_mono == NEVER
+        groups: dict[tuple[bool, str], list[Flow]] = {}
+        for row in sorted(listing.trades or (), key=lambda row: row.wall):
+            is_old = row.wall <= self._trades_wall if is_first_of_run else row.flow_id in self._seen_trades
+            self._seen_trades[row.flow_id] = row.wall
+            if not is_old:
+                is_certain = not is_first and row.wall > self._began_wall
+                groups.setdefault((is_certain, row.group or row.flow_id), []).append(row)
+        self._trades_wall = max((self._trades_wall, *self._seen_trades.values()))
+        self._unbooked += (
+            _Trade(rows=tuple(rows), listed_mono=listing.requested_mono, is_certain=is_certain)
+            for (is_certain, _), rows in groups.items()
+        )
+        _forget_before(self._seen_trades, REMEMBER_TRADES_S)
+
+    # --- what follows ------------------------------------------------------------------------------
+
+    def settle(
+        self, now_mono: float, rate: Rate, small: Decimal, *, total: Total, balances_mono: float, account_mono: float
+    ) -> tuple[list[Settled], list[Flow]]:
+        """(flows that both witnesses have told of by now, flows that the holdings did not show in time), once each.
+
+        small: what is next to nothing for the portfolio. total: what all venues moved so far.
+        """
+        settled: list[Settled] = []
+        unmatched: list[Flow] = []
+        if self._unbooked:
+            self._book(now_mono, rate, total)
+        if self._pending:
+            settled = self._match(rate, total)
+            unmatched = self._drop_unmatched(now_mono, balances_mono)
+        if self.unexplained:
+            self._decide(now_mono, small, account_mono)
+        return settled, unmatched
+
+    def doubts(self, now_mono: float, rate: Rate) -> tuple[Decimal, Decimal]:
+        """How much more, and how much less, its worth may be than it seems."""
+        leaving = coming = ZERO
+        for row in self._pending:
+            if row.is_awaited and now_mono - row.listed_mono < self.settings.flow_wait_s:
+                value = row.flow.amount * (rate(row.flow.asset) or ZERO)
+                leaving, coming = leaving + max(ZERO, -value), coming + max(ZERO, value)
+        return max(-self.net, leaving), max(self.net, coming)
+
+    # --- trades ------------------------------------------------------------------------------------
+
+    def _book(self, now_mono: float, rate: Rate, total: Total) -> None:
+        """Let the rows of trades explain what they can. What bought something without a price waits for one."""
+        trades, self._unbooked = self._unbooked, []
+        newest_mono = NEVER
+        for trade in trades:
+            if not trade.is_certain:
+                self._book_history(trade)
+                continue
+            is_due = now_mono - trade.listed_mono >= self.settings.flow_wait_s
+            if not is_due and any(row.amount > 0 and rate(row.asset) is None for row in trade.rows):
+                self._unbooked.append(trade)
+                continue
+            newest_mono = max(newest_mono, trade.listed_mono)
+            for row in trade.rows:
+                price = rate(row.asset)
+                if row.amount and price != 0:
+                    booked = self._lot(row.asset, row.amount, fixed(row.amount * (price or ZERO)), now_mono, total)
+                    self.unexplained.book(booked)
+        self.unexplained.drop_positions(newest_mono)
+
+    def _book_history(self, trade: _Trade) -> None:
+        """What may lie behind us explains only what is in question to the unit."""
+        for row in trade.rows:
+            self.unexplained.take_same(row.asset, row.amount)
+
+    def _lot(self, asset: str, units: Decimal, value: Decimal, mono: float, total: Total) -> Lot:
+        return Lot(
+            asset=asset,
+            units=units,
+            value=value,
+            mono=mono,
+            seen_mono=mono,
+            total=total.worth,
+            venue_total=self.total,
+            number=total.number,
+        )
+
+    # --- flows -------------------------------------------------------------------------------------
+
+    def _match(self, rate: Rate, total: Total) -> list[Settled]:
+        """The flows that the holdings show: each by itself, or all of an asset together."""
+        while any(self._look_for(row, total) for row in self._pending):
+            continue  # what one flow leaves over may be another one
+        settled = self._shown_together(rate, total)
+        for row in list(self._pending):
+            price = rate(row.flow.asset)
+            if price == 0:
+                self._pending.remove(row)
+                settled.append(self._settled(row.flow, ZERO, None, total))
+            elif row.lot is not None and price is not None:
+                self._pending.remove(row)
+                settled.append(self._settled(row.flow, fixed(row.flow.amount * price), row.lot, total))
+        return settled if self.tells_trades else [*settled, *self._shown_by_worth(rate, total)]
+
+    def _look_for(self, row: _Pending, total: Total) -> bool:
+        """Whether the holdings show the flow, as they did not before."""
+        if row.lot is not None:
+            return False
+        row.lot = self._shown_by_itself(row, total)
+        return row.lot is not None
+
+    def _shown_by_itself(self, row: _Pending, total: Total) -> Lot | None:
+        asset, units, found = row.flow.asset, row.flow.amount, self.unexplained
+        lot = found.take_same(asset, units)
+        if lot is not None:
+            return lot
+        if found.take_same_aside(asset, units):
+            return self._lot(asset, units, ZERO, NEVER, total)
+        if not row.is_certain:
+            return None
+        lot = found.take_near_over(asset, units, NEAR_WHEN_LATE)
+        if lot is None and not row.is_told and self._is_near(asset, units):
+            lot = found.take_flow(asset, units)
+        return lot
+
+    def _is_near(self, asset: str, units: Decimal) -> bool:
+        """Whether about this amount is in question, and the book had its time to name something that fits better."""
+        newest = self.unexplained.newest(asset)
+        if newest is None or abs(self.unexplained.units(asset) - units) > abs(units) * NEAR:
+            return False
+        return not self.tells_trades or self._listed_mono >= newest.seen_mono + self.settings.lag_s
+
+    def _shown_together(self, rate: Rate, total: Total) -> list[Settled]:
+        """Flows that hide each other: their sum is what is in question of their asset, be it nothing."""
+        settled: list[Settled] = []
+        waiting = [row for row in self._pending if row.is_awaited]
+        for asset in {row.flow.asset: None for row in waiting}:
+            rows, price = [row for row in waiting if row.flow.asset == asset], rate(asset)
+            units = sum((row.flow.amount for row in rows), ZERO)
+            if len(rows) < 2 or not price or abs(self.unexplained.units(asset) - units) > abs(units) * NEAR:
+                continue
+            lot = self.unexplained.take_flow(asset, units)
+            self._pending = [row for row in self._pending if row not in rows]
+            settled += self._chain([row.flow for row in rows], price, lot, total)
+        return settled
+
+    def _chain(self, flows: list[Flow], price: Decimal, lot: Lot | None, total: Total) -> list[Settled]:
+        """Flows that one lot shows, the newest first: what the later ones moved came after the earlier ones."""
+        settled, since = [], ZERO
+        for flow in sorted(flows, key=lambda flow: -flow.wall):
+            one = self._settled(flow, fixed(flow.amount * price), lot, total)
+            settled.append(replace(one, later=one.later + since, later_there=one.later_there + since))
+            since += one.value
+        return settled
+
+    def _shown_by_worth(self, rate: Rate, total: Total) -> list[Settled]:
+        """A book without trades can't tell what else moved the same asset: then the worth of it all must do."""
+        settled = []
+        for row in [row for row in self._pending if row.is_awaited]:
+            value = fixed(row.flow.amount * (rate(row.flow.asset) or ZERO))
+            if value and self.net / value >= ONE - NEAR:
+                self._pending.remove(row)
+                settled.append(self._settled(row.flow, value, None, total))
+                self.unexplained.post(self._lot(POSITIONS, -value, -value, NEVER, total))
+        return settled
+
+    def _settled(self, flow: Flow, value: Decimal, lot: Lot | None, total: Total) -> Settled:
+        if lot is None:
+            return Settled(flow=flow, value=value, later=ZERO, later_there=ZERO, number=total.number)
+        later, later_there = total.worth - lot.total, self.total - lot.venue_total
+        return Settled(
+            flow=flow, value=value, later=later, later_there=later_there, number=lot.number, is_late=lot.is_over
+        )
+
+    def _drop_unmatched(self, now_mono: float, balances_mono: float) -> list[Flow]:
+        """Rows that the holdings should have shown by now. Those that are told are left out; the old ones forgotten."""
+        told = []
+        for row in [row for row in self._pending if row.lot is None]:
+            waited_s = now_mono - row.listed_mono
+            if waited_s >= (REMEMBER_UNMATCHED_S if row.is_certain else self.settings.flow_wait_s):
+                self._pending.remove(row)
+            elif row.is_awaited and waited_s >= self.settings.flow_wait_s:
+                row.is_told = balances_mono >= row.listed_mono + self.settings.lag_s
+                told += [row.flow] if row.is_told else []
+        return told
+
+    # --- loss or gain ------------------------------------------------------------------------------
+
+    def _decide(self, now_mono: float, small: Decimal, account_mono: float) -> None:
+        """Take out of the question what is answered: a fair trade, and what nobody explained for long enough."""
+        found, settings = self.unexplained, self.settings
+        gross = sum((abs(lot.value) for lot in found.lots()), ZERO)
+        if abs(found.net) <= min(small, gross * BALANCED):
+            found.set_aside(now_mono)
+        verified_mono = self._verified_mono(account_mono)
+        for lot in list(found.lots()):
+            waited_s = now_mono - lot.mono
+            is_verified = lot.seen_mono <= verified_mono and not lot.bought_unpriced and waited_s >= self._least_s()
+            if is_verified or waited_s >= settings.flow_wait_s:
+                found.close(lot)
+        found.forget(now_mono)
+
+    def _verified_mono(self, account_mono: float) -> float:
+        """Changes up to then were read again, and are no flows by what this venue's book can tell."""
+        if not self.settings.has_ledger:
+            return account_mono
+        return NEVER if self.tells_trades else min(self._listed_mono - self.settings.lag_s, account_mono)
+
+    def _least_s(self) -> float:
+        return 0.0 if self.settings.has_ledger else self.settings.lag_s
+
+    # --- across restarts ---------------------------------------------------------------------------
+
+    def snapshot(self, now_mono: float) -> dict[str, Any]:
+        """Rows that were seen, and what has only one witness yet, as JSON-able data."""
+        rows = [row for row in self._pending if row.is_certain and row.lot is None]
+        return {
+            "seen": dict(self._seen),
+            "has_listing": self._has_listing,
+            "tells_trades": self.tells_trades,
+            "began_wall": None if self._began_wall == NEVER else self._began_wall,
+            "trades_wall": None if self._trades_wall == NEVER else self._trades_wall,
+            "pending": [{**_flow_to_json(row.flow), "is_told": row.is_told} for row in rows],
+            "aside": {asset: list(map(plain, units)) for asset, units in self.unexplained.aside().items()},
+            "lots": [_lot_to_json(lot, now_mono) for lot in self.unexplained.lots()],
+        }
+
+    def restore(self, saved: Mapping[str, Any], now: Instant) -> None:
+        """Go on waiting for the second witness. A row has all the time there is from now."""
+        self._seen, self._has_listing = dict(saved["seen"]), saved["has_listing"]
+        self.tells_trades = saved["tells_trades"]
+        self._began_wall = NEVER if saved["began_wall"] is None else saved["began_wall"]
+        self._trades_wall = NEVER if saved["trades_wall"] is None else saved["trades_wall"]
+        self._pending = [
+            _Pending(flow=_flow_from_json(row), listed_mono=now.mono, is_told=row["is_told"])
+            for row in saved["pending"]
+        ]
+        for asset, amounts in saved["aside"].items():
+            for units in amounts:
+                self.unexplained.restore_aside(asset, finite(units), now.mono)
+        for row in saved["lots"]:
+            self.unexplained.post(self._lot_from_json(row, now.mono))
+
+    def _lot_from_json(self, row: Mapping[str, Any], now_mono: float) -> Lot:
+        """What a lot has waited already, counts: no chain of restarts keeps it in question for ever."""
+        units, value = finite(row["units"]), finite(row["value"])
+        return self._lot(row["asset"], units, value, now_mono - float(row["waited_s"]), Total(ZERO, 0))
+
+
+def _forget_before(seen: dict[str, float], seconds: float) -> None:
+    """Measured by the venue's own clock, so that a jump of ours makes no row new again."""
+    newest = max(seen.values(), default=NEVER)
+    for row_id in [row_id for row_id, wall in seen.items() if newest - wall > seconds]:
+        del seen[row_id]
+
+
+def _lot_to_json(lot: Lot, now_mono: float) -> dict[str, Any]:
+    return {
+        "asset": lot.asset,
+        "units": plain(lot.units),
+        "value": plain(lot.value),
+        "waited_s": round(max(0.0, now_mono - lot.mono), 3),
+    }
+
+
+def _flow_to_json(flow: Flow) -> dict[str, Any]:
+    return {
+        "flow_id": flow.flow_id,
+        "venue": flow.venue,
+        "asset": flow.asset,
+        "amount": plain(flow.amount),
+        "wall": flow.wall,
+        "kind": flow.kind,
+    }
+
+
+def _flow_from_json(data: Mapping[str, Any]) -> Flow:
+    return Flow(data["flow_id"], data["venue"], data["asset"], finite(data["amount"]), data["wall"], data["kind"])

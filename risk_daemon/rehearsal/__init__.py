@@ -1,0 +1,1 @@
+"""The demo and the drill: the daemon on simulated venues."""

@@ -1,0 +1,1 @@
+"""The running daemon: decisions carried out, its own upkeep, its tasks."""

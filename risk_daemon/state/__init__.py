@@ -1,0 +1,1 @@
+"""The state directory: what is remembered, locked and written down."""

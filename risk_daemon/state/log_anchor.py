@@ -1,0 +1,105 @@
+"""The event log's anchor: how many lines it has and the hash of the last one, kept in the store.
+
+A log tells by itself of a line that was changed, but not of lines that are missing at its end, nor that all of it was
+written anew. The anchor does. It names lines that were forced to disk before it was saved: after a kill or a power cut
+the log may have more lines than that, never fewer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from risk_daemon.errors import RecordError, StateError
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.event_log import hash_at
+from risk_daemon.state.files import utc_text
+from risk_daemon.state.store.sqlite import connect, read_documents, write_documents
+
+ANCHOR = "log_anchor"
+CUTS = "log_cuts"
+_EXPLAINED = "log_cuts_explained"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Line `seq` of the log has `hash`; 0 and no line at all before the first."""
+
+    seq: int
+    hash: str
+
+    def document(self) -> dict[str, Any]:
+        return {"seq": self.seq, "hash": self.hash}
+
+    @classmethod
+    def of(cls, documents: Mapping[str, Any]) -> Anchor | None:
+        """None where none was saved. Raises StateError for one that makes no sense."""
+        document = documents.get(ANCHOR)
+        if document is None:
+            return None
+        match document:
+            case {"seq": int(seq), "hash": str(digest)} if not isinstance(seq, bool) and seq >= 0:
+                return cls(seq, digest)
+        raise StateError(f"the document {ANCHOR!r} of the state is damaged")
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What the store knows of the log. cuts: found at earlier starts, and explained by nobody yet."""
+
+    anchor: Anchor | None
+    cuts: Sequence[str] = ()
+
+
+def cut_of(path: Path, lines: int, documents: Mapping[str, Any]) -> str | None:
+    """What is missing of a log of `lines` lines, as a sentence; None if it goes on where the anchor says."""
+    try:
+        anchor = Anchor.of(documents)
+        if anchor is None or anchor.seq == 0:
+            return None
+        if lines < anchor.seq:
+            return f"{path} ends after line {lines}, and {anchor.seq - lines} lines after it were on disk before"
+        if hash_at(path, anchor.seq) != anchor.hash:
+            return f"{path} is another log than before: its line {anchor.seq} is not the one that was written"
+    except (StateError, OSError) as error:
+        return f"{path} could not be compared with what the state knows of it: {error}"
+    return None
+
+
+def with_cut(documents: Mapping[str, Any], sentence: str, wall: float) -> dict[str, Any]:
+    """The document CUTS with one more."""
+    return {"found": [*_found(documents), f"{utc_text(wall)[:19]}: {sentence}"]}
+
+
+def witness(database: Path) -> Witness | None:
+    """Ask the store, with or without a daemon on it; None where there is none. Raises StateError."""
+    if not database.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            documents = read_documents(database, connection)
+    except sqlite3.Error as error:
+        raise StateError(f"{database}: it can't be read ({error}): try as the daemon's user, or root") from error
+    explained = documents.get(_EXPLAINED, {}).get("count")
+    cuts = _found(documents)
+    return Witness(Anchor.of(documents), cuts[explained if isinstance(explained, int) else 0 :])
+
+
+def explain(database: Path, reason: str, operator: str) -> None:
+    """Let `witness` tell no more of the cuts found so far. They stay in the store. Raises StateError."""
+    try:
+        with closing(connect(database)) as connection:
+            count = len(_found(read_documents(database, connection)))
+            said = {"count": count, "reason": reason, "operator": operator, "wall": SystemClock().now().wall}
+            write_documents(database, connection, {_EXPLAINED: said})
+    except RecordError as error:
+        raise StateError(str(error)) from error
+
+
+def _found(documents: Mapping[str, Any]) -> list[str]:
+    found = documents.get(CUTS, {}).get("found")
+    return [str(sentence) for sentence in found] if isinstance(found, list) else []

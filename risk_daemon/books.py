@@ -35,7 +35,7 @@ from risk_daemon.flows import FlowTracker, Settled
 from risk_daemon.portfolio import TRUSTED_WIDTH, Equity, PortfolioManager
 from risk_daemon.rereads import Rereads
 from risk_daemon.turn import Turn
-from risk_daemon.units import plain
+from risk_daemon.units import EXACT, ONE, plain
 from risk_daemon.venue_days import VenueDays
 from risk_daemon.views import Views
 from risk_daemon.witnesses import NOTHING_FOUND, Finding
@@ -183,6 +183,12 @@ class Books:
         self.portfolio.net_flows += value
         after_there = self.portfolio.venue_equity(venue) - settled.later_there
         self.venue_days.flowed(venue, after_there - value, after_there, is_past=bool(settled.later_there))
+        self.flows.flowed(settled, self._ratio(after, value), self._ratio(after_there, value))
+
+    def _ratio(self, after: Decimal, value: Decimal) -> Decimal:
+        """How a flow of `value` moves what is measured by ratio; what was empty, or is now, moves by none."""
+        is_empty = min(after, after - value) <= self.settings.baselines.empty_below
+        return ONE if is_empty else EXACT.divide(after, after - value)
 
     # --- what is asked -----------------------------------------------------------------------------
 

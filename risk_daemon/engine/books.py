@@ -32,7 +32,7 @@ from risk_daemon.model.events import (
     Source,
     StreamConfirmed,
 )
-from risk_daemon.model.units import plain
+from risk_daemon.model.units import EXACT, ONE, plain
 from risk_daemon.portfolio.account import ACCOUNT_KINDS
 from risk_daemon.portfolio.flows import FlowTracker, Settled
 from risk_daemon.portfolio.manager import TRUSTED_WIDTH, Equity, PortfolioManager
@@ -182,6 +182,12 @@ class Books:
         self.portfolio.net_flows += value
         after_there = self.portfolio.venue_equity(venue) - settled.later_there
         self.venue_days.flowed(venue, after_there - value, after_there, is_past=bool(settled.later_there))
+        self.flows.flowed(settled, self._ratio(after, value), self._ratio(after_there, value))
+
+    def _ratio(self, after: Decimal, value: Decimal) -> Decimal:
+        """How a flow of `value` moves what is measured by ratio; what was empty, or is now, moves by none."""
+        is_empty = min(after, after - value) <= self.settings.baselines.empty_below
+        return ONE if is_empty else EXACT.divide(after, after - value)
 
     # --- what is asked -----------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Flow, FlowsListed
-from risk_daemon.model.units import ZERO
+from risk_daemon.model.units import ONE, ZERO
 from risk_daemon.portfolio.unexplained import AssetMove
 from risk_daemon.portfolio.venue_flows import Rate, Settled, Total, VenueFlows, VenueFlowSettings
 
@@ -115,6 +115,11 @@ class FlowTracker:
                 unmatched += found[1]
         return sorted(settled, key=lambda one: one.number), unmatched
 
+    def flowed(self, settled: Settled, ratio: Decimal, ratio_there: Decimal) -> None:
+        """Baselines moved by `ratio` with a flow, those of its venue by `ratio_there`."""
+        for name, venue in self._venues.items():
+            venue.unexplained.grow(settled.number, ratio, ratio_there if name == settled.flow.venue else ONE)
+
     def begin_anew(self) -> None:
         """What losses are measured from is taken from now on: what moved before is no news."""
         for venue in self._venues.values():
@@ -127,13 +132,15 @@ class FlowTracker:
         more = less = ZERO
         for found in self._venues.values() if venue is None else [self._venue(venue)]:
             if found.is_waiting:
-                its_more, its_less = found.doubts(now_mono, rate)
+                worth = found.unexplained.worth() if venue is None else found.unexplained.worth_there()
+                its_more, its_less = found.doubts(now_mono, rate, worth)
                 more, less = more + its_more, less + its_less
         return more, less
 
     def fall(self) -> Decimal:
         """Falls that nothing explains yet, above zero or zero."""
-        return sum((-venue.net for venue in self._venues.values() if venue.net < 0), ZERO)
+        worths = (venue.unexplained.worth() for venue in self._venues.values())
+        return sum((-worth for worth in worths if worth < 0), ZERO)
 
     def unsettled_fall(self, now_mono: float) -> Decimal:
         """Falls so young that the second row of a trade may still come."""
@@ -141,7 +148,8 @@ class FlowTracker:
 
     def settled_rise(self, now_mono: float) -> Decimal:
         """Rises that nothing explains yet, less falls elsewhere, that are not half of a trade: deposits, maybe."""
-        return max(ZERO, sum((venue.net - rise for venue, _, rise in self._young(now_mono)), ZERO))
+        settled = (venue.unexplained.worth() - rise for venue, _, rise in self._young(now_mono))
+        return max(ZERO, sum(settled, ZERO))
 
     # --- the ledgers -------------------------------------------------------------------------------
 

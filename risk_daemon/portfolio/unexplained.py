@@ -11,11 +11,11 @@ and what was in question for long enough is *over*: it counts as loss or gain, u
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from risk_daemon.model.units import EXACT, ZERO, fixed
+from risk_daemon.model.units import EXACT, ONE, ZERO, fixed
 
 POSITIONS = ""
 """The asset of what positions moved at constant prices; its units are worth."""
@@ -47,6 +47,8 @@ class Lot:
     this lot included: for telling what came after it; number: the order of such moves. bought_unpriced: something
     without a price came with it. is_over: it counted as loss or gain already. eroded: what came later and cancelled
     a part of it out, in units. hidden: what it and others cancelled out between them: each may yet be named by a row.
+    grown, grown_there: how the baselines of all venues, or of this one, moved with flows since. What was in question
+    before a flow is as large a part of them as it was: were it a flow, they would have moved by it first.
     """
 
     asset: str
@@ -61,6 +63,8 @@ class Lot:
     is_over: bool = False
     eroded: Decimal = ZERO
     hidden: tuple[Lot, ...] = ()
+    grown: Decimal = ONE
+    grown_there: Decimal = ONE
 
     def is_same(self, units: Decimal) -> bool:
         """Whether it is this amount, but for rounding."""
@@ -75,6 +79,7 @@ class Unexplained:
         self._open: dict[str, list[Lot]] = {}
         self._aside: dict[str, deque[tuple[float, Decimal]]] = {}
         self._over: deque[Lot] = deque(maxlen=_OVER_MAX)
+        self._has_grown = False
 
     def __bool__(self) -> bool:
         return bool(self._open)
@@ -88,6 +93,17 @@ class Unexplained:
     def oldest_mono(self) -> float | None:
         """When the oldest open lot was seen; None if there is none."""
         return min((lot.mono for lot in self.lots()), default=None)
+
+    def worth(self) -> Decimal:
+        """What is in question, measured like the baselines of all venues now."""
+        return self._grown(lambda lot: lot.grown) if self._has_grown and self._open else self.net
+
+    def worth_there(self) -> Decimal:
+        """What is in question, measured like the baselines of this venue now."""
+        return self._grown(lambda lot: lot.grown_there) if self._has_grown and self._open else self.net
+
+    def _grown(self, by: Callable[[Lot], Decimal]) -> Decimal:
+        return sum((fixed(EXACT.multiply(lot.value, by(lot))) for lot in self.lots()), ZERO)
 
     def units(self, asset: str) -> Decimal:
         """How much of an asset is in question."""
@@ -106,15 +122,16 @@ class Unexplained:
         The newest, so that what was not explained for long does not get young again by what happens since.
         """
         lots = self._open.setdefault(lot.asset, [])
+        self._has_grown = self._has_grown or lot.grown != ONE or lot.grown_there != ONE
         while lots and lot.units * lots[-1].units < 0:
             if abs(lots[-1].units) > abs(lot.units):
                 self._take_part(lots[-1], -lot.units)
                 lots[-1].eroded += lot.units
-                lots[-1].hidden = (*lots[-1].hidden, *lot.hidden, replace(lot, hidden=()))[-_HIDDEN_MAX:]
+                lots[-1].hidden = (*lots[-1].hidden, *_parts(lot))[-_HIDDEN_MAX:]
                 return
             last = lots.pop()
             self.net -= last.value
-            hidden = (*lot.hidden, *last.hidden, replace(last, hidden=()))[-_HIDDEN_MAX:]
+            hidden = (*lot.hidden, *_parts(last))[-_HIDDEN_MAX:]
             lot = replace(_shrunk(lot, lot.units + last.units), hidden=hidden)
         if lot.units:
             lots.append(lot)
@@ -134,6 +151,13 @@ class Unexplained:
         left = self._take_over(row.asset, left)
         if left:
             self.post(_shrunk(replace(row, units=-row.units, value=-row.value), -left))
+
+    def grow(self, until: int, ratio: Decimal, ratio_there: Decimal) -> None:
+        """Baselines moved with a flow, the move of that number: what was in question by then moves with them."""
+        for lot in self.lots():
+            if lot.number <= until:
+                lot.grown, lot.grown_there = lot.grown * ratio, lot.grown_there * ratio_there
+                self._has_grown = True
 
     # --- what explains it --------------------------------------------------------------------------
 
@@ -295,6 +319,13 @@ class Unexplained:
                 rows.popleft()
         while self._over and now_mono - self._over[0].mono > OVER_FOR_S:
             self._over.popleft()
+
+
+def _parts(lot: Lot) -> tuple[Lot, ...]:
+    """What it is the sum of: what it hides, and itself as it came, each to be named by a row."""
+    units = lot.units - sum((part.units for part in lot.hidden), ZERO)
+    value = lot.value - sum((part.value for part in lot.hidden), ZERO)
+    return (*lot.hidden, replace(lot, units=units, value=value, hidden=()))
 
 
 def _shrunk(lot: Lot, units: Decimal) -> Lot:

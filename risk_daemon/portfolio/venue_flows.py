@@ -202,14 +202,14 @@ class VenueFlows:
             self._decide(now_mono, small, account_mono)
         return settled, unmatched
 
-    def doubts(self, now_mono: float, rate: Rate) -> tuple[Decimal, Decimal]:
-        """How much more, and how much less, its worth may be than it seems."""
+    def doubts(self, now_mono: float, rate: Rate, worth: Decimal) -> tuple[Decimal, Decimal]:
+        """How much more, and how much less, its worth may be than it seems. worth: that of what is in question."""
         leaving = coming = ZERO
         for row in self._pending:
             if row.is_awaited and now_mono - row.listed_mono < self.settings.flow_wait_s:
                 value = row.flow.amount * (rate(row.flow.asset) or ZERO)
                 leaving, coming = leaving + max(ZERO, -value), coming + max(ZERO, value)
-        return max(-self.net, leaving), max(self.net, coming)
+        return max(-worth, leaving), max(worth, coming)
 
     # --- trades ------------------------------------------------------------------------------------
 
@@ -254,7 +254,7 @@ class VenueFlows:
 
     def _match(self, rate: Rate, total: Total) -> list[Settled]:
         """The flows that the holdings show: each by itself, or all of an asset together."""
-        while any(self._look_for(row, total) for row in self._pending):
+        while self._find(self._shown_exactly, total) or self._find(self._shown_nearly, total):
             continue  # what one flow leaves over may be another one
         settled = self._shown_together(rate, total)
         for row in list(self._pending):
@@ -267,25 +267,29 @@ class VenueFlows:
                 settled.append(self._settled(row.flow, fixed(row.flow.amount * price), row.lot, total))
         return settled if self.tells_trades else [*settled, *self._shown_by_worth(rate, total)]
 
-    def _look_for(self, row: _Pending, total: Total) -> bool:
-        """Whether the holdings show the flow, as they did not before."""
-        if row.lot is not None:
-            return False
-        row.lot = self._shown_by_itself(row, total)
-        return row.lot is not None
+    def _find(self, shown: Callable[[_Pending, Total], Lot | None], total: Total) -> bool:
+        """Whether the holdings show one of the flows, as they did not before."""
+        for row in self._pending:
+            if row.lot is None:
+                row.lot = shown(row, total)
+                if row.lot is not None:
+                    return True
+        return False
 
-    def _shown_by_itself(self, row: _Pending, total: Total) -> Lot | None:
-        asset, units, found = row.flow.asset, row.flow.amount, self.unexplained
-        lot = found.take_same(asset, units)
-        if lot is not None:
-            return lot
-        if found.take_same_aside(asset, units):
+    def _shown_exactly(self, row: _Pending, total: Total) -> Lot | None:
+        asset, units = row.flow.asset, row.flow.amount
+        lot = self.unexplained.take_same(asset, units)
+        if lot is None and self.unexplained.take_same_aside(asset, units):
             return self._lot(asset, units, ZERO, NEVER, total)
+        return lot
+
+    def _shown_nearly(self, row: _Pending, _total: Total) -> Lot | None:
+        asset, units = row.flow.asset, row.flow.amount
         if not row.is_certain:
             return None
-        lot = found.take_near_over(asset, units, NEAR_WHEN_LATE)
+        lot = self.unexplained.take_near_over(asset, units, NEAR_WHEN_LATE)
         if lot is None and not row.is_told and self._is_near(asset, units):
-            lot = found.take_flow(asset, units)
+            lot = self.unexplained.take_flow(asset, units)
         return lot
 
     def _is_near(self, asset: str, units: Decimal) -> bool:
@@ -409,7 +413,9 @@ class VenueFlows:
     def _lot_from_json(self, row: Mapping[str, Any], now_mono: float) -> Lot:
         """What a lot has waited already, counts: no chain of restarts keeps it in question for ever."""
         units, value = finite(row["units"]), finite(row["value"])
-        return self._lot(row["asset"], units, value, now_mono - float(row["waited_s"]), Total(ZERO, 0))
+        lot = self._lot(row["asset"], units, value, now_mono - float(row["waited_s"]), Total(ZERO, 0))
+        lot.grown, lot.grown_there = map(finite, row.get("grown", ("1", "1")))
+        return lot
 
 
 def _forget_before(seen: dict[str, float], seconds: float) -> None:
@@ -425,6 +431,7 @@ def _lot_to_json(lot: Lot, now_mono: float) -> dict[str, Any]:
         "units": plain(lot.units),
         "value": plain(lot.value),
         "waited_s": round(max(0.0, now_mono - lot.mono), 3),
+        "grown": [plain(lot.grown), plain(lot.grown_there)],
     }
 
 

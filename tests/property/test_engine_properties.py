@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from risk_daemon.engine.decision import Decision, SetGate, StartSweep
@@ -221,6 +221,9 @@ def test_silence_alone_never_trips(btc: int, contracts: int, history: list[tuple
         max_size=4,
     ),
 )
+@example(48_740, [("spot", 16_126, False, 0.0), ("perp", -4_106, True, 0.0), ("spot", -786, False, 0.0)])
+@example(52_686, [("perp", 10_201, False, 0.0), ("perp", 2_565, False, 0.0), ("perp", -3_735, False, 0.5)])
+@example(48_000, [("spot", 5_528, True, 0.0), ("spot", -4_499, False, 0.0), ("perp", 1_655, True, 0.0)])
 def test_flows_move_no_loss_ratio(btc: int, flows: list[tuple[str, int, bool, float]]) -> None:
     world = opened()
     world.stream_price("BTC/USDT", btc)

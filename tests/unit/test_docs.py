@@ -62,6 +62,8 @@ def command_of(words: list[str]) -> tuple[Any, list[str]]:
     command: Any = COMMAND
     while hasattr(command, "commands"):
         assert words, f"{command.name} wants one of {', '.join(command.commands)}"
+        if words[0].startswith("--"):  # an option of the program itself
+            break
         assert words[0] in command.commands, f"{words[0]}: one of {', '.join(command.commands)}"
         command, words = command.commands[words[0]], words[1:]
     return command, words

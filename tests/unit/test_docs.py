@@ -100,7 +100,7 @@ def test_every_command_and_option_named_exists(document: Path) -> None:
 
 def every_option() -> set[str]:
     groups = [getattr(command, "commands", {name: command}) for name, command in COMMAND.commands.items()]
-    commands = [command for group in groups for command in group.values()]
+    commands = [COMMAND, *(command for group in groups for command in group.values())]
     return {option for command in commands for parameter in command.params for option in parameter.opts}
 
 

@@ -5,8 +5,7 @@ VENV ?= $(PREFIX)/.venv
 SEEDS ?= 2000
 SECONDS_OF_FUZZ ?= 300
 BIN := .venv/bin
-VIRTUAL_HOURS := tests/unit/test_engine_freeze.py tests/unit/test_engine_baselines.py tests/unit/test_engine_streams.py \
-	tests/unit/test_engine_book.py
+VIRTUAL_HOURS := $(addprefix tests/unit/engine/test_engine_,freeze.py baselines.py streams.py book.py)
 
 .PHONY: venv install demo test long cover lint sim bench fuzz try-bots requirements clean
 

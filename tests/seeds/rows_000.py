@@ -74,9 +74,9 @@ DOCUMENT = Document(
         "000-33": Row(
             "A command that shows the drawdown of the moment",
             also=(
-                "tests/unit/test_cli.py::test_check_drawdown",
-                "tests/unit/test_cli.py::test_check_drawdown_of_the_day",
-                "tests/unit/test_cli.py::test_check_drawdown_of_venues",
+                "tests/unit/cli/test_commands.py::test_check_drawdown",
+                "tests/unit/cli/test_commands.py::test_check_drawdown_of_the_day",
+                "tests/unit/cli/test_commands.py::test_check_drawdown_of_venues",
             ),
         ),
         "000-34": Row(

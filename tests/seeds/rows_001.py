@@ -57,8 +57,8 @@ DOCUMENT = Document(
             also=(
                 "tests/e2e/test_gate.py::test_not_one_200_after_the_lock_and_every_veto_is_a_line",
                 "tests/e2e/test_gate.py::test_every_veto_of_the_memory_map_is_a_line",
-                "tests/unit/test_refusals.py::test_an_exchange_that_looked_at_the_map_tells",
-                "tests/unit/test_refusals.py::test_a_middleware_tells_what_it_refused",
+                "tests/unit/bot/test_refusals.py::test_an_exchange_that_looked_at_the_map_tells",
+                "tests/unit/bot/test_refusals.py::test_a_middleware_tells_what_it_refused",
             ),
             note="a bot that was given no url looks at the map alone and can tell nobody",
         ),

@@ -57,7 +57,7 @@ DOCUMENT = Document(
         "002-26": Row(
             "Several exchanges: Kraken, MEXC and more",
             also=(
-                "tests/unit/test_ccxt_venue.py::test_an_adapter_is_built_for_any_exchange_that_can_do_what_is_required",
+                "tests/unit/adapters/test_ccxt_venue.py::test_an_adapter_is_built_for_any_exchange_that_can_do_what_is_required",
             ),
             to_come="testnet: kraken and krakenfutures are tried against servers; MEXC's spot and many more are built"
             " from what ccxt says of them and were never run; perps of MEXC and others are refused, no listing of"
@@ -68,7 +68,7 @@ DOCUMENT = Document(
             also=(
                 "tests/e2e/test_exit_codes.py::test_an_exception_in_the_engine_exits_70_with_the_lock_shut",
                 "tests/e2e/test_restart.py::test_sigterm_cancels_nothing_and_exits_0",
-                "tests/unit/test_event_log.py::test_kill_9_in_the_middle_of_writing_leaves_a_good_log",
+                "tests/unit/state/test_event_log.py::test_kill_9_in_the_middle_of_writing_leaves_a_good_log",
             ),
             note="tried on simulated exchanges, not yet with money",
         ),
@@ -106,7 +106,8 @@ DOCUMENT = Document(
             "Subscriptions over websockets", also=(_ADAPTER + "test_the_first_frame_is_a_snapshot_and_changes_follow",)
         ),
         "002-42": Row(
-            "Prices for converting many assets", also=("tests/unit/test_prices.py::test_direct_inverse_and_over_hubs",)
+            "Prices for converting many assets",
+            also=("tests/unit/portfolio/test_prices.py::test_direct_inverse_and_over_hubs",),
         ),
         "002-43": Row("Positions are closed if that is wanted", to_come="closing positions: they stand as they are"),
         "002-44": Row("Initial capital is remembered"),
@@ -115,7 +116,7 @@ DOCUMENT = Document(
         "002-47": Row(
             "A reset by hand, with authentication",
             to_come="passkeys: by who owns the state directory or is root; a passkey and a code come later",
-            also=("tests/unit/test_api_app.py::test_another_user_is_refused",),
+            also=("tests/unit/api/test_app.py::test_another_user_is_refused",),
         ),
         "002-48": Row("Tried on historical market data", to_come="replay: there is no command for it yet"),
         "002-49": Row(
@@ -143,8 +144,8 @@ DOCUMENT = Document(
             "Little memory",
             to_come="benchmarks: 250 MB with five venues, flat over a million events, is not measured yet",
             also=(
-                "tests/unit/test_flows.py::test_a_million_trades_leave_nothing_behind",
-                "tests/unit/test_baselines.py::test_peaks_stay_one_an_hour_at_most",
+                "tests/unit/portfolio/test_flows.py::test_a_million_trades_leave_nothing_behind",
+                "tests/unit/baselines/test_baselines.py::test_peaks_stay_one_an_hour_at_most",
             ),
         ),
         "002-62": Row("No race, whole transitions, no silent failure"),

@@ -7,7 +7,7 @@ from tests.seeds.row import Document, Row
 _ALERT = "alerts: none leave yet; the event is in the log"
 _PANEL = "dashboard: there is no page"
 _NO_DATA = "dashboard: nor is it in the state yet: no position, market value, profit or fill is"
-_PAGE = "tests/unit/test_config.py::"
+_PAGE = "tests/unit/config/test_load.py::"
 _PER_BOT = (
     '4.4: by default counted for each bot, and over everything with one bot at most half; `scope = "all"` counts all'
 )
@@ -27,7 +27,7 @@ DOCUMENT = Document(
         "003-05": Row(
             "A halt by hand: over HTTP or by command",
             also=(
-                "tests/unit/test_cli.py::test_halt_reaches_the_daemon",
+                "tests/unit/cli/test_commands.py::test_halt_reaches_the_daemon",
                 "tests/e2e/test_restart.py::test_a_halt_by_an_operator_trips",
             ),
         ),
@@ -95,14 +95,14 @@ DOCUMENT = Document(
         "003-33": Row(
             "reset_circuit_breaker() with a confirmation",
             different="5.1: `risk-daemon reset`; it wants a reason, a typed word, and the proof that nothing is open",
-            also=("tests/unit/test_cli.py::test_reset_is_typed_out",),
+            also=("tests/unit/cli/test_commands.py::test_reset_is_typed_out",),
         ),
         "003-34": Row(
             "Every transition is logged with its context",
         ),
         "003-35": Row(
             "State survives a restart",
-            also=("tests/unit/test_engine_restart.py::test_an_unproven_trip_goes_on_under_the_same_id",),
+            also=("tests/unit/engine/test_engine_restart.py::test_an_unproven_trip_goes_on_under_the_same_id",),
         ),
         "003-36": Row("A class for alerts", to_come=_ALERT),
         "003-37": Row("Mail over SMTP", to_come=_ALERT),
@@ -177,8 +177,8 @@ DOCUMENT = Document(
         "003-76": Row(
             "A reset asks for confirmation",
             also=(
-                "tests/unit/test_cli.py::test_reset_is_typed_out",
-                "tests/unit/test_cli.py::test_reset_without_a_terminal_needs_yes",
+                "tests/unit/cli/test_commands.py::test_reset_is_typed_out",
+                "tests/unit/cli/test_commands.py::test_reset_without_a_terminal_needs_yes",
             ),
         ),
         "003-77": Row(

@@ -52,7 +52,7 @@ DOCUMENT = Document(
         "004-26": Row(
             "Within reach from dashboard, command line and HTTP",
             to_come="dashboard: command and request are there, the button is not",
-            also=("tests/unit/test_cli.py::test_halt_reaches_the_daemon",),
+            also=("tests/unit/cli/test_commands.py::test_halt_reaches_the_daemon",),
         ),
         "004-27": Row("A coordinator with its eight methods"),
         "004-28": Row(

@@ -58,7 +58,7 @@ DOCUMENT = Document(
         ),
         "card-18": Row(
             "An operator who tails the log",
-            also=("tests/unit/test_cli.py::test_tail_goes_on_without_a_gap_or_a_repetition",),
+            also=("tests/unit/cli/test_commands.py::test_tail_goes_on_without_a_gap_or_a_repetition",),
         ),
         "card-19": Row(
             "A demo of losses that grow until it trips",

@@ -21,7 +21,7 @@ from risk_daemon.config.place import Place, locate
 from risk_daemon.errors import ConfigError, ExitCode
 from risk_daemon.model.events import Input
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 class FakeControl:

@@ -10,20 +10,6 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import pytest
-from oms_fakes import (
-    IGNORES_CANCELLATION_S,
-    PERP,
-    SPOT,
-    TRIGGER,
-    FakeVenue,
-    LoopClock,
-    Refusing,
-    SelectiveVenue,
-    answering,
-    hang,
-    hang_and_ignore_cancellation,
-    raising,
-)
 
 from adapters.base import Market, OrderListing, OrderScope
 from oms import OrderManager, SweepResult
@@ -36,6 +22,20 @@ from risk_daemon.model.events import (
     SweepFinished,
     VenueProven,
     VenueUnproven,
+)
+from tests.unit.oms.fakes import (
+    IGNORES_CANCELLATION_S,
+    PERP,
+    SPOT,
+    TRIGGER,
+    FakeVenue,
+    LoopClock,
+    Refusing,
+    SelectiveVenue,
+    answering,
+    hang,
+    hang_and_ignore_cancellation,
+    raising,
 )
 from tests.virtual import pass_time
 

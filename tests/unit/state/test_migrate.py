@@ -22,7 +22,7 @@ from risk_daemon.state.store import formats
 from risk_daemon.state.store.formats import FORMAT, IDENTITY
 from risk_daemon.state.store.sqlite import connect, read_documents, write_documents
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 KINDS = ("unproven", "proven")
 
 

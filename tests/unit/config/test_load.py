@@ -24,7 +24,7 @@ from risk_daemon.config.settings import CircuitBreaker, Settings, Venue
 from risk_daemon.errors import ConfigError, ExitCode
 from risk_daemon.model.addresses import check_loopback
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 PORTFOLIO = "[portfolio]\ninitial_capital = 10000\n"
 VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\n'
 SIMULATED = VENUE + "simulated = true\n"

@@ -19,7 +19,7 @@ from risk_daemon.gate.restraints import Cause, severity
 from risk_daemon.model.events import ErrorKind
 from tests.api_world import DOCUMENT
 
-TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
 
 
 def rows(heading: str) -> list[list[str]]:

@@ -231,7 +231,7 @@ class Listed:
 
 class Rounds:
     def __init__(self, venue: Listed) -> None:
-        from tests.unit.test_streams import LoopClock
+        from tests.unit.adapters.test_streams import LoopClock
 
         self.seen: list[Any] = []
         self.may_list = True

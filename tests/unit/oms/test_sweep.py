@@ -10,7 +10,13 @@ import looptime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oms_fakes import (
+
+from oms import OrderManager, SweepResult
+from oms.calls import Failure, Pace, Signal, ask, failure_of, wait_for_event
+from oms.results import VenueVerdict
+from oms.telling import AT_ONCE, FIRST_STEADY_S, LONGEST_STEADY_S, Telling
+from risk_daemon.errors import MalformedReply, VenueRejected, VenueUnavailable
+from tests.unit.oms.fakes import (
     IGNORES_CANCELLATION_S,
     PERP,
     SPOT,
@@ -22,12 +28,6 @@ from oms_fakes import (
     hang_and_ignore_cancellation,
     raising,
 )
-
-from oms import OrderManager, SweepResult
-from oms.calls import Failure, Pace, Signal, ask, failure_of, wait_for_event
-from oms.results import VenueVerdict
-from oms.telling import AT_ONCE, FIRST_STEADY_S, LONGEST_STEADY_S, Telling
-from risk_daemon.errors import MalformedReply, VenueRejected, VenueUnavailable
 from tests.virtual import pass_time
 
 

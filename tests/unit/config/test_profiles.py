@@ -20,7 +20,7 @@ from risk_daemon.config.load import load as load_config
 from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ExitCode
 
-PROFILES = Path(__file__).parents[2] / "examples" / "profiles"
+PROFILES = Path(__file__).parents[3] / "examples" / "profiles"
 FILES = {path.stem: path for path in sorted(PROFILES.glob("*.toml"))}
 
 

@@ -2,7 +2,7 @@
 
 A price on its own can be a bad tick, a fall in holdings half of a trade or a withdrawal. A fall counts
 as loss only once the account and its ledger were read later, or `flow_wait` is over: until then it is
-suspected, not breached (see flows.py). A breach is confirmed by fresh REST reads; where they don't
+suspected, not breached (see portfolio/flows.py). A breach is confirmed by fresh REST reads; where they don't
 come, it counts at the deadline all the same.
 """
 

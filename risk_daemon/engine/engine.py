@@ -5,12 +5,12 @@ instants gives the same sequence of decisions.
 
     books.py              what is owned and what losses are measured from
     breakers/             the rules: verdicts from the books
-    watches.py            warnings, vetoes and blindness
+    warnings.py           warnings, vetoes and blindness
     listing_watch.py      whether orders can be listed and cancelled
     outages.py            what can't be reached
     trip_control.py       breach, confirmation, trip, proof
     freeze.py             a trip that ends by itself
-    operator_requests.py  what people ask for
+    requests.py           what people ask for
     order_desk.py         the answer to one order
     figures.py            what is told of it all
 """

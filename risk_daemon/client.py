@@ -7,9 +7,9 @@
     if answer:                                           # true while the lease for this order is valid
         send_order()
 
-The file `gate.bin` (`state/lock/memory_map.py` has its layout) knows the lock and nothing else; over HTTP the daemon also judges
-the order, its venue and its bot, and counts it. No file, no daemon, a daemon that has not evaluated for a second,
-an answer that is late or odd: the answer is no.
+The file `gate.bin` (`state/lock/memory_map.py` has its layout) knows the lock and nothing else; over HTTP the daemon
+also judges the order, its venue and its bot, and counts it. No file, no daemon, a daemon that has not evaluated for a
+second, an answer that is late or odd: the answer is no.
 """
 
 from __future__ import annotations

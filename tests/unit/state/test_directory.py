@@ -209,7 +209,7 @@ def test_closing_twice_is_fine(path: Path) -> None:
 OWNER = """
 import subprocess, sys, time
 from pathlib import Path
-from risk_daemon.state_dir import StateDir
+from risk_daemon.state.directory import StateDir
 state = StateDir.open(Path(sys.argv[1]), accounts={"kraken": "a"}, initial_capital="1", create=True)
 child = subprocess.Popen(["sleep", "60"], close_fds=False)
 print(child.pid, flush=True)
@@ -237,7 +237,7 @@ MAKER = """
 import sys
 from pathlib import Path
 print("ready", flush=True)
-from risk_daemon.state_dir import StateDir
+from risk_daemon.state.directory import StateDir
 number = 0
 while True:
     number += 1

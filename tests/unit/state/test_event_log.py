@@ -293,8 +293,8 @@ def test_fsync_and_close(path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from risk_daemon.event_log import EventLog
-from risk_daemon.events import EventName, RiskEvent
+from risk_daemon.state.event_log import EventLog
+from risk_daemon.model.events import EventName, RiskEvent
 log = EventLog.open(Path(sys.argv[1]))
 print(log.seq, flush=True)
 while True:

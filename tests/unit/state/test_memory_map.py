@@ -235,9 +235,9 @@ def test_a_reader_under_a_hammering_thread_sees_whole_records(path: Path) -> Non
 HAMMER = """
 import sys
 from pathlib import Path
-from risk_daemon.clock import SystemClock
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import SharedLock
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import SharedLock
 lock, clock, number = SharedLock(Path(sys.argv[1])), SystemClock(), 0
 while True:
     number += 1
@@ -267,9 +267,9 @@ def test_a_reader_under_a_hammering_process_sees_whole_records(path: Path) -> No
 OPENER = """
 import sys, time
 from pathlib import Path
-from risk_daemon.clock import SystemClock
-from risk_daemon.lock.base import LockRecord
-from risk_daemon.lock.shared import SharedLock
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import SharedLock
 lock, clock = SharedLock(Path(sys.argv[1])), SystemClock()
 lock.write(LockRecord(locked=False), clock.now())
 print("open", flush=True)

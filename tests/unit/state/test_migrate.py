@@ -147,7 +147,7 @@ def look(event, arguments):
         seen += 1
         if seen == stop_at:
             os.kill(os.getpid(), signal.SIGKILL)
-from risk_daemon.migrating import migrate
+from risk_daemon.state.migrate import migrate
 sys.addaudithook(look)
 migrate(Path(sys.argv[1]))
 """

@@ -360,7 +360,7 @@ async def test_a_migration_that_fails_leaves_the_version_before(path: Path, monk
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from risk_daemon.store.sqlite import SqliteStore
+from risk_daemon.state.store.sqlite import SqliteStore
 async def main():
     store = SqliteStore.open(Path(sys.argv[1]), create=True)
     number = 0

@@ -278,8 +278,8 @@ WRITER = """
 import asyncio, sys
 from decimal import Decimal
 from pathlib import Path
-from risk_daemon.gate import OrderRequest, Veto
-from risk_daemon.veto_log import VetoLog, VetoRecord
+from risk_daemon.gate.restraints import OrderRequest, Veto
+from risk_daemon.state.veto_log import VetoLog, VetoRecord
 async def main():
     log = VetoLog.open(Path(sys.argv[1]))
     order = OrderRequest("k", "s", "buy", Decimal(1))

@@ -46,7 +46,7 @@ async def test_jobs_are_done_in_order_even_when_nobody_waits() -> None:
 def test_a_hung_job_does_not_keep_the_process() -> None:
     program = """
 import asyncio, threading
-from risk_daemon.worker import Worker
+from risk_daemon.state.worker import Worker
 async def main():
     try:
         await asyncio.wait_for(Worker("hung").run(threading.Event().wait), 0.01)

@@ -220,7 +220,8 @@ class VenueSweep:
             await asyncio.sleep(rest_s)
 
     def _failed(self, scope: OrderScope, failure: Failure, pace: Pace) -> None:
-        self._proof.failed(scope.name, failure.reason)
+        if not self._campaign.joint.passed:  # else it is over: what fails now undoes nothing
+            self._proof.failed(scope.name, failure.reason)
         pace.struck(self._now_mono())
         self._obey(failure)
         self._tell()

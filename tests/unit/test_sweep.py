@@ -8,7 +8,7 @@ from typing import Any
 
 import looptime
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oms_fakes import (
     IGNORES_CANCELLATION_S,
@@ -237,6 +237,7 @@ class Trouble:
 
 
 @given(st.integers(0, 2**32))
+@example(2_991)  # a look fails between the end of the joint round and the end of the sweep
 @settings(max_examples=60, deadline=None)
 def test_whatever_the_venues_do_a_proof_means_that_nothing_is_open(seed: int) -> None:
     """And once the trouble is over, there is a proof: being stuck for ever is no safety."""

@@ -8,7 +8,7 @@ BIN := .venv/bin
 VIRTUAL_HOURS := tests/unit/test_engine_freeze.py tests/unit/test_engine_baselines.py tests/unit/test_engine_streams.py \
 	tests/unit/test_engine_book.py
 
-.PHONY: venv install demo test long cover lint sim bench fuzz try-bots requirements clean
+.PHONY: venv install demo test long cover lint sim bench explore fuzz try-bots requirements clean
 
 venv: .venv/.built
 
@@ -54,6 +54,10 @@ sim: venv
 
 bench: venv
 	$(BIN)/python -m benchmarks
+
+# Properties with other cases each time: what `make test` tries is the same for one commit.
+explore: venv
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests/property tests/unit/test_sweep.py
 
 fuzz: venv
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS_OF_FUZZ)

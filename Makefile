@@ -7,7 +7,7 @@ SECONDS_OF_FUZZ ?= 300
 BIN := .venv/bin
 VIRTUAL_HOURS := $(addprefix tests/unit/engine/test_engine_,freeze.py baselines.py streams.py book.py)
 
-.PHONY: venv install demo test long cover lint sim bench fuzz try-bots requirements clean
+.PHONY: venv install demo test long cover lint sim bench explore fuzz try-bots requirements clean
 
 venv: .venv/.built
 
@@ -53,6 +53,10 @@ sim: venv
 
 bench: venv
 	$(BIN)/python -m benchmarks
+
+# Properties with other cases each time: what `make test` tries is the same for one commit.
+explore: venv
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests/property tests/unit/test_sweep.py
 
 fuzz: venv
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS_OF_FUZZ)

@@ -207,8 +207,8 @@ class Row(Generic[T]):
             return Heard.OLD
         self._asked_mono = asked_mono
         self._supersede(value, terms)
-        if not self._words:
-            return self._take(value, asked_mono)
+        if not self._words:  # a stream that is gone was later all the same: ask again
+            return self._take(value, asked_mono) if asked_mono >= self.mono else Heard.PASSED
         words, since_mono = self._words, asked_mono - terms.settle_s
         agrees, is_silent = words.cover(value, since_mono, terms), words.mono < since_mono
         if is_aside:

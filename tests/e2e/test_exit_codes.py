@@ -129,7 +129,7 @@ def test_a_torn_last_line_is_tolerated_and_said(daemon):
     with events.open("ab") as file:
         file.write(b'{"seq":99,"time":"2026-')
     daemon.start()
-    daemon.wait_for("configuration_loaded", count=2)
+    daemon.wait_for("venue_connected", count=2)
     daemon.signal(signal.SIGTERM)
     assert daemon.exit_code() == 0, daemon.output()
     assert "event_log_torn" in daemon.output()

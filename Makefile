@@ -56,7 +56,7 @@ bench: venv
 
 # Properties with other cases each time: what `make test` tries is the same for one commit.
 explore: venv
-	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests/property tests/unit/test_sweep.py
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests/property tests/unit/oms/test_sweep.py
 
 fuzz: venv
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS_OF_FUZZ)

@@ -52,10 +52,12 @@ class OrderRounds:
                 await asyncio.sleep(_ASK_AGAIN_S)
                 continue
             is_well = await self._round()
-            await self._probe()
             failures = 0 if is_well else failures + 1
             pause_s = self._every_s if failures == 0 else min(self._every_s, self._backoff(failures))
-            await asyncio.sleep(max(pause_s, self._retry_after_s))
+            due_mono = self._clock.now().mono + max(pause_s, self._retry_after_s)
+            if is_well:  # else it is known already that something is wrong, and lists must go on
+                await self._probe()
+            await asyncio.sleep(max(0.0, due_mono - self._clock.now().mono))
 
     async def _round(self) -> bool:
         """Every scope once. False if one of them was not listed."""

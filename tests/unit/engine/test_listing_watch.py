@@ -106,6 +106,17 @@ def test_a_refusal_holds_at_once_and_no_mere_failure_ends_it() -> None:
     assert world.gate == "open"
 
 
+def test_one_that_fails_late_was_wanting_since_it_was_due() -> None:
+    """Where calls that hang fill the lane, a listing is asked for late: 15 s it may be away, then 30 s it is missed."""
+    world = well()
+    for waited_s, gate in ((25.0, "open"), (19.0, "open"), (2.0, "unlistable:spot")):
+        for _ in range(int(waited_s)):
+            listed(world, *SCOPES[1:])
+            world.run(1.0)
+        world.send(ListingFailed("spot", "plain", world.now, "no answer in time"))
+        assert world.gate == gate
+
+
 def test_a_listing_requested_before_the_failure_does_not_end_it() -> None:
     world = well()
     early = world.now

@@ -275,7 +275,7 @@ class Checker:
         return self.world.store_illness.is_well() and (healed_s > STORE_RECOVERS_S or not had_trouble)
 
     def _check_books(self, life: Life) -> None:
-        """Nothing may rest but what a reckless bot placed after a sweep looked last, or anybody after an earlier proof."""
+        """Nothing may rest but what a reckless bot placed after a sweep looked last, or anybody after a proof."""
         if life.was_proven:
             return
         for venue in self.world.venues.values():

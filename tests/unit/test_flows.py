@@ -33,13 +33,32 @@ def listed(
     return tracker.listed(FlowsListed("v", at, flows, trades))
 
 
+def worth(tracker: FlowTracker) -> Decimal:
+    """What is there now: all that moved, and no price did."""
+    return EQUITY + tracker._total.worth
+
+
 def settle(tracker: FlowTracker, now: float, balances: float = NEVER, account: float = NEVER) -> list[Decimal]:
-    settled, _ = tracker.settle(now, price, EQUITY, balances_mono=lambda _: balances, account_mono=lambda _: account)
+    settled, _ = tracker.settle(
+        now,
+        price,
+        worth(tracker),
+        equity_of=lambda _: EQUITY,
+        balances_mono=lambda _: balances,
+        account_mono=lambda _: account,
+    )
     return [one.value for one in settled]
 
 
 def unmatched(tracker: FlowTracker, now: float, balances: float) -> list[str]:
-    settled, left = tracker.settle(now, price, EQUITY, balances_mono=lambda _: balances, account_mono=lambda _: NEVER)
+    settled, left = tracker.settle(
+        now,
+        price,
+        worth(tracker),
+        equity_of=lambda _: EQUITY,
+        balances_mono=lambda _: balances,
+        account_mono=lambda _: NEVER,
+    )
     assert settled == []
     return [flow.flow_id for flow in left]
 
@@ -186,8 +205,15 @@ def test_what_was_there_when_it_flowed_is_told_by_what_moved_since() -> None:
     moved(tracker, -500)
     moved(tracker, -260, AT + 5)
     listed(tracker, row(-500), at=AT + 6)
-    settled, _ = tracker.settle(AT + 6, price, EQUITY, balances_mono=lambda _: NEVER, account_mono=lambda _: NEVER)
-    assert [(one.value, one.later, one.later_there) for one in settled] == [(-500, -260, -260)]
+    settled, _ = tracker.settle(
+        AT + 6,
+        price,
+        worth(tracker),
+        equity_of=lambda _: EQUITY,
+        balances_mono=lambda _: NEVER,
+        account_mono=lambda _: NEVER,
+    )
+    assert [(one.value, one.after, one.after_there) for one in settled] == [(-500, 9_500, 10_260)]
 
 
 # --- a book that tells of trades -----------------------------------------------------------------------------

@@ -272,7 +272,7 @@ class VenueFlows:
 
     def _take_as_news(self, rows: Sequence[Flow], scene: Scene) -> None:
         """What was held to be history is certain."""
-        self._history = [row for row in self._history if row not in rows]
+        self._forget_history(rows)
         pending = {row.flow.flow_id: row for row in self._pending}
         for row in rows:
             if row.flow_id in pending:
@@ -318,7 +318,8 @@ class VenueFlows:
     def _book_history(self, trade: _Trade) -> None:
         """What may lie behind us explains only what is in question to the unit."""
         for row in trade.rows:
-            self.unexplained.take_same(row.asset, row.amount)
+            if self.unexplained.take_same(row.asset, row.amount) is not None:
+                self._forget_history([row])
 
     def _lot(self, asset: str, units: Decimal, value: Decimal, mono: float, total: Total) -> Lot:
         return Lot(
@@ -331,6 +332,10 @@ class VenueFlows:
             venue_total=self.total,
             number=total.number,
         )
+
+    def _forget_history(self, rows: Sequence[Flow]) -> None:
+        """What explained something explains nothing else."""
+        self._history = [row for row in self._history if row not in rows]
 
     # --- flows -------------------------------------------------------------------------------------
 
@@ -347,7 +352,10 @@ class VenueFlows:
             elif row.lot is not None and price is not None:
                 self._pending.remove(row)
                 settled.append(self._settled(row.flow, _worth_then(row.flow, row.lot, price), row.lot, scene))
-        return settled if self.tells_trades else [*settled, *self._shown_by_worth(scene)]
+        settled += [] if self.tells_trades else self._shown_by_worth(scene)
+        if settled and self._history:
+            self._forget_history([one.flow for one in settled])
+        return settled
 
     def _find(self, shown: Callable[[_Pending, Scene], Lot | None], scene: Scene) -> bool:
         """Whether the holdings show one of the flows, as they did not before."""

@@ -112,12 +112,11 @@ class VenueFeed:
     async def run(self) -> None:
         """Feed until cancelled. Raises only what is no venue's failure, such as a ConfigError."""
         await self._connect()
-        for kind in self._read_kinds():
-            await self._read(kind)
+        failures = {kind: 0 if await self._read(kind) else 1 for kind in self._read_kinds()}
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._orders.run())
-            for kind in self._read_kinds():
-                tasks.create_task(self._keep_reading(kind))
+            for kind, failed in failures.items():
+                tasks.create_task(self._keep_reading(kind, failed))
             for kind in sorted(self._adapter.capabilities.stream_kinds):
                 tasks.create_task(self._keep_streaming(kind))
             tasks.create_task(self._keep_confirming())
@@ -171,9 +170,9 @@ class VenueFeed:
 
     # --- REST ------------------------------------------------------------------------------------
 
-    async def _keep_reading(self, kind: Kind) -> None:
+    async def _keep_reading(self, kind: Kind, failures: int) -> None:
+        """Read by the schedule, and sooner after so many failures in a row: a first ledger, above all."""
         every_s = self._flows_every_s if kind is Kind.FLOWS else self._reconcile_every_s
-        failures = 0
         while True:
             pause_s = every_s if failures == 0 else min(every_s, self._backoff(failures))
             await self._pause(kind, max(pause_s, self._retry_after_s.pop(kind, 0.0)))

@@ -33,7 +33,7 @@ from risk_daemon.model.events import (
     StreamConfirmed,
 )
 from risk_daemon.model.units import EXACT, ONE, plain
-from risk_daemon.portfolio.account import ACCOUNT_KINDS
+from risk_daemon.portfolio.account import ACCOUNT_KINDS, Change
 from risk_daemon.portfolio.flows import FlowTracker, Settled
 from risk_daemon.portfolio.manager import TRUSTED_WIDTH, Equity, PortfolioManager
 from risk_daemon.portfolio.rereads import Rereads
@@ -92,7 +92,7 @@ class Books:
         """What a venue says it holds, or what something is worth."""
         change = self.portfolio.apply(event)
         if change.moves and not isinstance(event, PricesSeen | StreamConfirmed):
-            self.flows.moved(change.venue, change.moves, turn.now.mono, event.requested_mono)
+            self._take_moves(change, event.requested_mono, turn.now.mono)
             self.agreement.moved(change.venue, change.moved)
         if isinstance(event, BalancesSeen | PositionsSeen) and event.source is Source.REST:
             self._has_read = True
@@ -105,6 +105,13 @@ class Books:
             self._take_found(change.found, event, turn)
         turn.persist = turn.persist or change.holdings
         self._look_for_start()
+
+    def _take_moves(self, change: Change, seen_mono: float, now_mono: float) -> None:
+        """Note with what moved what was there then. One venue's worth costs a pass: only where a rule asks for it."""
+        equity = self.portfolio.equity if self.is_started else None
+        is_large = equity is not None and abs(change.moved) > abs(equity) * self.settings.flows.probe_ratio
+        there = self.portfolio.venue_equity(change.venue) if is_large and self.settings.watches_venues else None
+        self.flows.moved(change.venue, change.moves, now_mono, seen_mono, equity=equity, equity_there=there)
 
     def _take_found(self, found: Finding, event: BalancesSeen | PositionsSeen | PricesSeen, turn: Turn) -> None:
         """Stream and REST differ: tell it once the stream is proven wrong, and read again."""
@@ -158,6 +165,8 @@ class Books:
             now_mono,
             portfolio.rate,
             portfolio.equity,
+            equity_of=portfolio.venue_equity,
+            is_whole=self.is_started,
             balances_mono=lambda venue: portfolio.rest_mono(venue, Kind.BALANCES),
             account_mono=portfolio.read_mono,
         )
@@ -176,12 +185,11 @@ class Books:
     def _move_baselines(self, settled: Settled) -> None:
         """By what was there when it flowed, not by what is there now: what came later is none of it."""
         venue, value = settled.flow.venue, settled.value
-        after = self.portfolio.equity - settled.later
-        self.baselines.rescale(after - value, after, is_past=bool(settled.later), is_late=settled.is_late)
+        after, after_there = settled.after, settled.after_there
+        self.baselines.rescale(after - value, after, is_past=settled.is_past, is_late=settled.is_late)
         self.history.rescale(after - value, after)
         self.portfolio.net_flows += value
-        after_there = self.portfolio.venue_equity(venue) - settled.later_there
-        self.venue_days.flowed(venue, after_there - value, after_there, is_past=bool(settled.later_there))
+        self.venue_days.flowed(venue, after_there - value, after_there, is_past=settled.is_past_there)
         self.flows.flowed(settled, self._ratio(after, value), self._ratio(after_there, value))
 
     def _ratio(self, after: Decimal, value: Decimal) -> Decimal:

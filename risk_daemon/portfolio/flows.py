@@ -15,16 +15,19 @@ venue_flows.py and unexplained.py.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Flow, FlowsListed
 from risk_daemon.model.units import ONE, ZERO
+from risk_daemon.portfolio.price_track import PriceTrack
 from risk_daemon.portfolio.unexplained import AssetMove
-from risk_daemon.portfolio.venue_flows import Rate, Settled, Total, VenueFlows, VenueFlowSettings
+from risk_daemon.portfolio.venue_flows import Rate, Scene, Settled, Total, VenueFlows, VenueFlowSettings
 
 __all__ = ["FlowSettings", "FlowTracker", "Settled"]
 
@@ -40,6 +43,7 @@ class FlowSettings:
 
     settle_legs_s: how long the second row of a trade may take. ledger_lag_s: how far a venue's book may be behind
     its balances. probe_ratio: a change of this part of equity asks for the book, at once and then with growing gaps.
+    steady_s: what was there when it flowed is what prices made of it for so long before and after (price_track.py).
     """
 
     flow_wait_s: float = 60.0
@@ -49,6 +53,7 @@ class FlowSettings:
     probe_every_s: float = 1.0
     probe_at_least_every_s: float = 15.0
     probe_ratio: Decimal = Decimal("0.001")
+    steady_s: float = 3.0
     without_ledger: frozenset[str] = frozenset()
 
     def of(self, venue: str) -> VenueFlowSettings:
@@ -57,6 +62,7 @@ class FlowSettings:
             flow_wait_s=self.flow_wait_s,
             settle_legs_s=self.settle_legs_s,
             lag_s=self.ledger_lag_s_by_venue.get(venue, self.ledger_lag_s),
+            steady_s=self.steady_s,
             has_ledger=venue not in self.without_ledger,
         )
 
@@ -77,14 +83,32 @@ class FlowTracker:
         self._venues: dict[str, VenueFlows] = {}
         self._probes: dict[str, _Probe] = {}
         self._total = Total(ZERO, 0)
+        self._by_prices = PriceTrack(self.settings.steady_s)
+        self._refine_mono: deque[float] = deque()
+        self._refined_mono = NEVER
 
     # --- witnesses ---------------------------------------------------------------------------------
 
-    def moved(self, venue: str, moves: Sequence[AssetMove], now_mono: float, seen_mono: float) -> None:
-        """Holdings or positions changed at constant prices, as one reading about `seen_mono` shows."""
+    def moved(
+        self,
+        venue: str,
+        moves: Sequence[AssetMove],
+        now_mono: float,
+        seen_mono: float,
+        *,
+        equity: Decimal | None = None,
+        equity_there: Decimal | None = None,
+    ) -> None:
+        """Holdings or positions changed at constant prices, as one reading about `seen_mono` shows.
+
+        equity, equity_there: the worth of everything, or of this venue, with them; None where it is not known.
+        """
         amount = sum((move.value for move in moves if move.value is not None), ZERO)
         self._total = Total(self._total.worth + amount, self._total.number + 1)
-        self._venue(venue).moved(moves, now_mono, seen_mono, amount=amount, total=self._total)
+        self._refine_mono.append(now_mono + self.settings.steady_s)
+        self._venue(venue).moved(
+            moves, now_mono, seen_mono, amount=amount, total=self._total, equity=equity, equity_there=equity_there
+        )
 
     def listed(self, listing: FlowsListed) -> tuple[Flow, ...]:
         """Take a listing of a venue's book in; returns the flows not seen before."""
@@ -96,24 +120,59 @@ class FlowTracker:
         rate: Rate,
         equity: Decimal,
         *,
+        equity_of: Callable[[str], Decimal],
         balances_mono: Callable[[str], float],
         account_mono: Callable[[str], float],
+        is_whole: bool = True,
     ) -> tuple[list[Settled], list[Flow]]:
         """(flows that both witnesses have told of by now, flows that the holdings did not show in time), once each.
 
-        balances_mono, account_mono: when the last complete read of a venue's balances, and of all of the account,
-        was begun.
+        equity_of: a venue's worth. balances_mono, account_mono: when the last complete read of a venue's balances, and
+        of all of the account, was begun. is_whole: whether the equity is that of everything, at prices of this run.
         """
         settled: list[Settled] = []
         unmatched: list[Flow] = []
+        small = abs(equity) * self.settings.probe_ratio
+        is_wild = self._follow_prices(now_mono, equity, small, is_whole=is_whole)
         for name, venue in self._venues.items():
             if venue.is_waiting:
-                small = abs(equity) * self.settings.probe_ratio
-                at = {"balances_mono": balances_mono(name), "account_mono": account_mono(name)}
-                found = venue.settle(now_mono, rate, small, total=self._total, **at)
+                scene = Scene(
+                    now_mono=now_mono,
+                    rate=rate,
+                    total=self._total,
+                    equity=equity,
+                    equity_there=partial(equity_of, name),
+                    small=small,
+                    balances_mono=balances_mono(name),
+                    account_mono=account_mono(name),
+                    is_wild=is_wild,
+                )
+                found = venue.settle(scene)
                 settled += found[0]
                 unmatched += found[1]
         return sorted(settled, key=lambda one: one.number), unmatched
+
+    def _follow_prices(self, now_mono: float, equity: Decimal, small: Decimal, *, is_whole: bool) -> bool:
+        """Note what prices made of the equity by now. Returns whether they moved it by more than `small` lately."""
+        track, steady_s = self._by_prices, self.settings.steady_s
+        if not is_whole:
+            track.clear()
+            return False
+        track.add(now_mono, equity - self._total.worth)
+        due_mono = NEVER
+        while self._refine_mono and self._refine_mono[0] <= now_mono:
+            due_mono = self._refine_mono.popleft()
+        if due_mono > NEVER:
+            self._refine(due_mono - steady_s, now_mono)
+        return track.spread(now_mono - 2 * steady_s) > small
+
+    def _refine(self, until_mono: float, now_mono: float) -> None:
+        """Put the median around the moment in the place of what prices happened to say in it."""
+        for venue in self._venues.values():
+            for lot in venue.unexplained.parts():
+                if self._refined_mono < lot.mono <= until_mono and lot.by_prices is not None:
+                    lot.by_prices = self._by_prices.around(lot.mono, now_mono)
+        self._refined_mono = until_mono
 
     def flowed(self, settled: Settled, ratio: Decimal, ratio_there: Decimal) -> None:
         """Baselines moved by `ratio` with a flow, those of its venue by `ratio_there`."""

@@ -47,6 +47,8 @@ class Lot:
     this lot included: for telling what came after it; number: the order of such moves. bought_unpriced: something
     without a price came with it. is_over: it counted as loss or gain already. eroded: what came later and cancelled
     a part of it out, in units. hidden: what it and others cancelled out between them: each may yet be named by a row.
+    by_prices, by_prices_there: what prices had made of the equity by then, in all or there: all of it, less all such
+    moves. None: not known; then prices are taken to be what they are now.
     grown, grown_there: how the baselines of all venues, or of this one, moved with flows since. What was in question
     before a flow is as large a part of them as it was: were it a flow, they would have moved by it first.
     """
@@ -59,6 +61,8 @@ class Lot:
     total: Decimal = ZERO
     venue_total: Decimal = ZERO
     number: int = 0
+    by_prices: Decimal | None = None
+    by_prices_there: Decimal | None = None
     bought_unpriced: bool = False
     is_over: bool = False
     eroded: Decimal = ZERO
@@ -68,7 +72,12 @@ class Lot:
 
     def is_same(self, units: Decimal) -> bool:
         """Whether it is this amount, but for rounding."""
-        return abs(self.units - units) <= abs(units) * SAME
+        return are_same(self.units, units)
+
+
+def are_same(units: Decimal, others: Decimal) -> bool:
+    """Whether both are the same amount, but for rounding."""
+    return abs(units - others) <= abs(others) * SAME
 
 
 class Unexplained:
@@ -89,6 +98,14 @@ class Unexplained:
     def lots(self) -> Iterator[Lot]:
         """The open lots."""
         return (lot for lots in self._open.values() for lot in lots)
+
+    def assets(self) -> tuple[str, ...]:
+        """What is in question."""
+        return tuple(self._open)
+
+    def parts(self) -> Iterator[Lot]:
+        """The open lots, and what they hide."""
+        return (part for lot in self.lots() for part in (lot, *lot.hidden))
 
     def oldest_mono(self) -> float | None:
         """When the oldest open lot was seen; None if there is none."""
@@ -187,7 +204,7 @@ class Unexplained:
     def take_same_aside(self, asset: str, units: Decimal) -> bool:
         """Take out just this amount of what was set aside, if it is there."""
         rows = self._aside.get(asset, deque())
-        found = next((row for row in rows if abs(row[1] - units) <= abs(units) * SAME), None)
+        found = next((row for row in rows if are_same(row[1], units)), None)
         if found is not None:
             rows.remove(found)
         return found is not None

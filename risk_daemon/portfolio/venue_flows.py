@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Flow, FlowsListed
-from risk_daemon.model.units import ONE, ZERO, finite, fixed, plain
-from risk_daemon.portfolio.unexplained import POSITIONS, AssetMove, Lot, Unexplained
+from risk_daemon.model.units import EXACT, ONE, ZERO, finite, fixed, plain
+from risk_daemon.portfolio.unexplained import POSITIONS, AssetMove, Lot, Unexplained, are_same
 from risk_daemon.portfolio.young_rows import YoungRows
 
 # What is about the same: a withdrawal's fee may be booked apart.
@@ -36,22 +36,26 @@ class VenueFlowSettings:
     flow_wait_s: float = 60.0
     settle_legs_s: float = 0.25
     lag_s: float = 2.0
+    steady_s: float = 3.0
     has_ledger: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """A flow that both witnesses told of. value: its worth now. later, later_there: what moved since, in all or there.
-    number: when it flowed, in the order of moves. is_late: it counted as loss or gain meanwhile.
+    """A flow that both witnesses told of.
 
-    The baselines move by what was there when it flowed: a loss before it counts in full, one after it was none yet.
+    value: its worth when it flowed. after, after_there: the equity with it, in all or of its venue, as it was then.
+    The baselines move by that: a loss before it counts in full, one after it was none yet. is_past, is_past_there:
+    more moved since. number: when it flowed, in the order of moves. is_late: it counted as loss or gain meanwhile.
     """
 
     flow: Flow
     value: Decimal
-    later: Decimal
-    later_there: Decimal
+    after: Decimal
+    after_there: Decimal
     number: int
+    is_past: bool = False
+    is_past_there: bool = False
     is_late: bool = False
 
 
@@ -60,6 +64,26 @@ class Total(NamedTuple):
 
     worth: Decimal
     number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What there is now.
+
+    total: what all venues moved so far. equity, equity_there: the worth of everything, and of this venue. small: what
+    is next to nothing for the portfolio. balances_mono, account_mono: when the last complete read of this venue's
+    balances, and of all of the account, was begun. is_wild: prices moved it by more than that a moment ago.
+    """
+
+    now_mono: float
+    rate: Rate
+    total: Total
+    equity: Decimal
+    equity_there: Callable[[], Decimal]
+    small: Decimal
+    balances_mono: float
+    account_mono: float
+    is_wild: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -105,18 +129,25 @@ class VenueFlows:
         self.tells_trades = False
         self._pending: list[_Pending] = []
         self._unbooked: list[_Trade] = []
+        self._history: list[Flow] = []
+        self._held_back_mono: float | None = None
         self._seen: dict[str, float] = {}
         self._seen_trades: dict[str, float] = {}
         self._has_listing = False
         self._began_wall = NEVER
         self._trades_wall = NEVER
-        self._listed_mono = NEVER
+        self._listed_mono = self._listed_first_mono = NEVER
         self._unpriced_mono = NEVER
 
     @property
     def net(self) -> Decimal:
         """The worth of what nothing explains yet."""
         return self.unexplained.net
+
+    @property
+    def has_listing(self) -> bool:
+        """Whether its book was ever read."""
+        return self._has_listing
 
     @property
     def is_waiting(self) -> bool:
@@ -126,9 +157,20 @@ class VenueFlows:
     # --- witnesses ---------------------------------------------------------------------------------
 
     def moved(
-        self, moves: Sequence[AssetMove], now_mono: float, seen_mono: float, *, amount: Decimal, total: Total
+        self,
+        moves: Sequence[AssetMove],
+        now_mono: float,
+        seen_mono: float,
+        *,
+        amount: Decimal,
+        total: Total,
+        equity: Decimal | None = None,
+        equity_there: Decimal | None = None,
     ) -> None:
-        """One reading's changes, worth `amount`. total: what all venues moved so far, these included."""
+        """One reading's changes, worth `amount`. total: what all venues moved so far, these included.
+
+        equity, equity_there: the worth of everything, or of this venue, with them; None where it is not known.
+        """
         legs_s = self.settings.settle_legs_s
         if any(move.value is None and move.units > 0 for move in moves):
             self._unpriced_mono = now_mono
@@ -138,6 +180,8 @@ class VenueFlows:
         for move in moves:
             lot = self._lot(move.asset, move.units, move.value or ZERO, now_mono, total)
             lot.seen_mono, lot.bought_unpriced = seen_mono, now_mono - self._unpriced_mono <= legs_s
+            lot.by_prices = None if equity is None else equity - total.worth
+            lot.by_prices_there = None if equity_there is None else equity_there - self.total
             self.unexplained.post(lot)
         if amount:
             self.young.add(now_mono, amount)
@@ -152,6 +196,8 @@ class VenueFlows:
         if is_first:
             rows = (*listing.flows, *(listing.trades or ()))
             self._began_wall = max((row.wall for row in rows), default=NEVER)
+            self._listed_first_mono = listing.requested_mono
+            self._history = sorted(rows, key=lambda row: -row.wall)
         self._take_trades(listing, is_first=is_first)
         self._listed_mono = max(self._listed_mono, listing.requested_mono)
         new = {flow.flow_id: flow for flow in listing.flows if flow.flow_id not in self._seen}
@@ -184,23 +230,55 @@ class VenueFlows:
 
     # --- what follows ------------------------------------------------------------------------------
 
-    def settle(
-        self, now_mono: float, rate: Rate, small: Decimal, *, total: Total, balances_mono: float, account_mono: float
-    ) -> tuple[list[Settled], list[Flow]]:
-        """(flows that both witnesses have told of by now, flows that the holdings did not show in time), once each.
-
-        small: what is next to nothing for the portfolio. total: what all venues moved so far.
-        """
+    def settle(self, scene: Scene) -> tuple[list[Settled], list[Flow]]:
+        """(flows that both witnesses have told of by now, flows that the holdings did not show in time), once each."""
         settled: list[Settled] = []
         unmatched: list[Flow] = []
+        if self._history:
+            self._look_for_news(scene)
         if self._unbooked:
-            self._book(now_mono, rate, total)
+            self._book(scene)
         if self._pending:
-            settled = self._match(rate, total)
-            unmatched = self._drop_unmatched(now_mono, balances_mono)
+            settled = [] if self._waits_for_prices(scene) else self._match(scene)
+            unmatched = self._drop_unmatched(scene)
         if self.unexplained:
-            self._decide(now_mono, small, account_mono)
+            self._decide(scene)
         return settled, unmatched
+
+    def _waits_for_prices(self, scene: Scene) -> bool:
+        """Whether what was there when it flowed will be known better in a moment: not for longer than `steady_s`."""
+        now_mono, steady_s = scene.now_mono, self.settings.steady_s
+        if not scene.is_wild or all(now_mono - lot.mono >= steady_s for lot in self.unexplained.lots()):
+            self._held_back_mono = None
+            return False
+        self._held_back_mono = now_mono if self._held_back_mono is None else self._held_back_mono
+        return now_mono - self._held_back_mono < steady_s
+
+    def _look_for_news(self, scene: Scene) -> None:
+        """The first listing came after something had moved: its newest rows that add up to just that are no history.
+
+        They are looked for among all rows of an asset, for a trade and a flow of it may be one change for us.
+        """
+        if scene.now_mono - self._listed_first_mono > self.settings.flow_wait_s:
+            self._history = []
+        for asset in self.unexplained.assets():
+            units, told = self.unexplained.units(asset), ZERO
+            rows = [row for row in self._history if row.asset == asset]
+            for number, row in enumerate(rows, 1):
+                told += row.amount
+                if told and are_same(told, units):
+                    self._take_as_news(rows[:number], scene)
+                    break
+
+    def _take_as_news(self, rows: Sequence[Flow], scene: Scene) -> None:
+        """What was held to be history is certain."""
+        self._forget_history(rows)
+        pending = {row.flow.flow_id: row for row in self._pending}
+        for row in rows:
+            if row.flow_id in pending:
+                pending[row.flow_id].is_certain = True
+            elif row.flow_id in self._seen_trades:
+                self._book_row(row, scene)
 
     def doubts(self, now_mono: float, rate: Rate, worth: Decimal) -> tuple[Decimal, Decimal]:
         """How much more, and how much less, its worth may be than it seems. worth: that of what is in question."""
@@ -213,8 +291,9 @@ class VenueFlows:
 
     # --- trades ------------------------------------------------------------------------------------
 
-    def _book(self, now_mono: float, rate: Rate, total: Total) -> None:
+    def _book(self, scene: Scene) -> None:
         """Let the rows of trades explain what they can. What bought something without a price waits for one."""
+        now_mono, rate = scene.now_mono, scene.rate
         trades, self._unbooked = self._unbooked, []
         newest_mono = NEVER
         for trade in trades:
@@ -227,16 +306,20 @@ class VenueFlows:
                 continue
             newest_mono = max(newest_mono, trade.listed_mono)
             for row in trade.rows:
-                price = rate(row.asset)
-                if row.amount and price != 0:
-                    booked = self._lot(row.asset, row.amount, fixed(row.amount * (price or ZERO)), now_mono, total)
-                    self.unexplained.book(booked)
+                self._book_row(row, scene)
         self.unexplained.drop_positions(newest_mono)
+
+    def _book_row(self, row: Flow, scene: Scene) -> None:
+        price = scene.rate(row.asset)
+        if row.amount and price != 0:
+            value = fixed(row.amount * (price or ZERO))
+            self.unexplained.book(self._lot(row.asset, row.amount, value, scene.now_mono, scene.total))
 
     def _book_history(self, trade: _Trade) -> None:
         """What may lie behind us explains only what is in question to the unit."""
         for row in trade.rows:
-            self.unexplained.take_same(row.asset, row.amount)
+            if self.unexplained.take_same(row.asset, row.amount) is not None:
+                self._forget_history([row])
 
     def _lot(self, asset: str, units: Decimal, value: Decimal, mono: float, total: Total) -> Lot:
         return Lot(
@@ -250,40 +333,47 @@ class VenueFlows:
             number=total.number,
         )
 
+    def _forget_history(self, rows: Sequence[Flow]) -> None:
+        """What explained something explains nothing else."""
+        self._history = [row for row in self._history if row not in rows]
+
     # --- flows -------------------------------------------------------------------------------------
 
-    def _match(self, rate: Rate, total: Total) -> list[Settled]:
+    def _match(self, scene: Scene) -> list[Settled]:
         """The flows that the holdings show: each by itself, or all of an asset together."""
-        while self._find(self._shown_exactly, total) or self._find(self._shown_nearly, total):
+        while self._find(self._shown_exactly, scene) or self._find(self._shown_nearly, scene):
             continue  # what one flow leaves over may be another one
-        settled = self._shown_together(rate, total)
+        settled = self._shown_together(scene)
         for row in list(self._pending):
-            price = rate(row.flow.asset)
+            price = scene.rate(row.flow.asset)
             if price == 0:
                 self._pending.remove(row)
-                settled.append(self._settled(row.flow, ZERO, None, total))
+                settled.append(self._settled(row.flow, ZERO, None, scene))
             elif row.lot is not None and price is not None:
                 self._pending.remove(row)
-                settled.append(self._settled(row.flow, fixed(row.flow.amount * price), row.lot, total))
-        return settled if self.tells_trades else [*settled, *self._shown_by_worth(rate, total)]
+                settled.append(self._settled(row.flow, _worth_then(row.flow, row.lot, price), row.lot, scene))
+        settled += [] if self.tells_trades else self._shown_by_worth(scene)
+        if settled and self._history:
+            self._forget_history([one.flow for one in settled])
+        return settled
 
-    def _find(self, shown: Callable[[_Pending, Total], Lot | None], total: Total) -> bool:
+    def _find(self, shown: Callable[[_Pending, Scene], Lot | None], scene: Scene) -> bool:
         """Whether the holdings show one of the flows, as they did not before."""
         for row in self._pending:
             if row.lot is None:
-                row.lot = shown(row, total)
+                row.lot = shown(row, scene)
                 if row.lot is not None:
                     return True
         return False
 
-    def _shown_exactly(self, row: _Pending, total: Total) -> Lot | None:
+    def _shown_exactly(self, row: _Pending, scene: Scene) -> Lot | None:
         asset, units = row.flow.asset, row.flow.amount
         lot = self.unexplained.take_same(asset, units)
         if lot is None and self.unexplained.take_same_aside(asset, units):
-            return self._lot(asset, units, ZERO, NEVER, total)
+            return self._lot(asset, units, ZERO, NEVER, scene.total)
         return lot
 
-    def _shown_nearly(self, row: _Pending, _total: Total) -> Lot | None:
+    def _shown_nearly(self, row: _Pending, _scene: Scene) -> Lot | None:
         asset, units = row.flow.asset, row.flow.amount
         if not row.is_certain:
             return None
@@ -299,69 +389,90 @@ class VenueFlows:
             return False
         return not self.tells_trades or self._listed_mono >= newest.seen_mono + self.settings.lag_s
 
-    def _shown_together(self, rate: Rate, total: Total) -> list[Settled]:
+    def _shown_together(self, scene: Scene) -> list[Settled]:
         """Flows that hide each other: their sum is what is in question of their asset, be it nothing."""
         settled: list[Settled] = []
         waiting = [row for row in self._pending if row.is_awaited]
         for asset in {row.flow.asset: None for row in waiting}:
-            rows, price = [row for row in waiting if row.flow.asset == asset], rate(asset)
+            rows, price = [row for row in waiting if row.flow.asset == asset], scene.rate(asset)
             units = sum((row.flow.amount for row in rows), ZERO)
             if len(rows) < 2 or not price or abs(self.unexplained.units(asset) - units) > abs(units) * NEAR:
                 continue
             lot = self.unexplained.take_flow(asset, units)
             self._pending = [row for row in self._pending if row not in rows]
-            settled += self._chain([row.flow for row in rows], price, lot, total)
+            settled += self._chain([row.flow for row in rows], price, lot, scene)
         return settled
 
-    def _chain(self, flows: list[Flow], price: Decimal, lot: Lot | None, total: Total) -> list[Settled]:
+    def _chain(self, flows: list[Flow], price: Decimal, lot: Lot | None, scene: Scene) -> list[Settled]:
         """Flows that one lot shows, the newest first: what the later ones moved came after the earlier ones."""
         settled, since = [], ZERO
         for flow in sorted(flows, key=lambda flow: -flow.wall):
-            one = self._settled(flow, fixed(flow.amount * price), lot, total)
-            settled.append(replace(one, later=one.later + since, later_there=one.later_there + since))
+            one = self._settled(flow, _worth_then(flow, lot, price), lot, scene)
+            settled.append(
+                replace(
+                    one,
+                    after=one.after - since,
+                    after_there=one.after_there - since,
+                    is_past=one.is_past or bool(since),
+                    is_past_there=one.is_past_there or bool(since),
+                )
+            )
             since += one.value
         return settled
 
-    def _shown_by_worth(self, rate: Rate, total: Total) -> list[Settled]:
+    def _shown_by_worth(self, scene: Scene) -> list[Settled]:
         """A book without trades can't tell what else moved the same asset: then the worth of it all must do."""
         settled = []
         for row in [row for row in self._pending if row.is_awaited]:
-            value = fixed(row.flow.amount * (rate(row.flow.asset) or ZERO))
+            value = fixed(row.flow.amount * (scene.rate(row.flow.asset) or ZERO))
             if value and self.net / value >= ONE - NEAR:
                 self._pending.remove(row)
-                settled.append(self._settled(row.flow, value, None, total))
-                self.unexplained.post(self._lot(POSITIONS, -value, -value, NEVER, total))
+                settled.append(self._settled(row.flow, value, None, scene))
+                self.unexplained.post(self._lot(POSITIONS, -value, -value, NEVER, scene.total))
         return settled
 
-    def _settled(self, flow: Flow, value: Decimal, lot: Lot | None, total: Total) -> Settled:
+    def _settled(self, flow: Flow, value: Decimal, lot: Lot | None, scene: Scene) -> Settled:
+        """By what was there when the lot was seen: all the moves by then, and what prices had made of it."""
+        equity, equity_there, total = scene.equity, scene.equity_there(), scene.total
         if lot is None:
-            return Settled(flow=flow, value=value, later=ZERO, later_there=ZERO, number=total.number)
-        later, later_there = total.worth - lot.total, self.total - lot.venue_total
+            return Settled(flow=flow, value=value, after=equity, after_there=equity_there, number=total.number)
+        is_priced = lot.by_prices is not None and lot.value
+        by_prices = lot.by_prices if lot.by_prices is not None and is_priced else equity - total.worth
+        by_prices_there = lot.by_prices_there if is_priced else None
+        if by_prices_there is None:
+            by_prices_there = equity_there - self.total
         return Settled(
-            flow=flow, value=value, later=later, later_there=later_there, number=lot.number, is_late=lot.is_over
+            flow=flow,
+            value=value,
+            after=by_prices + lot.total,
+            after_there=by_prices_there + lot.venue_total,
+            number=lot.number,
+            is_past=total.worth != lot.total,
+            is_past_there=self.total != lot.venue_total,
+            is_late=lot.is_over,
         )
 
-    def _drop_unmatched(self, now_mono: float, balances_mono: float) -> list[Flow]:
+    def _drop_unmatched(self, scene: Scene) -> list[Flow]:
         """Rows that the holdings should have shown by now. Those that are told are left out; the old ones forgotten."""
         told = []
         for row in [row for row in self._pending if row.lot is None]:
-            waited_s = now_mono - row.listed_mono
+            waited_s = scene.now_mono - row.listed_mono
             if waited_s >= (REMEMBER_UNMATCHED_S if row.is_certain else self.settings.flow_wait_s):
                 self._pending.remove(row)
             elif row.is_awaited and waited_s >= self.settings.flow_wait_s:
-                row.is_told = balances_mono >= row.listed_mono + self.settings.lag_s
+                row.is_told = scene.balances_mono >= row.listed_mono + self.settings.lag_s
                 told += [row.flow] if row.is_told else []
         return told
 
     # --- loss or gain ------------------------------------------------------------------------------
 
-    def _decide(self, now_mono: float, small: Decimal, account_mono: float) -> None:
+    def _decide(self, scene: Scene) -> None:
         """Take out of the question what is answered: a fair trade, and what nobody explained for long enough."""
-        found, settings = self.unexplained, self.settings
+        found, settings, now_mono = self.unexplained, self.settings, scene.now_mono
         gross = sum((abs(lot.value) for lot in found.lots()), ZERO)
-        if abs(found.net) <= min(small, gross * BALANCED):
+        if abs(found.net) <= min(scene.small, gross * BALANCED):
             found.set_aside(now_mono)
-        verified_mono = self._verified_mono(account_mono)
+        verified_mono = self._verified_mono(scene.account_mono)
         for lot in list(found.lots()):
             waited_s = now_mono - lot.mono
             is_verified = lot.seen_mono <= verified_mono and not lot.bought_unpriced and waited_s >= self._least_s()
@@ -415,7 +526,15 @@ class VenueFlows:
         units, value = finite(row["units"]), finite(row["value"])
         lot = self._lot(row["asset"], units, value, now_mono - float(row["waited_s"]), Total(ZERO, 0))
         lot.grown, lot.grown_there = map(finite, row.get("grown", ("1", "1")))
+        lot.by_prices = None if row.get("equity_then") is None else finite(row["equity_then"])
         return lot
+
+
+def _worth_then(flow: Flow, lot: Lot | None, price: Decimal) -> Decimal:
+    """What flowed at the price of the moment when it was seen; at `price` where there was none."""
+    if lot is None or not lot.value or not lot.units:
+        return fixed(flow.amount * price)
+    return fixed(EXACT.divide(EXACT.multiply(flow.amount, lot.value), lot.units))
 
 
 def _forget_before(seen: dict[str, float], seconds: float) -> None:
@@ -432,6 +551,7 @@ def _lot_to_json(lot: Lot, now_mono: float) -> dict[str, Any]:
         "value": plain(lot.value),
         "waited_s": round(max(0.0, now_mono - lot.mono), 3),
         "grown": [plain(lot.grown), plain(lot.grown_there)],
+        "equity_then": None if lot.by_prices is None else plain(lot.by_prices + lot.total),
     }
 
 

@@ -275,12 +275,12 @@ class Checker:
         return self.world.store_illness.is_well() and (healed_s > STORE_RECOVERS_S or not had_trouble)
 
     def _check_books(self, life: Life) -> None:
-        """Nothing may rest but what a reckless bot placed after the last look, or anybody after an earlier proof."""
+        """Nothing may rest but what a reckless bot placed after a sweep looked last, or anybody after a proof."""
         if life.was_proven:
             return
         for venue in self.world.venues.values():
             for scope in venue.scopes:
-                last_look = venue.last_look.get(scope.name, float("-inf"))
+                last_look = venue.last_urgent_look.get(scope.name, float("-inf"))
                 for order in venue.orders_in(scope.name):
                     name = order.draft.client_order_id or ""
                     if not (name.startswith("reckless") and order.placed_wall >= last_look):

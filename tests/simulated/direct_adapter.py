@@ -95,7 +95,8 @@ class DirectAdapter:
 
     async def list_orders(self, scope: OrderScope, *, urgent: bool = True) -> OrderListing:
         requested, (rows, looked_true) = await self._signed(Call.LIST, lambda: self._look(scope), 2 * urgent)
-        self.venue.last_look[scope.name] = max(looked_true, self.venue.last_look.get(scope.name, looked_true))
+        for looks in (self.venue.last_look, self.venue.last_urgent_look) if urgent else (self.venue.last_look,):
+            looks[scope.name] = max(looked_true, looks.get(scope.name, looked_true))
         return OrderListing(self.name, scope.name, requested, rows)
 
     async def cancel_orders(self, scope: OrderScope, orders: Sequence[Order]) -> None:

@@ -72,6 +72,7 @@ class SimVenue:
         self.scopes = tuple(OrderScope(name, frozenset({self.market})) for name in ("plain", "trigger"))
         self.publish: Callable[[], None] | None = None
         self.last_look: dict[str, float] = {}
+        self.last_urgent_look: dict[str, float] = {}  # of a sweep
         self.cancel_asked_mono: list[float] = []
         self.ledger_told_true = float("-inf")
         self.balances_told = False

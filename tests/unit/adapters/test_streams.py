@@ -230,6 +230,17 @@ async def test_being_pushed_aside_is_no_outage() -> None:
         assert run.of(VenueLost) == []
 
 
+@pytest.mark.parametrize("kind", [Kind.BALANCES, Kind.FLOWS, Kind.PRICES])
+async def test_a_first_read_that_fails_is_repeated_soon_and_not_by_the_schedule(kind: Kind) -> None:
+    venue = FakeVenue()
+    venue.faults[kind] = deque([VenueUnavailable("down"), VenueUnavailable("down")])
+    run = Run(venue, flows_every_s=3_600.0, reconcile_every_s=3_600.0)
+    async with run.running():
+        await pass_time(60)
+        assert len(venue.called(kind)) == 3
+        assert len(run.of(VenueLost)) == 1
+
+
 async def test_assets_are_those_asked_for_and_those_held() -> None:
     venue = FakeVenue()
     run = Run(venue)

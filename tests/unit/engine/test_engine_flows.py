@@ -64,6 +64,73 @@ def test_a_flow_moves_no_loss_ratio_whichever_witness_comes_first(amount: int, f
     assert world.engine.portfolio.net_flows == amount
 
 
+@pytest.mark.parametrize("amount", [-2_500, 5_000, -4_999])
+@pytest.mark.parametrize("mark", [47_500, 49_000])
+@pytest.mark.parametrize("late_s", [0.5, 2.0, 20.0])
+def test_what_prices_did_between_a_flow_and_its_row_is_profit_or_loss_of_what_was_there_then(
+    amount: int, mark: int, late_s: float
+) -> None:
+    world = world_with_a_loss()
+    world.ledger_dead.add("perp")
+    world.move_money("perp", "USDT", amount)
+    world.tell_balance("perp", "USDT")
+    world.run(late_s / 2)
+    world.stream_price("BTC/USDT", mark)
+    world.run(late_s / 2)
+    world.book_flow("perp", "USDT", amount)
+    world.ledger_dead.clear()
+    world.list_flows("perp")
+    world.run(30.0)
+    with_it = 9_800 + amount
+    worth = with_it + Decimal("0.1") * (mark - 48_000)
+    assert world.loss == pytest.approx(float(1 - Decimal("0.98") * worth / with_it), abs=1e-9)
+    assert world.state != "TRIGGERED"
+
+
+@pytest.mark.parametrize("amount", [-2_500, 5_000])
+@pytest.mark.parametrize(("lie", "is_true"), [(46_500, True), (96_000, True), (24_000, False), (480_000, False)])
+@pytest.mark.parametrize("shown_s", [-0.3, 0.1, 0.5])
+@pytest.mark.parametrize("booked_s", [0.0, 20.0])
+def test_a_price_that_is_wrong_for_a_moment_is_no_part_of_a_flow(
+    amount: int, lie: int, is_true: bool, shown_s: float, booked_s: float
+) -> None:
+    """Whether the flow comes in that moment, before it or after it, and wherever its row comes."""
+    world = world_with_a_loss()
+    before = ratios(world)
+    world.ledger_dead.add("perp")
+
+    def show() -> None:
+        world.move_money("perp", "USDT", amount)
+        world.tell_balance("perp", "USDT")
+
+    def book() -> None:
+        world.book_flow("perp", "USDT", amount)
+        world.ledger_dead.clear()
+        world.list_flows("perp")
+
+    world.later(1.0 + shown_s, show)
+    world.later(1.0, lambda: world.stream_price("BTC/USDT", lie, is_true=is_true))
+    world.later(1.4, lambda: world.stream_price("BTC/USDT", 48_000))
+    world.later(1.0 + max(shown_s, booked_s), book)
+    world.run(30.0)
+    assert ratios(world) == before
+    assert world.state == "ACTIVE"
+    assert world.gate == "open"
+
+
+def test_a_fall_a_moment_before_a_flow_counts_in_full_and_one_after_it_as_part_of_what_is_left() -> None:
+    losses = []
+    for fall_s, flow_s in ((0.0, 0.5), (0.5, 0.0)):
+        world = world_with_a_loss()
+        world.later(1.0 + fall_s, lambda world=world: world.stream_price("BTC/USDT", 46_000))  # type: ignore[misc]
+        world.later(1.0 + flow_s, lambda world=world: world.move_money("perp", "USDT", 5_000))  # type: ignore[misc]
+        world.later(1.01 + flow_s, lambda world=world: world.tell_balance("perp", "USDT"))  # type: ignore[misc]
+        world.later(2.0, lambda world=world: world.book_flow("perp", "USDT", 5_000))  # type: ignore[misc]
+        world.run(90.0)
+        losses.append(world.loss)
+    assert losses == pytest.approx([0.04, 1 - 0.98 * 14_600 / 14_800], abs=1e-9)
+
+
 def test_the_same_ledger_row_counts_once() -> None:
     world = world_with_a_loss()
     world.book_flow("perp", "USDT", 5_000)

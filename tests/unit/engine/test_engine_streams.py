@@ -270,9 +270,9 @@ def test_what_moved_is_told_once() -> None:
     moved: list[Decimal] = []
     tell = world.engine.books.flows.moved
 
-    def told(venue: str, moves: Sequence[AssetMove], *rest: float) -> None:
+    def told(venue: str, moves: Sequence[AssetMove], *rest: float, **there: Decimal | None) -> None:
         moved.extend(move.units for move in moves)
-        tell(venue, moves, *rest)
+        tell(venue, moves, *rest, **there)
 
     world.engine.books.flows.moved = told  # type: ignore[method-assign,assignment]
     lies = [True]

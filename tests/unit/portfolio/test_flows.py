@@ -33,13 +33,32 @@ def listed(
     return tracker.listed(FlowsListed("v", at, flows, trades))
 
 
+def worth(tracker: FlowTracker) -> Decimal:
+    """What is there now: all that moved, and no price did."""
+    return EQUITY + tracker._total.worth
+
+
 def settle(tracker: FlowTracker, now: float, balances: float = NEVER, account: float = NEVER) -> list[Decimal]:
-    settled, _ = tracker.settle(now, price, EQUITY, balances_mono=lambda _: balances, account_mono=lambda _: account)
+    settled, _ = tracker.settle(
+        now,
+        price,
+        worth(tracker),
+        equity_of=lambda _: EQUITY,
+        balances_mono=lambda _: balances,
+        account_mono=lambda _: account,
+    )
     return [one.value for one in settled]
 
 
 def unmatched(tracker: FlowTracker, now: float, balances: float) -> list[str]:
-    settled, left = tracker.settle(now, price, EQUITY, balances_mono=lambda _: balances, account_mono=lambda _: NEVER)
+    settled, left = tracker.settle(
+        now,
+        price,
+        worth(tracker),
+        equity_of=lambda _: EQUITY,
+        balances_mono=lambda _: balances,
+        account_mono=lambda _: NEVER,
+    )
     assert settled == []
     return [flow.flow_id for flow in left]
 
@@ -173,6 +192,59 @@ def test_rows_of_the_first_listing_ever_count_only_if_the_holdings_show_just_the
     assert settle(behind, AT + 61, balances=AT + 61) == []
 
 
+def first_listing(tracker: FlowTracker, *, flows: tuple[Flow, ...], trades: tuple[Flow, ...]) -> None:
+    tracker.listed(FlowsListed("v", AT + 10, flows, trades))
+
+
+@pytest.mark.parametrize("amount", ["837.21", "-477.47"])
+@pytest.mark.parametrize("is_listed_first", [True, False])
+def test_the_newest_rows_of_a_late_first_listing_that_add_up_to_what_moved_are_no_history(
+    amount: str, is_listed_first: bool
+) -> None:
+    """A flow and a trade between two readings are one change, and the listing that tells of both is the first."""
+    tracker, flow = FlowTracker(), row(amount, "F", age_s=2)
+    old = (row(55, "O1", age_s=90), row(7, "O2", age_s=60))
+    trades = (row(-900, "T", age_s=1, group="g"), row("0.018", "T2", "BTC", age_s=1, group="g"))
+    steps = [
+        lambda: first_listing(tracker, flows=(flow, *old), trades=trades),
+        lambda: tracker.moved(
+            "v",
+            [
+                AssetMove(asset="USDT", units=Decimal(amount) - 900, value=Decimal(amount) - 900),
+                AssetMove(asset="BTC", units=Decimal("0.018"), value=Decimal(900)),
+            ],
+            AT + 10,
+            AT + 10,
+        ),
+    ]
+    for step in steps if is_listed_first else reversed(steps):
+        step()
+        settled = settle(tracker, AT + 11)
+    assert settled == [Decimal(amount)]
+    assert doubts(tracker, AT + 11) == (0, 0)
+
+
+def test_a_row_of_a_late_first_listing_explains_one_change() -> None:
+    trades = (row(-63, "T", age_s=1, group="g"),)
+    tracker = FlowTracker()
+    first_listing(tracker, flows=(row(40, "F", age_s=2),), trades=trades)
+    for at, units, flows in ((11, -63, []), (12, 40, [40]), (13, -23, []), (14, -40, [])):
+        moved(tracker, units, AT + at)
+        assert settle(tracker, AT + at) == flows
+    assert doubts(tracker, AT + 14) == (63, 0)
+
+
+def test_history_that_does_not_add_up_explains_nothing_and_none_does_after_flow_wait() -> None:
+    trades = (row(-900, "T", age_s=1, group="g"),)
+    for units, at in ((-800, AT + 20), (-63, AT + 20), (Decimal("-62.79"), AT + 75)):
+        tracker = FlowTracker()
+        first_listing(tracker, flows=(row("837.21", "F", age_s=2),), trades=trades)
+        assert settle(tracker, at) == []
+        moved(tracker, units, at)
+        assert settle(tracker, at) == []
+        assert doubts(tracker, at) == (-Decimal(units), 0)
+
+
 def test_a_late_row_that_is_no_newer_than_the_first_listing_is_history_too() -> None:
     tracker = FlowTracker()
     tracker.listed(FlowsListed("v", AT, (row(-1, "first"),)))
@@ -186,8 +258,15 @@ def test_what_was_there_when_it_flowed_is_told_by_what_moved_since() -> None:
     moved(tracker, -500)
     moved(tracker, -260, AT + 5)
     listed(tracker, row(-500), at=AT + 6)
-    settled, _ = tracker.settle(AT + 6, price, EQUITY, balances_mono=lambda _: NEVER, account_mono=lambda _: NEVER)
-    assert [(one.value, one.later, one.later_there) for one in settled] == [(-500, -260, -260)]
+    settled, _ = tracker.settle(
+        AT + 6,
+        price,
+        worth(tracker),
+        equity_of=lambda _: EQUITY,
+        balances_mono=lambda _: NEVER,
+        account_mono=lambda _: NEVER,
+    )
+    assert [(one.value, one.after, one.after_there) for one in settled] == [(-500, 9_500, 10_260)]
 
 
 # --- a book that tells of trades -----------------------------------------------------------------------------

@@ -172,4 +172,12 @@ def _joined(one: Position, other: Position) -> Position:
         entry = quantity / (one.quantity / one.entry + other.quantity / other.entry)
     else:
         entry = (one.quantity * one.entry + other.quantity * other.entry) / quantity
-    return Position(one.symbol, quantity, entry, one.settle, one.underlying, one.contract_size, one.inverse)
+    return Position(
+        symbol=one.symbol,
+        quantity=quantity,
+        entry=entry,
+        settle=one.settle,
+        underlying=one.underlying,
+        contract_size=one.contract_size,
+        inverse=one.inverse,
+    )

@@ -106,28 +106,28 @@ def parse_unified_position(row: Mapping[str, Any], markets: Mapping[str, Mapping
     if contracts == 0:
         return None
     return Position(
-        market["symbol"],
-        contracts if row["side"] == "long" else -contracts,
-        number(row, "entryPrice"),
-        market["settle"],
-        market["base"],
-        number(market, "contractSize"),
-        market.get("inverse") is True,
+        symbol=market["symbol"],
+        quantity=contracts if row["side"] == "long" else -contracts,
+        entry=number(row, "entryPrice"),
+        settle=market["settle"],
+        underlying=market["base"],
+        contract_size=number(market, "contractSize"),
+        inverse=market.get("inverse") is True,
     )
 
 
 def parse_unified_order(venue: str, scope: str, row: Mapping[str, Any]) -> Order:
     """A ccxt order."""
     return Order(
-        venue,
-        scope,
-        text(row, "id"),
-        text(row, "symbol"),
-        str(row.get("side")),
-        str(row.get("type")),
-        optional_text(row, "clientOrderId"),
-        row.get("reduceOnly") is True,
-        number(row, "remaining") if row.get("remaining") is not None else None,
+        venue=venue,
+        scope=scope,
+        order_id=text(row, "id"),
+        symbol=text(row, "symbol"),
+        side=str(row.get("side")),
+        order_type=str(row.get("type")),
+        client_order_id=optional_text(row, "clientOrderId"),
+        reduce_only=row.get("reduceOnly") is True,
+        remaining=number(row, "remaining") if row.get("remaining") is not None else None,
     )
 
 
@@ -279,7 +279,14 @@ class GenericDialect:
     def _flow(self, row: Mapping[str, Any], sign: int) -> Flow:
         kind = "deposit" if sign > 0 else "withdrawal"
         amount = number(row, "amount") * sign
-        return Flow(f"{kind}:{row['id']}", self._venue, text(row, "currency"), amount, row["timestamp"] / 1000, kind)
+        return Flow(
+            flow_id=f"{kind}:{row['id']}",
+            venue=self._venue,
+            asset=text(row, "currency"),
+            amount=amount,
+            wall=row["timestamp"] / 1000,
+            kind=kind,
+        )
 
     # --- orders ----------------------------------------------------------------------------------
 

@@ -62,7 +62,13 @@ def _position(row: Mapping[str, Any], markets: Mapping[str, Mapping[str, Any]]) 
         return None
     market = _market(row, "pair", markets)
     side = _signs(row, {"buy": 1, "sell": -1})
-    return Position(market["symbol"], remaining * side, number(row, "cost") / volume, market["quote"], market["base"])
+    return Position(
+        symbol=market["symbol"],
+        quantity=remaining * side,
+        entry=number(row, "cost") / volume,
+        settle=market["quote"],
+        underlying=market["base"],
+    )
 
 
 def _signs(row: Mapping[str, Any], signs: Mapping[str, int]) -> int:
@@ -92,15 +98,15 @@ def _order(
     described = row["descr"]
     pair = text(described, "pair")
     return Order(
-        venue,
-        scope,
-        txid,
-        markets[pair]["symbol"] if pair in markets else pair,
-        text(described, "type"),
-        text(described, "ordertype"),
-        optional_text(row, "cl_ord_id", "userref"),
-        row.get("reduce_only") is True or row.get("reduceOnly") is True,
-        number(row, "vol") - number(row, "vol_exec"),
+        venue=venue,
+        scope=scope,
+        order_id=txid,
+        symbol=markets[pair]["symbol"] if pair in markets else pair,
+        side=text(described, "type"),
+        order_type=text(described, "ordertype"),
+        client_order_id=optional_text(row, "cl_ord_id", "userref"),
+        reduce_only=row.get("reduce_only") is True or row.get("reduceOnly") is True,
+        remaining=number(row, "vol") - number(row, "vol_exec"),
     )
 
 
@@ -174,14 +180,14 @@ def parse_order_frames(venue: str, scope: str, frames: Sequence[Mapping[str, Any
 
 def _streamed_order(venue: str, scope: str, order_id: str, row: Mapping[str, Any]) -> Order:
     return Order(
-        venue,
-        scope,
-        order_id,
-        row["symbol"],
-        str(row.get("side", "")),
-        str(row.get("order_type", "")),
-        optional_text(row, "cl_ord_id", "order_userref"),
-        row.get("reduce_only") is True,
+        venue=venue,
+        scope=scope,
+        order_id=order_id,
+        symbol=row["symbol"],
+        side=str(row.get("side", "")),
+        order_type=str(row.get("order_type", "")),
+        client_order_id=optional_text(row, "cl_ord_id", "order_userref"),
+        reduce_only=row.get("reduce_only") is True,
     )
 
 

@@ -76,13 +76,13 @@ def parse_rows(venue: str, ledger: Mapping[str, Mapping[str, Any]]) -> tuple[Flo
     """
     rows = (
         Flow(
-            ledger_id,
-            venue,
-            asset_code(text(row, "asset")),
-            number(row, "amount") - number(row, "fee"),
-            float(number(row, "time")),
-            text(row, "type"),
-            str(row.get("refid") or ""),
+            flow_id=ledger_id,
+            venue=venue,
+            asset=asset_code(text(row, "asset")),
+            amount=number(row, "amount") - number(row, "fee"),
+            wall=float(number(row, "time")),
+            kind=text(row, "type"),
+            group=str(row.get("refid") or ""),
         )
         for ledger_id, row in ledger.items()
     )

@@ -84,13 +84,13 @@ def _position(row: Mapping[str, Any], markets: Markets) -> Position:
     if size < 0 or entry <= 0:
         raise MalformedReply("a position with a negative size or without an entry price")
     return Position(
-        market["symbol"],
-        size * side,
-        entry,
-        market["settle"],
-        market["base"],
-        finite(market["contractSize"]),
-        market["inverse"] is True,
+        symbol=market["symbol"],
+        quantity=size * side,
+        entry=entry,
+        settle=market["settle"],
+        underlying=market["base"],
+        contract_size=finite(market["contractSize"]),
+        inverse=market["inverse"] is True,
     )
 
 
@@ -103,15 +103,15 @@ def _order(venue: str, scope: str, row: Mapping[str, Any], markets: Markets) -> 
     symbol = text(row, "symbol")
     market = markets.get(symbol.lower())
     return Order(
-        venue,
-        scope,
-        text(row, "order_id"),
-        symbol if market is None else market["symbol"],
-        text(row, "side"),
-        str(row.get("orderType", "")),
-        optional_text(row, "cliOrdId"),
-        row.get("reduceOnly") is True,
-        number(row, "unfilledSize") if row.get("unfilledSize") is not None else None,
+        venue=venue,
+        scope=scope,
+        order_id=text(row, "order_id"),
+        symbol=symbol if market is None else market["symbol"],
+        side=text(row, "side"),
+        order_type=str(row.get("orderType", "")),
+        client_order_id=optional_text(row, "cliOrdId"),
+        reduce_only=row.get("reduceOnly") is True,
+        remaining=number(row, "unfilledSize") if row.get("unfilledSize") is not None else None,
     )
 
 
@@ -163,14 +163,14 @@ def _streamed_order(venue: str, scope: str, row: Mapping[str, Any], markets: Mar
     instrument = text(row, "instrument")
     market = markets.get(instrument.lower())
     return Order(
-        venue,
-        scope,
-        text(row, "order_id"),
-        instrument if market is None else market["symbol"],
-        "sell" if row.get("direction") == 1 else "buy",
-        str(row.get("type", "")),
-        optional_text(row, "cli_ord_id"),
-        row.get("reduce_only") is True,
+        venue=venue,
+        scope=scope,
+        order_id=text(row, "order_id"),
+        symbol=instrument if market is None else market["symbol"],
+        side="sell" if row.get("direction") == 1 else "buy",
+        order_type=str(row.get("type", "")),
+        client_order_id=optional_text(row, "cli_ord_id"),
+        reduce_only=row.get("reduce_only") is True,
     )
 
 

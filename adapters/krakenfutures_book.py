@@ -52,13 +52,13 @@ def parse_rows(venue: str, rows: Iterable[Mapping[str, Any]]) -> tuple[Flow, ...
     """
     return tuple(
         Flow(
-            str(row["id"]),
-            venue,
-            asset_code(text(row, "asset")),
-            number(row, "new_balance") - number(row, "old_balance"),
-            datetime.fromisoformat(text(row, "date")).timestamp(),
-            text(row, "info"),
-            optional_text(row, "execution", "booking_uid") or "",
+            flow_id=str(row["id"]),
+            venue=venue,
+            asset=asset_code(text(row, "asset")),
+            amount=number(row, "new_balance") - number(row, "old_balance"),
+            wall=datetime.fromisoformat(text(row, "date")).timestamp(),
+            kind=text(row, "info"),
+            group=optional_text(row, "execution", "booking_uid") or "",
         )
         for row in rows
         if not is_contract(text(row, "asset")) and asset_code(row["asset"]) not in NOT_MONEY

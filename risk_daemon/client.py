@@ -109,12 +109,14 @@ class TradingGate(Reporter):
         self._current()
         lease, record = self._lease(), self._read()  # in this order: no lease is longer than the record is true
         if record is None or (lease is None and not record.locked):
-            return GateAnswer(False, LOCKED, f"{self._path}: there is no gate that can be read")
+            return GateAnswer(
+                allowed=False, veto_reason=LOCKED, detail=f"{self._path}: there is no gate that can be read"
+            )
         if record.locked:
             from risk_daemon.bot.standing import shut  # brings JSON along: not while nothing is wrong
 
             return shut(self._path, record.cause, record.trip_id, record.until_wall)
-        return GateAnswer(True, lease=lease)
+        return GateAnswer(allowed=True, lease=lease)
 
     def peek_venue(self, venue: str) -> GateAnswer:
         """As `peek`, and no while `venue` alone is halted. A name that is no venue's has no halt of its own.

@@ -45,7 +45,7 @@ class CoordinatorGate:
             for breaker in self._coordinator.get_all_breakers():
                 if isinstance(breaker, OrderRateCircuitBreaker):
                     breaker.record_order()
-            return GateAnswer(True, lease=Lease(MAX_VALID_MS, asked_ns))
+            return GateAnswer(allowed=True, lease=Lease(MAX_VALID_MS, asked_ns))
 
     async def acheck(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer:
         """As `check`: there is nothing to wait for."""
@@ -75,10 +75,18 @@ class CoordinatorGate:
     def _refusal(self) -> GateAnswer | None:
         """Why no order may be sent now, by the most severe rule; None if one may."""
         if not self._coordinator.get_all_breakers():
-            return GateAnswer(False, Cause.BLIND, "the coordinator has no breakers, so nobody looks")
+            return GateAnswer(
+                allowed=False, veto_reason=Cause.BLIND, detail="the coordinator has no breakers, so nobody looks"
+            )
         tripped = self._coordinator.get_tripped()
         if tripped:
             held = min(tripped, key=lambda breaker: severity(breaker.cause)).restraint(allows_reducing=False)
-            return GateAnswer(False, held.cause, held.reason, held.observed, held.limits)
+            return GateAnswer(
+                allowed=False, veto_reason=held.cause, detail=held.reason, observed=held.observed, limits=held.limits
+            )
         unsure = ", ".join(breaker.name for breaker in self._coordinator.get_unsure())
-        return GateAnswer(False, Cause.BLIND, f"what it judges by is not known: {unsure}") if unsure else None
+        return (
+            GateAnswer(allowed=False, veto_reason=Cause.BLIND, detail=f"what it judges by is not known: {unsure}")
+            if unsure
+            else None
+        )

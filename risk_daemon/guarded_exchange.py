@@ -208,7 +208,11 @@ class _Watch:
             verb, call = kwargs.pop("method", verb), _current(exchange)
             sends = endpoint_of(path, api, verb) in self._raw
             if sends and call is None:
-                raise OrderVetoed(GateAnswer(False, RAW_ENDPOINT, f"{verb} {path} sends orders: use create_order"))
+                raise OrderVetoed(
+                    GateAnswer(
+                        allowed=False, veto_reason=RAW_ENDPOINT, detail=f"{verb} {path} sends orders: use create_order"
+                    )
+                )
             token = _IS_SENDING.set(sends or verb != "GET")
             try:
                 return (yield partial(method, exchange, path, api, verb, *args, **kwargs))
@@ -240,14 +244,18 @@ class _Watch:
         else:
             called = orders_of(name, given, self._venue)
         if not called:
-            raise OrderVetoed(GateAnswer(False, INVALID_ORDER, f"{name}: there is no order in it"))
+            raise OrderVetoed(
+                GateAnswer(allowed=False, veto_reason=INVALID_ORDER, detail=f"{name}: there is no order in it")
+            )
         orders = []
         for order in called:
             fields = order.fields if order.cost is None else (yield from self._priced(exchange, order))
             try:
                 orders.append(ProposedOrder(**fields))
             except ValueError as error:
-                raise OrderVetoed(GateAnswer(False, INVALID_ORDER, f"{name}: {error}")) from error
+                raise OrderVetoed(
+                    GateAnswer(allowed=False, veto_reason=INVALID_ORDER, detail=f"{name}: {error}")
+                ) from error
         return orders
 
     def _priced(self, exchange: Any, order: CalledOrder) -> Steps:
@@ -261,7 +269,7 @@ class _Watch:
             return {**order.fields, "quantity": max(by_cost, Decimal(0) if amount is None else finite(amount))}
         except (ValueError, ArithmeticError) as error:
             detail = f"an order by its cost needs a price of {order.fields['symbol']}: {error}"
-            raise OrderVetoed(GateAnswer(False, INVALID_ORDER, detail)) from error
+            raise OrderVetoed(GateAnswer(allowed=False, veto_reason=INVALID_ORDER, detail=detail)) from error
 
     def _send(self, call: _Call, name: str, run: Step) -> Steps:
         """Let the call do its work inside its question, and tell what became of it."""

@@ -77,7 +77,7 @@ class FakeControl:
     def check_order(self, order: OrderRequest) -> OrderAnswer:
         self._fail()
         self.orders.append(order)
-        return OrderAnswer(self.wall, self.veto)
+        return OrderAnswer(wall=self.wall, veto=self.veto)
 
     def report(self, event: OrderReported | ErrorReported) -> None:
         self._fail()

@@ -56,7 +56,9 @@ def price(symbol: str, value: object) -> Price:
 
 
 def perp(quantity: object, entry: object, symbol: str = BTC_PERP) -> Position:
-    return Position(symbol, Decimal(str(quantity)), Decimal(str(entry)), "USDT", "BTC")
+    return Position(
+        symbol=symbol, quantity=Decimal(str(quantity)), entry=Decimal(str(entry)), settle="USDT", underlying="BTC"
+    )
 
 
 def engine_settings(capital: object = 10_000, venues: dict[str, frozenset[Kind]] | None = None) -> EngineSettings:
@@ -258,7 +260,14 @@ class World:
     def book_flow(self, venue: str, asset: str, amount: object, kind: str = "transfer") -> Flow:
         """Write a row into the venue's ledger; nothing is told yet."""
         flow_id = f"L{next(self._flow_ids)}"
-        flow = Flow(flow_id, venue, asset, Decimal(str(amount)), self.clock.now().wall, kind)
+        flow = Flow(
+            flow_id=flow_id,
+            venue=venue,
+            asset=asset,
+            amount=Decimal(str(amount)),
+            wall=self.clock.now().wall,
+            kind=kind,
+        )
         self.ledger[venue].append(flow)
         return flow
 
@@ -267,7 +276,13 @@ class World:
         number = next(self._flow_ids)
         for asset, amount in rows.items():
             row = Flow(
-                f"L{number}{asset}", venue, asset, Decimal(str(amount)), self.clock.now().wall, "trade", f"T{number}"
+                flow_id=f"L{number}{asset}",
+                venue=venue,
+                asset=asset,
+                amount=Decimal(str(amount)),
+                wall=self.clock.now().wall,
+                kind="trade",
+                group=f"T{number}",
             )
             self.trades[venue].append(row)
 

@@ -86,7 +86,7 @@ class DaemonControl:
         if self._daemon.has_looked_within(LEASE_S):
             answer = self._daemon.parts.engine.check_order(order, now)
         else:
-            answer = OrderAnswer(now.wall, _NOT_LOOKING)
+            answer = OrderAnswer(wall=now.wall, veto=_NOT_LOOKING)
         if answer.veto is not None:
             self._vetoes.append([VetoRecord(answer.wall, order, answer.veto)])
         return answer

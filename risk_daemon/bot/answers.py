@@ -32,7 +32,7 @@ class Lease:
         return 0 <= boot_ns() - self.asked_ns <= self.valid_for_ms * 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateAnswer:
     """The answer to one order; true as a condition only while it is a valid yes.
 
@@ -59,4 +59,4 @@ class GateAnswer:
 
 def no_answer(detail: str) -> GateAnswer:
     """No, because nobody who may say yes has said so."""
-    return GateAnswer(False, NO_ANSWER, detail)
+    return GateAnswer(allowed=False, veto_reason=NO_ANSWER, detail=detail)

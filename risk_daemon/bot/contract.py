@@ -37,14 +37,16 @@ def read_answer(reply: Reply, asked_ns: int) -> GateAnswer:
     if reply.status == 423:
         return _vetoed(document)
     detail = f"the daemon answered {reply.status}: {_text(document, 'detail') or 'without a reason'}"
-    return GateAnswer(False, INVALID_ORDER if reply.status in _NOT_AN_ORDER else NO_ANSWER, _clip(detail))
+    return GateAnswer(
+        allowed=False, veto_reason=INVALID_ORDER if reply.status in _NOT_AN_ORDER else NO_ANSWER, detail=_clip(detail)
+    )
 
 
 def _granted(reply: Reply, document: Mapping[str, Any] | None, asked_ns: int) -> GateAnswer:
     wrong = _wrong_with_lease(reply, document)
     if wrong is not None or document is None:
         return no_answer(f"the daemon answered 200, but {wrong}")
-    answer = GateAnswer(True, lease=Lease(document["valid_for_ms"], asked_ns, document["lease_id"]))
+    answer = GateAnswer(allowed=True, lease=Lease(document["valid_for_ms"], asked_ns, document["lease_id"]))
     return answer if answer.is_valid() else no_answer("the lease had run out before the answer was here")
 
 
@@ -68,15 +70,17 @@ def _wrong_with_lease(reply: Reply, document: Mapping[str, Any] | None) -> str |
 def _vetoed(document: Mapping[str, Any] | None) -> GateAnswer:
     reason = _text(document, "veto_reason")
     if document is None or reason is None:
-        return GateAnswer(False, LOCKED, "the daemon answered 423, without a reason that can be read")
+        return GateAnswer(
+            allowed=False, veto_reason=LOCKED, detail="the daemon answered 423, without a reason that can be read"
+        )
     return GateAnswer(
-        False,
-        reason,
-        _text(document, "detail") or "",
-        _mapping(document, "observed"),
-        _mapping(document, "limits"),
-        _text(document, "trip_id"),
-        _text(document, "locked_until"),
+        allowed=False,
+        veto_reason=reason,
+        detail=_text(document, "detail") or "",
+        observed=_mapping(document, "observed"),
+        limits=_mapping(document, "limits"),
+        trip_id=_text(document, "trip_id"),
+        locked_until=_text(document, "locked_until"),
     )
 
 

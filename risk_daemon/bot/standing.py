@@ -25,13 +25,13 @@ def shut(gate: Path, cause: str, trip_id: str | None, until_wall: float | None) 
     lock, limits = _told(gate.with_name(_FILE_NAME), cause, trip_id)
     detail = lock.get("reason")
     return GateAnswer(
-        False,
-        cause,
-        detail if isinstance(detail, str) else "the gate is shut",
-        _mapping(lock.get("observed")),
-        limits,
-        trip_id,
-        None if until_wall is None else _iso(until_wall),
+        allowed=False,
+        veto_reason=cause,
+        detail=detail if isinstance(detail, str) else "the gate is shut",
+        observed=_mapping(lock.get("observed")),
+        limits=limits,
+        trip_id=trip_id,
+        locked_until=None if until_wall is None else _iso(until_wall),
     )
 
 
@@ -44,16 +44,27 @@ def halted(gate: Path, venue: str) -> GateAnswer | None:
     try:
         document, age_s = _mapping(json.loads(path.read_bytes())), SystemClock().now().wall - path.stat().st_mtime
     except (OSError, ValueError, RecursionError) as error:
-        return GateAnswer(False, LOCKED, f"{path}: whether {venue} is halted can't be read: {error}"[:_MAX_DETAIL])
+        return GateAnswer(
+            allowed=False,
+            veto_reason=LOCKED,
+            detail=f"{path}: whether {venue} is halted can't be read: {error}"[:_MAX_DETAIL],
+        )
     if venue not in _mapping(document.get("venues")):
         return None
     halts = document.get("halts")
     if not isinstance(halts, list) or not 0 <= age_s + _SKEW_S <= _HALTS_VALID_S:
-        return GateAnswer(False, LOCKED, f"{path}: it does not tell whether {venue} is halted now")
+        return GateAnswer(
+            allowed=False, veto_reason=LOCKED, detail=f"{path}: it does not tell whether {venue} is halted now"
+        )
     for halt in map(_mapping, halts):
         if halt.get("venue") == venue and halt.get("bot") is None:
             reason = f"venue {venue} halted by {halt.get('operator')}: {halt.get('reason')}"
-            return GateAnswer(False, "manual_halt", reason[:_MAX_DETAIL], {"operator": halt.get("operator")})
+            return GateAnswer(
+                allowed=False,
+                veto_reason="manual_halt",
+                detail=reason[:_MAX_DETAIL],
+                observed={"operator": halt.get("operator")},
+            )
     return None
 
 

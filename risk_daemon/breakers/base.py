@@ -124,7 +124,7 @@ class EvaluationContext:
     history: EquityHistory = field(default_factory=EquityHistory)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """A rule's answer.
 

@@ -43,9 +43,9 @@ class BlindCircuitBreaker(BaseCircuitBreaker):
         trips = self._passed(blind_s, self.settings.trip_after_s)
         warned = self._passed(blind_s, self.settings.warn_after_s)
         return Verdict(
-            self.name,
-            self.breaker_type,
-            Action.TRIP if trips else Action.VETO,
+            breaker=self.name,
+            breaker_type=self.breaker_type,
+            action=Action.TRIP if trips else Action.VETO,
             breached=trips or self._passed(blind_s, self.settings.veto_after_s),
             suspected=trips,
             warning=finite(blind_s) if warned else None,

@@ -111,9 +111,9 @@ def _breach(
     rule: BaseCircuitBreaker, action: Action, reason: str, observed: Mapping[str, Any], limits: Mapping[str, Any]
 ) -> Verdict:
     return Verdict(
-        rule.name,
-        CircuitBreakerType.CUSTOM,
-        action,
+        breaker=rule.name,
+        breaker_type=CircuitBreakerType.CUSTOM,
+        action=action,
         breached=True,
         suspected=True,
         cleared=False,

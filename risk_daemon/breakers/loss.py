@@ -115,7 +115,12 @@ class LossCircuitBreaker(BaseCircuitBreaker):
         self._reason_end = f" {self.since}, limit {limit.text}"
         self._limits = {self._limit_key(): limit.fact(limit.size)}
         self._unknown = Verdict(
-            self.name, breaker_type, self.action, cleared=False, reason=NOT_KNOWN, limits=self._limits
+            breaker=self.name,
+            breaker_type=breaker_type,
+            action=self.action,
+            cleared=False,
+            reason=NOT_KNOWN,
+            limits=self._limits,
         )
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> Verdict:
@@ -134,11 +139,23 @@ class LossCircuitBreaker(BaseCircuitBreaker):
         limit, name, kind, action = self.limit, self.name, self.breaker_type, self.action
         if most < limit.lowest and suspected < limit.lowest:
             observed = self._observe(likely, equity, context.baselines, now)
-            return Verdict(name, kind, action, False, False, False, None, True, "", observed, self._limits)
+            return Verdict(
+                breaker=name,
+                breaker_type=kind,
+                action=action,
+                breached=False,
+                suspected=False,
+                undecided=False,
+                warning=None,
+                cleared=True,
+                reason="",
+                observed=observed,
+                limits=self._limits,
+            )
         return Verdict(
-            name,
-            kind,
-            action,
+            breaker=name,
+            breaker_type=kind,
+            action=action,
             # A young fall may be half a trade, even where an older rise seems to make up for it.
             breached=least >= limit.size and suspected >= limit.size,
             suspected=suspected >= limit.size,

@@ -122,7 +122,12 @@ def strongest(verdicts: Iterable[Verdict]) -> Verdict | None:
 
 def _ask(breaker: BaseCircuitBreaker, context: EvaluationContext, now: Instant) -> Verdict:
     if breaker.active_hours is not None and not breaker.is_active(now):
-        return Verdict(breaker.name, breaker.breaker_type, breaker.action, reason="outside its active hours")
+        return Verdict(
+            breaker=breaker.name,
+            breaker_type=breaker.breaker_type,
+            action=breaker.action,
+            reason="outside its active hours",
+        )
     if breaker.breaker_type is _CUSTOM:
         return custom.ask(breaker, context, now)
     return breaker.evaluate(context, now)

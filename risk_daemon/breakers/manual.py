@@ -22,7 +22,7 @@ class ManualCircuitBreaker(BaseCircuitBreaker):
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(CircuitBreakerType.MANUAL, name)
-        self._not_halted = Verdict(self.name, self.breaker_type, self.action)
+        self._not_halted = Verdict(breaker=self.name, breaker_type=self.breaker_type, action=self.action)
 
     def trigger_halt(self, reason: str, operator: str) -> None:
         """Halt. `operator` is who says so."""
@@ -42,9 +42,9 @@ class ManualCircuitBreaker(BaseCircuitBreaker):
         if standing.state is not BreakerState.MANUALLY_HALTED:
             return self._not_halted
         return Verdict(
-            self.name,
-            self.breaker_type,
-            self.action,
+            breaker=self.name,
+            breaker_type=self.breaker_type,
+            action=self.action,
             breached=True,
             suspected=True,
             cleared=False,

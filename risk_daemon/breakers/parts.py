@@ -46,7 +46,13 @@ class PartsCircuitBreaker(BaseCircuitBreaker):
         self.limit = limit
         key = f"max_{breaker_type.value}"
         self._limits = {f"{key}_pct" if limit.is_ratio else key: limit.fact(limit.size)}
-        self._none = Verdict(self.name, breaker_type, self.action, reason=f"no {self.part}", limits=self._limits)
+        self._none = Verdict(
+            breaker=self.name,
+            breaker_type=breaker_type,
+            action=self.action,
+            reason=f"no {self.part}",
+            limits=self._limits,
+        )
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> Verdict:
         parts = list(self._parts(context))
@@ -56,7 +62,19 @@ class PartsCircuitBreaker(BaseCircuitBreaker):
         worst = max(known, key=_by_loss, default=None)
         if worst is not None and len(known) == len(parts) and max(known, key=_by_most).most < self.limit.lowest:
             name, kind, action, observed = self.name, self.breaker_type, self.action, self._observed(worst)
-            return Verdict(name, kind, action, False, False, False, None, True, "", observed, self._limits)
+            return Verdict(
+                breaker=name,
+                breaker_type=kind,
+                action=action,
+                breached=False,
+                suspected=False,
+                undecided=False,
+                warning=None,
+                cleared=True,
+                reason="",
+                observed=observed,
+                limits=self._limits,
+            )
         return self._doubtful(worst, known, [part for part in parts if isinstance(part, UnknownPart)])
 
     def _doubtful(self, worst: PartLoss | None, known: list[PartLoss], unknown: list[UnknownPart]) -> Verdict:
@@ -65,9 +83,9 @@ class PartsCircuitBreaker(BaseCircuitBreaker):
         limit = self.limit.size
         is_breached = worst is not None and worst.least >= limit
         return Verdict(
-            self.name,
-            self.breaker_type,
-            self.action,
+            breaker=self.name,
+            breaker_type=self.breaker_type,
+            action=self.action,
             breached=is_breached,
             suspected=is_breached,
             undecided=not is_breached and (hidden is not None or any(part.most >= limit for part in known)),

@@ -182,9 +182,9 @@ class RateCircuitBreaker(BaseCircuitBreaker):
         is_breached = count > self.limit if is_breached is None else is_breached
         reached = [level for level in self.warnings if count >= level]
         return Verdict(
-            self.name,
-            self.breaker_type,
-            self.action,
+            breaker=self.name,
+            breaker_type=self.breaker_type,
+            action=self.action,
             breached=is_breached,
             suspected=is_breached,
             warning=max(reached, default=None),

@@ -55,14 +55,21 @@ class VolatilityCircuitBreaker(BaseCircuitBreaker):
     def _judge(self, returns: list[float]) -> Verdict:
         if len(returns) < _SAMPLES_MIN - 1:
             reason = f"{len(returns)} returns in {self.window_s:g} s are too few to say"
-            return Verdict(self.name, self.breaker_type, self.action, cleared=False, reason=reason, limits=self._limits)
+            return Verdict(
+                breaker=self.name,
+                breaker_type=self.breaker_type,
+                action=self.action,
+                cleared=False,
+                reason=reason,
+                limits=self._limits,
+            )
         volatility = stdev(returns) * sqrt(MINUTES_A_YEAR)
         reached = [level for level in self.warnings if volatility >= level]
         is_breached = volatility >= self.max_volatility
         return Verdict(
-            self.name,
-            self.breaker_type,
-            self.action,
+            breaker=self.name,
+            breaker_type=self.breaker_type,
+            action=self.action,
             breached=is_breached,
             suspected=is_breached,
             warning=max(reached, default=None),

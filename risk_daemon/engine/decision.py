@@ -80,7 +80,7 @@ class Answer:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """One turn of the engine.
 

@@ -159,18 +159,18 @@ class Engine:
             self._updates.tell(before, self.state, turn)
             wake = self._next_wake(now.mono)
         return Decision(
-            self._seq,
-            now,
-            event,
-            verdicts,
-            before,
-            self.state,
-            self.gate,
-            tuple(turn.actions),
-            tuple(turn.records),
-            wake,
-            turn.persist,
-            turn.answer,
+            seq=self._seq,
+            now=now,
+            event=event,
+            verdicts=verdicts,
+            before=before,
+            after=self.state,
+            gate=self.gate,
+            actions=tuple(turn.actions),
+            records=tuple(turn.records),
+            wake_mono=wake,
+            persist=turn.persist,
+            answer=turn.answer,
         )
 
     def check_order(self, order: OrderRequest, now: Instant) -> OrderAnswer:

@@ -43,7 +43,7 @@ class OrderDesk:
             veto = (None if passes_rates else self._rate_veto(order, now)) or self._limit_veto(order, now)
         if veto is not None:
             self._tally.note(veto, order.bot)
-            return OrderAnswer(now.wall, veto)
+            return OrderAnswer(wall=now.wall, veto=veto)
         self._books.activity.record_order(
             now.mono,
             venue=order.venue,
@@ -54,7 +54,7 @@ class OrderDesk:
             teller=Teller.GATE,
         )
         self._pretrade.took(order, now.mono)
-        return OrderAnswer(now.wall)
+        return OrderAnswer(wall=now.wall)
 
     def _is_reducing(self, order: OrderRequest, now_mono: float) -> bool:
         """Whether the order surely makes a position smaller and does not turn it; an unknown position says no."""

@@ -180,7 +180,7 @@ def cause_of(rule: str, name: str | None = None) -> str:
     return CAUSE_OF_RULE.get(rule) or f"{CUSTOM}{name or rule}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderAnswer:
     """The gate's answer to one order at the moment `wall` (Unix seconds). No veto: it may be sent now."""
 

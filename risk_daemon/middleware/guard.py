@@ -98,7 +98,9 @@ class Guard:
 
 def unreadable(cause: object) -> GateAnswer:
     """No, because what was sent is no order."""
-    return GateAnswer(False, INVALID_ORDER, f"the order can't be read: {cause}"[:_MAX_DETAIL])
+    return GateAnswer(
+        allowed=False, veto_reason=INVALID_ORDER, detail=f"the order can't be read: {cause}"[:_MAX_DETAIL]
+    )
 
 
 def status_of(answer: GateAnswer) -> HTTPStatus:
@@ -145,4 +147,4 @@ def _sound(answer: object) -> GateAnswer:
 
 def _failed(error: Exception) -> GateAnswer:
     _LOG.error("the gate failed, which counts as shut", exc_info=error)
-    return GateAnswer(False, LOCKED, f"the gate failed: {type(error).__name__}")
+    return GateAnswer(allowed=False, veto_reason=LOCKED, detail=f"the gate failed: {type(error).__name__}")

@@ -36,7 +36,7 @@ class Source(StrEnum):
     STREAM = "stream"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
     """A perp, futures or margin position.
 
@@ -67,7 +67,7 @@ class Price:
     converts: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
     """A row of the venue's book: a deposit (+), withdrawal (-) or transfer; or a leg of a trade, a fee, funding.
 
@@ -84,7 +84,7 @@ class Flow:
     group: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """An open order as a venue lists it."""
 

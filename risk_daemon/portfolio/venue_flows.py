@@ -567,4 +567,11 @@ def _flow_to_json(flow: Flow) -> dict[str, Any]:
 
 
 def _flow_from_json(data: Mapping[str, Any]) -> Flow:
-    return Flow(data["flow_id"], data["venue"], data["asset"], finite(data["amount"]), data["wall"], data["kind"])
+    return Flow(
+        flow_id=data["flow_id"],
+        venue=data["venue"],
+        asset=data["asset"],
+        amount=finite(data["amount"]),
+        wall=data["wall"],
+        kind=data["kind"],
+    )

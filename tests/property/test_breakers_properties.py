@@ -174,7 +174,10 @@ def test_however_little_tellings_have_in_common_no_order_is_lost(orders: list[tu
 def test_nothing_that_breaches_is_stronger_than_the_strongest(
     said: list[tuple[CircuitBreakerType, Action, bool]],
 ) -> None:
-    verdicts = [Verdict(kind.value, kind, action, breached=breached) for kind, action, breached in said]
+    verdicts = [
+        Verdict(breaker=kind.value, breaker_type=kind, action=action, breached=breached)
+        for kind, action, breached in said
+    ]
     breached = [verdict for verdict in verdicts if verdict.breached]
     found = strongest(verdicts)
     assert (found is None) == (not breached)

@@ -147,7 +147,14 @@ def close(one: Decimal, other: Decimal) -> bool:
 OPENING: list[tuple[object, ...]] = [
     ("balances", "kraken", Source.REST, 0.0, {"USDT": Decimal(500), "BTC": Decimal(2), "AAA": Decimal(-30)}, True),
     ("balances", "futures", Source.REST, 0.0, {"USDT": Decimal(70), "ETH": Decimal(9), "USD": Decimal(8)}, True),
-    ("positions", "futures", Source.REST, 0.0, [Position("BTC:USDT", Decimal(5), Decimal(90), "USDT", "BTC")], True),
+    (
+        "positions",
+        "futures",
+        Source.REST,
+        0.0,
+        [Position(symbol="BTC:USDT", quantity=Decimal(5), entry=Decimal(90), settle="USDT", underlying="BTC")],
+        True,
+    ),
     ("mark", "futures", Source.STREAM, 0.0, "BTC:USDT", Decimal(95)),
     *(("price", "kraken", Source.REST, 0.0, pair, Decimal(7)) for pair in PAIRS),
 ]

@@ -42,7 +42,10 @@ class Life:
 
     @property
     def order(self) -> Order:
-        return Order(*self.place, f"o{self.number}", "BTC/USDT", "buy", "limit")
+        venue, scope = self.place
+        return Order(
+            venue=venue, scope=scope, order_id=f"o{self.number}", symbol="BTC/USDT", side="buy", order_type="limit"
+        )
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,13 @@ def names(told: list[RiskEvent]) -> list[str]:
 
 
 def perp(quantity: object, entry: object) -> Position:
-    return Position("BTC/USDT:USDT", Decimal(str(quantity)), Decimal(str(entry)), "USDT", "BTC")
+    return Position(
+        symbol="BTC/USDT:USDT",
+        quantity=Decimal(str(quantity)),
+        entry=Decimal(str(entry)),
+        settle="USDT",
+        underlying="BTC",
+    )
 
 
 # --- portfolio -----------------------------------------------------------------------------------------
@@ -218,7 +224,15 @@ class Account:
         self.scopes: Sequence[OrderScope] = (OrderScope(f"{market.value}_plain", self.markets),)
         self.broken = broken
         self.book = [
-            Order(name, self.scopes[0].name, f"{name}-{number}", "BTC/USDT", "buy", "limit") for number in range(orders)
+            Order(
+                venue=name,
+                scope=self.scopes[0].name,
+                order_id=f"{name}-{number}",
+                symbol="BTC/USDT",
+                side="buy",
+                order_type="limit",
+            )
+            for number in range(orders)
         ]
 
     async def list_orders(self, scope: OrderScope) -> OrderListing:
@@ -269,7 +283,9 @@ async def test_002_17_spot_perp_or_everything() -> None:
     assert (len(kraken.book), len(mexc.book), len(futures.book)) == (0, 0, 4)
     assert (await oms.cancel_all_perp_orders()).proven
     assert futures.book == []
-    kraken.book.append(Order("kraken", "spot_plain", "late", "BTC/USDT", "buy", "limit"))
+    kraken.book.append(
+        Order(venue="kraken", scope="spot_plain", order_id="late", symbol="BTC/USDT", side="buy", order_type="limit")
+    )
     assert (await oms.cancel_all_orders()).proven
     assert kraken.book == []
 

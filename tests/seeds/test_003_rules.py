@@ -515,7 +515,10 @@ def test_003_74_a_hundred_and_fifty_orders_in_a_minute() -> None:
 
 def test_003_74_orders_that_a_venue_shows_count_as_well() -> None:
     world = guarded(OrderRateCircuitBreaker())
-    orders = tuple(Order("spot", "plain", f"X{n}", "BTC/USDT", "buy", "limit") for n in range(150))
+    orders = tuple(
+        Order(venue="spot", scope="plain", order_id=f"X{n}", symbol="BTC/USDT", side="buy", order_type="limit")
+        for n in range(150)
+    )
     world.send(OrdersSeen("spot", world.now, orders))
     assert world.gate == "order_rate"
 

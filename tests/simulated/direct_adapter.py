@@ -171,7 +171,14 @@ class DirectAdapter:
         exchange = self.venue.exchange
         instrument, held = exchange.instruments[symbol], exchange.positions.get(symbol)
         quantity, entry = (held.quantity, held.entry) if held else (ZERO, ONE)
-        return Position(symbol, quantity, entry, QUOTE, instrument.base, instrument.contract_size)
+        return Position(
+            symbol=symbol,
+            quantity=quantity,
+            entry=entry,
+            settle=QUOTE,
+            underlying=instrument.base,
+            contract_size=instrument.contract_size,
+        )
 
     def _symbols(self, assets: frozenset[str]) -> list[str]:
         exchange = self.venue.exchange
@@ -199,7 +206,15 @@ class DirectAdapter:
 
     def _book(self, since_wall: float) -> tuple[tuple[Flow, ...], float]:
         rows = tuple(
-            Flow(f"{self.name}-{row.number}", self.name, row.asset, row.amount, row.wall, row.kind, str(row.ref))
+            Flow(
+                flow_id=f"{self.name}-{row.number}",
+                venue=self.name,
+                asset=row.asset,
+                amount=row.amount,
+                wall=row.wall,
+                kind=row.kind,
+                group=str(row.ref),
+            )
             for row in self.venue.exchange.ledger
             if row.wall >= since_wall
         )
@@ -212,15 +227,15 @@ class DirectAdapter:
     def _order(self, scope: OrderScope, order: OpenOrder) -> Order:
         draft = order.draft
         return Order(
-            self.name,
-            scope.name,
-            order.order_id,
-            draft.symbol,
-            draft.side,
-            draft.order_type,
-            draft.client_order_id,
-            draft.reduce_only,
-            order.remaining,
+            venue=self.name,
+            scope=scope.name,
+            order_id=order.order_id,
+            symbol=draft.symbol,
+            side=draft.side,
+            order_type=draft.order_type,
+            client_order_id=draft.client_order_id,
+            reduce_only=draft.reduce_only,
+            remaining=order.remaining,
         )
 
     def _cancel(self, scope: OrderScope, orders: Sequence[Order], fault: Fault) -> None:

@@ -180,7 +180,7 @@ def test_an_answer_that_nobody_asked_for_is_not_the_next_ones(server: GateServer
 def test_a_lease_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [5_000_000_000]
     monkeypatch.setattr(answers, "boot_ns", lambda: clock[0])
-    answer = GateAnswer(True, lease=Lease(1000, 5_000_000_000))
+    answer = GateAnswer(allowed=True, lease=Lease(1000, 5_000_000_000))
     assert answer.is_valid()
     clock[0] += 1_000_000_000
     assert answer.is_valid()
@@ -195,8 +195,8 @@ def test_a_lease_of_the_future_is_none() -> None:
 
 
 def test_allowed_without_a_lease_is_not_valid() -> None:
-    assert not GateAnswer(True)
-    assert not GateAnswer(False, lease=Lease(1000, answers.boot_ns()))
+    assert not GateAnswer(allowed=True)
+    assert not GateAnswer(allowed=False, lease=Lease(1000, answers.boot_ns()))
 
 
 def test_a_lease_counts_from_before_the_question(server: GateServer) -> None:

@@ -46,8 +46,8 @@ class Gate:
         if isinstance(self.no, Exception):
             raise self.no
         if self.no is not None:
-            return GateAnswer(False, self.no, "no")
-        return GateAnswer(True, lease=Lease(self.valid_for_ms, boot_ns()))
+            return GateAnswer(allowed=False, veto_reason=self.no, detail="no")
+        return GateAnswer(allowed=True, lease=Lease(self.valid_for_ms, boot_ns()))
 
     async def acheck(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer:
         await asyncio.sleep(0)
@@ -524,7 +524,7 @@ def test_all_orders_of_a_call_or_none(gate: Gate) -> None:
     assert [order.symbol for order in gate.asked] == ["A/B", "C/B", "D/B"]
     check = gate.check
     gate.check = lambda order=None, /, **_: (  # type: ignore[method-assign]
-        GateAnswer(False, "max_notional") if order.symbol == "D/B" else check(order)
+        GateAnswer(allowed=False, veto_reason="max_notional") if order.symbol == "D/B" else check(order)
     )
     other = guard(Plain(), gate)
     with pytest.raises(OrderVetoed, match="max_notional"):

@@ -181,7 +181,7 @@ def _row(order_id: str, symbol: str = "BTC/USDT", **rest: Any) -> dict[str, Any]
 
 
 def _order(order_id: str, symbol: str = "BTC/USDT") -> Order:
-    return Order("v", "spot", order_id, symbol, "buy", "limit")
+    return Order(venue="v", scope="spot", order_id=order_id, symbol=symbol, side="buy", order_type="limit")
 
 
 (PLAN,) = plan_for("gate", SPOT, {"fetchOpenOrders": True, "cancelAllOrders": True})

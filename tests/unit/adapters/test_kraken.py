@@ -123,9 +123,39 @@ def test_an_order_keeps_its_client_id_and_whether_it_only_reduces() -> None:
     }
     orders = kraken.parse_orders("k", "account", {"result": {"open": rows}}, MARKETS)
     assert orders == (
-        Order("k", "account", "O1", "BTC/USD", "sell", "stop-loss", "bot-1", True, Decimal("1.5")),
-        Order("k", "account", "O2", "BTC/USD", "sell", "stop-loss", "77", False, Decimal("1.5")),
-        Order("k", "account", "O3", "NEWPAIR", "buy", "limit", None, False, Decimal("1.5")),
+        Order(
+            venue="k",
+            scope="account",
+            order_id="O1",
+            symbol="BTC/USD",
+            side="sell",
+            order_type="stop-loss",
+            client_order_id="bot-1",
+            reduce_only=True,
+            remaining=Decimal("1.5"),
+        ),
+        Order(
+            venue="k",
+            scope="account",
+            order_id="O2",
+            symbol="BTC/USD",
+            side="sell",
+            order_type="stop-loss",
+            client_order_id="77",
+            reduce_only=False,
+            remaining=Decimal("1.5"),
+        ),
+        Order(
+            venue="k",
+            scope="account",
+            order_id="O3",
+            symbol="NEWPAIR",
+            side="buy",
+            order_type="limit",
+            client_order_id=None,
+            reduce_only=False,
+            remaining=Decimal("1.5"),
+        ),
     )
 
 

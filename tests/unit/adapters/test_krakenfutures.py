@@ -81,8 +81,24 @@ def _row(**changes: Any) -> dict[str, Any]:
 def test_linear_and_inverse_positions() -> None:
     rows = [_row(), _row(symbol="pi_xbtusd", side="short", size="100")]
     linear, inverse = krakenfutures.parse_positions({"openPositions": rows}, MARKETS)
-    assert linear == Position("BTC/USD:USD", Decimal("0.5"), Decimal(60000), "USD", "BTC", Decimal("1.0"), False)
-    assert inverse == Position("BTC/USD:BTC", Decimal(-100), Decimal(60000), "BTC", "BTC", Decimal("1.0"), True)
+    assert linear == Position(
+        symbol="BTC/USD:USD",
+        quantity=Decimal("0.5"),
+        entry=Decimal(60000),
+        settle="USD",
+        underlying="BTC",
+        contract_size=Decimal("1.0"),
+        inverse=False,
+    )
+    assert inverse == Position(
+        symbol="BTC/USD:BTC",
+        quantity=Decimal(-100),
+        entry=Decimal(60000),
+        settle="BTC",
+        underlying="BTC",
+        contract_size=Decimal("1.0"),
+        inverse=True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,8 +131,28 @@ def test_orders_of_every_kind() -> None:
         },
     ]
     assert krakenfutures.parse_orders("f", "account", {"openOrders": rows}, MARKETS) == (
-        Order("f", "account", "1", "BTC/USD:USD", "buy", "lmt", "bot", False, Decimal(2)),
-        Order("f", "account", "2", "PF_NEWUSD", "sell", "stop", None, True, Decimal(1)),
+        Order(
+            venue="f",
+            scope="account",
+            order_id="1",
+            symbol="BTC/USD:USD",
+            side="buy",
+            order_type="lmt",
+            client_order_id="bot",
+            reduce_only=False,
+            remaining=Decimal(2),
+        ),
+        Order(
+            venue="f",
+            scope="account",
+            order_id="2",
+            symbol="PF_NEWUSD",
+            side="sell",
+            order_type="stop",
+            client_order_id=None,
+            reduce_only=True,
+            remaining=Decimal(1),
+        ),
     )
 
 
@@ -199,5 +235,16 @@ def test_streamed_orders() -> None:
         {"feed": "open_orders", "order_id": "2", "is_cancel": True},
     ]
     told = krakenfutures.parse_order_frames("f", "account", frames, MARKETS)
-    assert told.open == (Order("f", "account", "1", "BTC/USD:USD", "sell", "limit", "bot", True),)
+    assert told.open == (
+        Order(
+            venue="f",
+            scope="account",
+            order_id="1",
+            symbol="BTC/USD:USD",
+            side="sell",
+            order_type="limit",
+            client_order_id="bot",
+            reduce_only=True,
+        ),
+    )
     assert [order.order_id for order in told.ended] == ["2"]

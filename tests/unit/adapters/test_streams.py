@@ -278,7 +278,7 @@ async def test_read_now_reports_every_failure_and_raises_none() -> None:
 
 
 def _flow(flow_id: str) -> Flow:
-    return Flow(flow_id, "v", "USDT", Decimal(-1), 0.0)
+    return Flow(flow_id=flow_id, venue="v", asset="USDT", amount=Decimal(-1), wall=0.0)
 
 
 async def test_after_a_new_flow_the_balance_is_read_again() -> None:

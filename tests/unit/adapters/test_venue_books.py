@@ -50,7 +50,9 @@ def test_kraken_what_came_or_went_is_a_flow_net_of_its_fee() -> None:
 )
 def test_kraken_everything_else_is_profit_or_loss(kind: str) -> None:
     book = _kraken_book({"L1": _kraken_row(kind, "-7", "0.5")})
-    assert book == Book((), (Flow("L1", "k", "USD", Decimal("-7.5"), 5.0, kind, "R1"),))
+    assert book == Book(
+        (), (Flow(flow_id="L1", venue="k", asset="USD", amount=Decimal("-7.5"), wall=5.0, kind=kind, group="R1"),)
+    )
 
 
 def test_kraken_a_type_that_nobody_knows_yet_is_no_flow() -> None:

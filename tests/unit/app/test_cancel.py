@@ -37,7 +37,9 @@ class Venue:
 
     async def list_orders(self, scope: OrderScope, *, urgent: bool = True) -> OrderListing:
         self._listing()
-        order = Order(self.name, scope.name, "1", "BTC/USDT", "sell", "limit")
+        order = Order(
+            venue=self.name, scope=scope.name, order_id="1", symbol="BTC/USDT", side="sell", order_type="limit"
+        )
         return OrderListing(self.name, scope.name, 1.0, (order,))
 
 

@@ -35,8 +35,16 @@ from risk_daemon.model.events import (
 
 BASE = "[portfolio]\ninitial_capital = 10000\n"
 VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot", "perp"]\n'
-LONG = Position("BTC/USDT:USDT", Decimal("0.5"), Decimal(100), "USDT", "BTC")
-STOP = Order("kraken", "perp plain", "1", "BTC/USDT:USDT", "sell", "stop", reduce_only=True)
+LONG = Position(symbol="BTC/USDT:USDT", quantity=Decimal("0.5"), entry=Decimal(100), settle="USDT", underlying="BTC")
+STOP = Order(
+    venue="kraken",
+    scope="perp plain",
+    order_id="1",
+    symbol="BTC/USDT:USDT",
+    side="sell",
+    order_type="stop",
+    reduce_only=True,
+)
 
 
 class FakeVenue:

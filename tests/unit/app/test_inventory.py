@@ -15,9 +15,17 @@ from risk_daemon.errors import VenueRejected
 from risk_daemon.model.events import BalancesSeen, Order, Position, PositionsSeen, Price, PricesSeen, Source
 from risk_daemon.portfolio.manager import PortfolioManager, PortfolioSettings
 
-ORDER = Order("kraken", "plain", "1", "BTC/USDT", "sell", "limit")
-LONG = Position("BTC/USDT:USDT", Decimal("0.5"), Decimal(100), "USDT", "BTC")
-INVERSE = Position("BTC/USD:BTC", Decimal(-100), Decimal(100), "BTC", "BTC", contract_size=Decimal(10), inverse=True)
+ORDER = Order(venue="kraken", scope="plain", order_id="1", symbol="BTC/USDT", side="sell", order_type="limit")
+LONG = Position(symbol="BTC/USDT:USDT", quantity=Decimal("0.5"), entry=Decimal(100), settle="USDT", underlying="BTC")
+INVERSE = Position(
+    symbol="BTC/USD:BTC",
+    quantity=Decimal(-100),
+    entry=Decimal(100),
+    settle="BTC",
+    underlying="BTC",
+    contract_size=Decimal(10),
+    inverse=True,
+)
 
 
 class Adapter:

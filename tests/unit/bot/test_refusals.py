@@ -26,7 +26,7 @@ from risk_daemon.state.lock.memory_map import SharedLock
 from tests.gate_server import TOKEN, GateServer, beating, http
 
 ORDER = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.1", "price": "60000"}
-NO = GateAnswer(False, "daily_loss", "loss of 3.10 %")
+NO = GateAnswer(allowed=False, veto_reason="daily_loss", detail="loss of 3.10 %")
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_what_the_daemon_does_not_take_is_counted_and_left() -> None:
 
     refusals = Refusals(post)
     refusals.tell(None, NO)
-    refusals.tell(None, GateAnswer(False, "blind", "next"), "here")
+    refusals.tell(None, GateAnswer(allowed=False, veto_reason="blind", detail="next"), "here")
     assert done.wait(10)
     assert told == [("loss of 3.10 %", 0), ("here: next", 1)]
 

@@ -139,7 +139,9 @@ class Own(BaseCircuitBreaker):
         return self.does(self)  # type: ignore[no-any-return]
 
     def answer(self, **fields: Any) -> Verdict:
-        return Verdict(self.name, self.breaker_type, fields.pop("action", self.action), **fields)
+        return Verdict(
+            breaker=self.name, breaker_type=self.breaker_type, action=fields.pop("action", self.action), **fields
+        )
 
 
 def ask(rule: BaseCircuitBreaker) -> Verdict:
@@ -164,7 +166,10 @@ def leaves(_: Own) -> Verdict:
         (leaves, "SystemExit: 1"),
         (lambda rule: None, "answered with NoneType"),
         (lambda rule: False, "answered with bool"),
-        (lambda rule: Verdict("other", rule.breaker_type, rule.action), "answered for 'other'"),
+        (
+            lambda rule: Verdict(breaker="other", breaker_type=rule.breaker_type, action=rule.action),
+            "answered for 'other'",
+        ),
         (lambda rule: rule.answer(breached=None), "True or False"),
         (lambda rule: rule.answer(breached=0), "True or False"),
         (lambda rule: rule.answer(action="veto"), "ValueError"),

@@ -39,11 +39,25 @@ class Rule(BaseCircuitBreaker):
         self.says = {"breached": False, "undecided": False}
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> Verdict:
-        return Verdict(self.name, self.breaker_type, self.action, reason="told so", observed={"x": 1}, **self.says)  # type: ignore[arg-type]
+        return Verdict(
+            breaker=self.name,
+            breaker_type=self.breaker_type,
+            action=self.action,
+            reason="told so",
+            observed={"x": 1},
+            **self.says,
+        )  # type: ignore[arg-type]
 
 
 def verdict(*, breached: bool, action: Action = Action.VETO) -> Verdict:
-    return Verdict("r", CircuitBreakerType.CUSTOM, action, breached=breached, reason="why", observed={"x": 1})
+    return Verdict(
+        breaker="r",
+        breaker_type=CircuitBreakerType.CUSTOM,
+        action=action,
+        breached=breached,
+        reason="why",
+        observed={"x": 1},
+    )
 
 
 def test_a_veto_ends_by_itself() -> None:
@@ -217,7 +231,7 @@ def test_a_rule_for_programs_only_can_not_be_evaluated() -> None:
 
 
 def said(breaker_type: CircuitBreakerType, action: Action, *, breached: bool = True) -> Verdict:
-    return Verdict(breaker_type.value, breaker_type, action, breached=breached)
+    return Verdict(breaker=breaker_type.value, breaker_type=breaker_type, action=action, breached=breached)
 
 
 def test_the_strongest_action_wins_and_among_equals_the_gates_order() -> None:

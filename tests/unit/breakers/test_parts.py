@@ -130,7 +130,7 @@ def test_a_warning_needs_no_breach() -> None:
 
 
 def held(unrealized: object | None, entry_value: object | None = 1_000, symbol: str = "BTC/USDT:USDT") -> PositionView:
-    position = Position(symbol, D(1), D(100), "USDT", "BTC")
+    position = Position(symbol=symbol, quantity=D(1), entry=D(100), settle="USDT", underlying="BTC")
     worth = None if unrealized is None else Equity(*[D(str(unrealized))] * 3)
     return PositionView("krakenfutures", position, None if entry_value is None else D(str(entry_value)), worth)
 

@@ -207,9 +207,17 @@ def rows(text: str, venue: str) -> list[list[str]]:
 
 def test_the_parts_of_an_account_at_init() -> None:
     inverse = Position(
-        "BTC/USD:BTC", Decimal(-100), Decimal(100), "BTC", "BTC", contract_size=Decimal(10), inverse=True
+        symbol="BTC/USD:BTC",
+        quantity=Decimal(-100),
+        entry=Decimal(100),
+        settle="BTC",
+        underlying="BTC",
+        contract_size=Decimal(10),
+        inverse=True,
     )
-    linear = Position("BTC/USDT:USDT", Decimal("0.5"), Decimal(100), "USDT", "BTC")
+    linear = Position(
+        symbol="BTC/USDT:USDT", quantity=Decimal("0.5"), entry=Decimal(100), settle="USDT", underlying="BTC"
+    )
     text = init_report(
         Inventory(
             venue="kraken",

@@ -202,8 +202,17 @@ def test_a_row_from_before_the_baselines_is_history(
     world = World()
     world.tells_trades = True
     wall = world.clock.now().wall + clock_off_s
-    world.trades["perp"].append(Flow("old", "perp", "USDT", Decimal(-1), wall - age_s + 0.5, "trade"))
-    row = Flow("before", "perp", "USDT", Decimal(amount), wall - age_s, "deposit" if amount > 0 else "withdrawal")
+    world.trades["perp"].append(
+        Flow(flow_id="old", venue="perp", asset="USDT", amount=Decimal(-1), wall=wall - age_s + 0.5, kind="trade")
+    )
+    row = Flow(
+        flow_id="before",
+        venue="perp",
+        asset="USDT",
+        amount=Decimal(amount),
+        wall=wall - age_s,
+        kind="deposit" if amount > 0 else "withdrawal",
+    )
     if seen_after_s == 0.0:
         world.ledger["perp"].append(row)
     world.start()

@@ -21,7 +21,7 @@ from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.events import EventName, HaltRequested, Order, OrdersSeen, ResetRequested, SweepFinished
 from tests.core_world import World, amounts, engine_settings, perp, price, with_
 
-AN_ORDER = Order("spot", "plain", "X1", "BTC/USDT", "buy", "limit")
+AN_ORDER = Order(venue="spot", scope="plain", order_id="X1", symbol="BTC/USDT", side="buy", order_type="limit")
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
 
 

@@ -151,7 +151,9 @@ def test_an_order_that_may_be_sent_takes_its_slot() -> None:
 def test_orders_nobody_asked_for_shut_the_gate_until_they_age_out() -> None:
     world = world_with(OrderRateCircuitBreaker(3, 60))
     for number in range(4):
-        order = Order("spot", "plain", f"X{number}", "BTC/USDT", "buy", "limit")
+        order = Order(
+            venue="spot", scope="plain", order_id=f"X{number}", symbol="BTC/USDT", side="buy", order_type="limit"
+        )
         world.send(OrdersSeen("spot", world.now, (order,)))
     assert world.gate == "order_rate"
     world.run(61.0)
@@ -162,7 +164,15 @@ def test_no_order_is_counted_twice() -> None:
     world = world_with(OrderRateCircuitBreaker(2, 60))
     assert ask(world, client_order_id="mine-1").allowed
     world.send(OrderReported("spot", "BTC/USDT", "buy", "alice", order_id="X1", client_order_id="mine-1"))
-    order = Order("spot", "plain", "X1", "BTC/USDT", "buy", "limit", client_order_id="mine-1")
+    order = Order(
+        venue="spot",
+        scope="plain",
+        order_id="X1",
+        symbol="BTC/USDT",
+        side="buy",
+        order_type="limit",
+        client_order_id="mine-1",
+    )
     world.send(OrdersSeen("spot", world.now, (order,)))
     world.send(OrdersSeen("spot", world.now, (order,)))
     assert world.engine.books.activity.order_count(world.now, 60) == 1
@@ -172,7 +182,10 @@ def test_no_order_is_counted_twice() -> None:
 
 def test_what_was_open_before_the_start_is_not_counted() -> None:
     world = world_with(OrderRateCircuitBreaker(2, 60))
-    old = tuple(Order("spot", "plain", f"X{n}", "BTC/USDT", "buy", "limit") for n in range(50))
+    old = tuple(
+        Order(venue="spot", scope="plain", order_id=f"X{n}", symbol="BTC/USDT", side="buy", order_type="limit")
+        for n in range(50)
+    )
     world.send(OrdersSeen("spot", world.now, old, is_snapshot=True))
     assert world.gate == "open"
     world.send(OrdersSeen("spot", world.now, old))
@@ -265,7 +278,9 @@ class Falling(BaseCircuitBreaker):
         if self.breaks:
             raise ZeroDivisionError("oh")
         low = context.equity is not None and context.equity.high < 9_900
-        return Verdict(self.name, self.breaker_type, self.action, breached=low, reason="below 9,900")
+        return Verdict(
+            breaker=self.name, breaker_type=self.breaker_type, action=self.action, breached=low, reason="below 9,900"
+        )
 
 
 @pytest.mark.parametrize("action", [Action.VETO, Action.TRIP])
@@ -483,7 +498,9 @@ def test_leases_that_nobody_used_hide_no_orders_that_nobody_asked_for() -> None:
     assert all(ask(world).allowed for _ in range(10))
     world.run(10.5)
     for number in range(11):
-        order = Order("spot", "plain", f"X{number}", "BTC/USDT", "buy", "limit")
+        order = Order(
+            venue="spot", scope="plain", order_id=f"X{number}", symbol="BTC/USDT", side="buy", order_type="limit"
+        )
         world.send(OrdersSeen("spot", world.now, (order,)))
     assert world.gate == "order_rate"
 
@@ -491,6 +508,8 @@ def test_leases_that_nobody_used_hide_no_orders_that_nobody_asked_for() -> None:
 def test_orders_that_were_filled_at_once_count_too() -> None:
     world = world_with(OrderRateCircuitBreaker(3, 60))
     for number in range(4):
-        order = Order("spot", "plain", f"X{number}", "BTC/USDT", "buy", "market")
+        order = Order(
+            venue="spot", scope="plain", order_id=f"X{number}", symbol="BTC/USDT", side="buy", order_type="market"
+        )
         world.send(OrdersSeen("spot", world.now, (), ended=(order,)))
     assert world.gate == "order_rate"

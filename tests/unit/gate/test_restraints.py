@@ -94,8 +94,8 @@ def test_a_veto_says_all_that_the_restraint_says() -> None:
     restraint = Restraint("portfolio_dd_circuit", "12 % below", observed, limits, trip_id="t1", until_wall=9.0)
     expected = Veto("portfolio_dd_circuit", "12 % below", observed, limits, "t1", 9.0)
     assert check_order(order(), [restraint]) == expected
-    assert not OrderAnswer(1.0, expected).allowed
-    assert OrderAnswer(1.0).allowed
+    assert not OrderAnswer(wall=1.0, veto=expected).allowed
+    assert OrderAnswer(wall=1.0).allowed
 
 
 @pytest.mark.parametrize(

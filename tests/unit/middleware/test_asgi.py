@@ -214,7 +214,7 @@ class Broken:
         return self.peek()
 
 
-@pytest.mark.parametrize("answer", [RuntimeError("boom"), True, None, "yes", GateAnswer(True)], ids=repr)
+@pytest.mark.parametrize("answer", [RuntimeError("boom"), True, None, "yes", GateAnswer(allowed=True)], ids=repr)
 @pytest.mark.parametrize("asks", [False, True])
 async def test_a_failing_gate_is_a_shut_gate(answer: Any, asks: bool) -> None:
     shop = Shop()

@@ -54,7 +54,9 @@ class FakeVenue:
     def place(self, scope: str = "spot", *, bot: str | None = None, **fields: Any) -> Order:
         self._next_id += 1
         values = {"symbol": "BTC/USDT", "side": "buy", "order_type": "limit", **fields}
-        order = Order(self.name, scope, f"{self.name}-{self._next_id}", client_order_id=bot, **values)
+        order = Order(
+            venue=self.name, scope=scope, order_id=f"{self.name}-{self._next_id}", client_order_id=bot, **values
+        )
         self.book[scope][order.order_id] = order
         return order
 

@@ -449,7 +449,9 @@ class TestBrokenListings:
         venue = SelectiveVenue("a", PERP)
         stop = venue.place("perp", symbol="BTC/USDT:USDT", side="sell", reduce_only=True)
         self.broken(venue, until_s=60.0)
-        long = Position("BTC/USDT:USDT", Decimal(1), Decimal(100), "USDT", "BTC")
+        long = Position(
+            symbol="BTC/USDT:USDT", quantity=Decimal(1), entry=Decimal(100), settle="USDT", underlying="BTC"
+        )
         keep = {"protective_orders": "keep", "positions": lambda _: (long,)}
         result = await manage(venue, emit=lambda _: None, **keep).cancel_all_orders()
         assert result.proven
@@ -616,7 +618,7 @@ class TestBotsThatGoOn:
 
 
 class TestProtectiveOrders:
-    LONG = Position("BTC/USDT:USDT", Decimal(1), Decimal(100), "USDT", "BTC")
+    LONG = Position(symbol="BTC/USDT:USDT", quantity=Decimal(1), entry=Decimal(100), settle="USDT", underlying="BTC")
 
     def book(self) -> tuple[SelectiveVenue, Order]:
         venue = SelectiveVenue("a", PERP)

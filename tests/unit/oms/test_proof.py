@@ -14,7 +14,7 @@ SETTLE_S = 2.0
 
 def order(number: int = 1, scope: str = "spot", venue: str = "a", **fields: object) -> Order:
     values = {"symbol": "BTC/USDT", "side": "buy", "order_type": "limit", **fields}
-    return Order(venue, scope, f"o{number}", **values)  # type: ignore[arg-type]
+    return Order(venue=venue, scope=scope, order_id=f"o{number}", **values)  # type: ignore[arg-type]
 
 
 def listing(requested: float, *orders: Order, scope: str = "spot", venue: str = "a") -> OrderListing:
@@ -263,9 +263,9 @@ class TestCountingAndNaming:
 
 
 class TestProtectiveOrders:
-    LONG = Position("BTC/USDT", Decimal(2), Decimal(100), "USDT", "BTC")
-    SHORT = Position("BTC/USDT", Decimal(-2), Decimal(100), "USDT", "BTC")
-    FLAT = Position("BTC/USDT", Decimal(0), Decimal(100), "USDT", "BTC")
+    LONG = Position(symbol="BTC/USDT", quantity=Decimal(2), entry=Decimal(100), settle="USDT", underlying="BTC")
+    SHORT = Position(symbol="BTC/USDT", quantity=Decimal(-2), entry=Decimal(100), settle="USDT", underlying="BTC")
+    FLAT = Position(symbol="BTC/USDT", quantity=Decimal(0), entry=Decimal(100), settle="USDT", underlying="BTC")
 
     @pytest.mark.parametrize(
         ("side", "reduce_only", "positions", "protects"),

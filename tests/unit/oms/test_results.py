@@ -12,7 +12,7 @@ from risk_daemon.model.events import Order
 
 
 def verdict(proven: Any) -> VenueVerdict:
-    kept = (Order("a", "plain", "7", "BTC/USDT", "buy", "limit"),)
+    kept = (Order(venue="a", scope="plain", order_id="7", symbol="BTC/USDT", side="buy", order_type="limit"),)
     return VenueVerdict("a", proven, 2, kept, kept, None, 0.1, None, ("plain",))
 
 

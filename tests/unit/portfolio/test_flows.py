@@ -22,7 +22,15 @@ def price(asset: str) -> Decimal | None:
 
 
 def row(amount: object, flow_id: str = "L1", asset: str = "USDT", age_s: float = 0.0, group: str = "") -> Flow:
-    return Flow(flow_id, "v", asset, Decimal(str(amount)), WALL - age_s, "transfer", group)
+    return Flow(
+        flow_id=flow_id,
+        venue="v",
+        asset=asset,
+        amount=Decimal(str(amount)),
+        wall=WALL - age_s,
+        kind="transfer",
+        group=group,
+    )
 
 
 def listed(

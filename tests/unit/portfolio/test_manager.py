@@ -19,7 +19,14 @@ from risk_daemon.portfolio.manager import PortfolioManager, PortfolioSettings
 
 AT = 1_000.0
 EXPECTED = {"spot": frozenset({Kind.BALANCES, Kind.PRICES}), "perp": frozenset({Kind.BALANCES, Kind.POSITIONS})}
-LONG = Position("BTC/USDT:USDT", Decimal(2), Decimal(50_000), "USDT", "BTC", Decimal("0.1"))
+LONG = Position(
+    symbol="BTC/USDT:USDT",
+    quantity=Decimal(2),
+    entry=Decimal(50_000),
+    settle="USDT",
+    underlying="BTC",
+    contract_size=Decimal("0.1"),
+)
 
 
 def guarded(**settings: object) -> PortfolioManager:
@@ -147,7 +154,15 @@ def test_ignored_assets_count_nothing_and_need_no_price() -> None:
 
 def test_profit_of_a_linear_and_of_an_inverse_position() -> None:
     assert unrealized(LONG, Decimal(51_000)) == (200, 10_200)
-    short = Position("BTC/USD:BTC", Decimal(-100), Decimal(50_000), "BTC", "BTC", Decimal(100), inverse=True)
+    short = Position(
+        symbol="BTC/USD:BTC",
+        quantity=Decimal(-100),
+        entry=Decimal(50_000),
+        settle="BTC",
+        underlying="BTC",
+        contract_size=Decimal(100),
+        inverse=True,
+    )
     pnl, notional = unrealized(short, Decimal(40_000))
     assert pnl == Decimal("0.05")
     assert notional == Decimal("0.25")

@@ -24,7 +24,7 @@ from risk_daemon.runtime.status import report
 VENUE = "krakenfutures"
 KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})
 SETTINGS = EngineSettings(portfolio=PortfolioSettings(expected={VENUE: KINDS}))
-POSITION = Position("BTC/USD:USD", Decimal(1), Decimal(60_000), "USDT", "BTC")
+POSITION = Position(symbol="BTC/USD:USD", quantity=Decimal(1), entry=Decimal(60_000), settle="USDT", underlying="BTC")
 MARK = Price("BTC/USD:USD", "BTC", "USDT", Decimal(61_000), converts=False)
 
 

@@ -1,0 +1,90 @@
+"""What an account has, and what it is worth by: positions, prices, orders, rows of its book.
+
+Amounts are finite Decimals; an unknown field never gets this far, the adapter refuses the frame instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a reading is about."""
+
+    BALANCES = "balances"
+    POSITIONS = "positions"
+    PRICES = "prices"
+    ORDERS = "orders"
+    FLOWS = "flows"
+
+
+class Source(StrEnum):
+    """REST is truth on a schedule; a stream is a hint that comes early."""
+
+    REST = "rest"
+    STREAM = "stream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A perp, futures or margin position.
+
+    quantity: signed, in contracts. contract_size: base units (linear) or quote units (inverse) a contract.
+    entry: average entry price in the quote asset. settle: the asset its profit is paid in.
+    """
+
+    symbol: str
+    quantity: Decimal
+    entry: Decimal
+    settle: str
+    underlying: str
+    contract_size: Decimal = Decimal(1)
+    inverse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A mid or mark of one instrument: `value` units of `quote` for one `base`.
+
+    converts: usable as an exchange rate base -> quote (spot pairs); a perp's mark values positions only.
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    value: Decimal
+    converts: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """A row of the venue's book: a deposit (+), withdrawal (-) or transfer; or a leg of a trade, a fee, funding.
+
+    flow_id: the venue's ledger id: the same id is the same row. amount: net of the row's fee. wall: the venue's
+    clock. group: what the rows of one trade share (its reference); empty where the venue gives none.
+    """
+
+    flow_id: str
+    venue: str
+    asset: str
+    amount: Decimal
+    wall: float
+    kind: str = "transfer"
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An open order as a venue lists it."""
+
+    venue: str
+    scope: str
+    order_id: str
+    symbol: str
+    side: str
+    order_type: str
+    client_order_id: str | None = None
+    reduce_only: bool = False
+    remaining: Decimal | None = None

@@ -1,0 +1,67 @@
+"""Time passing, and what people want."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The process is up and has loaded its state; the first input of every run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passed. Nothing else happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChecked:
+    """A save ended: `error` says why it failed, None that it is durable. What can't be remembered locks."""
+
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HaltRequested:
+    """An operator's halt of everything; where a venue or a bot is named, a veto for its orders only."""
+
+    reason: str
+    operator: str
+    venue: str | None = None
+    bot: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRequested:
+    """The end of the halt of one venue or one bot."""
+
+    reason: str
+    operator: str
+    venue: str | None = None
+    bot: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResetRequested:
+    """A warden's reset. rebaseline: `keep` the baselines, or take the `current` equity."""
+
+    reason: str
+    operator: str
+    rebaseline: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisableRequested:
+    """A warden's order to watch without acting, for a stated time."""
+
+    duration_s: float
+    reason: str
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnableRequested:
+    """End of a disable, by a person or by its time."""
+
+    operator: str

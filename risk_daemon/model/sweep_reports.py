@@ -1,0 +1,50 @@
+"""What a sweep found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from risk_daemon.model.account import Order
+
+
+@dataclass(frozen=True, slots=True)
+class VenueProven:
+    """Every order scope of the venue was listed empty twice, `settle` apart.
+
+    changes: how often it changed between proven and not since that was last told; above 1 it flaps.
+    """
+
+    venue: str
+    trip_id: str
+    cancelled: int
+    elapsed_s: float
+    kept: tuple[Order, ...] = ()
+    changes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class VenueUnproven:
+    """The venue is not proven (yet, or any more), and why. changes: see VenueProven; a new reason is one, too."""
+
+    venue: str
+    trip_id: str
+    reason: str
+    changes: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReplaced:
+    """An order appeared after the lock; it is being cancelled."""
+
+    trip_id: str
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFinished:
+    """The sweep ended. proven: the joint round listed every scope of every venue empty."""
+
+    trip_id: str
+    proven: bool
+    cancelled: int
+    elapsed_s: float

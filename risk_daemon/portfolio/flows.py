@@ -26,8 +26,9 @@ from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Flow, FlowsListed
 from risk_daemon.model.units import ONE, ZERO
 from risk_daemon.portfolio.price_track import PriceTrack
+from risk_daemon.portfolio.settled import Rate, Scene, Settled, Total
 from risk_daemon.portfolio.unexplained import AssetMove
-from risk_daemon.portfolio.venue_flows import Rate, Scene, Settled, Total, VenueFlows, VenueFlowSettings
+from risk_daemon.portfolio.venue_flows import VenueFlows, VenueFlowSettings
 
 __all__ = ["FlowSettings", "FlowTracker", "Settled"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Flow, FlowsListed
-from risk_daemon.model.units import EXACT, ONE, ZERO, finite, fixed, plain
+from risk_daemon.model.units import ONE, ZERO, finite, fixed, plain
+from risk_daemon.portfolio.settled import Rate, Scene, Settled, Total, settled_flow, worth_then
 from risk_daemon.portfolio.unexplained import POSITIONS, AssetMove, Lot, Unexplained, are_same
 from risk_daemon.portfolio.young_rows import YoungRows
 
@@ -25,9 +26,6 @@ REMEMBER_TRADES_S = 7_200.0
 REMEMBER_UNMATCHED_S = 86_400.0
 NEVER = float("-inf")
 
-Rate = Callable[[str], Decimal | None]
-"""Units of the reference currency for one asset: 0 for one that is ignored, None for one without a price."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueFlowSettings:
@@ -38,52 +36,6 @@ class VenueFlowSettings:
     lag_s: float = 2.0
     steady_s: float = 3.0
     has_ledger: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """A flow that both witnesses told of.
-
-    value: its worth when it flowed. after, after_there: the equity with it, in all or of its venue, as it was then.
-    The baselines move by that: a loss before it counts in full, one after it was none yet. is_past, is_past_there:
-    more moved since. number: when it flowed, in the order of moves. is_late: it counted as loss or gain meanwhile.
-    """
-
-    flow: Flow
-    value: Decimal
-    after: Decimal
-    after_there: Decimal
-    number: int
-    is_past: bool = False
-    is_past_there: bool = False
-    is_late: bool = False
-
-
-class Total(NamedTuple):
-    """What the holdings of all venues moved so far: its worth, and in how many moves."""
-
-    worth: Decimal
-    number: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """What there is now.
-
-    total: what all venues moved so far. equity, equity_there: the worth of everything, and of this venue. small: what
-    is next to nothing for the portfolio. balances_mono, account_mono: when the last complete read of this venue's
-    balances, and of all of the account, was begun. is_wild: prices moved it by more than that a moment ago.
-    """
-
-    now_mono: float
-    rate: Rate
-    total: Total
-    equity: Decimal
-    equity_there: Callable[[], Decimal]
-    small: Decimal
-    balances_mono: float
-    account_mono: float
-    is_wild: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -348,10 +300,10 @@ class VenueFlows:
             price = scene.rate(row.flow.asset)
             if price == 0:
                 self._pending.remove(row)
-                settled.append(self._settled(row.flow, ZERO, None, scene))
+                settled.append(settled_flow(row.flow, ZERO, None, scene, self.total))
             elif row.lot is not None and price is not None:
                 self._pending.remove(row)
-                settled.append(self._settled(row.flow, _worth_then(row.flow, row.lot, price), row.lot, scene))
+                settled.append(settled_flow(row.flow, worth_then(row.flow, row.lot, price), row.lot, scene, self.total))
         settled += [] if self.tells_trades else self._shown_by_worth(scene)
         if settled and self._history:
             self._forget_history([one.flow for one in settled])
@@ -407,7 +359,7 @@ class VenueFlows:
         """Flows that one lot shows, the newest first: what the later ones moved came after the earlier ones."""
         settled, since = [], ZERO
         for flow in sorted(flows, key=lambda flow: -flow.wall):
-            one = self._settled(flow, _worth_then(flow, lot, price), lot, scene)
+            one = settled_flow(flow, worth_then(flow, lot, price), lot, scene, self.total)
             settled.append(
                 replace(
                     one,
@@ -427,30 +379,9 @@ class VenueFlows:
             value = fixed(row.flow.amount * (scene.rate(row.flow.asset) or ZERO))
             if value and self.net / value >= ONE - NEAR:
                 self._pending.remove(row)
-                settled.append(self._settled(row.flow, value, None, scene))
+                settled.append(settled_flow(row.flow, value, None, scene, self.total))
                 self.unexplained.post(self._lot(POSITIONS, -value, -value, NEVER, scene.total))
         return settled
-
-    def _settled(self, flow: Flow, value: Decimal, lot: Lot | None, scene: Scene) -> Settled:
-        """By what was there when the lot was seen: all the moves by then, and what prices had made of it."""
-        equity, equity_there, total = scene.equity, scene.equity_there(), scene.total
-        if lot is None:
-            return Settled(flow=flow, value=value, after=equity, after_there=equity_there, number=total.number)
-        is_priced = lot.by_prices is not None and lot.value
-        by_prices = lot.by_prices if lot.by_prices is not None and is_priced else equity - total.worth
-        by_prices_there = lot.by_prices_there if is_priced else None
-        if by_prices_there is None:
-            by_prices_there = equity_there - self.total
-        return Settled(
-            flow=flow,
-            value=value,
-            after=by_prices + lot.total,
-            after_there=by_prices_there + lot.venue_total,
-            number=lot.number,
-            is_past=total.worth != lot.total,
-            is_past_there=self.total != lot.venue_total,
-            is_late=lot.is_over,
-        )
 
     def _drop_unmatched(self, scene: Scene) -> list[Flow]:
         """Rows that the holdings should have shown by now. Those that are told are left out; the old ones forgotten."""
@@ -528,13 +459,6 @@ class VenueFlows:
         lot.grown, lot.grown_there = map(finite, row.get("grown", ("1", "1")))
         lot.by_prices = None if row.get("equity_then") is None else finite(row["equity_then"])
         return lot
-
-
-def _worth_then(flow: Flow, lot: Lot | None, price: Decimal) -> Decimal:
-    """What flowed at the price of the moment when it was seen; at `price` where there was none."""
-    if lot is None or not lot.value or not lot.units:
-        return fixed(flow.amount * price)
-    return fixed(EXACT.divide(EXACT.multiply(flow.amount, lot.value), lot.units))
 
 
 def _forget_before(seen: dict[str, float], seconds: float) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import typer
 
+from oms.results import SweepResult, VenueVerdict
 from risk_daemon import cli
 from risk_daemon.auth.tokens import Role, TokenStore
 from risk_daemon.cli import remote

@@ -82,7 +82,6 @@ class VenueFlows:
         self._pending: list[_Pending] = []
         self._unbooked: list[_Trade] = []
         self._history: list[Flow] = []
-        self._held_back_mono: float | None = None
         self._seen: dict[str, float] = {}
         self._seen_trades: dict[str, float] = {}
         self._has_listing = False
@@ -191,20 +190,19 @@ class VenueFlows:
         if self._unbooked:
             self._book(scene)
         if self._pending:
-            settled = [] if self._waits_for_prices(scene) else self._match(scene)
+            settled = self._match(scene)
             unmatched = self._drop_unmatched(scene)
         if self.unexplained:
             self._decide(scene)
         return settled, unmatched
 
-    def _waits_for_prices(self, scene: Scene) -> bool:
-        """Whether what was there when it flowed will be known better in a moment: not for longer than `steady_s`."""
-        now_mono, steady_s = scene.now_mono, self.settings.steady_s
-        if not scene.is_wild or all(now_mono - lot.mono >= steady_s for lot in self.unexplained.lots()):
-            self._held_back_mono = None
+    def _waits_for_prices(self, row: _Pending, scene: Scene) -> bool:
+        """Whether what was there when it flowed will be known better in a moment. No row waits long for that."""
+        steady_s = self.settings.steady_s
+        if not scene.is_wild or scene.now_mono - row.listed_mono >= 2 * steady_s:
             return False
-        self._held_back_mono = now_mono if self._held_back_mono is None else self._held_back_mono
-        return now_mono - self._held_back_mono < steady_s
+        newest = self.unexplained.newest(row.flow.asset)
+        return newest is not None and scene.now_mono - newest.mono < steady_s
 
     def _look_for_news(self, scene: Scene) -> None:
         """The first listing came after something had moved: its newest rows that add up to just that are no history.
@@ -293,10 +291,11 @@ class VenueFlows:
 
     def _match(self, scene: Scene) -> list[Settled]:
         """The flows that the holdings show: each by itself, or all of an asset together."""
-        while self._find(self._shown_exactly, scene) or self._find(self._shown_nearly, scene):
+        rows = [row for row in self._pending if not self._waits_for_prices(row, scene)]
+        while self._find(self._shown_exactly, rows, scene) or self._find(self._shown_nearly, rows, scene):
             continue  # what one flow leaves over may be another one
-        settled = self._shown_together(scene)
-        for row in list(self._pending):
+        settled = self._shown_together(rows, scene)
+        for row in [row for row in rows if row in self._pending]:
             price = scene.rate(row.flow.asset)
             if price == 0:
                 self._pending.remove(row)
@@ -304,14 +303,14 @@ class VenueFlows:
             elif row.lot is not None and price is not None:
                 self._pending.remove(row)
                 settled.append(settled_flow(row.flow, worth_then(row.flow, row.lot, price), row.lot, scene, self.total))
-        settled += [] if self.tells_trades else self._shown_by_worth(scene)
+        settled += [] if self.tells_trades else self._shown_by_worth(rows, scene)
         if settled and self._history:
             self._forget_history([one.flow for one in settled])
         return settled
 
-    def _find(self, shown: Callable[[_Pending, Scene], Lot | None], scene: Scene) -> bool:
+    def _find(self, shown: Callable[[_Pending, Scene], Lot | None], rows: Sequence[_Pending], scene: Scene) -> bool:
         """Whether the holdings show one of the flows, as they did not before."""
-        for row in self._pending:
+        for row in rows:
             if row.lot is None:
                 row.lot = shown(row, scene)
                 if row.lot is not None:
@@ -341,10 +340,10 @@ class VenueFlows:
             return False
         return not self.tells_trades or self._listed_mono >= newest.seen_mono + self.settings.lag_s
 
-    def _shown_together(self, scene: Scene) -> list[Settled]:
+    def _shown_together(self, candidates: Sequence[_Pending], scene: Scene) -> list[Settled]:
         """Flows that hide each other: their sum is what is in question of their asset, be it nothing."""
         settled: list[Settled] = []
-        waiting = [row for row in self._pending if row.is_awaited]
+        waiting = [row for row in candidates if row.is_awaited]
         for asset in {row.flow.asset: None for row in waiting}:
             rows, price = [row for row in waiting if row.flow.asset == asset], scene.rate(asset)
             units = sum((row.flow.amount for row in rows), ZERO)
@@ -372,10 +371,10 @@ class VenueFlows:
             since += one.value
         return settled
 
-    def _shown_by_worth(self, scene: Scene) -> list[Settled]:
+    def _shown_by_worth(self, candidates: Sequence[_Pending], scene: Scene) -> list[Settled]:
         """A book without trades can't tell what else moved the same asset: then the worth of it all must do."""
         settled = []
-        for row in [row for row in self._pending if row.is_awaited]:
+        for row in [row for row in candidates if row.is_awaited and row in self._pending]:
             value = fixed(row.flow.amount * (scene.rate(row.flow.asset) or ZERO))
             if value and self.net / value >= ONE - NEAR:
                 self._pending.remove(row)

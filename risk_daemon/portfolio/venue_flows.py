@@ -10,6 +10,15 @@ from typing import Any
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Flow, FlowsListed
 from risk_daemon.model.units import ONE, ZERO, finite, fixed, plain
+from risk_daemon.portfolio.pending import (
+    Pending,
+    Trade,
+    flow_from_json,
+    flow_to_json,
+    lot_to_json,
+    pending_from_json,
+    pending_to_json,
+)
 from risk_daemon.portfolio.settled import Rate, Scene, Settled, Total, settled_flow, worth_then
 from risk_daemon.portfolio.unexplained import POSITIONS, AssetMove, Lot, Unexplained, are_same
 from risk_daemon.portfolio.young_rows import YoungRows
@@ -38,35 +47,6 @@ class VenueFlowSettings:
     has_ledger: bool = True
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Pending:
-    """A flow's row that waits for its change. lot: its change, where only its price is missing.
-
-    is_certain: it was written since the baselines began. Else it may lie behind us, and counts only if the holdings
-    show just this amount. is_told: they did not show it in time; it is left out unless they show just this amount.
-    """
-
-    flow: Flow
-    listed_mono: float
-    is_certain: bool = True
-    is_told: bool = False
-    lot: Lot | None = None
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether the holdings should show it any moment."""
-        return self.is_certain and not self.is_told and self.lot is None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Trade:
-    """Rows of one trade that were not booked yet. is_certain: as of `_Pending`."""
-
-    rows: tuple[Flow, ...]
-    listed_mono: float
-    is_certain: bool
-
-
 class VenueFlows:
     """What one venue's holdings and book have told.
 
@@ -79,8 +59,8 @@ class VenueFlows:
         self.young = YoungRows()
         self.total = ZERO
         self.tells_trades = False
-        self._pending: list[_Pending] = []
-        self._unbooked: list[_Trade] = []
+        self._pending: list[Pending] = []
+        self._unbooked: list[Trade] = []
         self._history: list[Flow] = []
         self._seen: dict[str, float] = {}
         self._seen_trades: dict[str, float] = {}
@@ -156,7 +136,7 @@ class VenueFlows:
             self._seen[flow.flow_id] = flow.wall
             if flow.amount:
                 is_certain = flow.wall > self._began_wall
-                row = _Pending(flow=flow, listed_mono=listing.requested_mono, is_certain=is_certain)
+                row = Pending(flow=flow, listed_mono=listing.requested_mono, is_certain=is_certain)
                 self._pending.append(row)
         _forget_before(self._seen, REMEMBER_S)
         return tuple(new.values())
@@ -174,7 +154,7 @@ class VenueFlows:
                 groups.setdefault((is_certain, row.group or row.flow_id), []).append(row)
         self._trades_wall = max((self._trades_wall, *self._seen_trades.values()))
         self._unbooked += (
-            _Trade(rows=tuple(rows), listed_mono=listing.requested_mono, is_certain=is_certain)
+            Trade(rows=tuple(rows), listed_mono=listing.requested_mono, is_certain=is_certain)
             for (is_certain, _), rows in groups.items()
         )
         _forget_before(self._seen_trades, REMEMBER_TRADES_S)
@@ -196,7 +176,7 @@ class VenueFlows:
             self._decide(scene)
         return settled, unmatched
 
-    def _waits_for_prices(self, row: _Pending, scene: Scene) -> bool:
+    def _waits_for_prices(self, row: Pending, scene: Scene) -> bool:
         """Whether what was there when it flowed will be known better in a moment. No row waits long for that."""
         steady_s = self.settings.steady_s
         if not scene.is_wild or scene.now_mono - row.listed_mono >= 2 * steady_s:
@@ -265,7 +245,7 @@ class VenueFlows:
             value = fixed(row.amount * (price or ZERO))
             self.unexplained.book(self._lot(row.asset, row.amount, value, scene.now_mono, scene.total))
 
-    def _book_history(self, trade: _Trade) -> None:
+    def _book_history(self, trade: Trade) -> None:
         """What may lie behind us explains only what is in question to the unit."""
         for row in trade.rows:
             if self.unexplained.take_same(row.asset, row.amount) is not None:
@@ -308,7 +288,7 @@ class VenueFlows:
             self._forget_history([one.flow for one in settled])
         return settled
 
-    def _find(self, shown: Callable[[_Pending, Scene], Lot | None], rows: Sequence[_Pending], scene: Scene) -> bool:
+    def _find(self, shown: Callable[[Pending, Scene], Lot | None], rows: Sequence[Pending], scene: Scene) -> bool:
         """Whether the holdings show one of the flows, as they did not before."""
         for row in rows:
             if row.lot is None:
@@ -317,14 +297,14 @@ class VenueFlows:
                     return True
         return False
 
-    def _shown_exactly(self, row: _Pending, scene: Scene) -> Lot | None:
+    def _shown_exactly(self, row: Pending, scene: Scene) -> Lot | None:
         asset, units = row.flow.asset, row.flow.amount
         lot = self.unexplained.take_same(asset, units)
         if lot is None and self.unexplained.take_same_aside(asset, units):
             return self._lot(asset, units, ZERO, NEVER, scene.total)
         return lot
 
-    def _shown_nearly(self, row: _Pending, _scene: Scene) -> Lot | None:
+    def _shown_nearly(self, row: Pending, _scene: Scene) -> Lot | None:
         asset, units = row.flow.asset, row.flow.amount
         if not row.is_certain:
             return None
@@ -340,7 +320,7 @@ class VenueFlows:
             return False
         return not self.tells_trades or self._listed_mono >= newest.seen_mono + self.settings.lag_s
 
-    def _shown_together(self, candidates: Sequence[_Pending], scene: Scene) -> list[Settled]:
+    def _shown_together(self, candidates: Sequence[Pending], scene: Scene) -> list[Settled]:
         """Flows that hide each other: their sum is what is in question of their asset, be it nothing."""
         settled: list[Settled] = []
         waiting = [row for row in candidates if row.is_awaited]
@@ -371,7 +351,7 @@ class VenueFlows:
             since += one.value
         return settled
 
-    def _shown_by_worth(self, candidates: Sequence[_Pending], scene: Scene) -> list[Settled]:
+    def _shown_by_worth(self, candidates: Sequence[Pending], scene: Scene) -> list[Settled]:
         """A book without trades can't tell what else moved the same asset: then the worth of it all must do."""
         settled = []
         for row in [row for row in candidates if row.is_awaited and row in self._pending]:
@@ -423,28 +403,32 @@ class VenueFlows:
 
     def snapshot(self, now_mono: float) -> dict[str, Any]:
         """Rows that were seen, and what has only one witness yet, as JSON-able data."""
-        rows = [row for row in self._pending if row.is_certain and row.lot is None]
+        shown = [row.lot for row in self._pending if row.lot is not None and row.lot.mono > NEVER]
         return {
             "seen": dict(self._seen),
             "has_listing": self._has_listing,
             "tells_trades": self.tells_trades,
             "began_wall": None if self._began_wall == NEVER else self._began_wall,
             "trades_wall": None if self._trades_wall == NEVER else self._trades_wall,
-            "pending": [{**_flow_to_json(row.flow), "is_told": row.is_told} for row in rows],
+            "pending": [pending_to_json(row, now_mono) for row in self._pending],
+            "history": [{**flow_to_json(row), "is_trade": row.flow_id in self._seen_trades} for row in self._history],
+            "history_waited_s": now_mono - self._listed_first_mono if self._history else 0.0,
             "aside": {asset: list(map(plain, units)) for asset, units in self.unexplained.aside().items()},
-            "lots": [_lot_to_json(lot, now_mono) for lot in self.unexplained.lots()],
+            "lots": [lot_to_json(lot, now_mono) for lot in (*self.unexplained.lots(), *shown)],
         }
 
     def restore(self, saved: Mapping[str, Any], now: Instant) -> None:
-        """Go on waiting for the second witness. A row has all the time there is from now."""
+        """Go on waiting for the second witness. A row has all the time there is from now, if it is no history."""
         self._seen, self._has_listing = dict(saved["seen"]), saved["has_listing"]
         self.tells_trades = saved["tells_trades"]
         self._began_wall = NEVER if saved["began_wall"] is None else saved["began_wall"]
         self._trades_wall = NEVER if saved["trades_wall"] is None else saved["trades_wall"]
-        self._pending = [
-            _Pending(flow=_flow_from_json(row), listed_mono=now.mono, is_told=row["is_told"])
-            for row in saved["pending"]
-        ]
+        self._pending = [pending_from_json(row, now.mono) for row in saved["pending"]]
+        self._listed_first_mono = now.mono - float(saved.get("history_waited_s", 0.0))
+        for row in saved.get("history", ()):
+            self._history.append(flow_from_json(row))
+            if row["is_trade"]:
+                self._seen_trades[row["flow_id"]] = row["wall"]
         for asset, amounts in saved["aside"].items():
             for units in amounts:
                 self.unexplained.restore_aside(asset, finite(units), now.mono)
@@ -465,29 +449,3 @@ def _forget_before(seen: dict[str, float], seconds: float) -> None:
     newest = max(seen.values(), default=NEVER)
     for row_id in [row_id for row_id, wall in seen.items() if newest - wall > seconds]:
         del seen[row_id]
-
-
-def _lot_to_json(lot: Lot, now_mono: float) -> dict[str, Any]:
-    return {
-        "asset": lot.asset,
-        "units": plain(lot.units),
-        "value": plain(lot.value),
-        "waited_s": round(max(0.0, now_mono - lot.mono), 3),
-        "grown": [plain(lot.grown), plain(lot.grown_there)],
-        "equity_then": None if lot.by_prices is None else plain(lot.by_prices + lot.total),
-    }
-
-
-def _flow_to_json(flow: Flow) -> dict[str, Any]:
-    return {
-        "flow_id": flow.flow_id,
-        "venue": flow.venue,
-        "asset": flow.asset,
-        "amount": plain(flow.amount),
-        "wall": flow.wall,
-        "kind": flow.kind,
-    }
-
-
-def _flow_from_json(data: Mapping[str, Any]) -> Flow:
-    return Flow(data["flow_id"], data["venue"], data["asset"], finite(data["amount"]), data["wall"], data["kind"])

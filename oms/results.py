@@ -57,9 +57,9 @@ class SweepResult:
     @property
     def unproven_reason(self) -> str | None:
         """Why the sweep is not proven, in one line; None if it is."""
-        if self.proven:
+        if self.proven is True:
             return None
-        told = (f"{v.venue}: {v.unproven_reason}" for v in self.venues.values() if not v.proven)
+        told = (f"{v.venue}: {v.unproven_reason}" for v in self.venues.values() if v.proven is not True)
         return "; ".join(told) or "the joint round did not end in time"
 
     def document(self) -> dict[str, Any]:

@@ -26,8 +26,9 @@ from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Flow, FlowsListed
 from risk_daemon.model.units import ONE, ZERO
 from risk_daemon.portfolio.price_track import PriceTrack
+from risk_daemon.portfolio.settled import Rate, Scene, Settled, Total
 from risk_daemon.portfolio.unexplained import AssetMove
-from risk_daemon.portfolio.venue_flows import Rate, Scene, Settled, Total, VenueFlows, VenueFlowSettings
+from risk_daemon.portfolio.venue_flows import VenueFlows, VenueFlowSettings
 
 __all__ = ["FlowSettings", "FlowTracker", "Settled"]
 
@@ -84,7 +85,7 @@ class FlowTracker:
         self._probes: dict[str, _Probe] = {}
         self._total = Total(ZERO, 0)
         self._by_prices = PriceTrack(self.settings.steady_s)
-        self._refine_mono: deque[float] = deque()
+        self._moved_mono: deque[float] = deque()
         self._refined_mono = NEVER
 
     # --- witnesses ---------------------------------------------------------------------------------
@@ -105,7 +106,7 @@ class FlowTracker:
         """
         amount = sum((move.value for move in moves if move.value is not None), ZERO)
         self._total = Total(self._total.worth + amount, self._total.number + 1)
-        self._refine_mono.append(now_mono + self.settings.steady_s)
+        self._moved_mono.append(now_mono)
         self._venue(venue).moved(
             moves, now_mono, seen_mono, amount=amount, total=self._total, equity=equity, equity_there=equity_there
         )
@@ -159,11 +160,11 @@ class FlowTracker:
             track.clear()
             return False
         track.add(now_mono, equity - self._total.worth)
-        due_mono = NEVER
-        while self._refine_mono and self._refine_mono[0] <= now_mono:
-            due_mono = self._refine_mono.popleft()
-        if due_mono > NEVER:
-            self._refine(due_mono - steady_s, now_mono)
+        until_mono = NEVER
+        while self._moved_mono and self._moved_mono[0] + steady_s <= now_mono:
+            until_mono = self._moved_mono.popleft()
+        if until_mono > NEVER:
+            self._refine(until_mono, now_mono)
         return track.spread(now_mono - 2 * steady_s) > small
 
     def _refine(self, until_mono: float, now_mono: float) -> None:

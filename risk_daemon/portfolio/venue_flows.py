@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Flow, FlowsListed
-from risk_daemon.model.units import EXACT, ONE, ZERO, finite, fixed, plain
+from risk_daemon.model.units import ONE, ZERO, finite, fixed, plain
+from risk_daemon.portfolio.pending import (
+    Pending,
+    Trade,
+    flow_from_json,
+    flow_to_json,
+    lot_to_json,
+    pending_from_json,
+    pending_to_json,
+)
+from risk_daemon.portfolio.settled import Rate, Scene, Settled, Total, settled_flow, worth_then
 from risk_daemon.portfolio.unexplained import POSITIONS, AssetMove, Lot, Unexplained, are_same
 from risk_daemon.portfolio.young_rows import YoungRows
 
@@ -25,9 +35,6 @@ REMEMBER_TRADES_S = 7_200.0
 REMEMBER_UNMATCHED_S = 86_400.0
 NEVER = float("-inf")
 
-Rate = Callable[[str], Decimal | None]
-"""Units of the reference currency for one asset: 0 for one that is ignored, None for one without a price."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueFlowSettings:
@@ -38,81 +45,6 @@ class VenueFlowSettings:
     lag_s: float = 2.0
     steady_s: float = 3.0
     has_ledger: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """A flow that both witnesses told of.
-
-    value: its worth when it flowed. after, after_there: the equity with it, in all or of its venue, as it was then.
-    The baselines move by that: a loss before it counts in full, one after it was none yet. is_past, is_past_there:
-    more moved since. number: when it flowed, in the order of moves. is_late: it counted as loss or gain meanwhile.
-    """
-
-    flow: Flow
-    value: Decimal
-    after: Decimal
-    after_there: Decimal
-    number: int
-    is_past: bool = False
-    is_past_there: bool = False
-    is_late: bool = False
-
-
-class Total(NamedTuple):
-    """What the holdings of all venues moved so far: its worth, and in how many moves."""
-
-    worth: Decimal
-    number: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """What there is now.
-
-    total: what all venues moved so far. equity, equity_there: the worth of everything, and of this venue. small: what
-    is next to nothing for the portfolio. balances_mono, account_mono: when the last complete read of this venue's
-    balances, and of all of the account, was begun. is_wild: prices moved it by more than that a moment ago.
-    """
-
-    now_mono: float
-    rate: Rate
-    total: Total
-    equity: Decimal
-    equity_there: Callable[[], Decimal]
-    small: Decimal
-    balances_mono: float
-    account_mono: float
-    is_wild: bool = False
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Pending:
-    """A flow's row that waits for its change. lot: its change, where only its price is missing.
-
-    is_certain: it was written since the baselines began. Else it may lie behind us, and counts only if the holdings
-    show just this amount. is_told: they did not show it in time; it is left out unless they show just this amount.
-    """
-
-    flow: Flow
-    listed_mono: float
-    is_certain: bool = True
-    is_told: bool = False
-    lot: Lot | None = None
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether the holdings should show it any moment."""
-        return self.is_certain and not self.is_told and self.lot is None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Trade:
-    """Rows of one trade that were not booked yet. is_certain: as of `_Pending`."""
-
-    rows: tuple[Flow, ...]
-    listed_mono: float
-    is_certain: bool
 
 
 class VenueFlows:
@@ -127,10 +59,9 @@ class VenueFlows:
         self.young = YoungRows()
         self.total = ZERO
         self.tells_trades = False
-        self._pending: list[_Pending] = []
-        self._unbooked: list[_Trade] = []
+        self._pending: list[Pending] = []
+        self._unbooked: list[Trade] = []
         self._history: list[Flow] = []
-        self._held_back_mono: float | None = None
         self._seen: dict[str, float] = {}
         self._seen_trades: dict[str, float] = {}
         self._has_listing = False
@@ -205,7 +136,7 @@ class VenueFlows:
             self._seen[flow.flow_id] = flow.wall
             if flow.amount:
                 is_certain = flow.wall > self._began_wall
-                row = _Pending(flow=flow, listed_mono=listing.requested_mono, is_certain=is_certain)
+                row = Pending(flow=flow, listed_mono=listing.requested_mono, is_certain=is_certain)
                 self._pending.append(row)
         _forget_before(self._seen, REMEMBER_S)
         return tuple(new.values())
@@ -223,7 +154,7 @@ class VenueFlows:
                 groups.setdefault((is_certain, row.group or row.flow_id), []).append(row)
         self._trades_wall = max((self._trades_wall, *self._seen_trades.values()))
         self._unbooked += (
-            _Trade(rows=tuple(rows), listed_mono=listing.requested_mono, is_certain=is_certain)
+            Trade(rows=tuple(rows), listed_mono=listing.requested_mono, is_certain=is_certain)
             for (is_certain, _), rows in groups.items()
         )
         _forget_before(self._seen_trades, REMEMBER_TRADES_S)
@@ -239,20 +170,19 @@ class VenueFlows:
         if self._unbooked:
             self._book(scene)
         if self._pending:
-            settled = [] if self._waits_for_prices(scene) else self._match(scene)
+            settled = self._match(scene)
             unmatched = self._drop_unmatched(scene)
         if self.unexplained:
             self._decide(scene)
         return settled, unmatched
 
-    def _waits_for_prices(self, scene: Scene) -> bool:
-        """Whether what was there when it flowed will be known better in a moment: not for longer than `steady_s`."""
-        now_mono, steady_s = scene.now_mono, self.settings.steady_s
-        if not scene.is_wild or all(now_mono - lot.mono >= steady_s for lot in self.unexplained.lots()):
-            self._held_back_mono = None
+    def _waits_for_prices(self, row: Pending, scene: Scene) -> bool:
+        """Whether what was there when it flowed will be known better in a moment. No row waits long for that."""
+        steady_s = self.settings.steady_s
+        if not scene.is_wild or scene.now_mono - row.listed_mono >= 2 * steady_s:
             return False
-        self._held_back_mono = now_mono if self._held_back_mono is None else self._held_back_mono
-        return now_mono - self._held_back_mono < steady_s
+        newest = self.unexplained.newest(row.flow.asset)
+        return newest is not None and scene.now_mono - newest.mono < steady_s
 
     def _look_for_news(self, scene: Scene) -> None:
         """The first listing came after something had moved: its newest rows that add up to just that are no history.
@@ -315,7 +245,7 @@ class VenueFlows:
             value = fixed(row.amount * (price or ZERO))
             self.unexplained.book(self._lot(row.asset, row.amount, value, scene.now_mono, scene.total))
 
-    def _book_history(self, trade: _Trade) -> None:
+    def _book_history(self, trade: Trade) -> None:
         """What may lie behind us explains only what is in question to the unit."""
         for row in trade.rows:
             if self.unexplained.take_same(row.asset, row.amount) is not None:
@@ -341,39 +271,40 @@ class VenueFlows:
 
     def _match(self, scene: Scene) -> list[Settled]:
         """The flows that the holdings show: each by itself, or all of an asset together."""
-        while self._find(self._shown_exactly, scene) or self._find(self._shown_nearly, scene):
+        rows = [row for row in self._pending if not self._waits_for_prices(row, scene)]
+        while self._find(self._shown_exactly, rows, scene) or self._find(self._shown_nearly, rows, scene):
             continue  # what one flow leaves over may be another one
-        settled = self._shown_together(scene)
-        for row in list(self._pending):
+        settled = self._shown_together(rows, scene)
+        for row in [row for row in rows if row in self._pending]:
             price = scene.rate(row.flow.asset)
             if price == 0:
                 self._pending.remove(row)
-                settled.append(self._settled(row.flow, ZERO, None, scene))
+                settled.append(settled_flow(row.flow, ZERO, None, scene, self.total))
             elif row.lot is not None and price is not None:
                 self._pending.remove(row)
-                settled.append(self._settled(row.flow, _worth_then(row.flow, row.lot, price), row.lot, scene))
-        settled += [] if self.tells_trades else self._shown_by_worth(scene)
+                settled.append(settled_flow(row.flow, worth_then(row.flow, row.lot, price), row.lot, scene, self.total))
+        settled += [] if self.tells_trades else self._shown_by_worth(rows, scene)
         if settled and self._history:
             self._forget_history([one.flow for one in settled])
         return settled
 
-    def _find(self, shown: Callable[[_Pending, Scene], Lot | None], scene: Scene) -> bool:
+    def _find(self, shown: Callable[[Pending, Scene], Lot | None], rows: Sequence[Pending], scene: Scene) -> bool:
         """Whether the holdings show one of the flows, as they did not before."""
-        for row in self._pending:
+        for row in rows:
             if row.lot is None:
                 row.lot = shown(row, scene)
                 if row.lot is not None:
                     return True
         return False
 
-    def _shown_exactly(self, row: _Pending, scene: Scene) -> Lot | None:
+    def _shown_exactly(self, row: Pending, scene: Scene) -> Lot | None:
         asset, units = row.flow.asset, row.flow.amount
         lot = self.unexplained.take_same(asset, units)
         if lot is None and self.unexplained.take_same_aside(asset, units):
             return self._lot(asset, units, ZERO, NEVER, scene.total)
         return lot
 
-    def _shown_nearly(self, row: _Pending, _scene: Scene) -> Lot | None:
+    def _shown_nearly(self, row: Pending, _scene: Scene) -> Lot | None:
         asset, units = row.flow.asset, row.flow.amount
         if not row.is_certain:
             return None
@@ -389,10 +320,10 @@ class VenueFlows:
             return False
         return not self.tells_trades or self._listed_mono >= newest.seen_mono + self.settings.lag_s
 
-    def _shown_together(self, scene: Scene) -> list[Settled]:
+    def _shown_together(self, candidates: Sequence[Pending], scene: Scene) -> list[Settled]:
         """Flows that hide each other: their sum is what is in question of their asset, be it nothing."""
         settled: list[Settled] = []
-        waiting = [row for row in self._pending if row.is_awaited]
+        waiting = [row for row in candidates if row.is_awaited]
         for asset in {row.flow.asset: None for row in waiting}:
             rows, price = [row for row in waiting if row.flow.asset == asset], scene.rate(asset)
             units = sum((row.flow.amount for row in rows), ZERO)
@@ -407,7 +338,7 @@ class VenueFlows:
         """Flows that one lot shows, the newest first: what the later ones moved came after the earlier ones."""
         settled, since = [], ZERO
         for flow in sorted(flows, key=lambda flow: -flow.wall):
-            one = self._settled(flow, _worth_then(flow, lot, price), lot, scene)
+            one = settled_flow(flow, worth_then(flow, lot, price), lot, scene, self.total)
             settled.append(
                 replace(
                     one,
@@ -420,37 +351,16 @@ class VenueFlows:
             since += one.value
         return settled
 
-    def _shown_by_worth(self, scene: Scene) -> list[Settled]:
+    def _shown_by_worth(self, candidates: Sequence[Pending], scene: Scene) -> list[Settled]:
         """A book without trades can't tell what else moved the same asset: then the worth of it all must do."""
         settled = []
-        for row in [row for row in self._pending if row.is_awaited]:
+        for row in [row for row in candidates if row.is_awaited and row in self._pending]:
             value = fixed(row.flow.amount * (scene.rate(row.flow.asset) or ZERO))
             if value and self.net / value >= ONE - NEAR:
                 self._pending.remove(row)
-                settled.append(self._settled(row.flow, value, None, scene))
+                settled.append(settled_flow(row.flow, value, None, scene, self.total))
                 self.unexplained.post(self._lot(POSITIONS, -value, -value, NEVER, scene.total))
         return settled
-
-    def _settled(self, flow: Flow, value: Decimal, lot: Lot | None, scene: Scene) -> Settled:
-        """By what was there when the lot was seen: all the moves by then, and what prices had made of it."""
-        equity, equity_there, total = scene.equity, scene.equity_there(), scene.total
-        if lot is None:
-            return Settled(flow=flow, value=value, after=equity, after_there=equity_there, number=total.number)
-        is_priced = lot.by_prices is not None and lot.value
-        by_prices = lot.by_prices if lot.by_prices is not None and is_priced else equity - total.worth
-        by_prices_there = lot.by_prices_there if is_priced else None
-        if by_prices_there is None:
-            by_prices_there = equity_there - self.total
-        return Settled(
-            flow=flow,
-            value=value,
-            after=by_prices + lot.total,
-            after_there=by_prices_there + lot.venue_total,
-            number=lot.number,
-            is_past=total.worth != lot.total,
-            is_past_there=self.total != lot.venue_total,
-            is_late=lot.is_over,
-        )
 
     def _drop_unmatched(self, scene: Scene) -> list[Flow]:
         """Rows that the holdings should have shown by now. Those that are told are left out; the old ones forgotten."""
@@ -493,28 +403,32 @@ class VenueFlows:
 
     def snapshot(self, now_mono: float) -> dict[str, Any]:
         """Rows that were seen, and what has only one witness yet, as JSON-able data."""
-        rows = [row for row in self._pending if row.is_certain and row.lot is None]
+        shown = [row.lot for row in self._pending if row.lot is not None and row.lot.mono > NEVER]
         return {
             "seen": dict(self._seen),
             "has_listing": self._has_listing,
             "tells_trades": self.tells_trades,
             "began_wall": None if self._began_wall == NEVER else self._began_wall,
             "trades_wall": None if self._trades_wall == NEVER else self._trades_wall,
-            "pending": [{**_flow_to_json(row.flow), "is_told": row.is_told} for row in rows],
+            "pending": [pending_to_json(row, now_mono) for row in self._pending],
+            "history": [{**flow_to_json(row), "is_trade": row.flow_id in self._seen_trades} for row in self._history],
+            "history_waited_s": now_mono - self._listed_first_mono if self._history else 0.0,
             "aside": {asset: list(map(plain, units)) for asset, units in self.unexplained.aside().items()},
-            "lots": [_lot_to_json(lot, now_mono) for lot in self.unexplained.lots()],
+            "lots": [lot_to_json(lot, now_mono) for lot in (*self.unexplained.lots(), *shown)],
         }
 
     def restore(self, saved: Mapping[str, Any], now: Instant) -> None:
-        """Go on waiting for the second witness. A row has all the time there is from now."""
+        """Go on waiting for the second witness. A row has all the time there is from now, if it is no history."""
         self._seen, self._has_listing = dict(saved["seen"]), saved["has_listing"]
         self.tells_trades = saved["tells_trades"]
         self._began_wall = NEVER if saved["began_wall"] is None else saved["began_wall"]
         self._trades_wall = NEVER if saved["trades_wall"] is None else saved["trades_wall"]
-        self._pending = [
-            _Pending(flow=_flow_from_json(row), listed_mono=now.mono, is_told=row["is_told"])
-            for row in saved["pending"]
-        ]
+        self._pending = [pending_from_json(row, now.mono) for row in saved["pending"]]
+        self._listed_first_mono = now.mono - float(saved.get("history_waited_s", 0.0))
+        for row in saved.get("history", ()):
+            self._history.append(flow_from_json(row))
+            if row["is_trade"]:
+                self._seen_trades[row["flow_id"]] = row["wall"]
         for asset, amounts in saved["aside"].items():
             for units in amounts:
                 self.unexplained.restore_aside(asset, finite(units), now.mono)
@@ -530,48 +444,8 @@ class VenueFlows:
         return lot
 
 
-def _worth_then(flow: Flow, lot: Lot | None, price: Decimal) -> Decimal:
-    """What flowed at the price of the moment when it was seen; at `price` where there was none."""
-    if lot is None or not lot.value or not lot.units:
-        return fixed(flow.amount * price)
-    return fixed(EXACT.divide(EXACT.multiply(flow.amount, lot.value), lot.units))
-
-
 def _forget_before(seen: dict[str, float], seconds: float) -> None:
     """Measured by the venue's own clock, so that a jump of ours makes no row new again."""
     newest = max(seen.values(), default=NEVER)
     for row_id in [row_id for row_id, wall in seen.items() if newest - wall > seconds]:
         del seen[row_id]
-
-
-def _lot_to_json(lot: Lot, now_mono: float) -> dict[str, Any]:
-    return {
-        "asset": lot.asset,
-        "units": plain(lot.units),
-        "value": plain(lot.value),
-        "waited_s": round(max(0.0, now_mono - lot.mono), 3),
-        "grown": [plain(lot.grown), plain(lot.grown_there)],
-        "equity_then": None if lot.by_prices is None else plain(lot.by_prices + lot.total),
-    }
-
-
-def _flow_to_json(flow: Flow) -> dict[str, Any]:
-    return {
-        "flow_id": flow.flow_id,
-        "venue": flow.venue,
-        "asset": flow.asset,
-        "amount": plain(flow.amount),
-        "wall": flow.wall,
-        "kind": flow.kind,
-    }
-
-
-def _flow_from_json(data: Mapping[str, Any]) -> Flow:
-    return Flow(
-        flow_id=data["flow_id"],
-        venue=data["venue"],
-        asset=data["asset"],
-        amount=finite(data["amount"]),
-        wall=data["wall"],
-        kind=data["kind"],
-    )

@@ -241,9 +241,9 @@ def test_a_wild_reading_that_no_ledger_tells_of(factor: str, at_s: float) -> Non
 
 
 def test_blind_before_midnight_the_higher_counts() -> None:
-    world = before_midnight(1_200.0)
+    world = before_midnight(720.0)
     world.dead.update(world.expected)
-    world.run(1_230.0)
+    world.run(750.0)
     world.dead.clear()
     world.prices["spot"]["BTC/USDT"] = world.prices["perp"]["BTC/USDT"] = price("BTC/USDT", 49_000)
     world.wild = (3, 3)
@@ -252,9 +252,9 @@ def test_blind_before_midnight_the_higher_counts() -> None:
 
 
 def test_blind_before_midnight_and_richer_after_it() -> None:
-    world = before_midnight(1_200.0)
+    world = before_midnight(720.0)
     world.dead.update(world.expected)
-    world.run(1_230.0)
+    world.run(750.0)
     world.dead.clear()
     world.prices["spot"]["BTC/USDT"] = world.prices["perp"]["BTC/USDT"] = price("BTC/USDT", 52_000)
     world.wild = (HALF,)
@@ -264,7 +264,7 @@ def test_blind_before_midnight_and_richer_after_it() -> None:
 
 @pytest.mark.parametrize("jump_s", [7_200.0, 90_000.0, -7_200.0, -90_000.0])
 def test_a_clock_that_jumps_in_a_wick(jump_s: float) -> None:
-    world = world_of(capital=10_000, wall=MIDNIGHT - 3_600.0)
+    world = world_of(capital=10_000, wall=MIDNIGHT - 600.0)
     world.start()
     world.run(40.0)
     world.stream_price("BTC/USDT", 30_000, is_true=False)
@@ -273,7 +273,7 @@ def test_a_clock_that_jumps_in_a_wick(jump_s: float) -> None:
     world.stream_price("BTC/USDT", 50_000)
     world.run(20.0)
     world.clock.jump(-jump_s)
-    world.run(4_000.0)
+    world.run(700.0)
     assert world.engine.baselines.start_of_day == 10_000
     assert not world.records(EventName.CIRCUIT_BREAKER_TRIGGERED)
     world.stream_price("BTC/USDT", 46_500)

@@ -66,7 +66,7 @@ def test_a_flow_moves_no_loss_ratio_whichever_witness_comes_first(amount: int, f
 
 @pytest.mark.parametrize("amount", [-2_500, 5_000, -4_999])
 @pytest.mark.parametrize("mark", [47_500, 49_000])
-@pytest.mark.parametrize("late_s", [0.5, 2.0, 20.0])
+@pytest.mark.parametrize("late_s", [0.5, 20.0])
 def test_what_prices_did_between_a_flow_and_its_row_is_profit_or_loss_of_what_was_there_then(
     amount: int, mark: int, late_s: float
 ) -> None:
@@ -80,7 +80,7 @@ def test_what_prices_did_between_a_flow_and_its_row_is_profit_or_loss_of_what_wa
     world.book_flow("perp", "USDT", amount)
     world.ledger_dead.clear()
     world.list_flows("perp")
-    world.run(30.0)
+    world.run(12.0)
     with_it = 9_800 + amount
     worth = with_it + Decimal("0.1") * (mark - 48_000)
     assert world.loss == pytest.approx(float(1 - Decimal("0.98") * worth / with_it), abs=1e-9)
@@ -90,7 +90,7 @@ def test_what_prices_did_between_a_flow_and_its_row_is_profit_or_loss_of_what_wa
 @pytest.mark.parametrize("amount", [-2_500, 5_000])
 @pytest.mark.parametrize(("lie", "is_true"), [(46_500, True), (96_000, True), (24_000, False), (480_000, False)])
 @pytest.mark.parametrize("shown_s", [-0.3, 0.1, 0.5])
-@pytest.mark.parametrize("booked_s", [0.0, 20.0])
+@pytest.mark.parametrize("booked_s", [0.0, 6.0])
 def test_a_price_that_is_wrong_for_a_moment_is_no_part_of_a_flow(
     amount: int, lie: int, is_true: bool, shown_s: float, booked_s: float
 ) -> None:
@@ -112,7 +112,7 @@ def test_a_price_that_is_wrong_for_a_moment_is_no_part_of_a_flow(
     world.later(1.0, lambda: world.stream_price("BTC/USDT", lie, is_true=is_true))
     world.later(1.4, lambda: world.stream_price("BTC/USDT", 48_000))
     world.later(1.0 + max(shown_s, booked_s), book)
-    world.run(30.0)
+    world.run(12.0)
     assert ratios(world) == before
     assert world.state == "ACTIVE"
     assert world.gate == "open"

@@ -483,6 +483,52 @@ def test_what_has_one_witness_survives_a_restart() -> None:
     assert doubts(again, 45.0)[1] == 0, "it had waited for 20 s before"
 
 
+def restarted(tracker: FlowTracker, now: float) -> FlowTracker:
+    """What a next run knows, at its second 5; each has a clock of its own."""
+    again = FlowTracker()
+    again.restore(json.loads(json.dumps(tracker.snapshot(now))), Instant(5.0, WALL + 10))
+    return again
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_row_of_the_first_listing_ever_is_known_to_the_next_run_too(is_alone: bool) -> None:
+    """The guard was killed between the listing and the reading that shows what it named."""
+    tracker = FlowTracker()
+    trades = () if is_alone else (row(-40, "T", age_s=1),)
+    first_listing(tracker, flows=(row(-350, "F", age_s=2),), trades=trades)
+    assert settle(tracker, AT + 10) == []
+    again = restarted(tracker, AT + 11)
+    moved(again, -350 if is_alone else -390, 9.0)
+    assert settle(again, 9.0) == [-350]
+    assert doubts(again, 9.0) == (0, 0)
+
+
+def test_history_waits_no_longer_for_a_restart() -> None:
+    tracker = FlowTracker()
+    first_listing(tracker, flows=(row(-350, "F", age_s=2),), trades=(row(-40, "T", age_s=1),))
+    assert settle(tracker, AT + 10) == []
+    again = restarted(tracker, AT + 45)
+    assert settle(again, 25.0) == []
+    moved(again, -390, 35.0)
+    moved(again, -350, 35.0, asset="SKIP")
+    assert settle(again, 35.0) == []
+    assert doubts(again, 35.0) == (390, 0)
+
+
+def test_a_flow_that_waits_for_its_price_does_so_in_the_next_run_too() -> None:
+    tracker = FlowTracker()
+    listed(tracker, row(5, "L1", "NEWT"))
+    moved(tracker, 5, AT + 1, asset="NEWT")
+    assert settle(tracker, AT + 2) == []
+    again = restarted(tracker, AT + 3)
+    assert settle(again, 6.0) == []
+    PRICES["NEWT"] = Decimal(3)
+    try:
+        assert settle(again, 7.0) == [15]
+    finally:
+        del PRICES["NEWT"]
+
+
 def test_a_jump_of_our_clock_makes_no_row_new_again() -> None:
     tracker = FlowTracker()
     listed(tracker, row(-500))

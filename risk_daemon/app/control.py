@@ -75,7 +75,7 @@ class DaemonControl:
 
     def history(self) -> Sequence[Mapping[str, Any]]:
         """Equity, a point a minute."""
-        return Documents(tuple(self._daemon.parts.engine.books.history.samples))
+        return Documents(self._daemon.parts.engine.history())
 
     def check_order(self, order: OrderRequest) -> OrderAnswer:
         """Decide now. A veto is written down by a thread of its own.

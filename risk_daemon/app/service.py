@@ -224,7 +224,7 @@ async def _parts(
     latch = latch_of(documents, now, trip_left(paths))
     _refuse_lost(paths, documents)
     engine = restored_engine(settings, site.adapters, documents, latch)
-    engine.books.history.restore(await store.load_samples())
+    engine.restore_history(await store.load_samples())
     is_unproven = engine.trip is not None and not engine.trip.proven
     journal = await open_journal(paths, store, documents, must_open=is_unproven)
     stack.push_async_callback(journal.close)

@@ -123,9 +123,7 @@ class Effects:
     # --- venues ------------------------------------------------------------------------------------
 
     async def _sweep(self, action: StartSweep) -> None:
-        trip = self._parts.engine.trip
-        locked_mono = None if trip is None else trip.since_mono
-        await self._parts.orders.cancel_all_orders(trip_id=action.trip_id, locked_mono=locked_mono)
+        await self._parts.orders.cancel_all_orders(trip_id=action.trip_id, locked_mono=action.locked_mono)
 
     def _read_now(self, action: ReadNow) -> None:
         for name, feed in self._parts.feeds.items():

@@ -158,7 +158,7 @@ def _orders(engine: Engine, venue: str, now: Instant) -> dict[str, Any]:
 
 def _venue_loss(engine: Engine, venue: str) -> Decimal | None:
     """What the venue lost of its start of the day; None where either is not known, or flows emptied it."""
-    view, empty_below = engine.books.views.venue_view(venue), engine.baselines.settings.empty_below
+    view, empty_below = engine.venue_view(venue), engine.baselines.settings.empty_below
     if view.equity is None or view.start_of_day is None:
         return None
     return venue_loss_ratio(view.start_of_day, view.equity.value, empty_below)

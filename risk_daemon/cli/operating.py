@@ -271,11 +271,11 @@ def _seconds(duration: str) -> float:
 
 def _reset_stopped(config: Path, reason: str, rebaseline: str) -> Mapping[str, Any]:
     settings = load(config)
-    from risk_daemon.app import service
+    from risk_daemon.app import reset as resetting
 
     operator = operator_name(os.getuid())
     try:
-        answer = run_to_end(service.reset_stopped(settings, reason=reason, rebaseline=rebaseline, operator=operator))
+        answer = run_to_end(resetting.reset_stopped(settings, reason=reason, rebaseline=rebaseline, operator=operator))
     except (CircuitBreakerError, VenueError) as error:
         raise UsageError(f"not reset: {error}") from error
     if answer.get("accepted") is not True:
@@ -323,10 +323,11 @@ def _cancel_stopped(config: Path, venue: str | None, market: str | None, as_json
     settings = load(config)
     if venue is not None and venue not in settings.venues:
         raise UsageError(f"there is no venue {venue!r}: one of {', '.join(settings.venues)}")
-    from risk_daemon.app import service
+
+    from risk_daemon.app import cancel as cancelling
 
     try:
-        result = run_to_end(service.cancel_all(settings, venue=venue, market=market, progress=progress(as_json)))
+        result = run_to_end(cancelling.cancel_all(settings, venue=venue, market=market, progress=progress(as_json)))
     except VenueError as error:
         return {"proven": False, "unproven_reason": str(error), "venues": {}}
     return result.document()

@@ -59,6 +59,14 @@ def report(
     }
 
 
+def status_line(engine: Engine, now: Instant) -> str:
+    """The same in one short line, for who lists services."""
+    gate, figures = engine.gate, engine.figures(now)
+    loss = figures["loss_ratio"]
+    text = figures["state"] if loss is None else f"{figures['state']}, loss {loss * 100:.2f} %"
+    return f"{text}, gate shut: {gate.cause}" if gate.locked else f"{text}, gate open"
+
+
 def _drawdown(engine: Engine, now: Instant) -> tuple[float | None, dict[str, Any]]:
     """The drawdown, and its circuit as programs know it: `active` means at the limit or above.
 

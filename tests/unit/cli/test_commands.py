@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from importlib import metadata
+from importlib import import_module, metadata
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import typer
 
-import risk_daemon
+from oms.results import SweepResult, VenueVerdict
 from risk_daemon import cli
 from risk_daemon.auth.tokens import Role, TokenStore
 from risk_daemon.cli import remote
@@ -95,10 +95,11 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SimpleNamespace]:
     """Puts a stand-in for a module of the project in place."""
 
     def put(name: str, **members: Any) -> SimpleNamespace:
-        stand_in = ModuleType(f"risk_daemon.{name}")
+        room, _, last = f"risk_daemon.{name}".rpartition(".")
+        stand_in = ModuleType(f"{room}.{last}")
         stand_in.__dict__.update(members)
-        monkeypatch.setitem(sys.modules, f"risk_daemon.{name}", stand_in)
-        monkeypatch.setattr(risk_daemon, name, stand_in, raising=False)
+        monkeypatch.setitem(sys.modules, f"{room}.{last}", stand_in)
+        monkeypatch.setattr(import_module(room), last, stand_in, raising=False)
         return SimpleNamespace(**members)
 
     return put
@@ -123,20 +124,20 @@ def returning(value: Any, calls: list[Any] | None = None) -> Callable[..., Any]:
 @pytest.mark.parametrize("code", [ExitCode.STOPPED, ExitCode.TRIGGERED_AND_PROVEN, ExitCode.TRIGGERED_UNPROVEN])
 def test_run_ends_as_the_daemon_ends(code: ExitCode, place: Path, module: Callable[..., Any]) -> None:
     calls: list[Any] = []
-    module("service", run=returning(code, calls))
+    module("app.service", run=returning(code, calls))
 
     assert cli.main(["run"]) is code
     assert calls[0][0][0].state.dir == place / "var"
 
 
 def test_an_interrupt_that_the_daemon_did_not_answer_claims_no_proof(place: Path, module: Callable[..., Any]) -> None:
-    module("service", run=returning(KeyboardInterrupt()))
+    module("app.service", run=returning(KeyboardInterrupt()))
 
     assert cli.main(["run"]) is ExitCode.TRIGGERED_UNPROVEN
 
 
 def test_demo_ends_as_its_daemon_ends(module: Callable[..., Any]) -> None:
-    module("demo", run=returning(ExitCode.TRIGGERED_AND_PROVEN))
+    module("rehearsal.demo", run=returning(ExitCode.TRIGGERED_AND_PROVEN))
 
     assert cli.main(["demo"]) is ExitCode.TRIGGERED_AND_PROVEN
 
@@ -158,7 +159,7 @@ def init_report(**changes: Any) -> SimpleNamespace:
 def test_init_shows_and_sets_up(place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
     calls: list[Any] = []
     report = init_report()
-    module("service", prepare_init=returning(report), init=returning(None, calls))
+    module("app.init", prepare_init=returning(report), init=returning(None, calls))
 
     assert cli.main(["init", "--yes"]) is ExitCode.STOPPED
     assert calls[0][0][1] is report
@@ -174,7 +175,7 @@ def test_init_refuses_a_difference_over_half_the_limit(
 ) -> None:
     calls: list[Any] = []
     report = init_report(difference_ratio=Decimal(difference))
-    module("service", prepare_init=returning(report), init=returning(None, calls))
+    module("app.init", prepare_init=returning(report), init=returning(None, calls))
 
     with pytest.raises(UsageError, match=r"differs from initial_capital by 2\.51 %.*--accept"):
         cli.main(["init", "--yes"])
@@ -187,7 +188,7 @@ def test_init_asks_and_takes_no_for_an_answer(
     place: Path, module: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Any] = []
-    module("service", prepare_init=returning(init_report(capital=None)), init=returning(None, calls))
+    module("app.init", prepare_init=returning(init_report(capital=None)), init=returning(None, calls))
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(typer, "prompt", lambda *a, **k: "init")
 
@@ -197,7 +198,7 @@ def test_init_asks_and_takes_no_for_an_answer(
 
 
 def test_init_without_a_venue_is_unavailable(place: Path, module: Callable[..., Any]) -> None:
-    module("service", prepare_init=returning(VenueUnavailable("kraken: no answer")))
+    module("app.init", prepare_init=returning(VenueUnavailable("kraken: no answer")))
 
     with pytest.raises(StartUnavailable, match="kraken: no answer"):
         cli.main(["init", "--yes"])
@@ -536,7 +537,7 @@ def test_reset_with_the_daemon_stopped(
     place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[Any] = []
-    module("service", reset_stopped=returning({"accepted": True}, calls))
+    module("app.reset", reset_stopped=returning({"accepted": True}, calls))
 
     assert cli.main([*RESET, "--yes"]) is ExitCode.STOPPED
     named = calls[0][1]
@@ -549,7 +550,7 @@ def test_reset_with_the_daemon_stopped(
     "answer", [{"accepted": False, "reason": "kraken is unproven"}, {}, {"accepted": 1}, CircuitBreakerError("no")]
 )
 def test_a_refused_reset_is_not_a_reset(answer: Any, place: Path, module: Callable[..., Any]) -> None:
-    module("service", reset_stopped=returning(answer))
+    module("app.reset", reset_stopped=returning(answer))
 
     with pytest.raises(UsageError, match="not reset"):
         cli.main([*RESET, "--yes"])
@@ -559,7 +560,7 @@ def test_a_reset_the_daemon_did_not_confirm_is_not_tried_again_alone(
     daemon: FakeDaemon, module: Callable[..., Any]
 ) -> None:
     calls: list[Any] = []
-    module("service", reset_stopped=returning({"accepted": True}, calls))
+    module("app.reset", reset_stopped=returning({"accepted": True}, calls))
     daemon.answer = remote.NotConfirmed("no answer")
 
     with pytest.raises(remote.NotConfirmed):
@@ -570,13 +571,19 @@ def test_a_reset_the_daemon_did_not_confirm_is_not_tried_again_alone(
 # --- cancel-all ------------------------------------------------------------------------------------
 
 
-def swept(proven: object) -> SimpleNamespace:
-    verdict = SimpleNamespace(
-        proven=proven, cancelled=3, replaced=(), kept=(), unproven_reason=None if proven is True else "HTML"
+def swept(proven: Any) -> SweepResult:
+    verdict = VenueVerdict(
+        venue="kraken",
+        proven=proven,
+        cancelled=3,
+        replaced=(),
+        kept=(),
+        unproven_reason=None if proven is True else "HTML",
+        first_cancel_s=0.1,
+        proven_s=None,
+        scopes=("spot",),
     )
-    return SimpleNamespace(
-        proven=proven, cancelled=3, elapsed_s=2.5, unproven_reason=None, trip_id="t", venues={"kraken": verdict}
-    )
+    return SweepResult(trip_id="t", proven=proven, elapsed_s=2.5, venues={"kraken": verdict})
 
 
 @pytest.mark.parametrize(("proven", "code"), [(True, 0), (False, 4), (None, 4), ("yes", 4), (1, 4)])
@@ -584,7 +591,7 @@ def test_cancel_all_alone_ends_with_0_only_if_proven(
     proven: object, code: int, place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[Any] = []
-    module("service", cancel_all=returning(swept(proven), calls))
+    module("app.cancel", cancel_all=returning(swept(proven), calls))
 
     assert cli.main(["cancel-all", "--venue", "kraken", "--market", "perp"]) == code
     assert (calls[0][1]["venue"], calls[0][1]["market"]) == ("kraken", "perp")
@@ -619,20 +626,20 @@ def test_cancel_all_that_the_daemon_refused_is_a_sentence(daemon: FakeDaemon) ->
 
 
 def test_cancel_all_of_an_unknown_venue_is_refused(place: Path, module: Callable[..., Any]) -> None:
-    module("service", cancel_all=returning(swept(True)))
+    module("app.cancel", cancel_all=returning(swept(True)))
 
     with pytest.raises(UsageError, match="no venue 'krakn': one of kraken"):
         cli.main(["cancel-all", "--venue", "krakn"])
 
 
 def test_a_venue_out_of_reach_is_not_proven(place: Path, module: Callable[..., Any]) -> None:
-    module("service", cancel_all=returning(VenueUnavailable("no answer")))
+    module("app.cancel", cancel_all=returning(VenueUnavailable("no answer")))
 
     assert cli.main(["cancel-all"]) is ExitCode.TRIGGERED_UNPROVEN
 
 
 def test_state_of_another_owner_is_refused(place: Path, module: Callable[..., Any]) -> None:
-    module("service", cancel_all=returning(StateError("another risk-daemon owns this")))
+    module("app.cancel", cancel_all=returning(StateError("another risk-daemon owns this")))
 
     with pytest.raises(StateError):
         cli.main(["cancel-all"])
@@ -667,7 +674,7 @@ def test_progress_is_shown_and_can_t_disturb(
 
 @pytest.mark.parametrize(("document", "code"), [({"passed": True, "lock_s": 0.1}, 0), ({"passed": False}, 4), ({}, 4)])
 def test_a_drill(document: dict[str, Any], code: int, place: Path, module: Callable[..., Any]) -> None:
-    module("drill", simulate_breach=returning(document))
+    module("rehearsal.drill", simulate_breach=returning(document))
 
     assert cli.main(["simulate-breach"]) == code
 
@@ -681,7 +688,7 @@ def test_a_drill_tells_each_step_as_it_goes(
             progress({"event": "step_passed", "step": "baseline", "found": "gate open"})
         return {"passed": True}
 
-    module("drill", simulate_breach=drilled)
+    module("rehearsal.drill", simulate_breach=drilled)
     assert cli.main(["simulate-breach", *(["--json"] if as_json else [])]) is ExitCode.STOPPED
     assert ("baseline: gate open" in capsys.readouterr().err) is not as_json
 
@@ -697,7 +704,7 @@ def test_a_simulated_venue_says_its_keys_wherever_that_goes() -> None:
 
 
 def test_a_drill_on_live_venues_is_refused(place: Path, module: Callable[..., Any]) -> None:
-    module("drill", simulate_breach=returning({"passed": True}))
+    module("rehearsal.drill", simulate_breach=returning({"passed": True}))
     (place / "config.toml").write_text(f"[portfolio]\ninitial_capital = 1\n{VENUE}")
 
     with pytest.raises(UsageError, match=r"live venues \(kraken\)"):
@@ -916,7 +923,7 @@ def test_a_question_of_a_shell_never_stands_in_for_a_command(
 ) -> None:
     """The variable may be left over in an environment: what was asked for is done all the same."""
     monkeypatch.setenv("_RISK_DAEMON_COMPLETE", "complete_bash")
-    module("service", run=returning(ExitCode.TRIGGERED_AND_PROVEN))
+    module("app.service", run=returning(ExitCode.TRIGGERED_AND_PROVEN))
 
     assert cli.main(["run"]) is ExitCode.TRIGGERED_AND_PROVEN
 

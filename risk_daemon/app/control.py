@@ -19,7 +19,7 @@ from risk_daemon.gate.restraints import Cause, OrderAnswer, OrderRequest, Veto
 from risk_daemon.model.events import ErrorReported, Input, OrderReported
 from risk_daemon.runtime.daemon import Daemon
 from risk_daemon.runtime.inbox import CAPACITY
-from risk_daemon.runtime.status import report
+from risk_daemon.runtime.status import status_of
 from risk_daemon.state.veto_log import VetoLog, VetoRecord
 
 _NOT_LOOKING = Veto(Cause.LOCKED, "the daemon has not looked at the venues for over a second")
@@ -85,7 +85,8 @@ class DaemonControl:
         """How things stand, with the last orders, errors and vetoes."""
         parts = self._daemon.parts
         recent = {**self._recent.document(), "vetoes": self._vetoes.recent()}
-        return {**report(parts.engine, parts.clock.now(), parts.orders.snapshot()), "recent": recent}
+        status = status_of(parts.engine, parts.clock.now(), parts.orders.snapshot())
+        return {**status.document(), "recent": recent}
 
     def history(self) -> Sequence[Mapping[str, Any]]:
         """Equity, a point a minute."""

@@ -24,6 +24,7 @@ from risk_daemon.model.events import (
     Started,
     Tick,
 )
+from risk_daemon.model.status import Status
 from risk_daemon.runtime.effects import Effects
 from risk_daemon.runtime.event_writer import EventWriter
 from risk_daemon.runtime.inbox import Command, Taken
@@ -32,7 +33,7 @@ from risk_daemon.runtime.persistence import Persistence
 from risk_daemon.runtime.ports import DaemonSettings, Parts
 from risk_daemon.runtime.readiness import Readiness
 from risk_daemon.runtime.risk_export import RiskExport
-from risk_daemon.runtime.status import report, status_line
+from risk_daemon.runtime.status import status_line, status_of
 from risk_daemon.runtime.systemd import Systemd
 from risk_daemon.runtime.tasks import Tasks
 from risk_daemon.state.log_anchor import ANCHOR
@@ -232,9 +233,9 @@ class Daemon:
 
     # --- what is told and kept ---------------------------------------------------------------------
 
-    def _status(self, gate: GateState | None = None) -> dict[str, Any]:
+    def _status(self, gate: GateState | None = None) -> Status:
         """How things stand now. gate: what is in force, if it is not the engine's."""
-        return report(self._engine, self.parts.clock.now(), self.parts.orders.snapshot(), gate)
+        return status_of(self._engine, self.parts.clock.now(), self.parts.orders.snapshot(), gate)
 
     def _documents(self) -> dict[str, Any]:
         """Everything that is persisted besides the latch."""

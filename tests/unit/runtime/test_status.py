@@ -19,7 +19,7 @@ from risk_daemon.model.events import (
     Tick,
 )
 from risk_daemon.portfolio.manager import PortfolioSettings
-from risk_daemon.runtime.status import report
+from risk_daemon.runtime.status import status_of
 
 VENUE = "krakenfutures"
 KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})
@@ -44,7 +44,7 @@ def test_what_was_restored_has_no_age() -> None:
     saved = fed(clock).snapshot()
     restarted = Engine(SETTINGS)
     restarted.restore({**saved, "latch": None}, clock.now())
-    venue = json.loads(json.dumps(report(restarted, clock.now(), {}), allow_nan=False))["venues"][VENUE]
+    venue = json.loads(json.dumps(status_of(restarted, clock.now(), {}).document(), allow_nan=False))["venues"][VENUE]
     assert venue["age_s"] == {"balances": None, "positions": None, "prices": None}
 
 
@@ -52,6 +52,6 @@ def test_what_was_read_has_one() -> None:
     clock = ManualClock()
     engine = fed(clock)
     clock.advance(3)
-    told = report(engine, clock.now(), {})
+    told = status_of(engine, clock.now(), {}).document()
     assert told["venues"][VENUE]["age_s"] == {"balances": 3, "positions": 3, "prices": 3}
     assert told["reference_currency"] == "USDT"

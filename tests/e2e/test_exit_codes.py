@@ -14,7 +14,7 @@ KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 PLANT_IN_ENGINE = """
 import os
 def plant():
-    from risk_daemon.engine import Engine
+    from risk_daemon.engine.engine import Engine
     process, fuse = Engine.process, os.environ["PLANTED_FUSE"]
     def broken(self, event, now):
         if os.path.exists(fuse):

@@ -12,13 +12,17 @@ import pytest
 from oms import VenueVerdict
 from risk_daemon.breakers import DrawdownCircuitBreaker
 from risk_daemon.engine.engine import Engine, EngineSettings
+from risk_daemon.engine.settings import ListingSettings
 from risk_daemon.gate.restraints import GateState
 from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.events import (
     BalancesSeen,
+    CancelChecked,
     HaltRequested,
     Kind,
+    ListingFailed,
     Order,
+    OrdersListed,
     Position,
     PositionsSeen,
     Price,
@@ -30,7 +34,7 @@ from risk_daemon.model.events import (
 from risk_daemon.portfolio.manager import PortfolioSettings
 from risk_daemon.runtime.status import status_line, status_of
 from tests.api_world import DOCUMENT
-from tests.core_world import SPOT, World, engine_settings
+from tests.core_world import SPOT, World, engine_settings, with_
 
 VENUE = "krakenfutures"
 KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})
@@ -152,6 +156,21 @@ def test_the_gate_in_force_may_be_another_than_the_engines() -> None:
     told = published(world(), gate=GateState(locked=True, cause="locked", since_wall=60.0))
     assert told["locked"] is told["circuit_breaker"]["locked"] is True
     assert (told["lock"]["cause"], told["lock"]["since"]) == ("locked", "1970-01-01T00:01:00.000+00:00")
+
+
+def test_what_is_known_of_a_venue_and_its_orders() -> None:
+    listing = ListingSettings({"spot": frozenset({"plain"})})
+    one = World(with_(engine_settings(5_000, venues={"spot": SPOT}), listing=listing)).start()
+    assert published(one)["venues"]["spot"]["orders"]["listed_s"] is None
+    one.send(OrdersListed("spot", "plain", one.now, ()))
+    one.send(CancelChecked("spot", True, ""))
+    one.clock.advance(3.0)
+    good = {"listed_s": 3.0, "failing_s": None, "reason": None, "may_cancel": True}
+    assert published(one)["venues"]["spot"]["orders"] == good
+    one.send(ListingFailed("spot", "plain", one.now, "answered 401", is_refused=False))
+    one.clock.advance(2.0)
+    failing = {**good, "listed_s": 5.0, "failing_s": 2.0, "reason": "answered 401"}
+    assert published(one)["venues"]["spot"]["orders"] == failing
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ long: venv
 # How many lines the tests reach; fewer than nine of ten fail. Traced, virtual hours take several times as long.
 cover: venv
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term tests/unit tests/contract tests/seeds \
-		$(addprefix --ignore ,$(VIRTUAL_HOURS))
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term \
+		tests/unit tests/contract tests/seeds tests/simulated $(addprefix --ignore ,$(VIRTUAL_HOURS))
 
 sim: venv
 	$(BIN)/python -m tests.simulated.run --seeds $(SEEDS)

@@ -7,6 +7,7 @@
       UsageError          the command can't be carried out as said         -> 78
       StartUnavailable    first start ever and a venue is out of reach     -> 75
       InvariantError      a bug of ours                                    -> 70
+        GuardFailed         whatever it was, in the middle of a trip
       RecordError         something could not be written down; act anyway
       VenueError          a venue did not give a proven answer
         VenueUnavailable    no answer, or "later": try again
@@ -70,6 +71,10 @@ class StartUnavailable(RiskDaemonError):
 
 class InvariantError(RiskDaemonError):
     """Something that can't be happened: a bug of ours."""
+
+
+class GuardFailed(InvariantError):
+    """The guard failed in the middle of a trip. Whatever the cause says of itself: it must be started again."""
 
 
 class RecordError(RiskDaemonError):

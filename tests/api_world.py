@@ -23,6 +23,7 @@ from risk_daemon.api.routes import ROUTES
 from risk_daemon.auth.tokens import FILE_NAME, Role, TokenStore
 from risk_daemon.gate.restraints import OrderAnswer, OrderRequest, Veto
 from risk_daemon.model.events import ErrorReported, Input, OrderReported
+from risk_daemon.model.status import State
 
 WALL = 1_795_186_681.25
 INSTRUMENTS = {
@@ -48,7 +49,9 @@ class FakeControl:
     error: Exception | None = None
     veto: Veto | None = None
     wall: float = WALL
-    document: dict[str, Any] = field(default_factory=lambda: {"state": "ACTIVE", "equity": "9400.00"})
+    document: dict[str, Any] = field(
+        default_factory=lambda: State.shown({"state": "ACTIVE", "equity": "9400.00"}).document()
+    )
     points: list[dict[str, Any]] = field(default_factory=list)
     feed: Feed = field(default_factory=Feed)
 

@@ -316,21 +316,6 @@ class Swept(Document):
     venues: dict[str, Any] = {}
 
 
-class State(Document):
-    """How things stand: equity, limits, rules, venues, the lock. What is not known is null."""
-
-    venues: dict[str, Any] = Field(
-        {},
-        description="By name; `orders` of each: `listed_s` ago its open orders were listed whole, `failing_s` since"
-        " that fails and the `reason`, `may_cancel` whether the key may cancel (null: nobody can ask there).",
-    )
-    restraints: list[dict[str, Any]] = Field(
-        [], description="What holds against new orders now: `cause`, `reason`, and of which `venue` or `bot` only."
-    )
-    recent: dict[str, list[Any] | None] = Field({}, description="The last orders, fills, errors and vetoes.")
-    turned_away: dict[str, int] = Field({}, description="Connections and logins since the start, by why.")
-
-
 _LINE_SCHEMA = {
     "type": "object",
     "properties": {"seq": {"type": "integer"}, "time": {"type": "string"}, "event": {"type": "string"}},

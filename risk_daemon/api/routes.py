@@ -13,6 +13,7 @@ from aiohttp import web
 from risk_daemon.api import handlers, models, orders, streams
 from risk_daemon.api.handlers import Call
 from risk_daemon.auth.tokens import Role
+from risk_daemon.model.status import State
 
 JSON = "application/json"
 
@@ -68,7 +69,7 @@ ROUTES: tuple[Route, ...] = (
     _open("/livez", "Does the evaluation loop turn?", handlers.livez, _ok(models.Alive)),
     _open("/readyz", "Is the baseline complete?", handlers.readyz, _ok(models.Ready)),
     _open("/openapi.json", "This document.", handlers.openapi, _ok(models.Document)),
-    _read("/api/v1/state", "How things stand.", handlers.state, _ok(models.State)),
+    _read("/api/v1/state", "How things stand.", handlers.state, _ok(State)),
     _read("/api/v1/history", "Equity, a point a minute.", streams.history, _ok(models.History)),
     _stream("/api/v1/events", "Every event from now on.", streams.events, _ok(models.Event)),
     _check("/api/v1/orders/check", "May this order be sent?", handlers.check_order, _LEASED, models.OrderCheck),

@@ -7,7 +7,7 @@ daemon's own parts to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
@@ -29,23 +29,23 @@ from risk_daemon.engine.confirmation import ConfirmationSettings
 from risk_daemon.engine.engine import Engine, EngineSettings
 from risk_daemon.engine.settings import ListingSettings
 from risk_daemon.errors import ConfigError, RecordError, StateError
-from risk_daemon.model.clock import Clock, Instant, SystemClock
+from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.events import EventName, Input, Kind, Order, Position, RiskEvent
 from risk_daemon.model.units import plain
 from risk_daemon.portfolio.flows import FlowSettings
 from risk_daemon.portfolio.manager import PortfolioSettings
+from risk_daemon.runtime.ports import GateMap, Journal
 from risk_daemon.state.directory import Paths, StateDir, fingerprint
 from risk_daemon.state.event_log import EventLog
-from risk_daemon.state.log_anchor import ANCHOR, CUTS, Anchor, cut_of, with_cut
-from risk_daemon.state.risk_file import RiskFile
+from risk_daemon.state.journals import LogJournal
+from risk_daemon.state.log_anchor import ANCHOR, CUTS, cut_of, with_cut
+from risk_daemon.state.store.base import Store
 from risk_daemon.state.store.sqlite import SqliteStore
-from risk_daemon.state.worker import Worker
 
 _LOG = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 LEASE_S = 1.0
-_FORCE_EVERY_S = 5.0  # how old the log's anchor may be
 _ACTIONS = {"trip": Action.TRIP, "freeze": Action.FREEZE}
 
 
@@ -268,63 +268,21 @@ def order_manager(
     return manager
 
 
-# --- files on a thread of their own --------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a guard works with, once it is open. adapters: those of the site, and venues that only a trip remembers.
 
+    flows_since: when each venue's ledger was last listed whole, Unix seconds.
+    """
 
-class LogJournal:
-    """The event log, written by one thread in order, so that a slow disk never stops the loop."""
-
-    def __init__(self, log: EventLog, worker: Worker | None = None) -> None:
-        self._log = log
-        self._worker = worker or Worker("event-log")
-        self._anchor = Anchor(log.seq, log.head)
-        self._forced_wall = float("-inf")
-
-    def anchor(self) -> Mapping[str, Any]:
-        return self._anchor.document()
-
-    async def append(self, events: Sequence[RiskEvent], wall: float, *, durable: bool) -> None:
-        """Write the events. Raises RecordError; the others of the batch are written all the same."""
-        await self._worker.run(self._append, events, wall, durable)
-
-    def _append(self, events: Sequence[RiskEvent], wall: float, durable: bool) -> None:
-        failures: list[RecordError] = []
-        for event in events:
-            try:
-                self._log.append(event, wall)
-            except RecordError as error:
-                failures.append(error)
-        if not failures and (durable or abs(wall - self._forced_wall) >= _FORCE_EVERY_S):
-            self._log.fsync()
-            self._anchor, self._forced_wall = Anchor(self._log.seq, self._log.head), wall
-        if failures:
-            raise failures[0]
-
-    async def close(self) -> None:
-        """Finish what was asked for and close the file."""
-        await self._worker.run(self._log.close)
-        self._worker.stop()
-
-
-class RiskJournal:
-    """`risk.json`, written by a thread of its own."""
-
-    def __init__(self, file: RiskFile) -> None:
-        self._file = file
-        self._worker = Worker("risk-file")
-
-    def due(self, now: Instant) -> bool:
-        return self._file.due(now)
-
-    async def write(self, document: Mapping[str, Any], now: Instant) -> None:
-        """Put the document there. Raises RecordError."""
-        await self._worker.run(self._write, document, now)
-
-    def _write(self, document: Mapping[str, Any], now: Instant) -> None:
-        self._file.write(document, now, force=True)
-
-    def close(self) -> None:
-        self._worker.stop()
+    site: Site
+    adapters: Mapping[str, VenueAdapter]
+    paths: Paths
+    engine: Engine
+    store: Store
+    journal: Journal
+    gate_map: GateMap
+    flows_since: Mapping[str, float] = field(default_factory=dict)
 
 
 # --- state -------------------------------------------------------------------------------------------

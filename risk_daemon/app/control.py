@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
-from risk_daemon.api.feed import Feed
+from risk_daemon.api.feed import Feed, Subscription
 from risk_daemon.api.port import Instrument
 from risk_daemon.app.cancel import first_look, sweep
 from risk_daemon.app.composition import LEASE_S, Site
@@ -16,9 +16,10 @@ from risk_daemon.config.settings import Settings
 from risk_daemon.engine.decision import Decision
 from risk_daemon.errors import RecordError
 from risk_daemon.gate.restraints import Cause, OrderAnswer, OrderRequest, Veto
-from risk_daemon.model.events import ErrorReported, OrderReported
+from risk_daemon.model.events import ErrorReported, Input, OrderReported
 from risk_daemon.runtime.daemon import Daemon
 from risk_daemon.runtime.inbox import CAPACITY
+from risk_daemon.runtime.status import status_of
 from risk_daemon.state.veto_log import VetoLog, VetoRecord
 
 _NOT_LOOKING = Veto(Cause.LOCKED, "the daemon has not looked at the venues for over a second")
@@ -56,10 +57,6 @@ class DaemonControl:
         self._feed = Feed()
         self._recent = Recent()
         self._published = 0
-        self.is_ready = daemon.is_ready
-        self.is_alive = daemon.is_alive
-        self.command = daemon.command
-        self.subscribe = self._feed.subscribe
 
     def heard(self, decision: Decision) -> None:
         """Remember what is shown, and tell whoever listens."""
@@ -68,14 +65,32 @@ class DaemonControl:
             self._published += 1
             self._feed.publish(self._published, record.name.value, record.fields, decision.now.wall)
 
+    def subscribe(self) -> Subscription:
+        """Every event from now on. Raises TooManyReaders."""
+        return self._feed.subscribe()
+
+    def is_ready(self) -> bool:
+        """See Daemon."""
+        return self._daemon.is_ready()
+
+    def is_alive(self) -> bool:
+        """See Daemon."""
+        return self._daemon.is_alive()
+
+    async def command(self, event: Input) -> Mapping[str, Any]:
+        """See Daemon."""
+        return await self._daemon.command(event)
+
     def state(self) -> Mapping[str, Any]:
         """How things stand, with the last orders, errors and vetoes."""
+        parts = self._daemon.parts
         recent = {**self._recent.document(), "vetoes": self._vetoes.recent()}
-        return {**self._daemon.state(), "recent": recent}
+        status = status_of(parts.engine, parts.clock.now(), parts.orders.snapshot())
+        return {**status.document(), "recent": recent}
 
     def history(self) -> Sequence[Mapping[str, Any]]:
         """Equity, a point a minute."""
-        return Documents(tuple(self._daemon.parts.engine.books.history.samples))
+        return Documents(self._daemon.parts.engine.history())
 
     def check_order(self, order: OrderRequest) -> OrderAnswer:
         """Decide now. A veto is written down by a thread of its own.
@@ -136,5 +151,5 @@ class DaemonControl:
         result = await sweep(self._settings, self._site, venue, market, None, seen)
         for name, verdict in result.venues.items():
             if verdict.proven:
-                self._daemon.parts.open_orders.pop(name, None)  # counted now, and not again by a later trip
+                self._daemon.parts.open_orders.swept(name)
         return result.document()

@@ -11,14 +11,13 @@ import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import structlog
 
-from adapters.base import Capabilities, Market, OrderScope, VenueAdapter
-from risk_daemon.app.composition import LogJournal, Site, account, capital_text, engine_settings, open_log
+from adapters.base import Capabilities, Market, OrderScope
+from risk_daemon.app.composition import Opened, Site, account, capital_text, engine_settings, open_log
 from risk_daemon.config.settings import Settings
 from risk_daemon.engine.engine import Engine
 from risk_daemon.errors import (
@@ -34,12 +33,13 @@ from risk_daemon.model.clock import Instant, SystemClock
 from risk_daemon.model.events import RiskEvent
 from risk_daemon.runtime.ports import GateMap, Journal
 from risk_daemon.state.directory import LOST, Paths, StateDir, identity, set_up
+from risk_daemon.state.journals import LogJournal
 from risk_daemon.state.latch import LATCH, latch_document, trip_left, unproven_latch
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.file import FileLock
 from risk_daemon.state.lock.memory_map import SharedLock, shut
 from risk_daemon.state.log_anchor import Anchor
-from risk_daemon.state.store.base import JsonObject, Store
+from risk_daemon.state.store.base import JsonObject
 from risk_daemon.state.store.formats import IDENTITY
 from risk_daemon.state.store.sqlite import SqliteStore, connect, read_documents, write_documents
 
@@ -50,19 +50,6 @@ _PASSING = frozenset(
 _BESIDE = ("-wal", "-shm", "")  # the database last: without its log it would look older than it is
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """What is at hand to finish a trip with."""
-
-    site: Site
-    adapters: Mapping[str, VenueAdapter]
-    paths: Paths
-    engine: Engine
-    store: Store
-    journal: Journal
-    gate_map: GateMap
-
-
 class NothingCanBeReached(RiskDaemonError):
     """A trip is not proven, and no venue of it can be spoken to."""
 
@@ -71,7 +58,7 @@ class NothingCanBeReached(RiskDaemonError):
 
 async def take_up(
     settings: Settings, refusal: Exception, left_out: Mapping[str, str], stack: AsyncExitStack
-) -> Unfinished | None:
+) -> Opened | None:
     """Everything for finishing the trip that is not proven; None where there is none.
 
     refusal: why the start was refused. left_out: venues in the configuration that can't be used, and why.
@@ -98,7 +85,7 @@ async def take_up(
     engine = Engine(engine_settings(settings, adapters))
     # A freeze ends here like a trip: this process stays only until everything is proven.
     engine.restore({"latch": {**latch, "is_freeze": False}}, now)
-    return Unfinished(site, adapters, paths, engine, store, _journal(paths, stack), gate_map)
+    return Opened(site, adapters, paths, engine, store, _journal(paths, stack), gate_map)
 
 
 def name_the_trip(root: Path, refusal: Exception) -> str | None:

@@ -13,7 +13,7 @@ from risk_daemon.config.load import Settings
 from risk_daemon.engine.requests import CURRENT
 from risk_daemon.gate.restraints import Cause, GateState
 from risk_daemon.model.events import ResetRequested
-from risk_daemon.runtime.status import report
+from risk_daemon.runtime.status import status_of
 from risk_daemon.state.directory import LOST
 from risk_daemon.state.latch import LATCH, latch_document, latch_of, trip_left
 from risk_daemon.state.lock.base import LockRecord
@@ -65,7 +65,7 @@ async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, ope
         await journal.append(decision.records, now.wall, durable=True)
         await store.save({ANCHOR: journal.anchor()})
         starting = GateState(locked=True, cause=Cause.STARTING, since_wall=now.wall)
-        RiskFile(state_dir.paths.risk).write(report(engine, now, {}, starting), now, force=True)
+        RiskFile(state_dir.paths.risk).write(status_of(engine, now, {}, starting).document(), now, force=True)
         return {"accepted": True, "reason": answer.reason, "open_orders": open_orders}
 
 

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from risk_daemon.config.load import Settings
 from risk_daemon.config.notation import Refused
 from risk_daemon.config.place import DEFAULT_STATE
+from risk_daemon.config.settings import as_file
 
 # What a sweep needs besides venues, with what it does without: a table each, key by key.
 _KEYS = {
@@ -50,12 +51,12 @@ def salvage(path: Path) -> Salvaged:
     except tomllib.TOMLDecodeError:
         found = _STATE_DIR.search(text)
         return Salvaged(base / (found[1] if found else DEFAULT_STATE))
-    return _from_tables(raw, base, path)
+    return _from_tables(raw, path)
 
 
-def _from_tables(raw: Mapping[str, Any], base: Path, path: Path) -> Salvaged:
-    tables, left_out = _venues(raw, base)
-    state_dir = _state_dir(raw, base)
+def _from_tables(raw: Mapping[str, Any], path: Path) -> Salvaged:
+    tables, left_out = _venues(raw, path)
+    state_dir = _state_dir(raw, path)
     kept: dict[str, Any] = {**_AUTO, "venues": tables, "state": {"dir": str(state_dir)}}
     if not tables:
         return Salvaged(state_dir, None, left_out)
@@ -63,20 +64,19 @@ def _from_tables(raw: Mapping[str, Any], base: Path, path: Path) -> Salvaged:
         for key in keys:
             given = _table(raw, name)
             more = {**kept, name: {**kept.get(name, {}), key: given.get(key)}}
-            if key in given and isinstance(_checked(more, base), Settings):
+            if key in given and isinstance(_checked(more, path), Settings):
                 kept = more
-    settings = _checked(kept, base)
+    settings = _checked(kept, path)
     if not isinstance(settings, Settings):
         return Salvaged(state_dir, None, {**left_out, **dict.fromkeys(tables, settings)})
-    settings._file = path
     return Salvaged(state_dir, settings, left_out)
 
 
-def _venues(raw: Mapping[str, Any], base: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def _venues(raw: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """The tables that are right in themselves, and what is wrong with the others."""
     good, bad = {}, {}
     for name, table in _table(raw, "venues").items():
-        checked = _checked({**_AUTO, "venues": {name: table}}, base)
+        checked = _checked({**_AUTO, "venues": {name: table}}, path)
         if isinstance(checked, Settings):
             good[name] = table
         else:
@@ -84,9 +84,9 @@ def _venues(raw: Mapping[str, Any], base: Path) -> tuple[dict[str, Any], dict[st
     return good, bad
 
 
-def _state_dir(raw: Mapping[str, Any], base: Path) -> Path:
+def _state_dir(raw: Mapping[str, Any], path: Path) -> Path:
     given = _table(raw, "state").get("dir")
-    return Path(os.path.abspath(base / (given if isinstance(given, str) and given else DEFAULT_STATE)))
+    return Path(os.path.abspath(path.parent / (given if isinstance(given, str) and given else DEFAULT_STATE)))
 
 
 def _table(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -94,10 +94,10 @@ def _table(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _checked(tables: Mapping[str, Any], base: Path) -> Settings | str:
+def _checked(tables: Mapping[str, Any], path: Path) -> Settings | str:
     """The settings, or what is wrong with them. Nothing of the file is repeated: it may be a secret."""
     try:
-        return Settings.model_validate(tables, context={"base": base})
+        return Settings.model_validate(tables, context=as_file(path))
     except ValidationError as error:
         keys = {".".join(map(str, problem["loc"])) for problem in error.errors(include_url=False)}
         return f"the configuration is refused at {', '.join(sorted(keys))}"

@@ -36,20 +36,25 @@ class CircuitBreakerManager:
         for breaker in self._breakers.values():
             breaker.is_sure = False  # and so it stays where one of them raises
         verdicts = self.ask(context, now)
-        for verdict in verdicts:
-            breaker = self._breakers[verdict.breaker]
+        for name, verdict in verdicts.items():
+            breaker = self._breakers[name]
             breaker.settle(verdict)
             breaker.is_sure = verdict.is_sure
-        return verdicts
+        return tuple(verdicts.values())
 
-    def ask(self, context: EvaluationContext, now: Instant) -> tuple[Verdict, ...]:
-        """Ask every rule; the blind one last, since it judges what the others could not decide. No state moves."""
-        verdicts = [_ask(breaker, context, now) for breaker in self._seeing]
-        for verdict in verdicts:
+    def ask(self, context: EvaluationContext, now: Instant) -> dict[str, Verdict]:
+        """Ask every rule, by instance name; the blind one last: it judges what the others could not decide.
+
+        No state moves.
+        """
+        verdicts = {breaker.name: _ask(breaker, context, now) for breaker in self._seeing}
+        for verdict in verdicts.values():
             if verdict.undecided:
                 context = replace(context, is_undecided=True)
                 break
-        return (*verdicts, *[breaker.evaluate(context, now) for breaker in self._blind])
+        for breaker in self._blind:
+            verdicts[breaker.name] = breaker.evaluate(context, now)
+        return verdicts
 
     def get_breaker(self, name: str) -> BaseCircuitBreaker:
         """Raises KeyError for a name that is not there."""

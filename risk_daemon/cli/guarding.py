@@ -45,12 +45,12 @@ def run(
 
 def _finish_all_the_same(config: Path, refusal: ConfigError) -> ExitCode:
     """A trip that is not proven is finished with what can be used of a refused file. Raises ConfigError."""
-    from risk_daemon.app import salvage, service
+    from risk_daemon.app import finish, salvage, service
 
     rest = salvage.salvage(config)
     if rest.settings is not None:
         return run_to_end(service.finish_unproven(rest.settings, refusal, left_out=rest.left_out))
-    told = service.name_the_trip(rest.state_dir, refusal)
+    told = finish.name_the_trip(rest.state_dir, refusal)
     raise refusal if told is None else ConfigError(told)
 
 
@@ -65,11 +65,11 @@ def init(
     Everything is read several times, `peak_hold` apart, until the readings agree. If they do not, it ends with 75.
     """
     settings = load(config)
-    from risk_daemon.app import service
+    from risk_daemon.app import init as initialising
     from risk_daemon.cli import render
 
     try:
-        report = run_to_end(service.prepare_init(settings, say=_say))
+        report = run_to_end(initialising.prepare_init(settings, say=_say))
     except VenueUnavailable as error:
         raise StartUnavailable(f"a venue could not be reached: {error}") from error
     out = console()
@@ -81,7 +81,7 @@ def init(
             " loss limit: mend portfolio.initial_capital, or give --accept if it is meant so"
         )
     confirm("INIT", yes, f"This makes {report.state_dir} the state of these accounts.")
-    run_to_end(service.init(settings, report))
+    run_to_end(initialising.init(settings, report))
     out.print(f"Done: {report.state_dir} is set up. Start with `risk-daemon run`.", style="bold green")
     return ExitCode.STOPPED
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from risk_daemon.gate.restraints import CUSTOM, UNLISTABLE, Cause
+from risk_daemon.model.status import HaltStatus, LockStatus
 
 RESET = '`risk-daemon reset --reason "..." --rebaseline keep|current`'
 
@@ -38,13 +38,13 @@ def how_to_reset() -> str:
     return f"To trade again: find the cause, then {RESET}."
 
 
-def how_to_go_on(lock: Mapping[str, Any]) -> str:
+def how_to_go_on(lock: LockStatus) -> str:
     """What opens the gate, for the `lock` of a state."""
-    if not lock.get("trip_id"):
-        return _of_veto(str(lock.get("cause") or ""))
-    if lock.get("proven") is not True:
+    if not lock.trip_id:
+        return _of_veto(lock.cause or "")
+    if lock.proven is not True:
         return "The cancels are not proven yet: the guard goes on, `risk-daemon run` resumes it where it stopped."
-    if lock.get("until"):
+    if lock.until:
         return f"It ends by itself at that time, if every venue is proven and nothing breaches; sooner by {RESET}."
     return how_to_reset()
 
@@ -60,7 +60,7 @@ def _of_veto(cause: str) -> str:
     return _HINTS.get(cause, _START)
 
 
-def how_to_release(halt: Mapping[str, Any]) -> str:
+def how_to_release(halt: HaltStatus) -> str:
     """What ends the halt of one venue or one bot."""
-    scope = " ".join(f"--{key} {halt[key]}" for key in ("venue", "bot") if halt.get(key))
+    scope = " ".join(f"--{key} {name}" for key, name in (("venue", halt.venue), ("bot", halt.bot)) if name)
     return f'It lasts until `risk-daemon release {scope} --reason "..."`.'

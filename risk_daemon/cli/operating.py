@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +18,6 @@ from risk_daemon.cli.common import (
     AsJson,
     ConfigFile,
     Reason,
-    Render,
     Yes,
     accepted,
     app,
@@ -30,7 +29,11 @@ from risk_daemon.cli.common import (
 )
 from risk_daemon.config.place import Place, locate
 from risk_daemon.errors import CircuitBreakerError, ExitCode, UsageError, VenueError
+from risk_daemon.model.status import State
 from risk_daemon.model.units import parse_duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _SWEEP_TIMEOUT_S = 3_600.0  # the daemon's own deadline ends it sooner
 _RESET_TIMEOUT_S = 60.0
@@ -51,6 +54,9 @@ _DRAWDOWN_KEYS = (
 )
 _ABOUT_A_VENUE = ("state", "rules", "reference_currency", "trusted", "time")
 _VENUE_KEYS = ("equity", "daily_loss_ratio")
+
+Choose = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+RenderState = Callable[["Console", State], None]
 
 OneVenue = Annotated[str | None, typer.Option("--venue", help="Only this venue.")]
 OneBot = Annotated[str | None, typer.Option("--bot", help="Only this bot, by the name of its token.")]
@@ -86,7 +92,7 @@ def check_drawdown(config: ConfigFile = CONFIG, venue: OneVenue = None, as_json:
     """The losses now, and their limits. Ends with 0 only if a daemon answered."""
     from risk_daemon.cli import render
 
-    return _state(config, as_json, partial(_losses, venue), render.drawdown)
+    return _state(config, as_json, partial(_losses, venue), partial(render.drawdown, venue=venue))
 
 
 def _losses(venue: str | None, document: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -99,41 +105,34 @@ def _losses(venue: str | None, document: Mapping[str, Any]) -> Mapping[str, Any]
     return {**losses, "venues": venues}
 
 
-def _state(
-    config: Path, as_json: bool, choose: Callable[[Mapping[str, Any]], Mapping[str, Any]], render: Render
-) -> ExitCode:
-    """Show a running daemon's state, or, clearly apart, the last that is known of one."""
+def _state(config: Path, as_json: bool, choose: Choose, render: RenderState) -> ExitCode:
+    """Show a running daemon's state, or, clearly apart, the last that is known of one. choose: what of it is JSON."""
     place = locate(config)
     try:
-        state = choose(accepted(remote.request(place.socket, "GET", "/api/v1/state")))
+        document = accepted(remote.request(place.socket, "GET", "/api/v1/state"))
     except remote.DaemonAbsent as error:
         _last_known(place, str(error), as_json, choose, render)
         return ExitCode.REFUSED
-    show({"running": True, **state} if as_json else state, as_json, render)
+    chosen = {"running": True, **choose(document)}
+    show(chosen, as_json, lambda out, _: render(out, State.shown(document)))
     return ExitCode.STOPPED
 
 
-def _last_known(
-    place: Place,
-    absent: str,
-    as_json: bool,
-    choose: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-    render: Render,
-) -> None:
+def _last_known(place: Place, absent: str, as_json: bool, choose: Choose, render: RenderState) -> None:
     from risk_daemon.cli.render import age
 
     known = remote.last_known(place.state)
     state, age_s = (choose(known[0]), known[1]) if known else (None, None)
     if as_json:
-        show({"running": False, "last_known": state, "age_s": age_s}, True, render)
+        show({"running": False, "last_known": state, "age_s": age_s}, True, lambda _out, _document: None)
         return
     out = console()
     out.print(f"DAEMON NOT RUNNING: {absent}. Nothing is guarded.", style="bold red")
-    if state is None:
+    if known is None:
         out.print("Nothing is known of an earlier run; `risk-daemon run` starts the guard.")
         return
     out.print(f"Last known values, {age(age_s)} old:\n")
-    render(out, state)
+    render(out, State.shown(known[0]))
 
 
 # --- halting and resuming --------------------------------------------------------------------------
@@ -271,11 +270,11 @@ def _seconds(duration: str) -> float:
 
 def _reset_stopped(config: Path, reason: str, rebaseline: str) -> Mapping[str, Any]:
     settings = load(config)
-    from risk_daemon.app import service
+    from risk_daemon.app import reset as resetting
 
     operator = operator_name(os.getuid())
     try:
-        answer = run_to_end(service.reset_stopped(settings, reason=reason, rebaseline=rebaseline, operator=operator))
+        answer = run_to_end(resetting.reset_stopped(settings, reason=reason, rebaseline=rebaseline, operator=operator))
     except (CircuitBreakerError, VenueError) as error:
         raise UsageError(f"not reset: {error}") from error
     if answer.get("accepted") is not True:
@@ -323,10 +322,11 @@ def _cancel_stopped(config: Path, venue: str | None, market: str | None, as_json
     settings = load(config)
     if venue is not None and venue not in settings.venues:
         raise UsageError(f"there is no venue {venue!r}: one of {', '.join(settings.venues)}")
-    from risk_daemon.app import service
+
+    from risk_daemon.app import cancel as cancelling
 
     try:
-        result = run_to_end(service.cancel_all(settings, venue=venue, market=market, progress=progress(as_json)))
+        result = run_to_end(cancelling.cancel_all(settings, venue=venue, market=market, progress=progress(as_json)))
     except VenueError as error:
         return {"proven": False, "unproven_reason": str(error), "venues": {}}
     return result.document()

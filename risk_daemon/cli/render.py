@@ -1,7 +1,7 @@
 """What people see. Plain text in a pipe, colour on a terminal, and nothing a venue says is taken for markup.
 
 Whatever is missing in a document is shown as unknown, never as zero. A document has the form of
-`GET /api/v1/state`, of `oms.SweepResult.document`, or of a line of the event log.
+`oms.SweepResult.document`, or of a line of the event log; the status is a record, `State.shown`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from risk_daemon.cli.hints import how_to_go_on, how_to_release
+from risk_daemon.gate.restraints import Cause
+from risk_daemon.model.status import HaltStatus, LockStatus, OrdersStatus, RestraintStatus, State, VenueStatus
 from risk_daemon.model.units import plain
 
 UNKNOWN = "unknown"
@@ -111,126 +113,112 @@ def _rows(rows: Iterable[tuple[str, object]]) -> Table:
 # --- status ----------------------------------------------------------------------------------------
 
 
-def status(out: Console, state: Mapping[str, Any]) -> None:
+def status(out: Console, state: State) -> None:
     """How things stand: state, equity, how far it is to warning and limit, venues, lock."""
     out.print(_headline(state))
     out.print(_rows(_money_rows(state)))
     out.print()
-    out.print(_whole(out, _venues(_table(state.get("venues")))))
-    for name, venue in _table(state.get("venues")).items():
-        orders = _table(_table(venue).get("orders"))
-        if orders.get("reason"):
-            out.print(f"Orders of {safe(name)}: {safe(orders['reason'])}", style="bold red")
-    if state.get("locked") is not False:
+    out.print(_whole(out, _venues(state.venues)))
+    for name, venue in state.venues.items():
+        if venue.orders.reason:
+            out.print(f"Orders of {safe(name)}: {safe(venue.orders.reason)}", style="bold red")
+    if state.locked is not False:
         out.print()
-        out.print(_rows(_lock_rows(_table(state.get("lock")))))
-        out.print(how_to_go_on(_table(state.get("lock"))), style="bold")
+        out.print(_rows(_lock_rows(state.lock)))
+        out.print(how_to_go_on(state.lock), style="bold")
 
 
-def _headline(state: Mapping[str, Any]) -> Text:
-    name = safe(state.get("state") or UNKNOWN)
+def _headline(state: State) -> Text:
+    name = safe(state.state or UNKNOWN)
     trading = _told(
-        state.get("locked"),
+        state.locked,
         "new orders are locked out",
         "new orders are allowed",
         "whether new orders are locked out is unknown: take it as locked",
     )
-    starting = "" if state.get("started") is True else ", still starting"
-    some = _some_refused(state) if state.get("locked") is False else ""
-    style = _STATE_STYLE.get(name, "bold red") if state.get("locked") is False else "bold red"
+    starting = "" if state.started is True else ", still starting"
+    some = _some_refused(state) if state.locked is False else ""
+    style = _STATE_STYLE.get(name, "bold red") if state.locked is False else "bold red"
     return Text.assemble((name, "bold yellow" if some else style), f"  {trading}{some}{starting}")
 
 
-def _some_refused(state: Mapping[str, Any]) -> str:
+def _some_refused(state: State) -> str:
     """Whose orders are refused though the gate is open."""
-    rows = [_table(row) for row in _listed(state.get("restraints")) if row]
-    whose = sorted({_whose(row) for row in rows if row.get("bot") or row.get("venue")})
+    whose = sorted({_whose(one) for one in state.restraints if one.is_scoped})
     return f", but not those of {', '.join(whose)}" if whose else ""
 
 
-def _whose(row: Mapping[str, Any]) -> str:
-    return " on ".join(safe(row[key]) for key in ("bot", "venue") if row.get(key)) or UNKNOWN
+def _whose(scope: RestraintStatus | HaltStatus) -> str:
+    return " on ".join(safe(name) for name in (scope.bot, scope.venue) if name) or UNKNOWN
 
 
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _money_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
-    loss, warning, limit = (
-        _number(value)
-        for value in (state.get("loss_ratio"), state.get("warning_threshold"), state.get("loss_threshold"))
-    )
-    currency = safe(state.get("reference_currency") or "")
+def _money_rows(state: State) -> list[tuple[str, object]]:
+    loss, limit, currency = state.loss_ratio, state.loss_threshold, safe(state.reference_currency)
     rows: list[tuple[str, object]] = [
-        ("Equity", f"{amount(state.get('equity'))} {currency}{_trust(state)}"),
-        ("Initial capital", f"{amount(state.get('initial_capital'))} {currency}"),
-        ("Loss", ratio(state.get("loss_ratio")) + (f"  {_bar(loss, limit)}" if loss is not None and limit else "")),
-        ("Loss of the day", ratio(state.get("daily_loss_ratio"))),
-        ("Drawdown", ratio(state.get("portfolio_dd_pct"))),
+        ("Equity", f"{amount(state.equity)} {currency}{_trust(state)}"),
+        ("Initial capital", f"{amount(state.initial_capital)} {currency}"),
+        ("Loss", ratio(loss) + (f"  {_bar(loss, limit)}" if loss is not None and limit else "")),
+        ("Loss of the day", ratio(state.daily_loss_ratio)),
+        ("Drawdown", ratio(state.portfolio_dd_pct)),
     ]
     rows += _rule_rows(state)
-    away = [f"{count} {safe(why)}" for why, count in _table(state.get("turned_away")).items() if count]
+    away = [f"{count} {safe(why)}" for why, count in state.turned_away.items() if count]
     if away:
         rows.append(("Turned away", f"{', '.join(away)} since the start"))
-    if state.get("missing"):
-        rows.append(("Missing", ", ".join(map(str, state["missing"]))))
+    if state.missing:
+        rows.append(("Missing", ", ".join(state.missing)))
     if loss is not None:
-        rows += [
-            (f"To {name}", _distance(loss, at, state)) for name, at in (("warning", warning), ("limit", limit)) if at
-        ]
+        ends = (("warning", state.warning_threshold), ("limit", limit))
+        rows += [(f"To {name}", _distance(loss, at, state)) for name, at in ends if at]
     return rows
 
 
-def _rule_rows(state: Mapping[str, Any]) -> list[tuple[str, object]]:
+def _rule_rows(state: State) -> list[tuple[str, object]]:
     """The rules that are not NORMAL, and the venues and bots that were halted by themselves."""
-    tripped = [f"{name} {word}" for name, word in _table(state.get("breakers")).items() if word != "NORMAL"]
+    tripped = [f"{name} {word}" for name, word in state.breakers.items() if word != "NORMAL"]
     rows: list[tuple[str, object]] = [("Rules", ", ".join(tripped))] if tripped else []
-    for halt in _listed(state.get("halts")):
-        row = _table(halt)
-        told = f"{_whose(row)}, by {row.get('operator', UNKNOWN)}: {row.get('reason', UNKNOWN)}"
-        rows.append(("Halted", f"{told}. {how_to_release(row)}"))
-    for restraint in _listed(state.get("restraints")):
-        row = _table(restraint)
-        if (row.get("bot") or row.get("venue")) and row.get("cause") != "manual_halt":
-            rows.append(("Refused", f"{_whose(row)}, {row.get('cause', UNKNOWN)}: {row.get('reason', UNKNOWN)}"))
+    for halt in state.halts:
+        told = f"{_whose(halt)}, by {halt.operator or UNKNOWN}: {halt.reason or UNKNOWN}"
+        rows.append(("Halted", f"{told}. {how_to_release(halt)}"))
+    for one in state.restraints:
+        if one.is_scoped and one.cause != Cause.MANUAL_HALT:
+            rows.append(("Refused", f"{_whose(one)}, {one.cause or UNKNOWN}: {one.reason or UNKNOWN}"))
     return rows
 
 
-def _trust(state: Mapping[str, Any]) -> str:
-    if state.get("trusted") is True:
+def _trust(state: State) -> str:
+    if state.trusted is True:
         return ""
-    return f"  (not trusted: between {amount(state.get('equity_low'))} and {amount(state.get('equity_high'))})"
+    return f"  (not trusted: between {amount(state.equity_low)} and {amount(state.equity_high)})"
 
 
-def _distance(loss: float, at: float, state: Mapping[str, Any]) -> str:
+def _distance(loss: float, at: float, state: State) -> str:
     """How much more may be lost until `at`, a ratio of the initial capital."""
     left = at - loss
     if left <= 0:
         return f"reached (at {ratio(at)})"
     try:
-        money = f", {amount(Decimal(str(state.get('initial_capital'))) * Decimal(str(left)))} to lose"
+        money = f", {amount(Decimal(str(state.initial_capital)) * Decimal(str(left)))} to lose"
     except InvalidOperation:
         money = ""
     return f"{ratio(left)} (at {ratio(at)}){money}"
 
 
-def _venues(venues: Mapping[str, Any]) -> Table:
+def _venues(venues: Mapping[str, VenueStatus]) -> Table:
     table = Table(
         *("Venue", "Connected", "Equity", "Balances", "Positions", "Prices", "Orders", "Orders gone"),
         box=None,
         pad_edge=False,
     )
     for name, venue in venues.items():
-        row, ages = _table(venue), _table(_table(venue).get("age_s"))
-        connected = row.get("connected") is True
+        is_connected, ages = venue.connected is True, venue.age_s
         table.add_row(
             Text(safe(name)),
-            Text("yes" if connected else "NO", style="green" if connected else "bold red"),
-            amount(row.get("equity")),
-            *(age(ages.get(kind)) for kind in ("balances", "positions", "prices")),
-            _orders(_table(row.get("orders"))),
-            _told(row.get("proven"), "proven", "NOT PROVEN", "-"),
+            Text("yes" if is_connected else "NO", style="green" if is_connected else "bold red"),
+            amount(venue.equity),
+            *(age(seconds) for seconds in (ages.balances, ages.positions, ages.prices)),
+            _orders(venue.orders),
+            _told(venue.proven, "proven", "NOT PROVEN", "-"),
         )
     return table
 
@@ -241,56 +229,49 @@ def _whole(out: Console, table: Table) -> Table:
     return table
 
 
-def _orders(orders: Mapping[str, Any]) -> Text:
+def _orders(orders: OrdersStatus) -> Text:
     """Whether the guard could list and cancel what is open there."""
-    if _number(orders.get("failing_s")) is not None:
-        return Text(f"NOT LISTED for {age(orders['failing_s'])}", style="bold red")
-    if orders.get("may_cancel") is False:
+    if orders.failing_s is not None:
+        return Text(f"NOT LISTED for {age(orders.failing_s)}", style="bold red")
+    if orders.may_cancel is False:
         return Text("CAN'T CANCEL", style="bold red")
-    listed_s = _number(orders.get("listed_s"))
-    return Text(UNKNOWN if listed_s is None else f"listed {age(listed_s)} ago")
+    return Text(UNKNOWN if orders.listed_s is None else f"listed {age(orders.listed_s)} ago")
 
 
-def _lock_rows(lock: Mapping[str, Any]) -> list[tuple[str, object]]:
-    rows: list[tuple[str, object]] = [("Locked because of", lock.get("cause") or UNKNOWN)]
-    rows += [
-        (label, lock[key])
-        for label, key in (("Reason", "reason"), ("Trip", "trip_id"), ("Since", "since"), ("Until", "until"))
-        if lock.get(key)
-    ]
-    return rows
+def _lock_rows(lock: LockStatus) -> list[tuple[str, object]]:
+    told = (("Reason", lock.reason), ("Trip", lock.trip_id), ("Since", lock.since), ("Until", lock.until))
+    return [("Locked because of", lock.cause or UNKNOWN), *((label, value) for label, value in told if value)]
 
 
-def drawdown(out: Console, state: Mapping[str, Any]) -> None:
-    """The losses and their limits: of everything, where that is in the document, and of each venue in it."""
-    rows = _losses_of_all(state) if "loss_ratio" in state else []
-    for name, venue in _table(state.get("venues")).items():
-        limits = _limits(state, "venue_loss", name)
-        rows.append((f"Loss of the day on {safe(name)}", f"{ratio(_table(venue).get('daily_loss_ratio'))}{limits}"))
-    out.print(_rows([*rows, ("State", state.get("state") or UNKNOWN)]))
+def drawdown(out: Console, state: State, venue: str | None = None) -> None:
+    """The losses and their limits: of everything and each venue, or of one venue."""
+    rows = _losses_of_all(state) if venue is None else []
+    for name, one in state.venues.items():
+        if venue in (None, name):
+            limits = _limits(state, "venue_loss", name)
+            rows.append((f"Loss of the day on {safe(name)}", f"{ratio(one.daily_loss_ratio)}{limits}"))
+    out.print(_rows([*rows, ("State", state.state or UNKNOWN)]))
 
 
-def _losses_of_all(state: Mapping[str, Any]) -> list[tuple[str, object]]:
-    limit = _table(state.get("circuit_breaker")).get("max_portfolio_dd_nav_pct")
+def _losses_of_all(state: State) -> list[tuple[str, object]]:
+    limit = state.circuit_breaker.max_portfolio_dd_nav_pct
     of_peak = f" (limit {ratio(limit)})" if limit is not None else _NO_RULE
-    of_day = f"{ratio(state.get('daily_loss_ratio'))}{_limits(state, 'daily_loss')}"
+    of_day = f"{ratio(state.daily_loss_ratio)}{_limits(state, 'daily_loss')}"
     return [
-        ("Loss of initial capital", f"{ratio(state.get('loss_ratio'))} (limit {ratio(state.get('loss_threshold'))})"),
+        ("Loss of initial capital", f"{ratio(state.loss_ratio)} (limit {ratio(state.loss_threshold)})"),
         ("Loss since the start of the day", of_day),
-        ("Drawdown from the peak", f"{ratio(state.get('portfolio_dd_pct'))}{of_peak}"),
+        ("Drawdown from the peak", f"{ratio(state.portfolio_dd_pct)}{of_peak}"),
     ]
 
 
-def _limits(state: Mapping[str, Any], kind: str, venue: str | None = None) -> str:
+def _limits(state: State, kind: str, venue: str | None = None) -> str:
     """The limits of the rules of one kind that look at `venue`, in brackets; those of an own name with it."""
     told = []
-    for name, row in _table(state.get("rules")).items():
-        rule = _table(row)
+    for name, rule in state.rules.items():
         if rule.get("breaker_type") == kind and rule.get("venue") in (None, venue):
             limits = _table(rule.get("limits"))
             part, money = limits.get(f"max_{kind}_pct"), limits.get(f"max_{kind}")
-            currency = safe(state.get("reference_currency") or "")
-            text = ratio(part) if money is None else f"{amount(money)} {currency}".strip()
+            text = ratio(part) if money is None else f"{amount(money)} {safe(state.reference_currency)}".strip()
             told.append(f"limit {text}" if name == kind else f"{safe(name)}: limit {text}")
     return f" ({', '.join(told)})" if told else _NO_RULE
 

@@ -7,7 +7,6 @@ leave the guard weaker than its owner believes.
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from pydantic_core import ErrorDetails
 from risk_daemon.config.credentials import Credentials, credentials, refuse_shared_accounts, unknown_environment
 from risk_daemon.config.notation import ENVIRONMENT_PREFIX, Refused
 from risk_daemon.config.rules import RULES
-from risk_daemon.config.settings import CircuitBreaker, Data, Settings, Venue
+from risk_daemon.config.settings import CircuitBreaker, Data, Settings, Venue, as_file
 from risk_daemon.errors import ConfigError
 from risk_daemon.model.addresses import check_loopback
 
@@ -49,12 +48,11 @@ def load(path: Path) -> Settings:
     try:
         _refuse_secrets(raw)
         _refuse_unavailable(raw)
-        settings = Settings.model_validate(raw, context={"base": Path(os.path.abspath(path)).parent})
+        settings = Settings.model_validate(raw, context=as_file(path))
     except ValidationError as error:
         raise ConfigError(f"{path}: {_sentence(error)}.") from None
     except Refused as error:
         raise ConfigError(f"{path}: {error.key}: {error}.") from None
-    settings._file = path
     refuse_shared_accounts(settings)
     return settings
 

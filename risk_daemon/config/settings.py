@@ -7,6 +7,7 @@ Durations are seconds, ratios and money are Decimals; the words "off", "auto", "
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -237,6 +238,11 @@ class State(Table):
     locks: Annotated[tuple[Literal["file"], ...], BeforeValidator(_only_file)] = ("file",)
 
 
+def as_file(path: Path) -> dict[str, Path]:
+    """The context to validate tables in that stand in the file `path`: relative paths in it are beside it."""
+    return {"file": path, "base": Path(os.path.abspath(path)).parent}
+
+
 class Settings(Table):
     """The whole file, checked."""
 
@@ -252,6 +258,11 @@ class Settings(Table):
     state: State = as_written({})
 
     _file: Path = PrivateAttr(default=Path("config.toml"))
+
+    def model_post_init(self, context: Any) -> None:
+        """Remember which file it is, where that was said: see `as_file`."""
+        if context is not None:
+            self._file = context["file"]
 
     @property
     def file(self) -> Path:

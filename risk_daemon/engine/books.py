@@ -62,10 +62,14 @@ class Picture:
 
 
 class Books:
-    """Portfolio, flows, baselines, history and the bots' deeds, moved together."""
+    """Portfolio, flows, baselines, history and the bots' deeds, moved together.
 
-    def __init__(self, settings: EngineSettings) -> None:
+    watches_venues: some rule wants the venues' starts of the day.
+    """
+
+    def __init__(self, settings: EngineSettings, *, watches_venues: bool = False) -> None:
         self.settings = settings
+        self._watches_venues = watches_venues
         self.portfolio = PortfolioManager(settings.baselines.initial_capital, settings.reference, settings.portfolio)
         self.baselines = Baselines(settings.baselines)
         self.agreement = Agreement(settings.baselines.peak_hold_s)
@@ -110,7 +114,7 @@ class Books:
         """Note with what moved what was there then. One venue's worth costs a pass: only where a rule asks for it."""
         equity = self.portfolio.equity if self.is_started else None
         is_large = equity is not None and abs(change.moved) > abs(equity) * self.settings.flows.probe_ratio
-        there = self.portfolio.venue_equity(change.venue) if is_large and self.settings.watches_venues else None
+        there = self.portfolio.venue_equity(change.venue) if is_large and self._watches_venues else None
         self.flows.moved(change.venue, change.moves, now_mono, seen_mono, equity=equity, equity_there=there)
 
     def _take_found(self, found: Finding, event: BalancesSeen | PositionsSeen | PricesSeen, turn: Turn) -> None:
@@ -259,7 +263,7 @@ class Books:
 
     def ask_for_readings(self, turn: Turn) -> None:
         """While baselines wait for readings that agree, the schedule is too slow; but a venue is not asked for ever."""
-        is_waiting = self.baselines.is_waiting or (self.settings.watches_venues and self.venue_days.is_waiting)
+        is_waiting = self.baselines.is_waiting or (self._watches_venues and self.venue_days.is_waiting)
         if not (self.is_started and is_waiting):
             self._asks = 0
             return
@@ -290,7 +294,7 @@ class Books:
     def _observe_venues(self, standing: Standing, turn: Turn) -> None:
         """Costs a pass over all holdings, so only now and then: for people less often than for a rule."""
         now_mono, is_steady = turn.now.mono, standing.stretch is not None
-        every_s = LOOK_AT_VENUES_EVERY_S if self.settings.watches_venues else TELL_OF_VENUES_EVERY_S
+        every_s = LOOK_AT_VENUES_EVERY_S if self._watches_venues else TELL_OF_VENUES_EVERY_S
         if now_mono - self._looked_at_venues_mono < every_s:
             return
         self._looked_at_venues_mono = now_mono

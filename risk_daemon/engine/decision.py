@@ -56,9 +56,15 @@ class ReadNow:
 
 @dataclass(frozen=True, slots=True)
 class StartSweep:
-    """Cancel everything everywhere and prove it. A sweep that runs under this trip id already goes on."""
+    """Cancel everything everywhere and prove it. A sweep that runs under this trip id already goes on.
+
+    locked_mono: since when the trip has kept new orders out. deadline_mono: until then the latch may become durable,
+    and longer nobody waits for it.
+    """
 
     trip_id: str
+    locked_mono: float
+    deadline_mono: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,13 @@ instants gives the same sequence of decisions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import localcontext
 from typing import Any
 
 from risk_daemon.baselines.baselines import Baselines
-from risk_daemon.breakers.base import Action, BaseCircuitBreaker, CircuitBreakerType, Verdict
+from risk_daemon.baselines.equity_history import Sample
+from risk_daemon.breakers.base import Action, BaseCircuitBreaker, CircuitBreakerType, VenueView, Verdict
 from risk_daemon.breakers.blind import BlindCircuitBreaker
 from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker
 from risk_daemon.breakers.manager import CircuitBreakerManager
@@ -95,14 +95,14 @@ _STARTING = Restraint(Cause.STARTING, "the picture, or what losses are measured 
 _CONFIRMING = Restraint(Cause.CONFIRMING, "a breach is being confirmed")
 
 
-def _by_strength(breakers: Sequence[BaseCircuitBreaker]) -> tuple[int, ...]:
-    """Where the verdicts stand that are judged when they are seen, the strongest first: it gives a trip its name.
+def _by_strength(breakers: Sequence[BaseCircuitBreaker]) -> tuple[str, ...]:
+    """The rules that are judged when they are seen, the strongest first: it gives a trip its name.
 
     A person's halt is carried out when it is asked for, blindness is looked at last.
     """
     apart = (CircuitBreakerType.MANUAL, CircuitBreakerType.BLIND)
-    seen = [(index, rule) for index, rule in enumerate(breakers) if rule.breaker_type not in apart]
-    return tuple(index for index, _ in sorted(seen, key=lambda one: (-one[1].action, severity(one[1].cause))))
+    seen = [rule for rule in breakers if rule.breaker_type not in apart]
+    return tuple(rule.name for rule in sorted(seen, key=lambda rule: (-rule.action, severity(rule.cause))))
 
 
 class Engine:
@@ -112,9 +112,8 @@ class Engine:
     """
 
     def __init__(self, settings: EngineSettings, rules: Sequence[BaseCircuitBreaker] = ()) -> None:
-        settings = replace(settings, watches_venues=any(rule.watches_venues for rule in rules))
         self.settings = settings
-        self.books = Books(settings)
+        self.books = Books(settings, watches_venues=any(rule.watches_venues for rule in rules))
         self.manager = CircuitBreakerManager()
         self.gate = GateState(locked=True, cause=Cause.STARTING)
         self.connected: dict[str, bool] = dict.fromkeys(settings.portfolio.expected, False)
@@ -124,13 +123,11 @@ class Engine:
         for breaker in (self._capital_loss, manual, *rules, self._blind):
             self.manager.add_breaker(breaker)
         self._machine = StateMachine()
-        self._control = TripControl(settings, self.books, self.manager, self._machine, self.figures)
         self._warnings = WarningWatch(self._machine, settings.warning_hold_s)
+        self._control = TripControl(settings, self.books, self.manager, self._machine, self._warnings)
         self._blindness = BlindWatch(self._blind)
         self._requests = Requests(self.books, self._control, self._machine, self.manager, manual, self._warnings)
-        self._freeze = Freeze(
-            self.books, self._control, self._machine, self.manager, self._warnings, settings.resweep_every_s
-        )
+        self._freeze = Freeze(self.books, self._control, settings.resweep_every_s)
         self._desk = OrderDesk(self.books, self.manager, settings)
         self.restraints: tuple[Restraint, ...] = (_STARTING,)
         self._updates = Updates(self.books, settings.update_every_s)
@@ -196,6 +193,14 @@ class Engine:
         """Equity, losses and state for logs and files. Unknown is None, never 0."""
         with localcontext(EXACT):
             return figures_of(self.books, self.state, now.mono)
+
+    def history(self) -> Sequence[Sample]:
+        """The equity, a sample a minute, oldest first: as it is now, and so it stays."""
+        return tuple(self.books.history.samples)
+
+    def venue_view(self, venue: str) -> VenueView:
+        """One venue as the rules see it. Costs a pass over its holdings."""
+        return self.books.views.venue_view(venue)
 
     @property
     def state(self) -> CircuitBreakerState:
@@ -317,13 +322,13 @@ class Engine:
         if self.trip is None or self.trip.proven:  # cancels go first
             self.books.ask_for_readings(turn)
         verdicts = self.manager.ask(self.books.context(picture), turn.now)
-        for index in self._by_strength:
-            self._judge(verdicts[index], turn)
-        blind = verdicts[-1]
+        for name in self._by_strength:
+            self._judge(verdicts[name], turn)
+        blind = verdicts[self._blind.name]
         self._blindness.look(blind, turn)
         if blind.breached and blind.action is Action.TRIP and self.state is not CircuitBreakerState.DISABLED:
             self._control.breach(blind, turn)
-        return verdicts
+        return tuple(verdicts.values())
 
     def _judge(self, verdict: Verdict, turn: Turn) -> None:
         """A veto that was tripped by another verdict, or under another configuration, ends like any other."""
@@ -405,6 +410,10 @@ class Engine:
             self._control.restore(latch, now)
         self.restraints = self._restraints()
         self.gate = gate_of(self.restraints, now.wall)
+
+    def restore_history(self, samples: Iterable[Mapping[str, Any]]) -> None:
+        """Take back what `KeepSample` had stored, oldest first."""
+        self.books.history.restore(samples)
 
     def standing_veto(self, cause: str) -> Veto | None:
         """What holds against everybody's orders by `cause`; None if nothing does."""

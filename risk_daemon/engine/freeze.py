@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from risk_daemon.breakers.base import Action, BreakerState, Verdict
-from risk_daemon.breakers.manager import CircuitBreakerManager
+from risk_daemon.breakers.base import Action, Verdict
 from risk_daemon.engine.books import Books
 from risk_daemon.engine.decision import Turn
-from risk_daemon.engine.states import StateMachine, Trigger
+from risk_daemon.engine.states import Trigger
 from risk_daemon.engine.trip import Trip
 from risk_daemon.engine.trip_control import TripControl
-from risk_daemon.engine.warnings import WarningWatch
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import EventName
 
@@ -21,20 +19,9 @@ NEVER = float("-inf")
 class Freeze:
     """Looks after a freeze, turn by turn. every_s: how often everything is emptied again."""
 
-    def __init__(
-        self,
-        books: Books,
-        control: TripControl,
-        machine: StateMachine,
-        manager: CircuitBreakerManager,
-        warnings: WarningWatch,
-        every_s: float,
-    ) -> None:
+    def __init__(self, books: Books, control: TripControl, every_s: float) -> None:
         self._books = books
         self._control = control
-        self._machine = machine
-        self._manager = manager
-        self._warnings = warnings
         self._every_s = every_s
         self._swept: tuple[str, float] = ("", NEVER)
         self._began_over = False
@@ -92,12 +79,5 @@ class Freeze:
         )
 
     def _end(self, turn: Turn) -> None:
-        self._machine.fire(Trigger.EXPIRE)
-        trip = self._control.close(turn)
-        for breaker in self._manager.get_tripped():
-            if breaker.state is BreakerState.TRIPPED and not breaker.is_veto:
-                self._manager.reset(breaker.name, "the freeze is over")
-                turn.record(EventName.BREAKER_RESET, **breaker.facts())
-        self._warnings.forget()
-        turn.persist = True
+        trip = self._control.end(Trigger.EXPIRE, turn, "the freeze is over")
         turn.record(EventName.FREEZE_EXPIRED, trip_id=trip.trip_id, breaker=trip.breaker, until_wall=trip.until_wall)

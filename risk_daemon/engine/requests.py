@@ -111,15 +111,9 @@ class Requests:
         refusal = self._why_no_reset(event, turn.now)
         if refusal is not None:
             return Answer(False, refusal)
-        self._machine.fire(Trigger.RESET)
-        trip = self._control.close(turn)
         if event.rebaseline == CURRENT:
             self._books.forget_baselines(turn.now.mono)
-        for breaker in self._manager.get_tripped():
-            self._manager.reset(breaker.name, event.operator)
-            turn.record(EventName.BREAKER_RESET, **breaker.facts())
-        self._warnings.forget()
-        turn.persist = True
+        trip = self._control.end(Trigger.RESET, turn, event.operator)
         facts = {"operator": event.operator, "reason": event.reason, "rebaseline": event.rebaseline}
         turn.record(EventName.CIRCUIT_BREAKER_RESET, trip_id=trip.trip_id, **facts)
         return Answer(True, f"reset; baselines: {event.rebaseline}")
@@ -142,7 +136,7 @@ class Requests:
         picture = self._books.picture(now.mono)
         if picture is None:
             return "the equity is not known, so it can't be said whether a limit would be breached at once"
-        for verdict in self._manager.ask(self._books.context(picture), now):
+        for verdict in self._manager.ask(self._books.context(picture), now).values():
             is_other = verdict.breaker_type in (CircuitBreakerType.MANUAL, CircuitBreakerType.BLIND)
             if is_other or verdict.action < Action.FREEZE:
                 continue

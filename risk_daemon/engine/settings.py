@@ -28,8 +28,8 @@ class ListingSettings:
 class EngineSettings:
     """Seconds and ratios.
 
-    price_skew_s: how far apart in time the prices of one underlying's legs may be. watches_venues: some rule
-    wants the venues' starts of the day. resweep_every_s: while frozen, every venue is emptied again so often.
+    price_skew_s: how far apart in time the prices of one underlying's legs may be.
+    resweep_every_s: while frozen, every venue is emptied again so often.
     allow_reduce_only: orders that surely only make a position smaller may pass a veto or a freeze.
     """
 
@@ -45,7 +45,6 @@ class EngineSettings:
     cancel_deadline_s: float = 300.0
     warning_hold_s: float = 1.0
     update_every_s: float = 1.0
-    watches_venues: bool = False
     resweep_every_s: float = 30.0
     allow_reduce_only: bool = False
     pretrade: PreTradeSettings = field(default_factory=PreTradeSettings)

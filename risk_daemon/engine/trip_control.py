@@ -7,17 +7,19 @@ not end the process: every venue is emptied again and again until its time is ov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from risk_daemon.breakers.base import Action, Verdict
+from risk_daemon.breakers.base import Action, BaseCircuitBreaker, BreakerState, Verdict
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.engine.books import Books
 from risk_daemon.engine.confirmation import Confirmation, Evidence, Finding, judge
 from risk_daemon.engine.decision import Finish, ReadNow, SaveLatch, StartSweep, Turn
+from risk_daemon.engine.figures import figures_of
 from risk_daemon.engine.settings import EngineSettings
 from risk_daemon.engine.states import CircuitBreakerState, StateMachine, Trigger
 from risk_daemon.engine.trip import Trip, new_trip_id
+from risk_daemon.engine.warnings import WarningWatch
 from risk_daemon.errors import ExitCode, check
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import EventName, Kind, Order, OrderReplaced, SweepFinished, VenueProven, VenueUnproven
@@ -28,7 +30,7 @@ EVERY_KIND = PRICE_KINDS | {Kind.FLOWS}
 
 
 class TripControl:
-    """At most one breach of a rule in question, and one trip at a time. figures: what goes with a trip into the log."""
+    """At most one breach of a rule in question, and one trip at a time."""
 
     def __init__(
         self,
@@ -36,14 +38,14 @@ class TripControl:
         books: Books,
         manager: CircuitBreakerManager,
         machine: StateMachine,
-        figures: Callable[[Instant], Mapping[str, Any]],
+        warnings: WarningWatch,
     ) -> None:
         self.trip: Trip | None = None
         self._settings = settings
         self._books = books
         self._manager = manager
         self._machine = machine
-        self._figures = figures
+        self._warnings = warnings
         self._confirmations: dict[str, Confirmation] = {}
         self._would_have: set[str] = set()
         self._is_finishing = False
@@ -166,16 +168,27 @@ class TripControl:
         facts = {"trip_id": self.trip.trip_id, "breaker": breaker, "reason": reason}
         evidence = {"observed": dict(observed), "limits": dict(limits)}
         lasting = {"action": "freeze" if is_freeze else "trip", "until_wall": self.trip.until_wall}
-        turn.record(EventName.CIRCUIT_BREAKER_TRIGGERED, **facts, **lasting, **evidence, **self._figures(now))
+        figures = figures_of(self._books, self._machine.state, now.mono)
+        turn.record(EventName.CIRCUIT_BREAKER_TRIGGERED, **facts, **lasting, **evidence, **figures)
         turn.act(SaveLatch(self.trip.latch()))
         self.start_sweep(self.trip, turn, resumed=False)
 
-    def close(self, turn: Turn) -> Trip:
-        """A reset, or the end of a freeze: the trip is over."""
+    def end(self, trigger: Trigger, turn: Turn, by: str) -> Trip:
+        """The trip that is over: by RESET, or by EXPIRE for a freeze. by: what the rules are told of who ended it.
+
+        A person's reset resets every rule; a freeze that is over leaves vetoes to end by themselves.
+        """
+        check(self.trip is not None, "there is no trip to end")
+        self._machine.fire(trigger)
         trip, self.trip = self.trip, None
-        check(trip is not None, "there is no trip to close")
         self._is_finishing = False
         turn.act(SaveLatch(None))
+        for breaker in self._manager.get_tripped():
+            if trigger is Trigger.RESET or _is_of_freeze(breaker):
+                self._manager.reset(breaker.name, by)
+                turn.record(EventName.BREAKER_RESET, **breaker.facts())
+        self._warnings.forget()
+        turn.persist = True
         return trip  # type: ignore[return-value]
 
     def restore(self, latch: Mapping[str, Any], now: Instant) -> None:
@@ -212,7 +225,7 @@ class TripControl:
     def start_sweep(self, trip: Trip, turn: Turn, *, resumed: bool) -> None:
         """Empty every venue, under the trip's id."""
         self.is_sweeping = True
-        turn.act(StartSweep(trip.trip_id))
+        turn.act(StartSweep(trip.trip_id, trip.since_mono, trip.since_mono + self._settings.cancel_deadline_s))
         venues = sorted(self._settings.portfolio.expected)
         turn.record(EventName.SWEEP_STARTED, trip_id=trip.trip_id, venues=venues, resumed=resumed)
 
@@ -261,6 +274,10 @@ class TripControl:
         if trip.proven is not proven:
             trip.proven = proven
             turn.act(SaveLatch(trip.latch()))
+
+
+def _is_of_freeze(breaker: BaseCircuitBreaker) -> bool:
+    return breaker.state is BreakerState.TRIPPED and not breaker.is_veto
 
 
 def _order_facts(order: Order) -> dict[str, Any]:

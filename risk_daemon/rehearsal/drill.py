@@ -18,8 +18,9 @@ from typing import Any
 
 from adapters.base import OrderScope, VenueAdapter
 from oms.proof import listing_fault
-from risk_daemon.app import service
 from risk_daemon.app.composition import Site
+from risk_daemon.app.init import look_once
+from risk_daemon.app.reset import reset_stopped
 from risk_daemon.client import TradingGate
 from risk_daemon.config.api import Api
 from risk_daemon.config.load import Settings
@@ -251,7 +252,7 @@ async def _nothing() -> None:
 
 
 async def _reset(settings: Settings, steps: Steps) -> None:
-    answer = await service.reset_stopped(settings, reason="drill", rebaseline="current", operator="drill")
+    answer = await reset_stopped(settings, reason="drill", rebaseline="current", operator="drill")
     if not steps.note("reset", answer["accepted"] is True, str(answer["reason"])):
         return
     rehearsal = Rehearsal(settings)
@@ -303,7 +304,7 @@ async def _value(settings: Settings, steps: Steps, watch: Stopwatch) -> None:
     """Connect to everything, read everything, value it."""
     try:
         async with watch.measure("connect_read_value", 60.0 + 60.0 * len(settings.venues)):
-            found = await service.look_once(settings)
+            found = await look_once(settings)
     except RiskDaemonError as error:
         steps.note("value", False, str(error))
         return

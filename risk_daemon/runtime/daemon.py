@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
 
 from risk_daemon.engine.decision import Answer, Decision, Finish
-from risk_daemon.errors import ExitCode, RecordError, RiskDaemonError, Stopping
+from risk_daemon.errors import ExitCode, GuardFailed, RecordError, RiskDaemonError, Stopping
 from risk_daemon.gate.restraints import Cause, GateState
 from risk_daemon.model.clock import Instant
-from risk_daemon.model.events import EventName, HaltRequested, Input, ReleaseRequested, RiskEvent, Started, Tick
+from risk_daemon.model.events import (
+    EventName,
+    HaltRequested,
+    Input,
+    OrdersListed,
+    OrdersSeen,
+    ReleaseRequested,
+    RiskEvent,
+    Started,
+    Tick,
+)
+from risk_daemon.model.status import Status
 from risk_daemon.runtime.effects import Effects
-from risk_daemon.runtime.housekeeping import Housekeeping
+from risk_daemon.runtime.event_writer import EventWriter
+from risk_daemon.runtime.inbox import Command, Taken
+from risk_daemon.runtime.locks import Locks
+from risk_daemon.runtime.persistence import Persistence
 from risk_daemon.runtime.ports import DaemonSettings, Parts
+from risk_daemon.runtime.readiness import Readiness
+from risk_daemon.runtime.risk_export import RiskExport
+from risk_daemon.runtime.status import status_line, status_of
+from risk_daemon.runtime.systemd import Systemd
 from risk_daemon.runtime.tasks import Tasks
+from risk_daemon.state.log_anchor import ANCHOR
 
 __all__ = ["Daemon", "DaemonSettings", "Parts"]
+
+Listener = Callable[[Decision], None]
 
 _LOG = structlog.get_logger(__name__)
 _TURNS_BEFORE_OTHERS = 32
@@ -30,34 +52,58 @@ class Daemon:
 
     def __init__(self, parts: Parts, settings: DaemonSettings | None = None, *, is_first_start: bool = False) -> None:
         self.parts = parts
-        self.settings = settings or DaemonSettings()
+        self.settings = settings = settings or DaemonSettings()
         self._engine = parts.engine
-        self._tasks = Tasks(parts.inbox.nudge)
-        self._effects = Effects(parts, self.settings, self._tasks, self._finish)
-        self._house = Housekeeping(parts, self.settings, self._tasks, self._effects, is_first_start=is_first_start)
-        self._questions: dict[int, asyncio.Future[Decision]] = {}
+        self._tasks = tasks = Tasks(parts.inbox.nudge)
+        self._locks = Locks(parts.gate_map, parts.locks, tasks, settings.lock_timeout_s)
+        self._events = EventWriter(parts.journal, tasks)
+        self._persistence = Persistence(
+            parts.store, parts.clock, settings, tasks, documents=self._documents, tell=parts.inbox.put
+        )
+        self._effects = Effects(
+            locks=self._locks,
+            persistence=self._persistence,
+            events=self._events,
+            orders=parts.orders,
+            feeds=parts.feeds,
+            tasks=tasks,
+            finish=self._finish,
+        )
+        self._systemd = Systemd(parts.notify, partial(status_line, parts.engine), settings.watchdog_every_s)
+        gives_up_after_s = settings.first_start_within_s if is_first_start else None
+        self._readiness = Readiness(parts.engine, parts.clock.now().mono, gives_up_after_s)
+        self._risk = RiskExport(parts.risk, self._status, tasks)
+        self._listeners: list[Listener] = []
+        self._commands: set[Command] = set()
         self._ending: Finish | None = None
         self._last_tick_mono = float("-inf")
+
+    def subscribe(self, listener: Listener) -> None:
+        """Have `listener` hear of every decision, in its turn; it must not block, nor raise."""
+        self._listeners.append(listener)
 
     # --- life --------------------------------------------------------------------------------------
 
     async def run(self) -> ExitCode:
-        """Guard until something ends it. Raises StartUnavailable, and anything unexpected after shutting the gate."""
+        """Guard until something ends it.
+
+        Raises StartUnavailable, GuardFailed in the middle of a trip, and anything unexpected after shutting the gate.
+        """
         now = self.parts.clock.now()
         try:
-            self._effects.set_gate(self._engine.gate, now)
+            self._locks.put(self._engine.gate, now)
             self._turn(Started(), now)
             if self._ending is None:
                 self._start_feeds()
             return await self._end(await self._guard())
         except Exception as error:
-            self._effects.shut(Cause.LOCKED, self.parts.clock.now())
-            await self._effects.locks_written()
+            self._shut()
+            await self._locks.written()
             if isinstance(error, RiskDaemonError) and self._engine.trip is not None:
-                raise RuntimeError("the guard failed in the middle of a trip; it must be started again") from error
+                raise GuardFailed("the guard failed in the middle of a trip; it must be started again") from error
             raise
         except BaseException:
-            self._effects.shut(Cause.LOCKED, self.parts.clock.now())
+            self._shut()
             raise
         finally:
             await self._wind_up()
@@ -76,11 +122,19 @@ class Daemon:
 
     def is_ready(self) -> bool:
         """Whether the baseline is complete, or a trip is being finished."""
-        return self._house.is_ready
+        return self._readiness.is_ready
 
     def _start_feeds(self) -> None:
         for name, feed in self.parts.feeds.items():
             self._tasks.spawn(feed.run(), f"feed {name}")
+
+    def _shut(self) -> None:
+        """Shut the gate without asking anybody. A trip that it is shut for stays written on it."""
+        now, trip = self.parts.clock.now(), self._engine.trip
+        shut = GateState(locked=True, cause=Cause.LOCKED, since_wall=now.wall)
+        if trip is not None:
+            shut = GateState(True, trip.cause, trip.trip_id, trip.since_wall, trip.until_wall)
+        self._locks.put(shut, now)
 
     # --- people ------------------------------------------------------------------------------------
 
@@ -91,14 +145,14 @@ class Daemon:
         """
         if self._ending is not None:
             raise Stopping(_STOPPING)
-        question: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
-        self._questions[id(event)] = question
-        self.parts.inbox.put(event)
-        decision = await asyncio.shield(question)
+        command = Command(event, asyncio.get_running_loop().create_future())
+        self._commands.add(command)
+        self.parts.inbox.put(command)
+        decision = await asyncio.shield(command.decision)
         answer = decision.answer or Answer(True, "done")
-        if answer.accepted and self._effects.latch_saved is not None:
-            await asyncio.wait({self._effects.latch_saved}, timeout=self.settings.call_timeout_s)
-        if isinstance(event, HaltRequested | ReleaseRequested) and not await self._effects.halts_are_durable():
+        if answer.accepted:
+            await self._persistence.latch_written()
+        if isinstance(event, HaltRequested | ReleaseRequested) and not await self._persistence.halts_are_durable():
             raise RecordError(f"{answer.reason}; but it could not be saved: after a restart it must be said again")
         trip = self._engine.trip
         return {
@@ -107,10 +161,6 @@ class Daemon:
             "state": decision.after.value,
             "trip_id": None if trip is None else trip.trip_id,
         }
-
-    def state(self) -> Mapping[str, Any]:
-        """How things stand now, JSON-able."""
-        return self._house.document()
 
     # --- the loop ----------------------------------------------------------------------------------
 
@@ -128,9 +178,9 @@ class Daemon:
             if self._ending is not None:
                 return self._ending
             now = clock.now()
-            event = Tick() if self._wait_s(now.mono, wake_mono) <= 0 else inbox.take()
-            if event is not None:
-                wake_mono = self._turn(event, now).wake_mono
+            taken = Tick() if self._wait_s(now.mono, wake_mono) <= 0 else inbox.take()
+            if taken is not None:
+                wake_mono = self._turn(taken, now).wake_mono
                 turns += 1
             if turns % _TURNS_BEFORE_OTHERS == 0:
                 await asyncio.sleep(0)
@@ -140,19 +190,57 @@ class Daemon:
         due = self._last_tick_mono + self.settings.tick_every_s
         return min(due, due if wake_mono is None else wake_mono) - now_mono
 
-    def _turn(self, event: Input, now: Instant) -> Decision:
+    def _turn(self, taken: Taken, now: Instant) -> Decision:
         """One event through the engine and out."""
+        event = taken.event if isinstance(taken, Command) else taken
         if isinstance(event, Tick):
             self._last_tick_mono = now.mono
         decision = self._engine.process(event, now)
         self._effects.carry_out(decision)
-        self.parts.gate_map.stamp(now)
-        question = self._questions.pop(id(event), None)
-        if question is not None and not question.done():
-            question.set_result(decision)
-        self.parts.on_decision(decision)
-        self._house.after(decision)
+        self._locks.stamp(now)
+        if isinstance(taken, Command):
+            self._commands.discard(taken)
+            taken.answer(decision)
+        for listener in self._listeners:
+            listener(decision)
+        self._note(decision)
+        if isinstance(event, Tick):
+            self._do_what_is_due(now)
         return decision
+
+    def _note(self, decision: Decision) -> None:
+        """What the jobs beside guarding need to know of every turn."""
+        if decision.persist:
+            self._persistence.want()
+        if self._readiness.becomes_ready():
+            self._systemd.ready()
+        match decision.event:
+            case OrdersSeen():
+                self.parts.open_orders.seen(decision.event)
+            case OrdersListed():
+                self.parts.open_orders.listed(decision.event)
+
+    def _do_what_is_due(self, now: Instant) -> None:
+        """Raises StartUnavailable when the first start ever found no baseline in its time."""
+        self._systemd.feed_watchdog(now)
+        self._locks.inspect(now)
+        if self._engine.is_started:
+            self._persistence.save_if_due(now)
+        self._risk.write_if_due(now)
+        if not self._engine.gate.locked:
+            self._locks.refresh(now)
+        self._readiness.give_up_if_late(now)
+
+    # --- what is told and kept ---------------------------------------------------------------------
+
+    def _status(self, gate: GateState | None = None) -> Status:
+        """How things stand now. gate: what is in force, if it is not the engine's."""
+        return status_of(self._engine, self.parts.clock.now(), self.parts.orders.snapshot(), gate)
+
+    def _documents(self) -> dict[str, Any]:
+        """Everything that is persisted besides the latch."""
+        feeds = {name: {"flows_since_wall": feed.flows_since_wall} for name, feed in self.parts.feeds.items()}
+        return {**self._engine.snapshot(), "feeds": feeds, ANCHOR: self.parts.journal.anchor()}
 
     # --- the end -----------------------------------------------------------------------------------
 
@@ -166,38 +254,51 @@ class Daemon:
 
         A freeze is not the end of anything: stopped while everything is proven empty, it is a clean stop.
         """
-        self._leave_questions()
+        self._refuse_commands()
         trip = self._engine.trip
         if finish.exit_code is ExitCode.STOPPED and trip is not None and not (trip.is_freeze and trip.proven):
             code = ExitCode.TRIGGERED_AND_PROVEN if trip.proven else ExitCode.TRIGGERED_UNPROVEN
             finish = Finish(code, finish.reason)
-        if finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN and not await self._effects.latch_is_durable():
+        if finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN and not await self._persistence.latch_is_durable(
+            self._effects.latch_deadline_mono
+        ):
             finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the latch could not be made durable")
         now = self.parts.clock.now()
         gate = self._engine.gate
         gate = gate if gate.locked else GateState(locked=True, cause=Cause.LOCKED, since_wall=now.wall)
-        self._effects.set_gate(gate, now)
+        self._locks.put(gate, now)
         facts = {
             "exit_code": int(finish.exit_code),
             "reason": finish.reason,
             "trip_id": None if trip is None else trip.trip_id,
         }
         events = (*self._engine.last_words(), RiskEvent(EventName.SYSTEM_SHUTDOWN, facts))
-        self._effects.write_down(events, now, durable=True)
-        await self._effects.flush(self._house.document(gate))
-        self.parts.notify(f"STOPPING=1\nSTATUS={finish.reason}")
+        self._events.write(events, now, durable=True)
+        await self._flush(gate)
+        self._systemd.stopping(finish.reason)
         return finish.exit_code
 
-    def _leave_questions(self) -> None:
+    async def _flush(self, gate: GateState) -> None:
+        """Give what is being written a moment; a hanging disk must not keep us."""
+        within_s, now = self.settings.stop_within_s, self.parts.clock.now()
+        writing: list[Awaitable[Any]] = [self._events.written(within_s), self._locks.written()]
+        if self._engine.is_started:
+            writing.append(asyncio.wait_for(self._persistence.save(), within_s))
+        writing.append(asyncio.wait_for(self._risk.write(self._status(gate), now), within_s))
+        for outcome in await asyncio.gather(*writing, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                _LOG.error("last_write_failed", error=repr(outcome))
+        await self._events.anchor(self.parts.store, self.parts.clock.now(), within_s)
+
+    def _refuse_commands(self) -> None:
         """Whoever still waits for a turn will not have one, and is told so."""
-        for question in self._questions.values():
-            if not question.done():
-                question.set_exception(Stopping(_STOPPING))
-        self._questions.clear()
+        for command in self._commands:
+            command.refuse(Stopping(_STOPPING))
+        self._commands.clear()
 
     async def _wind_up(self) -> None:
         """Let go of everything, within bounds."""
-        self._leave_questions()
+        self._refuse_commands()
         await self.parts.orders.stop()
         await self._tasks.stop(self.settings.stop_within_s)
         closing = [asyncio.ensure_future(adapter.close()) for adapter in self.parts.adapters.values()]

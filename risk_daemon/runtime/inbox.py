@@ -8,12 +8,34 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from risk_daemon.errors import check
+from risk_daemon.engine.decision import Decision
+from risk_daemon.errors import RiskDaemonError, check
 from risk_daemon.model.events import BalancesSeen, Input, PricesSeen, Source, StreamConfirmed
 
 CAPACITY = 100_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Command:
+    """An operator's event, with somebody who waits for what is decided on it."""
+
+    event: Input
+    decision: asyncio.Future[Decision]
+
+    def answer(self, decision: Decision) -> None:
+        """Tell whoever waits; nobody may, any more."""
+        if not self.decision.done():
+            self.decision.set_result(decision)
+
+    def refuse(self, why: RiskDaemonError) -> None:
+        """It will have no turn."""
+        if not self.decision.done():
+            self.decision.set_exception(why)
+
+
+Taken = Input | Command
 
 
 class Inbox:
@@ -21,14 +43,14 @@ class Inbox:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._slots: deque[list[Input]] = deque()
-        self._mergeable: dict[tuple[type, str, object], list[Input]] = {}
+        self._slots: deque[list[Taken]] = deque()
+        self._mergeable: dict[tuple[type, str, object], list[Taken]] = {}
         self._ready = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._slots)
 
-    def put(self, event: Input) -> None:
+    def put(self, event: Taken) -> None:
         """Take one event. Raises InvariantError when full: the reader is dead or far too slow."""
         key = _merge_key(event)
         if key is not None and key in self._mergeable:
@@ -42,7 +64,7 @@ class Inbox:
             self._mergeable[key] = slot
         self._ready.set()
 
-    def take(self) -> Input | None:
+    def take(self) -> Taken | None:
         """The oldest event, or None."""
         if not self._slots:
             return None
@@ -67,7 +89,7 @@ class Inbox:
             return
 
 
-def _merge_key(event: Input) -> tuple[type, str, object] | None:
+def _merge_key(event: Taken) -> tuple[type, str, object] | None:
     match event:
         case PricesSeen(source=Source.STREAM):
             return (PricesSeen, event.venue, None)
@@ -79,7 +101,7 @@ def _merge_key(event: Input) -> tuple[type, str, object] | None:
             return None
 
 
-def _merged(old: Input, new: Input) -> Input:
+def _merged(old: Taken, new: Taken) -> Taken:
     match old, new:
         case PricesSeen(), PricesSeen():
             rows = {price.symbol: price for price in old.prices} | {price.symbol: price for price in new.prices}

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from adapters.base import VenueAdapter
 from oms import OrderManager
-from risk_daemon.engine.decision import Decision
 from risk_daemon.engine.engine import Engine
 from risk_daemon.model.clock import Clock, Instant
-from risk_daemon.model.events import Kind, Order, RiskEvent
+from risk_daemon.model.events import Kind, RiskEvent
 from risk_daemon.runtime.inbox import Inbox
+from risk_daemon.runtime.open_orders import OpenOrders
 from risk_daemon.state.lock.base import LockRecord, LockStore
 from risk_daemon.state.store.base import Store
 
@@ -92,5 +92,4 @@ class Parts:
     clock: Clock
     risk: RiskWriter | None = None
     notify: Callable[[str], None] = lambda _message: None
-    on_decision: Callable[[Decision], None] = lambda _decision: None
-    open_orders: dict[str, tuple[Order, ...]] = field(default_factory=dict)
+    open_orders: OpenOrders = field(default_factory=OpenOrders)

@@ -31,7 +31,7 @@ from risk_daemon.gate.pretrade import PreTradeSettings
 from risk_daemon.gate.restraints import Veto
 from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.events import EventName
-from risk_daemon.runtime.status import report
+from risk_daemon.runtime.status import status_of
 from risk_daemon.state.veto_log import VetoLog, VetoRecord
 from tests.core_world import World, engine_settings
 from tests.seeds.common import ask, guarded, lose, order, publish, why
@@ -269,7 +269,7 @@ def test_001_23_without_a_limit_there_is_no_circuit() -> None:
     world = guarded()
     lose(world, "0.80")
     assert ask(world).allowed
-    assert report(world.engine, world.clock.now(), {})["circuit_breaker"]["active"] is False
+    assert status_of(world.engine, world.clock.now(), {}).document()["circuit_breaker"]["active"] is False
 
 
 def test_001_24_no_data_is_refused_for_its_own_reason_and_never_for_drawdown() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -95,7 +94,8 @@ def test_002_10_the_daemon_looks_regularly_though_nothing_happens(tmp_path: Path
         store = SqliteStore.open(tmp_path / "state.db", create=True, run=inline)
         engine = Engine(with_(engine_settings(), capital_loss=DEFAULT))
         parts = Parts(engine, Inbox(), {}, {}, OrderManager(clock=clock), store, nothing, [], nothing, clock)
-        daemon = Daemon(replace(parts, on_decision=heard), DaemonSettings(tick_every_s=0.2))
+        daemon = Daemon(parts, DaemonSettings(tick_every_s=0.2))
+        daemon.subscribe(heard)
         running = asyncio.create_task(daemon.run())
         await pass_time(10.0)
         daemon.stop()

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from risk_daemon.app.composition import LogJournal
 from risk_daemon.errors import RecordError
 from risk_daemon.model.clock import Instant
 from risk_daemon.state.event_log import EventLog
+from risk_daemon.state.journals import LogJournal
 from risk_daemon.state.latch import LATCH
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.store.sqlite import SqliteStore, write_documents

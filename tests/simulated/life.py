@@ -20,11 +20,12 @@ from risk_daemon.engine.decision import Decision
 from risk_daemon.engine.engine import Engine, EngineSettings
 from risk_daemon.engine.settings import ListingSettings
 from risk_daemon.errors import ExitCode, StartUnavailable, VenueError
-from risk_daemon.model.events import Input, Kind, Order
+from risk_daemon.model.events import Input, Kind
 from risk_daemon.portfolio.flows import FlowSettings
 from risk_daemon.portfolio.manager import PortfolioSettings
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Parts
 from risk_daemon.runtime.inbox import Inbox
+from risk_daemon.runtime.open_orders import OpenOrders
 from risk_daemon.state.event_log import EventLog
 from risk_daemon.state.latch import LATCH, latch_document, latch_of
 from tests.simulated.direct_adapter import DirectAdapter
@@ -144,7 +145,7 @@ class Life:
         self.was_latched, self.was_proven = latch is not None, bool(latch and latch["proven"])
         engine.restore({**documents, "latch": latch}, clock.now())
         self._log = EventLog.open(self._log_path)
-        open_orders: dict[str, tuple[Order, ...]] = {}
+        open_orders = OpenOrders()
         parts = Parts(
             engine=engine,
             inbox=inbox,
@@ -156,7 +157,6 @@ class Life:
             locks=[world.lock],
             journal=SimJournal(self._log, self._disks[1]),
             clock=clock,
-            on_decision=self._decided,
             open_orders=open_orders,
         )
         settings = DaemonSettings(
@@ -165,7 +165,9 @@ class Life:
             first_start_within_s=rules.first_start_within_s,
             stop_within_s=STOP_WITHIN_S,
         )
-        return Daemon(parts, settings, is_first_start=is_fresh)
+        daemon = Daemon(parts, settings, is_first_start=is_fresh)
+        daemon.subscribe(self._decided)
+        return daemon
 
     def _feeds(self, engine: Engine, inbox: Inbox, documents: Any, rng: random.Random) -> dict[str, VenueFeed]:
         rules = self.world.scenario.rules
@@ -186,7 +188,7 @@ class Life:
             for name, adapter in self.adapters.items()
         }
 
-    def _orders(self, engine: Engine, inbox: Inbox, open_orders: dict[str, tuple[Order, ...]]) -> OrderManager:
+    def _orders(self, engine: Engine, inbox: Inbox, open_orders: OpenOrders) -> OrderManager:
         rules = self.world.scenario.rules
         manager = OrderManager(
             clock=self.world.timeline,
@@ -197,7 +199,7 @@ class Life:
             cancel_deadline_s=rules.cancel_deadline_s,
             emit=inbox.put,
             positions=engine.portfolio.positions,
-            open_orders=lambda venue: open_orders.get(venue, ()),
+            open_orders=open_orders.of,
         )
         for adapter in self.adapters.values():
             add = manager.add_perp_adapter if adapter.venue.spec.perp else manager.add_spot_adapter

@@ -26,7 +26,7 @@ from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Input, Order
 from risk_daemon.portfolio.manager import PortfolioManager
 from risk_daemon.portfolio.witnesses import Heard, Row
-from risk_daemon.runtime.effects import Effects
+from risk_daemon.runtime.persistence import Persistence
 from tests.simulated import life
 
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -170,10 +170,10 @@ def starting_is_ignored() -> AbstractContextManager[Any]:
 def exit_before_latch() -> AbstractContextManager[Any]:
     """Exit 1 does not wait for the latch on disk."""
 
-    async def hasty(_self: Effects) -> bool:
+    async def hasty(_self: Persistence, _deadline_mono: float) -> bool:
         return True
 
-    return patch.object(Effects, "latch_is_durable", hasty)
+    return patch.object(Persistence, "latch_is_durable", hasty)
 
 
 def proof_is_forgotten() -> AbstractContextManager[Any]:

@@ -171,13 +171,13 @@ async def test_a_failure_is_an_answer_of_the_same_form(
 
 
 async def test_nan_is_not_passed_on(world: ApiWorld) -> None:
-    world.control.document = {"loss_ratio": float("nan")}
+    world.control.document["loss_ratio"] = float("nan")
 
     assert (await world.socket("GET", "/api/v1/state")).status == 500
 
 
 async def test_amounts_are_passed_on_as_texts(world: ApiWorld) -> None:
-    world.control.document = {"equity": Decimal("9400.10")}
+    world.control.document["equity"] = Decimal("9400.10")
 
     assert (await world.socket("GET", "/api/v1/state")).body["equity"] == "9400.1"
 

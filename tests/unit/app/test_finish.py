@@ -19,7 +19,8 @@ import pytest
 from adapters.base import VenueAdapter
 from oms import OrderManager
 from risk_daemon.app import finish as finishing
-from risk_daemon.app.finish import AbsentVenue, NothingCanBeReached, Unfinished, take_up
+from risk_daemon.app.composition import Opened
+from risk_daemon.app.finish import AbsentVenue, NothingCanBeReached, take_up
 from risk_daemon.config.load import Settings, load
 from risk_daemon.errors import RecordError, StateError, StateOwned
 from risk_daemon.model.clock import SystemClock
@@ -64,7 +65,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
         yield entered
 
 
-async def taken_up(settings: Settings, stack: AsyncExitStack) -> Unfinished:
+async def taken_up(settings: Settings, stack: AsyncExitStack) -> Opened:
     left = await take_up(settings, REFUSAL, {}, stack)
     assert left is not None
     return left

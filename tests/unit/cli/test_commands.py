@@ -159,7 +159,7 @@ def init_report(**changes: Any) -> SimpleNamespace:
 def test_init_shows_and_sets_up(place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
     calls: list[Any] = []
     report = init_report()
-    module("app.service", prepare_init=returning(report), init=returning(None, calls))
+    module("app.init", prepare_init=returning(report), init=returning(None, calls))
 
     assert cli.main(["init", "--yes"]) is ExitCode.STOPPED
     assert calls[0][0][1] is report
@@ -175,7 +175,7 @@ def test_init_refuses_a_difference_over_half_the_limit(
 ) -> None:
     calls: list[Any] = []
     report = init_report(difference_ratio=Decimal(difference))
-    module("app.service", prepare_init=returning(report), init=returning(None, calls))
+    module("app.init", prepare_init=returning(report), init=returning(None, calls))
 
     with pytest.raises(UsageError, match=r"differs from initial_capital by 2\.51 %.*--accept"):
         cli.main(["init", "--yes"])
@@ -188,7 +188,7 @@ def test_init_asks_and_takes_no_for_an_answer(
     place: Path, module: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Any] = []
-    module("app.service", prepare_init=returning(init_report(capital=None)), init=returning(None, calls))
+    module("app.init", prepare_init=returning(init_report(capital=None)), init=returning(None, calls))
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(typer, "prompt", lambda *a, **k: "init")
 
@@ -198,7 +198,7 @@ def test_init_asks_and_takes_no_for_an_answer(
 
 
 def test_init_without_a_venue_is_unavailable(place: Path, module: Callable[..., Any]) -> None:
-    module("app.service", prepare_init=returning(VenueUnavailable("kraken: no answer")))
+    module("app.init", prepare_init=returning(VenueUnavailable("kraken: no answer")))
 
     with pytest.raises(StartUnavailable, match="kraken: no answer"):
         cli.main(["init", "--yes"])
@@ -537,7 +537,7 @@ def test_reset_with_the_daemon_stopped(
     place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[Any] = []
-    module("app.service", reset_stopped=returning({"accepted": True}, calls))
+    module("app.reset", reset_stopped=returning({"accepted": True}, calls))
 
     assert cli.main([*RESET, "--yes"]) is ExitCode.STOPPED
     named = calls[0][1]
@@ -550,7 +550,7 @@ def test_reset_with_the_daemon_stopped(
     "answer", [{"accepted": False, "reason": "kraken is unproven"}, {}, {"accepted": 1}, CircuitBreakerError("no")]
 )
 def test_a_refused_reset_is_not_a_reset(answer: Any, place: Path, module: Callable[..., Any]) -> None:
-    module("app.service", reset_stopped=returning(answer))
+    module("app.reset", reset_stopped=returning(answer))
 
     with pytest.raises(UsageError, match="not reset"):
         cli.main([*RESET, "--yes"])
@@ -560,7 +560,7 @@ def test_a_reset_the_daemon_did_not_confirm_is_not_tried_again_alone(
     daemon: FakeDaemon, module: Callable[..., Any]
 ) -> None:
     calls: list[Any] = []
-    module("app.service", reset_stopped=returning({"accepted": True}, calls))
+    module("app.reset", reset_stopped=returning({"accepted": True}, calls))
     daemon.answer = remote.NotConfirmed("no answer")
 
     with pytest.raises(remote.NotConfirmed):
@@ -591,7 +591,7 @@ def test_cancel_all_alone_ends_with_0_only_if_proven(
     proven: object, code: int, place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[Any] = []
-    module("app.service", cancel_all=returning(swept(proven), calls))
+    module("app.cancel", cancel_all=returning(swept(proven), calls))
 
     assert cli.main(["cancel-all", "--venue", "kraken", "--market", "perp"]) == code
     assert (calls[0][1]["venue"], calls[0][1]["market"]) == ("kraken", "perp")
@@ -626,20 +626,20 @@ def test_cancel_all_that_the_daemon_refused_is_a_sentence(daemon: FakeDaemon) ->
 
 
 def test_cancel_all_of_an_unknown_venue_is_refused(place: Path, module: Callable[..., Any]) -> None:
-    module("app.service", cancel_all=returning(swept(True)))
+    module("app.cancel", cancel_all=returning(swept(True)))
 
     with pytest.raises(UsageError, match="no venue 'krakn': one of kraken"):
         cli.main(["cancel-all", "--venue", "krakn"])
 
 
 def test_a_venue_out_of_reach_is_not_proven(place: Path, module: Callable[..., Any]) -> None:
-    module("app.service", cancel_all=returning(VenueUnavailable("no answer")))
+    module("app.cancel", cancel_all=returning(VenueUnavailable("no answer")))
 
     assert cli.main(["cancel-all"]) is ExitCode.TRIGGERED_UNPROVEN
 
 
 def test_state_of_another_owner_is_refused(place: Path, module: Callable[..., Any]) -> None:
-    module("app.service", cancel_all=returning(StateError("another risk-daemon owns this")))
+    module("app.cancel", cancel_all=returning(StateError("another risk-daemon owns this")))
 
     with pytest.raises(StateError):
         cli.main(["cancel-all"])

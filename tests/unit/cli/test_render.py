@@ -13,6 +13,7 @@ import pytest
 from risk_daemon.app.inventory import Holding, Inventory, OpenOrders, OpenPosition
 from risk_daemon.cli import render
 from risk_daemon.model.events import Position
+from risk_daemon.model.status import State
 
 STATE: dict[str, Any] = {
     "state": "ACTIVE",
@@ -47,7 +48,7 @@ def shown(show: Any, *arguments: Any) -> str:
 
 
 def status(**changes: Any) -> str:
-    return shown(render.status, {**STATE, **changes})
+    return shown(render.status, State.shown({**STATE, **changes}))
 
 
 def line(text: str, label: str) -> str:
@@ -111,7 +112,7 @@ def test_unknown_is_never_zero() -> None:
 
 @pytest.mark.parametrize("state", [{}, {"venues": None, "circuit_breaker": [], "lock": "x", "locked": "no"}])
 def test_an_empty_or_odd_state_is_shown_as_unknown_and_locked(state: dict[str, Any]) -> None:
-    text = shown(render.status, state)
+    text = shown(render.status, State.shown(state))
 
     assert "unknown: take it as locked" in text
     assert "still starting" in text
@@ -370,7 +371,7 @@ def test_the_hint_fits_the_cause(cause: str, hint: str) -> None:
 
 def test_the_headline_is_green_only_while_new_orders_are_allowed_for_all() -> None:
     def style(**changes: Any) -> str:
-        return str(render._headline({**STATE, **changes}).spans[0].style)
+        return str(render._headline(State.shown({**STATE, **changes})).spans[0].style)
 
     scoped = [{"cause": "error_rate", "reason": "12 errors", "venue": None, "bot": "evil"}]
     assert style() == "bold green"

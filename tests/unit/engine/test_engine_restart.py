@@ -149,7 +149,7 @@ def test_an_unproven_trip_goes_on_under_the_same_id() -> None:
     decision = world.send(Started())
     assert decision.gate.cause == "manual_halt"
     assert decision.gate.trip_id == trip_id
-    assert StartSweep(trip_id) in decision.actions
+    assert StartSweep(trip_id, locked_mono=world.now, deadline_mono=world.now + 300.0) in decision.actions
     assert not world.actions(Finish)
     [record] = world.records(EventName.SWEEP_STARTED)
     assert record.fields["resumed"] is True

@@ -1,15 +1,28 @@
-"""The report is JSON at every moment, a restart included."""
+"""The status is JSON at every moment, a restart included, and what `/openapi.json` says it is."""
 
 from __future__ import annotations
 
 import json
 from decimal import Decimal
+from typing import Any
 
+import jsonschema_rs
+import pytest
+
+from oms import VenueVerdict
+from risk_daemon.breakers import DrawdownCircuitBreaker
 from risk_daemon.engine.engine import Engine, EngineSettings
+from risk_daemon.engine.settings import ListingSettings
+from risk_daemon.gate.restraints import GateState
 from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.events import (
     BalancesSeen,
+    CancelChecked,
+    HaltRequested,
     Kind,
+    ListingFailed,
+    Order,
+    OrdersListed,
     Position,
     PositionsSeen,
     Price,
@@ -19,7 +32,9 @@ from risk_daemon.model.events import (
     Tick,
 )
 from risk_daemon.portfolio.manager import PortfolioSettings
-from risk_daemon.runtime.status import report
+from risk_daemon.runtime.status import status_line, status_of
+from tests.api_world import DOCUMENT
+from tests.core_world import SPOT, World, engine_settings, with_
 
 VENUE = "krakenfutures"
 KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})
@@ -44,7 +59,7 @@ def test_what_was_restored_has_no_age() -> None:
     saved = fed(clock).snapshot()
     restarted = Engine(SETTINGS)
     restarted.restore({**saved, "latch": None}, clock.now())
-    venue = json.loads(json.dumps(report(restarted, clock.now(), {}), allow_nan=False))["venues"][VENUE]
+    venue = json.loads(json.dumps(status_of(restarted, clock.now(), {}).document(), allow_nan=False))["venues"][VENUE]
     assert venue["age_s"] == {"balances": None, "positions": None, "prices": None}
 
 
@@ -52,6 +67,118 @@ def test_what_was_read_has_one() -> None:
     clock = ManualClock()
     engine = fed(clock)
     clock.advance(3)
-    told = report(engine, clock.now(), {})
+    told = status_of(engine, clock.now(), {}).document()
     assert told["venues"][VENUE]["age_s"] == {"balances": 3, "positions": 3, "prices": 3}
     assert told["reference_currency"] == "USDT"
+
+
+# --- what it says, and that it is as published ------------------------------------------------------------
+
+
+def world() -> World:
+    settings = engine_settings(5_000, venues={"spot": SPOT})
+    return World(settings, rules=lambda: (DrawdownCircuitBreaker(Decimal("0.1")),)).start()
+
+
+def verdict(*, proven: bool) -> VenueVerdict:
+    order = Order(
+        venue="spot", scope="plain", order_id="7", client_order_id=None, symbol="X", side="buy", order_type="limit"
+    )
+    why = None if proven else "503"
+    return VenueVerdict("spot", proven, 3, (order,), (), why, 0.1, 2.0 if proven else None, ("plain",))
+
+
+def published(world: World, sweep: Any = None, gate: GateState | None = None) -> dict[str, Any]:
+    """The document now, after it was compared with what `/openapi.json` says of it."""
+    document = status_of(world.engine, world.clock.now(), sweep or {}, gate).document()
+    state = {**document, "recent": {"orders": [], "fills": None}, "turned_away": {"silent": 0}}
+    schema = {"$ref": "#/components/schemas/State", "components": DOCUMENT["components"]}
+    jsonschema_rs.validate(schema, json.loads(json.dumps(state, allow_nan=False)))
+    assert sorted(DOCUMENT["components"]["schemas"]["State"]["required"]) == sorted(state)
+    return document
+
+
+def test_a_day_without_trouble() -> None:
+    told = published(world())
+    assert (told["state"], told["locked"], told["equity"], told["trusted"]) == ("ACTIVE", False, "5000", True)
+    assert told["lock"] == {
+        "cause": None, "reason": None, "observed": {}, "limits": {}, "trip_id": None, "since": None, "until": None,
+        "proven": None,
+    }  # fmt: skip
+    assert (told["warning_threshold"], told["loss_threshold"]) == (0.03, 0.05)
+    assert told["circuit_breaker"] == {
+        "state": "ACTIVE", "locked": False, "active": False,
+        "max_portfolio_dd_nav_pct": 0.1,
+    }  # fmt: skip
+    assert (told["last_sweep"], told["missing"], told["halts"]) == (None, [], [])
+
+
+def test_before_anything_was_read_nothing_is_known() -> None:
+    told = published(World(engine_settings(venues={"spot": SPOT})))
+    assert (told["equity"], told["loss_ratio"], told["daily_loss"], told["portfolio_dd_pct"]) == (
+        None,
+        None,
+        None,
+        None,
+    )
+    assert (told["venues"]["spot"]["equity"], told["venues"]["spot"]["connected"]) == (None, False)
+    assert told["missing"]
+
+
+def test_a_trip_and_its_sweep() -> None:
+    halted = world()
+    halted.send(HaltRequested("it floods", "anna", bot="evil"))
+    halted.send(HaltRequested("drill", "anna"))
+    trip = halted.engine.trip
+    assert trip is not None
+    told = published(halted, {"spot": verdict(proven=False)})
+    assert (told["lock"]["cause"], told["lock"]["trip_id"], told["lock"]["proven"]) == (
+        "manual_halt", trip.trip_id, False,
+    )  # fmt: skip
+    assert told["lock"]["reason"] == "halted by anna: drill"
+    assert told["halts"][0]["bot"] == "evil"
+    assert {"cause": "manual_halt", "reason": "bot evil halted by anna: it floods", "venue": None, "bot": "evil"} in (
+        told["restraints"]
+    )
+    assert told["last_sweep"] == {
+        "trip_id": trip.trip_id,
+        "venues": {
+            "spot": {
+                "proven": False, "cancelled": 3, "replaced": ["7"], "unproven_reason": "503", "first_cancel_s": 0.1,
+                "proven_s": None,
+            },
+        },
+    }  # fmt: skip
+    assert published(halted, {"spot": verdict(proven=True)})["venues"]["spot"]["proven"] is True
+
+
+def test_the_gate_in_force_may_be_another_than_the_engines() -> None:
+    told = published(world(), gate=GateState(locked=True, cause="locked", since_wall=60.0))
+    assert told["locked"] is told["circuit_breaker"]["locked"] is True
+    assert (told["lock"]["cause"], told["lock"]["since"]) == ("locked", "1970-01-01T00:01:00.000+00:00")
+
+
+def test_what_is_known_of_a_venue_and_its_orders() -> None:
+    listing = ListingSettings({"spot": frozenset({"plain"})})
+    one = World(with_(engine_settings(5_000, venues={"spot": SPOT}), listing=listing)).start()
+    assert published(one)["venues"]["spot"]["orders"]["listed_s"] is None
+    one.send(OrdersListed("spot", "plain", one.now, ()))
+    one.send(CancelChecked("spot", True, ""))
+    one.clock.advance(3.0)
+    good = {"listed_s": 3.0, "failing_s": None, "reason": None, "may_cancel": True}
+    assert published(one)["venues"]["spot"]["orders"] == good
+    one.send(ListingFailed("spot", "plain", one.now, "answered 401", is_refused=False))
+    one.clock.advance(2.0)
+    failing = {**good, "listed_s": 5.0, "failing_s": 2.0, "reason": "answered 401"}
+    assert published(one)["venues"]["spot"]["orders"] == failing
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [(None, "ACTIVE, loss 0.00 %, gate open"), (HaltRequested("x", "anna"), "gate shut: manual_halt")],
+)
+def test_the_line_for_the_service_manager(event: Any, line: str) -> None:
+    one = World(engine_settings(5_000, venues={"spot": SPOT})).start()
+    if event is not None:
+        one.send(event)
+    assert line in status_line(one.engine, one.clock.now())

@@ -1,0 +1,223 @@
+"""How things stand, in one record: `risk.json` and `GET /api/v1/state` are its documents, `status` shows it.
+
+Ratios are numbers, amounts are decimal strings, moments are ISO 8601 in UTC. What is not known is null, never absent
+and never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockStatus:
+    """What shuts the gate, and on what that rests. until: when a freeze may end. proven: of the trip's cancels."""
+
+    cause: str | None
+    reason: str | None
+    observed: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    trip_id: str | None
+    since: str | None
+    until: str | None
+    proven: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitStatus:
+    """The circuit as programs know it. active: the drawdown is at its limit or above, null limit: no rule for it."""
+
+    state: str
+    locked: bool | None
+    active: bool | None
+    max_portfolio_dd_nav_pct: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HaltStatus:
+    """A halt of one venue or one bot. since_wall: Unix seconds."""
+
+    venue: str | None
+    bot: str | None
+    reason: str
+    operator: str
+    since_wall: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestraintStatus:
+    """Something that holds against new orders: of one bot or venue where these are named, else of all."""
+
+    cause: str
+    reason: str
+    venue: str | None
+    bot: str | None
+
+    @property
+    def is_scoped(self) -> bool:
+        """Whether it concerns some orders only."""
+        return bool(self.venue or self.bot)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgesStatus:
+    """Seconds since each was read or confirmed; null: not in this run."""
+
+    balances: float | None
+    positions: float | None
+    prices: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersStatus:
+    """`listed_s` ago the open orders were listed whole, for `failing_s` that fails and the `reason`.
+
+    may_cancel: whether the key may cancel; null: nobody can ask there.
+    """
+
+    listed_s: float | None
+    failing_s: float | None
+    reason: str | None
+    may_cancel: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueStatus:
+    """One venue. proven: by the sweep that began last, that no order is open; null: it was not swept."""
+
+    connected: bool | None
+    equity: str | None
+    daily_loss_ratio: float | None
+    age_s: AgesStatus
+    proven: bool | None
+    orders: OrdersStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweptStatus:
+    """One venue of a sweep. replaced: ids of orders that appeared after the first look. Seconds since it began."""
+
+    proven: bool | None
+    cancelled: int | None
+    replaced: tuple[str, ...]
+    unproven_reason: str | None
+    first_cancel_s: float | None
+    proven_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStatus:
+    """The sweep that began last, as it stands."""
+
+    trip_id: str | None
+    venues: Mapping[str, SweptStatus]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Equity, limits, rules, venues, the lock. What is not known is null.
+
+    missing: what the gate waits for. breakers: states of all rules by name. rules: what each that is on says of
+    itself. halts: of single venues and bots. restraints: all that holds against new orders now.
+    """
+
+    time: str
+    reference_currency: str
+    equity: str | None
+    equity_low: str | None
+    equity_high: str | None
+    trusted: bool | None
+    loss_ratio: float | None
+    drawdown_ratio: float | None
+    state: str
+    started: bool | None
+    confirming: bool | None
+    missing: tuple[str, ...]
+    locked: bool | None
+    lock: LockStatus
+    initial_capital: str | None
+    warning_threshold: float | None
+    loss_threshold: float | None
+    daily_loss_ratio: float | None
+    daily_loss: str | None
+    portfolio_dd_pct: float | None
+    circuit_breaker: CircuitStatus
+    breakers: Mapping[str, str]
+    rules: Mapping[str, Mapping[str, Any]]
+    halts: tuple[HaltStatus, ...]
+    restraints: tuple[RestraintStatus, ...]
+    venues: Mapping[str, VenueStatus]
+    last_sweep: SweepStatus | None
+
+    def document(self) -> dict[str, Any]:
+        """JSON-able, with every key."""
+        return {field.name: _document(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def shown(cls, document: Mapping[str, Any]) -> Self:
+        """What `document`, which anybody may have written, says to a person; what is missing or odd is unknown.
+
+        For showing only: nothing may be allowed because of it.
+        """
+        return _read(cls, document)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State(Status):
+    """The status, with what only a running daemon tells.
+
+    recent: the last `orders`, `fills`, `errors` and `vetoes`. turned_away: connections and logins since the start,
+    by why.
+    """
+
+    recent: Mapping[str, list[Any] | None]
+    turned_away: Mapping[str, int]
+
+
+def _document(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _document(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _document(one) for name, one in value.items()}
+    return [_document(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+_hints = cache(get_type_hints)
+
+
+def _read(kind: Any, value: object) -> Any:
+    """`value`, of JSON, as `kind` if it is one; else None, or what is empty of that kind."""
+    if is_dataclass(kind):
+        return _read_record(kind, value)
+    of = get_args(kind)
+    if get_origin(kind) is UnionType:
+        return None if value is None else _read(next(one for one in of if one is not NoneType), value)
+    if get_origin(kind) is tuple:
+        return tuple(_read(of[0], one) for one in value) if isinstance(value, list) else ()
+    if get_origin(kind) is list:
+        return value if isinstance(value, list) else None
+    if get_origin(kind) is Mapping:
+        table = value if isinstance(value, Mapping) else {}
+        return {str(name): _read(of[1], one) for name, one in table.items()}
+    return _read_scalar(kind, value)
+
+
+def _read_record(kind: Any, value: object) -> Any:
+    table = value if isinstance(value, Mapping) else {}
+    return kind(**{name: _read(hint, table.get(name)) for name, hint in _hints(kind).items()})
+
+
+def _read_scalar(kind: Any, value: object) -> Any:
+    if kind is Any:
+        return value
+    if kind is str:
+        return value if isinstance(value, str) else ""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = isinstance(value, bool) if kind is bool else is_number
+    return value if fits else None

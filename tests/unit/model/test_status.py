@@ -1,0 +1,118 @@
+"""The status as a record: every key in its document, and nothing taken for known that is not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+from risk_daemon.model.status import State, Status
+
+FULL: dict[str, Any] = {
+    "time": "2026-11-21T00:00:00.000+00:00",
+    "reference_currency": "USDT",
+    "equity": "9400",
+    "equity_low": "9390",
+    "equity_high": "9410",
+    "trusted": True,
+    "loss_ratio": 0.06,
+    "drawdown_ratio": 0.07,
+    "state": "TRIGGERED",
+    "started": True,
+    "confirming": False,
+    "missing": ["spot prices"],
+    "locked": True,
+    "lock": {
+        "cause": "capital_loss", "reason": "lost", "observed": {"loss": 0.06, "of": ["a"]}, "limits": {"limit": 0.05},
+        "trip_id": "t-1", "since": "2026-11-21T00:00:00.000+00:00", "until": None, "proven": False,
+    },
+    "initial_capital": "10000",
+    "warning_threshold": 0.03,
+    "loss_threshold": 0.05,
+    "daily_loss_ratio": 0.01,
+    "daily_loss": "94",
+    "portfolio_dd_pct": 0.07,
+    "circuit_breaker": {"state": "TRIGGERED", "locked": True, "active": False, "max_portfolio_dd_nav_pct": 0.1},
+    "breakers": {"capital_loss": "TRIPPED"},
+    "rules": {"drawdown": {"breaker_type": "drawdown", "limits": {"max_portfolio_dd_nav_pct": 0.1}}},
+    "halts": [{"venue": None, "bot": "evil", "reason": "floods", "operator": "anna", "since_wall": 1.0}],
+    "restraints": [{"cause": "manual_halt", "reason": "floods", "venue": None, "bot": "evil"}],
+    "venues": {
+        "spot": {
+            "connected": True, "equity": "9400", "daily_loss_ratio": None,
+            "age_s": {"balances": 1.5, "positions": None, "prices": 0}, "proven": None,
+            "orders": {"listed_s": 3.0, "failing_s": None, "reason": None, "may_cancel": True},
+        },
+    },
+    "last_sweep": {
+        "trip_id": "t-1",
+        "venues": {
+            "spot": {
+                "proven": False, "cancelled": 3, "replaced": ["7"], "unproven_reason": "503", "first_cancel_s": 0.1,
+                "proven_s": None,
+            },
+        },
+    },
+}  # fmt: skip
+
+
+def test_a_document_comes_back_to_the_letter() -> None:
+    assert json.dumps(Status.shown(FULL).document()) == json.dumps(FULL)
+
+
+def test_a_running_daemon_tells_more() -> None:
+    more = {"recent": {"orders": [{"a": 1}], "fills": None}, "turned_away": {"silent": 2}}
+    state = State.shown({**FULL, **more})
+    assert json.dumps(state.document()) == json.dumps({**FULL, **more})
+    assert State.shown(FULL).turned_away == {}
+
+
+def test_nobody_changes_what_was_seen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Status.shown(FULL).locked = False  # type: ignore[misc]
+
+
+def test_of_an_empty_document_nothing_is_known() -> None:
+    status = Status.shown({})
+    assert status.document().keys() == FULL.keys()
+    assert (status.locked, status.trusted, status.loss_ratio, status.equity) == (None, None, None, None)
+    assert (status.state, status.lock.cause, status.missing, status.venues, status.last_sweep) == (
+        "",
+        None,
+        (),
+        {},
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "odd", "read"),
+    [
+        ("locked", "no", None),
+        ("locked", 0, None),
+        ("loss_ratio", "0.06", None),
+        ("loss_ratio", True, None),
+        ("state", 7, ""),
+        ("missing", "spot", ()),
+        ("breakers", [1], {}),
+        ("rules", {"a": "b"}, {"a": {}}),
+        ("halts", {"a": 1}, ()),
+    ],
+)
+def test_what_is_odd_is_taken_for_unknown(key: str, odd: object, read: object) -> None:
+    assert getattr(Status.shown({**FULL, key: odd}), key) == read
+
+
+@pytest.mark.parametrize("odd", ["x", None, 3, []])
+def test_a_part_that_is_odd_is_one_of_which_nothing_is_known(odd: object) -> None:
+    status = Status.shown({**FULL, "lock": odd, "venues": {"spot": odd}})
+    assert (status.lock.proven, status.lock.observed) == (None, {})
+    assert (status.venues["spot"].connected, status.venues["spot"].orders.may_cancel) == (None, None)
+
+
+def test_a_restraint_of_somebody_is_scoped() -> None:
+    [one] = Status.shown(FULL).restraints
+    assert one.is_scoped
+    assert not Status.shown({"restraints": [{"cause": "blind"}]}).restraints[0].is_scoped

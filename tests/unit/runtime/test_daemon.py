@@ -1,0 +1,409 @@
+"""One run of the guard: events in, decisions out, and a proper end whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from structlog.testing import capture_logs
+
+from risk_daemon.engine.decision import Decision
+from risk_daemon.engine.engine import Engine
+from risk_daemon.errors import (
+    ExitCode,
+    GuardFailed,
+    InvariantError,
+    RecordError,
+    StartUnavailable,
+    Stopping,
+    UsageError,
+)
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import (
+    BalancesSeen,
+    EnableRequested,
+    FlowsListed,
+    HaltRequested,
+    Input,
+    Order,
+    OrdersListed,
+    OrdersSeen,
+    PricesSeen,
+    ReleaseRequested,
+    ResetRequested,
+    Source,
+    Started,
+    SweepFinished,
+    VenueConnected,
+)
+from risk_daemon.runtime.daemon import Daemon, DaemonSettings
+from risk_daemon.state.latch import LATCH
+from tests.core_world import amounts, price
+from tests.unit.oms.fakes import LoopClock
+from tests.unit.runtime.fakes import ANCHORED, TRIP, Machine
+from tests.virtual import pass_time
+
+pytestmark = pytest.mark.looptime
+
+HALT = HaltRequested("drill", "anna")
+HALT_BOT = HaltRequested("it floods", "anna", bot="evil")
+
+
+class Running:
+    """A daemon on fakes, and what it did."""
+
+    def __init__(self, *, is_first_start: bool = False, latch: Any = None, **settings: Any) -> None:
+        self.machine = Machine()
+        if latch is not None:
+            self.machine.engine.restore({"latch": latch}, LoopClock().now())
+        self.daemon = Daemon(self.machine.parts, DaemonSettings(**settings), is_first_start=is_first_start)
+        self.heard: list[Decision] = []
+        self.daemon.subscribe(self.heard.append)
+        self.task = asyncio.create_task(self.daemon.run())
+
+    async def ready(self) -> Running:
+        """Everything was read once, and says the same all along."""
+        for _ in range(3):
+            self.tell_all()
+            await pass_time(1.0)
+        return self
+
+    def tell_all(self) -> None:
+        mono = LoopClock().now().mono
+        self.put(
+            VenueConnected("spot"),
+            BalancesSeen("spot", mono, Source.REST, amounts(USDT=10_000), complete=True),
+            PricesSeen("spot", mono, Source.REST, (price("BTC/USDT", 50_000),)),
+            FlowsListed("spot", mono, ()),
+        )
+
+    def put(self, *events: Input) -> None:
+        for event in events:
+            self.machine.inbox.put(event)
+
+    async def halted(self) -> str:
+        """A trip by an operator. Returns its id."""
+        return str((await self.daemon.command(HALT))["trip_id"])
+
+    async def ends(self) -> ExitCode:
+        return await asyncio.wait_for(self.task, 1_000.0)
+
+    @property
+    def shutdown(self) -> Any:
+        return self.machine.journal.fields["system_shutdown"]
+
+
+def breaks_on(kind: type, error: Exception) -> Any:
+    """The engine fails when it is given an event of that kind."""
+    process: Callable[[Engine, Input, Instant], Decision] = Engine.process
+
+    def broken(self: Engine, event: Input, now: Instant) -> Decision:
+        if isinstance(event, kind):
+            raise error
+        return process(self, event, now)
+
+    return patch.object(Engine, "process", broken)
+
+
+# --- a day without trouble ------------------------------------------------------------------------------
+
+
+async def test_it_gets_ready_opens_the_gate_and_ends_when_told_to() -> None:
+    running = Running()
+    assert not running.daemon.is_alive()
+    await pass_time(0.5)
+    assert running.daemon.is_alive()
+    assert not running.daemon.is_ready()
+    assert (running.machine.gate.locked, running.machine.gate.cause) == (True, "starting")
+    await running.ready()
+    machine = running.machine
+    assert running.daemon.is_ready()
+    assert not machine.gate.locked
+    assert machine.lock.refreshed, "the open word is renewed"
+    running.daemon.stop()
+    assert not running.daemon.is_alive(), "nobody is to send an order by it any more"
+    assert await running.ends() is ExitCode.STOPPED
+    assert (machine.gate.locked, machine.gate.cause, machine.lock.records[-1].locked) == (True, "locked", True)
+    assert machine.journal.written[-1] == ("system_shutdown", True)
+    assert running.shutdown == {"exit_code": 0, "reason": "told to stop", "trip_id": None}
+    assert machine.adapter.is_closed
+    assert machine.orders.is_stopped
+    assert machine.orders.asked == [], "nothing is cancelled by a stop"
+
+
+async def test_the_service_manager_and_listeners_hear_of_it() -> None:
+    running = await Running(watchdog_every_s=1.0).ready()
+    running.daemon.stop()
+    await running.ends()
+    told = running.machine.told
+    assert told.count("READY=1") == 1
+    assert told[-1] == "STOPPING=1\nSTATUS=told to stop"
+    fed = [line for line in told if line.startswith("WATCHDOG=1")]
+    assert len(fed) == pytest.approx(4, abs=1)
+    assert fed[0] == "WATCHDOG=1\nSTATUS=ACTIVE, gate shut: starting"
+    assert fed[-1] == "WATCHDOG=1\nSTATUS=ACTIVE, loss 0.00 %, gate open"
+    assert isinstance(running.heard[0].event, Started)
+    assert [decision.seq for decision in running.heard] == list(range(1, len(running.heard) + 1))
+    assert len(running.machine.gate_map.stamps) == len(running.heard), "every turn is a sign of life"
+
+
+async def test_what_is_known_is_saved_and_written_for_programs() -> None:
+    running = await Running(persist_every_s=1.0).ready()
+    running.daemon.stop()
+    await running.ends()
+    machine = running.machine
+    assert {"baselines", "portfolio", "flows", "breakers", "halts", "feeds"} <= machine.store.documents.keys()
+    assert machine.store.documents["feeds"] == {"spot": {"flows_since_wall": 5.0}}
+    assert machine.store.saves[-1] == {"log_anchor": ANCHORED}, "the last word is where the log ends"
+    assert len(machine.risk.documents) >= 3
+    last = machine.risk.documents[-1]
+    assert (last["state"], last["equity"], last["locked"], last["lock"]["cause"]) == ("ACTIVE", "10000", True, "locked")
+
+
+async def test_a_start_that_knows_nothing_saves_nothing() -> None:
+    running = Running()
+    await pass_time(20.0)
+    running.daemon.stop()
+    await running.ends()
+    assert running.machine.store.saves == [{"log_anchor": ANCHORED}]
+
+
+async def test_orders_that_are_told_of_are_remembered() -> None:
+    running = await Running().ready()
+    order = Order(
+        venue="spot", scope="plain", order_id="1", client_order_id=None, symbol="X", side="buy", order_type="limit"
+    )
+    running.put(OrdersListed("spot", "plain", 1.0, (order,)))
+    await pass_time(0.1)
+    assert running.machine.parts.open_orders.of("spot") == (order,)
+    running.put(OrdersSeen("spot", 1.0, (), ended=(order,)))
+    await pass_time(0.1)
+    assert running.machine.parts.open_orders.of("spot") == ()
+    running.daemon.stop()
+    await running.ends()
+
+
+async def test_a_flood_does_not_keep_others_waiting() -> None:
+    running, turns_of_others = await Running().ready(), 0
+    running.put(*[VenueConnected("spot")] * 500)
+    while len(running.machine.inbox):
+        await asyncio.sleep(0)
+        turns_of_others += 1
+    assert turns_of_others >= 500 // 32
+    running.daemon.stop()
+    await running.ends()
+
+
+# --- trips ----------------------------------------------------------------------------------------------
+
+
+async def test_triggered_and_proven_ends_with_1_once_the_latch_is_durable() -> None:
+    running = await Running().ready()
+    began = LoopClock().now().mono
+    trip_id = await running.halted()
+    await pass_time(0.01)
+    [(swept, locked_mono)] = running.machine.orders.asked
+    assert swept == trip_id
+    assert locked_mono == pytest.approx(began, abs=0.3)
+    assert running.machine.gate.trip_id == trip_id
+    running.put(SweepFinished(trip_id, True, 0, 1.0))
+    assert await running.ends() is ExitCode.TRIGGERED_AND_PROVEN
+    assert running.machine.store.documents[LATCH]["proven"] is True
+    assert (running.shutdown["exit_code"], running.shutdown["trip_id"]) == (1, trip_id)
+    assert running.machine.gate.trip_id == trip_id
+
+
+async def test_a_latch_that_is_not_durable_by_the_deadline_ends_with_4() -> None:
+    running = await Running().ready()
+    running.machine.store.breaks()
+    began = LoopClock().now().mono
+    trip_id = await running.halted()
+    running.put(SweepFinished(trip_id, True, 0, 1.0))
+    assert await running.ends() is ExitCode.TRIGGERED_UNPROVEN
+    assert running.shutdown["reason"] == "the latch could not be made durable"
+    assert LoopClock().now().mono - began == pytest.approx(300.0, abs=10.0)
+
+
+async def test_stopped_in_the_middle_of_a_trip_it_ends_with_4() -> None:
+    running = await Running().ready()
+    await running.halted()
+    running.daemon.stop()
+    assert await running.ends() is ExitCode.TRIGGERED_UNPROVEN
+    assert running.shutdown["reason"] == "told to stop"
+
+
+async def test_a_proven_trip_ends_a_start_with_1_and_cancels_nothing() -> None:
+    running = Running(latch={**TRIP, "proven": True})
+    assert await running.ends() is ExitCode.TRIGGERED_AND_PROVEN
+    assert running.machine.orders.asked == []
+    assert running.machine.told[0] == "READY=1"
+
+
+async def test_a_sweep_that_says_nothing_ends_by_the_deadline() -> None:
+    running = await Running().ready()
+    await running.halted()
+    assert await running.ends() is ExitCode.TRIGGERED_UNPROVEN
+    assert running.shutdown["reason"] == "not proven by the deadline"
+
+
+# --- people ---------------------------------------------------------------------------------------------
+
+
+async def test_a_command_is_answered_with_what_was_decided_on_it() -> None:
+    running = await Running().ready()
+    first, second = await asyncio.gather(
+        running.daemon.command(EnableRequested("anna")), running.daemon.command(ResetRequested("r", "anna", "keep"))
+    )
+    assert (first["accepted"], first["reason"], first["state"]) == (True, "the state is ACTIVE", "ACTIVE")
+    assert (second["accepted"], second["trip_id"]) == (False, None)
+    same = EnableRequested("anna")
+    twice = await asyncio.gather(running.daemon.command(same), running.daemon.command(same))
+    assert [one["accepted"] for one in twice] == [True, True], "one event, asked twice, is answered twice"
+    running.daemon.stop()
+    await running.ends()
+
+
+async def test_a_halt_waits_a_moment_for_its_latch() -> None:
+    running = await Running(call_timeout_s=10.0).ready()
+    running.machine.store.hangs = True
+    began = LoopClock().now().mono
+    await running.halted()
+    assert LoopClock().now().mono - began == pytest.approx(10.0, abs=0.3)
+    assert running.machine.gate.cause == "manual_halt"
+    running.daemon.stop()
+    await running.ends()
+
+
+@pytest.mark.parametrize("event", [HALT_BOT, ReleaseRequested("over", "anna", bot="evil")])
+async def test_a_halt_that_a_restart_would_forget_is_said_to_be_one(event: Any) -> None:
+    running = await Running().ready()
+    await running.daemon.command(HALT_BOT)
+    assert running.machine.store.documents["halts"]["halts"][0]["bot"] == "evil"
+    running.machine.store.breaks()
+    with pytest.raises(RecordError, match="after a restart it must be said again"):
+        await running.daemon.command(event)
+    running.daemon.stop()
+    await running.ends()
+
+
+async def test_who_asks_too_late_is_told_that_nothing_was_done() -> None:
+    running = await Running().ready()
+    waiting = asyncio.create_task(running.daemon.command(EnableRequested("anna")))
+    running.daemon.stop()
+    with pytest.raises(Stopping):
+        await running.daemon.command(HALT)
+    await running.ends()
+    with pytest.raises(Stopping, match="ask it again"):
+        await waiting
+    assert running.machine.engine.trip is None
+
+
+async def test_who_asked_what_broke_the_guard_is_told_so_too() -> None:
+    running = await Running().ready()
+    with breaks_on(EnableRequested, ZeroDivisionError("planted")):
+        asked = asyncio.create_task(running.daemon.command(EnableRequested("anna")))
+        with pytest.raises(ZeroDivisionError):
+            await running.ends()
+    with pytest.raises(Stopping):
+        await asked
+
+
+# --- failures -------------------------------------------------------------------------------------------
+
+
+async def test_a_bug_shuts_the_gate_and_is_raised() -> None:
+    running = await Running().ready()
+    with breaks_on(VenueConnected, ZeroDivisionError("planted")):
+        running.put(VenueConnected("spot"))
+        with pytest.raises(ZeroDivisionError):
+            await running.ends()
+    assert (running.machine.gate.locked, running.machine.gate.cause) == (True, "locked")
+    assert running.machine.lock.records[-1].locked
+    assert running.machine.adapter.is_closed
+
+
+@pytest.mark.parametrize("error", [UsageError("refused"), StartUnavailable("no venue")])
+async def test_in_the_middle_of_a_trip_no_error_says_that_it_may_stay_down(error: Exception) -> None:
+    running = await Running().ready()
+    trip_id = await running.halted()
+    with breaks_on(VenueConnected, error):
+        running.put(VenueConnected("spot"))
+        with pytest.raises(GuardFailed, match="must be started again") as raised:
+            await running.ends()
+    assert raised.value.exit_code is ExitCode.BUG
+    assert isinstance(raised.value, InvariantError)
+    assert raised.value.__cause__ is error
+    assert (running.machine.gate.cause, running.machine.gate.trip_id) == ("manual_halt", trip_id), (
+        "the trip stays on it"
+    )
+
+
+async def test_a_feed_that_dies_ends_the_guard() -> None:
+    running = Running()
+    running.machine.feed.hangs, running.machine.feed.error = False, ZeroDivisionError("planted")
+    with pytest.raises(ZeroDivisionError):
+        await running.ends()
+    assert running.machine.gate.locked
+
+
+async def test_a_guard_that_is_cancelled_shuts_the_gate() -> None:
+    running = await Running().ready()
+    running.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running.task
+    assert (running.machine.gate.locked, running.machine.gate.cause) == (True, "locked")
+    assert running.machine.adapter.is_closed
+
+
+async def test_a_first_start_without_a_baseline_ends_and_says_what_is_missing() -> None:
+    running = Running(is_first_start=True, first_start_within_s=60.0)
+    with pytest.raises(StartUnavailable, match="spot balances"):
+        await running.ends()
+    assert 60.0 <= LoopClock().now().mono <= 100.0
+    assert running.machine.gate.locked
+
+
+async def test_a_state_that_can_t_be_saved_shuts_the_gate_until_it_can() -> None:
+    running = await Running(persist_every_s=1.0, check_store_every_s=1.0).ready()
+    assert not running.machine.gate.locked
+    running.machine.store.breaks()
+    running.tell_all()
+    await pass_time(3.0)
+    assert (running.machine.gate.locked, running.machine.gate.cause) == (True, "locked")
+    running.machine.store.error = None
+    await pass_time(3.0)
+    assert not running.machine.gate.locked
+    running.daemon.stop()
+    await running.ends()
+
+
+async def test_disks_and_venues_that_hang_keep_the_end_for_a_moment_only() -> None:
+    running = await Running(stop_within_s=5.0).ready()
+    machine = running.machine
+    machine.store.hangs = machine.journal.hangs = machine.lock.hangs = machine.risk.hangs = machine.adapter.hangs = True
+    began = LoopClock().now().mono
+    running.daemon.stop()
+    with capture_logs() as logs:
+        assert await running.ends() is ExitCode.STOPPED
+    assert LoopClock().now().mono - began < 25.0
+    assert {"lock_write_failed", "last_write_failed", "log_not_anchored"} <= {line["event"] for line in logs}
+    assert not machine.adapter.is_closed
+
+
+async def test_a_venue_that_can_t_be_closed_is_told() -> None:
+    running = await Running().ready()
+    running.machine.adapter.error = OSError("reset by peer")
+    running.daemon.stop()
+    with capture_logs() as logs:
+        await running.ends()
+    assert [line["event"] for line in logs] == ["venue_close_failed"]
+
+
+async def test_a_guard_without_venues_ends_as_well() -> None:
+    running = await Running().ready()
+    object.__setattr__(running.machine.parts, "adapters", {})
+    running.daemon.stop()
+    assert await running.ends() is ExitCode.STOPPED

@@ -22,8 +22,8 @@ from risk_daemon.app import service
 from risk_daemon.app.composition import Site
 from risk_daemon.client import TradingGate
 from risk_daemon.config.api import Api
+from risk_daemon.config.breakers import Breakers
 from risk_daemon.config.load import Settings
-from risk_daemon.config.rules import Breakers
 from risk_daemon.errors import ExitCode, MalformedReply, RiskDaemonError, StartUnavailable, StateError, UsageError
 from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.events import EventName

@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 
 from adapters.simulated import API_KEY, API_SECRET
-from risk_daemon.breakers import registry
+from risk_daemon.config.breakers import Breakers
 from risk_daemon.config.credentials import credentials
 from risk_daemon.config.load import effective, unknown_environment
 from risk_daemon.config.load import load as load_config
 from risk_daemon.config.notation import LossLimit, Table
-from risk_daemon.config.rules import RULES as RULE_TABLES
-from risk_daemon.config.rules import Breakers, DailyLoss, Drawdown, OwnRule
+from risk_daemon.config.own_rule import OwnRule
+from risk_daemon.config.registry import RULES as RULE_TABLES
+from risk_daemon.config.rules.daily_loss import DailyLoss
+from risk_daemon.config.rules.drawdown import Drawdown
 from risk_daemon.config.settings import CircuitBreaker, Settings, Venue
 from risk_daemon.errors import ConfigError, ExitCode
 from risk_daemon.model.addresses import check_loopback
@@ -262,12 +264,6 @@ def test_listening_here_takes_none(listen: str, host: str, port: int, tmp_path: 
     api = load_config(write(tmp_path, f'[api]\nlisten = "{listen}"', CONFIGURED)).api
 
     assert (api.host, api.port, api.is_local, api.tls_key) == (host, port, True, None)
-
-
-def test_every_rule_has_a_table_a_class_and_the_same_default_action() -> None:
-    assert set(RULE_TABLES) == set(registry.RULES)
-    for name, table in RULE_TABLES.items():
-        assert table.model_fields["action"].default == registry.default_action(name).name.lower()
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

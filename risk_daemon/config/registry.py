@@ -36,6 +36,7 @@ def _table_of(kind: CircuitBreakerType) -> type[Rule]:
     check(issubclass(table, Rule), f"{table.__name__} of {kind} is no Rule")
     check(not isabstract(table), f"the table of {kind} lacks {' and '.join(sorted(table.__abstractmethods__))}")
     rule, action = (table.model_fields.get(key) for key in ("rule", "action"))
+    check("warnings" in table.model_fields, f"the table of {kind} must have the key warnings, as every rule has")
     named: tuple[str, ...] = () if rule is None else get_args(rule.annotation)
     check(named == (kind.value,), f'the table of {kind} must have the key `rule: Literal["{kind}"]`')
     default = None if action is None else action.default

@@ -60,9 +60,9 @@ def holds(restraint: Restraint, order: OrderRequest, is_reducing: bool) -> bool:
 
 
 def rank(cause: str) -> tuple[int, int]:
-    """The fixed order of severity, with rules of the user's own between the order rate and blind."""
+    """The fixed order of severity, with rules of the user's own just before blind."""
     if cause.startswith("custom:"):
-        return CAUSES.index("order_rate"), 1
+        return CAUSES.index("blind"), -1
     return CAUSES.index(cause), 0
 
 

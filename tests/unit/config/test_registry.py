@@ -28,6 +28,7 @@ from risk_daemon.config.rule import Rule
 
 class SpreadLoss(Rule):
     rule: Literal["spread_loss"]
+    warnings: tuple[float, ...] = ()
 
     def build(self, **common):
         return SpreadLossCircuitBreaker("spread_loss", **common)
@@ -71,7 +72,7 @@ def test_two_files_and_a_line_are_a_rule(tmp_path: Path) -> None:
     copy = with_rule(tmp_path)
     assert started(copy) == ""
     said = copy.run("-c", "from risk_daemon.config.registry import RULES; print(*RULES)").stdout.split()
-    assert said[-2:] == ["order_rate", "spread_loss"]
+    assert said[said.index("order_rate") + 1] == "spread_loss"
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,7 @@ def test_two_files_and_a_line_are_a_rule(tmp_path: Path) -> None:
         ({"table": TABLE.replace("def condition", "def told")}, "the table of spread_loss lacks condition"),
         ({"table": TABLE.replace("SpreadLoss(Rule)", "SpreadLoss")}, "SpreadLoss of spread_loss is no Rule"),
         ({"table": TABLE.replace('Literal["spread_loss"]', 'Literal["order_rate"]')}, 'Literal["spread_loss"]'),
+        ({"table": TABLE.replace("warnings:", "levels:")}, "must have the key warnings"),
         ({"breaker": BREAKER.replace("Action.VETO", "Action.TRIP")}, "does not do the same by default"),
         ({"line": '    SPREAD_LOSS = "order_rate"\n'}, "duplicate values"),
         ({"line": '    SPREAD_LOSS = "spread_loss", "daily_loss"\n'}, "give the same reason"),

@@ -21,7 +21,6 @@ from risk_daemon.config.registry import RULES as RULE_TABLES
 from risk_daemon.config.rules.daily_loss import DailyLoss
 from risk_daemon.config.rules.drawdown import Drawdown
 from risk_daemon.config.settings import CircuitBreaker, Settings, Venue
-from risk_daemon.model.addresses import check_loopback
 from tests.unit.config.files import PORTFOLIO, SIMULATED, VENUE, refusal, write
 
 REPOSITORY = Path(__file__).parents[3]
@@ -581,23 +580,6 @@ def test_a_secret_in_a_part_to_come_is_seen_first(tmp_path: Path) -> None:
 
 def test_a_secret_in_a_store_s_address_is_not_repeated(tmp_path: Path) -> None:
     assert "hunter2" not in refusal(write(tmp_path, BAD["another store"][0]))
-
-
-@pytest.mark.parametrize(
-    "endpoint", ["http://127.0.0.1:9001", "http://127.8.9.1:1/", "http://localhost:9001/x", "http://[::1]:9001"]
-)
-def test_this_machine_s_endpoints_are_accepted(endpoint: str) -> None:
-    check_loopback(endpoint)
-
-
-@pytest.mark.parametrize(
-    "endpoint",
-    ["", "127.0.0.1:9001", "ws://127.0.0.1", "http://[::1", "http://0.0.0.0:1", "http://2130706433:1",
-     "http://127.0.0.1:0", "http://127.0.0.1:99999", "http://127.0.0.1@example.com", "http://127.0.0.1?x"],
-)  # fmt: skip
-def test_other_endpoints_are_not(endpoint: str) -> None:
-    with pytest.raises(ValueError):
-        check_loopback(endpoint)
 
 
 # --- the whole -------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ PLANTED = [
     ),
     ("oms/proof.py", "from risk_daemon.engine import trip", OUTER, "oms.proof -> risk_daemon.engine.trip"),
     ("risk_daemon/bot/answers.py", "import pydantic", LIGHT, "risk_daemon.bot.answers -> pydantic"),
+    ("risk_daemon/bot/orders.py", "import pydantic_settings", LIGHT, "risk_daemon.bot.orders -> pydantic_settings"),
 ]
 
 

@@ -1,24 +1,20 @@
 """Stops everything when trading bots lose too much. The public names; each is imported when first used."""
 
+# ruff: isort: skip_file
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from risk_daemon.circuit_breaker import CircuitBreaker, CircuitBreakerConfig, event_stream
-    from risk_daemon.engine.states import CircuitBreakerState
-    from risk_daemon.model.events import RiskEvent
-    from risk_daemon.portfolio.manager import PortfolioManager
-
-__all__ = [
-    "CircuitBreaker",
-    "CircuitBreakerConfig",
-    "CircuitBreakerState",
-    "PortfolioManager",
-    "RiskEvent",
-    "event_stream",
-]
+    from risk_daemon.circuit_breaker import (
+        CircuitBreaker as CircuitBreaker,
+        CircuitBreakerConfig as CircuitBreakerConfig,
+        event_stream as event_stream,
+    )
+    from risk_daemon.engine.states import CircuitBreakerState as CircuitBreakerState
+    from risk_daemon.model.events import RiskEvent as RiskEvent
+    from risk_daemon.portfolio.manager import PortfolioManager as PortfolioManager
 
 _HOMES = {
     "CircuitBreaker": "circuit_breaker",
@@ -28,6 +24,8 @@ _HOMES = {
     "RiskEvent": "model.events",
     "event_stream": "circuit_breaker",
 }
+
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -15,9 +15,12 @@ from typing import Any, Final
 from risk_daemon.bot.answers import GateAnswer, Lease, boot_ns
 from risk_daemon.bot.orders import ProposedOrder, proposed
 from risk_daemon.breakers import CircuitBreakerManager, ErrorRateCircuitBreaker, OrderRateCircuitBreaker
-from risk_daemon.gate.restraints import Cause, severity
+from risk_daemon.gate.restraints import severity
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.events import ErrorKind
 from risk_daemon.state.lock.memory_map import MAX_VALID_MS
+
+_BLIND: Final = CircuitBreakerType.BLIND.cause
 
 # Orders of several threads and exchanges are counted one after the other, so that none passes beside a limit.
 _COUNTING: Final = threading.Lock()
@@ -75,9 +78,8 @@ class CoordinatorGate:
     def _refusal(self) -> GateAnswer | None:
         """Why no order may be sent now, by the most severe rule; None if one may."""
         if not self._coordinator.get_all_breakers():
-            return GateAnswer(
-                allowed=False, veto_reason=Cause.BLIND, detail="the coordinator has no breakers, so nobody looks"
-            )
+            detail = "the coordinator has no breakers, so nobody looks"
+            return GateAnswer(allowed=False, veto_reason=_BLIND, detail=detail)
         tripped = self._coordinator.get_tripped()
         if tripped:
             held = min(tripped, key=lambda breaker: severity(breaker.cause)).restraint(allows_reducing=False)
@@ -86,7 +88,7 @@ class CoordinatorGate:
             )
         unsure = ", ".join(breaker.name for breaker in self._coordinator.get_unsure())
         return (
-            GateAnswer(allowed=False, veto_reason=Cause.BLIND, detail=f"what it judges by is not known: {unsure}")
+            GateAnswer(allowed=False, veto_reason=_BLIND, detail=f"what it judges by is not known: {unsure}")
             if unsure
             else None
         )

@@ -15,7 +15,7 @@ from risk_daemon.baselines.equity_history import Sample
 from risk_daemon.config.settings import Settings
 from risk_daemon.engine.decision import Decision
 from risk_daemon.errors import RecordError
-from risk_daemon.gate.restraints import Cause, OrderAnswer, OrderRequest, Veto
+from risk_daemon.gate.restraints import CAUSES, Cause, OrderAnswer, OrderRequest, Veto
 from risk_daemon.model.events import ErrorReported, Input, OrderReported
 from risk_daemon.runtime.daemon import Daemon
 from risk_daemon.runtime.inbox import CAPACITY
@@ -116,7 +116,7 @@ class DaemonControl:
         known = engine.standing_veto(veto.veto_reason)
         if known is not None:
             given = replace(known, reason=veto.reason or known.reason)
-        elif veto.veto_reason in {*Cause, *(rule.cause for rule in engine.manager.get_all_breakers())}:
+        elif veto.veto_reason in {*CAUSES, *(rule.cause for rule in engine.manager.get_all_breakers())}:
             given = veto
         else:
             given = replace(veto, veto_reason=Cause.LOCKED)

@@ -10,18 +10,14 @@ from typing import Any
 
 from risk_daemon.api.tls import server_context
 from risk_daemon.app.rules import build_rule
+from risk_daemon.config.breakers import kind_of
 from risk_daemon.config.load import Settings, credentials, unknown_environment
 from risk_daemon.config.notation import Hours, LossLimit, ratio_text
-from risk_daemon.config.rules import RULES, kind_of
+from risk_daemon.config.own_rule import OwnRule
+from risk_daemon.config.registry import RULES
 from risk_daemon.errors import ConfigError, ExitCode
 
 _DAY_MIN = 24 * 60
-_LOUD = {
-    "drawdown": "nothing stops a loss from the highest worth; a table [breakers.drawdown] turns it on",
-    "daily_loss": "nothing stops a loss within a day; a table [breakers.daily_loss] turns it on",
-}
-# Measured from the whole portfolio, as the circuit breaker's own limit is.
-_OF_ALL = ("drawdown", "daily_loss", "weekly_loss")
 
 
 class Level(StrEnum):
@@ -70,10 +66,11 @@ def _credentials(settings: Settings, venue: str) -> Finding:
 
 
 def _rules_off(settings: Settings) -> Iterator[Finding]:
-    """Loud for the two that nobody should be without; the others in one line."""
+    """Loud for those that nobody should be without; the others in one line."""
     rules = settings.breakers.rules.values()
     on = {kind_of(rule) for rule in rules}
-    for kind, why in _LOUD.items():
+    loud = {kind: table.missed for kind, table in RULES.items() if table.missed}
+    for kind, why in loud.items():
         if kind not in on:
             yield Finding(Level.WARNING, kind, f"OFF: {why}")
             continue
@@ -81,7 +78,7 @@ def _rules_off(settings: Settings) -> Iterator[Finding]:
         if gaps:
             when = " and ".join(f"from {gap} {settings.baselines.timezone}" for gap in gaps)
             yield Finding(Level.WARNING, kind, f"OFF {when}: no instance of this rule is active then")
-    off = [kind for kind in RULES if kind not in on and kind not in _LOUD]
+    off = [kind for kind in RULES if kind not in on and kind not in loud]
     if off:
         yield Finding(Level.NOTE, "breakers", f"off: {', '.join(off)}; a table [breakers.NAME] turns a rule on")
 
@@ -112,7 +109,7 @@ def _clock(minute: int) -> str:
 def _own_rules(settings: Settings) -> Iterator[Finding]:
     """A rule of the user's own is imported here as it would be at the start."""
     for name, rule in settings.breakers.rules.items():
-        if kind_of(rule) not in RULES:
+        if isinstance(rule, OwnRule):
             try:
                 made = build_rule(settings, name, rule)
             except ConfigError as error:
@@ -125,7 +122,7 @@ def _limits_too_far(settings: Settings) -> Iterator[Finding]:
     """Limits that come after the circuit breaker's own, as things stand at the start."""
     capital, own = settings.portfolio.initial_capital, settings.circuit_breaker.loss_threshold
     for name, rule in settings.breakers.rules.items():
-        if kind_of(rule) not in _OF_ALL:
+        if not rule.is_of_portfolio:
             continue
         limit: Any = getattr(rule, "limit", None)
         ratio = _as_ratio(limit, capital)

@@ -1,79 +1,50 @@
 """The rules; each public name is imported when first used."""
 
+# ruff: isort: skip_file
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from risk_daemon.model.breaker_types import CircuitBreakerType as CircuitBreakerType
+
 if TYPE_CHECKING:
     from risk_daemon.breakers.base import (
-        Action,
-        BaseCircuitBreaker,
-        BreakerState,
-        CircuitBreakerType,
-        EvaluationContext,
-        PositionView,
-        VenueView,
-        Verdict,
+        Action as Action,
+        BaseCircuitBreaker as BaseCircuitBreaker,
+        BreakerState as BreakerState,
+        EvaluationContext as EvaluationContext,
+        PositionView as PositionView,
+        VenueView as VenueView,
+        Verdict as Verdict,
     )
-    from risk_daemon.breakers.blind import BlindCircuitBreaker
-    from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker
-    from risk_daemon.breakers.daily_loss import DailyLossCircuitBreaker
-    from risk_daemon.breakers.drawdown import DrawdownCircuitBreaker
-    from risk_daemon.breakers.error_rate import ErrorRateCircuitBreaker
-    from risk_daemon.breakers.manager import CircuitBreakerManager
-    from risk_daemon.breakers.manual import ManualCircuitBreaker
-    from risk_daemon.breakers.order_rate import OrderRateCircuitBreaker
-    from risk_daemon.breakers.position_loss import PositionLossCircuitBreaker
-    from risk_daemon.breakers.venue_loss import VenueLossCircuitBreaker
-    from risk_daemon.breakers.volatility import VolatilityCircuitBreaker
-    from risk_daemon.breakers.weekly_loss import WeeklyLossCircuitBreaker
+    from risk_daemon.breakers.blind import BlindCircuitBreaker as BlindCircuitBreaker
+    from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker as CapitalLossCircuitBreaker
+    from risk_daemon.breakers.daily_loss import DailyLossCircuitBreaker as DailyLossCircuitBreaker
+    from risk_daemon.breakers.drawdown import DrawdownCircuitBreaker as DrawdownCircuitBreaker
+    from risk_daemon.breakers.error_rate import ErrorRateCircuitBreaker as ErrorRateCircuitBreaker
+    from risk_daemon.breakers.manager import CircuitBreakerManager as CircuitBreakerManager
+    from risk_daemon.breakers.manual import ManualCircuitBreaker as ManualCircuitBreaker
+    from risk_daemon.breakers.order_rate import OrderRateCircuitBreaker as OrderRateCircuitBreaker
+    from risk_daemon.breakers.position_loss import PositionLossCircuitBreaker as PositionLossCircuitBreaker
+    from risk_daemon.breakers.venue_loss import VenueLossCircuitBreaker as VenueLossCircuitBreaker
+    from risk_daemon.breakers.volatility import VolatilityCircuitBreaker as VolatilityCircuitBreaker
+    from risk_daemon.breakers.weekly_loss import WeeklyLossCircuitBreaker as WeeklyLossCircuitBreaker
 
-__all__ = [
-    "Action",
-    "BaseCircuitBreaker",
-    "BlindCircuitBreaker",
-    "BreakerState",
-    "CapitalLossCircuitBreaker",
-    "CircuitBreakerManager",
-    "CircuitBreakerType",
-    "DailyLossCircuitBreaker",
-    "DrawdownCircuitBreaker",
-    "ErrorRateCircuitBreaker",
-    "EvaluationContext",
-    "ManualCircuitBreaker",
-    "OrderRateCircuitBreaker",
-    "PositionLossCircuitBreaker",
-    "PositionView",
-    "VenueLossCircuitBreaker",
-    "VenueView",
-    "Verdict",
-    "VolatilityCircuitBreaker",
-    "WeeklyLossCircuitBreaker",
-]
-
+_RULES = [rule for rule in CircuitBreakerType if rule is not CircuitBreakerType.CUSTOM]
 _HOMES = {
     "Action": "base",
     "BaseCircuitBreaker": "base",
-    "BlindCircuitBreaker": "blind",
     "BreakerState": "base",
-    "CapitalLossCircuitBreaker": "capital_loss",
     "CircuitBreakerManager": "manager",
-    "CircuitBreakerType": "base",
-    "DailyLossCircuitBreaker": "daily_loss",
-    "DrawdownCircuitBreaker": "drawdown",
-    "ErrorRateCircuitBreaker": "error_rate",
     "EvaluationContext": "base",
-    "ManualCircuitBreaker": "manual",
-    "OrderRateCircuitBreaker": "order_rate",
-    "PositionLossCircuitBreaker": "position_loss",
     "PositionView": "base",
-    "VenueLossCircuitBreaker": "venue_loss",
     "VenueView": "base",
     "Verdict": "base",
-    "VolatilityCircuitBreaker": "volatility",
-    "WeeklyLossCircuitBreaker": "weekly_loss",
+    **{f"{rule.stem}CircuitBreaker": rule.value for rule in _RULES},
 }
+
+__all__ = sorted({"CircuitBreakerType", *_HOMES})
 
 
 def __getattr__(name: str) -> Any:

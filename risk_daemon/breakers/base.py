@@ -19,6 +19,7 @@ from risk_daemon.baselines.trading_day import ActiveHours
 from risk_daemon.errors import CircuitBreakerError
 from risk_daemon.gate.activity import Activity
 from risk_daemon.gate.restraints import Restraint, cause_of
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Clock, Instant, SystemClock
 from risk_daemon.model.events import Position
 from risk_daemon.model.units import finite, plain
@@ -34,23 +35,6 @@ class BreakerState(StrEnum):
     TRIPPED = "TRIPPED"
     MANUALLY_HALTED = "MANUALLY_HALTED"
     RESETTING = "RESETTING"
-
-
-class CircuitBreakerType(StrEnum):
-    """The rules."""
-
-    CAPITAL_LOSS = "capital_loss"
-    MANUAL = "manual"
-    BLIND = "blind"
-    DRAWDOWN = "drawdown"
-    DAILY_LOSS = "daily_loss"
-    ORDER_RATE = "order_rate"
-    ERROR_RATE = "error_rate"
-    VENUE_LOSS = "venue_loss"
-    WEEKLY_LOSS = "weekly_loss"
-    POSITION_LOSS = "position_loss"
-    VOLATILITY = "volatility"
-    CUSTOM = "custom"
 
 
 class Action(IntEnum):

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from risk_daemon.breakers.base import Action, BaseCircuitBreaker, CircuitBreakerType, EvaluationContext, Verdict
+from risk_daemon.breakers.base import Action, BaseCircuitBreaker, EvaluationContext, Verdict
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.units import finite
 

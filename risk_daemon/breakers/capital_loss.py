@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from risk_daemon.baselines.baselines import Baselines
-from risk_daemon.breakers.base import Action, CircuitBreakerType
+from risk_daemon.breakers.base import Action
 from risk_daemon.breakers.loss import LossCircuitBreaker, LossLimit, Measure
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.units import plain
 from risk_daemon.portfolio.manager import Equity

@@ -14,14 +14,9 @@ from math import isfinite
 from typing import Any
 
 from risk_daemon.baselines.trading_day import ActiveHours
-from risk_daemon.breakers.base import (
-    Action,
-    BaseCircuitBreaker,
-    CircuitBreakerType,
-    EvaluationContext,
-    Verdict,
-)
+from risk_daemon.breakers.base import Action, BaseCircuitBreaker, EvaluationContext, Verdict
 from risk_daemon.errors import CircuitBreakerError
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.units import finite, plain
 

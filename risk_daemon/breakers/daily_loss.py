@@ -7,9 +7,10 @@ from typing import Unpack
 
 from risk_daemon.baselines.baselines import Baselines
 from risk_daemon.baselines.trading_day import TradingDay
-from risk_daemon.breakers.base import UNSET, Action, CircuitBreakerType, Common, Number, Unset
+from risk_daemon.breakers.base import UNSET, Action, Common, Number, Unset
 from risk_daemon.breakers.loss import Measure, check_one, is_ratio, one_limit
 from risk_daemon.breakers.period_loss import PeriodLossCircuitBreaker
+from risk_daemon.model.breaker_types import CircuitBreakerType
 
 
 class DailyLossCircuitBreaker(PeriodLossCircuitBreaker):

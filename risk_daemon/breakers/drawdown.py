@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any, Unpack
 
 from risk_daemon.baselines.baselines import Baselines
-from risk_daemon.breakers.base import UNSET, Action, CircuitBreakerType, Common, Number, Unset
+from risk_daemon.breakers.base import UNSET, Action, Common, Number, Unset
 from risk_daemon.breakers.loss import LossCircuitBreaker, Measure, check_one, one_limit
 from risk_daemon.breakers.program import worth
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.units import EXACT, ZERO, finite, fixed
 from risk_daemon.portfolio.manager import Equity

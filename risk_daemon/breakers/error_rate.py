@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-from risk_daemon.breakers.base import CircuitBreakerType, Common, Verdict
+from risk_daemon.breakers.base import Common, Verdict
 from risk_daemon.breakers.loss import check_one
 from risk_daemon.breakers.rate import RateCircuitBreaker, Scope, whose
 from risk_daemon.gate.activity import Activity, Pair
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import ErrorKind
 

@@ -11,15 +11,8 @@ from decimal import Decimal
 from typing import Any, Unpack
 
 from risk_daemon.baselines.baselines import Baselines
-from risk_daemon.breakers.base import (
-    BaseCircuitBreaker,
-    CircuitBreakerType,
-    Common,
-    EvaluationContext,
-    Number,
-    Standing,
-    Verdict,
-)
+from risk_daemon.breakers.base import BaseCircuitBreaker, Common, EvaluationContext, Number, Standing, Verdict
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.units import finite, parse_money, parse_ratio, percent, plain
 from risk_daemon.portfolio.manager import Equity

@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from risk_daemon.breakers import custom
-from risk_daemon.breakers.base import BaseCircuitBreaker, CircuitBreakerType, EvaluationContext, Verdict
+from risk_daemon.breakers.base import BaseCircuitBreaker, EvaluationContext, Verdict
 from risk_daemon.breakers.blind import BlindCircuitBreaker
 from risk_daemon.errors import CircuitBreakerError
 from risk_daemon.gate.restraints import severity
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 
 _CUSTOM = CircuitBreakerType.CUSTOM

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from risk_daemon.breakers.base import (
-    Action,
-    BaseCircuitBreaker,
-    BreakerState,
-    CircuitBreakerType,
-    EvaluationContext,
-    Standing,
-    Verdict,
-)
+from risk_daemon.breakers.base import Action, BaseCircuitBreaker, BreakerState, EvaluationContext, Standing, Verdict
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Unpack
 
-from risk_daemon.breakers.base import CircuitBreakerType, Common, Verdict
+from risk_daemon.breakers.base import Common, Verdict
 from risk_daemon.breakers.loss import check_one
 from risk_daemon.breakers.rate import EVERYBODY, RateCircuitBreaker, Scope, whose
 from risk_daemon.gate.activity import Activity, Pair
 from risk_daemon.gate.restraints import OrderRequest, Veto
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 
 MAX_ORDERS = 100

@@ -10,8 +10,9 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any, NamedTuple, Unpack
 
-from risk_daemon.breakers.base import BaseCircuitBreaker, CircuitBreakerType, Common, EvaluationContext, Verdict
+from risk_daemon.breakers.base import BaseCircuitBreaker, Common, EvaluationContext, Verdict
 from risk_daemon.breakers.loss import LossLimit
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Unpack
 
-from risk_daemon.breakers.base import CircuitBreakerType, Common, EvaluationContext, Number, PositionView
+from risk_daemon.breakers.base import Common, EvaluationContext, Number, PositionView
 from risk_daemon.breakers.loss import one_limit
 from risk_daemon.breakers.parts import PartLoss, PartsCircuitBreaker, UnknownPart
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.units import fixed
 
 

@@ -23,7 +23,6 @@ from risk_daemon.breakers.base import (
     Action,
     BaseCircuitBreaker,
     BreakerState,
-    CircuitBreakerType,
     Common,
     EvaluationContext,
     Standing,
@@ -31,6 +30,7 @@ from risk_daemon.breakers.base import (
 )
 from risk_daemon.gate.activity import COUNT_MAX, KEEP_S, Activity, Pair
 from risk_daemon.gate.restraints import Restraint
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.units import finite
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Unpack
 
-from risk_daemon.breakers.base import CircuitBreakerType, Common, EvaluationContext, Number, VenueView
+from risk_daemon.breakers.base import Common, EvaluationContext, Number, VenueView
 from risk_daemon.breakers.loss import one_limit
 from risk_daemon.breakers.parts import PartLoss, PartsCircuitBreaker, UnknownPart
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.units import ONE, ZERO, fixed
 
 

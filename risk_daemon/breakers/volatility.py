@@ -7,7 +7,8 @@ from statistics import stdev
 from typing import Unpack
 
 from risk_daemon.baselines.equity_history import KEEP_S, SAMPLE_EVERY_S, EquityHistory, Sample
-from risk_daemon.breakers.base import BaseCircuitBreaker, CircuitBreakerType, Common, EvaluationContext, Number, Verdict
+from risk_daemon.breakers.base import BaseCircuitBreaker, Common, EvaluationContext, Number, Verdict
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.units import finite
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Unpack
 
 from risk_daemon.baselines.baselines import Baselines
-from risk_daemon.breakers.base import UNSET, CircuitBreakerType, Common, Number, Unset
+from risk_daemon.breakers.base import UNSET, Common, Number, Unset
 from risk_daemon.breakers.loss import Measure, one_limit
 from risk_daemon.breakers.period_loss import PeriodLossCircuitBreaker
+from risk_daemon.model.breaker_types import CircuitBreakerType
 
 
 class WeeklyLossCircuitBreaker(PeriodLossCircuitBreaker):

@@ -5,31 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from risk_daemon.gate.restraints import CUSTOM, UNLISTABLE, Cause
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.status import HaltStatus, LockStatus
 
 RESET = '`risk-daemon reset --reason "..." --rebaseline keep|current`'
 
 _START = "The gate opens when a running guard has a complete picture: see `risk-daemon run`."
 _LIMITS = "A veto: nothing is cancelled, and it ends by itself when the figure is back within its limit."
+_AGE_OUT = "A veto: it ends by itself as the {} age out. `risk-daemon tail` shows whose they were."
 _HINTS: Mapping[str, str] = {
-    Cause.ERROR_RATE: "A veto: it ends by itself as the errors age out. `risk-daemon tail` shows whose they were.",
-    Cause.ORDER_RATE: "A veto: it ends by itself as the orders age out. `risk-daemon tail` shows whose they were.",
-    Cause.BLIND: "It ends by itself when the venues answer again: see their ages above, and `risk-daemon check`.",
+    **{rule.cause: _LIMITS for rule in CircuitBreakerType if rule is not CircuitBreakerType.MANUAL},
+    CircuitBreakerType.ERROR_RATE.cause: _AGE_OUT.format("errors"),
+    CircuitBreakerType.ORDER_RATE.cause: _AGE_OUT.format("orders"),
+    CircuitBreakerType.BLIND.cause: (
+        "It ends by itself when the venues answer again: see their ages above, and `risk-daemon check`."
+    ),
     Cause.CONFIRMING: "A breach is being read again: in a moment it is a trip, or the gate is open again.",
     Cause.STARTING: _START,
     Cause.LOCKED: "The guard could not tell or save how things stand: see its log, and `risk-daemon check`.",
-    **dict.fromkeys(
-        (
-            Cause.DRAWDOWN,
-            Cause.CAPITAL_LOSS,
-            Cause.DAILY_LOSS,
-            Cause.WEEKLY_LOSS,
-            Cause.VENUE_LOSS,
-            Cause.POSITION_LOSS,
-            Cause.VOLATILITY,
-        ),
-        _LIMITS,
-    ),
 }
 
 

@@ -1,14 +1,19 @@
-"""The keys of the accounts: never in the configuration file, never in a sentence."""
+"""The keys of the accounts: never in the configuration file, never in a sentence.
+
+Each is in `$CREDENTIALS_DIRECTORY/<venue>.<part>` or else in `RISK_DAEMON_<VENUE>_<PART>`. What is empty is not there.
+"""
 
 from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from risk_daemon.config.notation import ENVIRONMENT_PREFIX, environment_name
 from risk_daemon.config.settings import Settings
@@ -19,8 +24,77 @@ _SIMULATED_KEY = "simulated"
 _SIMULATED_SECRET = base64.b64encode(b"risk-daemon simulated venue: not a secret, loopback only").decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+# --- where they come from ---------------------------------------------------------------------------
+
+
+class _Parts(PydanticBaseSettingsSource):
+    """What `read` finds by the name of a part.
+
+    The library's own sources would pass over a link that leads elsewhere, only warn of a directory, take variables in
+    any case, and let an empty file hide a variable.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], read: Callable[[str], str]) -> None:
+        super().__init__(settings_cls)
+        self._read = read
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._read(field_name).strip() or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        fields = self.settings_cls.model_fields.items()
+        wanted = [(name, field) for name, field in fields if name not in self.current_state]
+        found = {name: self.get_field_value(field, name)[0] for name, field in wanted}
+        return {name: text for name, text in found.items() if text is not None}
+
+
+class _OfVenue(BaseSettings):
+    """Parts of the keys of one venue. Raises ConfigError for a file that can't be read."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    venue: str
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Files before variables. No other source: a variable without the venue's name is nobody's key."""
+        venue = str(init_settings()["venue"])
+        prefix = environment_name(venue)
+        return (
+            init_settings,
+            _Parts(settings_cls, lambda part: _in_file(f"{venue}.{part}")),
+            _Parts(settings_cls, lambda part: os.environ.get(f"{prefix}_{part.upper()}", "")),
+        )
+
+
+def _in_file(name: str) -> str:
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        return ""
+    path = Path(directory) / name
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise ConfigError(
+                f"{directory}: $CREDENTIALS_DIRECTORY names no directory: mend it, or unset it."
+            ) from None
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: this credential can't be read: {type(error).__name__}.") from None
+
+
+# --- the keys ---------------------------------------------------------------------------------------
+
+
+class Credentials(_OfVenue):
     """The keys of one account. password: only some exchanges have one (a passphrase)."""
 
     api_key: SecretStr
@@ -28,19 +102,25 @@ class Credentials:
     password: SecretStr | None = None
 
 
-def credentials(settings: Settings, venue: str) -> Credentials:
-    """A venue's keys, from $CREDENTIALS_DIRECTORY or else the environment.
+class _AccountKey(_OfVenue):
+    """Which account it is."""
 
-    A simulated venue needs none and gets made-up ones. Raises ConfigError when a key is missing, empty or
-    can't be read.
+    api_key: SecretStr | None = None
+
+
+def credentials(settings: Settings, venue: str) -> Credentials:
+    """A venue's keys. A simulated one needs none and gets made-up ones.
+
+    Raises ConfigError when a key is missing, empty or can't be read.
     """
     if settings.venues[venue].simulated:
-        return Credentials(SecretStr(_SIMULATED_KEY), SecretStr(_SIMULATED_SECRET))
-    key, secret = find_credential(venue, "api_key"), find_credential(venue, "secret")
-    if key is None or secret is None:
-        parts = [part for part, found in (("api_key", key), ("secret", secret)) if found is None]
-        raise ConfigError(f"{settings.file}: venues.{venue}: {_missing(venue, parts)}")
-    return Credentials(key, secret, find_credential(venue, "password"))
+        key, secret = SecretStr(_SIMULATED_KEY), SecretStr(_SIMULATED_SECRET)
+        return Credentials.model_construct(venue=venue, api_key=key, secret=secret)
+    try:
+        return Credentials(venue=venue)  # type: ignore[call-arg]  # the rest comes from the sources
+    except ValidationError as error:
+        parts = [str(problem["loc"][0]) for problem in error.errors(include_input=False)]
+        raise ConfigError(f"{settings.file}: venues.{venue}: {_missing(venue, parts)}") from None
 
 
 def _missing(venue: str, parts: Sequence[str]) -> str:
@@ -53,36 +133,19 @@ def _missing(venue: str, parts: Sequence[str]) -> str:
 
 
 def unknown_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """RISK_DAEMON_ variables that nothing reads. They change nothing; their owner may believe they do."""
+    """RISK_DAEMON_ variables, in any case, that nothing reads. They change nothing; their owner may believe they do."""
     known = {
         f"{environment_name(venue)}_{part}" for venue in settings.venues for part in ("API_KEY", "SECRET", "PASSWORD")
     }
     names = os.environ if environment is None else environment
-    return tuple(sorted(n for n in names if n.startswith(ENVIRONMENT_PREFIX) and n not in known))
-
-
-def find_credential(venue: str, part: str) -> SecretStr | None:
-    """One of `api_key`, `secret`, `password`; None if it is missing or empty. Raises ConfigError."""
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    if directory:
-        path = Path(directory) / f"{venue}.{part}"
-        try:
-            text = path.read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            text = ""
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: this credential can't be read: {type(error).__name__}.") from None
-        if text:
-            return SecretStr(text)
-    text = os.environ.get(f"{environment_name(venue)}_{part.upper()}", "").strip()
-    return SecretStr(text) if text else None
+    return tuple(sorted(n for n in names if n.upper().startswith(ENVIRONMENT_PREFIX) and n not in known))
 
 
 def refuse_shared_accounts(settings: Settings) -> None:
     """Two venues with one key are one account, whose money would count twice."""
     seen: dict[tuple[object, ...], str] = {}
     for name, venue in settings.venues.items():
-        key = None if venue.simulated else find_credential(name, "api_key")
+        key = None if venue.simulated else _AccountKey(venue=name).api_key
         if key is None:
             continue
         account = (venue.exchange, venue.endpoint, venue.sandbox, key.get_secret_value())

@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from risk_daemon.config.credentials import Credentials, credentials, refuse_shared_accounts, unknown_environment
 from risk_daemon.config.notation import ENVIRONMENT_PREFIX, Refused
-from risk_daemon.config.rules import RULES
+from risk_daemon.config.registry import RULES
 from risk_daemon.config.settings import CircuitBreaker, Data, Settings, Venue, as_file
 from risk_daemon.errors import ConfigError
 from risk_daemon.model.addresses import check_loopback

@@ -92,7 +92,7 @@ def _loss_limit(value: object) -> LossLimit:
     return LossLimit(_positive_ratio(value))
 
 
-def _volatility(value: object) -> Decimal:
+def _annual_ratio(value: object) -> Decimal:
     """An annualised ratio, which may well be above 1: then with its sign of percent."""
     is_percent = isinstance(value, str) and value.strip().endswith("%")
     try:
@@ -220,7 +220,7 @@ RatioOrOff = Annotated[
 Money = Annotated[Decimal, BeforeValidator(parse_money), PlainSerializer(plain)]
 MoneyOrAuto = Annotated[Decimal | None, BeforeValidator(_or_word("auto", parse_money)), _or_word_text("auto", plain)]
 Limit = Annotated[LossLimit, BeforeValidator(_loss_limit), PlainSerializer(str)]
-Volatility = Annotated[Decimal, BeforeValidator(_volatility), PlainSerializer(ratio_text)]
+AnnualRatio = Annotated[Decimal, BeforeValidator(_annual_ratio), PlainSerializer(ratio_text)]
 Count = Annotated[int, BeforeValidator(_count)]
 CountOrOff = Annotated[int | None, BeforeValidator(_or_word("off", _count)), _or_word_text("off", int)]
 Quantity = Annotated[Decimal, BeforeValidator(_quantity), PlainSerializer(plain)]

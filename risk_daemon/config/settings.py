@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from risk_daemon.config.api import Api
+from risk_daemon.config.breakers import OWN, Breakers, kind_of
 from risk_daemon.config.notation import (
     Asset,
     Count,
@@ -47,7 +48,7 @@ from risk_daemon.config.notation import (
     seconds_text,
     time_zone,
 )
-from risk_daemon.config.rules import Breakers, VenueLoss
+from risk_daemon.config.registry import RULES
 from risk_daemon.model.addresses import check_loopback
 
 
@@ -305,8 +306,9 @@ class Settings(Table):
             foreign = next((limit for limit in limits if limit.currency not in (None, currency)), None)
             if foreign is not None:
                 raise Refused(f"breakers.{name}.limit", f"{str(foreign)!r} is not in the reference currency {currency}")
-            if isinstance(rule, VenueLoss) and rule.venue is not None and rule.venue not in self.venues:
-                raise Refused(f"breakers.{name}.venue", _no_venue(rule.venue, self.venues))
+            venue = getattr(rule, "venue", None) if kind_of(rule) != OWN else None
+            if venue is not None and venue not in self.venues:
+                raise Refused(f"breakers.{name}.venue", _no_venue(venue, self.venues))
         return self
 
     @model_validator(mode="after")
@@ -341,17 +343,21 @@ def _refuse_other_currency(tables: Mapping[str, Any]) -> None:
 
 
 def _with_lookback(tables: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A drawdown rule that does not say how far it looks back does so as [baselines] says."""
+    """A rule that does not say how far it looks back does so as [baselines] says."""
     days, rules = _in(tables, "baselines", "lookback_days"), tables.get("breakers")
     if days is None or not isinstance(rules, Mapping):
         return tables
     filled = {
         name: {"lookback_days": days, **rule}
-        if isinstance(rule, Mapping) and "class" not in rule and rule.get("rule", name) == "drawdown"
+        if isinstance(rule, Mapping) and OWN not in rule and _looks_back(rule.get("rule", name))
         else rule
         for name, rule in rules.items()
     }
     return {**tables, "breakers": filled}
+
+
+def _looks_back(rule: object) -> bool:
+    return isinstance(rule, str) and rule in RULES and "lookback_days" in RULES[rule].model_fields
 
 
 def _in(tables: Mapping[str, Any], table: str, key: str) -> Any:

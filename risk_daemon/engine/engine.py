@@ -23,7 +23,7 @@ from typing import Any
 
 from risk_daemon.baselines.baselines import Baselines
 from risk_daemon.baselines.equity_history import Sample
-from risk_daemon.breakers.base import Action, BaseCircuitBreaker, CircuitBreakerType, VenueView, Verdict
+from risk_daemon.breakers.base import Action, BaseCircuitBreaker, VenueView, Verdict
 from risk_daemon.breakers.blind import BlindCircuitBreaker
 from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker
 from risk_daemon.breakers.manager import CircuitBreakerManager
@@ -53,6 +53,7 @@ from risk_daemon.gate.restraints import (
     strongest_first,
     veto_of,
 )
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     BalancesSeen,

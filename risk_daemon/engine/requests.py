@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import isfinite
 
-from risk_daemon.breakers.base import Action, CircuitBreakerType
+from risk_daemon.breakers.base import Action
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.breakers.manual import ManualCircuitBreaker
 from risk_daemon.engine.books import Books
@@ -16,7 +16,8 @@ from risk_daemon.engine.states import StateMachine, Trigger
 from risk_daemon.engine.trip_control import TripControl
 from risk_daemon.engine.warnings import WarningWatch
 from risk_daemon.gate.halts import Halt, Halts
-from risk_daemon.gate.restraints import Cause
+from risk_daemon.gate.restraints import MANUAL_HALT
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     DisableRequested,
@@ -84,7 +85,7 @@ class Requests:
         turn.record(EventName.BREAKER_TRIPPED, **self._manual.facts())
         reason = f"halted by {event.operator}: {event.reason}"
         observed = {"operator": event.operator}
-        self._control.open(self._manual.name, reason, turn, cause=Cause.MANUAL_HALT, observed=observed, limits={})
+        self._control.open(self._manual.name, reason, turn, cause=MANUAL_HALT, observed=observed, limits={})
         return Answer(True, reason)
 
     def _halt_scope(self, event: HaltRequested, turn: Turn) -> Answer:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from risk_daemon.gate.restraints import Cause, Restraint
+from risk_daemon.gate.restraints import MANUAL_HALT, Restraint
 
 Scope = tuple[str | None, str | None]
 
@@ -46,7 +46,7 @@ class Halts:
         """What the gate makes of them."""
         return tuple(
             Restraint(
-                Cause.MANUAL_HALT,
+                MANUAL_HALT,
                 f"{halt.text} halted by {halt.operator}: {halt.reason}",
                 observed={"operator": halt.operator, "since_wall": halt.since_wall},
                 venue=halt.venue,

@@ -60,7 +60,7 @@ class PreTrade:
     def check(
         self, order: OrderRequest, now_mono: float, *, price: Decimal | None, reference_rate: Decimal | None
     ) -> Veto | None:
-        """The first limit that `order` is beyond, in the order of `gate.Cause`; None if there is none.
+        """The first limit that `order` is beyond, in the order of `Cause`; None if there is none.
 
         price: the instrument's mid or mark, in its quote per base unit. reference_rate: the reference currency
         for one unit of the order's quote asset. None: unknown or stale. Raises InvariantError for no size.

@@ -12,25 +12,18 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-CUSTOM = "custom:"
+from risk_daemon.errors import check
+from risk_daemon.model.breaker_types import CircuitBreakerType
+
+CUSTOM = CircuitBreakerType.CUSTOM.cause
+MANUAL_HALT = CircuitBreakerType.MANUAL.cause
 # With the venue's name: its orders can't be listed, or this key may not cancel them.
 UNLISTABLE = "unlistable:"
 
 
 class Cause(StrEnum):
-    """Why the gate is shut, strongest first. A lock repeats the cause that made it."""
+    """Why the gate is shut where it is no rule, strongest first."""
 
-    MANUAL_HALT = "manual_halt"
-    DRAWDOWN = "portfolio_dd_circuit"
-    CAPITAL_LOSS = "capital_loss"
-    DAILY_LOSS = "daily_loss"
-    WEEKLY_LOSS = "weekly_loss"
-    VENUE_LOSS = "venue_loss"
-    POSITION_LOSS = "position_loss"
-    VOLATILITY = "volatility"
-    ERROR_RATE = "error_rate"
-    ORDER_RATE = "order_rate"
-    BLIND = "blind"
     CONFIRMING = "confirming"
     STARTING = "starting"
     LOCKED = "locked"
@@ -43,12 +36,15 @@ class Cause(StrEnum):
     BOT_ORDER_RATE = "bot_order_rate"
 
 
-# The name a bot is given for each rule, where it is not the rule's own.
-CAUSE_OF_RULE = {"manual": Cause.MANUAL_HALT, "drawdown": Cause.DRAWDOWN}
-
-_RANKS = {cause.value: rank for rank, cause in enumerate(Cause)}
+# Of rules first, in their order. A lock repeats the cause that made it.
+_RANKS = {cause: rank for rank, cause in enumerate((*(rule.cause for rule in CircuitBreakerType), *Cause))}
+check(len(_RANKS) == len(CircuitBreakerType) + len(Cause), "two rules, or a rule and a doubt, give the same reason")
 # What has a name in it stands behind the cause before it.
-_NAMED = {CUSTOM: _RANKS[Cause.ORDER_RATE] + 0.5, UNLISTABLE: _RANKS[Cause.ORDER_RATE] + 0.7}
+_NAMED = {CUSTOM: _RANKS[CUSTOM], UNLISTABLE: _RANKS[CUSTOM] + 0.5}
+_CAUSE_OF_RULE = {rule.value: rule.cause for rule in CircuitBreakerType if rule is not CircuitBreakerType.CUSTOM}
+
+# Every reason without a name in it, strongest first.
+CAUSES = tuple(cause for cause in _RANKS if cause != CUSTOM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +173,7 @@ def cause_of(rule: str, name: str | None = None) -> str:
     """The gate's reason for a breached rule; a reason stays itself. name: of a rule of the user's own."""
     if rule in _RANKS or rule.startswith(tuple(_NAMED)):
         return rule
-    return CAUSE_OF_RULE.get(rule) or f"{CUSTOM}{name or rule}"
+    return _CAUSE_OF_RULE.get(rule) or f"{CUSTOM}{name or rule}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

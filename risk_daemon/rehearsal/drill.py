@@ -23,8 +23,8 @@ from risk_daemon.app.init import look_once
 from risk_daemon.app.reset import reset_stopped
 from risk_daemon.client import TradingGate
 from risk_daemon.config.api import Api
+from risk_daemon.config.breakers import Breakers
 from risk_daemon.config.load import Settings
-from risk_daemon.config.rules import Breakers
 from risk_daemon.errors import ExitCode, MalformedReply, RiskDaemonError, StartUnavailable, StateError, UsageError
 from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.events import EventName

@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from oms import VenueVerdict
-from risk_daemon.breakers.base import CircuitBreakerType
 from risk_daemon.breakers.drawdown import DrawdownCircuitBreaker
 from risk_daemon.breakers.venue_loss import venue_loss_ratio
 from risk_daemon.engine.engine import Engine
 from risk_daemon.gate.restraints import GateState, Restraint
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Kind
 from risk_daemon.model.status import (

@@ -8,14 +8,22 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_daemon.gate.restraints import Cause, OrderRequest, Restraint, check_order, gate_of, severity, strongest_first
+from risk_daemon.gate.restraints import (
+    CAUSES,
+    OrderRequest,
+    Restraint,
+    check_order,
+    gate_of,
+    severity,
+    strongest_first,
+)
 
 VENUES = ("kraken", "binance")
 BOTS = ("alpha", "beta")
 
-known_causes = st.sampled_from([cause.value for cause in Cause])
+known_causes = st.sampled_from(CAUSES)
 causes = known_causes | st.sampled_from(["custom:mine", "custom:other"])
-unknown_causes = st.text(max_size=12).filter(lambda text: text not in set(Cause) and not text.startswith("custom:"))
+unknown_causes = st.text(max_size=12).filter(lambda text: text not in CAUSES and not text.startswith("custom:"))
 
 venues = st.sampled_from(VENUES)
 bots = st.sampled_from(BOTS)
@@ -52,11 +60,10 @@ def holds(restraint: Restraint, order: OrderRequest, is_reducing: bool) -> bool:
 
 
 def rank(cause: str) -> tuple[int, int]:
-    """The fixed order of severity, with rules of the user's own between the order rate and blind."""
-    names = [member.value for member in Cause]
+    """The fixed order of severity, with rules of the user's own just before blind."""
     if cause.startswith("custom:"):
-        return names.index("order_rate"), 1
-    return names.index(cause), 0
+        return CAUSES.index("blind"), -1
+    return CAUSES.index(cause), 0
 
 
 @given(many, orders, st.booleans())

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from risk_daemon.client import TradingGate
-from risk_daemon.config.rules import Drawdown
+from risk_daemon.config.rules.drawdown import Drawdown
 from risk_daemon.config.settings import Baselines
 from risk_daemon.errors import ExitCode
-from risk_daemon.gate.restraints import UNLISTABLE, Cause
+from risk_daemon.gate.restraints import CAUSES, UNLISTABLE
 from risk_daemon.model.events import ErrorKind, EventName
 from tests.e2e import harness
 from tests.seeds.common import ROOT
@@ -253,7 +253,7 @@ def test_004_46_the_commands_answer_the_three_questions(venue: harness.Venue, da
 def test_004_46_what_the_answers_call_by_name_is_called_so() -> None:
     """Events, reasons, kinds of errors, keys: one that is renamed here or there is found."""
     keys: Any = {*Drawdown.model_fields, *Baselines.model_fields}
-    known = {EventName.BREAKER_TRIPPED, ErrorKind.EXPECTED, Cause.BLIND, Cause.STARTING, f"{UNLISTABLE}VENUE"}
+    known = {EventName.BREAKER_TRIPPED, ErrorKind.EXPECTED, *CAUSES, f"{UNLISTABLE}VENUE"}
     asked = answers()
     assert set(asked) == {TRIPPED, DID_NOT, STAYS}
     assert asked[TRIPPED].names == {"breaker_tripped", "lookback_days", "reset_at", "timezone", "expected"}

@@ -9,7 +9,6 @@ import pytest
 
 from risk_daemon.app.explain import explanations
 from risk_daemon.config.load import load as load_config
-from risk_daemon.gate.restraints import Cause
 
 CAPITAL = "[portfolio]\ninitial_capital = 10000\n"
 VENUES = (
@@ -160,9 +159,9 @@ def test_the_strongest_reason_comes_first_whatever_the_order_of_the_file(explain
     told = explain(*tables)
 
     causes = [
-        Cause.MANUAL_HALT, Cause.DRAWDOWN, Cause.CAPITAL_LOSS, Cause.DAILY_LOSS, Cause.WEEKLY_LOSS, Cause.VENUE_LOSS,
-        Cause.POSITION_LOSS, Cause.VOLATILITY, Cause.ERROR_RATE, Cause.ORDER_RATE, "custom:mine",
-        "unlistable:VENUE", Cause.BLIND, Cause.CONFIRMING, Cause.STARTING,
+        "manual_halt", "portfolio_dd_circuit", "capital_loss", "daily_loss", "weekly_loss", "venue_loss",
+        "position_loss", "volatility", "error_rate", "order_rate", "custom:mine",
+        "unlistable:VENUE", "blind", "confirming", "starting",
     ]  # fmt: skip
     assert [sentence.split("Bots are told `")[1].split("`")[0] for sentence in told[: len(causes)]] == causes
 

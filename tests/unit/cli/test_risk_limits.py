@@ -20,7 +20,7 @@ from risk_daemon.cli.risk_limits import (
     remarks,
 )
 from risk_daemon.config.load import load as load_config
-from risk_daemon.config.rules import Drawdown
+from risk_daemon.config.rules.drawdown import Drawdown
 from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ConfigError, ExitCode, UsageError
 

@@ -12,39 +12,18 @@ from typing import Any
 
 import pytest
 
-from adapters.simulated import API_KEY, API_SECRET
-from risk_daemon.breakers import registry
-from risk_daemon.config.credentials import credentials
-from risk_daemon.config.load import effective, unknown_environment
+from risk_daemon.config.breakers import Breakers
+from risk_daemon.config.load import effective
 from risk_daemon.config.load import load as load_config
 from risk_daemon.config.notation import LossLimit, Table
-from risk_daemon.config.rules import RULES as RULE_TABLES
-from risk_daemon.config.rules import Breakers, DailyLoss, Drawdown, OwnRule
+from risk_daemon.config.own_rule import OwnRule
+from risk_daemon.config.registry import RULES as RULE_TABLES
+from risk_daemon.config.rules.daily_loss import DailyLoss
+from risk_daemon.config.rules.drawdown import Drawdown
 from risk_daemon.config.settings import CircuitBreaker, Settings, Venue
-from risk_daemon.errors import ConfigError, ExitCode
-from risk_daemon.model.addresses import check_loopback
+from tests.unit.config.files import PORTFOLIO, SIMULATED, VENUE, refusal, write
 
 REPOSITORY = Path(__file__).parents[3]
-PORTFOLIO = "[portfolio]\ninitial_capital = 10000\n"
-VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\n'
-SIMULATED = VENUE + "simulated = true\n"
-
-
-def write(directory: Path, *parts: str) -> Path:
-    path = directory / "config.toml"
-    path.write_text("\n".join(parts), encoding="utf-8")
-    return path
-
-
-def refusal(path: Path) -> str:
-    with pytest.raises(ConfigError) as caught:
-        load_config(path)
-    assert caught.value.exit_code == ExitCode.REFUSED
-    text = str(caught.value)
-    assert "\n" not in text
-    assert text.startswith(f"{path}: ")
-    assert text.endswith(".")
-    return text.removeprefix(f"{path}: ")
 
 
 def test_the_repository_s_file_loads_as_it_is() -> None:
@@ -262,12 +241,6 @@ def test_listening_here_takes_none(listen: str, host: str, port: int, tmp_path: 
     api = load_config(write(tmp_path, f'[api]\nlisten = "{listen}"', CONFIGURED)).api
 
     assert (api.host, api.port, api.is_local, api.tls_key) == (host, port, True, None)
-
-
-def test_every_rule_has_a_table_a_class_and_the_same_default_action() -> None:
-    assert set(RULE_TABLES) == set(registry.RULES)
-    for name, table in RULE_TABLES.items():
-        assert table.model_fields["action"].default == registry.default_action(name).name.lower()
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -609,107 +582,7 @@ def test_a_secret_in_a_store_s_address_is_not_repeated(tmp_path: Path) -> None:
     assert "hunter2" not in refusal(write(tmp_path, BAD["another store"][0]))
 
 
-@pytest.mark.parametrize(
-    "endpoint", ["http://127.0.0.1:9001", "http://127.8.9.1:1/", "http://localhost:9001/x", "http://[::1]:9001"]
-)
-def test_this_machine_s_endpoints_are_accepted(endpoint: str) -> None:
-    check_loopback(endpoint)
-
-
-@pytest.mark.parametrize(
-    "endpoint",
-    ["", "127.0.0.1:9001", "ws://127.0.0.1", "http://[::1", "http://0.0.0.0:1", "http://2130706433:1",
-     "http://127.0.0.1:0", "http://127.0.0.1:99999", "http://127.0.0.1@example.com", "http://127.0.0.1?x"],
-)  # fmt: skip
-def test_other_endpoints_are_not(endpoint: str) -> None:
-    with pytest.raises(ValueError):
-        check_loopback(endpoint)
-
-
-# --- credentials -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    return load_config(write(tmp_path, PORTFOLIO, VENUE.replace("kraken]", "my-kraken]")))
-
-
-def test_credentials_come_from_the_environment(live: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RISK_DAEMON_MY_KRAKEN_API_KEY", "k")
-    monkeypatch.setenv("RISK_DAEMON_MY_KRAKEN_SECRET", "s\n")
-
-    found = credentials(live, "my-kraken")
-    assert (found.api_key.get_secret_value(), found.secret.get_secret_value(), found.password) == ("k", "s", None)
-    assert "'k'" not in repr(found)
-
-
-def test_credential_files_go_before_the_environment(
-    live: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for part in ("api_key", "secret", "password"):
-        (tmp_path / f"my-kraken.{part}").write_text(f"file-{part}\n")
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    monkeypatch.setenv("RISK_DAEMON_MY_KRAKEN_API_KEY", "environment")
-
-    found = credentials(live, "my-kraken")
-    assert found.api_key.get_secret_value() == "file-api_key"
-    assert found.password is not None
-    assert found.password.get_secret_value() == "file-password"
-
-
-@pytest.mark.parametrize("secret", [None, "", " "])
-def test_a_missing_or_empty_credential_is_refused(
-    live: Settings, monkeypatch: pytest.MonkeyPatch, secret: str | None
-) -> None:
-    monkeypatch.setenv("RISK_DAEMON_MY_KRAKEN_API_KEY", "k")
-    if secret is not None:
-        monkeypatch.setenv("RISK_DAEMON_MY_KRAKEN_SECRET", secret)
-
-    with pytest.raises(ConfigError, match=r"my-kraken: its secret is missing: put it into .*my-kraken\.secret or RISK"):
-        credentials(live, "my-kraken")
-
-
-def test_an_unreadable_credential_is_refused(live: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "my-kraken.api_key").mkdir()
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-
-    with pytest.raises(ConfigError, match=r"my-kraken\.api_key: this credential can't be read"):
-        credentials(live, "my-kraken")
-
-
-def test_a_simulated_venue_needs_no_credentials(tmp_path: Path) -> None:
-    settings = load_config(write(tmp_path, PORTFOLIO, SIMULATED))
-
-    found = credentials(settings, "kraken")
-    assert (found.api_key.get_secret_value(), found.secret.get_secret_value()) == (API_KEY, API_SECRET)
-
-
-def test_two_venues_with_one_key_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RISK_DAEMON_A_API_KEY", "hunter2")
-    monkeypatch.setenv("RISK_DAEMON_B_API_KEY", "hunter2")
-    path = write(tmp_path, PORTFOLIO, VENUE.replace("kraken]", "a]"), VENUE.replace("kraken]", "b]"))
-
-    sentence = refusal(path)
-    assert sentence.startswith("venues.b: it is the same account as a")
-    assert "hunter2" not in sentence
-
-
-def test_two_subaccounts_are_two_accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RISK_DAEMON_A_API_KEY", "1")
-    monkeypatch.setenv("RISK_DAEMON_B_API_KEY", "2")
-    path = write(tmp_path, PORTFOLIO, VENUE.replace("kraken]", "a]"), VENUE.replace("kraken]", "b]"))
-
-    assert set(load_config(path).venues) == {"a", "b"}
-
-
-def test_no_environment_variable_changes_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RISK_DAEMON_CIRCUIT_BREAKER__LOSS_THRESHOLD", "50%")
-    settings = load_config(write(tmp_path, PORTFOLIO, SIMULATED))
-
-    assert settings.circuit_breaker.loss_threshold == Decimal("0.05")
-    assert "RISK_DAEMON_CIRCUIT_BREAKER__LOSS_THRESHOLD" in unknown_environment(settings)
-    assert unknown_environment(settings, {"RISK_DAEMON_KRAKEN_API_KEY": "", "PATH": ""}) == ()
+# --- the whole -------------------------------------------------------------------------------------
 
 
 def test_settings_can_t_be_changed(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_daemon.gate.restraints import Cause, Veto
+from risk_daemon.gate.restraints import Veto
 from risk_daemon.gate.veto_tally import VetoTally
 from risk_daemon.state.files import json_text
 
@@ -25,7 +25,7 @@ def test_nothing_vetoed_is_nothing_to_tell() -> None:
 def test_a_summary() -> None:
     tally = VetoTally()
     note(tally, "blind", "alpha", "first")
-    note(tally, Cause.DAILY_LOSS, None, "second")
+    note(tally, "daily_loss", None, "second")
     note(tally, "blind", "beta", "third")
     summary = tally.due(5.0)
     assert summary == {

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from risk_daemon.gate.restraints import Cause, OrderRequest, Veto
+from risk_daemon.gate.restraints import OrderRequest, Veto
 from risk_daemon.state.veto_log import RECENT_MAX, RotatedFile, VetoLog, VetoRecord
 from risk_daemon.state.worker import inline
 
@@ -101,7 +101,7 @@ def log_on(path: Path, disk: Disk, **settings: Any) -> VetoLog:
 
 async def test_a_line_says_all_and_what_is_unknown_is_null(path: Path) -> None:
     log = VetoLog.open(path)
-    veto = Veto(Cause.DRAWDOWN, "12 % below", {"dd": 0.12}, {"max": 0.1}, "trip-1", WALL + 60)
+    veto = Veto("portfolio_dd_circuit", "12 % below", {"dd": 0.12}, {"max": 0.1}, "trip-1", WALL + 60)
     order = replace(ORDER, client_order_id="c1", reduce_only=True)
     bare = OrderRequest("kraken", "BTC/USDT", "sell", Decimal(1), "market")
     log.append([VetoRecord(WALL, order, veto), VetoRecord(WALL, bare, Veto("custom:mine", "so"))])

@@ -20,7 +20,6 @@ from adapters.base import (
     SPOT_MARKETS,
     CancelPermission,
     Capabilities,
-    Instrument,
     Market,
     OrderListing,
     OrderScope,
@@ -38,6 +37,7 @@ from adapters.lane import Pacer, Urgency, travelling
 from adapters.market_list import MarketList, load_anew, unpriced
 from adapters.taps import Taps
 from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError, VenueError
+from risk_daemon.model.account import Instrument
 from risk_daemon.model.clock import Clock
 from risk_daemon.model.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen, Source
 from risk_daemon.model.units import finite

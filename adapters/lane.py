@@ -140,21 +140,20 @@ def _why_cancelled(turn: _Turn) -> VenueUnavailable:
 class Pacer:
     """A rate limiter that forgets those who gave up waiting.
 
-    One call of cost 1 every `interval_s`, and `burst_s` worth of calls at once after a pause.
+    Each call takes its own time, and `burst_s` worth of calls may leave at once after a pause.
     """
 
-    def __init__(self, clock: Clock, interval_s: float, burst_s: float) -> None:
+    def __init__(self, clock: Clock, burst_s: float) -> None:
         self._clock = clock
-        self._interval_s = interval_s
         self._burst_s = burst_s
         self._paid_until = 0.0
         self._turn = asyncio.Lock()
 
-    async def wait(self, cost: float) -> None:
-        """Return when a call of this cost may leave."""
+    async def wait(self, cost_s: float) -> None:
+        """Return when a call that takes this long of the pace may leave."""
         async with self._turn:
             delay = self._paid_until - self._burst_s - self._clock.now().mono
             if delay > 0:
                 await asyncio.sleep(delay)
             now = self._clock.now().mono
-            self._paid_until = max(self._paid_until, now) + cost * self._interval_s
+            self._paid_until = max(self._paid_until, now) + cost_s

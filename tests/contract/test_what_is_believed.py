@@ -16,10 +16,10 @@ from aiohttp import web
 from connected import MARKETS, Venue, without_pauses
 
 from adapters import transport
-from adapters.ccxt_venue import VenueSettings
 from adapters.registry import build_adapter
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
+from adapters.venue import VenueSettings
 from risk_daemon.errors import MalformedReply, VenueError
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.events import Kind

@@ -10,11 +10,11 @@ import pytest
 
 from adapters.base import Market, VenueAdapter
 from adapters.cancel_plans import CancelBy, ScopePlan, plan_for
-from adapters.ccxt_venue import VenueSettings
 from adapters.conversion import mid, needed_symbols, spot_pairs
-from adapters.generic import WALLETS, GenericDialect, parse_unified_balance, parse_unified_position, parse_wallet
+from adapters.generic import GenericDialect, parse_unified_balance, parse_unified_position, parse_wallet
 from adapters.guarded import _RECORD
-from adapters.registry import build_adapter
+from adapters.registry import build_adapter, venue_of
+from adapters.venue import VenueSettings, Wallet
 from risk_daemon.config.settings import Data
 from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
 from risk_daemon.model.clock import ManualClock
@@ -78,7 +78,7 @@ async def test_nonces_rise_even_within_one_millisecond_and_when_the_clock_goes_b
 
 
 def test_ccxt_is_not_imported_before_an_adapter_is_built() -> None:
-    modules = "adapters.base, adapters.registry, adapters.ccxt_venue, adapters.streams"
+    modules = "adapters.base, adapters.registry, adapters.venue, adapters.ccxt_venue, adapters.streams"
     program = f"import sys, {modules}; assert 'ccxt' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
@@ -170,8 +170,14 @@ class FakeClient:
         return call
 
 
+def _wallet(exchange: str) -> Wallet:
+    wallet = venue_of(exchange).wallet
+    assert wallet is not None
+    return wallet
+
+
 def _generic(client: FakeClient, exchange: str = "gate", markets: frozenset[Market] = SPOT) -> GenericDialect:
-    dialect = GenericDialect("v", exchange, markets, "USDT", client)
+    dialect = GenericDialect("v", venue_of(exchange), markets, "USDT", client)
     dialect.may_learn = True  # as while it connects
     return dialect
 
@@ -184,7 +190,7 @@ def _order(order_id: str, symbol: str = "BTC/USDT") -> Order:
     return Order(venue="v", scope="spot", order_id=order_id, symbol=symbol, side="buy", order_type="limit")
 
 
-(PLAN,) = plan_for("gate", SPOT, {"fetchOpenOrders": True, "cancelAllOrders": True})
+(PLAN,) = plan_for("gate", None, SPOT, {"fetchOpenOrders": True, "cancelAllOrders": True})
 
 
 async def test_a_listing_must_have_as_many_rows_as_were_read() -> None:
@@ -288,12 +294,12 @@ def test_a_derivatives_wallet_is_read_without_unrealised_profit() -> None:
     reply = {
         "assets": [{"asset": "USDT", "walletBalance": "9450", "marginBalance": "9250", "unrealizedProfit": "-200"}]
     }
-    assert parse_wallet(WALLETS["binanceusdm"], reply) == {"USDT": Decimal(9450)}
+    assert parse_wallet(_wallet("binanceusdm"), reply) == {"USDT": Decimal(9450)}
     bybit = {"result": {"list": [{"coin": [{"coin": "USDT", "walletBalance": "10000", "equity": "9000"}]}]}}
-    assert parse_wallet(WALLETS["bybit"], bybit) == {"USDT": Decimal(10000)}
+    assert parse_wallet(_wallet("bybit"), bybit) == {"USDT": Decimal(10000)}
     for rows in (None, {}, [{"asset": "USDT"}], [{"asset": "USDT", "walletBalance": ""}]):
         with pytest.raises(MalformedReply):
-            parse_wallet(WALLETS["binanceusdm"], {"assets": rows})
+            parse_wallet(_wallet("binanceusdm"), {"assets": rows})
 
 
 def test_unified_rows_that_lack_something_are_refused() -> None:

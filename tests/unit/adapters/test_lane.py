@@ -147,7 +147,7 @@ async def test_urgency_travels_into_the_tasks_that_a_call_makes() -> None:
 
 @pytest.mark.looptime
 async def test_the_pacer_lets_a_burst_through_and_then_keeps_the_pace() -> None:
-    pacer, clock = Pacer(LoopClock(), 1.0, 3.0), LoopClock()
+    pacer, clock = Pacer(LoopClock(), 3.0), LoopClock()
     began = clock.now().mono
     left = []
     for _ in range(6):
@@ -158,7 +158,7 @@ async def test_the_pacer_lets_a_burst_through_and_then_keeps_the_pace() -> None:
 
 @pytest.mark.looptime
 async def test_who_gives_up_waiting_costs_nothing() -> None:
-    pacer, clock = Pacer(LoopClock(), 1.0, 0.0), LoopClock()
+    pacer, clock = Pacer(LoopClock(), 0.0), LoopClock()
     await pacer.wait(5)
     began = clock.now().mono
     for _ in range(3):

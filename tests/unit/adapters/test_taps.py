@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from adapters.budget import Budget
 from adapters.dialect import ACCOUNT
 from adapters.guarded import Shell
-from adapters.lane import Pacer
+from adapters.lane import Pacer, SignedLane
 from adapters.taps import Taps
 from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable
 from risk_daemon.model.clock import ManualClock
@@ -103,7 +104,16 @@ class World:
         self.clock = ManualClock()
         self.client = FakeClient()
         self.dialect: Any = FakeDialect(self.client)
-        self.shell = Shell(self.clock, Pacer(self.clock, 0, 0), ("SECRET",), lambda *_: False, lambda _: None)
+        self.shell = Shell(
+            clock=self.clock,
+            pacer=Pacer(self.clock, 0),
+            budget=Budget((), self.clock),
+            lane=SignedLane(),
+            replies=None,
+            secrets=("SECRET",),
+            on_frame=lambda *_: False,
+            on_socket=lambda _: None,
+        )
         self.taps = self.client.taps = Taps(self.dialect, self.shell, self.client)
 
     async def started(self) -> "asyncio.Task[Sequence[Input]]":

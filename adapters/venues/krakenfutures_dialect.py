@@ -17,7 +17,7 @@ from typing import Any
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid
 from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional_text, orders_seen, text
-from adapters.krakenfutures_book import NOT_MONEY, LogReader, asset_code, is_contract
+from adapters.venues.krakenfutures_book import NOT_MONEY, LogReader, asset_code, is_contract
 from risk_daemon.errors import MalformedReply
 from risk_daemon.model.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite

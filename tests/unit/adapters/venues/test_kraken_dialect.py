@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from adapters import kraken
 from adapters.base import Market
-from adapters.kraken_book import asset_code
+from adapters.venues import kraken_dialect as kraken
+from adapters.venues.kraken_book import asset_code
 from risk_daemon.errors import MalformedReply, VenueRejected
 from risk_daemon.model.events import Order, Price
 

@@ -17,7 +17,7 @@ from adapters.base import Market
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid, needed_symbols, spot_pairs
 from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional_text, orders_seen, text
-from adapters.kraken_book import NOT_MONEY, WALLET_SUFFIX, LedgerReader, asset_code
+from adapters.venues.kraken_book import NOT_MONEY, WALLET_SUFFIX, LedgerReader, asset_code
 from risk_daemon.errors import MalformedReply, VenueRejected
 from risk_daemon.model.events import BalancesSeen, Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite

@@ -31,8 +31,9 @@ from adapters.generic import GenericDialect
 from adapters.guarded import Shell, build_client
 from adapters.lane import Pacer, SignedLane, Urgency, travelling
 from adapters.market_list import MarketList, load_anew, unpriced
-from adapters.taps import Taps
+from adapters.socket_streams import SocketStreams
 from adapters.venue import Venue, VenueSettings
+from adapters.watched_streams import WatchedStreams
 from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError, VenueError
 from risk_daemon.model.account import Instrument
 from risk_daemon.model.clock import Clock
@@ -55,20 +56,16 @@ class CcxtVenue:
         self._settings = settings
         self._clock = clock
         self._shell = Shell(
-            clock=clock,
             pacer=Pacer(clock, venue.burst_s),
             budget=Budget(venue.pools, clock),
             lane=SignedLane(),
             replies=venue.replies,
             secrets=settings.secrets,
-            on_frame=self._on_frame,
-            on_socket=self._on_socket,
         )
         self._client = build_client(settings.exchange, _client_config(venue, settings), self._shell)
         _aim(self._client, settings)
         self._plans = plan_for(venue.exchange, venue.scopes, settings.markets, self._client.has)
-        self._dialect = _dialect(venue, settings, self._client)
-        self._taps = Taps(self._dialect, self._shell, self._client)
+        self._dialect, self._streams = _dialect_and_streams(venue, settings, self._client, clock)
         self._market_list = MarketList(lambda: load_anew(self._client), clock)
         self._is_connected = False
 
@@ -134,13 +131,13 @@ class CcxtVenue:
     async def read_positions(self, *, urgent: bool = False) -> PositionsSeen:
         requested_mono = self._clock.now().mono
         positions = await self._ask(_urgency(urgent), self._dialect.positions) if self._dialect.has_positions else ()
-        self._taps.what_is_watched_changed()
+        self._streams.what_is_watched_changed()
         return PositionsSeen(self.name, requested_mono, Source.REST, positions, complete=True)
 
     async def read_prices(self, assets: frozenset[str], *, urgent: bool = False) -> PricesSeen:
         requested_mono = self._clock.now().mono
         prices = await self._ask(_urgency(urgent), lambda: self._dialect.prices(assets))
-        self._taps.what_is_watched_changed()
+        self._streams.what_is_watched_changed()
         if not urgent:
             self._market_list.look_again(unpriced(assets, prices, self._settings.reference_currency))
         return PricesSeen(self.name, requested_mono, Source.REST, prices)
@@ -180,18 +177,19 @@ class CcxtVenue:
         return next(plan for plan in self._plans if plan.scope == scope)
 
     async def next_frame(self, kind: Kind) -> Sequence[Input]:
-        await self._load_markets()
-        return await self._taps.next(kind)
+        if not self._client.markets:
+            await self._load_markets()
+        return await self._streams.next(kind)
 
     def heartbeat_mono(self, kind: Kind) -> float | None:
-        return self._taps.heartbeat_mono(kind)
+        return self._streams.heartbeat_mono(kind)
 
     async def reset_streams(self) -> None:
-        self._taps.drop_all()
+        self._streams.drop_all()
 
     async def close(self) -> None:
         await self._market_list.close()
-        await self._taps.close()
+        await self._streams.close()
         await self._client.close()
 
     async def _ask(self, urgency: Urgency, ask: Callable[[], Awaitable[T]]) -> T:
@@ -206,12 +204,6 @@ class CcxtVenue:
             raise
         except Exception as error:
             raise failure(error, secrets=self._settings.secrets) from None
-
-    def _on_frame(self, socket: Any, message: Any) -> bool:
-        return self._taps.on_frame(socket, message)
-
-    def _on_socket(self, socket: Any) -> None:
-        self._taps.on_socket(socket)
 
 
 def _urgency(urgent: bool) -> Urgency:
@@ -247,7 +239,11 @@ def _aim(client: Any, settings: VenueSettings) -> None:
     client.streaming = {**client.streaming, "keepAlive": _PING_EVERY_MS}
 
 
-def _dialect(venue: Venue, settings: VenueSettings, client: Any) -> Dialect:
+def _dialect_and_streams(
+    venue: Venue, settings: VenueSettings, client: Any, clock: Clock
+) -> tuple[Dialect, SocketStreams | WatchedStreams]:
     if venue.dialect is not None:
-        return venue.dialect(settings, client)
-    return GenericDialect(settings.name, venue, settings.markets, settings.reference_currency, client)
+        own = venue.dialect(settings, client)
+        return own, SocketStreams(own, clock, settings.secrets)
+    generic = GenericDialect(settings.name, venue, settings.markets, settings.reference_currency, client)
+    return generic, WatchedStreams(generic, client, clock, settings.secrets)

@@ -101,7 +101,6 @@ def parse_unified_order(venue: str, scope: str, row: Mapping[str, Any]) -> Order
 class GenericDialect:
     """ccxt's unified calls. `client` is a guarded ccxt client with its markets loaded."""
 
-    is_tapped = False
     ledger_lag_s = 2.0
 
     def __init__(self, name: str, venue: Venue, markets: frozenset[Market], reference: str, client: Any) -> None:
@@ -336,15 +335,6 @@ class GenericDialect:
     def watched(self, kind: Kind) -> frozenset[str]:
         return self._price_symbols if kind is Kind.PRICES else ACCOUNT
 
-    def kind_of(self, message: Any) -> Kind | None:
-        return None
-
-    def refusal_of(self, message: Any) -> str | None:
-        return None
-
-    def stream_began(self, kind: Kind) -> None:
-        return None
-
     def read_frames(self, kind: Kind, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
         if kind is Kind.PRICES:
             prices = self._parse_tickers(frames[-1])
@@ -354,9 +344,6 @@ class GenericDialect:
             orders = tuple(parse_unified_order(self._name, "stream", row) for row in open_rows)
             return (OrdersSeen(self._name, arrived_mono, orders),) if orders else None
         return ()
-
-    def is_confirming(self, kind: Kind) -> bool:
-        return False
 
 
 def _chunks(ids: list[str], size: int) -> list[list[str]]:

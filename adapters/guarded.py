@@ -9,10 +9,10 @@ it deaf.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from adapters.budget import Budget
@@ -20,27 +20,23 @@ from adapters.envelopes import Check, parse_strictly, wrong_with
 from adapters.failures import HttpReply, blot, failure, is_rate_limit, without_query
 from adapters.lane import Pacer, SignedLane, current_urgency
 from adapters.transport import open_connector, open_session
+from adapters.watched_streams import uses
 from risk_daemon.errors import ConfigError, MalformedReply, VenueUnavailable
-from risk_daemon.model.clock import Clock
 
 _REPLY: ContextVar[HttpReply | None] = ContextVar("reply", default=None)
 _RECORD: ContextVar[list[Any] | None] = ContextVar("record", default=None)
 _IS_SIGNED: ContextVar[bool] = ContextVar("is_signed", default=False)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class Shell:
     """What the guarded client needs besides ccxt: one a client."""
 
-    clock: Clock
     pacer: Pacer
     budget: Budget
     lane: SignedLane
     replies: Mapping[str, Check] | None
     secrets: tuple[str, ...]
-    on_frame: Callable[[Any, Any], bool]
-    on_socket: Callable[[Any], None]
-    heard_mono: dict[str, float] = field(default_factory=dict)
 
 
 @contextmanager
@@ -166,7 +162,7 @@ class Guard:
         socket = parent.client(url)
         if not getattr(socket, "is_guarded", False):
             self._guard_socket(socket)
-        self.shell.on_socket(socket)
+        uses(socket)
         return socket
 
     def _guard_socket(self, socket: Any) -> None:
@@ -180,16 +176,6 @@ class Guard:
                 socket.on_error(MalformedReply(f"a frame could not be read: {type(error).__name__} {error}"[:240]))
 
         socket.handle_message = handle_guarded
-
-    def handle_message(self, socket: Any, message: Any) -> None:
-        """Every decoded frame: ours first, because ccxt keeps only the last between two reads, and dies of odd ones.
-
-        Only these are signs of life: a server that answers pings may have stopped telling anything.
-        """
-        self.shell.heard_mono[socket.url] = self.shell.clock.now().mono
-        if not self.shell.on_frame(socket, message):
-            parent: Any = super()
-            parent.handle_message(socket, message)
 
 
 def _is_public(api: Any) -> bool:

@@ -17,8 +17,8 @@ from adapters.base import PERP_MARKETS, Market
 from adapters.budget import Pool
 from adapters.cancel_plans import ScopePlan
 from adapters.cancel_probes import Probe
-from adapters.dialect import Dialect
 from adapters.envelopes import Check
+from adapters.wire import SocketDialect
 from risk_daemon.errors import ConfigError
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -84,7 +84,7 @@ class Venue:
 
     exchange: str
     options: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
-    dialect: Callable[[VenueSettings, Any], Dialect] | None = None
+    dialect: Callable[[VenueSettings, Any], SocketDialect] | None = None
     scopes: tuple[ScopePlan, ...] | None = None
     replies: Mapping[str, Check] | None = None
     lane_width: int = 1

@@ -368,10 +368,9 @@ async def test_a_venue_without_a_ledger_says_so_and_raises(exchange: str, market
         await dialect.book(0.0, 1.0)
 
 
-def test_account_streams_are_only_signs_and_vouch_for_nothing() -> None:
+def test_account_streams_are_only_signs() -> None:
     dialect = _generic(FakeClient())
     assert dialect.read_frames(Kind.BALANCES, [{"total": {"BTC": 1}}], 1.0) == ()
-    assert not dialect.is_confirming(Kind.BALANCES)
 
 
 async def test_connections_outlive_the_pause_between_two_readings() -> None:

@@ -58,7 +58,7 @@ class CcxtVenue:
         self._shell = Shell(
             pacer=Pacer(clock, venue.burst_s),
             budget=Budget(venue.pools, clock),
-            lane=SignedLane(),
+            lane=SignedLane(venue.lane_width),
             replies=venue.replies,
             secrets=settings.secrets,
         )

@@ -8,6 +8,7 @@ says so.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -274,17 +275,15 @@ class GenericDialect:
         return orders
 
     async def cancel(self, plan: ScopePlan, orders: Sequence[Order]) -> None:
-        """Every cancel of the plan is sent, whatever becomes of the others; then the first failure is raised."""
-        failures: list[VenueError] = []
-        for params in plan.cancels:
-            for cancel in self._cancels(plan, orders, dict(params)):
-                try:
-                    await cancel()
-                except VenueError as error:
-                    if not is_gone(error):
-                        failures.append(error)
-        if failures:
-            raise failures[0]
+        """Every cancel of the plan is sent, whatever becomes of the others; then the first failure is raised.
+
+        All at once: how many of them are under way is the lane's business.
+        """
+        cancels = [cancel for params in plan.cancels for cancel in self._cancels(plan, orders, dict(params))]
+        outcomes = await asyncio.gather(*(cancel() for cancel in cancels), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not (isinstance(outcome, VenueError) and is_gone(outcome)):
+                raise outcome
 
     async def cancel_one(self, plan: ScopePlan, order: Order) -> None:
         await self._cancel_one(order.order_id, order.symbol, dict(plan.cancels[0]))

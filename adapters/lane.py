@@ -1,8 +1,9 @@
 """The order in which the calls of one API key leave.
 
-A key has one lane: signed calls go strictly one after another, because exchanges refuse a nonce
-that is not above the last. An urgent call goes before all ordinary ones and pushes aside the one
-that is under way, instead of waiting for it to time out.
+A key has one lane. Where its signature counts a nonce up, signed calls go strictly one after another,
+because one that is not above the last is refused; where it holds a time, many may be under way. An urgent
+call goes before all ordinary ones, and where the lane is full it pushes one of them aside, instead of
+waiting for it to time out.
 """
 
 from __future__ import annotations
@@ -74,10 +75,11 @@ class _Turn:
 
 
 class SignedLane:
-    """Runs calls one at a time, the highest rank first; a higher one pushes aside the call in flight."""
+    """Runs as many calls at once as it is wide, the highest rank first; a higher one pushes aside a call in flight."""
 
-    def __init__(self) -> None:
-        self._holder: _Turn | None = None
+    def __init__(self, width: int = 1) -> None:
+        self._width = width
+        self._holders: list[_Turn] = []
         self._waiting: list[_Turn] = []
 
     async def run(self, call: Callable[[], Coroutine[Any, Any, T]], *, rank: int) -> T:
@@ -103,8 +105,10 @@ class SignedLane:
     def _enter(self, rank: int) -> _Turn:
         turn = _Turn(rank, asyncio.get_running_loop().create_future())
         self._waiting.append(turn)
-        if self._holder is not None and self._holder.rank < rank:
-            self._push_aside(self._holder)
+        if len(self._holders) >= self._width:
+            lowest = min(reversed(self._holders), key=lambda holder: holder.rank)  # of equals, the last that began
+            if lowest.rank < rank:
+                self._push_aside(lowest)
         self._grant_next()
         return turn
 
@@ -112,22 +116,22 @@ class SignedLane:
         holder.is_pushed_aside = True
         if holder.task is not None:
             holder.task.cancel()
-        self._holder = None
+        self._holders.remove(holder)
 
     def _grant_next(self) -> None:
-        while self._holder is None and self._waiting:
+        while len(self._holders) < self._width and self._waiting:
             turn = max(self._waiting, key=lambda waiting: waiting.rank)  # of equals, the first
             self._waiting.remove(turn)
             # One that gave up in this very moment has had no chance to leave the queue yet.
             if not turn.granted.done():
-                self._holder = turn
+                self._holders.append(turn)
                 turn.granted.set_result(None)
 
     def _leave(self, turn: _Turn) -> None:
         if turn in self._waiting:
             self._waiting.remove(turn)
-        if self._holder is turn:
-            self._holder = None
+        if turn in self._holders:
+            self._holders.remove(turn)
         self._grant_next()
 
 

@@ -71,7 +71,8 @@ class Venue:
     dialect: reads it by calls of its own, and streams over sockets of its own; None: by ccxt's unified calls.
     scopes: every slice of its orders, whatever markets are configured; None: one a market, as ccxt lists them.
     replies: what its own replies look like, by the last word of the path, "" for all others; None: as at connect.
-    lane_width: how many signed calls may be under way at once; one where a nonce must rise, or nobody knows.
+    lane_width: how many signed calls may be under way at once: one where a nonce must rise, or where nobody knows;
+        many where a time is signed.
     pools: its own count of our calls. burst_s: how far calls that none of them counts may run ahead of ccxt's pace.
     probe: how a key is asked whether it may cancel; None: it can't be asked.
     wallet: where its balance excludes unrealised profit; a perp market needs it, unless a dialect reads it.

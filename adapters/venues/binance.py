@@ -25,6 +25,7 @@ _SPOT, _MARGIN = {"type": "spot"}, {"marginMode": "cross"}
 
 VENUE = Venue(
     exchange="binance",
+    lane_width=32,
     options=MappingProxyType({**OPTIONS, **_ONLY_SPOT_MARKETS}),
     scopes=(
         scope("spot", frozenset({Market.SPOT}), CancelBy.SYMBOL, _SPOT, listing=_SPOT),

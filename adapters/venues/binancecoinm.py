@@ -4,4 +4,8 @@ from __future__ import annotations
 
 from adapters.venue import Venue, Wallet
 
-VENUE = Venue(exchange="binancecoinm", wallet=Wallet(("assets",), "asset", "walletBalance"))
+VENUE = Venue(
+    exchange="binancecoinm",
+    lane_width=32,
+    wallet=Wallet(("assets",), "asset", "walletBalance"),
+)

@@ -11,6 +11,7 @@ _TRIGGER = {"trigger": True}
 
 VENUE = Venue(
     exchange="binanceusdm",
+    lane_width=32,
     options=OPTIONS,
     scopes=(
         scope("plain", PERP_MARKETS, CancelBy.SYMBOL),

@@ -13,6 +13,7 @@ _ORDER_FILTERS = ("Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalT
 
 VENUE = Venue(
     exchange="bybit",
+    lane_width=16,
     scopes=(
         scope(
             "spot",

@@ -10,6 +10,7 @@ _SPOT = {"type": "spot"}
 
 VENUE = Venue(
     exchange="mexc",
+    lane_width=16,
     scopes=(scope("spot", frozenset({Market.SPOT}), CancelBy.ORDER, _SPOT, listing=_SPOT),),
     deposits_reach_spot=True,
 )

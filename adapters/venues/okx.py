@@ -19,6 +19,7 @@ def _algo(order_types: str, markets: frozenset[Market] = _ALL_MARKETS) -> ScopeP
 
 VENUE = Venue(
     exchange="okx",
+    lane_width=16,
     scopes=(
         scope("plain", _ALL_MARKETS, CancelBy.BATCH, page_rows=100, batch_rows=20),
         *map(_algo, ("conditional,oco", "trigger", "move_order_stop", "iceberg", "smart_iceberg", "twap")),

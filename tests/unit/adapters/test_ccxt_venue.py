@@ -1,5 +1,6 @@
 """The adapter without a venue: what is refused, what is hidden, what other exchanges get."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
@@ -268,6 +269,21 @@ async def test_one_failed_cancel_does_not_stop_the_others() -> None:
     with pytest.raises(VenueUnavailable, match="busy"):
         await _generic(client).cancel(ScopePlan(PLAN.scope, CancelBy.ORDER), [_order("1"), _order("2")])
     assert len(client.calls) == 2
+
+
+async def test_cancels_do_not_wait_for_each_other() -> None:
+    all_three = asyncio.Barrier(3)
+
+    class Slow(FakeClient):
+        async def cancel_all_orders(self, symbol: str, params: Any) -> None:
+            self.calls.append(("cancel_all_orders", (symbol,)))
+            await all_three.wait()
+
+    client = Slow()
+    orders = [_order(str(number), f"{asset}/USDT") for number, asset in enumerate(("BTC", "ETH", "SOL"))]
+    async with asyncio.timeout(1):
+        await _generic(client).cancel(ScopePlan(PLAN.scope, CancelBy.SYMBOL), orders)
+    assert [args[0] for _, args in client.calls] == ["BTC/USDT", "ETH/USDT", "SOL/USDT"]
 
 
 async def test_an_order_that_is_gone_is_no_failure() -> None:

@@ -65,3 +65,8 @@ def test_half_a_venue_is_refused(half: dict[str, Any], reason: str) -> None:
 def test_a_whole_one_is_taken() -> None:
     whole = Venue(exchange="x", dialect=dialect, scopes=(SPOT, PERP), replies={"": OBJECT})
     assert by_exchange(whole) == {"x": whole}
+
+
+def test_where_a_nonce_must_rise_and_where_nobody_knows_calls_go_one_by_one() -> None:
+    assert venue_of("gate").lane_width == 1
+    assert {name for name, venue in VENUES.items() if venue.lane_width == 1} == {"kraken", "krakenfutures"}

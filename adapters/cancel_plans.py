@@ -51,6 +51,14 @@ def scope(
     return ScopePlan(OrderScope(name, markets), cancel_by, cancels=cancels or (NO_PARAMS,), **rest)
 
 
+_CALLS = {
+    CancelBy.ALL: "cancelAllOrders",
+    CancelBy.SYMBOL: "cancelAllOrders",
+    CancelBy.BATCH: "cancelOrders",
+    CancelBy.ORDER: "cancelOrder",
+}
+
+
 def plan_for(
     exchange: str, scopes: tuple[ScopePlan, ...] | None, markets: frozenset[Market], has: Mapping[str, Any]
 ) -> tuple[ScopePlan, ...]:
@@ -59,6 +67,9 @@ def plan_for(
     Raises ConfigError, naming what is missing, if some can't be covered.
     """
     scopes = _generic_scopes(exchange, markets, has) if scopes is None else scopes
+    lacking = {"fetchOpenOrders", *(_CALLS[plan.cancel_by] for plan in scopes)} - _can(has)
+    if lacking:
+        raise ConfigError(f"{exchange} lacks {', '.join(sorted(lacking))}: its orders could not be proven gone")
     wanted = tuple(plan for plan in scopes if plan.scope.markets & markets)
     covered = frozenset[Market]().union(*(plan.scope.markets for plan in wanted))
     if not markets <= covered:
@@ -71,8 +82,6 @@ def plan_for(
 
 def _generic_scopes(exchange: str, markets: frozenset[Market], has: Mapping[str, Any]) -> tuple[ScopePlan, ...]:
     """One scope a market type, from what ccxt says the exchange can do. Trigger orders elsewhere are not covered."""
-    if has.get("fetchOpenOrders") is not True:
-        raise ConfigError(f"{exchange} lacks fetchOpenOrders: its orders could not be proven gone")
     cancel_by = _widest_cancel(exchange, has)
     kinds = (("spot", SPOT_MARKETS, "spot"), ("perp", PERP_MARKETS, "swap"))
     return tuple(
@@ -84,11 +93,12 @@ def _generic_scopes(exchange: str, markets: frozenset[Market], has: Mapping[str,
 
 def _widest_cancel(exchange: str, has: Mapping[str, Any]) -> CancelBy:
     """By symbol rather than all at once: several venues refuse the cancel of everything without one."""
-    for capability, cancel_by in (
-        ("cancelAllOrders", CancelBy.SYMBOL),
-        ("cancelOrders", CancelBy.BATCH),
-        ("cancelOrder", CancelBy.ORDER),
-    ):
-        if has.get(capability) is True:
+    for cancel_by in (CancelBy.SYMBOL, CancelBy.BATCH, CancelBy.ORDER):
+        if _CALLS[cancel_by] in _can(has):
             return cancel_by
     raise ConfigError(f"{exchange} lacks cancelAllOrders, cancelOrders and cancelOrder: nothing could be cancelled")
+
+
+def _can(has: Mapping[str, Any]) -> set[str]:
+    """What ccxt says that it can do there; "emulated" is not enough."""
+    return {name for name, answer in has.items() if answer is True}

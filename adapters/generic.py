@@ -110,6 +110,11 @@ class GenericDialect:
                 f"{venue.exchange}: it is not known which field of its balance excludes unrealised profit; "
                 "its perp market needs a file in adapters/venues with its wallet"
             )
+        lacking = [name for name in ("fetchDeposits", "fetchWithdrawals") if client.has.get(name) is not True]
+        if venue.deposits_reach_spot and lacking:
+            raise ConfigError(
+                f"{venue.exchange} lacks {', '.join(lacking)} in ccxt: take `deposits_reach_spot` out of its file"
+            )
         self._name = name
         self._venue = venue
         self._markets = markets

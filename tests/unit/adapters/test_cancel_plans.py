@@ -89,3 +89,14 @@ def test_an_exchange_that_lacks_what_is_required_is_refused_by_name(
 ) -> None:
     with pytest.raises(ConfigError, match=f"lacks.*{word}"):
         plan_for("gate", SPOT, EVERYTHING | dict.fromkeys(missing, value))
+
+
+@pytest.mark.parametrize(
+    ("exchange", "missing"),
+    [("okx", "cancelOrders"), ("mexc", "cancelOrder"), ("bybit", "cancelAllOrders"), ("okx", "fetchOpenOrders")],
+)
+def test_a_plan_whose_calls_ccxt_does_not_have_is_refused_before_a_sweep_needs_them(
+    exchange: str, missing: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{exchange} lacks {missing}:"):
+        plan_for(exchange, SPOT, EVERYTHING | {missing: None})

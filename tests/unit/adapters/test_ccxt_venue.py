@@ -14,7 +14,7 @@ from adapters.cancel_plans import CancelBy, ScopePlan, plan_for
 from adapters.conversion import mid, needed_symbols, spot_pairs
 from adapters.generic import GenericDialect, parse_unified_balance, parse_unified_position, parse_wallet
 from adapters.guarded import _RECORD
-from adapters.registry import build_adapter, venue_of
+from adapters.registry import VENUES, build_adapter, venue_of
 from adapters.venue import VenueSettings, Wallet
 from risk_daemon.config.settings import Data
 from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
@@ -35,6 +35,21 @@ async def test_an_adapter_is_built_for_any_exchange_that_can_do_what_is_required
         assert isinstance(adapter, VenueAdapter)
         assert adapter.scopes
     assert any("shape seen at connect" in note for note in adapter.capabilities.notes)
+
+
+@pytest.mark.parametrize("exchange", VENUES)
+async def test_ccxt_can_do_what_each_registered_venue_takes_for_granted(exchange: str) -> None:
+    scopes = venue_of(exchange).scopes or ()
+    markets = frozenset[Market]().union(*(plan.scope.markets for plan in scopes)) or PERP
+    adapter = build_adapter(_settings(exchange, markets), ManualClock())
+    assert {scope.name for scope in adapter.scopes} == {plan.scope.name for plan in scopes} or not scopes
+
+
+async def test_flows_that_ccxt_can_not_list_are_refused_and_not_promised() -> None:
+    client = FakeClient()
+    client.has = {"fetchWithdrawals": True}
+    with pytest.raises(ConfigError, match="lacks fetchDeposits"):
+        _generic(client, "mexc")
 
 
 @pytest.mark.parametrize("exchange", ["bitmex", "nosuchexchange", "Exchange", "__name__"])
@@ -150,7 +165,7 @@ class FakeClient:
     rateLimit = 50  # noqa: N815 - ccxt's name
 
     def __init__(self, **answers: Any) -> None:
-        self.has = {"watchBalance": True}
+        self.has = dict.fromkeys(("watchBalance", "fetchDeposits", "fetchWithdrawals"), True)
         self.markets = {"BTC/USDT": _market("BTC/USDT")}
         self.tickers: dict[str, Any] = {}
         self.answers = answers

@@ -24,11 +24,12 @@ from adapters.base import (
 )
 from adapters.budget import Budget
 from adapters.cancel_plans import ScopePlan, plan_for
+from adapters.connection import Terms
 from adapters.dialect import Dialect
 from adapters.endpoint import rewrite_all
 from adapters.failures import failure
 from adapters.generic import GenericDialect
-from adapters.guarded import Shell, build_client
+from adapters.guarded import Shell, build_client, tls_of
 from adapters.lane import Pacer, SignedLane, Urgency, travelling
 from adapters.market_list import MarketList, load_anew, unpriced
 from adapters.socket_streams import SocketStreams
@@ -244,6 +245,7 @@ def _dialect_and_streams(
 ) -> tuple[Dialect, SocketStreams | WatchedStreams]:
     if venue.dialect is not None:
         own = venue.dialect(settings, client)
-        return own, SocketStreams(own, clock, settings.secrets)
+        terms = Terms(clock=clock, secrets=settings.secrets, tls=lambda: tls_of(client))
+        return own, SocketStreams(own, terms)
     generic = GenericDialect(settings.name, venue, settings.markets, settings.reference_currency, client)
     return generic, WatchedStreams(generic, client, clock, settings.secrets)

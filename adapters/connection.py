@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -63,6 +65,15 @@ class Listener(Protocol):
     def on_end(self, connection: Connection, reason: VenueError) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What all connections of an account share. secrets: never to be written. tls: by what certificates are judged."""
+
+    clock: Clock
+    secrets: Sequence[str]
+    tls: Callable[[], ssl.SSLContext | bool]
+
+
 class _Dial(connect):
     """A dialling that follows no redirect: it would take the key along to another host."""
 
@@ -71,21 +82,20 @@ class _Dial(connect):
 
 
 class Connection:
-    """One connection. open_wire: gives what is said on it, a token fetched for it, say."""
+    """One connection. open_wire: gives what is said on it, a token fetched for it, say. terms: see there."""
 
-    def __init__(
-        self, open_wire: Callable[[], Awaitable[Wire]], listener: Listener, clock: Clock, secrets: Sequence[str]
-    ) -> None:
+    def __init__(self, open_wire: Callable[[], Awaitable[Wire]], listener: Listener, terms: Terms) -> None:
         self._open_wire = open_wire
         self._listener = listener
-        self._clock = clock
-        self._secrets = secrets
+        self._clock = terms.clock
+        self._secrets = terms.secrets
+        self._tls = terms.tls
         self._wire: Wire | None = None
         self._socket: ClientConnection | None = None
         self._subscriptions = Subscriptions()
         self._answer_timer: asyncio.TimerHandle | None = None
         self._silence_timer: asyncio.TimerHandle | None = None
-        self.heard_mono = clock.now().mono
+        self.heard_mono = terms.clock.now().mono
         self.ended: VenueError | None = None
         self.task = asyncio.get_running_loop().create_task(self._run())
 
@@ -126,6 +136,7 @@ class Connection:
     def _dial(self, url: str) -> connect:
         return _Dial(
             url,
+            ssl=self._tls() if url.startswith("wss:") else None,
             proxy=None,
             compression=None,
             open_timeout=DIAL_WITHIN_S,

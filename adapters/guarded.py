@@ -9,6 +9,7 @@ it deaf.
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -197,3 +198,10 @@ def build_client(exchange: str, options: dict[str, Any], shell: Shell) -> Any:
     # At DEBUG ccxt writes whole requests, keys included.
     client.logger.setLevel(logging.WARNING)
     return client
+
+
+def tls_of(client: Any) -> ssl.SSLContext | bool:
+    """By what a client judges certificates: ccxt brings the authorities along, whatever the machine has."""
+    client.open()
+    context: ssl.SSLContext | bool = client.ssl_context
+    return context

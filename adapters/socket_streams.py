@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.connection import Connection
+from adapters.connection import Connection, Terms
 from adapters.wire import SocketDialect, Wire
 from risk_daemon.errors import MalformedReply, VenueError, VenueUnavailable
 from risk_daemon.model.account import Kind
-from risk_daemon.model.clock import Clock
 from risk_daemon.model.events import Input
 
 MAX_UNREAD = 50_000
@@ -41,10 +40,9 @@ class _Stream:
 class SocketStreams:
     """One stream a kind, over as many connections as the dialect has lines."""
 
-    def __init__(self, dialect: SocketDialect, clock: Clock, secrets: Sequence[str]) -> None:
+    def __init__(self, dialect: SocketDialect, terms: Terms) -> None:
         self._dialect = dialect
-        self._clock = clock
-        self._secrets = secrets
+        self._terms = terms
         self._streams: dict[Kind, _Stream] = {}
         self._lines: dict[str, Connection] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -125,7 +123,7 @@ class SocketStreams:
             async def open_wire() -> Wire:
                 return await self._dialect.open_wire(line)
 
-            self._lines[line] = Connection(open_wire, self, self._clock, self._secrets)
+            self._lines[line] = Connection(open_wire, self, self._terms)
         return self._lines[line]
 
     def _read(self, kind: Kind, stream: _Stream) -> Sequence[Input] | None:

@@ -24,12 +24,11 @@ MAX_UNREAD = 50_000
 
 @dataclass(eq=False, slots=True)
 class _Stream:
-    """frames: (arrival, raw), unread. has_spoken: a frame has arrived since it began."""
+    """frames: (arrival, raw), unread."""
 
     connection: Connection | None = None
     frames: deque[tuple[float, Any]] = field(default_factory=deque)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    has_spoken: bool = False
     ended: VenueError | None = None
 
     def end(self, reason: VenueError) -> None:
@@ -67,7 +66,7 @@ class SocketStreams:
     def heartbeat_mono(self, kind: Kind) -> float | None:
         """Up to when this stream vouches for what it did not change; None if it does not."""
         stream = self._streams.get(kind)
-        if stream is None or stream.connection is None or stream.ended is not None or not stream.has_spoken:
+        if stream is None or stream.connection is None or stream.ended is not None:
             return None
         if not self._dialect.is_confirming(kind):
             return None
@@ -85,7 +84,6 @@ class SocketStreams:
         stream = self._streams.get(kind)
         if stream is None or stream.connection is None:
             return
-        stream.has_spoken = True
         stream.frames.append((arrived_mono, message))
         stream.changed.set()
         if len(stream.frames) > MAX_UNREAD:

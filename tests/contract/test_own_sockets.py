@@ -195,9 +195,12 @@ async def test_a_reconnect_subscribes_to_all_of_it_again(venue: Venue, action: s
 async def test_what_came_before_the_end_and_was_not_read_is_void(venue: Venue) -> None:
     await begin(venue)
     venue.admin("price", asset="BTC", price="43210")
+    adapter: Any = venue.adapter
+    async with asyncio.timeout(DEADLINE_S):
+        while not adapter._streams._streams[Kind.PRICES].frames:  # noqa: ASYNC110 - nobody is to read it
+            await asyncio.sleep(0)
     venue.admin("socket", action="drop")
-    (line,) = [line for line in lines(venue).values() if line is _price_line(venue)]
-    await within(asyncio.wait({line.task}))
+    await within(asyncio.wait({_price_line(venue).task}))
     with pytest.raises(VenueUnavailable):
         await within(venue.adapter.next_frame(Kind.PRICES))
 

@@ -33,9 +33,9 @@ CLOSE_WITHIN_S = 0.25
 MAX_FRAME_BYTES = 16 * 2**20
 """The longest honest frame, a snapshot of thousands of orders, has some megabytes."""
 
-# At DEBUG the library writes whole frames, tokens and signatures included.
+# At DEBUG the library writes whole frames, tokens and signatures included; and what ends a connection, we tell.
 _LOG = logging.getLogger("adapters.connection")
-_LOG.setLevel(logging.WARNING)
+_LOG.setLevel(logging.CRITICAL)
 
 _MEANINGS = {
     1000: "it was done",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -168,3 +169,16 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, 
         connection.end(VenueUnavailable("enough"))
         await ended(connection)
     assert len(venue.asked) == is_trusted
+
+
+async def test_what_is_sent_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    heard = Heard()
+    async with Venue().listening() as venue:
+        connection = connect(f"ws://127.0.0.1:{venue.port}", heard)
+        await connection.want(Kind.BALANCES, ACCOUNT)
+        await told(heard)
+        connection.end(VenueUnavailable("enough"))
+        await ended(connection)
+    assert [record for record in caplog.records if record.name.startswith("adapters")] == []
+    assert any(record.name.startswith("websockets.server") for record in caplog.records), "the other side writes all"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from risk_daemon.model.account import Instrument
 from risk_daemon.model.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen
 
 
@@ -66,14 +66,6 @@ class CancelPermission:
 
     may_cancel: bool | None
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Instrument:
-    """What an order's quantity counts: base units (linear) or quote units (inverse) of one unit of it."""
-
-    contract_size: Decimal = Decimal(1)
-    inverse: bool = False
 
 
 @runtime_checkable

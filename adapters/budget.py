@@ -60,42 +60,6 @@ class Pool:
         return self.ceiling - self.for_sweep - (self.for_urgent if urgency is Urgency.ORDINARY else 0.0)
 
 
-# https://docs.kraken.com/exchange/guides/rest/ratelimits: the smallest tier, because no reply tells which it is.
-_KRAKEN = Pool(
-    15.0,
-    0.33,
-    for_urgent=3.0,
-    for_sweep=3.0,
-    costs={
-        **dict.fromkeys(("Ledgers", "QueryLedgers", "TradesHistory", "QueryTrades", "ClosedOrders"), 2.0),
-        **dict.fromkeys(("AddOrder", "AmendOrder", "EditOrder", "CancelOrder"), 0.0),
-    },
-)
-
-# https://docs.kraken.com/exchange/guides/futures/ratelimits
-_FUTURES_HISTORY = Pool(
-    100.0,
-    100.0 / 600.0,
-    for_urgent=30.0,
-    endpoints=frozenset({"account-log", "accountlogcsv", "executions", "orders", "triggers"}),
-    by_count=((25, 1.0), (50, 2.0), (1_000, 3.0), (5_000, 6.0), (100_000, 10.0)),
-    default=3.0,
-)
-_FUTURES = Pool(
-    500.0,
-    50.0,
-    for_urgent=100.0,
-    for_sweep=200.0,
-    costs={
-        **dict.fromkeys(("sendorder", "editorder", "cancelorder", "batchorder"), 10.0),
-        **dict.fromkeys(("cancelallorders", "cancelallordersafter", "fills"), 25.0),
-    },
-    default=2.0,
-)
-
-POOLS: Mapping[str, Sequence[Pool]] = {"kraken": (_KRAKEN,), "krakenfutures": (_FUTURES_HISTORY, _FUTURES)}
-
-
 @dataclass(slots=True)
 class _Held:
     """An ordinary call that was held back: since when, when it last asked, and what it costs."""

@@ -1,7 +1,7 @@
 """Whether a key may cancel, asked without harm: the cancel of an order that can't exist.
 
 A venue looks at the key's permissions before it looks for the order. "There is no such order" is the answer of
-one that would have cancelled it. The table is data; a venue without a row can't be asked, which is said.
+one that would have cancelled it. The probe is data of the venue; a venue without one can't be asked, which is said.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from adapters.base import CancelPermission
@@ -25,23 +24,13 @@ class Probe:
     params: Mapping[str, str]
 
 
-PROBES: Mapping[str, Probe] = MappingProxyType(
-    {
-        # Needs "Create & modify orders" or "Cancel & close orders": docs.kraken.com/api-reference/trading/cancel-order
-        "kraken": Probe("privatePostCancelOrder", {"txid": "OAAAAA-AAAAA-AAAAAA"}),
-        # Unknown ids are answered by the status `notFound`: .../api-reference/order-management/cancel-order
-        "krakenfutures": Probe("privatePostCancelorder", {"order_id": "00000000-0000-0000-0000-000000000000"}),
-    }
-)
-
 _DENIED = re.compile(
     r"permission|authentication|invalid.{0,3}key|invalid.{0,3}signature|unauthori[sz]ed|answered 401", re.IGNORECASE
 )
 
 
-async def ask(exchange: str, client: Any) -> CancelPermission:
+async def ask(probe: Probe | None, client: Any) -> CancelPermission:
     """The venue's answer. Raises a VenueError where it gave none, which says nothing about the key."""
-    probe = PROBES.get(exchange)
     if probe is None:
         return CancelPermission(None, "there is no way known to ask this venue")
     try:

@@ -6,10 +6,8 @@ turns every failure into one of three words. What differs between exchanges is i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -20,24 +18,25 @@ from adapters.base import (
     SPOT_MARKETS,
     CancelPermission,
     Capabilities,
-    Instrument,
     Market,
     OrderListing,
     OrderScope,
 )
-from adapters.budget import POOLS, Budget
-from adapters.cancel_plans import ScopePlan, client_options, plan_for
+from adapters.budget import Budget
+from adapters.cancel_plans import ScopePlan, plan_for
+from adapters.connection import Terms
 from adapters.dialect import Dialect
 from adapters.endpoint import rewrite_all
 from adapters.failures import failure
 from adapters.generic import GenericDialect
-from adapters.guarded import Shell, build_client
-from adapters.kraken import KrakenDialect
-from adapters.krakenfutures import KrakenFuturesDialect
-from adapters.lane import Pacer, Urgency, travelling
+from adapters.guarded import Shell, build_client, tls_of
+from adapters.lane import Pacer, SignedLane, Urgency, travelling
 from adapters.market_list import MarketList, load_anew, unpriced
-from adapters.taps import Taps
+from adapters.socket_streams import SocketStreams
+from adapters.venue import Venue, VenueSettings
+from adapters.watched_streams import WatchedStreams
 from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError, VenueError
+from risk_daemon.model.account import Instrument
 from risk_daemon.model.clock import Clock
 from risk_daemon.model.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen, Source
 from risk_daemon.model.units import finite
@@ -45,36 +44,6 @@ from risk_daemon.model.units import finite
 T = TypeVar("T")
 
 _PING_EVERY_MS = 5_000
-_NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
-
-_BURST_S = {"kraken": 36.0, "krakenfutures": 6.0}
-"""How far calls that no counter of `adapters.budget` counts may run ahead of ccxt's pace, which knows no burst."""
-
-
-@dataclass(frozen=True, slots=True)
-class VenueSettings:
-    """What an account needs. `exchange` is a ccxt id; `endpoint` a loopback server that stands for it."""
-
-    name: str
-    exchange: str
-    markets: frozenset[Market]
-    endpoint: str | None = None
-    sandbox: bool = False
-    api_key: str = field(default="", repr=False)
-    secret: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-    reference_currency: str = "USDT"
-    options: Mapping[str, Any] = field(default_factory=lambda: _NO_OPTIONS, repr=False)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must never be written anywhere."""
-        return tuple(secret for secret in (self.api_key, self.secret, self.password) if secret)
-
-    @property
-    def fingerprint(self) -> str:
-        """Names the account without revealing its key."""
-        return hashlib.sha256(f"{self.exchange}\n{self.api_key}".encode()).hexdigest()[:16]
 
 
 class CcxtVenue:
@@ -83,18 +52,21 @@ class CcxtVenue:
     Raises ConfigError when it is built, or at `connect`, if the exchange can't do what is required.
     """
 
-    def __init__(self, settings: VenueSettings, clock: Clock) -> None:
+    def __init__(self, venue: Venue, settings: VenueSettings, clock: Clock) -> None:
+        self._venue = venue
         self._settings = settings
         self._clock = clock
-        self._shell = Shell(clock, Pacer(clock, 0.0, 0.0), settings.secrets, self._on_frame, self._on_socket)
-        self._client = build_client(settings.exchange, _client_config(settings), self._shell)
+        self._shell = Shell(
+            pacer=Pacer(clock, venue.burst_s),
+            budget=Budget(venue.pools, clock),
+            lane=SignedLane(venue.lane_width),
+            replies=venue.replies,
+            secrets=settings.secrets,
+        )
+        self._client = build_client(settings.exchange, _client_config(venue, settings), self._shell)
         _aim(self._client, settings)
-        burst_s = _BURST_S.get(settings.exchange, 1.0)
-        self._shell.pacer = Pacer(clock, self._client.rateLimit / 1000, burst_s)
-        self._shell.budget = Budget(POOLS.get(settings.exchange, ()), clock)
-        self._plans = plan_for(settings.exchange, settings.markets, self._client.has)
-        self._dialect = _dialect(settings, self._client)
-        self._taps = Taps(self._dialect, self._shell, self._client)
+        self._plans = plan_for(venue.exchange, venue.scopes, settings.markets, self._client.has)
+        self._dialect, self._streams = _dialect_and_streams(venue, settings, self._client, clock)
         self._market_list = MarketList(lambda: load_anew(self._client), clock)
         self._is_connected = False
 
@@ -160,13 +132,13 @@ class CcxtVenue:
     async def read_positions(self, *, urgent: bool = False) -> PositionsSeen:
         requested_mono = self._clock.now().mono
         positions = await self._ask(_urgency(urgent), self._dialect.positions) if self._dialect.has_positions else ()
-        self._taps.what_is_watched_changed()
+        self._streams.what_is_watched_changed()
         return PositionsSeen(self.name, requested_mono, Source.REST, positions, complete=True)
 
     async def read_prices(self, assets: frozenset[str], *, urgent: bool = False) -> PricesSeen:
         requested_mono = self._clock.now().mono
         prices = await self._ask(_urgency(urgent), lambda: self._dialect.prices(assets))
-        self._taps.what_is_watched_changed()
+        self._streams.what_is_watched_changed()
         if not urgent:
             self._market_list.look_again(unpriced(assets, prices, self._settings.reference_currency))
         return PricesSeen(self.name, requested_mono, Source.REST, prices)
@@ -200,24 +172,25 @@ class CcxtVenue:
 
     async def cancel_permission(self) -> CancelPermission:
         """Whether this key may cancel, asked without harm."""
-        return await self._ask(Urgency.ORDINARY, lambda: cancel_probes.ask(self._settings.exchange, self._client))
+        return await self._ask(Urgency.ORDINARY, lambda: cancel_probes.ask(self._venue.probe, self._client))
 
     def _plan(self, scope: OrderScope) -> ScopePlan:
         return next(plan for plan in self._plans if plan.scope == scope)
 
     async def next_frame(self, kind: Kind) -> Sequence[Input]:
-        await self._load_markets()
-        return await self._taps.next(kind)
+        if not self._client.markets:
+            await self._load_markets()
+        return await self._streams.next(kind)
 
     def heartbeat_mono(self, kind: Kind) -> float | None:
-        return self._taps.heartbeat_mono(kind)
+        return self._streams.heartbeat_mono(kind)
 
     async def reset_streams(self) -> None:
-        self._taps.drop_all()
+        self._streams.drop_all()
 
     async def close(self) -> None:
         await self._market_list.close()
-        await self._taps.close()
+        await self._streams.close()
         await self._client.close()
 
     async def _ask(self, urgency: Urgency, ask: Callable[[], Awaitable[T]]) -> T:
@@ -233,12 +206,6 @@ class CcxtVenue:
         except Exception as error:
             raise failure(error, secrets=self._settings.secrets) from None
 
-    def _on_frame(self, socket: Any, message: Any) -> bool:
-        return self._taps.on_frame(socket, message)
-
-    def _on_socket(self, socket: Any) -> None:
-        self._taps.on_socket(socket)
-
 
 def _urgency(urgent: bool) -> Urgency:
     return Urgency.URGENT if urgent else Urgency.ORDINARY
@@ -248,14 +215,14 @@ def _read_only(amounts: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
     return MappingProxyType(dict(amounts))
 
 
-def _client_config(settings: VenueSettings) -> dict[str, Any]:
+def _client_config(venue: Venue, settings: VenueSettings) -> dict[str, Any]:
     """ccxt's own limiter is off: it lets those who gave up waiting burn its tokens. Ours paces each call."""
     return {
         "apiKey": settings.api_key,
         "secret": settings.secret,
         "password": settings.password,
         "enableRateLimit": False,
-        "options": {**client_options(settings.exchange), **settings.options},
+        "options": {**venue.options, **settings.options},
     }
 
 
@@ -273,9 +240,12 @@ def _aim(client: Any, settings: VenueSettings) -> None:
     client.streaming = {**client.streaming, "keepAlive": _PING_EVERY_MS}
 
 
-def _dialect(settings: VenueSettings, client: Any) -> Dialect:
-    if settings.exchange == "kraken":
-        return KrakenDialect(settings.name, settings.markets, settings.reference_currency, client)
-    if settings.exchange == "krakenfutures":
-        return KrakenFuturesDialect(settings.name, client)
-    return GenericDialect(settings.name, settings.exchange, settings.markets, settings.reference_currency, client)
+def _dialect_and_streams(
+    venue: Venue, settings: VenueSettings, client: Any, clock: Clock
+) -> tuple[Dialect, SocketStreams | WatchedStreams]:
+    if venue.dialect is not None:
+        own = venue.dialect(settings, client)
+        terms = Terms(clock=clock, secrets=settings.secrets, tls=lambda: tls_of(client))
+        return own, SocketStreams(own, terms)
+    generic = GenericDialect(settings.name, venue, settings.markets, settings.reference_currency, client)
+    return generic, WatchedStreams(generic, client, clock, settings.secrets)

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from risk_daemon.model.account import HUBS
 from risk_daemon.model.units import finite
-
-HUBS = ("USD", "USDC", "USDT", "BTC", "ETH")
 
 Pairs = Mapping[frozenset[str], str]
 

@@ -33,8 +33,6 @@ class Dialect(Protocol):
     """One exchange's own ways."""
 
     stream_kinds: frozenset[Kind]
-    is_tapped: bool
-    """Whether raw frames are read off the sockets; else what ccxt's watch calls return is."""
     has_flows: bool
     ledger_lag_s: float
     """How far the book may be behind the balances; 2 s where nothing is known."""
@@ -63,32 +61,12 @@ class Dialect(Protocol):
         """This order and no other."""
         ...
 
-    async def watch(self, kind: Kind) -> Any:
-        """Subscribe, and wait for the next frame of ccxt's own. Called again and again by one task a kind."""
-        ...
-
     def watched(self, kind: Kind) -> frozenset[str]:
-        """What `watch` subscribes to now; nothing to watch (yet) if empty."""
-        ...
-
-    def kind_of(self, message: Any) -> Kind | None:
-        """Which stream a raw frame belongs to."""
-        ...
-
-    def refusal_of(self, message: Any) -> str | None:
-        """Why the venue refused a private subscription, if the frame says so."""
-        ...
-
-    def stream_began(self, kind: Kind) -> None:
-        """A new connection: what was seen on the last one says nothing about this one."""
+        """What of a stream is subscribed to now; nothing to watch (yet) if empty."""
         ...
 
     def read_frames(self, kind: Kind, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
         """The inputs of frames; an empty sequence is "something changed: read over REST"; None is "nothing"."""
-        ...
-
-    def is_confirming(self, kind: Kind) -> bool:
-        """Whether silence of this stream means that nothing changed: it gave a snapshot and shows every change."""
         ...
 
 

@@ -1,8 +1,8 @@
 """Is this reply really the venue's answer?
 
 Parsers turn an HTML page, an empty body or `{}` into "no orders". So every reply is held against
-what the venue's own answer looks like before any parser sees it. The tables are data: one line an
-endpoint. A venue without a table is held against what it answered when it was connected, which is
+what the venue's own answer looks like before any parser sees it. The tables are data, one line an
+endpoint, in the venue's file. A venue without a table is held against what it answered when it was connected, which is
 weaker: it proves that the shape did not change, not that the shape is right.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -129,61 +128,20 @@ def _no_number(literal: str) -> Any:
     raise ValueError(f"{literal} is no number")
 
 
-def _kraken(result: Check) -> Check:
-    return has(error=equals([]), result=result)
-
-
-def _futures(**fields: Check) -> Check:
-    return has(result=equals("success"), **fields)
-
-
-def _both(one: Check, other: Check) -> Check:
+def both(one: Check, other: Check) -> Check:
+    """The value is good by each of the two."""
     return lambda value: one(value) or other(value)
 
 
-_TEXT = is_a(str, filled=True)
-_ROWS = is_a(list)
-_FILLED_ROWS = is_a(list, filled=True)
-
-KRAKEN: Mapping[str, Check] = MappingProxyType(
-    {
-        "OpenOrders": _kraken(listing("open", each(has(descr=is_a(dict)), dict))),
-        "BalanceEx": _kraken(each(has(balance=is_number), dict, filled=True)),
-        "OpenPositions": _kraken(each(has(pair=_TEXT, vol=is_number, cost=is_number), list, dict)),
-        "TradeBalance": _kraken(has(m=is_number, c=is_number)),
-        "Ledgers": _kraken(has(ledger=each(has(type=_TEXT, asset=_TEXT, amount=is_number), dict), count=is_number)),
-        "Ticker": _kraken(is_a(dict, filled=True)),
-        "Assets": _kraken(is_a(dict, filled=True)),
-        "AssetPairs": _kraken(is_a(dict, filled=True)),
-        "CancelAll": _kraken(has(count=is_number)),
-        "GetWebSocketsToken": _kraken(has(token=_TEXT)),
-        "": _kraken(is_a(dict, list)),
-    }
-)
-
-KRAKENFUTURES: Mapping[str, Check] = MappingProxyType(
-    {
-        "openorders": _both(_futures(), listing("openOrders", each(has(order_id=_TEXT, symbol=_TEXT), list))),
-        "openpositions": _both(
-            _futures(), listing("openPositions", each(has(symbol=_TEXT, size=is_number, price=is_number), list))
-        ),
-        "accounts": _futures(accounts=each(has(type=_TEXT), dict, filled=True)),
-        "tickers": _futures(tickers=_FILLED_ROWS),
-        "instruments": _futures(instruments=_FILLED_ROWS),
-        "cancelallorders": _futures(cancelStatus=is_a(dict, filled=True)),
-        "account-log": has(logs=_ROWS),
-        "": _futures(),
-    }
-)
-
-TABLES: Mapping[str, Mapping[str, Check]] = MappingProxyType({"kraken": KRAKEN, "krakenfutures": KRAKENFUTURES})
+TEXT = is_a(str, filled=True)
+ROWS = is_a(list)
+FILLED_ROWS = is_a(list, filled=True)
 
 
-def wrong_with(exchange: str, url: str, reply: Any) -> str | None:
+def wrong_with(table: Mapping[str, Check] | None, url: str, reply: Any) -> str | None:
     """What is wrong with the parsed JSON `reply` of `url`, or None. Text, bytes and None are never a reply."""
     if not isinstance(reply, dict | list):
         return "the body is not JSON" if reply else "the body is empty"
-    table = TABLES.get(exchange)
     if table is None:
         return "the body is an empty object" if reply == {} else None
     endpoint = urlsplit(url).path.rstrip("/").rpartition("/")[2]

@@ -8,56 +8,24 @@ says so.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 
 from adapters.base import SPOT_MARKETS, Market
-from adapters.cancel_plans import PLANS, CancelBy, ScopePlan
+from adapters.cancel_plans import CancelBy, ScopePlan
 from adapters.conversion import mid, needed_symbols, spot_pairs
 from adapters.dialect import ACCOUNT, Book, merged, number, optional_text, text
 from adapters.envelopes import Shape, check_same_shape, count_rows, shape_of
 from adapters.failures import is_gone
 from adapters.guarded import recording
 from adapters.lane import Urgency, current_urgency, travelling
+from adapters.venue import Venue, Wallet
 from risk_daemon.errors import ConfigError, MalformedReply, VenueError, VenueUnavailable
 from risk_daemon.model.events import Flow, Input, Kind, Order, OrdersSeen, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO
-
-
-@dataclass(frozen=True, slots=True)
-class Wallet:
-    """Where a derivatives account states its balance without unrealised profit.
-
-    rows: the names that lead to the list of assets in the raw reply; asset, amount, debt: fields of a row.
-    """
-
-    rows: tuple[str, ...]
-    asset: str
-    amount: str
-    debt: str | None = None
-
-
-WALLETS: Mapping[str, Wallet] = MappingProxyType(
-    {
-        "binanceusdm": Wallet(("assets",), "asset", "walletBalance"),
-        "binancecoinm": Wallet(("assets",), "asset", "walletBalance"),
-        "bybit": Wallet(("result", "list", "0", "coin"), "coin", "walletBalance"),
-        "okx": Wallet(("data", "0", "details"), "ccy", "cashBal"),
-    }
-)
-
-_ONE_ACCOUNT = frozenset({"bybit", "okx"})
-"""Exchanges whose spot and derivatives share one wallet: asked twice, it would count twice."""
-
-_MARKS_APART = frozenset({"binanceusdm"})
-"""Exchanges whose tickers have neither mark nor bid and ask: their marks are asked for by a call of their own."""
-
-_DEPOSITS_REACH_SPOT = frozenset({"binance", "mexc"})
-"""Elsewhere a deposit lands in a wallet apart: counted as a flow it would move a baseline that no money reached."""
 
 _FLOW_WINDOW_S = 25 * 86_400
 _FLOW_PAGE = 100
@@ -134,17 +102,21 @@ def parse_unified_order(venue: str, scope: str, row: Mapping[str, Any]) -> Order
 class GenericDialect:
     """ccxt's unified calls. `client` is a guarded ccxt client with its markets loaded."""
 
-    is_tapped = False
     ledger_lag_s = 2.0
 
-    def __init__(self, venue: str, exchange: str, markets: frozenset[Market], reference: str, client: Any) -> None:
-        if Market.PERP in markets and exchange not in WALLETS:
+    def __init__(self, name: str, venue: Venue, markets: frozenset[Market], reference: str, client: Any) -> None:
+        if Market.PERP in markets and venue.wallet is None:
             raise ConfigError(
-                f"{exchange}: it is not known which field of its balance excludes unrealised profit; "
-                "its perp market needs a line in adapters.generic.WALLETS"
+                f"{venue.exchange}: it is not known which field of its balance excludes unrealised profit; "
+                "its perp market needs a file in adapters/venues with its wallet"
             )
+        lacking = [name for name in ("fetchDeposits", "fetchWithdrawals") if client.has.get(name) is not True]
+        if venue.deposits_reach_spot and lacking:
+            raise ConfigError(
+                f"{venue.exchange} lacks {', '.join(lacking)} in ccxt: take `deposits_reach_spot` out of its file"
+            )
+        self._name = name
         self._venue = venue
-        self._exchange = exchange
         self._markets = markets
         self._reference = reference
         self._client = client
@@ -153,18 +125,21 @@ class GenericDialect:
         self._position_symbols: frozenset[str] = frozenset()
         self._price_symbols: frozenset[str] = frozenset()
         self.has_positions = Market.PERP in markets
-        self.has_flows = not self.has_positions and exchange in _DEPOSITS_REACH_SPOT
+        self.has_flows = not self.has_positions and venue.deposits_reach_spot
         self.stream_kinds = frozenset(kind for kind, name in self._watchers().items() if client.has.get(name) is True)
         self.notes = self._notes()
 
     def _notes(self) -> tuple[str, ...]:
-        notes = [f"{self._exchange}: replies are held against the shape seen at connect, not against a known one"]
-        if self._exchange not in PLANS:
-            notes.append(f"{self._exchange}: trigger orders that it lists apart from plain ones are not covered")
+        exchange = self._venue.exchange
+        notes = []
+        if self._venue.replies is None:
+            notes.append(f"{exchange}: replies are held against the shape seen at connect, not against a known one")
+        if self._venue.scopes is None:
+            notes.append(f"{exchange}: trigger orders that it lists apart from plain ones are not covered")
         if self.has_flows:
-            notes.append(f"{self._exchange}: deposits and withdrawals are listed, transfers between wallets are not")
+            notes.append(f"{exchange}: deposits and withdrawals are listed, transfers between wallets are not")
         else:
-            notes.append(f"{self._exchange} has no ledger here: a withdrawal or transfer looks like a loss")
+            notes.append(f"{exchange} has no ledger here: a withdrawal or transfer looks like a loss")
         return tuple(notes)
 
     def _watchers(self) -> dict[Kind, str]:
@@ -197,7 +172,7 @@ class GenericDialect:
         amounts: dict[str, Decimal] = {}
         for kind in self._account_types():
             parsed, replies = await self._asked(f"balances {kind}", lambda kind=kind: self._balance(kind))  # type: ignore[misc]
-            wallet = WALLETS.get(self._exchange)
+            wallet = self._venue.wallet
             rows = parse_unified_balance(parsed) if wallet is None else parse_wallet(wallet, replies[-1])
             for asset, amount in rows.items():
                 amounts[asset] = amounts.get(asset, ZERO) + amount
@@ -209,7 +184,7 @@ class GenericDialect:
         return await self._client.fetch_balance({"type": kind})
 
     def _account_types(self) -> tuple[str, ...]:
-        if self._exchange in _ONE_ACCOUNT:
+        if self._venue.shares_wallet:
             return ("swap",) if Market.PERP in self._markets else ("spot",)
         kinds = (("spot", bool(self._markets & SPOT_MARKETS)), ("swap", Market.PERP in self._markets))
         return tuple(kind for kind, is_wanted in kinds if is_wanted)
@@ -227,7 +202,7 @@ class GenericDialect:
         if not self._price_symbols:
             return ()
         client, tickers = self._client, {}
-        marks = client.fetch_mark_prices if self._exchange in _MARKS_APART else client.fetch_tickers
+        marks = client.fetch_mark_prices if self._venue.marks_apart else client.fetch_tickers
         quoted = self._price_symbols - self._position_symbols
         for fetch, symbols in ((client.fetch_tickers, quoted), (marks, self._position_symbols)):
             if symbols:
@@ -248,7 +223,7 @@ class GenericDialect:
 
     async def book(self, since_wall: float, now_wall: float) -> Book:
         if not self.has_flows:
-            raise VenueUnavailable(f"{self._exchange} lists no deposits and withdrawals")
+            raise VenueUnavailable(f"{self._venue.exchange} lists no deposits and withdrawals")
         arrived = await self._transactions(self._client.fetch_deposits, since_wall, now_wall)
         left = await self._transactions(self._client.fetch_withdrawals, since_wall, now_wall)
         return Book(tuple(self._flow(row, sign) for rows, sign in ((arrived, 1), (left, -1)) for row in rows))
@@ -281,7 +256,7 @@ class GenericDialect:
         amount = number(row, "amount") * sign
         return Flow(
             flow_id=f"{kind}:{row['id']}",
-            venue=self._venue,
+            venue=self._name,
             asset=text(row, "currency"),
             amount=amount,
             wall=row["timestamp"] / 1000,
@@ -299,23 +274,21 @@ class GenericDialect:
         )
         if sum(map(count_rows, replies)) != len(rows):
             raise MalformedReply(f"{plan.scope.name}: the reply has more orders than could be read")
-        orders = tuple(parse_unified_order(self._venue, plan.scope.name, row) for row in rows)
+        orders = tuple(parse_unified_order(self._name, plan.scope.name, row) for row in rows)
         if plan.page_rows is not None and len(orders) >= plan.page_rows and all(row.reduce_only for row in orders):
             raise VenueUnavailable(f"{plan.scope.name}: a full page of protective orders may hide others behind it")
         return orders
 
     async def cancel(self, plan: ScopePlan, orders: Sequence[Order]) -> None:
-        """Every cancel of the plan is sent, whatever becomes of the others; then the first failure is raised."""
-        failures: list[VenueError] = []
-        for params in plan.cancels:
-            for cancel in self._cancels(plan, orders, dict(params)):
-                try:
-                    await cancel()
-                except VenueError as error:
-                    if not is_gone(error):
-                        failures.append(error)
-        if failures:
-            raise failures[0]
+        """Every cancel of the plan is sent, whatever becomes of the others; then the first failure is raised.
+
+        All at once: how many of them are under way is the lane's business.
+        """
+        cancels = [cancel for params in plan.cancels for cancel in self._cancels(plan, orders, dict(params))]
+        outcomes = await asyncio.gather(*(cancel() for cancel in cancels), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not (isinstance(outcome, VenueError) and is_gone(outcome)):
+                raise outcome
 
     async def cancel_one(self, plan: ScopePlan, order: Order) -> None:
         await self._cancel_one(order.order_id, order.symbol, dict(plan.cancels[0]))
@@ -358,7 +331,7 @@ class GenericDialect:
         if kind is Kind.ORDERS:
             return await self._client.watch_orders()
         client = self._client
-        watch = client.watch_mark_prices if self._exchange in _MARKS_APART else client.watch_tickers
+        watch = client.watch_mark_prices if self._venue.marks_apart else client.watch_tickers
         await watch(sorted(self._price_symbols))
         # Between two reads ccxt keeps only the newest of each symbol, and it keeps that here.
         return dict(self._client.tickers)
@@ -366,27 +339,15 @@ class GenericDialect:
     def watched(self, kind: Kind) -> frozenset[str]:
         return self._price_symbols if kind is Kind.PRICES else ACCOUNT
 
-    def kind_of(self, message: Any) -> Kind | None:
-        return None
-
-    def refusal_of(self, message: Any) -> str | None:
-        return None
-
-    def stream_began(self, kind: Kind) -> None:
-        return None
-
     def read_frames(self, kind: Kind, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
         if kind is Kind.PRICES:
             prices = self._parse_tickers(frames[-1])
-            return (PricesSeen(self._venue, arrived_mono, Source.STREAM, prices),) if prices else None
+            return (PricesSeen(self._name, arrived_mono, Source.STREAM, prices),) if prices else None
         if kind is Kind.ORDERS:
             open_rows = [row for frame in frames for row in frame if row.get("status") == "open"]
-            orders = tuple(parse_unified_order(self._venue, "stream", row) for row in open_rows)
-            return (OrdersSeen(self._venue, arrived_mono, orders),) if orders else None
+            orders = tuple(parse_unified_order(self._name, "stream", row) for row in open_rows)
+            return (OrdersSeen(self._name, arrived_mono, orders),) if orders else None
         return ()
-
-    def is_confirming(self, kind: Kind) -> bool:
-        return False
 
 
 def _chunks(ids: list[str], size: int) -> list[list[str]]:

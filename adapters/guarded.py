@@ -9,37 +9,35 @@ it deaf.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import ssl
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from adapters.budget import Budget
-from adapters.envelopes import parse_strictly, wrong_with
+from adapters.envelopes import Check, parse_strictly, wrong_with
 from adapters.failures import HttpReply, blot, failure, is_rate_limit, without_query
 from adapters.lane import Pacer, SignedLane, current_urgency
 from adapters.transport import open_connector, open_session
+from adapters.watched_streams import uses
 from risk_daemon.errors import ConfigError, MalformedReply, VenueUnavailable
-from risk_daemon.model.clock import Clock
 
 _REPLY: ContextVar[HttpReply | None] = ContextVar("reply", default=None)
 _RECORD: ContextVar[list[Any] | None] = ContextVar("record", default=None)
 _IS_SIGNED: ContextVar[bool] = ContextVar("is_signed", default=False)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class Shell:
     """What the guarded client needs besides ccxt: one a client."""
 
-    clock: Clock
     pacer: Pacer
+    budget: Budget
+    lane: SignedLane
+    replies: Mapping[str, Check] | None
     secrets: tuple[str, ...]
-    on_frame: Callable[[Any, Any], bool]
-    on_socket: Callable[[Any], None]
-    budget: Budget | None = None
-    lane: SignedLane = field(default_factory=SignedLane)
-    heard_mono: dict[str, float] = field(default_factory=dict)
 
 
 @contextmanager
@@ -56,8 +54,8 @@ def recording() -> Iterator[list[Any]]:
 class Guard:
     """Mixed in before a ccxt.pro class; ccxt calls these methods at the places they are named after."""
 
-    id: str
     shell: Shell
+    rateLimit: float  # noqa: N815 - ccxt's name: milliseconds for a call of cost 1
     last_nonce = 0
     session: Any
     own_session: bool
@@ -95,17 +93,17 @@ class Guard:
         client: Any = super()
         cost = float(client.calculate_rate_limiter_cost(api, method, path, params or {}, config or {}))
         urgency, budget = current_urgency(), self.shell.budget
-        is_counted = budget is not None and not _is_public(api) and budget.covers(path)
+        is_counted = not _is_public(api) and budget.covers(path)
 
         async def send() -> Any:
-            if budget is not None and is_counted:
+            if is_counted:
                 await budget.spend(path, params or {}, urgency)
             elif urgency.is_paced:
-                await self.shell.pacer.wait(cost)
+                await self.shell.pacer.wait(cost * self.rateLimit / 1000)
             try:
                 return await client.fetch2(path, api, method, params or {}, config or {})
             except VenueUnavailable as error:
-                if budget is not None and is_counted and is_rate_limit(error):
+                if is_counted and is_rate_limit(error):
                     budget.refused(path)
                 raise
 
@@ -139,7 +137,7 @@ class Guard:
         if reply.status != 200:
             raise failure(RuntimeError("not a success"), reply, self.shell.secrets)
         is_page = _IS_SIGNED.get() and "html" in reply.content_type
-        wrong = "the answer calls itself HTML" if is_page else wrong_with(self.id, reply.url, raw)
+        wrong = "the answer calls itself HTML" if is_page else wrong_with(self.shell.replies, reply.url, raw)
         if wrong is not None:
             sentence = f"{reply.method} {without_query(reply.url)}: {wrong}; it began {reply.body[:80]!r}"
             raise MalformedReply(blot(sentence, self.shell.secrets))
@@ -165,7 +163,7 @@ class Guard:
         socket = parent.client(url)
         if not getattr(socket, "is_guarded", False):
             self._guard_socket(socket)
-        self.shell.on_socket(socket)
+        uses(socket)
         return socket
 
     def _guard_socket(self, socket: Any) -> None:
@@ -179,16 +177,6 @@ class Guard:
                 socket.on_error(MalformedReply(f"a frame could not be read: {type(error).__name__} {error}"[:240]))
 
         socket.handle_message = handle_guarded
-
-    def handle_message(self, socket: Any, message: Any) -> None:
-        """Every decoded frame: ours first, because ccxt keeps only the last between two reads, and dies of odd ones.
-
-        Only these are signs of life: a server that answers pings may have stopped telling anything.
-        """
-        self.shell.heard_mono[socket.url] = self.shell.clock.now().mono
-        if not self.shell.on_frame(socket, message):
-            parent: Any = super()
-            parent.handle_message(socket, message)
 
 
 def _is_public(api: Any) -> bool:
@@ -206,8 +194,14 @@ def build_client(exchange: str, options: dict[str, Any], shell: Shell) -> Any:
             f"{exchange!r} is not an exchange of ccxt {ccxt.__version__} with streams: "
             "ids come and go between its releases, see ccxt.pro.exchanges"
         )
-    client = type(exchange, (Guard, base), {})(options)
+    client = type(exchange, (Guard, base), {"shell": shell})(options)
     # At DEBUG ccxt writes whole requests, keys included.
     client.logger.setLevel(logging.WARNING)
-    client.shell = shell
     return client
+
+
+def tls_of(client: Any) -> ssl.SSLContext | bool:
+    """By what a client judges certificates: ccxt brings the authorities along, whatever the machine has."""
+    client.open()
+    context: ssl.SSLContext | bool = client.ssl_context
+    return context

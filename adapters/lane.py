@@ -1,8 +1,9 @@
 """The order in which the calls of one API key leave.
 
-A key has one lane: signed calls go strictly one after another, because exchanges refuse a nonce
-that is not above the last. An urgent call goes before all ordinary ones and pushes aside the one
-that is under way, instead of waiting for it to time out.
+A key has one lane. Where its signature counts a nonce up, signed calls go strictly one after another,
+because one that is not above the last is refused; where it holds a time, many may be under way. An urgent
+call goes before all ordinary ones, and where the lane is full it pushes one of them aside, instead of
+waiting for it to time out.
 """
 
 from __future__ import annotations
@@ -74,10 +75,11 @@ class _Turn:
 
 
 class SignedLane:
-    """Runs calls one at a time, the highest rank first; a higher one pushes aside the call in flight."""
+    """Runs as many calls at once as it is wide, the highest rank first; a higher one pushes aside a call in flight."""
 
-    def __init__(self) -> None:
-        self._holder: _Turn | None = None
+    def __init__(self, width: int = 1) -> None:
+        self._width = width
+        self._holders: list[_Turn] = []
         self._waiting: list[_Turn] = []
 
     async def run(self, call: Callable[[], Coroutine[Any, Any, T]], *, rank: int) -> T:
@@ -103,8 +105,10 @@ class SignedLane:
     def _enter(self, rank: int) -> _Turn:
         turn = _Turn(rank, asyncio.get_running_loop().create_future())
         self._waiting.append(turn)
-        if self._holder is not None and self._holder.rank < rank:
-            self._push_aside(self._holder)
+        if len(self._holders) >= self._width:
+            lowest = min(reversed(self._holders), key=lambda holder: holder.rank)  # of equals, the last that began
+            if lowest.rank < rank:
+                self._push_aside(lowest)
         self._grant_next()
         return turn
 
@@ -112,22 +116,22 @@ class SignedLane:
         holder.is_pushed_aside = True
         if holder.task is not None:
             holder.task.cancel()
-        self._holder = None
+        self._holders.remove(holder)
 
     def _grant_next(self) -> None:
-        while self._holder is None and self._waiting:
+        while len(self._holders) < self._width and self._waiting:
             turn = max(self._waiting, key=lambda waiting: waiting.rank)  # of equals, the first
             self._waiting.remove(turn)
             # One that gave up in this very moment has had no chance to leave the queue yet.
             if not turn.granted.done():
-                self._holder = turn
+                self._holders.append(turn)
                 turn.granted.set_result(None)
 
     def _leave(self, turn: _Turn) -> None:
         if turn in self._waiting:
             self._waiting.remove(turn)
-        if self._holder is turn:
-            self._holder = None
+        if turn in self._holders:
+            self._holders.remove(turn)
         self._grant_next()
 
 
@@ -140,21 +144,20 @@ def _why_cancelled(turn: _Turn) -> VenueUnavailable:
 class Pacer:
     """A rate limiter that forgets those who gave up waiting.
 
-    One call of cost 1 every `interval_s`, and `burst_s` worth of calls at once after a pause.
+    Each call takes its own time, and `burst_s` worth of calls may leave at once after a pause.
     """
 
-    def __init__(self, clock: Clock, interval_s: float, burst_s: float) -> None:
+    def __init__(self, clock: Clock, burst_s: float) -> None:
         self._clock = clock
-        self._interval_s = interval_s
         self._burst_s = burst_s
         self._paid_until = 0.0
         self._turn = asyncio.Lock()
 
-    async def wait(self, cost: float) -> None:
-        """Return when a call of this cost may leave."""
+    async def wait(self, cost_s: float) -> None:
+        """Return when a call that takes this long of the pace may leave."""
         async with self._turn:
             delay = self._paid_until - self._burst_s - self._clock.now().mono
             if delay > 0:
                 await asyncio.sleep(delay)
             now = self._clock.now().mono
-            self._paid_until = max(self._paid_until, now) + cost * self._interval_s
+            self._paid_until = max(self._paid_until, now) + cost_s

@@ -72,7 +72,6 @@ async def load_anew(client: Any) -> None:
     if 2 * len(markets) < len(client.markets):
         raise MalformedReply(f"the new market list has {len(markets)} rows, the old one {len(client.markets)}")
     client.set_markets(markets, currencies)
-    client.options.pop("marketsByWsName", None)  # kraken's names on the stream: the next call makes them anew
 
 
 def unpriced(assets: Iterable[str], prices: Iterable[Price], reference: str) -> frozenset[str]:

@@ -39,8 +39,8 @@ def venue_adapter(
     required, ValueError for another market.
     """
     from adapters.base import Market
-    from adapters.ccxt_venue import VenueSettings
     from adapters.registry import build_adapter
+    from adapters.venue import VenueSettings
 
     settings = VenueSettings(
         name=name or exchange,

@@ -18,10 +18,10 @@ from risk_daemon.api.app import ControlServer
 from risk_daemon.api.feed import Feed, Subscription
 from risk_daemon.api.limits import Limits
 from risk_daemon.api.openapi import document
-from risk_daemon.api.port import Instrument
 from risk_daemon.api.routes import ROUTES
 from risk_daemon.auth.tokens import FILE_NAME, Role, TokenStore
 from risk_daemon.gate.restraints import OrderAnswer, OrderRequest, Veto
+from risk_daemon.model.account import Instrument
 from risk_daemon.model.events import ErrorReported, Input, OrderReported
 from risk_daemon.model.status import State
 

@@ -17,7 +17,7 @@ POST   fault     how, target?, count?, delay_ms?, retry_after_s?, field?, carrie
 DELETE fault     id?                        without: all
 POST   bot       symbol, side?, type?, quantity?, price?, trigger_price?, every_ms, prefix?, id?
 DELETE bot       id?                        without: all
-POST   socket    action: drop | silent | frozen | garbage | heal
+POST   socket    action: drop | half | garbage | silent | frozen | close | heal; code?: of a close, 1001
 """
 
 from __future__ import annotations
@@ -161,7 +161,8 @@ class _Named(_Body):
 
 
 class _Socket(_Body):
-    action: Literal["drop", "silent", "frozen", "garbage", "heal"]
+    action: Literal["drop", "half", "garbage", "silent", "frozen", "close", "heal"]
+    code: int = Field(1001, ge=1000, le=4999)
 
 
 _ORDER_TYPES = {"stop": "stop_loss", "stop_limit": "stop_loss_limit"}
@@ -170,7 +171,8 @@ _ORDER_TYPES = {"stop": "stop_loss", "stop_limit": "stop_loss_limit"}
 class Admin:
     """Carries out admin requests on an exchange, its faults and its sockets.
 
-    drop: closes all sockets at once. garble: sends every socket one frame that is not JSON.
+    sockets: what can be done to all sockets at once: `drop` cuts them, `half` after the first half of a frame,
+    `garbage` sends one that is not JSON. close: ends them with a close code.
     """
 
     def __init__(
@@ -179,14 +181,14 @@ class Admin:
         faults: FaultBook,
         key: Key,
         *,
-        drop: Callable[[], None],
-        garble: Callable[[], None],
+        sockets: Mapping[str, Callable[[], None]],
+        close: Callable[[int], None],
     ) -> None:
         self._exchange = exchange
         self._faults = faults
         self._key = key
-        self._drop = drop
-        self._garble = garble
+        self._sockets = sockets
+        self._close = close
         self._handlers: dict[tuple[str, str], Callable[[Any, float], dict[str, Any]]] = {
             ("POST", "balance"): _with(_Balance, self._balance),
             ("POST", "price"): _with(_Price, self._price),
@@ -301,7 +303,7 @@ class Admin:
     def _add_fault(self, body: Mapping[str, Any], _: float) -> dict[str, Any]:
         fault = self._faults.add(body)
         if fault.how == "socket_drop":
-            self._drop()
+            self._sockets["drop"]()
         return {"id": fault.fault_id}
 
     def _heal(self, body: _Named, _: float) -> dict[str, Any]:
@@ -309,10 +311,10 @@ class Admin:
         return {}
 
     def _socket(self, body: _Socket, _: float) -> dict[str, Any]:
-        if body.action == "drop":
-            self._drop()
-        elif body.action == "garbage":
-            self._garble()
+        if body.action in self._sockets:
+            self._sockets[body.action]()
+        elif body.action == "close":
+            self._close(body.code)
         elif body.action == "heal":
             self._faults.heal_sockets()
         else:

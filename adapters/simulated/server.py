@@ -33,8 +33,9 @@ LOOPBACK = "127.0.0.1"
 class _Socket:
     """One open websocket: its session, and the frames that wait to be written."""
 
-    def __init__(self, session: Session, transport: asyncio.Transport | None) -> None:
+    def __init__(self, session: Session, ws: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self.session = session
+        self.ws = ws
         self.frames: asyncio.Queue[str] = asyncio.Queue()
         self.wrote = False
         self._transport = transport
@@ -42,6 +43,12 @@ class _Socket:
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def halve(self) -> None:
+        """The beginning of a frame of 100 bytes, and no more."""
+        if self._transport is not None:
+            self._transport.write(b'\x81\x64{"channel":')
+            self._transport.close()
 
     def send(self, text: str) -> None:
         self.wrote = True
@@ -74,10 +81,12 @@ class VenueServer:
         self.face: Face = build(kind, Key(api_key, api_secret), self._now(), funded=funded)
         self.exchange = self.face.exchange
         self.faults = FaultBook()
-        self.admin = Admin(self.exchange, self.faults, self.face.key, drop=self._drop, garble=self._garble)
+        actions = {"drop": self._drop, "half": self._halve, "garbage": self._garble}
+        self.admin = Admin(self.exchange, self.faults, self.face.key, sockets=actions, close=self._close)
         self.calls: dict[str, dict[str, Any]] = {}
         self.endpoints: dict[str, int] = {}
         self._sockets: set[_Socket] = set()
+        self._closing: set[asyncio.Task[bool]] = set()
         self._runner: web.AppRunner | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._beat: asyncio.TimerHandle | None = None
@@ -243,7 +252,7 @@ class VenueServer:
             await asyncio.sleep(fault.delay_s)
         ws = web.WebSocketResponse(autoping=False)
         await ws.prepare(http)
-        socket = _Socket(self.face.session(host), http.transport)
+        socket = _Socket(self.face.session(host), ws, http.transport)
         self._sockets.add(socket)
         writer = asyncio.create_task(_write(ws, socket))
         try:
@@ -277,6 +286,16 @@ class VenueServer:
     def _drop(self) -> None:
         for socket in list(self._sockets):
             socket.abort()
+
+    def _halve(self) -> None:
+        for socket in list(self._sockets):
+            socket.halve()
+
+    def _close(self, code: int) -> None:
+        for socket in self._sockets:
+            closing = asyncio.get_running_loop().create_task(socket.ws.close(code=code, message=b"as was asked"))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def _garble(self) -> None:
         for socket in self._sockets:

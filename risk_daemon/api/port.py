@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Protocol
 
 from risk_daemon.api.feed import Subscription
 from risk_daemon.gate.restraints import OrderAnswer, OrderRequest, Veto
+from risk_daemon.model.account import Instrument
 from risk_daemon.model.events import ErrorReported, Input, OrderReported
-
-
-@dataclass(frozen=True, slots=True)
-class Instrument:
-    """What an order's quantity counts: base units (linear) or quote units (inverse) of one unit of it."""
-
-    contract_size: Decimal = Decimal(1)
-    inverse: bool = False
 
 
 class Control(Protocol):

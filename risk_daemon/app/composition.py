@@ -208,7 +208,7 @@ class Site:
             self._stack.push_async_callback(process.stop)
 
     def _build(self, name: str) -> VenueAdapter:
-        from adapters.ccxt_venue import VenueSettings  # ccxt only where a venue is really needed
+        from adapters.venue import VenueSettings  # ccxt only where a venue is really needed
 
         venue = self.settings.venues[name]
         if venue.simulated:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, overload
 
 from risk_daemon.api.feed import Feed, Subscription
-from risk_daemon.api.port import Instrument
 from risk_daemon.app.cancel import first_look, sweep
 from risk_daemon.app.composition import LEASE_S, Site
 from risk_daemon.app.recent import Recent
@@ -16,6 +15,7 @@ from risk_daemon.config.settings import Settings
 from risk_daemon.engine.decision import Decision
 from risk_daemon.errors import RecordError
 from risk_daemon.gate.restraints import CAUSES, Cause, OrderAnswer, OrderRequest, Veto
+from risk_daemon.model.account import Instrument
 from risk_daemon.model.events import ErrorReported, Input, OrderReported
 from risk_daemon.runtime.daemon import Daemon
 from risk_daemon.runtime.inbox import CAPACITY
@@ -137,9 +137,9 @@ class DaemonControl:
         Never a guess while it is open: a wrong contract size would slip a large order under its limit.
         """
         found = self._site.adapters[venue].instrument(symbol)
-        if found is None:
-            return Instrument() if self._daemon.parts.engine.gate.locked else None
-        return Instrument(found.contract_size, found.inverse)
+        if found is None and self._daemon.parts.engine.gate.locked:
+            return Instrument()
+        return found
 
     def venues(self) -> Collection[str]:
         """The configured ones."""

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+HUBS = ("USD", "USDT", "USDC", "BTC", "ETH")
+"""What an asset is valued by where it has no market against the reference currency; the first that leads there."""
+
 
 class Kind(StrEnum):
     """What a reading is about."""
@@ -25,6 +28,14 @@ class Source(StrEnum):
 
     REST = "rest"
     STREAM = "stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What an order's quantity counts: base units (linear) or quote units (inverse) of one unit of it."""
+
+    contract_size: Decimal = Decimal(1)
+    inverse: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

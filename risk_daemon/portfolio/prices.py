@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from risk_daemon.model.account import HUBS
 from risk_daemon.model.events import PricesSeen
 from risk_daemon.model.units import EXACT, ONE, ZERO
 from risk_daemon.portfolio.quotes import SETTLE_S, Pair, Quote, Quotes
 from risk_daemon.portfolio.witnesses import Finding
 
-HUBS = ("USD", "USDT", "USDC", "BTC", "ETH")
 FRESH = float("-inf")
 NEVER_STALE = float("inf")
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.base import Market, OrderScope, VenueAdapter
-from adapters.ccxt_venue import VenueSettings
+from adapters.budget import Budget
 from adapters.lane import Pacer
 from adapters.registry import build_adapter
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
+from adapters.venue import VenueSettings
 from risk_daemon.model.clock import SystemClock
 
 MARKETS = {
@@ -70,5 +71,5 @@ async def connected(kind: str, **options: Any) -> AsyncIterator[Venue]:
 def without_pauses(adapter: Any) -> None:
     """ccxt sleeps when it is closed, and the limiters keep a pace that these servers don't ask for."""
     adapter._client.timeout_on_exit = 0
-    adapter._shell.pacer = Pacer(SystemClock(), 0.0, 0.0)
-    adapter._shell.budget = None
+    adapter._shell.pacer = Pacer(SystemClock(), float("inf"))
+    adapter._shell.budget = Budget((), SystemClock())

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from adapters.base import CancelPermission, Market
-from adapters.ccxt_venue import CcxtVenue, VenueSettings
+from adapters.ccxt_venue import CcxtVenue
+from adapters.registry import venue_of
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
+from adapters.venue import VenueSettings
 from risk_daemon.errors import VenueError
 from risk_daemon.model.clock import SystemClock
 
@@ -25,7 +27,7 @@ async def account(kind: str) -> AsyncIterator[tuple[VenueServer, CcxtVenue]]:
     settings = VenueSettings(
         kind, kind, frozenset({KINDS[kind]}), endpoint=server.endpoint, api_key=API_KEY, secret=API_SECRET
     )
-    venue = CcxtVenue(settings, SystemClock())
+    venue = CcxtVenue(venue_of(kind), settings, SystemClock())
     try:
         await venue.connect()
         yield server, venue
@@ -73,4 +75,4 @@ def test_every_venue_without_a_row_is_not_known() -> None:
     from adapters import cancel_probes
 
     unasked: Callable[..., Any] = lambda *_: pytest.fail("it was asked")  # noqa: E731
-    assert asyncio.run(cancel_probes.ask("binance", unasked)).may_cancel is None
+    assert asyncio.run(cancel_probes.ask(venue_of("binance").probe, unasked)).may_cancel is None

@@ -10,9 +10,9 @@ import pytest_asyncio
 from connected import connected, without_pauses
 
 from adapters.base import Market, VenueAdapter
-from adapters.ccxt_venue import VenueSettings
 from adapters.market_list import load_anew
 from adapters.registry import build_adapter
+from adapters.venue import VenueSettings
 from risk_daemon.model.clock import Clock, Instant, SystemClock
 from risk_daemon.model.events import Kind
 from tests.e2e.harness import ROOT, Venue

@@ -252,7 +252,8 @@ async def test_an_urgent_call_pushes_aside_an_ordinary_one_that_hangs(venue: Ven
 
 async def test_the_limiter_holds_ordinary_calls_and_no_urgent_one(venue: Venue) -> None:
     adapter: Any = venue.adapter
-    adapter._shell.pacer = Pacer(SystemClock(), 1_000.0, 0.0)
+    adapter._shell.pacer = Pacer(SystemClock(), 0.0)
+    adapter._client.rateLimit = 1_000_000.0
     await venue.adapter.read_balances()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):

@@ -16,10 +16,10 @@ from aiohttp import web
 from connected import MARKETS, Venue, without_pauses
 
 from adapters import transport
-from adapters.ccxt_venue import VenueSettings
 from adapters.registry import build_adapter
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
+from adapters.venue import VenueSettings
 from risk_daemon.errors import MalformedReply, VenueError
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.events import Kind
@@ -175,12 +175,13 @@ async def test_no_redirect_within_the_same_host(fronted: Fronted) -> None:
     assert [request.path for request in fronted.front.seen[seen:] if request.path == "/other"] == []
 
 
-async def test_a_socket_is_not_redirected(fronted: Fronted, elsewhere: Front) -> None:
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+async def test_a_socket_is_not_redirected(fronted: Fronted, elsewhere: Front, scheme: str) -> None:
     async def away(_: web.Request) -> web.StreamResponse:
-        raise web.HTTPFound(f"http://127.0.0.2:{elsewhere.port}/")
+        raise web.HTTPFound(f"{scheme}://127.0.0.2:{elsewhere.port}/")
 
     fronted.answer("/ws" if fronted.venue.kind == "krakenfutures" else "ws-auth.kraken.com", away)
-    with pytest.raises(VenueError):
+    with pytest.raises(MalformedReply, match="sends us elsewhere"):
         async with asyncio.timeout(DEADLINE_S):
             await fronted.venue.adapter.next_frame(Kind.BALANCES)
     assert elsewhere.seen == []

@@ -71,7 +71,8 @@ def test_an_exception_in_the_engine_exits_70_with_the_lock_shut(daemon):
 @pytest.mark.parametrize(
     "module",
     ["risk_daemon.errors", "risk_daemon.cli", "risk_daemon.config.load", "risk_daemon.engine.engine",
-     "risk_daemon.app.service", "oms.proof", "adapters.kraken", "ccxt.pro", "structlog", "aiohttp"],
+     "risk_daemon.app.service", "oms.proof", "adapters.venues.kraken", "ccxt.pro", "structlog", "aiohttp",
+     "websockets"],
 )  # fmt: skip
 def test_an_import_error_exits_70_with_the_lock_shut(daemon, module):
     daemon.start(**plant(daemon, PLANT_IN_IMPORT), PLANTED_MODULE=module)

@@ -9,9 +9,10 @@ from itertools import pairwise, permutations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from risk_daemon.model.account import HUBS
 from risk_daemon.model.events import Price, PricesSeen, Source
 from risk_daemon.model.units import EXACT
-from risk_daemon.portfolio.prices import HUBS, PriceBook
+from risk_daemon.portfolio.prices import PriceBook
 
 PAIRS = (
     ("BTC", "USDT"),

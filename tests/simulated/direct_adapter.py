@@ -13,10 +13,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
 
-from adapters.base import CancelPermission, Capabilities, Instrument, Market, OrderListing, OrderScope
+from adapters.base import CancelPermission, Capabilities, Market, OrderListing, OrderScope
 from adapters.lane import SignedLane
 from adapters.simulated.model import BalanceChanged, Notice, OpenOrder, OrderOpened, PositionChanged, PriceChanged
 from risk_daemon.errors import MalformedReply, VenueRejected, VenueUnavailable
+from risk_daemon.model.account import Instrument
 from risk_daemon.model.events import (
     BalancesSeen,
     Flow,

@@ -5,13 +5,14 @@ import random
 
 import pytest
 
-from adapters.budget import ASKS_AGAIN_WITHIN_S, POOLS, Budget, HeldBack, Pool
+from adapters.budget import ASKS_AGAIN_WITHIN_S, Budget, HeldBack, Pool
 from adapters.lane import PushedAside, Urgency
 from adapters.simulated.wire.base import CallCounter
+from adapters.venues import kraken, krakenfutures
 from risk_daemon.model.clock import Instant
 
 ORDINARY, URGENT, SWEEP = Urgency.ORDINARY, Urgency.URGENT, Urgency.SWEEP
-KRAKEN = POOLS["kraken"]
+KRAKEN = kraken.VENUE.pools
 READ_GAP_S = 0.5
 
 
@@ -102,7 +103,7 @@ async def test_who_gave_up_holds_nobody_back() -> None:
 
 @pytest.mark.looptime
 async def test_a_pool_of_its_own_for_the_futures_history() -> None:
-    budget = Budget(POOLS["krakenfutures"], LoopClock())
+    budget = Budget(krakenfutures.VENUE.pools, LoopClock())
     for _ in range(100):
         await budget.spend("accounts", {}, ORDINARY)
     began = asyncio.get_running_loop().time()
@@ -138,6 +139,6 @@ async def test_a_venue_that_counts_the_same_refuses_nothing_whatever_is_asked_in
 
 
 def test_the_cost_of_a_log_is_that_of_the_rows_it_may_give() -> None:
-    history: Pool = POOLS["krakenfutures"][0]
+    history: Pool = krakenfutures.VENUE.pools[0]
     counts = {25: 1, 26: 2, 1_000: 3, 5_000: 6, 5_001: 10}
     assert {count: history.cost("account-log", {"count": count}) for count in counts} == counts

@@ -3,11 +3,17 @@
 import pytest
 
 from adapters.base import Market
-from adapters.cancel_plans import PLANS, CancelBy, client_options, plan_for
+from adapters.cancel_plans import CancelBy, ScopePlan
+from adapters.cancel_plans import plan_for as plan_for_scopes
+from adapters.registry import venue_of
 from risk_daemon.errors import ConfigError
 
 SPOT, MARGIN, PERP = (frozenset({market}) for market in (Market.SPOT, Market.MARGIN, Market.PERP))
 EVERYTHING = {"fetchOpenOrders": True, "cancelAllOrders": True, "cancelOrders": True, "cancelOrder": True}
+
+
+def plan_for(exchange: str, markets: frozenset[Market], has: dict[str, object]) -> tuple[ScopePlan, ...]:
+    return plan_for_scopes(exchange, venue_of(exchange).scopes, markets, has)
 
 
 def test_kraken_has_one_scope_for_the_whole_account() -> None:
@@ -34,7 +40,7 @@ def test_a_market_without_a_scope_is_refused(exchange: str, markets: frozenset[M
 def test_binance_usdm_lists_and_cancels_conditional_orders_apart() -> None:
     plans = plan_for("binanceusdm", PERP, EVERYTHING)
     assert {plan.scope.name: dict(plan.cancels[0]) for plan in plans} == {"plain": {}, "conditional": {"trigger": True}}
-    assert client_options("binanceusdm")["fetchOpenOrders"] == {"warnWithoutSymbol": False}
+    assert venue_of("binanceusdm").options["fetchOpenOrders"] == {"warnWithoutSymbol": False}
 
 
 def test_bybit_cancels_each_kind_of_spot_order_and_is_refused_for_futures() -> None:
@@ -56,12 +62,6 @@ def test_okx_lists_each_kind_of_algo_order(markets: frozenset[Market], missing: 
     assert all(plan.listing["trigger"] is True for plan in algos), "else ccxt lists plain orders"
     assert len(algos) == (7 if not missing else 6), "20 calls in two seconds: three rounds"
     assert all(plan.cancel_by is CancelBy.BATCH for plan in (plain, *algos))
-
-
-def test_scope_names_are_unique_within_an_exchange() -> None:
-    for plan in PLANS.values():
-        names = [scope.scope.name for scope in plan.scopes]
-        assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,14 @@ def test_an_exchange_that_lacks_what_is_required_is_refused_by_name(
 ) -> None:
     with pytest.raises(ConfigError, match=f"lacks.*{word}"):
         plan_for("gate", SPOT, EVERYTHING | dict.fromkeys(missing, value))
+
+
+@pytest.mark.parametrize(
+    ("exchange", "missing"),
+    [("okx", "cancelOrders"), ("mexc", "cancelOrder"), ("bybit", "cancelAllOrders"), ("okx", "fetchOpenOrders")],
+)
+def test_a_plan_whose_calls_ccxt_does_not_have_is_refused_before_a_sweep_needs_them(
+    exchange: str, missing: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{exchange} lacks {missing}:"):
+        plan_for(exchange, SPOT, EVERYTHING | {missing: None})

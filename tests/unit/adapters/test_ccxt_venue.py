@@ -1,5 +1,6 @@
 """The adapter without a venue: what is refused, what is hidden, what other exchanges get."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,11 +11,11 @@ import pytest
 
 from adapters.base import Market, VenueAdapter
 from adapters.cancel_plans import CancelBy, ScopePlan, plan_for
-from adapters.ccxt_venue import VenueSettings
 from adapters.conversion import mid, needed_symbols, spot_pairs
-from adapters.generic import WALLETS, GenericDialect, parse_unified_balance, parse_unified_position, parse_wallet
+from adapters.generic import GenericDialect, parse_unified_balance, parse_unified_position, parse_wallet
 from adapters.guarded import _RECORD
-from adapters.registry import build_adapter
+from adapters.registry import VENUES, build_adapter, venue_of
+from adapters.venue import VenueSettings, Wallet
 from risk_daemon.config.settings import Data
 from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
 from risk_daemon.model.clock import ManualClock
@@ -34,6 +35,21 @@ async def test_an_adapter_is_built_for_any_exchange_that_can_do_what_is_required
         assert isinstance(adapter, VenueAdapter)
         assert adapter.scopes
     assert any("shape seen at connect" in note for note in adapter.capabilities.notes)
+
+
+@pytest.mark.parametrize("exchange", VENUES)
+async def test_ccxt_can_do_what_each_registered_venue_takes_for_granted(exchange: str) -> None:
+    scopes = venue_of(exchange).scopes or ()
+    markets = frozenset[Market]().union(*(plan.scope.markets for plan in scopes)) or PERP
+    adapter = build_adapter(_settings(exchange, markets), ManualClock())
+    assert {scope.name for scope in adapter.scopes} == ({plan.scope.name for plan in scopes} or {"perp"})
+
+
+async def test_flows_that_ccxt_can_not_list_are_refused_and_not_promised() -> None:
+    client = FakeClient()
+    client.has = {"fetchWithdrawals": True}
+    with pytest.raises(ConfigError, match="lacks fetchDeposits"):
+        _generic(client, "mexc")
 
 
 @pytest.mark.parametrize("exchange", ["bitmex", "nosuchexchange", "Exchange", "__name__"])
@@ -78,7 +94,7 @@ async def test_nonces_rise_even_within_one_millisecond_and_when_the_clock_goes_b
 
 
 def test_ccxt_is_not_imported_before_an_adapter_is_built() -> None:
-    modules = "adapters.base, adapters.registry, adapters.ccxt_venue, adapters.streams"
+    modules = "adapters.base, adapters.registry, adapters.venue, adapters.ccxt_venue, adapters.streams"
     program = f"import sys, {modules}; assert 'ccxt' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
@@ -149,7 +165,7 @@ class FakeClient:
     rateLimit = 50  # noqa: N815 - ccxt's name
 
     def __init__(self, **answers: Any) -> None:
-        self.has = {"watchBalance": True}
+        self.has = dict.fromkeys(("watchBalance", "fetchDeposits", "fetchWithdrawals"), True)
         self.markets = {"BTC/USDT": _market("BTC/USDT")}
         self.tickers: dict[str, Any] = {}
         self.answers = answers
@@ -170,8 +186,14 @@ class FakeClient:
         return call
 
 
+def _wallet(exchange: str) -> Wallet:
+    wallet = venue_of(exchange).wallet
+    assert wallet is not None
+    return wallet
+
+
 def _generic(client: FakeClient, exchange: str = "gate", markets: frozenset[Market] = SPOT) -> GenericDialect:
-    dialect = GenericDialect("v", exchange, markets, "USDT", client)
+    dialect = GenericDialect("v", venue_of(exchange), markets, "USDT", client)
     dialect.may_learn = True  # as while it connects
     return dialect
 
@@ -184,7 +206,7 @@ def _order(order_id: str, symbol: str = "BTC/USDT") -> Order:
     return Order(venue="v", scope="spot", order_id=order_id, symbol=symbol, side="buy", order_type="limit")
 
 
-(PLAN,) = plan_for("gate", SPOT, {"fetchOpenOrders": True, "cancelAllOrders": True})
+(PLAN,) = plan_for("gate", None, SPOT, {"fetchOpenOrders": True, "cancelAllOrders": True})
 
 
 async def test_a_listing_must_have_as_many_rows_as_were_read() -> None:
@@ -264,6 +286,21 @@ async def test_one_failed_cancel_does_not_stop_the_others() -> None:
     assert len(client.calls) == 2
 
 
+async def test_cancels_do_not_wait_for_each_other() -> None:
+    all_three = asyncio.Barrier(3)
+
+    class Slow(FakeClient):
+        async def cancel_all_orders(self, symbol: str, params: Any) -> None:
+            self.calls.append(("cancel_all_orders", (symbol,)))
+            await all_three.wait()
+
+    client = Slow()
+    orders = [_order(str(number), f"{asset}/USDT") for number, asset in enumerate(("BTC", "ETH", "SOL"))]
+    async with asyncio.timeout(1):
+        await _generic(client).cancel(ScopePlan(PLAN.scope, CancelBy.SYMBOL), orders)
+    assert [args[0] for _, args in client.calls] == ["BTC/USDT", "ETH/USDT", "SOL/USDT"]
+
+
 async def test_an_order_that_is_gone_is_no_failure() -> None:
     client = FakeClient(cancel_order=VenueUnavailable("OrderNotFound x"))
     await _generic(client).cancel(ScopePlan(PLAN.scope, CancelBy.ORDER), [_order("1")])
@@ -288,12 +325,12 @@ def test_a_derivatives_wallet_is_read_without_unrealised_profit() -> None:
     reply = {
         "assets": [{"asset": "USDT", "walletBalance": "9450", "marginBalance": "9250", "unrealizedProfit": "-200"}]
     }
-    assert parse_wallet(WALLETS["binanceusdm"], reply) == {"USDT": Decimal(9450)}
+    assert parse_wallet(_wallet("binanceusdm"), reply) == {"USDT": Decimal(9450)}
     bybit = {"result": {"list": [{"coin": [{"coin": "USDT", "walletBalance": "10000", "equity": "9000"}]}]}}
-    assert parse_wallet(WALLETS["bybit"], bybit) == {"USDT": Decimal(10000)}
+    assert parse_wallet(_wallet("bybit"), bybit) == {"USDT": Decimal(10000)}
     for rows in (None, {}, [{"asset": "USDT"}], [{"asset": "USDT", "walletBalance": ""}]):
         with pytest.raises(MalformedReply):
-            parse_wallet(WALLETS["binanceusdm"], {"assets": rows})
+            parse_wallet(_wallet("binanceusdm"), {"assets": rows})
 
 
 def test_unified_rows_that_lack_something_are_refused() -> None:
@@ -362,10 +399,9 @@ async def test_a_venue_without_a_ledger_says_so_and_raises(exchange: str, market
         await dialect.book(0.0, 1.0)
 
 
-def test_account_streams_are_only_signs_and_vouch_for_nothing() -> None:
+def test_account_streams_are_only_signs() -> None:
     dialect = _generic(FakeClient())
     assert dialect.read_frames(Kind.BALANCES, [{"total": {"BTC": 1}}], 1.0) == ()
-    assert not dialect.is_confirming(Kind.BALANCES)
 
 
 async def test_connections_outlive_the_pause_between_two_readings() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from adapters.envelopes import check_same_shape, count_rows, parse_strictly, shape_of, wrong_with
+from adapters.registry import venue_of
 from risk_daemon.errors import MalformedReply
 
 KRAKEN = "http://127.0.0.1:1/api.kraken.com/0/private/"
@@ -37,13 +38,13 @@ GOOD: list[tuple[str, str, Any]] = [
 
 @pytest.mark.parametrize(("exchange", "url", "reply"), GOOD)
 def test_the_venues_own_answer_passes(exchange: str, url: str, reply: Any) -> None:
-    assert wrong_with(exchange, url, reply) is None
+    assert wrong_with(venue_of(exchange).replies, url, reply) is None
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
 @pytest.mark.parametrize(("exchange", "url"), sorted({(exchange, url) for exchange, url, _ in GOOD}))
 def test_garbage_passes_nowhere(exchange: str, url: str, garbage: Any) -> None:
-    assert wrong_with(exchange, url, garbage)
+    assert wrong_with(venue_of(exchange).replies, url, garbage)
 
 
 @pytest.mark.parametrize(
@@ -71,16 +72,16 @@ def test_garbage_passes_nowhere(exchange: str, url: str, garbage: Any) -> None:
     ],
 )
 def test_an_answer_with_something_missing_is_refused(exchange: str, url: str, reply: Any) -> None:
-    assert wrong_with(exchange, url, reply)
+    assert wrong_with(venue_of(exchange).replies, url, reply)
 
 
 @pytest.mark.parametrize("garbage", [None, "", "<html></html>", {}, 5])
 def test_a_venue_without_a_table_refuses_what_is_never_an_answer(garbage: Any) -> None:
-    assert wrong_with("binance", "https://api.binance.com/api/v3/openOrders", garbage)
+    assert wrong_with(None, "https://api.binance.com/api/v3/openOrders", garbage)
 
 
 def test_a_venue_without_a_table_may_list_nothing() -> None:
-    assert wrong_with("binance", "https://api.binance.com/api/v3/openOrders", []) is None
+    assert wrong_with(None, "https://api.binance.com/api/v3/openOrders", []) is None
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One signed call at a time; the urgent one first, whatever hangs."""
+"""As many signed calls at a time as the lane is wide; the urgent one first, whatever hangs."""
 
 import asyncio
 
@@ -135,6 +135,55 @@ async def test_a_call_cancelled_from_inside_is_unavailable_not_a_cancellation() 
         await lane.run(cancelled, rank=ORDINARY)
 
 
+async def test_a_wide_lane_runs_as_many_as_it_is_wide_and_no_more() -> None:
+    lane, calls = SignedLane(3), Calls()
+    names = [str(number) for number in range(10)]
+    tasks = [asyncio.ensure_future(lane.run(lambda n=n: calls.call(n), rank=ORDINARY)) for n in names]
+    await _settle()
+    assert calls.begun == names[:3]
+    calls.release.set()
+    assert await asyncio.gather(*tasks) == names
+    assert calls.begun == names
+    assert calls.most_at_once == 3
+
+
+async def test_where_the_lane_has_room_an_urgent_call_pushes_nobody_aside() -> None:
+    lane, calls = SignedLane(2), Calls()
+    ordinary = asyncio.ensure_future(lane.run(lambda: calls.call("ordinary"), rank=ORDINARY))
+    await _settle()
+    urgent = asyncio.ensure_future(lane.run(lambda: calls.call("urgent"), rank=URGENT))
+    await _settle()
+    assert calls.running == 2
+    calls.release.set()
+    assert await asyncio.gather(ordinary, urgent) == ["ordinary", "urgent"]
+
+
+async def test_where_the_lane_is_full_the_least_urgent_that_began_last_makes_room() -> None:
+    lane, calls = SignedLane(3), Calls()
+    names = (("urgent", URGENT), ("first", ORDINARY), ("second", ORDINARY))
+    tasks = {
+        name: asyncio.ensure_future(lane.run(lambda name=name: calls.call(name), rank=rank)) for name, rank in names
+    }
+    await _settle()
+    sweep = asyncio.ensure_future(lane.run(lambda: calls.call("sweep"), rank=SWEEP))
+    with pytest.raises(PushedAside):
+        await tasks.pop("second")
+    await _settle()
+    assert calls.running == 3
+    calls.release.set()
+    assert await asyncio.gather(*tasks.values(), sweep) == ["urgent", "first", "sweep"]
+    assert calls.most_at_once == 3
+
+
+async def test_a_lane_full_of_equals_is_waited_for() -> None:
+    lane, calls = SignedLane(2), Calls()
+    tasks = [asyncio.ensure_future(lane.run(lambda n=n: calls.call(n), rank=SWEEP)) for n in ("1", "2", "3")]
+    await _settle()
+    assert calls.begun == ["1", "2"]
+    calls.release.set()
+    assert await asyncio.gather(*tasks) == ["1", "2", "3"]
+
+
 async def test_urgency_travels_into_the_tasks_that_a_call_makes() -> None:
     async def read() -> Urgency:
         return current_urgency()
@@ -147,7 +196,7 @@ async def test_urgency_travels_into_the_tasks_that_a_call_makes() -> None:
 
 @pytest.mark.looptime
 async def test_the_pacer_lets_a_burst_through_and_then_keeps_the_pace() -> None:
-    pacer, clock = Pacer(LoopClock(), 1.0, 3.0), LoopClock()
+    pacer, clock = Pacer(LoopClock(), 3.0), LoopClock()
     began = clock.now().mono
     left = []
     for _ in range(6):
@@ -158,7 +207,7 @@ async def test_the_pacer_lets_a_burst_through_and_then_keeps_the_pace() -> None:
 
 @pytest.mark.looptime
 async def test_who_gives_up_waiting_costs_nothing() -> None:
-    pacer, clock = Pacer(LoopClock(), 1.0, 0.0), LoopClock()
+    pacer, clock = Pacer(LoopClock(), 0.0), LoopClock()
     await pacer.wait(5)
     began = clock.now().mono
     for _ in range(3):

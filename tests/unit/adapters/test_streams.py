@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Capabilities, Instrument
+from adapters.base import Capabilities
 from adapters.lane import PushedAside
 from adapters.streams import VenueFeed, backoff_s
 from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
+from risk_daemon.model.account import Instrument
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     BalancesSeen,

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.base import Capabilities, Instrument, Market, OrderListing, OrderScope, VenueAdapter
+from adapters.base import Capabilities, Market, OrderListing, OrderScope, VenueAdapter
 from risk_daemon.app import check as checking
 from risk_daemon.app.check import CheckReport, Level
 from risk_daemon.app.explain import explanations
@@ -21,6 +21,7 @@ from risk_daemon.config.load import unknown_environment
 from risk_daemon.config.registry import RULES
 from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ExitCode, MalformedReply, VenueRejected, VenueUnavailable
+from risk_daemon.model.account import Instrument
 from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.events import (
     BalancesSeen,

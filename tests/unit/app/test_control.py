@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Instrument
 from risk_daemon.app.control import DaemonControl
 from risk_daemon.breakers import DrawdownCircuitBreaker
 from risk_daemon.breakers.base import Action
 from risk_daemon.gate.restraints import Veto
+from risk_daemon.model.account import Instrument
 from risk_daemon.model.events import EventName, Tick
 from tests.seeds.common import guarded, lose, order
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapters import krakenfutures
+from adapters.venues import krakenfutures_dialect as krakenfutures
 from risk_daemon.errors import MalformedReply
 from risk_daemon.model.events import Order, Position, Price
 

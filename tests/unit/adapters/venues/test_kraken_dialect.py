@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from adapters import kraken
 from adapters.base import Market
-from adapters.kraken_book import asset_code
+from adapters.venues import kraken_dialect as kraken
+from adapters.venues.kraken_book import asset_code
 from risk_daemon.errors import MalformedReply, VenueRejected
 from risk_daemon.model.events import Order, Price
 
@@ -268,17 +268,3 @@ async def test_an_empty_object_is_flat_only_if_no_margin_is_in_use(margin: Any) 
         await _dialect(privatePostOpenPositions={"result": {}}, privatePostTradeBalance=margin).positions()
     flat = {"result": {"m": "0.0", "c": "0"}}
     assert await _dialect(privatePostOpenPositions={"result": {}}, privatePostTradeBalance=flat).positions() == ()
-
-
-@pytest.mark.parametrize(
-    ("message", "is_refused"),
-    [
-        ({"method": "subscribe", "success": False, "error": "ESession:Invalid session"}, True),
-        ({"method": "subscribe", "success": False, "error": "Currency pair not supported", "symbol": "X/Y"}, False),
-        ({"method": "subscribe", "success": False, "error": "Already subscribed"}, False),
-        ({"method": "subscribe", "success": True}, False),
-        ({"channel": "heartbeat"}, False),
-    ],
-)
-def test_only_a_refused_account_stream_is_a_refusal(message: dict[str, Any], is_refused: bool) -> None:
-    assert (_dialect().refusal_of(message) is not None) is is_refused

@@ -17,7 +17,8 @@ from adapters.base import Market
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid, needed_symbols, spot_pairs
 from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional_text, orders_seen, text
-from adapters.kraken_book import NOT_MONEY, WALLET_SUFFIX, LedgerReader, asset_code
+from adapters.venues.kraken_book import NOT_MONEY, WALLET_SUFFIX, LedgerReader, asset_code
+from adapters.venues.kraken_wire import KrakenWire
 from risk_daemon.errors import MalformedReply, VenueRejected
 from risk_daemon.model.events import BalancesSeen, Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite
@@ -195,7 +196,6 @@ class KrakenDialect:
     """Kraken's calls. `client` is a guarded ccxt client with its markets loaded."""
 
     stream_kinds = frozenset({Kind.BALANCES, Kind.PRICES, Kind.ORDERS})
-    is_tapped = True
     has_flows = True
     ledger_lag_s = 2.0
 
@@ -276,27 +276,17 @@ class KrakenDialect:
 
     # --- streams ---------------------------------------------------------------------------------
 
-    async def watch(self, kind: Kind) -> Any:
-        if kind is Kind.BALANCES:
-            return await self._client.watch_balance()
-        if kind is Kind.ORDERS:
-            return await self._client.watch_orders()
-        # By default this channel speaks only when there is a trade, and a mid moves without one.
-        return await self._client.watch_tickers(sorted(self._price_symbols), {"event_trigger": "bbo"})
-
     def watched(self, kind: Kind) -> frozenset[str]:
         return self._price_symbols if kind is Kind.PRICES else ACCOUNT
 
-    def kind_of(self, message: Any) -> Kind | None:
-        channels = {"balances": Kind.BALANCES, "ticker": Kind.PRICES, "executions": Kind.ORDERS}
-        return channels.get(message.get("channel"))
+    def line_of(self, kind: Kind) -> str:
+        return "publicV2" if kind is Kind.PRICES else "privateV2"
 
-    def refusal_of(self, message: Any) -> str | None:
-        if message.get("method") != "subscribe" or message.get("success") is not False:
-            return None
-        reason = str(message.get("error", "no reason given"))
-        # One pair that is not streamed is no reason to drop the others: REST reads it.
-        return None if "symbol" in message or "lready subscribed" in reason or "pair" in reason else reason
+    async def open_wire(self, line: str) -> KrakenWire:
+        url = self._client.urls["api"]["ws"][line]
+        if line == "publicV2":
+            return KrakenWire(url)
+        return KrakenWire(url, (await self._client.privatePostGetWebSocketsToken())["result"]["token"])
 
     def stream_began(self, kind: Kind) -> None:
         self._streamed[kind] = set()

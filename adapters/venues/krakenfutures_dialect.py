@@ -17,15 +17,13 @@ from typing import Any
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid
 from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional_text, orders_seen, text
-from adapters.krakenfutures_book import NOT_MONEY, LogReader, asset_code, is_contract
+from adapters.venues.krakenfutures_book import NOT_MONEY, LogReader, asset_code, is_contract
+from adapters.venues.krakenfutures_wire import SNAPSHOT, KrakenFuturesWire
 from risk_daemon.errors import MalformedReply
 from risk_daemon.model.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite
 
 _SIDES = {"long": 1, "short": -1}
-
-SNAPSHOT = "open_orders_snapshot"
-
 
 Markets = Mapping[str, Mapping[str, Any]]
 """ccxt markets by lower-case id."""
@@ -193,17 +191,10 @@ def position_fingerprint(frame: Mapping[str, Any]) -> dict[str, Decimal]:
     return amounts
 
 
-def _consume(ended: Any) -> None:
-    """The heartbeat's future only ever fails, with the socket, which others report."""
-    if not ended.cancelled():
-        ended.exception()
-
-
 class KrakenFuturesDialect:
     """Kraken Futures' calls. `client` is a guarded ccxt client with its markets loaded."""
 
     stream_kinds = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES, Kind.ORDERS})
-    is_tapped = True
     has_flows = True
     ledger_lag_s = 2.0
     has_positions = True
@@ -274,24 +265,6 @@ class KrakenFuturesDialect:
 
     # --- streams ---------------------------------------------------------------------------------
 
-    async def watch(self, kind: Kind) -> Any:
-        self._ask_for_heartbeats()
-        if kind is Kind.BALANCES:
-            return await self._client.watch_balance()
-        if kind is Kind.POSITIONS:
-            return await self._client.watch_positions()
-        if kind is Kind.ORDERS:
-            return await self._client.watch_orders()
-        return await self._client.watch_tickers(sorted(self.watched(kind)))
-
-    def _ask_for_heartbeats(self) -> None:
-        """An account where nothing happens is silent on this venue, unless it is asked to say that it is there."""
-        url = self._client.urls["api"]["ws"]
-        if "heartbeat" not in self._client.client(url).subscriptions:
-            request = {"event": "subscribe", "feed": "heartbeat"}
-            ended = self._client.watch(url, "heartbeat", request, "heartbeat")
-            ended.add_done_callback(_consume)
-
     def watched(self, kind: Kind) -> frozenset[str]:
         return self._price_symbols if kind is Kind.PRICES else ACCOUNT
 
@@ -304,22 +277,12 @@ class KrakenFuturesDialect:
         }
         return self._position_symbols | indexes
 
-    def kind_of(self, message: Any) -> Kind | None:
-        feeds = {
-            "balances": Kind.BALANCES,
-            "balances_snapshot": Kind.BALANCES,
-            "open_positions": Kind.POSITIONS,
-            "open_orders": Kind.ORDERS,
-            "open_orders_snapshot": Kind.ORDERS,
-            "ticker": Kind.PRICES,
-        }
-        return feeds.get(message.get("feed")) if "event" not in message else None
+    def line_of(self, kind: Kind) -> str:
+        return "ws"
 
-    def refusal_of(self, message: Any) -> str | None:
-        if message.get("event") not in {"alert", "error"}:
-            return None
-        reason = str(message.get("message", "no reason given"))
-        return None if "lready subscribed" in reason or "product" in reason else reason
+    async def open_wire(self, line: str) -> KrakenFuturesWire:
+        client = self._client
+        return KrakenFuturesWire(client.urls["api"][line], client.apiKey, client.secret, client.market_id)
 
     def stream_began(self, kind: Kind) -> None:
         self._streamed[kind] = {}

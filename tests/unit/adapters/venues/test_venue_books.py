@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from adapters import kraken_book, krakenfutures_book
 from adapters.dialect import Book
 from adapters.lane import Urgency, travelling
+from adapters.venues import kraken_book, krakenfutures_book
 from risk_daemon.errors import MalformedReply, VenueUnavailable
 from risk_daemon.model.events import Flow
 

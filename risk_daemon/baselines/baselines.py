@@ -103,6 +103,15 @@ class Baselines:
         """The highest baseline value of the last days; None days: of all that is remembered."""
         return self.peak if lookback_days is None else self._peaks.within(lookback_days, now)
 
+    def peak_until_mono(self, lookback_days: float | None, now: Instant) -> float:
+        """Until when time alone leaves `peak_within` as it is, in seconds of `mono`."""
+        return float("inf") if lookback_days is None else self._peaks.until_mono(lookback_days, now)
+
+    def figures(self) -> tuple[object, ...]:
+        """All that losses are measured from, for telling whether anything of it changed. Costs next to nothing."""
+        day, week = self._day, self._week
+        return (self.capital, self._emptied_at, day.value, day.money, week.value, week.money, self._peaks.entries)
+
     @property
     def start_of_day(self) -> Decimal | None:
         """The last sure equity before the running day began, net of flows since."""

@@ -50,6 +50,11 @@ class EquityHistory:
     def samples(self) -> Sequence[Sample]:
         return self._samples
 
+    @property
+    def last(self) -> Sample | None:
+        """The newest sample."""
+        return self._samples[-1] if self._samples else None
+
     def rescale(self, before: Decimal, after: Decimal) -> None:
         """A flow took the equity from `before` to `after`."""
         if before > 0 and after > 0:

@@ -13,6 +13,7 @@ from typing import Any, Unpack
 from risk_daemon.baselines.baselines import Baselines
 from risk_daemon.breakers.base import (
     BaseCircuitBreaker,
+    Calm,
     CircuitBreakerType,
     Common,
     EvaluationContext,
@@ -21,8 +22,11 @@ from risk_daemon.breakers.base import (
     Verdict,
 )
 from risk_daemon.model.clock import Instant
-from risk_daemon.model.units import finite, parse_money, parse_ratio, percent, plain
+from risk_daemon.model.units import ONE, finite, parse_money, parse_ratio, percent, plain
 from risk_daemon.portfolio.manager import Equity
+
+# So much of the way to its first level a loss may go before the rule is asked again.
+CALM_PART = Decimal("0.99")
 
 NOT_KNOWN = "the equity, or what its loss is measured from, is not known"
 
@@ -151,6 +155,7 @@ class LossCircuitBreaker(BaseCircuitBreaker):
                 reason="",
                 observed=observed,
                 limits=self._limits,
+                calm=self._calm(measure, max(most, suspected), min(equity.low, suspected_high), context.baselines, now),
             )
         return Verdict(
             breaker=name,
@@ -166,6 +171,23 @@ class LossCircuitBreaker(BaseCircuitBreaker):
             observed=self._observe_fully(likely, equity, context.baselines, now),
             limits=self._limits,
         )
+
+    def _calm(self, measure: Measure, most: Decimal, worst: Decimal, baselines: Baselines, now: Instant) -> Calm:
+        """The answer stands down to an equity that is near the first level, and reaches it as little as `worst` does.
+
+        A loss never shrinks where the equity falls: so whatever lies above one that reaches nothing reaches nothing.
+        """
+        near = self.limit.lowest - most
+        if self.limit.is_ratio and most < ONE:  # the loss of money that is as large a part of what it is measured from
+            near *= worst / (ONE - most)
+        above = worst - near * CALM_PART
+        loss = measure(above)
+        is_clear = loss is not None and loss < self.limit.lowest
+        return Calm(min(above, worst) if is_clear else worst, self._stands_until(baselines, now))
+
+    def _stands_until(self, baselines: Baselines, now: Instant) -> float:
+        """When time alone changes what the loss is measured from, in seconds of `mono`."""
+        return float("inf")
 
     def _trip_for_program(self, reason: str, **details: Any) -> None:
         """Trip by what a program told, apart from what verdicts of the daemon say."""
@@ -186,7 +208,10 @@ class LossCircuitBreaker(BaseCircuitBreaker):
         return f"max_{kind}_pct" if self.limit.is_ratio else f"max_{kind}"
 
     def _measure(self, baselines: Baselines, now: Instant) -> Measure:
-        """The loss by equity, in the limit's unit; it gives None where there is nothing to measure from."""
+        """The loss by equity, in the limit's unit; it gives None where there is nothing to measure from.
+
+        It must not shrink where the equity falls.
+        """
         raise NotImplementedError
 
     def _observe(self, likely: Decimal, equity: Equity, baselines: Baselines, now: Instant) -> dict[str, Any]:

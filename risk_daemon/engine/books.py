@@ -13,7 +13,7 @@ from typing import Any
 
 from risk_daemon.baselines.agreement import Agreement, Standing
 from risk_daemon.baselines.baselines import Baselines
-from risk_daemon.baselines.equity_history import EquityHistory
+from risk_daemon.baselines.equity_history import SAMPLE_EVERY_S, EquityHistory
 from risk_daemon.baselines.venue_days import VenueDays
 from risk_daemon.breakers.base import EvaluationContext
 from risk_daemon.engine.account_views import Views
@@ -32,7 +32,7 @@ from risk_daemon.model.events import (
     Source,
     StreamConfirmed,
 )
-from risk_daemon.model.units import EXACT, ONE, plain
+from risk_daemon.model.units import EXACT, ONE, ZERO, plain
 from risk_daemon.portfolio.account import ACCOUNT_KINDS, Change
 from risk_daemon.portfolio.flows import FlowTracker, Settled
 from risk_daemon.portfolio.manager import TRUSTED_WIDTH, Equity, PortfolioManager
@@ -52,13 +52,28 @@ PRICES_A_HOLD = 6
 LEAST_PAUSE_S = 0.5
 MOST_ASKS = 60
 
+# Read anew so long before something goes stale: sums of seconds are rounded.
+EARLY_S = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The equity to judge by. suspected_high: its upper end if unexplained falls are losses and rises no gains."""
+    """The equity to judge by. suspected_high: its upper end if unexplained falls are losses and rises no gains.
+
+    unsettled_fall: what of the falls is so young that the second row of a trade may still come.
+    """
 
     equity: Equity
     suspected_high: Decimal
+    unsettled_fall: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class _RestRead:
+    """When the oldest REST read that still counts was begun; None if none does. So it is known `until_mono`."""
+
+    begun_mono: float | None
+    until_mono: float
 
 
 class Books:
@@ -80,6 +95,7 @@ class Books:
         self.is_known = False
         self.is_started = False
         self._prices_rest_mono: dict[str, float] = {}
+        self._rest_read: _RestRead | None = None
         self.rereads = Rereads()
         self._stretch: int | None = None
         self._has_read = True
@@ -91,6 +107,8 @@ class Books:
     def take_frame(self, event: BalancesSeen | PositionsSeen | PricesSeen | StreamConfirmed, turn: Turn) -> None:
         """What a venue says it holds, or what something is worth."""
         change = self.portfolio.apply(event)
+        if not isinstance(event, StreamConfirmed) and event.source is Source.REST:
+            self._rest_read = None
         if change.moves and not isinstance(event, PricesSeen | StreamConfirmed):
             self._take_moves(change, event.requested_mono, turn.now.mono)
             self.agreement.moved(change.venue, change.moved)
@@ -207,10 +225,12 @@ class Books:
         if not self.is_known:
             return None
         interval, flows = self.portfolio.interval(), self.flows
+        if flows.is_silent(now_mono):
+            return Picture(interval, interval.high)
         more, less = flows.doubts(now_mono, self.portfolio.rate)
         equity = Equity(interval.value, interval.low - less, interval.high + more)
-        suspected = equity.high - flows.fall() + flows.unsettled_fall(now_mono) - flows.settled_rise(now_mono)
-        return Picture(equity, suspected)
+        young = flows.unsettled_fall(now_mono)
+        return Picture(equity, equity.high - flows.fall() + young - flows.settled_rise(now_mono), young)
 
     def observe(self, picture: Picture | None, turn: Turn) -> None:
         """Let baselines rise by what is known for certain. While a trade is half told, nothing is.
@@ -219,7 +239,7 @@ class Books:
         """
         if picture is None or not self.is_started:
             return
-        if self.flows.unsettled_fall(turn.now.mono) > abs(picture.equity.value) * TRUSTED_WIDTH:
+        if picture.unsettled_fall and picture.unsettled_fall > abs(picture.equity.value) * TRUSTED_WIDTH:
             if self._has_read and self._is_read_whole():
                 self.agreement.doubt(picture.equity.value)
             turn.persist = self.baselines.turn(turn.now) or turn.persist
@@ -257,10 +277,16 @@ class Books:
         venues = (venue for venue, kinds in self.settings.portfolio.expected.items() if kinds & set(ACCOUNT_KINDS))
         return all(self.portfolio.read_mono(venue) >= self.agreement.begun_mono for venue in venues)
 
+    @property
+    def wants_readings(self) -> bool:
+        """Whether something that losses are measured from is still to be taken."""
+        if not self.is_started:
+            return False
+        return self.baselines.is_waiting or (self.settings.watches_venues and self.venue_days.is_waiting)
+
     def ask_for_readings(self, turn: Turn) -> None:
         """While baselines wait for readings that agree, the schedule is too slow; but a venue is not asked for ever."""
-        is_waiting = self.baselines.is_waiting or (self.settings.watches_venues and self.venue_days.is_waiting)
-        if not (self.is_started and is_waiting):
+        if not self.wants_readings:
             self._asks = 0
             return
         now_mono, hold_s = turn.now.mono, self.settings.baselines.peak_hold_s
@@ -308,6 +334,10 @@ class Books:
             equity, suspected, self.baselines, accounts=self.views, activity=self.activity, history=self.history
         )
 
+    def ground(self, now: Instant) -> tuple[object, ...]:
+        """All that the rules' answers rest on besides the equity, and the deeds of bots and people."""
+        return (self.baselines.figures(), self.history.last, self.views.seen, int(now.wall // SAMPLE_EVERY_S))
+
     def are_read_since(self, mono: float) -> bool:
         """Whether every expected part was read over REST, requested at `mono` or later.
 
@@ -327,9 +357,13 @@ class Books:
 
     def _rest_mono(self, now_mono: float) -> float | None:
         """When the oldest REST read that still counts was begun. What is stale counts as doubt anyway."""
-        stale_after_s = self.settings.portfolio.stale_after_s
-        counting = [read for venue, kind, read in self._reads() if now_mono - read <= stale_after_s(venue, kind)]
-        return min(counting, default=None)
+        if self._rest_read is None or now_mono >= self._rest_read.until_mono:
+            stale_after_s = self.settings.portfolio.stale_after_s
+            times = [(read, stale_after_s(venue, kind)) for venue, kind, read in self._reads()]
+            counting = [(read, stale_s) for read, stale_s in times if now_mono - read <= stale_s]
+            until_mono = min((read + stale_s for read, stale_s in counting), default=float("inf"))
+            self._rest_read = _RestRead(min((read for read, _ in counting), default=None), until_mono - EARLY_S)
+        return self._rest_read.begun_mono
 
     # --- across restarts ---------------------------------------------------------------------------
 
@@ -344,7 +378,7 @@ class Books:
 
     def restore(self, documents: Mapping[str, Any], now: Instant) -> None:
         """Take back what was persisted."""
-        self._settled_mono = now.mono
+        self._settled_mono, self._rest_read = now.mono, None
         if "baselines" in documents:
             self.baselines.restore(documents["baselines"])
         if "portfolio" in documents:

@@ -5,6 +5,7 @@ instants gives the same sequence of decisions.
 
     books.py              what is owned and what losses are measured from
     breakers/             the rules: verdicts from the books
+    quiet.py              when nobody need be asked
     warnings.py           warnings, vetoes and blindness
     listing_watch.py      whether orders can be listed and cancelled
     outages.py            what can't be reached
@@ -35,6 +36,7 @@ from risk_daemon.engine.freeze import Freeze
 from risk_daemon.engine.listing_watch import ListingWatch, OrdersView
 from risk_daemon.engine.order_desk import OrderDesk
 from risk_daemon.engine.outages import Outages
+from risk_daemon.engine.quiet import Quiet
 from risk_daemon.engine.requests import Requests
 from risk_daemon.engine.settings import EngineSettings
 from risk_daemon.engine.states import CircuitBreakerState, StateMachine
@@ -138,6 +140,7 @@ class Engine:
         self._listing = ListingWatch(settings.listing)
         self._store_error: str | None = None
         self._by_strength = _by_strength(self.manager.get_all_breakers())
+        self._quiet: Quiet | None = None
         self._measures_more = any(rule.needs_confirmation for rule in rules)
         self._seq = 0
 
@@ -147,15 +150,19 @@ class Engine:
         """Take one event in at `now` and decide. Raises InvariantError only for bugs of ours."""
         self._seq += 1
         before, turn = self.state, Turn(now, self._seq)
+        if not isinstance(event, PricesSeen | BalancesSeen | StreamConfirmed):
+            self._quiet = None
         with localcontext(EXACT):
             self._take(event, turn)
             self.books.settle_flows(turn)
             self.books.read_again(turn)
             verdicts = self._evaluate(turn)
-            self._freeze.look(verdicts, turn, orders_seen=isinstance(event, OrdersSeen) and bool(event.orders))
-            self._control.keep_deadline(turn)
-            self._listing.look(turn, is_sweeping=not self.wants_listings)
-            self._move_gate(turn)
+            if self._quiet is None:
+                self._freeze.look(verdicts, turn, orders_seen=isinstance(event, OrdersSeen) and bool(event.orders))
+                self._control.keep_deadline(turn)
+                self._listing.look(turn, is_sweeping=not self.wants_listings)
+                self._move_gate(turn)
+                self._quiet = self._find_quiet(verdicts, now)
             self._updates.tell(before, self.state, turn)
             wake = self._next_wake(now.mono)
         return Decision(
@@ -168,6 +175,7 @@ class Engine:
             gate=self.gate,
             actions=tuple(turn.actions),
             records=tuple(turn.records),
+            equity=turn.equity,
             wake_mono=wake,
             persist=turn.persist,
             answer=turn.answer,
@@ -177,7 +185,10 @@ class Engine:
         """Answer a bot that asks to send `order` now. An order that may be sent takes its slot in the rates."""
         is_acting = self.state is not CircuitBreakerState.DISABLED
         with localcontext(EXACT):
-            return self._desk.answer(order, self.restraints, now, is_acting=is_acting)
+            answer = self._desk.answer(order, self.restraints, now, is_acting=is_acting)
+        if answer.allowed:  # it counts
+            self._quiet = None
+        return answer
 
     def last_words(self) -> tuple[RiskEvent, ...]:
         """What must still be written down when the process ends."""
@@ -313,7 +324,11 @@ class Engine:
 
     def _evaluate(self, turn: Turn) -> tuple[Verdict, ...]:
         picture = self.books.picture(turn.now.mono)
+        turn.equity = None if picture is None else picture.equity
         self.books.observe(picture, turn)
+        if self._quiet is not None and self._quiet.holds(picture, self.books.ground(turn.now), turn.now.mono):
+            return self._quiet.verdicts
+        self._quiet = None
         if self.trip is None or self.trip.proven:  # cancels go first
             self.books.ask_for_readings(turn)
         verdicts = self.manager.ask(self.books.context(picture), turn.now)
@@ -324,6 +339,17 @@ class Engine:
         if blind.breached and blind.action is Action.TRIP and self.state is not CircuitBreakerState.DISABLED:
             self._control.breach(blind, turn)
         return verdicts
+
+    def _find_quiet(self, verdicts: tuple[Verdict, ...], now: Instant) -> Quiet | None:
+        """Whether nobody need be asked for the next frames: nothing is near, and nothing is under way."""
+        books, manager = self.books, self.manager
+        calm = [verdict.calm for verdict in verdicts if verdict.calm is not None]
+        is_idle = self.state is CircuitBreakerState.ACTIVE and self._warnings.is_silent and not self.is_confirming
+        is_whole = books.is_started and not books.wants_readings and books.views.seen is not None
+        if len(calm) < len(verdicts) or not (is_idle and is_whole) or manager.any_tripped():
+            return None
+        until_mono = min(self._listing.next_look_mono, *(one.until_mono for one in calm))
+        return Quiet(verdicts, max(one.above for one in calm), until_mono, books.ground(now))
 
     def _judge(self, verdict: Verdict, turn: Turn) -> None:
         """A veto that was tripped by another verdict, or under another configuration, ends like any other."""
@@ -395,6 +421,7 @@ class Engine:
         """Take back what was persisted. A latch without a breaker state still locks."""
         with localcontext(EXACT):
             self.books.restore(documents, now)
+        self._quiet = None
         if "breakers" in documents:
             self.manager.restore(documents["breakers"])
         if "halts" in documents:

@@ -132,8 +132,8 @@ class FlowTracker:
         """
         settled: list[Settled] = []
         unmatched: list[Flow] = []
-        small = abs(equity) * self.settings.probe_ratio
-        is_wild = self._follow_prices(now_mono, equity, small, is_whole=is_whole)
+        self._follow_prices(now_mono, equity, is_whole=is_whole)
+        small = abs(equity) * self.settings.probe_ratio if self.is_waiting else ZERO
         for name, venue in self._venues.items():
             if venue.is_waiting:
                 scene = Scene(
@@ -145,26 +145,28 @@ class FlowTracker:
                     small=small,
                     balances_mono=balances_mono(name),
                     account_mono=account_mono(name),
-                    is_wild=is_wild,
+                    is_wild=partial(self._is_wild, now_mono, small),
                 )
                 found = venue.settle(scene)
                 settled += found[0]
                 unmatched += found[1]
         return sorted(settled, key=lambda one: one.number), unmatched
 
-    def _follow_prices(self, now_mono: float, equity: Decimal, small: Decimal, *, is_whole: bool) -> bool:
-        """Note what prices made of the equity by now. Returns whether they moved it by more than `small` lately."""
-        track, steady_s = self._by_prices, self.settings.steady_s
+    def _follow_prices(self, now_mono: float, equity: Decimal, *, is_whole: bool) -> None:
+        """Note what prices made of the equity by now."""
         if not is_whole:
-            track.clear()
-            return False
-        track.add(now_mono, equity - self._total.worth)
+            self._by_prices.clear()
+            return
+        self._by_prices.add(now_mono, equity - self._total.worth)
         due_mono = NEVER
         while self._refine_mono and self._refine_mono[0] <= now_mono:
             due_mono = self._refine_mono.popleft()
         if due_mono > NEVER:
-            self._refine(due_mono - steady_s, now_mono)
-        return track.spread(now_mono - 2 * steady_s) > small
+            self._refine(due_mono - self.settings.steady_s, now_mono)
+
+    def _is_wild(self, now_mono: float, small: Decimal) -> bool:
+        """Whether prices moved the equity by more than `small` lately. Costs a pass over what they made of it."""
+        return self._by_prices.spread(now_mono - 2 * self.settings.steady_s) > small
 
     def _refine(self, until_mono: float, now_mono: float) -> None:
         """Put the median around the moment in the place of what prices happened to say in it."""
@@ -185,6 +187,16 @@ class FlowTracker:
             venue.unexplained.drop()
 
     # --- what follows for the equity ---------------------------------------------------------------
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether only one witness has told of something, at any venue."""
+        return any(venue.is_waiting for venue in self._venues.values())
+
+    def is_silent(self, now_mono: float) -> bool:
+        """Whether nothing is in question, nor so young that it may be half of a trade: the equity is what it seems."""
+        since_mono = now_mono - self.settings.settle_legs_s
+        return not any(venue.is_waiting or venue.young.last_mono > since_mono for venue in self._venues.values())
 
     def doubts(self, now_mono: float, rate: Rate, venue: str | None = None) -> tuple[Decimal, Decimal]:
         """How much more, and how much less, the equity may be than it seems, of one venue or all."""
@@ -214,10 +226,15 @@ class FlowTracker:
 
     def wants_listing(self, now_mono: float, equity: Decimal) -> tuple[str, ...]:
         """Venues whose book should be read now: they changed by more than a trade's fee, and nobody says why."""
-        threshold = abs(equity) * self.settings.probe_ratio
         wanted = []
         for name, venue in self._venues.items():
-            probe = self._probes.setdefault(name, _Probe())
+            probe = self._probes.get(name)
+            if probe is None:
+                probe = self._probes[name] = _Probe()
+            if not venue.net:
+                probe.gap_s = 0.0
+                continue
+            threshold = abs(equity) * self.settings.probe_ratio
             if abs(venue.net) <= threshold:
                 probe.gap_s = 0.0
             elif self._is_due(name, venue, now_mono) and self._is_settled(venue, threshold, now_mono):

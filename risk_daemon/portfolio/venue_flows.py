@@ -72,7 +72,7 @@ class Scene:
 
     total: what all venues moved so far. equity, equity_there: the worth of everything, and of this venue. small: what
     is next to nothing for the portfolio. balances_mono, account_mono: when the last complete read of this venue's
-    balances, and of all of the account, was begun. is_wild: prices moved it by more than that a moment ago.
+    balances, and of all of the account, was begun. is_wild: whether prices moved it by more than that a moment ago.
     """
 
     now_mono: float
@@ -83,7 +83,7 @@ class Scene:
     small: Decimal
     balances_mono: float
     account_mono: float
-    is_wild: bool = False
+    is_wild: Callable[[], bool]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -248,7 +248,7 @@ class VenueFlows:
     def _waits_for_prices(self, scene: Scene) -> bool:
         """Whether what was there when it flowed will be known better in a moment: not for longer than `steady_s`."""
         now_mono, steady_s = scene.now_mono, self.settings.steady_s
-        if not scene.is_wild or all(now_mono - lot.mono >= steady_s for lot in self.unexplained.lots()):
+        if all(now_mono - lot.mono >= steady_s for lot in self.unexplained.lots()) or not scene.is_wild():
             self._held_back_mono = None
             return False
         self._held_back_mono = now_mono if self._held_back_mono is None else self._held_back_mono

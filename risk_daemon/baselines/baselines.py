@@ -141,7 +141,8 @@ class Baselines:
     @property
     def is_waiting(self) -> bool:
         """Whether anything is still to be taken."""
-        return self._day.is_provisional or self._week.is_provisional or self.capital is None or self.peak is None
+        is_provisional = self._day.is_provisional or self._week.is_provisional
+        return is_provisional or self.capital is None or not self._peaks.entries
 
     @property
     def is_emptied(self) -> bool:
@@ -200,10 +201,10 @@ class Baselines:
         self._window.add(now.mono, low)
         self._note_trust(low, now.mono, trusted=trusted)
         self._is_sure = trusted and agreed and rest_mono is not None
-        lowest = self._window.lowest(now.mono, rest_mono) if agreed or self.peak is not None else None
+        lowest = self._window.lowest(now.mono, rest_mono) if agreed or self._peaks.entries else None
         if lowest is not None and self._is_filled(lowest):
             changed = self._peaks.add(lowest, now) or changed
-        if self.is_waiting or now.mono - self._taken_mono >= self.settings.peak_hold_s / MEDIANS_A_HOLD:
+        if now.mono - self._taken_mono >= self.settings.peak_hold_s / MEDIANS_A_HOLD or self.is_waiting:
             changed = self._take_sure(now) or changed
         return changed
 

@@ -25,6 +25,8 @@ class Peaks:
         self._lookback_days = lookback_days
         self.entries: tuple[tuple[float, Decimal], ...] = ()
         self._origin: Instant | None = None
+        self._newest: Decimal | None = None
+        self._again_mono = 0.0
 
     def highest(self) -> Decimal | None:
         """The highest of all that is remembered."""
@@ -47,6 +49,8 @@ class Peaks:
 
     def add(self, value: Decimal, now: Instant) -> bool:
         """Take a value in. Returns whether the highest of all changed."""
+        if value == self._newest and now.mono < self._again_mono:
+            return False
         before, steady = self.highest(), self._steady(now)
         bucket = steady - steady % BUCKET_S + BUCKET_S
         self._forget_before(steady)
@@ -57,15 +61,23 @@ class Peaks:
                 higher -= 1
             is_told = higher > 0 and entries[higher - 1][0] == bucket
             self.entries = entries[:higher] if is_told else (*entries[:higher], (bucket, value))
+        self._newest, self._again_mono = value, self._until_mono(bucket, steady, now)
         return self.highest() != before
 
     def map(self, change: Callable[[Decimal], Decimal]) -> None:
         """A flow moved everything by `change`."""
-        self.entries = tuple((at, change(value)) for at, value in self.entries)
+        self.entries, self._newest = tuple((at, change(value)) for at, value in self.entries), None
 
     def clear(self) -> None:
         """Forget them all."""
-        self.entries = ()
+        self.entries, self._newest = (), None
+
+    def _until_mono(self, bucket: float, steady: float, now: Instant) -> float:
+        """Until when the same value once more changes nothing: the hour, and the oldest entry's last days, go on."""
+        leaves = bucket
+        if self._lookback_days is not None:
+            leaves = min(bucket, self.entries[0][0] + self._lookback_days * DAY_S)
+        return now.mono + leaves - steady - LEAVING_S
 
     def _forget_before(self, steady: float) -> None:
         if self._lookback_days is None:
@@ -84,4 +96,4 @@ class Peaks:
         return [[at, plain(value)] for at, value in self.entries]
 
     def restore(self, entries: Sequence[Sequence[float | str]]) -> None:
-        self.entries = tuple((float(at), finite(value)) for at, value in entries)
+        self.entries, self._newest = tuple((float(at), finite(value)) for at, value in entries), None

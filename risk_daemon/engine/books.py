@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from risk_daemon.baselines.agreement import Agreement, Standing
 from risk_daemon.baselines.baselines import Baselines
@@ -56,8 +56,7 @@ MOST_ASKS = 60
 EARLY_S = 0.001
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(NamedTuple):
     """The equity to judge by. suspected_high: its upper end if unexplained falls are losses and rises no gains.
 
     unsettled_fall: what of the falls is so young that the second row of a trade may still come.
@@ -90,6 +89,7 @@ class Books:
         self.history = EquityHistory()
         self.activity = Activity()
         self._looked_at_venues_mono = self._settled_mono = NEVER
+        self._look_at_venues_every_s = LOOK_AT_VENUES_EVERY_S if settings.watches_venues else TELL_OF_VENUES_EVERY_S
         self._unpriced: dict[str, float] = {}
         self._told_unpriced: set[str] = set()
         self.is_known = False
@@ -107,22 +107,29 @@ class Books:
     def take_frame(self, event: BalancesSeen | PositionsSeen | PricesSeen | StreamConfirmed, turn: Turn) -> None:
         """What a venue says it holds, or what something is worth."""
         change = self.portfolio.apply(event)
-        if not isinstance(event, StreamConfirmed) and event.source is Source.REST:
+        if not isinstance(event, StreamConfirmed):
+            self._note_reading(event, change, turn)
+        turn.persist = turn.persist or change.holdings
+        if not self.is_started:
+            self._look_for_start()
+
+    def _note_reading(self, event: BalancesSeen | PositionsSeen | PricesSeen, change: Change, turn: Turn) -> None:
+        """What follows from it besides the worth of things."""
+        is_rest = event.source is Source.REST
+        if is_rest:
             self._rest_read = None
-        if change.moves and not isinstance(event, PricesSeen | StreamConfirmed):
-            self._take_moves(change, event.requested_mono, turn.now.mono)
-            self.agreement.moved(change.venue, change.moved)
-        if isinstance(event, BalancesSeen | PositionsSeen) and event.source is Source.REST:
-            self._has_read = True
         if isinstance(event, PricesSeen):
             turn.by_prices = True
-            if event.source is Source.REST:
+            if is_rest:
                 last = self._prices_rest_mono.get(event.venue, NEVER)
                 self._prices_rest_mono[event.venue] = max(last, event.requested_mono)
-        if change.found is not NOTHING_FOUND and not isinstance(event, StreamConfirmed):
+        else:
+            self._has_read = self._has_read or is_rest
+            if change.moves:
+                self._take_moves(change, event.requested_mono, turn.now.mono)
+                self.agreement.moved(change.venue, change.moved)
+        if change.found is not NOTHING_FOUND:
             self._take_found(change.found, event, turn)
-        turn.persist = turn.persist or change.holdings
-        self._look_for_start()
 
     def _take_moves(self, change: Change, seen_mono: float, now_mono: float) -> None:
         """Note with what moved what was there then. One venue's worth costs a pass: only where a rule asks for it."""
@@ -179,12 +186,21 @@ class Books:
         """Move the baselines by the flows that both witnesses have told of, and ask for missing witnesses."""
         now_mono, portfolio = turn.now.mono, self.portfolio
         self._settled_mono = now_mono
+        self.flows.follow_prices(now_mono, portfolio.equity, is_whole=self.is_started)
+        if self.flows.is_waiting:
+            self._settle(turn)
+        venues = self.flows.wants_listing(now_mono, portfolio.equity) if self.is_known else ()
+        if venues:
+            self.flows.probed(venues, now_mono)
+            turn.act(ReadNow(LEDGER_KINDS, frozenset(venues)))
+
+    def _settle(self, turn: Turn) -> None:
+        now_mono, portfolio = turn.now.mono, self.portfolio
         settled, unmatched = self.flows.settle(
             now_mono,
             portfolio.rate,
             portfolio.equity,
             equity_of=portfolio.venue_equity,
-            is_whole=self.is_started,
             balances_mono=lambda venue: portfolio.rest_mono(venue, Kind.BALANCES),
             account_mono=portfolio.read_mono,
         )
@@ -195,10 +211,6 @@ class Books:
         for flow in unmatched:
             turn.persist = True
             turn.record(EventName.FLOW_UNMATCHED, **_flow_facts(flow))
-        venues = self.flows.wants_listing(now_mono, portfolio.equity) if self.is_known else ()
-        if venues:
-            self.flows.probed(venues, now_mono)
-            turn.act(ReadNow(LEDGER_KINDS, frozenset(venues)))
 
     def _move_baselines(self, settled: Settled) -> None:
         """By what was there when it flowed, not by what is there now: what came later is none of it."""
@@ -245,16 +257,17 @@ class Books:
             turn.persist = self.baselines.turn(turn.now) or turn.persist
             return
         equity = picture.equity
-        standing = self._compare(equity.value, turn.now.mono)
-        is_sure = equity.is_trusted and standing.stretch is not None
+        is_trusted, standing = equity.is_trusted, self._compare(equity.value, turn.now.mono)
+        is_sure = is_trusted and standing.stretch is not None
         rest_mono = self._rest_mono(turn.now.mono)
         if self.baselines.observe(equity.low, turn.now, trusted=is_sure, rest_mono=rest_mono, agreed=standing.holds):
             turn.persist = True
         # What is on its way in or out, or not known, is no return: the minute waits for its sample.
-        sample = self.history.observe(equity, turn.now) if equity.is_trusted else None
+        sample = self.history.observe(equity, turn.now) if is_trusted else None
         if sample is not None:
             turn.act(KeepSample(sample))
-        self._observe_venues(standing, turn)
+        if turn.now.mono - self._looked_at_venues_mono >= self._look_at_venues_every_s:
+            self._observe_venues(standing, turn)
 
     def _compare(self, equity: Decimal, now_mono: float) -> Standing:
         """What the last readings of the accounts say of one another. Before a new stretch nothing was sure."""
@@ -314,11 +327,8 @@ class Books:
         return tuple(f"{name} ({self.agreement.text()})" for name in self.baselines.waiting())
 
     def _observe_venues(self, standing: Standing, turn: Turn) -> None:
-        """Costs a pass over all holdings, so only now and then: for people less often than for a rule."""
+        """Costs a pass over all holdings, so only now and then."""
         now_mono, is_steady = turn.now.mono, standing.stretch is not None
-        every_s = LOOK_AT_VENUES_EVERY_S if self.settings.watches_venues else TELL_OF_VENUES_EVERY_S
-        if now_mono - self._looked_at_venues_mono < every_s:
-            return
         self._looked_at_venues_mono = now_mono
         self.views.look(now_mono)
         for venue, view in self.views.venue_views().items():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from risk_daemon.baselines.equity_history import Sample
 from risk_daemon.breakers.base import Verdict
@@ -81,8 +81,7 @@ class Answer:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """One turn of the engine.
 
     verdicts: the rules' last answers; while nothing is near a limit and nothing but prices and amounts changes, they

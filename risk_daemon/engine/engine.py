@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import localcontext
+from decimal import getcontext, localcontext, setcontext
 from typing import Any
 
 from risk_daemon.baselines.baselines import Baselines
@@ -96,6 +96,9 @@ __all__ = ["Engine", "EngineSettings"]
 _STARTING = Restraint(Cause.STARTING, "the picture, or what losses are measured from, is not complete yet")
 _CONFIRMING = Restraint(Cause.CONFIRMING, "a breach is being confirmed")
 
+# What moves nothing but prices and amounts, thousands of times a second.
+_FRAMES = (PricesSeen, BalancesSeen, StreamConfirmed)
+
 
 def _by_strength(breakers: Sequence[BaseCircuitBreaker]) -> tuple[int, ...]:
     """Where the verdicts stand that are judged when they are seen, the strongest first: it gives a trip its name.
@@ -148,30 +151,38 @@ class Engine:
 
     def process(self, event: Input, now: Instant) -> Decision:
         """Take one event in at `now` and decide. Raises InvariantError only for bugs of ours."""
+        outer = getcontext()
+        setcontext(EXACT)
+        try:
+            return self._turn(event, now)
+        finally:
+            setcontext(outer)
+
+    def _turn(self, event: Input, now: Instant) -> Decision:
         self._seq += 1
-        before, turn = self.state, Turn(now, self._seq)
-        if not isinstance(event, PricesSeen | BalancesSeen | StreamConfirmed):
+        before, turn = self._machine.state, Turn(now, self._seq)
+        if not isinstance(event, _FRAMES):
             self._quiet = None
-        with localcontext(EXACT):
-            self._take(event, turn)
-            self.books.settle_flows(turn)
-            self.books.read_again(turn)
-            verdicts = self._evaluate(turn)
-            if self._quiet is None:
-                self._freeze.look(verdicts, turn, orders_seen=isinstance(event, OrdersSeen) and bool(event.orders))
-                self._control.keep_deadline(turn)
-                self._listing.look(turn, is_sweeping=not self.wants_listings)
-                self._move_gate(turn)
-                self._quiet = self._find_quiet(verdicts, now)
-            self._updates.tell(before, self.state, turn)
-            wake = self._next_wake(now.mono)
+        self._take(event, turn)
+        self.books.settle_flows(turn)
+        self.books.read_again(turn)
+        verdicts = self._evaluate(turn)
+        if self._quiet is None:
+            self._freeze.look(verdicts, turn, orders_seen=isinstance(event, OrdersSeen) and bool(event.orders))
+            self._control.keep_deadline(turn)
+            self._listing.look(turn, is_sweeping=not self.wants_listings)
+            self._move_gate(turn)
+            self._quiet = self._find_quiet(verdicts, now)
+        after = self._machine.state
+        self._updates.tell(before, after, turn)
+        wake = self._next_wake(now.mono)
         return Decision(
             seq=self._seq,
             now=now,
             event=event,
             verdicts=verdicts,
             before=before,
-            after=self.state,
+            after=after,
             gate=self.gate,
             actions=tuple(turn.actions),
             records=tuple(turn.records),
@@ -407,7 +418,10 @@ class Engine:
         )
 
     def _next_wake(self, now_mono: float) -> float | None:
-        moments = [self.books.flows.next_due(now_mono), self.books.rereads.next_due(), *self._control.next_due()]
+        flows_mono, reread_mono = self.books.flows.next_due(now_mono), self.books.rereads.next_due()
+        if self._quiet is not None and flows_mono is None and reread_mono is None:
+            return None
+        moments = [flows_mono, reread_mono, *self._control.next_due()]
         return min((moment for moment in moments if moment is not None and moment > now_mono), default=None)
 
     # --- across restarts ---------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from risk_daemon.model.events import PricesSeen
 from risk_daemon.model.units import EXACT, ONE, ZERO
@@ -26,8 +26,7 @@ Mark = tuple[str, str]
 Cost = tuple[float, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """The next hop of an asset towards the reference currency. doubt: how far the rate may be off, either way."""
 
     parent: str
@@ -159,10 +158,12 @@ class PriceBook:
 
     def _choose(self, pair: Pair, changed: Quote) -> bool:
         """Choose the pair's source anew, now that one of its quotes changed. Whether that changes the pair."""
+        before = self._source.get(pair)
+        if before is changed and not changed.is_stale:
+            return True
         quotes = self._by_pair.setdefault(pair, [])
         if changed not in quotes:
             quotes.append(changed)
-        before = self._source.get(pair)
         if before is None or before.is_stale:
             self._source[pair] = min(quotes, key=lambda quote: (quote.doubt, quote is not before, quote.venue))
         return changed is self._source[pair] or before is not self._source[pair]

@@ -133,31 +133,35 @@ class Quotes:
         if quote is None:
             quote = self._new(price, seen)
         row = witnesses.rows.get(price.symbol) or witnesses.row(price.symbol, None)
-        is_taken = self._weigh(price, seen, quote, row, witnesses)
+        value, mono = price.value, seen.requested_mono
+        if seen.source is Source.STREAM:
+            is_taken = witnesses.hear(price.symbol, row, value, value, mono)
+        else:
+            is_taken = self._answer(price, mono, quote, row, witnesses)
         other, quote.other = quote.other, row.other
         is_changed = other != quote.other
         if not is_taken:
             return quote if is_changed else None
-        if price.value == quote.value and not quote.is_stale and price.converts is (quote.pair is not None):
+        if value == quote.value and not quote.is_stale and price.converts is (quote.pair is not None):
             self._stamp(quote, seen)
             return quote if is_changed else None
         was_stale, quote.is_stale = quote.is_stale, False
-        quote.value = price.value
-        quote.pair = (price.base, price.quote) if price.converts else quote.pair
+        quote.value = value
+        if price.converts:
+            quote.pair = (price.base, price.quote)
         self._stamp(quote, seen)
         if was_stale:
             self._watch(quote, quote.confirmed_mono)
         return quote
 
-    def _weigh(
-        self, price: Price, seen: PricesSeen, quote: Quote, row: Row[Decimal], witnesses: Witnesses[Decimal]
+    @staticmethod
+    def _answer(
+        price: Price, asked_mono: float, quote: Quote, row: Row[Decimal], witnesses: Witnesses[Decimal]
     ) -> bool:
-        """Whether this price is in force now."""
-        if seen.source is Source.STREAM:
-            return witnesses.hear(price.symbol, row, price.value, price.value, seen.requested_mono)
-        heard = witnesses.answer(price.symbol, row, price.value, price.value, seen.requested_mono)
+        """Whether this price, which REST tells, is in force now."""
+        heard = witnesses.answer(price.symbol, row, price.value, price.value, asked_mono)
         if heard in (Heard.TAKEN, Heard.KEPT, Heard.OVERRULED):
-            quote.rest_mono = max(quote.rest_mono, seen.requested_mono)
+            quote.rest_mono = max(quote.rest_mono, asked_mono)
         return heard in (Heard.TAKEN, Heard.OVERRULED)
 
     def _new(self, price: Price, seen: PricesSeen) -> Quote:

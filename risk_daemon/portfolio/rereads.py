@@ -43,4 +43,4 @@ class Rereads:
 
     def next_due(self) -> float | None:
         """The next moment at which something is to be read."""
-        return min(self._due.values(), default=None)
+        return min(self._due.values()) if self._due else None

@@ -8,16 +8,17 @@ A node carries three sums in its own units, of its own components and of its chi
     doubt   half the width of the interval of what is not known freshly
 
 A change climbs from its node to the root and touches nothing else. What climbs over an edge is
-rounded to QUANTUM, so sums are exact: adding and taking away again leaves no trace.
+rounded to QUANTUM, so sums are exact: adding and taking away again leaves no trace. It climbs thousands of times a
+second, so it reckons with plain operators: EXACT is the context meanwhile.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, getcontext, localcontext
 from typing import NamedTuple
 
 from risk_daemon.errors import check
-from risk_daemon.model.units import EXACT, ONE, ZERO, fixed
+from risk_daemon.model.units import DIGITS, EXACT, ONE, ZERO
 
 
 class Sums(NamedTuple):
@@ -53,10 +54,12 @@ class _Node:
         self.rate_doubt = ZERO
         self.lifted = NOTHING
 
-    def add(self, change: Sums) -> None:
-        self.value = EXACT.add(self.value, change.value)
-        self.gross = EXACT.add(self.gross, change.gross)
-        self.doubt = EXACT.add(self.doubt, change.doubt)
+    def move(self, before: Sums, after: Sums) -> None:
+        """Something in it that was worth `before` is worth `after`."""
+        self.value += after.value - before.value
+        self.gross += after.gross - before.gross
+        if after.doubt or before.doubt:
+            self.doubt += after.doubt - before.doubt
 
 
 class Valuation:
@@ -76,6 +79,11 @@ class Valuation:
         """Sums of everything that has a price path, in the reference currency."""
         return Sums(self._root.value, self._root.gross, self._root.doubt)
 
+    @property
+    def value(self) -> Decimal:
+        """Worth of everything that has a price path, in the reference currency."""
+        return self._root.value
+
     def assets(self) -> tuple[str, ...]:
         """Every asset that ever had a component or a rate."""
         return tuple(self._nodes)
@@ -90,7 +98,10 @@ class Valuation:
 
     def is_priced(self, asset: str) -> bool:
         """Whether a chain of rates leads from `asset` to the reference currency."""
-        return self.rate_to_reference(asset) is not None
+        node = self._nodes.get(asset)
+        while node is not None and node is not self._root:
+            node = None if node.rate is None else node.parent
+        return node is not None
 
     def is_stale(self, asset: str) -> bool:
         """Whether some rate on the way from `asset` to the reference currency is stale."""
@@ -115,7 +126,9 @@ class Valuation:
     def add(self, asset: str, change: Sums) -> None:
         """Add `change` (in units of `asset`) to the asset's own components."""
         node = self._node(asset)
-        node.add(change)
+        node.value = EXACT.add(node.value, change.value)
+        node.gross = EXACT.add(node.gross, change.gross)
+        node.doubt = EXACT.add(node.doubt, change.doubt)
         self._climb(node)
 
     def rate_doubt(self, asset: str) -> Decimal:
@@ -159,22 +172,29 @@ class Valuation:
         rate = node.rate
         if rate is None:
             return NOTHING
-        value = fixed(EXACT.multiply(node.value, rate))
-        gross = value if node.gross == node.value else fixed(EXACT.multiply(node.gross, rate))
+        value = round(node.value * rate, DIGITS)
+        gross = value if node.gross == node.value else round(node.gross * rate, DIGITS)
         doubt = ZERO
         if node.rate_stale:
-            doubt = fixed(EXACT.multiply(gross, self._band))
+            doubt = round(gross * self._band, DIGITS)
         elif node.doubt:
-            doubt = fixed(EXACT.multiply(node.doubt, rate))
+            doubt = round(node.doubt * rate, DIGITS)
         if node.rate_doubt:
-            doubt = EXACT.add(doubt, fixed(EXACT.multiply(EXACT.add(node.gross, node.doubt), node.rate_doubt)))
+            doubt += round((node.gross + node.doubt) * node.rate_doubt, DIGITS)
         return Sums(value, gross, doubt)
 
     def _climb(self, node: _Node) -> None:
+        if getcontext() is EXACT:
+            self._climb_exactly(node)
+            return
+        with localcontext(EXACT):
+            self._climb_exactly(node)
+
+    def _climb_exactly(self, node: _Node) -> None:
         while node.parent is not None:
             before, after = node.lifted, self._lift(node)
             if after == before:
                 return
             node.lifted = after
             node = node.parent
-            node.add(after.minus(before))
+            node.move(before, after)

@@ -148,6 +148,8 @@ class Books:
 
     def read_again(self, turn: Turn) -> None:
         """Ask for what stream and REST differ on."""
+        if not self.rereads.due:
+            return
         for venue, kind in self.rereads.take_due(turn.now.mono):
             turn.act(ReadNow(frozenset({kind}), frozenset({venue})))
 
@@ -187,6 +189,8 @@ class Books:
         now_mono, portfolio = turn.now.mono, self.portfolio
         self._settled_mono = now_mono
         self.flows.follow_prices(now_mono, portfolio.equity, is_whole=self.is_started)
+        if self.flows.is_at_rest:
+            return
         if self.flows.is_waiting:
             self._settle(turn)
         venues = self.flows.wants_listing(now_mono, portfolio.equity) if self.is_known else ()

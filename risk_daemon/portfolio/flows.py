@@ -200,6 +200,11 @@ class FlowTracker:
             self._is_waiting = any(venue.is_waiting for venue in self._venues.values())
         return self._is_waiting
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether there is nothing to settle, and no book to ask for."""
+        return self._is_waiting is False and not self._is_probing
+
     def is_silent(self, now_mono: float) -> bool:
         """Whether nothing is in question, nor so young that it may be half of a trade: the equity is what it seems."""
         return self._moved_mono <= now_mono - self.settings.settle_legs_s and not self.is_waiting

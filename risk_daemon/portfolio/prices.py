@@ -16,7 +16,7 @@ from typing import NamedTuple
 from risk_daemon.model.events import PricesSeen
 from risk_daemon.model.units import EXACT, ONE, ZERO
 from risk_daemon.portfolio.quotes import SETTLE_S, Pair, Quote, Quotes
-from risk_daemon.portfolio.witnesses import Finding
+from risk_daemon.portfolio.witnesses import NOTHING_FOUND, Finding
 
 HUBS = ("USD", "USDT", "USDC", "BTC", "ETH")
 FRESH = float("-inf")
@@ -90,7 +90,7 @@ class PriceBook:
 
     def found(self, venue: str) -> Finding:
         """What the last frame of `venue` showed of its two witnesses."""
-        return self._quotes.found(venue)
+        return self._quotes.found.get(venue, NOTHING_FOUND)
 
     def doubted(self) -> tuple[Mark, ...]:
         """Venue and symbol of every price that stream and REST tell differently."""
@@ -149,21 +149,24 @@ class PriceBook:
         replan = False
         for quote in quotes:
             marks.append((quote.venue, quote.symbol))
-            if quote.pair is not None and self._choose(quote.pair, quote):
-                pairs.append(quote.pair)
-                replan = self._note_doubt(quote.pair) or replan
+            pair = quote.pair
+            if pair is None:
+                continue
+            if self._source.get(pair) is quote and not quote.is_stale and self._doubt.get(pair) == FRESH:
+                pairs.append(pair)  # nearly always: the source of its pair said something new
+            elif self._choose(pair, quote):
+                pairs.append(pair)
+                replan = self._note_doubt(pair) or replan
         if replan:
             self._plan_hubs()
         return pairs, marks
 
     def _choose(self, pair: Pair, changed: Quote) -> bool:
         """Choose the pair's source anew, now that one of its quotes changed. Whether that changes the pair."""
-        before = self._source.get(pair)
-        if before is changed and not changed.is_stale:
-            return True
         quotes = self._by_pair.setdefault(pair, [])
         if changed not in quotes:
             quotes.append(changed)
+        before = self._source.get(pair)
         if before is None or before.is_stale:
             self._source[pair] = min(quotes, key=lambda quote: (quote.doubt, quote is not before, quote.venue))
         return changed is self._source[pair] or before is not self._source[pair]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from risk_daemon.model.events import Price, PricesSeen, Source
-from risk_daemon.portfolio.witnesses import NOTHING_FOUND, Finding, Heard, Row, Terms, Witnesses
+from risk_daemon.portfolio.witnesses import Finding, Heard, Row, Terms, Witnesses
 
 Pair = tuple[str, str]
 NO_STREAM = -1
@@ -53,7 +53,8 @@ class Quote:
 class Quotes:
     """Every quote by venue and symbol. stale_by_venue: seconds, over the general `stale_s`.
 
-    settle_s: what a stream said so long before a REST request may be what REST says.
+    settle_s: what a stream said so long before a REST request may be what REST says. found: by venue, what its last
+    frame showed of the two witnesses.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Quotes:
         self._count = 0
         self._terms = Terms(PRICE_TOLERANCE, settle_s)
         self._witnesses: dict[str, Witnesses[Decimal]] = {}
-        self._found: dict[str, Finding] = {}
+        self.found: dict[str, Finding] = {}
 
     def get(self, venue: str, symbol: str) -> Quote | None:
         return self._quotes.get((venue, symbol))
@@ -79,17 +80,13 @@ class Quotes:
         witnesses = self._witnesses.get(seen.venue)
         if witnesses is None:
             witnesses = self._witnesses[seen.venue] = Witnesses(self._terms)
-        changed = [
-            quote
-            for price in seen.prices
-            if price.value > 0 and (quote := self._take(price, seen, witnesses)) is not None
-        ]
-        self._found[seen.venue] = witnesses.close(seen.source)
+        changed = []
+        for price in seen.prices:
+            quote = self._take(price, seen, witnesses) if price.value > 0 else None
+            if quote is not None:
+                changed.append(quote)
+        self.found[seen.venue] = witnesses.close(seen.source)
         return changed
-
-    def found(self, venue: str) -> Finding:
-        """What the last frame of `venue` showed of its witnesses."""
-        return self._found.get(venue, NOTHING_FOUND)
 
     def doubted(self) -> tuple[tuple[str, str], ...]:
         """Venue and symbol of every price in question."""

@@ -14,7 +14,7 @@ second, so it reckons with plain operators: EXACT is the context meanwhile.
 
 from __future__ import annotations
 
-from decimal import Decimal, getcontext, localcontext
+from decimal import Decimal, getcontext, setcontext
 from typing import NamedTuple
 
 from risk_daemon.errors import check
@@ -53,13 +53,6 @@ class _Node:
         self.rate_stale = False
         self.rate_doubt = ZERO
         self.lifted = NOTHING
-
-    def move(self, before: Sums, after: Sums) -> None:
-        """Something in it that was worth `before` is worth `after`."""
-        self.value += after.value - before.value
-        self.gross += after.gross - before.gross
-        if after.doubt or before.doubt:
-            self.doubt += after.doubt - before.doubt
 
 
 class Valuation:
@@ -147,9 +140,9 @@ class Valuation:
 
         doubt: how far the rate may be off, either way.
         """
-        node = self._node(asset)
+        node = self._nodes.get(asset) or self._node(asset)
         check(node is not self._root, "the reference currency has no rate")
-        above = None if parent is None else self._node(parent)
+        above = None if parent is None else self._nodes.get(parent) or self._node(parent)
         if above is not node.parent:
             self._detach(node)
             node.parent = above
@@ -184,17 +177,20 @@ class Valuation:
         return Sums(value, gross, doubt)
 
     def _climb(self, node: _Node) -> None:
-        if getcontext() is EXACT:
-            self._climb_exactly(node)
-            return
-        with localcontext(EXACT):
-            self._climb_exactly(node)
-
-    def _climb_exactly(self, node: _Node) -> None:
-        while node.parent is not None:
-            before, after = node.lifted, self._lift(node)
-            if after == before:
-                return
-            node.lifted = after
-            node = node.parent
-            node.move(before, after)
+        outer = getcontext()
+        if outer is not EXACT:
+            setcontext(EXACT)
+        try:
+            while node.parent is not None:
+                before, after = node.lifted, self._lift(node)
+                if after == before:
+                    return
+                node.lifted = after
+                node = node.parent
+                node.value += after.value - before.value
+                node.gross += after.gross - before.gross
+                if after.doubt or before.doubt:
+                    node.doubt += after.doubt - before.doubt
+        finally:
+            if outer is not EXACT:
+                setcontext(outer)

@@ -31,7 +31,8 @@ from risk_daemon.state.event_log import EventLog
 UPDATES = 2_000
 CHECKS = 200
 START = Instant(1_000.0, 1_700_000_000.0)
-WARM_S = 15
+WARM_S = 30
+READ_EVERY_S = 6
 
 
 def all_rules() -> Sequence[BaseCircuitBreaker]:
@@ -55,10 +56,14 @@ def engine_with(holdings: int, rules: Sequence[BaseCircuitBreaker] = ()) -> Engi
     assets = [f"A{number}" for number in range(holdings)]
     prices = (Price("USDT/USD", "USDT", "USD", Decimal(1)), *(price_of(asset, 2) for asset in assets))
     amounts = {asset: Decimal(5) for asset in assets} | {"USDT": Decimal(1_000_000)}
-    engine.process(PricesSeen("venue", START.mono, Source.REST, prices), START)
-    engine.process(BalancesSeen("venue", START.mono, Source.REST, amounts, complete=True), START)
     for second in range(WARM_S):
-        engine.process(Tick(), after(second))
+        now = after(second)
+        if second % READ_EVERY_S == 0:
+            engine.process(PricesSeen("venue", now.mono, Source.REST, prices), now)
+            engine.process(BalancesSeen("venue", now.mono, Source.REST, amounts, complete=True), now)
+        engine.process(Tick(), now)
+    if engine.gate.locked:
+        raise RuntimeError(f"the gate is shut: {engine.gate.cause}")
     return engine
 
 

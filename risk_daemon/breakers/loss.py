@@ -7,6 +7,7 @@ A loss is positive. At the limit exactly it breaches. `high` of the equity gives
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Unpack
 
@@ -126,6 +127,7 @@ class LossCircuitBreaker(BaseCircuitBreaker):
             reason=NOT_KNOWN,
             limits=self._limits,
         )
+        self._unmeasured = replace(self._unknown, calm=Calm())  # until there is something to measure from
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> Verdict:
         equity, suspected_high = context.equity, context.suspected_high
@@ -134,7 +136,7 @@ class LossCircuitBreaker(BaseCircuitBreaker):
         measure = self._measure(context.baselines, now)
         likely = measure(equity.value)
         if likely is None:
-            return self._unknown
+            return self._unmeasured
         least = likely if equity.high == equity.value else measure(equity.high)
         most = likely if equity.low == equity.value else measure(equity.low)
         suspected = least if suspected_high == equity.high else measure(suspected_high)

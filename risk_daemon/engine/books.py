@@ -294,16 +294,10 @@ class Books:
         venues = (venue for venue, kinds in self.settings.portfolio.expected.items() if kinds & set(ACCOUNT_KINDS))
         return all(self.portfolio.read_mono(venue) >= self.agreement.begun_mono for venue in venues)
 
-    @property
-    def wants_readings(self) -> bool:
-        """Whether something that losses are measured from is still to be taken."""
-        if not self.is_started:
-            return False
-        return self.baselines.is_waiting or (self.settings.watches_venues and self.venue_days.is_waiting)
-
     def ask_for_readings(self, turn: Turn) -> None:
         """While baselines wait for readings that agree, the schedule is too slow; but a venue is not asked for ever."""
-        if not self.wants_readings:
+        is_waiting = self.baselines.is_waiting or (self.settings.watches_venues and self.venue_days.is_waiting)
+        if not (self.is_started and is_waiting):
             self._asks = 0
             return
         now_mono, hold_s = turn.now.mono, self.settings.baselines.peak_hold_s

@@ -337,11 +337,11 @@ class Engine:
         picture = self.books.picture(turn.now.mono)
         turn.equity = None if picture is None else picture.equity
         self.books.observe(picture, turn)
+        if self._control.trip is None or self._control.trip.proven:  # cancels go first
+            self.books.ask_for_readings(turn)
         if self._quiet is not None and self._quiet.holds(picture, self.books.ground(turn.now), turn.now.mono):
             return self._quiet.verdicts
         self._quiet = None
-        if self.trip is None or self.trip.proven:  # cancels go first
-            self.books.ask_for_readings(turn)
         verdicts = self.manager.ask(self.books.context(picture), turn.now)
         for index in self._by_strength:
             self._judge(verdicts[index], turn)
@@ -356,7 +356,7 @@ class Engine:
         books, manager = self.books, self.manager
         calm = [verdict.calm for verdict in verdicts if verdict.calm is not None]
         is_idle = self.state is CircuitBreakerState.ACTIVE and self._warnings.is_silent and not self.is_confirming
-        is_whole = books.is_started and not books.wants_readings and books.views.seen is not None
+        is_whole = books.is_started and books.views.seen is not None
         if len(calm) < len(verdicts) or not (is_idle and is_whole) or manager.any_tripped():
             return None
         until_mono = min(self._listing.next_look_mono, *(one.until_mono for one in calm))

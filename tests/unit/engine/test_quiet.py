@@ -9,9 +9,10 @@ from risk_daemon.baselines.trading_day import ActiveHours
 from risk_daemon.breakers import BaseCircuitBreaker, DrawdownCircuitBreaker, OrderRateCircuitBreaker
 from risk_daemon.breakers.base import CircuitBreakerType, EvaluationContext, Verdict
 from risk_daemon.breakers.position_loss import PositionLossCircuitBreaker
+from risk_daemon.engine.decision import ReadNow
 from risk_daemon.gate.restraints import OrderRequest
 from risk_daemon.model.clock import Instant
-from risk_daemon.model.events import EventName, Tick
+from risk_daemon.model.events import EventName, Kind, Tick
 from tests.core_world import BTC_PERP, World, amounts, engine_settings, perp, price, with_
 
 
@@ -136,9 +137,19 @@ def test_the_loss_of_open_positions_is_looked_at_every_time(quantity: str, times
 
 def test_nothing_is_quiet_before_everything_was_read() -> None:
     world = World(engine_settings())
-    world.begin()
-    prices(world, 50_001)
+    world.read("spot", Kind.BALANCES)
+    prices(world, 50_001, 50_002)
     assert world.engine._quiet is None
+
+
+def test_while_baselines_are_still_to_be_taken_readings_are_asked_for_all_the_same() -> None:
+    world = World(engine_settings())
+    world.begin()
+    world.forget()
+    for number in range(100):
+        world.clock.advance(0.1)
+        world.stream_price("BTC/USDT", 50_000 + number)
+    assert len(world.actions(ReadNow)) > 5
 
 
 def test_a_minute_later_everybody_is_asked_though_only_prices_came() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvloop
 from aiohttp import web
 
@@ -99,4 +100,5 @@ async def serve_gate(directory: Path) -> None:
 
 if __name__ == "__main__":
     kind, place = sys.argv[1:]
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     uvloop.run(serve_empty() if kind == "empty" else serve_gate(Path(place)))

@@ -195,8 +195,12 @@ class Engine:
     def check_order(self, order: OrderRequest, now: Instant) -> OrderAnswer:
         """Answer a bot that asks to send `order` now. An order that may be sent takes its slot in the rates."""
         is_acting = self.state is not CircuitBreakerState.DISABLED
-        with localcontext(EXACT):
+        outer = getcontext()
+        setcontext(EXACT)
+        try:
             answer = self._desk.answer(order, self.restraints, now, is_acting=is_acting)
+        finally:
+            setcontext(outer)
         if answer.allowed:  # it counts
             self._quiet = None
         return answer

@@ -126,7 +126,7 @@ def opened(rules: Any) -> Twins:
     return world
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.one_of(near_steps, near_steps, steps), min_size=1, max_size=14), st.booleans())
 def test_nobody_asked_is_everybody_asked(history: list[Any], has_rules: bool) -> None:
     world = opened(every_rule if has_rules else tuple)

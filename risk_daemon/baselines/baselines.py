@@ -197,9 +197,13 @@ class Baselines:
         """
         if self.began_wall is None:
             self.began_wall = now.wall
-        changed = self.turn(now)
+        changed = int(now.wall // 60) != self._minute and self.turn(now)
         self._window.add(now.mono, low)
-        self._note_trust(low, now.mono, trusted=trusted)
+        if trusted:
+            self._unsure_since_mono = None
+            self._sure_window.add(now.mono, low)
+        else:
+            self._note_doubt(now.mono)
         self._is_sure = trusted and agreed and rest_mono is not None
         lowest = self._window.lowest(now.mono, rest_mono) if agreed or self._peaks.entries else None
         if lowest is not None and self._is_filled(lowest):
@@ -260,12 +264,8 @@ class Baselines:
 
     # --- inside ------------------------------------------------------------------------------------
 
-    def _note_trust(self, low: Decimal, mono: float, *, trusted: bool) -> None:
+    def _note_doubt(self, mono: float) -> None:
         """Capital and start of day may not be taken from the low end of a doubt: they would be too low."""
-        if trusted:
-            self._unsure_since_mono = None
-            self._sure_window.add(mono, low)
-            return
         if self._unsure_since_mono is None:
             self._unsure_since_mono = mono
         if mono - self._unsure_since_mono > DOUBT_MAY_LAST_S:

@@ -35,18 +35,20 @@ class MedianWindow:
         self._last_mono = mono
         if mono < self._since_mono:
             self._since_mono = mono
-        self._forget(mono - self._hold_s)
-        if not self._entries:
-            self._entries.append((mono, value))
+        entries = self._entries
+        if not entries:
+            entries.append((mono, value))
             return
-        start, last = self._entries[-1]
+        if len(entries) > 1 and entries[1][0] <= mono - self._hold_s:
+            self._forget(mono - self._hold_s)
+        start, last = entries[-1]
         if value == last:
             return
         if mono - start < self._hold_s / RESOLUTION:
-            self._entries[-1] = (start, value)
+            entries[-1] = (start, value)
         else:
             insort(self._over, (last, start, mono))
-            self._entries.append((mono, value))
+            entries.append((mono, value))
 
     def median(self, now_mono: float) -> Decimal | None:
         """None until there is as much as `hold_s`, and after a gap. The higher of two that held equally long."""

@@ -13,8 +13,7 @@ ONE = Decimal(1)
 
 # Arithmetic that does not depend on whose thread it runs in: 60 digits, and no silent NaN or infinity.
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
-DIGITS = 12
-QUANTUM = Decimal(1).scaleb(-DIGITS)
+QUANTUM = Decimal("1e-12")
 
 _DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")

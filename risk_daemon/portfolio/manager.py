@@ -155,7 +155,7 @@ class PortfolioManager:
 
     def interval(self) -> Equity:
         """The equity with its interval."""
-        value, _, doubt = self._tree.root
+        value, doubt = self._tree.value, self._tree.doubt
         return Equity(value, value - doubt, value + doubt) if doubt else Equity(value, value, value)
 
     def unrealized_pnl(self) -> Decimal:
@@ -336,25 +336,15 @@ class PortfolioManager:
     def _reprice(self, pairs: Iterable[Pair], marks: Iterable[Mark]) -> None:
         if self.prices.plan_version != self._plan_version:
             self._rehang()
-        for asset in self._moved_by(pairs):
-            if self._tree.has(asset) or self.prices.is_hub(asset):
-                self._hang(asset)
+        hubs, tree = self.prices.hubs(), self._tree
+        for pair in pairs:
+            for asset, above in (pair, pair[::-1]):  # only a hub can be what an asset hangs below
+                if above in hubs and asset != self.reference and (asset in hubs or tree.has(asset)):
+                    self._hang(asset)
         for venue, symbol in marks:
             account = self._accounts.get(venue)
             if account is not None and symbol in account.positions:
                 account.revalue(symbol)
-
-    def _moved_by(self, pairs: Iterable[Pair]) -> Iterable[str]:
-        """The assets whose step towards the reference currency may be another: only a hub can be what it leads to."""
-        hubs = self.prices.hubs()
-        moved: dict[str, None] = {}
-        for base, quote in pairs:
-            if quote in hubs:
-                moved[base] = None
-            if base in hubs:
-                moved[quote] = None
-        moved.pop(self.reference, None)
-        return moved
 
     def _rehang(self) -> None:
         """Paths over the hubs changed: take the moved hubs off first, so that no loop can form."""

@@ -102,9 +102,13 @@ class PriceBook:
 
     def step(self, asset: str) -> Step | None:
         """The next hop of `asset`, or None if no path leads to the reference currency."""
-        parent = self._parent(asset)
-        quote = None if parent is None else self._edge(asset, parent)
-        if parent is None or quote is None:
+        parent = self._parents.get(asset) or self._parent(asset)
+        if parent is None:
+            return None
+        quote = self._source.get((asset, parent))
+        if quote is None or (parent, asset) in self._source:
+            quote = self._edge(asset, parent)
+        if quote is None:
             return None
         is_direct = quote.pair == (asset, parent)
         rate = quote.value if is_direct else EXACT.divide(ONE, quote.value)

@@ -139,14 +139,17 @@ class Quotes:
         is_changed = other != quote.other
         if not is_taken:
             return quote if is_changed else None
+        quote.seen_mono = mono
+        if mono > quote.confirmed_mono:
+            quote.confirmed_mono = mono
+        if seen.source is Source.STREAM:
+            quote.epoch = self._epoch.setdefault(seen.venue, 0)
         if value == quote.value and not quote.is_stale and price.converts is (quote.pair is not None):
-            self._stamp(quote, seen)
             return quote if is_changed else None
         was_stale, quote.is_stale = quote.is_stale, False
         quote.value = value
         if price.converts:
             quote.pair = (price.base, price.quote)
-        self._stamp(quote, seen)
         if was_stale:
             self._watch(quote, quote.confirmed_mono)
         return quote
@@ -166,12 +169,6 @@ class Quotes:
         quote = Quote(seen.venue, price.symbol, None, price.value, mono, mono, is_stale=True)
         self._quotes[seen.venue, price.symbol] = quote
         return quote
-
-    def _stamp(self, quote: Quote, seen: PricesSeen) -> None:
-        quote.seen_mono = seen.requested_mono
-        quote.confirmed_mono = max(quote.confirmed_mono, seen.requested_mono)
-        if seen.source is Source.STREAM:
-            quote.epoch = self._epoch.setdefault(seen.venue, 0)
 
     def _confirmed(self, quote: Quote) -> float:
         if quote.epoch == self._epoch.get(quote.venue, 0) and self._vouches(quote):

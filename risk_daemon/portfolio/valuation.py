@@ -18,7 +18,7 @@ from decimal import Decimal, getcontext, setcontext
 from typing import NamedTuple
 
 from risk_daemon.errors import check
-from risk_daemon.model.units import DIGITS, EXACT, ONE, ZERO
+from risk_daemon.model.units import EXACT, ONE, QUANTUM, ZERO
 
 
 class Sums(NamedTuple):
@@ -52,7 +52,7 @@ class _Node:
         self.rate: Decimal | None = None
         self.rate_stale = False
         self.rate_doubt = ZERO
-        self.lifted = NOTHING
+        self.lifted: tuple[Decimal, Decimal, Decimal] = NOTHING
 
 
 class Valuation:
@@ -76,6 +76,11 @@ class Valuation:
     def value(self) -> Decimal:
         """Worth of everything that has a price path, in the reference currency."""
         return self._root.value
+
+    @property
+    def doubt(self) -> Decimal:
+        """How far that may be off, either way."""
+        return self._root.doubt
 
     def assets(self) -> tuple[str, ...]:
         """Every asset that ever had a component or a rate."""
@@ -160,21 +165,21 @@ class Valuation:
         node.rate = None
         self._climb(node)
 
-    def _lift(self, node: _Node) -> Sums:
-        """The node's sums in units of its parent."""
+    def _lift(self, node: _Node) -> tuple[Decimal, Decimal, Decimal]:
+        """The node's value, gross and doubt in units of its parent."""
         rate = node.rate
         if rate is None:
             return NOTHING
-        value = round(node.value * rate, DIGITS)
-        gross = value if node.gross == node.value else round(node.gross * rate, DIGITS)
+        value = (node.value * rate).quantize(QUANTUM)
+        gross = value if node.gross == node.value else (node.gross * rate).quantize(QUANTUM)
         doubt = ZERO
         if node.rate_stale:
-            doubt = round(gross * self._band, DIGITS)
+            doubt = (gross * self._band).quantize(QUANTUM)
         elif node.doubt:
-            doubt = round(node.doubt * rate, DIGITS)
+            doubt = (node.doubt * rate).quantize(QUANTUM)
         if node.rate_doubt:
-            doubt += round((node.gross + node.doubt) * node.rate_doubt, DIGITS)
-        return Sums(value, gross, doubt)
+            doubt += ((node.gross + node.doubt) * node.rate_doubt).quantize(QUANTUM)
+        return value, gross, doubt
 
     def _climb(self, node: _Node) -> None:
         outer = getcontext()
@@ -187,10 +192,10 @@ class Valuation:
                     return
                 node.lifted = after
                 node = node.parent
-                node.value += after.value - before.value
-                node.gross += after.gross - before.gross
-                if after.doubt or before.doubt:
-                    node.doubt += after.doubt - before.doubt
+                node.value += after[0] - before[0]
+                node.gross += after[1] - before[1]
+                if after[2] or before[2]:
+                    node.doubt += after[2] - before[2]
         finally:
             if outer is not EXACT:
                 setcontext(outer)

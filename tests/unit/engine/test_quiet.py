@@ -157,3 +157,13 @@ def test_a_minute_later_everybody_is_asked_though_only_prices_came() -> None:
     world = guarded(rule)
     world.clock.advance(60.0)
     assert asked_by(rule, world, 50_001) >= 1
+
+
+def test_what_changes_nothing_is_not_written_down() -> None:
+    world = guarded(Counting(Decimal("0.1")))
+    prices(world, 50_001)
+    world.run(2.0)
+    world.forget()
+    for _ in range(500):
+        prices(world, 50_001)
+    assert not any(decision.records or decision.actions or decision.persist for decision in world.decisions)

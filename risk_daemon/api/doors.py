@@ -6,6 +6,7 @@ another host's name (DNS rebinding), is refused before anything else is looked a
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import socket
@@ -120,22 +121,36 @@ class TokenDoor:
 
 
 class Bearers:
-    """Who sends an `Authorization` header. Good ones are remembered until the tokens change."""
+    """Who sends an `Authorization` header. Good ones are remembered until the tokens change.
+
+    Whether they did is looked for once for all requests that are served in one turn of the loop: each of them had
+    come before that look.
+    """
 
     def __init__(self, tokens: TokenStore) -> None:
         self._tokens = tokens
         self._version = -1
+        self._has_looked = False
         self._callers: dict[str, Caller] = {}
 
     def caller(self, header: str) -> Caller:
         """Raises Refused (401)."""
-        version = self._tokens.version()
-        if version != self._version:
-            self._version, self._callers = version, {}
+        if not self._has_looked:
+            self._look()
         caller = self._callers.get(header)
         if caller is None:
             caller = self._callers[header] = self._ask(header)
         return caller
+
+    def _look(self) -> None:
+        version = self._tokens.version()
+        if version != self._version:
+            self._version, self._callers = version, {}
+        self._has_looked = True
+        asyncio.get_running_loop().call_soon(self._look_again)
+
+    def _look_again(self) -> None:
+        self._has_looked = False
 
     def _ask(self, header: str) -> Caller:
         if header[: len(_BEARER)].lower() != _BEARER:

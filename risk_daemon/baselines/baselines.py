@@ -103,6 +103,15 @@ class Baselines:
         """The highest baseline value of the last days; None days: of all that is remembered."""
         return self.peak if lookback_days is None else self._peaks.within(lookback_days, now)
 
+    def peak_until_mono(self, lookback_days: float | None, now: Instant) -> float:
+        """Until when time alone leaves `peak_within` as it is, in seconds of `mono`."""
+        return float("inf") if lookback_days is None else self._peaks.until_mono(lookback_days, now)
+
+    def figures(self) -> tuple[object, ...]:
+        """All that losses are measured from, for telling whether anything of it changed. Costs next to nothing."""
+        day, week = self._day, self._week
+        return (self.capital, self._emptied_at, day.value, day.money, week.value, week.money, self._peaks.entries)
+
     @property
     def start_of_day(self) -> Decimal | None:
         """The last sure equity before the running day began, net of flows since."""
@@ -132,7 +141,8 @@ class Baselines:
     @property
     def is_waiting(self) -> bool:
         """Whether anything is still to be taken."""
-        return self._day.is_provisional or self._week.is_provisional or self.capital is None or self.peak is None
+        is_provisional = self._day.is_provisional or self._week.is_provisional
+        return is_provisional or self.capital is None or not self._peaks.entries
 
     @property
     def is_emptied(self) -> bool:
@@ -187,14 +197,18 @@ class Baselines:
         """
         if self.began_wall is None:
             self.began_wall = now.wall
-        changed = self.turn(now)
+        changed = int(now.wall // 60) != self._minute and self.turn(now)
         self._window.add(now.mono, low)
-        self._note_trust(low, now.mono, trusted=trusted)
+        if trusted:
+            self._unsure_since_mono = None
+            self._sure_window.add(now.mono, low)
+        else:
+            self._note_doubt(now.mono)
         self._is_sure = trusted and agreed and rest_mono is not None
-        lowest = self._window.lowest(now.mono, rest_mono) if agreed or self.peak is not None else None
+        lowest = self._window.lowest(now.mono, rest_mono) if agreed or self._peaks.entries else None
         if lowest is not None and self._is_filled(lowest):
             changed = self._peaks.add(lowest, now) or changed
-        if self.is_waiting or now.mono - self._taken_mono >= self.settings.peak_hold_s / MEDIANS_A_HOLD:
+        if now.mono - self._taken_mono >= self.settings.peak_hold_s / MEDIANS_A_HOLD or self.is_waiting:
             changed = self._take_sure(now) or changed
         return changed
 
@@ -250,12 +264,8 @@ class Baselines:
 
     # --- inside ------------------------------------------------------------------------------------
 
-    def _note_trust(self, low: Decimal, mono: float, *, trusted: bool) -> None:
+    def _note_doubt(self, mono: float) -> None:
         """Capital and start of day may not be taken from the low end of a doubt: they would be too low."""
-        if trusted:
-            self._unsure_since_mono = None
-            self._sure_window.add(mono, low)
-            return
         if self._unsure_since_mono is None:
             self._unsure_since_mono = mono
         if mono - self._unsure_since_mono > DOUBT_MAY_LAST_S:

@@ -45,10 +45,16 @@ class EquityHistory:
     def __init__(self) -> None:
         self._samples: deque[Sample] = deque()
         self._flow_factor = ONE
+        self._minute: float | None = None
 
     @property
     def samples(self) -> Sequence[Sample]:
         return self._samples
+
+    @property
+    def last(self) -> Sample | None:
+        """The newest sample."""
+        return self._samples[-1] if self._samples else None
 
     def rescale(self, before: Decimal, after: Decimal) -> None:
         """A flow took the equity from `before` to `after`."""
@@ -57,9 +63,13 @@ class EquityHistory:
 
     def observe(self, equity: Equity, now: Instant) -> Sample | None:
         """Take a sample if one is due: the first of each minute. Returns it."""
-        self._forget_the_future(now.wall)
-        if self._samples and now.wall // SAMPLE_EVERY_S <= self._samples[-1].wall // SAMPLE_EVERY_S:
+        minute = now.wall // SAMPLE_EVERY_S
+        if minute == self._minute:
             return None
+        self._forget_the_future(now.wall)
+        if self._samples and minute <= self._samples[-1].wall // SAMPLE_EVERY_S:
+            return None
+        self._minute = minute
         sample = Sample(now.wall, equity, self._flow_factor)
         self._flow_factor = ONE
         self._samples.append(sample)
@@ -71,6 +81,7 @@ class EquityHistory:
         """Samples that a wrong clock dated would keep new ones from being taken."""
         while self._samples and self._samples[-1].wall > wall + SAMPLE_EVERY_S:
             self._samples.pop()
+            self._minute = None
 
     def log_returns(self, window_s: float, now: Instant) -> list[float]:
         """ln(equity / equity before), net of flows, between the samples of the last `window_s` seconds.
@@ -88,6 +99,7 @@ class EquityHistory:
     def restore(self, samples: Iterable[Mapping[str, Any]]) -> None:
         """Take back what was persisted, oldest first. A sample that can't be read is a gap."""
         self._samples.clear()
+        self._minute = None
         for document in samples:
             with suppress(KeyError, ValueError, TypeError):
                 self._samples.append(Sample.from_document(document))

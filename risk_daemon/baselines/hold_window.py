@@ -24,7 +24,9 @@ class HoldWindow:
         """Take a value in. Times only move forward."""
         if mono - self._last_mono > GAP_S:
             self.clear()
-        self._last_mono, self._since_mono = mono, min(mono, self._since_mono)
+        self._last_mono = mono
+        if mono < self._since_mono:
+            self._since_mono = mono
         start = mono
         while self._minima and self._minima[-1][1] > value:
             start = self._minima.pop()[0]

@@ -108,6 +108,18 @@ class EvaluationContext:
     history: EquityHistory = field(default_factory=EquityHistory)
 
 
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """How long an answer stands though the rule is not asked again, because nothing it looks for is near.
+
+    It does while the equity's worst case does not fall below `above`, until `until_mono`, and as long as nothing else
+    changes that a rule may look at: baselines, history, venues, positions, deeds of bots, the minute of the day.
+    """
+
+    above: Decimal = Decimal("-Infinity")
+    until_mono: float = float("inf")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """A rule's answer.
@@ -115,7 +127,7 @@ class Verdict:
     breached: the limit is reached whichever way the unknowns fall. suspected: it is, if falls of
     holdings that the ledger has not yet explained are losses. undecided: it lies inside the interval.
     warning: the highest warning level reached, in the limit's unit. cleared: not even `low` reaches a warning.
-    reason: may be empty while there is nothing of that to tell.
+    reason: may be empty while there is nothing of that to tell. calm: None: the rule must be asked every time.
     """
 
     breaker: str
@@ -129,6 +141,7 @@ class Verdict:
     reason: str = ""
     observed: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
+    calm: Calm | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_sure(self) -> bool:

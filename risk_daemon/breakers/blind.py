@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from risk_daemon.breakers.base import Action, BaseCircuitBreaker, EvaluationContext, Verdict
+from risk_daemon.breakers.base import Action, BaseCircuitBreaker, Calm, EvaluationContext, Verdict
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.units import finite
@@ -53,6 +53,7 @@ class BlindCircuitBreaker(BaseCircuitBreaker):
             reason=f"blind for {blind_s:.0f} s: too much is unknown to say whether a limit is breached",
             observed={"blind_s": blind_s},
             limits=self._limits,
+            calm=None if self._since_mono is not None else Calm(),
         )
 
     def _passed(self, blind_s: float, after_s: float | None) -> bool:

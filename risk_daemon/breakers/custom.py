@@ -136,6 +136,7 @@ def _checked(rule: BaseCircuitBreaker, verdict: object) -> Verdict:
         reason=str(verdict.reason)[:REASON_LENGTH_MAX].encode(errors="replace").decode(),
         observed=_plain_data(verdict.observed),
         limits=_plain_data(verdict.limits),
+        calm=None,
     )
 
 

@@ -71,6 +71,9 @@ class DrawdownCircuitBreaker(LossCircuitBreaker):
         lookback_days = self.lookback_days
         return lambda equity: baselines.drawdown_ratio(equity, lookback_days, now)
 
+    def _stands_until(self, baselines: Baselines, now: Instant) -> float:
+        return baselines.peak_until_mono(self.lookback_days, now)
+
     def _observe(self, likely: Decimal, equity: Equity, baselines: Baselines, now: Instant) -> dict[str, Any]:
         return _facts(likely, baselines.peak_within(self.lookback_days, now), equity.value)
 

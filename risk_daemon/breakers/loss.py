@@ -7,15 +7,27 @@ A loss is positive. At the limit exactly it breaches. `high` of the equity gives
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Unpack
 
 from risk_daemon.baselines.baselines import Baselines
-from risk_daemon.breakers.base import BaseCircuitBreaker, Common, EvaluationContext, Number, Standing, Verdict
+from risk_daemon.breakers.base import (
+    BaseCircuitBreaker,
+    Calm,
+    Common,
+    EvaluationContext,
+    Number,
+    Standing,
+    Verdict,
+)
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
-from risk_daemon.model.units import finite, parse_money, parse_ratio, percent, plain
+from risk_daemon.model.units import ONE, finite, parse_money, parse_ratio, percent, plain
 from risk_daemon.portfolio.manager import Equity
+
+# So much of the way to its first level a loss may go before the rule is asked again.
+CALM_PART = Decimal("0.99")
 
 NOT_KNOWN = "the equity, or what its loss is measured from, is not known"
 
@@ -115,6 +127,7 @@ class LossCircuitBreaker(BaseCircuitBreaker):
             reason=NOT_KNOWN,
             limits=self._limits,
         )
+        self._unmeasured = replace(self._unknown, calm=Calm())  # until there is something to measure from
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> Verdict:
         equity, suspected_high = context.equity, context.suspected_high
@@ -123,7 +136,7 @@ class LossCircuitBreaker(BaseCircuitBreaker):
         measure = self._measure(context.baselines, now)
         likely = measure(equity.value)
         if likely is None:
-            return self._unknown
+            return self._unmeasured
         least = likely if equity.high == equity.value else measure(equity.high)
         most = likely if equity.low == equity.value else measure(equity.low)
         suspected = least if suspected_high == equity.high else measure(suspected_high)
@@ -144,6 +157,7 @@ class LossCircuitBreaker(BaseCircuitBreaker):
                 reason="",
                 observed=observed,
                 limits=self._limits,
+                calm=self._calm(measure, max(most, suspected), min(equity.low, suspected_high), context.baselines, now),
             )
         return Verdict(
             breaker=name,
@@ -159,6 +173,23 @@ class LossCircuitBreaker(BaseCircuitBreaker):
             observed=self._observe_fully(likely, equity, context.baselines, now),
             limits=self._limits,
         )
+
+    def _calm(self, measure: Measure, most: Decimal, worst: Decimal, baselines: Baselines, now: Instant) -> Calm:
+        """The answer stands down to an equity that is near the first level, and reaches it as little as `worst` does.
+
+        A loss never shrinks where the equity falls: so whatever lies above one that reaches nothing reaches nothing.
+        """
+        near = self.limit.lowest - most
+        if self.limit.is_ratio and most < ONE:  # the loss of money that is as large a part of what it is measured from
+            near *= worst / (ONE - most)
+        above = worst - near * CALM_PART
+        loss = measure(above)
+        is_clear = loss is not None and loss < self.limit.lowest
+        return Calm(min(above, worst) if is_clear else worst, self._stands_until(baselines, now))
+
+    def _stands_until(self, baselines: Baselines, now: Instant) -> float:
+        """When time alone changes what the loss is measured from, in seconds of `mono`."""
+        return float("inf")
 
     def _trip_for_program(self, reason: str, **details: Any) -> None:
         """Trip by what a program told, apart from what verdicts of the daemon say."""
@@ -179,7 +210,10 @@ class LossCircuitBreaker(BaseCircuitBreaker):
         return f"max_{kind}_pct" if self.limit.is_ratio else f"max_{kind}"
 
     def _measure(self, baselines: Baselines, now: Instant) -> Measure:
-        """The loss by equity, in the limit's unit; it gives None where there is nothing to measure from."""
+        """The loss by equity, in the limit's unit; it gives None where there is nothing to measure from.
+
+        It must not shrink where the equity falls.
+        """
         raise NotImplementedError
 
     def _observe(self, likely: Decimal, equity: Equity, baselines: Baselines, now: Instant) -> dict[str, Any]:

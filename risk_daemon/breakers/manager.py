@@ -136,4 +136,5 @@ def _ask(breaker: BaseCircuitBreaker, context: EvaluationContext, now: Instant) 
         )
     if breaker.breaker_type is _CUSTOM:
         return custom.ask(breaker, context, now)
-    return breaker.evaluate(context, now)
+    verdict = breaker.evaluate(context, now)
+    return verdict if breaker.active_hours is None else replace(verdict, calm=None)  # the hour may strike

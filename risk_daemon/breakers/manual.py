@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from risk_daemon.breakers.base import Action, BaseCircuitBreaker, BreakerState, EvaluationContext, Standing, Verdict
+from risk_daemon.breakers.base import (
+    Action,
+    BaseCircuitBreaker,
+    BreakerState,
+    Calm,
+    EvaluationContext,
+    Standing,
+    Verdict,
+)
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 
@@ -15,7 +23,7 @@ class ManualCircuitBreaker(BaseCircuitBreaker):
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(CircuitBreakerType.MANUAL, name)
-        self._not_halted = Verdict(breaker=self.name, breaker_type=self.breaker_type, action=self.action)
+        self._not_halted = Verdict(breaker=self.name, breaker_type=self.breaker_type, action=self.action, calm=Calm())
 
     def trigger_halt(self, reason: str, operator: str) -> None:
         """Halt. `operator` is who says so."""

@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, NamedTuple, Unpack
+from typing import Any, ClassVar, NamedTuple, Unpack
 
-from risk_daemon.breakers.base import BaseCircuitBreaker, Common, EvaluationContext, Verdict
+from risk_daemon.breakers.base import (
+    BaseCircuitBreaker,
+    Calm,
+    Common,
+    EvaluationContext,
+    Verdict,
+)
 from risk_daemon.breakers.loss import LossLimit
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
@@ -36,10 +42,12 @@ class PartsCircuitBreaker(BaseCircuitBreaker):
     """Breaches if any part lost the limit or more, whichever way the unknowns fall.
 
     part, since: what a part is called, and what its loss is measured from. fields: names of what makes its name.
+    calm: how long it stands that no part lost much; None where prices alone move the parts.
     """
 
     part, since = "", ""
     is_sure = False
+    calm: ClassVar[Calm | None] = None
     fields: tuple[str, ...] = ()
 
     def __init__(self, breaker_type: CircuitBreakerType, limit: LossLimit, /, **common: Unpack[Common]) -> None:
@@ -53,6 +61,7 @@ class PartsCircuitBreaker(BaseCircuitBreaker):
             action=self.action,
             reason=f"no {self.part}",
             limits=self._limits,
+            calm=Calm(),
         )
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> Verdict:
@@ -75,6 +84,7 @@ class PartsCircuitBreaker(BaseCircuitBreaker):
                 reason="",
                 observed=observed,
                 limits=self._limits,
+                calm=self.calm,
             )
         return self._doubtful(worst, known, [part for part in parts if isinstance(part, UnknownPart)])
 

@@ -23,6 +23,7 @@ from risk_daemon.breakers.base import (
     Action,
     BaseCircuitBreaker,
     BreakerState,
+    Calm,
     Common,
     EvaluationContext,
     Standing,
@@ -192,6 +193,7 @@ class RateCircuitBreaker(BaseCircuitBreaker):
             reason=f"{reason}, limit {self.limit}",
             observed=observed,
             limits=self._limits,
+            calm=None if is_breached or reached else Calm(),  # without new deeds there are but fewer
         )
 
     def _program(self) -> Activity:

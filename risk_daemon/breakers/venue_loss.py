@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Unpack
 
-from risk_daemon.breakers.base import Common, EvaluationContext, Number, VenueView
+from risk_daemon.breakers.base import Calm, Common, EvaluationContext, Number, VenueView
 from risk_daemon.breakers.loss import one_limit
 from risk_daemon.breakers.parts import PartLoss, PartsCircuitBreaker, UnknownPart
 from risk_daemon.model.breaker_types import CircuitBreakerType
@@ -22,6 +22,7 @@ class VenueLossCircuitBreaker(PartsCircuitBreaker):
     """
 
     watches_venues = True
+    calm = Calm()  # venues are looked at now and then only
     part, since = "venue", "since the start of the day"
     fields = ("venue",)
 
@@ -36,7 +37,7 @@ class VenueLossCircuitBreaker(PartsCircuitBreaker):
         limit = one_limit("venue_loss", max_venue_loss, max_venue_loss_pct, common.get("warnings", ()))
         super().__init__(CircuitBreakerType.VENUE_LOSS, limit, **common)
         self.venue = venue
-        self._none = replace(self._none, cleared=False, reason="nothing is known of any venue")
+        self._none = replace(self._none, cleared=False, calm=None, reason="nothing is known of any venue")
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "venue": self.venue}

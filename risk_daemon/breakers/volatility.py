@@ -7,7 +7,14 @@ from statistics import stdev
 from typing import Unpack
 
 from risk_daemon.baselines.equity_history import KEEP_S, SAMPLE_EVERY_S, EquityHistory, Sample
-from risk_daemon.breakers.base import BaseCircuitBreaker, Common, EvaluationContext, Number, Verdict
+from risk_daemon.breakers.base import (
+    BaseCircuitBreaker,
+    Calm,
+    Common,
+    EvaluationContext,
+    Number,
+    Verdict,
+)
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.units import finite
@@ -63,6 +70,7 @@ class VolatilityCircuitBreaker(BaseCircuitBreaker):
                 cleared=False,
                 reason=reason,
                 limits=self._limits,
+                calm=Calm(),
             )
         volatility = stdev(returns) * sqrt(MINUTES_A_YEAR)
         reached = [level for level in self.warnings if volatility >= level]
@@ -78,4 +86,5 @@ class VolatilityCircuitBreaker(BaseCircuitBreaker):
             reason=f"volatility of {volatility:.2%} a year, limit {self.max_volatility:.2%}",
             observed={"volatility": volatility, "returns": len(returns)},
             limits=self._limits,
+            calm=None if is_breached or reached else Calm(),
         )

@@ -13,13 +13,13 @@ from risk_daemon.portfolio.manager import Equity, PortfolioManager
 
 
 class Views:
-    """The accounts of the evaluation context."""
+    """The accounts of the evaluation context. seen: the venues as they were at the last `look`."""
 
     def __init__(self, portfolio: PortfolioManager, flows: FlowTracker, days: VenueDays) -> None:
         self._portfolio = portfolio
         self._flows = flows
         self._days = days
-        self._seen: dict[str, VenueView] | None = None
+        self.seen: Mapping[str, VenueView] | None = None
         self._now_mono = float("-inf")
 
     def venue_equity(self, venue: str) -> Equity | None:
@@ -32,12 +32,12 @@ class Views:
 
     def venue_views(self) -> Mapping[str, VenueView]:
         """Every venue that must be seen before the start, as they were at the last `look`, if there was one."""
-        return self._all() if self._seen is None else self._seen
+        return self._all() if self.seen is None else self.seen
 
     def look(self, now_mono: float) -> None:
         """Work the venues out anew: a pass over all holdings, too much for every tick."""
         self._now_mono = now_mono
-        self._seen = self._all()
+        self.seen = self._all()
 
     def _all(self) -> dict[str, VenueView]:
         return {venue: self.venue_view(venue) for venue in self._portfolio.settings.expected}

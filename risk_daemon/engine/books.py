@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from risk_daemon.baselines.agreement import Agreement, Standing
 from risk_daemon.baselines.baselines import Baselines
-from risk_daemon.baselines.equity_history import EquityHistory
+from risk_daemon.baselines.equity_history import SAMPLE_EVERY_S, EquityHistory
 from risk_daemon.baselines.venue_days import VenueDays
 from risk_daemon.breakers.base import EvaluationContext
 from risk_daemon.engine.account_views import Views
@@ -32,7 +32,7 @@ from risk_daemon.model.events import (
     Source,
     StreamConfirmed,
 )
-from risk_daemon.model.units import EXACT, ONE, plain
+from risk_daemon.model.units import EXACT, ONE, ZERO, plain
 from risk_daemon.portfolio.account import ACCOUNT_KINDS, Change
 from risk_daemon.portfolio.flows import FlowTracker, Settled
 from risk_daemon.portfolio.manager import TRUSTED_WIDTH, Equity, PortfolioManager
@@ -52,13 +52,27 @@ PRICES_A_HOLD = 6
 LEAST_PAUSE_S = 0.5
 MOST_ASKS = 60
 
+# Read anew so long before something goes stale: sums of seconds are rounded.
+EARLY_S = 0.001
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """The equity to judge by. suspected_high: its upper end if unexplained falls are losses and rises no gains."""
+
+class Picture(NamedTuple):
+    """The equity to judge by. suspected_high: its upper end if unexplained falls are losses and rises no gains.
+
+    unsettled_fall: what of the falls is so young that the second row of a trade may still come.
+    """
 
     equity: Equity
     suspected_high: Decimal
+    unsettled_fall: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class _RestRead:
+    """When the oldest REST read that still counts was begun; None if none does. So it is known `until_mono`."""
+
+    begun_mono: float | None
+    until_mono: float
 
 
 class Books:
@@ -79,11 +93,13 @@ class Books:
         self.history = EquityHistory()
         self.activity = Activity()
         self._looked_at_venues_mono = self._settled_mono = NEVER
+        self._look_at_venues_every_s = LOOK_AT_VENUES_EVERY_S if watches_venues else TELL_OF_VENUES_EVERY_S
         self._unpriced: dict[str, float] = {}
         self._told_unpriced: set[str] = set()
         self.is_known = False
         self.is_started = False
         self._prices_rest_mono: dict[str, float] = {}
+        self._rest_read: _RestRead | None = None
         self.rereads = Rereads()
         self._stretch: int | None = None
         self._has_read = True
@@ -95,20 +111,29 @@ class Books:
     def take_frame(self, event: BalancesSeen | PositionsSeen | PricesSeen | StreamConfirmed, turn: Turn) -> None:
         """What a venue says it holds, or what something is worth."""
         change = self.portfolio.apply(event)
-        if change.moves and not isinstance(event, PricesSeen | StreamConfirmed):
-            self._take_moves(change, event.requested_mono, turn.now.mono)
-            self.agreement.moved(change.venue, change.moved)
-        if isinstance(event, BalancesSeen | PositionsSeen) and event.source is Source.REST:
-            self._has_read = True
+        if not isinstance(event, StreamConfirmed):
+            self._note_reading(event, change, turn)
+        turn.persist = turn.persist or change.holdings
+        if not self.is_started:
+            self._look_for_start()
+
+    def _note_reading(self, event: BalancesSeen | PositionsSeen | PricesSeen, change: Change, turn: Turn) -> None:
+        """What follows from it besides the worth of things."""
+        is_rest = event.source is Source.REST
+        if is_rest:
+            self._rest_read = None
         if isinstance(event, PricesSeen):
             turn.by_prices = True
-            if event.source is Source.REST:
+            if is_rest:
                 last = self._prices_rest_mono.get(event.venue, NEVER)
                 self._prices_rest_mono[event.venue] = max(last, event.requested_mono)
-        if change.found is not NOTHING_FOUND and not isinstance(event, StreamConfirmed):
+        else:
+            self._has_read = self._has_read or is_rest
+            if change.moves:
+                self._take_moves(change, event.requested_mono, turn.now.mono)
+                self.agreement.moved(change.venue, change.moved)
+        if change.found is not NOTHING_FOUND:
             self._take_found(change.found, event, turn)
-        turn.persist = turn.persist or change.holdings
-        self._look_for_start()
 
     def _take_moves(self, change: Change, seen_mono: float, now_mono: float) -> None:
         """Note with what moved what was there then. One venue's worth costs a pass: only where a rule asks for it."""
@@ -127,6 +152,8 @@ class Books:
 
     def read_again(self, turn: Turn) -> None:
         """Ask for what stream and REST differ on."""
+        if not self.rereads.due:
+            return
         for venue, kind in self.rereads.take_due(turn.now.mono):
             turn.act(ReadNow(frozenset({kind}), frozenset({venue})))
 
@@ -165,12 +192,23 @@ class Books:
         """Move the baselines by the flows that both witnesses have told of, and ask for missing witnesses."""
         now_mono, portfolio = turn.now.mono, self.portfolio
         self._settled_mono = now_mono
+        self.flows.follow_prices(now_mono, portfolio.equity, is_whole=self.is_started)
+        if self.flows.is_at_rest:
+            return
+        if self.flows.is_waiting:
+            self._settle(turn)
+        venues = self.flows.wants_listing(now_mono, portfolio.equity) if self.is_known else ()
+        if venues:
+            self.flows.probed(venues, now_mono)
+            turn.act(ReadNow(LEDGER_KINDS, frozenset(venues)))
+
+    def _settle(self, turn: Turn) -> None:
+        now_mono, portfolio = turn.now.mono, self.portfolio
         settled, unmatched = self.flows.settle(
             now_mono,
             portfolio.rate,
             portfolio.equity,
             equity_of=portfolio.venue_equity,
-            is_whole=self.is_started,
             balances_mono=lambda venue: portfolio.rest_mono(venue, Kind.BALANCES),
             account_mono=portfolio.read_mono,
         )
@@ -181,10 +219,6 @@ class Books:
         for flow in unmatched:
             turn.persist = True
             turn.record(EventName.FLOW_UNMATCHED, **_flow_facts(flow))
-        venues = self.flows.wants_listing(now_mono, portfolio.equity) if self.is_known else ()
-        if venues:
-            self.flows.probed(venues, now_mono)
-            turn.act(ReadNow(LEDGER_KINDS, frozenset(venues)))
 
     def _move_baselines(self, settled: Settled) -> None:
         """By what was there when it flowed, not by what is there now: what came later is none of it."""
@@ -211,10 +245,12 @@ class Books:
         if not self.is_known:
             return None
         interval, flows = self.portfolio.interval(), self.flows
+        if flows.is_silent(now_mono):
+            return Picture(interval, interval.high)
         more, less = flows.doubts(now_mono, self.portfolio.rate)
         equity = Equity(interval.value, interval.low - less, interval.high + more)
-        suspected = equity.high - flows.fall() + flows.unsettled_fall(now_mono) - flows.settled_rise(now_mono)
-        return Picture(equity, suspected)
+        young = flows.unsettled_fall(now_mono)
+        return Picture(equity, equity.high - flows.fall() + young - flows.settled_rise(now_mono), young)
 
     def observe(self, picture: Picture | None, turn: Turn) -> None:
         """Let baselines rise by what is known for certain. While a trade is half told, nothing is.
@@ -223,22 +259,23 @@ class Books:
         """
         if picture is None or not self.is_started:
             return
-        if self.flows.unsettled_fall(turn.now.mono) > abs(picture.equity.value) * TRUSTED_WIDTH:
+        if picture.unsettled_fall and picture.unsettled_fall > abs(picture.equity.value) * TRUSTED_WIDTH:
             if self._has_read and self._is_read_whole():
                 self.agreement.doubt(picture.equity.value)
             turn.persist = self.baselines.turn(turn.now) or turn.persist
             return
         equity = picture.equity
-        standing = self._compare(equity.value, turn.now.mono)
-        is_sure = equity.is_trusted and standing.stretch is not None
+        is_trusted, standing = equity.is_trusted, self._compare(equity.value, turn.now.mono)
+        is_sure = is_trusted and standing.stretch is not None
         rest_mono = self._rest_mono(turn.now.mono)
         if self.baselines.observe(equity.low, turn.now, trusted=is_sure, rest_mono=rest_mono, agreed=standing.holds):
             turn.persist = True
         # What is on its way in or out, or not known, is no return: the minute waits for its sample.
-        sample = self.history.observe(equity, turn.now) if equity.is_trusted else None
+        sample = self.history.observe(equity, turn.now) if is_trusted else None
         if sample is not None:
             turn.act(KeepSample(sample))
-        self._observe_venues(standing, turn)
+        if turn.now.mono - self._looked_at_venues_mono >= self._look_at_venues_every_s:
+            self._observe_venues(standing, turn)
 
     def _compare(self, equity: Decimal, now_mono: float) -> Standing:
         """What the last readings of the accounts say of one another. Before a new stretch nothing was sure."""
@@ -292,11 +329,8 @@ class Books:
         return tuple(f"{name} ({self.agreement.text()})" for name in self.baselines.waiting())
 
     def _observe_venues(self, standing: Standing, turn: Turn) -> None:
-        """Costs a pass over all holdings, so only now and then: for people less often than for a rule."""
+        """Costs a pass over all holdings, so only now and then."""
         now_mono, is_steady = turn.now.mono, standing.stretch is not None
-        every_s = LOOK_AT_VENUES_EVERY_S if self._watches_venues else TELL_OF_VENUES_EVERY_S
-        if now_mono - self._looked_at_venues_mono < every_s:
-            return
         self._looked_at_venues_mono = now_mono
         self.views.look(now_mono)
         for venue, view in self.views.venue_views().items():
@@ -311,6 +345,10 @@ class Books:
         return EvaluationContext(
             equity, suspected, self.baselines, accounts=self.views, activity=self.activity, history=self.history
         )
+
+    def ground(self, now: Instant) -> tuple[object, ...]:
+        """All that the rules' answers rest on besides the equity, and the deeds of bots and people."""
+        return (self.baselines.figures(), self.history.last, self.views.seen, int(now.wall // SAMPLE_EVERY_S))
 
     def are_read_since(self, mono: float) -> bool:
         """Whether every expected part was read over REST, requested at `mono` or later.
@@ -331,9 +369,13 @@ class Books:
 
     def _rest_mono(self, now_mono: float) -> float | None:
         """When the oldest REST read that still counts was begun. What is stale counts as doubt anyway."""
-        stale_after_s = self.settings.portfolio.stale_after_s
-        counting = [read for venue, kind, read in self._reads() if now_mono - read <= stale_after_s(venue, kind)]
-        return min(counting, default=None)
+        if self._rest_read is None or now_mono >= self._rest_read.until_mono:
+            stale_after_s = self.settings.portfolio.stale_after_s
+            times = [(read, stale_after_s(venue, kind)) for venue, kind, read in self._reads()]
+            counting = [(read, stale_s) for read, stale_s in times if now_mono - read <= stale_s]
+            until_mono = min((read + stale_s for read, stale_s in counting), default=float("inf"))
+            self._rest_read = _RestRead(min((read for read, _ in counting), default=None), until_mono - EARLY_S)
+        return self._rest_read.begun_mono
 
     # --- across restarts ---------------------------------------------------------------------------
 
@@ -348,7 +390,7 @@ class Books:
 
     def restore(self, documents: Mapping[str, Any], now: Instant) -> None:
         """Take back what was persisted."""
-        self._settled_mono = now.mono
+        self._settled_mono, self._rest_read = now.mono, None
         if "baselines" in documents:
             self.baselines.restore(documents["baselines"])
         if "portfolio" in documents:

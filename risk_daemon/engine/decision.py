@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from risk_daemon.baselines.equity_history import Sample
 from risk_daemon.breakers.base import Verdict
@@ -16,6 +16,7 @@ from risk_daemon.errors import ExitCode
 from risk_daemon.gate.restraints import GateState
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import EventName, Input, Kind, RiskEvent
+from risk_daemon.portfolio.manager import Equity
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,11 @@ class Answer:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """One turn of the engine.
 
+    verdicts: the rules' last answers; while nothing is near a limit and nothing but prices and amounts changes, they
+    stand, and what they observed is of when the rules were asked. equity: what was judged; None: not known.
     wake_mono: look again then, even if nothing happens. persist: baselines or flows changed.
     """
 
@@ -102,20 +104,22 @@ class Decision:
     gate: GateState
     actions: tuple[Action, ...]
     records: tuple[RiskEvent, ...]
+    equity: Equity | None = None
     wake_mono: float | None = None
     persist: bool = False
     answer: Answer | None = None
 
 
 class Turn:
-    """by_prices: the event of this turn changed prices, nothing else."""
+    """by_prices: the event of this turn changed prices, nothing else. equity: what is judged in it."""
 
-    __slots__ = ("actions", "answer", "by_prices", "now", "persist", "records", "seq")
+    __slots__ = ("actions", "answer", "by_prices", "equity", "now", "persist", "records", "seq")
 
     def __init__(self, now: Instant, seq: int) -> None:
         self.now = now
         self.seq = seq
         self.by_prices = False
+        self.equity: Equity | None = None
         self.actions: list[Action] = []
         self.records: list[RiskEvent] = []
         self.persist = False

@@ -5,6 +5,7 @@ instants gives the same sequence of decisions.
 
     books.py              what is owned and what losses are measured from
     breakers/             the rules: verdicts from the books
+    quiet.py              when nobody need be asked
     warnings.py           warnings, vetoes and blindness
     listing_watch.py      whether orders can be listed and cancelled
     outages.py            what can't be reached
@@ -18,7 +19,7 @@ instants gives the same sequence of decisions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import localcontext
+from decimal import getcontext, localcontext, setcontext
 from typing import Any
 
 from risk_daemon.baselines.baselines import Baselines
@@ -35,6 +36,7 @@ from risk_daemon.engine.freeze import Freeze
 from risk_daemon.engine.listing_watch import ListingWatch, OrdersView
 from risk_daemon.engine.order_desk import OrderDesk
 from risk_daemon.engine.outages import Outages
+from risk_daemon.engine.quiet import Quiet
 from risk_daemon.engine.requests import Requests
 from risk_daemon.engine.settings import EngineSettings
 from risk_daemon.engine.states import CircuitBreakerState, StateMachine
@@ -95,6 +97,9 @@ __all__ = ["Engine", "EngineSettings"]
 _STARTING = Restraint(Cause.STARTING, "the picture, or what losses are measured from, is not complete yet")
 _CONFIRMING = Restraint(Cause.CONFIRMING, "a breach is being confirmed")
 
+# What moves nothing but prices and amounts, thousands of times a second.
+_FRAMES = (PricesSeen, BalancesSeen, StreamConfirmed)
+
 
 def _by_strength(breakers: Sequence[BaseCircuitBreaker]) -> tuple[str, ...]:
     """The rules that are judged when they are seen, the strongest first: it gives a trip its name.
@@ -136,6 +141,7 @@ class Engine:
         self._listing = ListingWatch(settings.listing)
         self._store_error: str | None = None
         self._by_strength = _by_strength(self.manager.get_all_breakers())
+        self._quiet: Quiet | None = None
         self._measures_more = any(rule.needs_confirmation for rule in rules)
         self._seq = 0
 
@@ -143,29 +149,42 @@ class Engine:
 
     def process(self, event: Input, now: Instant) -> Decision:
         """Take one event in at `now` and decide. Raises InvariantError only for bugs of ours."""
+        outer = getcontext()
+        setcontext(EXACT)
+        try:
+            return self._turn(event, now)
+        finally:
+            setcontext(outer)
+
+    def _turn(self, event: Input, now: Instant) -> Decision:
         self._seq += 1
-        before, turn = self.state, Turn(now, self._seq)
-        with localcontext(EXACT):
-            self._take(event, turn)
-            self.books.settle_flows(turn)
-            self.books.read_again(turn)
-            verdicts = self._evaluate(turn)
+        before, turn = self._machine.state, Turn(now, self._seq)
+        if not isinstance(event, _FRAMES):
+            self._quiet = None
+        self._take(event, turn)
+        self.books.settle_flows(turn)
+        self.books.read_again(turn)
+        verdicts = self._evaluate(turn)
+        if self._quiet is None:
             self._freeze.look(verdicts, turn, orders_seen=isinstance(event, OrdersSeen) and bool(event.orders))
             self._control.keep_deadline(turn)
             self._listing.look(turn, is_sweeping=not self.wants_listings)
             self._move_gate(turn)
-            self._updates.tell(before, self.state, turn)
-            wake = self._next_wake(now.mono)
+            self._quiet = self._find_quiet(verdicts, now)
+        after = self._machine.state
+        self._updates.tell(before, after, turn)
+        wake = self._next_wake(now.mono)
         return Decision(
             seq=self._seq,
             now=now,
             event=event,
             verdicts=verdicts,
             before=before,
-            after=self.state,
+            after=after,
             gate=self.gate,
             actions=tuple(turn.actions),
             records=tuple(turn.records),
+            equity=turn.equity,
             wake_mono=wake,
             persist=turn.persist,
             answer=turn.answer,
@@ -174,8 +193,15 @@ class Engine:
     def check_order(self, order: OrderRequest, now: Instant) -> OrderAnswer:
         """Answer a bot that asks to send `order` now. An order that may be sent takes its slot in the rates."""
         is_acting = self.state is not CircuitBreakerState.DISABLED
-        with localcontext(EXACT):
-            return self._desk.answer(order, self.restraints, now, is_acting=is_acting)
+        outer = getcontext()
+        setcontext(EXACT)
+        try:
+            answer = self._desk.answer(order, self.restraints, now, is_acting=is_acting)
+        finally:
+            setcontext(outer)
+        if answer.allowed:  # it counts
+            self._quiet = None
+        return answer
 
     def last_words(self) -> tuple[RiskEvent, ...]:
         """What must still be written down when the process ends."""
@@ -319,9 +345,13 @@ class Engine:
 
     def _evaluate(self, turn: Turn) -> tuple[Verdict, ...]:
         picture = self.books.picture(turn.now.mono)
+        turn.equity = None if picture is None else picture.equity
         self.books.observe(picture, turn)
-        if self.trip is None or self.trip.proven:  # cancels go first
+        if self._control.trip is None or self._control.trip.proven:  # cancels go first
             self.books.ask_for_readings(turn)
+        if self._quiet is not None and self._quiet.holds(picture, self.books.ground(turn.now), turn.now.mono):
+            return self._quiet.verdicts
+        self._quiet = None
         verdicts = self.manager.ask(self.books.context(picture), turn.now)
         for name in self._by_strength:
             self._judge(verdicts[name], turn)
@@ -330,6 +360,17 @@ class Engine:
         if blind.breached and blind.action is Action.TRIP and self.state is not CircuitBreakerState.DISABLED:
             self._control.breach(blind, turn)
         return tuple(verdicts.values())
+
+    def _find_quiet(self, verdicts: tuple[Verdict, ...], now: Instant) -> Quiet | None:
+        """Whether nobody need be asked for the next frames: nothing is near, and nothing is under way."""
+        books, manager = self.books, self.manager
+        calm = [verdict.calm for verdict in verdicts if verdict.calm is not None]
+        is_idle = self.state is CircuitBreakerState.ACTIVE and self._warnings.is_silent and not self.is_confirming
+        is_whole = books.is_started and books.views.seen is not None
+        if len(calm) < len(verdicts) or not (is_idle and is_whole) or manager.any_tripped():
+            return None
+        until_mono = min(self._listing.next_look_mono, *(one.until_mono for one in calm))
+        return Quiet(verdicts, max(one.above for one in calm), until_mono, books.ground(now))
 
     def _judge(self, verdict: Verdict, turn: Turn) -> None:
         """A veto that was tripped by another verdict, or under another configuration, ends like any other."""
@@ -387,7 +428,10 @@ class Engine:
         )
 
     def _next_wake(self, now_mono: float) -> float | None:
-        moments = [self.books.flows.next_due(now_mono), self.books.rereads.next_due(), *self._control.next_due()]
+        flows_mono, reread_mono = self.books.flows.next_due(now_mono), self.books.rereads.next_due()
+        if self._quiet is not None and flows_mono is None and reread_mono is None:
+            return None
+        moments = [flows_mono, reread_mono, *self._control.next_due()]
         return min((moment for moment in moments if moment is not None and moment > now_mono), default=None)
 
     # --- across restarts ---------------------------------------------------------------------------
@@ -401,6 +445,7 @@ class Engine:
         """Take back what was persisted. A latch without a breaker state still locks."""
         with localcontext(EXACT):
             self.books.restore(documents, now)
+        self._quiet = None
         if "breakers" in documents:
             self.manager.restore(documents["breakers"])
         if "halts" in documents:

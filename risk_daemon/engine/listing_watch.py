@@ -61,7 +61,7 @@ class OrdersView:
 
 
 class ListingWatch:
-    """Takes what listings bring, and says what follows from it for the gate."""
+    """Takes what listings bring, and says what follows from it for the gate. next_look_mono: when it must look."""
 
     def __init__(self, settings: ListingSettings) -> None:
         self._settings = settings
@@ -70,14 +70,14 @@ class ListingWatch:
             for venue, names in settings.scopes.items()
         }
         self._paused_mono = NEVER
-        self._look_again_mono = NEVER
+        self.next_look_mono = NEVER
 
     def take(self, event: OrdersListed | ListingFailed | CancelChecked) -> None:
         """The outcome of one listing, or of asking whether this key may cancel."""
         venue = self._venues.get(event.venue)
         if venue is None:
             return
-        self._look_again_mono = NEVER
+        self.next_look_mono = NEVER
         if isinstance(event, CancelChecked):
             venue.may_cancel, venue.cancel_reason = event.may_cancel, event.reason
             return
@@ -95,10 +95,10 @@ class ListingWatch:
         """Tell what begins and ends. is_sweeping: the sweep lists now, and nobody else does."""
         now_mono = turn.now.mono
         if is_sweeping:
-            self._paused_mono, self._look_again_mono = now_mono, NEVER
-        if now_mono < self._look_again_mono:
+            self._paused_mono, self.next_look_mono = now_mono, NEVER
+        if now_mono < self.next_look_mono:
             return
-        self._look_again_mono = min(self._next_due(), default=float("inf"))
+        self.next_look_mono = min(self._next_due(), default=float("inf"))
         for name, venue in self._venues.items():
             self._look_at(name, venue, turn)
 

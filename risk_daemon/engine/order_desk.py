@@ -73,7 +73,7 @@ class OrderDesk:
         return next((veto for veto in vetoes if veto is not None), None)
 
     def _limit_veto(self, order: OrderRequest, now: Instant) -> Veto | None:
-        price, rate = self._price_of(order)
+        price, rate = self._price_of(order) if self._pretrade.wants_price else (None, None)
         return self._pretrade.check(order, now.mono, price=price, reference_rate=rate)
 
     def _price_of(self, order: OrderRequest) -> tuple[Decimal | None, Decimal | None]:

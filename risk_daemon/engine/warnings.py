@@ -31,6 +31,11 @@ class WarningWatch:
         self._hold_s = hold_s
         self._levels: dict[str, _Level] = {}
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether there is no warning to take back."""
+        return not self._levels
+
     def forget(self) -> None:
         """Tell of every level anew, though it was told before."""
         self._levels.clear()

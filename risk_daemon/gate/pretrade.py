@@ -57,6 +57,11 @@ class PreTrade:
         self._traces = RecentTraces(settings.duplicate_window_s or 0.0)
         self._rates = BotRates()
 
+    @property
+    def wants_price(self) -> bool:
+        """Whether some limit is measured by the market's price."""
+        return self.settings.max_notional is not None or self.settings.price_collar is not None
+
     def check(
         self, order: OrderRequest, now_mono: float, *, price: Decimal | None, reference_rate: Decimal | None
     ) -> Veto | None:

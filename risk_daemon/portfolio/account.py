@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from risk_daemon.model.events import BalancesSeen, Kind, Position, PositionsSeen, Source
 from risk_daemon.model.units import EXACT, ZERO, finite, fixed, plain
@@ -30,8 +30,7 @@ AMOUNT_TOLERANCE = Decimal("0.0001")
 POSITION_TOLERANCE = Decimal("0.005")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What one reading did. moves: changes of holdings and positions at constant prices.
 
     found: what it showed of stream and REST where they differ.

@@ -85,7 +85,10 @@ class FlowTracker:
         self._probes: dict[str, _Probe] = {}
         self._total = Total(ZERO, 0)
         self._by_prices = PriceTrack(self.settings.steady_s)
-        self._moved_mono: deque[float] = deque()
+        self._moved_mono = NEVER
+        self._is_waiting: bool | None = None
+        self._is_probing = False
+        self._unrefined_mono: deque[float] = deque()
         self._refined_mono = NEVER
 
     # --- witnesses ---------------------------------------------------------------------------------
@@ -104,16 +107,30 @@ class FlowTracker:
 
         equity, equity_there: the worth of everything, or of this venue, with them; None where it is not known.
         """
+        self._moved_mono, self._is_waiting = now_mono, None
         amount = sum((move.value for move in moves if move.value is not None), ZERO)
         self._total = Total(self._total.worth + amount, self._total.number + 1)
-        self._moved_mono.append(now_mono)
+        self._unrefined_mono.append(now_mono)
         self._venue(venue).moved(
             moves, now_mono, seen_mono, amount=amount, total=self._total, equity=equity, equity_there=equity_there
         )
 
     def listed(self, listing: FlowsListed) -> tuple[Flow, ...]:
         """Take a listing of a venue's book in; returns the flows not seen before."""
+        self._is_waiting = None
         return self._venue(listing.venue).listed(listing)
+
+    def follow_prices(self, now_mono: float, equity: Decimal, *, is_whole: bool) -> None:
+        """Note what prices made of the equity by now. is_whole: whether it is that of everything, at prices of now."""
+        if not is_whole:
+            self._by_prices.clear()
+            return
+        self._by_prices.add(now_mono, equity - self._total.worth)
+        until_mono = NEVER
+        while self._unrefined_mono and self._unrefined_mono[0] + self.settings.steady_s <= now_mono:
+            until_mono = self._unrefined_mono.popleft()
+        if until_mono > NEVER:
+            self._refine(until_mono, now_mono)
 
     def settle(
         self,
@@ -124,17 +141,16 @@ class FlowTracker:
         equity_of: Callable[[str], Decimal],
         balances_mono: Callable[[str], float],
         account_mono: Callable[[str], float],
-        is_whole: bool = True,
     ) -> tuple[list[Settled], list[Flow]]:
         """(flows that both witnesses have told of by now, flows that the holdings did not show in time), once each.
 
         equity_of: a venue's worth. balances_mono, account_mono: when the last complete read of a venue's balances, and
-        of all of the account, was begun. is_whole: whether the equity is that of everything, at prices of this run.
+        of all of the account, was begun.
         """
         settled: list[Settled] = []
         unmatched: list[Flow] = []
         small = abs(equity) * self.settings.probe_ratio
-        is_wild = self._follow_prices(now_mono, equity, small, is_whole=is_whole)
+        self._is_waiting = None
         for name, venue in self._venues.items():
             if venue.is_waiting:
                 scene = Scene(
@@ -146,26 +162,16 @@ class FlowTracker:
                     small=small,
                     balances_mono=balances_mono(name),
                     account_mono=account_mono(name),
-                    is_wild=is_wild,
+                    is_wild=partial(self._is_wild, now_mono, small),
                 )
                 found = venue.settle(scene)
                 settled += found[0]
                 unmatched += found[1]
         return sorted(settled, key=lambda one: one.number), unmatched
 
-    def _follow_prices(self, now_mono: float, equity: Decimal, small: Decimal, *, is_whole: bool) -> bool:
-        """Note what prices made of the equity by now. Returns whether they moved it by more than `small` lately."""
-        track, steady_s = self._by_prices, self.settings.steady_s
-        if not is_whole:
-            track.clear()
-            return False
-        track.add(now_mono, equity - self._total.worth)
-        until_mono = NEVER
-        while self._moved_mono and self._moved_mono[0] + steady_s <= now_mono:
-            until_mono = self._moved_mono.popleft()
-        if until_mono > NEVER:
-            self._refine(until_mono, now_mono)
-        return track.spread(now_mono - 2 * steady_s) > small
+    def _is_wild(self, now_mono: float, small: Decimal) -> bool:
+        """Whether prices moved the equity by more than `small` lately. Costs a pass over what they made of it."""
+        return self._by_prices.spread(now_mono - 2 * self.settings.steady_s) > small
 
     def _refine(self, until_mono: float, now_mono: float) -> None:
         """Put the median around the moment in the place of what prices happened to say in it."""
@@ -182,10 +188,27 @@ class FlowTracker:
 
     def begin_anew(self) -> None:
         """What losses are measured from is taken from now on: what moved before is no news."""
+        self._is_waiting = None
         for venue in self._venues.values():
             venue.unexplained.drop()
 
     # --- what follows for the equity ---------------------------------------------------------------
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether only one witness has told of something, at any venue."""
+        if self._is_waiting is None:
+            self._is_waiting = any(venue.is_waiting for venue in self._venues.values())
+        return self._is_waiting
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether there is nothing to settle, and no book to ask for."""
+        return self._is_waiting is False and not self._is_probing
+
+    def is_silent(self, now_mono: float) -> bool:
+        """Whether nothing is in question, nor so young that it may be half of a trade: the equity is what it seems."""
+        return self._moved_mono <= now_mono - self.settings.settle_legs_s and not self.is_waiting
 
     def doubts(self, now_mono: float, rate: Rate, venue: str | None = None) -> tuple[Decimal, Decimal]:
         """How much more, and how much less, the equity may be than it seems, of one venue or all."""
@@ -215,6 +238,9 @@ class FlowTracker:
 
     def wants_listing(self, now_mono: float, equity: Decimal) -> tuple[str, ...]:
         """Venues whose book should be read now: they changed by more than a trade's fee, and nobody says why."""
+        if not (self.is_waiting or self._is_probing):
+            return ()
+        self._is_probing = self.is_waiting
         threshold = abs(equity) * self.settings.probe_ratio
         wanted = []
         for name, venue in self._venues.items():
@@ -249,6 +275,8 @@ class FlowTracker:
 
     def next_due(self, now_mono: float) -> float | None:
         """When the next young fall is settled: the engine should look again then."""
+        if self._moved_mono + self.settings.settle_legs_s <= now_mono:
+            return None
         due = (venue.young.last_mono + self.settings.settle_legs_s for venue in self._venues.values())
         return min((moment for moment in due if moment > now_mono), default=None)
 
@@ -260,6 +288,7 @@ class FlowTracker:
 
     def restore(self, data: Mapping[str, Any], now: Instant) -> None:
         """Go on waiting for the second witnesses."""
+        self._is_waiting = None
         for name, saved in data.items():
             self._venue(name).restore(saved, now)
 

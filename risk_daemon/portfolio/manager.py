@@ -52,7 +52,7 @@ class Equity:
     @property
     def is_trusted(self) -> bool:
         """Whether next to nothing is unknown."""
-        return self.high - self.low <= abs(self.value) * TRUSTED_WIDTH
+        return self.high is self.low or self.high - self.low <= abs(self.value) * TRUSTED_WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +151,12 @@ class PortfolioManager:
     @property
     def equity(self) -> Decimal:
         """Everything that has a price, in the reference currency."""
-        return self._tree.root.value
+        return self._tree.value
 
     def interval(self) -> Equity:
         """The equity with its interval."""
-        value, _, doubt = self._tree.root
-        return Equity(value, value - doubt, value + doubt)
+        value, doubt = self._tree.value, self._tree.doubt
+        return Equity(value, value - doubt, value + doubt) if doubt else Equity(value, value, value)
 
     def unrealized_pnl(self) -> Decimal:
         """Unrealised profit of all positions, in the reference currency. Costs one pass over the positions."""
@@ -336,9 +336,11 @@ class PortfolioManager:
     def _reprice(self, pairs: Iterable[Pair], marks: Iterable[Mark]) -> None:
         if self.prices.plan_version != self._plan_version:
             self._rehang()
-        for asset in {asset: None for pair in pairs for asset in pair if asset != self.reference}:
-            if self._tree.has(asset) or self.prices.is_hub(asset):
-                self._hang(asset)
+        hubs, tree = self.prices.hubs(), self._tree
+        for pair in pairs:
+            for asset, above in (pair, pair[::-1]):  # only a hub can be what an asset hangs below
+                if above in hubs and asset != self.reference and (asset in hubs or tree.has(asset)):
+                    self._hang(asset)
         for venue, symbol in marks:
             account = self._accounts.get(venue)
             if account is not None and symbol in account.positions:

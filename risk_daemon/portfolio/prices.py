@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from risk_daemon.model.account import HUBS
 from risk_daemon.model.events import PricesSeen
 from risk_daemon.model.units import EXACT, ONE, ZERO
 from risk_daemon.portfolio.quotes import SETTLE_S, Pair, Quote, Quotes
-from risk_daemon.portfolio.witnesses import Finding
+from risk_daemon.portfolio.witnesses import NOTHING_FOUND, Finding
 
 FRESH = float("-inf")
 NEVER_STALE = float("inf")
@@ -26,8 +26,7 @@ Mark = tuple[str, str]
 Cost = tuple[float, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """The next hop of an asset towards the reference currency. doubt: how far the rate may be off, either way."""
 
     parent: str
@@ -91,7 +90,7 @@ class PriceBook:
 
     def found(self, venue: str) -> Finding:
         """What the last frame of `venue` showed of its two witnesses."""
-        return self._quotes.found(venue)
+        return self._quotes.found.get(venue, NOTHING_FOUND)
 
     def doubted(self) -> tuple[Mark, ...]:
         """Venue and symbol of every price that stream and REST tell differently."""
@@ -103,9 +102,13 @@ class PriceBook:
 
     def step(self, asset: str) -> Step | None:
         """The next hop of `asset`, or None if no path leads to the reference currency."""
-        parent = self._parent(asset)
-        quote = None if parent is None else self._edge(asset, parent)
-        if parent is None or quote is None:
+        parent = self._parents.get(asset) or self._parent(asset)
+        if parent is None:
+            return None
+        quote = self._source.get((asset, parent))
+        if quote is None or (parent, asset) in self._source:
+            quote = self._edge(asset, parent)
+        if quote is None:
             return None
         is_direct = quote.pair == (asset, parent)
         rate = quote.value if is_direct else EXACT.divide(ONE, quote.value)
@@ -150,9 +153,14 @@ class PriceBook:
         replan = False
         for quote in quotes:
             marks.append((quote.venue, quote.symbol))
-            if quote.pair is not None and self._choose(quote.pair, quote):
-                pairs.append(quote.pair)
-                replan = self._note_doubt(quote.pair) or replan
+            pair = quote.pair
+            if pair is None:
+                continue
+            if self._source.get(pair) is quote and not quote.is_stale and self._doubt.get(pair) == FRESH:
+                pairs.append(pair)  # nearly always: the source of its pair said something new
+            elif self._choose(pair, quote):
+                pairs.append(pair)
+                replan = self._note_doubt(pair) or replan
         if replan:
             self._plan_hubs()
         return pairs, marks

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from risk_daemon.model.events import Price, PricesSeen, Source
-from risk_daemon.portfolio.witnesses import NOTHING_FOUND, Finding, Heard, Row, Terms, Witnesses
+from risk_daemon.portfolio.witnesses import Finding, Heard, Row, Terms, Witnesses
 
 Pair = tuple[str, str]
 NO_STREAM = -1
@@ -53,7 +53,8 @@ class Quote:
 class Quotes:
     """Every quote by venue and symbol. stale_by_venue: seconds, over the general `stale_s`.
 
-    settle_s: what a stream said so long before a REST request may be what REST says.
+    settle_s: what a stream said so long before a REST request may be what REST says. found: by venue, what its last
+    frame showed of the two witnesses.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Quotes:
         self._count = 0
         self._terms = Terms(PRICE_TOLERANCE, settle_s)
         self._witnesses: dict[str, Witnesses[Decimal]] = {}
-        self._found: dict[str, Finding] = {}
+        self.found: dict[str, Finding] = {}
 
     def get(self, venue: str, symbol: str) -> Quote | None:
         return self._quotes.get((venue, symbol))
@@ -79,17 +80,13 @@ class Quotes:
         witnesses = self._witnesses.get(seen.venue)
         if witnesses is None:
             witnesses = self._witnesses[seen.venue] = Witnesses(self._terms)
-        changed = [
-            quote
-            for price in seen.prices
-            if price.value > 0 and (quote := self._take(price, seen, witnesses)) is not None
-        ]
-        self._found[seen.venue] = witnesses.close(seen.source)
+        changed = []
+        for price in seen.prices:
+            quote = self._take(price, seen, witnesses) if price.value > 0 else None
+            if quote is not None:
+                changed.append(quote)
+        self.found[seen.venue] = witnesses.close(seen.source)
         return changed
-
-    def found(self, venue: str) -> Finding:
-        """What the last frame of `venue` showed of its witnesses."""
-        return self._found.get(venue, NOTHING_FOUND)
 
     def doubted(self) -> tuple[tuple[str, str], ...]:
         """Venue and symbol of every price in question."""
@@ -133,31 +130,38 @@ class Quotes:
         if quote is None:
             quote = self._new(price, seen)
         row = witnesses.rows.get(price.symbol) or witnesses.row(price.symbol, None)
-        is_taken = self._weigh(price, seen, quote, row, witnesses)
+        value, mono = price.value, seen.requested_mono
+        if seen.source is Source.STREAM:
+            is_taken = witnesses.hear(price.symbol, row, value, value, mono)
+        else:
+            is_taken = self._answer(price, mono, quote, row, witnesses)
         other, quote.other = quote.other, row.other
         is_changed = other != quote.other
         if not is_taken:
             return quote if is_changed else None
-        if price.value == quote.value and not quote.is_stale and price.converts is (quote.pair is not None):
-            self._stamp(quote, seen)
+        quote.seen_mono = mono
+        if mono > quote.confirmed_mono:
+            quote.confirmed_mono = mono
+        if seen.source is Source.STREAM:
+            quote.epoch = self._epoch.setdefault(seen.venue, 0)
+        if value == quote.value and not quote.is_stale and price.converts is (quote.pair is not None):
             return quote if is_changed else None
         was_stale, quote.is_stale = quote.is_stale, False
-        quote.value = price.value
-        quote.pair = (price.base, price.quote) if price.converts else quote.pair
-        self._stamp(quote, seen)
+        quote.value = value
+        if price.converts:
+            quote.pair = (price.base, price.quote)
         if was_stale:
             self._watch(quote, quote.confirmed_mono)
         return quote
 
-    def _weigh(
-        self, price: Price, seen: PricesSeen, quote: Quote, row: Row[Decimal], witnesses: Witnesses[Decimal]
+    @staticmethod
+    def _answer(
+        price: Price, asked_mono: float, quote: Quote, row: Row[Decimal], witnesses: Witnesses[Decimal]
     ) -> bool:
-        """Whether this price is in force now."""
-        if seen.source is Source.STREAM:
-            return witnesses.hear(price.symbol, row, price.value, price.value, seen.requested_mono)
-        heard = witnesses.answer(price.symbol, row, price.value, price.value, seen.requested_mono)
+        """Whether this price, which REST tells, is in force now."""
+        heard = witnesses.answer(price.symbol, row, price.value, price.value, asked_mono)
         if heard in (Heard.TAKEN, Heard.KEPT, Heard.OVERRULED):
-            quote.rest_mono = max(quote.rest_mono, seen.requested_mono)
+            quote.rest_mono = max(quote.rest_mono, asked_mono)
         return heard in (Heard.TAKEN, Heard.OVERRULED)
 
     def _new(self, price: Price, seen: PricesSeen) -> Quote:
@@ -165,12 +169,6 @@ class Quotes:
         quote = Quote(seen.venue, price.symbol, None, price.value, mono, mono, is_stale=True)
         self._quotes[seen.venue, price.symbol] = quote
         return quote
-
-    def _stamp(self, quote: Quote, seen: PricesSeen) -> None:
-        quote.seen_mono = seen.requested_mono
-        quote.confirmed_mono = max(quote.confirmed_mono, seen.requested_mono)
-        if seen.source is Source.STREAM:
-            quote.epoch = self._epoch.setdefault(seen.venue, 0)
 
     def _confirmed(self, quote: Quote) -> float:
         if quote.epoch == self._epoch.get(quote.venue, 0) and self._vouches(quote):

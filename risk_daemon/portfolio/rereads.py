@@ -15,11 +15,11 @@ NEVER = float("-inf")
 
 
 class Rereads:
-    """By venue and kind: when it was last asked for, how long to wait now, and when it is due."""
+    """By venue and kind: when it was last asked for, how long to wait now, and when it is due (`due`)."""
 
     def __init__(self) -> None:
         self._asked: dict[tuple[str, Kind], tuple[float, float]] = {}
-        self._due: dict[tuple[str, Kind], float] = {}
+        self.due: dict[tuple[str, Kind], float] = {}
 
     def want(self, venue: str, kind: Kind, now_mono: float) -> None:
         """Have it read as soon as the gap allows."""
@@ -27,20 +27,18 @@ class Rereads:
         if now_mono - asked_mono > CALM_S:
             asked_mono, gap_s = NEVER, FIRST_GAP_S
             self._asked.pop((venue, kind), None)
-        if gap_s <= LONGEST_GAP_S and (venue, kind) not in self._due:
-            self._due[venue, kind] = max(now_mono, asked_mono + gap_s)
+        if gap_s <= LONGEST_GAP_S and (venue, kind) not in self.due:
+            self.due[venue, kind] = max(now_mono, asked_mono + gap_s)
 
     def take_due(self, now_mono: float) -> list[tuple[str, Kind]]:
         """What is to be read now; it counts as asked for."""
-        if not self._due:
-            return []
-        due = [key for key, moment in self._due.items() if moment <= now_mono]
+        due = [key for key, moment in self.due.items() if moment <= now_mono]
         for key in due:
-            del self._due[key]
+            del self.due[key]
             _, gap_s = self._asked.get(key, (NEVER, FIRST_GAP_S / 2))
             self._asked[key] = (now_mono, 2 * gap_s)
         return due
 
     def next_due(self) -> float | None:
         """The next moment at which something is to be read."""
-        return min(self._due.values(), default=None)
+        return min(self.due.values()) if self.due else None

@@ -8,16 +8,17 @@ A node carries three sums in its own units, of its own components and of its chi
     doubt   half the width of the interval of what is not known freshly
 
 A change climbs from its node to the root and touches nothing else. What climbs over an edge is
-rounded to QUANTUM, so sums are exact: adding and taking away again leaves no trace.
+rounded to QUANTUM, so sums are exact: adding and taking away again leaves no trace. It climbs thousands of times a
+second, so it reckons with plain operators: EXACT is the context meanwhile.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, getcontext, setcontext
 from typing import NamedTuple
 
 from risk_daemon.errors import check
-from risk_daemon.model.units import EXACT, ONE, ZERO, fixed
+from risk_daemon.model.units import EXACT, ONE, QUANTUM, ZERO
 
 
 class Sums(NamedTuple):
@@ -51,12 +52,7 @@ class _Node:
         self.rate: Decimal | None = None
         self.rate_stale = False
         self.rate_doubt = ZERO
-        self.lifted = NOTHING
-
-    def add(self, change: Sums) -> None:
-        self.value = EXACT.add(self.value, change.value)
-        self.gross = EXACT.add(self.gross, change.gross)
-        self.doubt = EXACT.add(self.doubt, change.doubt)
+        self.lifted: tuple[Decimal, Decimal, Decimal] = NOTHING
 
 
 class Valuation:
@@ -76,6 +72,16 @@ class Valuation:
         """Sums of everything that has a price path, in the reference currency."""
         return Sums(self._root.value, self._root.gross, self._root.doubt)
 
+    @property
+    def value(self) -> Decimal:
+        """Worth of everything that has a price path, in the reference currency."""
+        return self._root.value
+
+    @property
+    def doubt(self) -> Decimal:
+        """How far that may be off, either way."""
+        return self._root.doubt
+
     def assets(self) -> tuple[str, ...]:
         """Every asset that ever had a component or a rate."""
         return tuple(self._nodes)
@@ -90,7 +96,10 @@ class Valuation:
 
     def is_priced(self, asset: str) -> bool:
         """Whether a chain of rates leads from `asset` to the reference currency."""
-        return self.rate_to_reference(asset) is not None
+        node = self._nodes.get(asset)
+        while node is not None and node is not self._root:
+            node = None if node.rate is None else node.parent
+        return node is not None
 
     def is_stale(self, asset: str) -> bool:
         """Whether some rate on the way from `asset` to the reference currency is stale."""
@@ -115,7 +124,9 @@ class Valuation:
     def add(self, asset: str, change: Sums) -> None:
         """Add `change` (in units of `asset`) to the asset's own components."""
         node = self._node(asset)
-        node.add(change)
+        node.value = EXACT.add(node.value, change.value)
+        node.gross = EXACT.add(node.gross, change.gross)
+        node.doubt = EXACT.add(node.doubt, change.doubt)
         self._climb(node)
 
     def rate_doubt(self, asset: str) -> Decimal:
@@ -134,9 +145,9 @@ class Valuation:
 
         doubt: how far the rate may be off, either way.
         """
-        node = self._node(asset)
+        node = self._nodes.get(asset) or self._node(asset)
         check(node is not self._root, "the reference currency has no rate")
-        above = None if parent is None else self._node(parent)
+        above = None if parent is None else self._nodes.get(parent) or self._node(parent)
         if above is not node.parent:
             self._detach(node)
             node.parent = above
@@ -154,27 +165,37 @@ class Valuation:
         node.rate = None
         self._climb(node)
 
-    def _lift(self, node: _Node) -> Sums:
-        """The node's sums in units of its parent."""
+    def _lift(self, node: _Node) -> tuple[Decimal, Decimal, Decimal]:
+        """The node's value, gross and doubt in units of its parent."""
         rate = node.rate
         if rate is None:
             return NOTHING
-        value = fixed(EXACT.multiply(node.value, rate))
-        gross = value if node.gross == node.value else fixed(EXACT.multiply(node.gross, rate))
+        value = (node.value * rate).quantize(QUANTUM)
+        gross = value if node.gross == node.value else (node.gross * rate).quantize(QUANTUM)
         doubt = ZERO
         if node.rate_stale:
-            doubt = fixed(EXACT.multiply(gross, self._band))
+            doubt = (gross * self._band).quantize(QUANTUM)
         elif node.doubt:
-            doubt = fixed(EXACT.multiply(node.doubt, rate))
+            doubt = (node.doubt * rate).quantize(QUANTUM)
         if node.rate_doubt:
-            doubt = EXACT.add(doubt, fixed(EXACT.multiply(EXACT.add(node.gross, node.doubt), node.rate_doubt)))
-        return Sums(value, gross, doubt)
+            doubt += ((node.gross + node.doubt) * node.rate_doubt).quantize(QUANTUM)
+        return value, gross, doubt
 
     def _climb(self, node: _Node) -> None:
-        while node.parent is not None:
-            before, after = node.lifted, self._lift(node)
-            if after == before:
-                return
-            node.lifted = after
-            node = node.parent
-            node.add(after.minus(before))
+        outer = getcontext()
+        if outer is not EXACT:
+            setcontext(EXACT)
+        try:
+            while node.parent is not None:
+                before, after = node.lifted, self._lift(node)
+                if after == before:
+                    return
+                node.lifted = after
+                node = node.parent
+                node.value += after[0] - before[0]
+                node.gross += after[1] - before[1]
+                if after[2] or before[2]:
+                    node.doubt += after[2] - before[2]
+        finally:
+            if outer is not EXACT:
+                setcontext(outer)

@@ -179,10 +179,10 @@ class VenueFlows:
     def _waits_for_prices(self, row: Pending, scene: Scene) -> bool:
         """Whether what was there when it flowed will be known better in a moment. No row waits long for that."""
         steady_s = self.settings.steady_s
-        if not scene.is_wild or scene.now_mono - row.listed_mono >= 2 * steady_s:
+        if scene.now_mono - row.listed_mono >= 2 * steady_s:
             return False
         newest = self.unexplained.newest(row.flow.asset)
-        return newest is not None and scene.now_mono - newest.mono < steady_s
+        return newest is not None and scene.now_mono - newest.mono < steady_s and scene.is_wild()
 
     def _look_for_news(self, scene: Scene) -> None:
         """The first listing came after something had moved: its newest rows that add up to just that are no history.

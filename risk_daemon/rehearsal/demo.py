@@ -29,7 +29,6 @@ from risk_daemon.rehearsal.rehearsal import (
     Book,
     Predicate,
     Rehearsal,
-    capital_verdict,
     equity_of,
     finishes,
     in_time,
@@ -199,8 +198,7 @@ class Show:
 
     def _figure(self, step: Step, decision: Decision) -> None:
         equity = self.equity = equity_of(decision)
-        verdict = capital_verdict(decision)
-        if equity is None or verdict is None:
+        if equity is None:
             return
         loss = (CAPITAL - equity) / CAPITAL
         filled = min(_BAR_WIDTH, round(_BAR_WIDTH * loss / LIMIT))

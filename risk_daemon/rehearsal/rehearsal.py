@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 from risk_daemon.app import service
 from risk_daemon.app.composition import Site
-from risk_daemon.breakers.base import Verdict
 from risk_daemon.config.load import Settings
 from risk_daemon.engine.decision import Decision, Finish
 from risk_daemon.errors import ExitCode, UsageError, VenueUnavailable
@@ -28,7 +27,6 @@ from risk_daemon.model.units import percent
 
 ASSET = "BTC"
 START_PRICE = Decimal(60_000)
-_RULE = "capital_loss"
 _ADMIN_TIMEOUT_S = 10.0
 _STEP_WITHIN_S = 90.0  # longer than any step takes on a slow machine: past it, the story does not go on
 
@@ -191,16 +189,9 @@ class Times:
         return None if wall is None or self.fatal_wall is None else round(wall - self.fatal_wall, 4)
 
 
-def capital_verdict(decision: Decision) -> Verdict | None:
-    """What the circuit breaker's own rule said in this turn."""
-    return next((verdict for verdict in decision.verdicts if verdict.breaker == _RULE), None)
-
-
 def equity_of(decision: Decision) -> Decimal | None:
     """The equity judged in this turn; None while it is unknown."""
-    verdict = capital_verdict(decision)
-    found = None if verdict is None else verdict.observed.get("equity")
-    return None if found is None else Decimal(found)
+    return None if decision.equity is None else decision.equity.value
 
 
 def record_of(decision: Decision, name: EventName) -> RiskEvent | None:

@@ -134,7 +134,7 @@ class FlowTracker:
         settled: list[Settled] = []
         unmatched: list[Flow] = []
         small = abs(equity) * self.settings.probe_ratio
-        is_wild = self._follow_prices(now_mono, equity, small, is_whole=is_whole)
+        self._follow_prices(now_mono, equity, is_whole=is_whole)
         for name, venue in self._venues.items():
             if venue.is_waiting:
                 scene = Scene(
@@ -146,26 +146,28 @@ class FlowTracker:
                     small=small,
                     balances_mono=balances_mono(name),
                     account_mono=account_mono(name),
-                    is_wild=is_wild,
+                    is_wild=partial(self._is_wild, now_mono, small),
                 )
                 found = venue.settle(scene)
                 settled += found[0]
                 unmatched += found[1]
         return sorted(settled, key=lambda one: one.number), unmatched
 
-    def _follow_prices(self, now_mono: float, equity: Decimal, small: Decimal, *, is_whole: bool) -> bool:
-        """Note what prices made of the equity by now. Returns whether they moved it by more than `small` lately."""
-        track, steady_s = self._by_prices, self.settings.steady_s
+    def _follow_prices(self, now_mono: float, equity: Decimal, *, is_whole: bool) -> None:
+        """Note what prices made of the equity by now."""
         if not is_whole:
-            track.clear()
-            return False
-        track.add(now_mono, equity - self._total.worth)
+            self._by_prices.clear()
+            return
+        self._by_prices.add(now_mono, equity - self._total.worth)
         until_mono = NEVER
-        while self._moved_mono and self._moved_mono[0] + steady_s <= now_mono:
+        while self._moved_mono and self._moved_mono[0] + self.settings.steady_s <= now_mono:
             until_mono = self._moved_mono.popleft()
         if until_mono > NEVER:
             self._refine(until_mono, now_mono)
-        return track.spread(now_mono - 2 * steady_s) > small
+
+    def _is_wild(self, now_mono: float, small: Decimal) -> bool:
+        """Whether prices moved the equity by more than `small` lately. Costs a pass over what they made of it."""
+        return self._by_prices.spread(now_mono - 2 * self.settings.steady_s) > small
 
     def _refine(self, until_mono: float, now_mono: float) -> None:
         """Put the median around the moment in the place of what prices happened to say in it."""

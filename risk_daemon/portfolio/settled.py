@@ -47,7 +47,7 @@ class Scene:
 
     total: what all venues moved so far. equity, equity_there: the worth of everything, and of this venue. small: what
     is next to nothing for the portfolio. balances_mono, account_mono: when the last complete read of this venue's
-    balances, and of all of the account, was begun. is_wild: prices moved it by more than that a moment ago.
+    balances, and of all of the account, was begun. is_wild: whether prices moved it by more than that a moment ago.
     """
 
     now_mono: float
@@ -58,7 +58,7 @@ class Scene:
     small: Decimal
     balances_mono: float
     account_mono: float
-    is_wild: bool = False
+    is_wild: Callable[[], bool]
 
 
 def worth_then(flow: Flow, lot: Lot | None, price: Decimal) -> Decimal:

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from risk_daemon.cli.hints import how_to_go_on, how_to_release
-from risk_daemon.gate.restraints import Cause
+from risk_daemon.gate.restraints import MANUAL_HALT
 from risk_daemon.model.status import HaltStatus, LockStatus, OrdersStatus, RestraintStatus, State, VenueStatus
 from risk_daemon.model.units import plain
 
@@ -181,7 +181,7 @@ def _rule_rows(state: State) -> list[tuple[str, object]]:
         told = f"{_whose(halt)}, by {halt.operator or UNKNOWN}: {halt.reason or UNKNOWN}"
         rows.append(("Halted", f"{told}. {how_to_release(halt)}"))
     for one in state.restraints:
-        if one.is_scoped and one.cause != Cause.MANUAL_HALT:
+        if one.is_scoped and one.cause != MANUAL_HALT:
             rows.append(("Refused", f"{_whose(one)}, {one.cause or UNKNOWN}: {one.reason or UNKNOWN}"))
     return rows
 

@@ -281,7 +281,8 @@ class Unexplained:
             if part == lot.units:
                 self._over.remove(lot)
             else:
-                lot.units -= part
+                left = _shrunk(lot, lot.units - part)
+                lot.units, lot.value = left.units, left.value
         return units
 
     # --- when it is decided ------------------------------------------------------------------------

@@ -169,20 +169,25 @@ class VenueFlows:
             self._look_for_news(scene)
         if self._unbooked:
             self._book(scene)
+        waiting = [row for row in self._pending if self._waits_for_prices(row, scene)]
         if self._pending:
-            settled = self._match(scene)
+            settled = self._match([row for row in self._pending if row not in waiting], scene)
             unmatched = self._drop_unmatched(scene)
         if self.unexplained:
-            self._decide(scene)
+            self._decide(scene, named=frozenset(row.flow.asset for row in waiting))
         return settled, unmatched
 
     def _waits_for_prices(self, row: Pending, scene: Scene) -> bool:
-        """Whether what was there when it flowed will be known better in a moment. No row waits long for that."""
-        steady_s = self.settings.steady_s
-        if scene.now_mono - row.listed_mono >= 2 * steady_s:
+        """Whether what was there when it flowed will be known better in a moment.
+
+        No row waits for longer than twice `steady_s`, nor until its change would be taken for loss or gain.
+        """
+        if scene.now_mono - row.listed_mono >= 2 * self.settings.steady_s:
             return False
-        newest = self.unexplained.newest(row.flow.asset)
-        return newest is not None and scene.now_mono - newest.mono < steady_s and scene.is_wild()
+        ages = [scene.now_mono - lot.mono for lot in self.unexplained.lots() if lot.asset == row.flow.asset]
+        if not ages or max(ages) >= self.settings.flow_wait_s:
+            return False
+        return min(ages) < self.settings.steady_s and scene.is_wild()
 
     def _look_for_news(self, scene: Scene) -> None:
         """The first listing came after something had moved: its newest rows that add up to just that are no history.
@@ -269,9 +274,8 @@ class VenueFlows:
 
     # --- flows -------------------------------------------------------------------------------------
 
-    def _match(self, scene: Scene) -> list[Settled]:
-        """The flows that the holdings show: each by itself, or all of an asset together."""
-        rows = [row for row in self._pending if not self._waits_for_prices(row, scene)]
+    def _match(self, rows: Sequence[Pending], scene: Scene) -> list[Settled]:
+        """The flows of `rows` that the holdings show: each by itself, or all of an asset together."""
         while self._find(self._shown_exactly, rows, scene) or self._find(self._shown_nearly, rows, scene):
             continue  # what one flow leaves over may be another one
         settled = self._shown_together(rows, scene)
@@ -376,8 +380,11 @@ class VenueFlows:
 
     # --- loss or gain ------------------------------------------------------------------------------
 
-    def _decide(self, scene: Scene) -> None:
-        """Take out of the question what is answered: a fair trade, and what nobody explained for long enough."""
+    def _decide(self, scene: Scene, *, named: frozenset[str]) -> None:
+        """Take out of the question what is answered: a fair trade, and what nobody explained for long enough.
+
+        named: assets that a row of a flow names, only it is not matched yet: the book is not silent on them.
+        """
         found, settings, now_mono = self.unexplained, self.settings, scene.now_mono
         gross = sum((abs(lot.value) for lot in found.lots()), ZERO)
         if abs(found.net) <= min(scene.small, gross * BALANCED):
@@ -386,7 +393,7 @@ class VenueFlows:
         for lot in list(found.lots()):
             waited_s = now_mono - lot.mono
             is_verified = lot.seen_mono <= verified_mono and not lot.bought_unpriced and waited_s >= self._least_s()
-            if is_verified or waited_s >= settings.flow_wait_s:
+            if (is_verified and lot.asset not in named) or waited_s >= settings.flow_wait_s:
                 found.close(lot)
         found.forget(now_mono)
 

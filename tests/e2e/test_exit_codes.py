@@ -68,16 +68,25 @@ def test_an_exception_in_the_engine_exits_70_with_the_lock_shut(daemon):
     assert "planted" in daemon.output()
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["risk_daemon.errors", "risk_daemon.cli", "risk_daemon.config.load", "risk_daemon.engine.engine",
-     "risk_daemon.app.service", "oms.proof", "adapters.venues.kraken", "ccxt.pro", "structlog", "aiohttp",
-     "websockets"],
+MODULES = (
+    "risk_daemon.errors", "risk_daemon.cli", "risk_daemon.config.load", "risk_daemon.engine.engine",
+    "risk_daemon.app.service", "oms.proof", "adapters.venues.kraken", "ccxt.pro", "structlog", "aiohttp",
+    "websockets",
 )  # fmt: skip
-def test_an_import_error_exits_70_with_the_lock_shut(daemon, module):
-    daemon.start(**plant(daemon, PLANT_IN_IMPORT), PLANTED_MODULE=module)
-    assert daemon.exit_code() == 70, daemon.output()
-    assert not TradingGate(daemon.state).is_open()
+
+
+def test_an_import_error_exits_70_with_the_lock_shut(daemon):
+    environment = plant(daemon, PLANT_IN_IMPORT)
+    for module in MODULES:
+        daemon.start(**environment, PLANTED_MODULE=module)
+        assert daemon.exit_code() == 70, (module, daemon.output())
+        assert not TradingGate(daemon.state).is_open(), module
+
+
+@pytest.fixture
+def refused(daemon_for):
+    """What is refused for its configuration never gets as far as its state, or a venue."""
+    return daemon_for(kraken_config("http://127.0.0.1:9"), KEYS)
 
 
 @pytest.mark.parametrize(
@@ -91,20 +100,20 @@ def test_an_import_error_exits_70_with_the_lock_shut(daemon, module):
         (("127.0.0.1", "10.0.0.1"), "endpoint"),
     ],
 )
-def test_a_typo_exits_78_and_starts_nothing(daemon, change, said):
-    daemon.config.write_text(daemon.config.read_text().replace(*change))
-    before = daemon.names()
-    daemon.start()
-    assert daemon.exit_code() == 78, daemon.output()
-    assert said in daemon.output()
-    assert daemon.names() == before
+def test_a_typo_exits_78_and_starts_nothing(refused, change, said):
+    refused.config.write_text(refused.config.read_text().replace(*change))
+    before = refused.names()
+    refused.start()
+    assert refused.exit_code() == 78, refused.output()
+    assert said in refused.output()
+    assert refused.names() == before
 
 
-def test_a_missing_config_exits_78(daemon):
-    daemon.config.unlink()
-    daemon.start()
-    assert daemon.exit_code() == 78
-    assert "config.toml" in daemon.output()
+def test_a_missing_config_exits_78(refused):
+    refused.config.unlink()
+    refused.start()
+    assert refused.exit_code() == 78
+    assert "config.toml" in refused.output()
 
 
 def test_a_first_run_without_init_exits_78_with_the_hint(documented_kraken, daemon_for):

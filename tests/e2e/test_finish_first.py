@@ -32,6 +32,7 @@ def killed(documented_kraken, daemon_for) -> tuple[Venue, Daemon]:
     documented_kraken.post(listing="empty_result")
     documented_kraken.post(price={"BTC": 42000})
     daemon.wait_for("sweep_started")
+    wait_for(lambda: trip_of(daemon) != "None", "a lock file that names the trip")
     daemon.signal(signal.SIGKILL)
     assert daemon.exit_code() == -signal.SIGKILL
     documented_kraken.post(order=ORDER)

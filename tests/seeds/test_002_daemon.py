@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -214,10 +213,10 @@ def test_002_55_a_limit_a_day_and_a_week(rule: type[DailyLossCircuitBreaker | We
 
 def test_002_59_what_a_check_costs_is_measured() -> None:
     """In milliseconds, for the daemon and for a program. How many depends on the machine, so no test is timed."""
-    for name, holds, measured in check_rows():
-        assert "check" in name
-        assert holds == "about 1 ms"
-        assert re.fullmatch(r"\d+\.\d{3} ms", measured)
+    daemon_s, program_s = check_rows()
+    for row in (daemon_s, program_s):
+        assert row.unit == "ms"
+        assert 0 < row.measured < 1_000
 
 
 FRIDAY, SUNDAY = (datetime(2026, 11, day, 23, 58, 30, tzinfo=UTC).timestamp() for day in (20, 22))

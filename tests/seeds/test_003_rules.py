@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -582,7 +581,7 @@ def test_003_60_states_and_decisions_can_not_be_changed() -> None:
     world = trip_drawdown()
     decision = world.decisions[-1]
     for thing, field in ((decision, "after"), (decision.verdicts[0], "breached"), (world.engine.gate, "locked")):
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             setattr(thing, field, None)
     with pytest.raises(AttributeError):
         world.engine.manager.get_breaker("drawdown").state = BreakerState.NORMAL  # type: ignore[misc]

@@ -297,7 +297,7 @@ class Floor(BaseCircuitBreaker):
     def evaluate(self, context, now):
         if context.equity is not None and context.equity.high < self.floor:
             self._trip(reason="below the floor", equity=context.equity.value)
-        return Verdict(self.name, self.breaker_type, self.action)
+        return Verdict(breaker=self.name, breaker_type=self.breaker_type, action=self.action)
 """
 
 

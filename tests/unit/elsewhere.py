@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-# Module: "test below tests/: how it is met there". "none" is for what only holds words or names.
 ELSEWHERE: dict[str, str] = {
     # --- api: asked through a server on a socket ---
     "risk_daemon/api/dispatch.py": "unit/api/test_app.py: every request goes through it",
@@ -97,21 +96,17 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/model/sweep_reports.py": "none: plain records",
     # --- portfolio ---
     "risk_daemon/portfolio/account.py": "unit/portfolio/test_manager.py: holdings, positions, what is stale",
+    "risk_daemon/portfolio/pending.py": "unit/portfolio/test_flows.py: rows that wait, and restarts",
     "risk_daemon/portfolio/positions.py": "unit/runtime/test_status.py: as the status has them",
     "risk_daemon/portfolio/quotes.py": "unit/portfolio/test_prices.py: a price by way of others",
     "risk_daemon/portfolio/rereads.py": "unit/engine/test_listing_watch.py: which venues are read again",
     "risk_daemon/portfolio/settings.py": "unit/portfolio/test_manager.py: how long a reading is believed",
+    "risk_daemon/portfolio/settled.py": "unit/portfolio/test_flows.py: what a flow is worth, in all and of its venue",
     "risk_daemon/portfolio/unexplained.py": "unit/portfolio/test_flows.py: what the ledger does not explain yet",
     "risk_daemon/portfolio/venue_flows.py": "unit/portfolio/test_flows.py: the flows of one venue",
     "risk_daemon/portfolio/young_rows.py": "unit/portfolio/test_flows.py: rows that are too young to believe",
-    # --- runtime: whole lives in virtual time ---
-    "risk_daemon/runtime/daemon.py": "simulated/test_simulation.py: whole lives of it; seeds/test_002_daemon.py",
-    "risk_daemon/runtime/effects.py": "simulated/test_simulation.py: what each decision does",
-    "risk_daemon/runtime/housekeeping.py": "e2e/test_systemd.py: READY and the watchdog",
-    "risk_daemon/runtime/inbox.py": "simulated/test_simulation.py: events in, in order",
+    # --- runtime ---
     "risk_daemon/runtime/ports.py": "none: protocols and plain records",
-    "risk_daemon/runtime/tasks.py": "simulated/test_simulation.py: under every loop of the daemon",
-    "risk_daemon/runtime/token_watch.py": "e2e/test_rates_by_bot.py: a token that is revoked",
     # --- state ---
     "risk_daemon/state/files.py": "unit/state/test_event_log.py: files that are replaced and appended to",
     "risk_daemon/state/latch.py": "unit/state/test_traces.py: what a latch says, and half a one",
@@ -125,14 +120,23 @@ ELSEWHERE: dict[str, str] = {
     "adapters/conversion.py": "unit/adapters/test_ccxt_venue.py: pairs, mids, symbols",
     "adapters/dialect.py": "contract/test_venue_adapter.py: what dialects say by default, through each venue",
     "adapters/generic.py": "unit/adapters/test_ccxt_venue.py: unified replies; whole in contract/test_venue_adapter.py",
-    "adapters/guarded.py": "unit/adapters/test_taps.py: the shell around ccxt's calls",
-    "adapters/kraken_book.py": "unit/adapters/test_venue_books.py: rows of kraken",
-    "adapters/krakenfutures_book.py": "unit/adapters/test_venue_books.py: rows of krakenfutures",
+    "adapters/guarded.py": "unit/adapters/test_watched_streams.py: the shell around ccxt's calls",
     "adapters/market_list.py": "contract/test_market_list.py: a list that is loaded anew",
     "adapters/order_rounds.py": "unit/engine/test_listing_watch.py: rounds of listings",
     "adapters/program.py": "seeds/test_library_page.py: adapters in a program of one's own",
-    "adapters/registry.py": "contract/test_venue_adapter.py: each venue is built by it",
     "adapters/transport.py": "contract/test_what_is_believed.py: bodies as they come",
+    "adapters/venue.py": "unit/adapters/test_registry.py: values that say only half are refused",
+    "adapters/wire.py": "none: protocols and plain records",
+    "adapters/venues/binance.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
+    "adapters/venues/binancecoinm.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
+    "adapters/venues/binanceusdm.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
+    "adapters/venues/bybit.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
+    "adapters/venues/kraken.py": "unit/adapters/test_registry.py: a table; its replies in test_envelopes.py",
+    "adapters/venues/kraken_book.py": "unit/adapters/venues/test_venue_books.py: rows of kraken",
+    "adapters/venues/krakenfutures.py": "unit/adapters/test_registry.py: a table; its replies in test_envelopes.py",
+    "adapters/venues/krakenfutures_book.py": "unit/adapters/venues/test_venue_books.py: rows of krakenfutures",
+    "adapters/venues/mexc.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
+    "adapters/venues/okx.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
     # --- adapters/simulated: servers, asked as a client does ---
     "adapters/simulated/__main__.py": "contract/test_simulated_venues.py: the program, and how it ends",
     "adapters/simulated/accounts.py": "unit/adapters/simulated/test_exchange.py: holdings and their ledger",

@@ -6,12 +6,13 @@ import pytest
 
 from risk_daemon.cli.hints import how_to_go_on
 from risk_daemon.model.breaker_types import CircuitBreakerType
+from risk_daemon.model.status import Status
 
 VETOES = [rule for rule in CircuitBreakerType if rule not in (CircuitBreakerType.MANUAL, CircuitBreakerType.CUSTOM)]
 
 
-def hint(cause: str) -> str:
-    return how_to_go_on({"cause": cause})
+def hint(cause: str | None, **fields: object) -> str:
+    return how_to_go_on(Status.shown({"lock": {"cause": cause, **fields}}).lock)
 
 
 @pytest.mark.parametrize("rule", VETOES)
@@ -35,6 +36,6 @@ def test_else_the_gate_opens_with_a_running_guard(cause: str) -> None:
 
 
 def test_a_trip_goes_on_until_it_is_proven_and_ends_by_a_reset() -> None:
-    assert "not proven yet" in how_to_go_on({"trip_id": "t", "proven": None})
-    assert "risk-daemon reset" in how_to_go_on({"trip_id": "t", "proven": True})
-    assert "ends by itself at that time" in how_to_go_on({"trip_id": "t", "proven": True, "until": "00:00"})
+    assert "not proven yet" in hint(None, trip_id="t", proven=None)
+    assert "risk-daemon reset" in hint(None, trip_id="t", proven=True)
+    assert "ends by itself at that time" in hint(None, trip_id="t", proven=True, until="00:00")

@@ -13,7 +13,7 @@ from risk_daemon.breakers.base import Action, BaseCircuitBreaker
 from risk_daemon.engine.engine import EngineSettings
 from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.events import BalancesSeen, EventName, Kind, PricesSeen, ResetRequested, Source
-from risk_daemon.runtime.status import report
+from risk_daemon.runtime.status import status_of
 from tests.core_world import SPOT, ShortWorld, World, amounts, engine_settings, price, with_
 
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
@@ -83,10 +83,10 @@ def test_what_is_missing_is_said() -> None:
     world = world_of(HALF)
     world.begin()
     world.run(6.0)
-    missing = report(world.engine, world.clock.now(), {})["missing"]
+    missing = status_of(world.engine, world.clock.now(), {}).missing
     assert missing[0] == "initial capital (1 readings agree, 3 in a row over 10 s are needed)"
     world.run(30.0)
-    assert report(world.engine, world.clock.now(), {})["missing"] == []
+    assert status_of(world.engine, world.clock.now(), {}).missing == ()
 
 
 def test_readings_that_never_agree_leave_the_gate_shut_and_a_venue_is_not_asked_for_ever() -> None:

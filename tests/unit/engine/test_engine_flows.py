@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -20,6 +21,19 @@ def world_with_a_loss() -> World:
     world.run(30.0)
     assert world.loss == 0.02
     return world
+
+
+def show(world: World, amount: int) -> None:
+    """The holdings of perp show a flow."""
+    world.move_money("perp", "USDT", amount)
+    world.tell_balance("perp", "USDT")
+
+
+def book(world: World, amount: int) -> None:
+    """The ledger of perp tells of a flow, and is read."""
+    world.book_flow("perp", "USDT", amount)
+    world.ledger_dead.clear()
+    world.list_flows("perp")
 
 
 def ratios(world: World) -> tuple[float, float, float]:
@@ -42,17 +56,8 @@ def test_a_flow_moves_no_loss_ratio_whichever_witness_comes_first(amount: int, f
         # a ledger that says "nothing" must not be asked: a venue this late must be slow in answering too
         world.ledger_dead.add("perp")
 
-    def show() -> None:
-        world.move_money("perp", "USDT", amount)
-        world.tell_balance("perp", "USDT")
-
-    def book() -> None:
-        world.book_flow("perp", "USDT", amount)
-        world.ledger_dead.clear()
-        world.list_flows("perp")
-
     for step in (book, show) if first == "ledger" else (show, book):
-        step()
+        step(world, amount)
         world.run(lag_s)
     world.run(90.0)
     assert ratios(world) == before
@@ -66,20 +71,17 @@ def test_a_flow_moves_no_loss_ratio_whichever_witness_comes_first(amount: int, f
 
 @pytest.mark.parametrize("amount", [-2_500, 5_000, -4_999])
 @pytest.mark.parametrize("mark", [47_500, 49_000])
-@pytest.mark.parametrize("late_s", [0.5, 20.0])
+@pytest.mark.parametrize("late_s", [0.5, 2.5, 20.0])
 def test_what_prices_did_between_a_flow_and_its_row_is_profit_or_loss_of_what_was_there_then(
     amount: int, mark: int, late_s: float
 ) -> None:
     world = world_with_a_loss()
     world.ledger_dead.add("perp")
-    world.move_money("perp", "USDT", amount)
-    world.tell_balance("perp", "USDT")
+    show(world, amount)
     world.run(late_s / 2)
     world.stream_price("BTC/USDT", mark)
     world.run(late_s / 2)
-    world.book_flow("perp", "USDT", amount)
-    world.ledger_dead.clear()
-    world.list_flows("perp")
+    book(world, amount)
     world.run(12.0)
     with_it = 9_800 + amount
     worth = with_it + Decimal("0.1") * (mark - 48_000)
@@ -99,19 +101,10 @@ def test_a_price_that_is_wrong_for_a_moment_is_no_part_of_a_flow(
     before = ratios(world)
     world.ledger_dead.add("perp")
 
-    def show() -> None:
-        world.move_money("perp", "USDT", amount)
-        world.tell_balance("perp", "USDT")
-
-    def book() -> None:
-        world.book_flow("perp", "USDT", amount)
-        world.ledger_dead.clear()
-        world.list_flows("perp")
-
-    world.later(1.0 + shown_s, show)
+    world.later(1.0 + shown_s, partial(show, world, amount))
     world.later(1.0, lambda: world.stream_price("BTC/USDT", lie, is_true=is_true))
     world.later(1.4, lambda: world.stream_price("BTC/USDT", 48_000))
-    world.later(1.0 + max(shown_s, booked_s), book)
+    world.later(1.0 + max(shown_s, booked_s), partial(book, world, amount))
     world.run(12.0)
     assert ratios(world) == before
     assert world.state == "ACTIVE"

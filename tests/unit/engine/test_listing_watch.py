@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from risk_daemon.model.events import (
     VenueConnected,
     VenueLost,
 )
-from risk_daemon.runtime.status import report
+from risk_daemon.runtime.status import status_of
 from tests.core_world import World, engine_settings, with_
 from tests.virtual import pass_time
 
@@ -161,13 +162,13 @@ def test_its_place_among_the_reasons() -> None:
 def test_the_state_tells_when_orders_were_listed_and_why_not() -> None:
     world = well()
     world.run(3.0)
-    orders = report(world.engine, world.clock.now(), {})["venues"]["spot"]["orders"]
-    assert orders == {"listed_s": pytest.approx(3.0), "failing_s": None, "reason": None, "may_cancel": None}
+    orders = status_of(world.engine, world.clock.now(), {}).venues["spot"].orders
+    assert asdict(orders) == {"listed_s": pytest.approx(3.0), "failing_s": None, "reason": None, "may_cancel": None}
     world.send(ListingFailed("spot", "plain", world.now, "html"))
     world.send(CancelChecked("spot", True))
     world.run(2.0)
-    orders = report(world.engine, world.clock.now(), {})["venues"]["spot"]["orders"]
-    assert orders == {
+    orders = status_of(world.engine, world.clock.now(), {}).venues["spot"].orders
+    assert asdict(orders) == {
         "listed_s": pytest.approx(5.0),
         "failing_s": pytest.approx(2.0),
         "reason": "html",

@@ -46,11 +46,14 @@ def worth(tracker: FlowTracker) -> Decimal:
     return EQUITY + tracker._total.worth
 
 
-def settle(tracker: FlowTracker, now: float, balances: float = NEVER, account: float = NEVER) -> list[Decimal]:
+def settle(
+    tracker: FlowTracker, now: float, balances: float = NEVER, account: float = NEVER, by_prices: int = 0
+) -> list[Decimal]:
+    tracker.follow_prices(now, worth(tracker) + by_prices, is_whole=True)
     settled, _ = tracker.settle(
         now,
         price,
-        worth(tracker),
+        worth(tracker) + by_prices,
         equity_of=lambda _: EQUITY,
         balances_mono=lambda _: balances,
         account_mono=lambda _: account,
@@ -527,6 +530,33 @@ def test_a_flow_that_waits_for_its_price_does_so_in_the_next_run_too() -> None:
         assert settle(again, 7.0) == [15]
     finally:
         del PRICES["NEWT"]
+
+
+def test_what_a_late_trade_explained_is_no_part_of_a_late_flow_s_worth() -> None:
+    tracker = FlowTracker()
+    listed(tracker, trades=())
+    moved(tracker, -10, asset="BTC")
+    settle(tracker, AT + 61)
+    listed(tracker, at=AT + 62, trades=(row(-4, "t1", "BTC"),))
+    assert settle(tracker, AT + 62) == []
+    listed(tracker, row(-6, "L1", "BTC"), at=AT + 63, trades=())
+    assert settle(tracker, AT + 63) == [-300_000]
+
+
+def test_a_change_is_no_loss_while_its_row_waits_for_prices() -> None:
+    """The book tells of no trades: one newer than the change answers for it. Only it is not silent."""
+    tracker = FlowTracker()
+    listed(tracker)
+    settle(tracker, AT)
+    moved(tracker, -500, AT + 1)
+    settle(tracker, AT + 1)
+    settle(tracker, AT + 2, by_prices=-400)
+    listed(tracker, row(-500), at=AT + 3.5)
+    assert settle(tracker, AT + 3.6, AT + 3.5, AT + 3.5, by_prices=-400) == [], "it waits"
+    assert settle(tracker, AT + 3.7, AT + 3.5, AT + 3.5, by_prices=-400) == []
+    assert doubts(tracker, AT + 3.7) == (500, 0)
+    assert settle(tracker, AT + 10, AT + 9, AT + 9, by_prices=-400) == [-500]
+    assert doubts(tracker, AT + 10) == (0, 0)
 
 
 def test_a_jump_of_our_clock_makes_no_row_new_again() -> None:

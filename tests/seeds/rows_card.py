@@ -22,11 +22,8 @@ DOCUMENT = Document(
         "card-05": Row("structlog", note="every line that the daemon logs"),
         "card-06": Row("uvloop", note="the daemon's loop"),
         "card-07": Row("pytest-asyncio"),
-        "card-08": Row(
-            "websockets",
-            to_come="packages: kraken and krakenfutures stream over it; to be pinned",
-        ),
-        "card-09": Row("pydantic-settings", to_come="packages: comes with the credentials, which are read by hand"),
+        "card-08": Row("websockets", note="the streams of kraken and krakenfutures, one task a socket"),
+        "card-09": Row("pydantic-settings", note="the keys of the accounts"),
         "card-10": Row("The layout at the top: rooms for the guard, adapters, orders, examples, tests, documents"),
         "card-11": Row(
             "Balances, positions and prices are streamed from several exchanges and valued in USDT",

@@ -14,10 +14,14 @@ import aiohttp.web
 import ccxt.pro
 import structlog
 import uvloop
+import websockets.asyncio.client
+from pydantic_settings import BaseSettings
 
-from adapters import venue_adapter
+from adapters import connection, venue_adapter
+from adapters.socket_streams import SocketStreams
 from risk_daemon.api.connections import Server
 from risk_daemon.cli import loop
+from risk_daemon.config.credentials import Credentials
 from tests.seeds.common import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -87,6 +91,20 @@ def test_card_06_the_loop_is_uvloops() -> None:
 
 async def test_card_07_this_test_is_awaited() -> None:
     assert PROJECT["tool"]["pytest"]["ini_options"]["asyncio_mode"] == "auto"
+
+
+async def test_card_08_kraken_and_krakenfutures_stream_over_websockets() -> None:
+    """How it speaks, and what it does of every fault: tests/contract/test_own_sockets.py."""
+    for exchange, market in (("kraken", "spot"), ("krakenfutures", "perp")):
+        adapter: Any = venue_adapter(exchange, "KEY", "SECRET", markets=[market])
+        assert isinstance(adapter._streams, SocketStreams)
+    assert connection.connect is websockets.asyncio.client.connect
+    assert "websockets" in needed() & imported_by("adapters")
+
+
+def test_card_09_the_keys_of_an_account_are_pydantic_settings() -> None:
+    assert issubclass(Credentials, BaseSettings)
+    assert "pydantic-settings" in needed()
 
 
 def test_card_10_the_rooms_are_where_they_should_be() -> None:

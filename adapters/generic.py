@@ -24,6 +24,7 @@ from adapters.guarded import recording
 from adapters.lane import Urgency, current_urgency, travelling
 from adapters.venue import Venue, Wallet
 from risk_daemon.errors import ConfigError, MalformedReply, VenueError, VenueUnavailable
+from risk_daemon.model.account import side_of
 from risk_daemon.model.events import Flow, Input, Kind, Order, OrdersSeen, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO
 
@@ -91,7 +92,7 @@ def parse_unified_order(venue: str, scope: str, row: Mapping[str, Any]) -> Order
         scope=scope,
         order_id=text(row, "id"),
         symbol=text(row, "symbol"),
-        side=str(row.get("side")),
+        side=side_of(row.get("side")),
         order_type=str(row.get("type")),
         client_order_id=optional_text(row, "clientOrderId"),
         reduce_only=row.get("reduceOnly") is True,

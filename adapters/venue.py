@@ -110,6 +110,8 @@ def _half(venue: Venue) -> str | None:
         return "a dialect of its own, and no scopes: its orders could not be proven gone"
     if venue.dialect is not None and venue.replies is None:
         return "a dialect of its own, and no replies: an odd one would be believed"
+    if venue.replies is not None and not all(map(callable, venue.replies.values())):
+        return "a row of its replies is no check"
     if venue.replies is not None and "" not in venue.replies:
         return 'its replies lack the row "": one without a row would be believed'
     is_read = venue.dialect is not None or venue.wallet is not None
@@ -131,4 +133,6 @@ def _wrong_scopes(scopes: tuple[ScopePlan, ...] | None) -> str | None:
 def _wrong_numbers(venue: Venue) -> str | None:
     if venue.lane_width < 1:
         return f"a lane of width {venue.lane_width} lets no call through"
+    if any(pool.decay_per_s <= 0 or pool.for_urgent + pool.for_sweep >= pool.ceiling for pool in venue.pools):
+        return "a counter that never falls, or leaves nothing to ordinary calls"
     return "calls can't run behind the pace" if venue.burst_s < 0 else None

@@ -19,7 +19,7 @@ from benchmarks.timing import ROUNDS, median_s
 from risk_daemon.client import TradingGate
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.memory_map import HEAD, SharedLock
+from risk_daemon.state.lock.memory_map import HEAD, MemoryMap
 
 READS = 2_000
 UP_WITHIN_S = 10.0
@@ -28,7 +28,7 @@ UP_WITHIN_S = 10.0
 def gate_read_s(directory: Path) -> float:
     """Seconds of one `TradingGate.is_open()` while open."""
     path, clock = directory / "gate.bin", SystemClock()
-    lock, gate = SharedLock(path), TradingGate(path)
+    lock, gate = MemoryMap(path), TradingGate(path)
 
     def work() -> None:
         lock.write(LockRecord(locked=False), clock.now())
@@ -68,7 +68,7 @@ print(time.clock_gettime(time.CLOCK_BOOTTIME), flush=True)
 def seen_after_s(directory: Path) -> float:
     """Seconds from before the lock is written until another process, which does nothing but look, sees it."""
     path, clock = directory / "gate.bin", SystemClock()
-    lock, taken = SharedLock(path), []
+    lock, taken = MemoryMap(path), []
     for _ in range(ROUNDS):
         lock.write(LockRecord(locked=False), clock.now())
         words = [sys.executable, "-c", WATCHER, str(path)]
@@ -81,7 +81,7 @@ def seen_after_s(directory: Path) -> float:
     return statistics.median(taken)
 
 
-def _stamp_until_it_looks(lock: SharedLock, watcher: subprocess.Popen[str]) -> None:
+def _stamp_until_it_looks(lock: MemoryMap, watcher: subprocess.Popen[str]) -> None:
     assert watcher.stdout is not None
     while not select.select([watcher.stdout], [], [], 0.05)[0]:
         lock.stamp(SystemClock().now())

@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from adapters.base import OrderListing
 from risk_daemon.errors import check
+from risk_daemon.model.account import OrderSide
 from risk_daemon.model.events import Order, Position
 
 OrderKey = tuple[str, str]
@@ -25,7 +26,7 @@ Known = Mapping[str, Mapping[OrderKey, Order]]
 WATCH_S = 5.0
 """How often a proven scope is listed again while other venues are still at work."""
 
-_REDUCING_SIDE = {True: "sell", False: "buy"}
+_REDUCING_SIDE = {True: OrderSide.SELL, False: OrderSide.BUY}
 
 
 def order_key(order: Order) -> OrderKey:
@@ -63,7 +64,7 @@ def _nothing_kept(_order: Order) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Sighting:
     """What one listing showed.
 
     open: orders to cancel. kept: protective orders left alone. replaced: those of `open` that appeared
@@ -109,7 +110,7 @@ class _Scope:
         if self.last_empty_mono is None or requested_mono > self.last_empty_mono:
             self.last_empty_mono = requested_mono
 
-    def remember(self, listing: OrderListing, received_mono: float, found: Finding) -> None:
+    def remember(self, listing: OrderListing, received_mono: float, found: Sighting) -> None:
         """Keep the newest listing for show; a late answer to an earlier request does not replace it."""
         self.looked_mono = received_mono
         if self.first_look_mono is None:
@@ -248,7 +249,7 @@ class VenueProof:
 
     def listed(
         self, listing: OrderListing, received_mono: float, keep: Callable[[Order], bool] = _nothing_kept
-    ) -> Finding:
+    ) -> Sighting:
         """Take a listing that arrived at `received_mono`. `keep` picks the protective orders.
 
         Raises InvariantError for what `listing_fault` refuses.
@@ -264,7 +265,7 @@ class VenueProof:
             scope.found_empty(listing.requested_mono, received_mono, self._settle_s)
         return found
 
-    def _judge(self, scope: _Scope, listing: OrderListing, keep: Callable[[Order], bool]) -> Finding:
+    def _judge(self, scope: _Scope, listing: OrderListing, keep: Callable[[Order], bool]) -> Sighting:
         marks = [(order, keep(order)) for order in listing.orders]
         kept = tuple(order for order, keeps in marks if keeps)
         still_open = tuple(order for order, keeps in marks if not keeps)
@@ -274,7 +275,7 @@ class VenueProof:
         scope.known.update({order_key(order): order for order in listing.orders})
         scope.seen_open.update(map(order_key, still_open))
         stubborn = any(order_key(order) in scope.tried for order in still_open)
-        return Finding(still_open, kept, replaced, stubborn)
+        return Sighting(still_open, kept, replaced, stubborn)
 
     def _void(self, now_mono: float) -> None:
         """Forget all evidence of emptiness: it must be gathered anew from requests made from now on."""

@@ -24,7 +24,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from adapters.base import Market, OrderListing, OrderScope, VenueAdapter
 from oms.calls import FIRST_PAUSE_S, Failure, Pace, Signal, ask, failure_of, wait_for_event
-from oms.proof import Finding, JointRound, VenueProof, is_protective, listing_fault
+from oms.proof import JointRound, Sighting, VenueProof, is_protective, listing_fault
 from oms.results import VenueVerdict
 from oms.telling import Telling
 from risk_daemon.model.clock import Clock
@@ -232,7 +232,7 @@ class VenueSweep:
             rest_s = min(failure.retry_after_s, LONGEST_REST_S)
             self._quiet_until_mono = max(self._quiet_until_mono, self._now_mono() + rest_s)
 
-    def _set_pace(self, found: Finding, pace: Pace) -> None:
+    def _set_pace(self, found: Sighting, pace: Pace) -> None:
         if not found.open:
             pace.quiet()
         elif found.stubborn:

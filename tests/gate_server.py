@@ -16,7 +16,7 @@ from typing import Any
 
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.memory_map import SharedLock
+from risk_daemon.state.lock.memory_map import MemoryMap
 
 TOKEN = "bot-token-1"
 CHECK, REPORT = "/api/v1/orders/check", "/api/v1/orders/report"
@@ -84,9 +84,9 @@ def lease(**changes: Any) -> Answer:
 
 
 @contextmanager
-def beating(directory: Path) -> Iterator[SharedLock]:
+def beating(directory: Path) -> Iterator[MemoryMap]:
     """The memory map of a living daemon, open at first: stamped all the time, as its evaluation loop does."""
-    lock, ended, clock = SharedLock(directory / "gate.bin"), threading.Event(), SystemClock()
+    lock, ended, clock = MemoryMap(directory / "gate.bin"), threading.Event(), SystemClock()
     lock.write(LockRecord(locked=False), clock.now())
 
     def beat() -> None:

@@ -20,6 +20,7 @@ from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional
 from adapters.venues.kraken_book import NOT_MONEY, WALLET_SUFFIX, LedgerReader, asset_code
 from adapters.venues.kraken_wire import KrakenWire
 from risk_daemon.errors import MalformedReply, VenueRejected
+from risk_daemon.model.account import side_of
 from risk_daemon.model.events import BalancesSeen, Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite
 
@@ -103,7 +104,7 @@ def _order(
         scope=scope,
         order_id=txid,
         symbol=markets[pair]["symbol"] if pair in markets else pair,
-        side=text(described, "type"),
+        side=side_of(text(described, "type")),
         order_type=text(described, "ordertype"),
         client_order_id=optional_text(row, "cl_ord_id", "userref"),
         reduce_only=row.get("reduce_only") is True or row.get("reduceOnly") is True,
@@ -185,7 +186,7 @@ def _streamed_order(venue: str, scope: str, order_id: str, row: Mapping[str, Any
         scope=scope,
         order_id=order_id,
         symbol=row["symbol"],
-        side=str(row.get("side", "")),
+        side=side_of(row.get("side")),
         order_type=str(row.get("order_type", "")),
         client_order_id=optional_text(row, "cl_ord_id", "order_userref"),
         reduce_only=row.get("reduce_only") is True,

@@ -20,10 +20,12 @@ from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional
 from adapters.venues.krakenfutures_book import NOT_MONEY, LogReader, asset_code, is_contract
 from adapters.venues.krakenfutures_wire import SNAPSHOT, KrakenFuturesWire
 from risk_daemon.errors import MalformedReply
+from risk_daemon.model.account import OrderSide, side_of
 from risk_daemon.model.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite
 
 _SIDES = {"long": 1, "short": -1}
+_BY_DIRECTION = {"0": OrderSide.BUY, "1": OrderSide.SELL}
 
 Markets = Mapping[str, Mapping[str, Any]]
 """ccxt markets by lower-case id."""
@@ -105,7 +107,7 @@ def _order(venue: str, scope: str, row: Mapping[str, Any], markets: Markets) -> 
         scope=scope,
         order_id=text(row, "order_id"),
         symbol=symbol if market is None else market["symbol"],
-        side=text(row, "side"),
+        side=side_of(text(row, "side")),
         order_type=str(row.get("orderType", "")),
         client_order_id=optional_text(row, "cliOrdId"),
         reduce_only=row.get("reduceOnly") is True,
@@ -165,7 +167,7 @@ def _streamed_order(venue: str, scope: str, row: Mapping[str, Any], markets: Mar
         scope=scope,
         order_id=text(row, "order_id"),
         symbol=instrument if market is None else market["symbol"],
-        side="sell" if row.get("direction") == 1 else "buy",
+        side=_BY_DIRECTION.get(str(row.get("direction")), OrderSide.UNTOLD),
         order_type=str(row.get("type", "")),
         client_order_id=optional_text(row, "cli_ord_id"),
         reduce_only=row.get("reduce_only") is True,

@@ -29,6 +29,7 @@ from risk_daemon.api.problems import Refused, answer, encoded
 from risk_daemon.api.tally import Tally
 from risk_daemon.auth.tokens import Role, TokenStore
 from risk_daemon.gate.restraints import Veto
+from risk_daemon.model.account import OrderSide
 from risk_daemon.model.clock import Clock
 from risk_daemon.model.events import (
     DisableRequested,
@@ -129,7 +130,8 @@ async def report(call: Call) -> web.Response:
 def _reported(body: SentReport | RejectedReport | ErrorReport, bot: str | None) -> OrderReported | ErrorReported:
     match body:
         case SentReport():
-            return OrderReported(body.venue, body.symbol, body.side, bot, body.order_id, body.client_order_id)
+            side = OrderSide(body.side)
+            return OrderReported(body.venue, body.symbol, side, bot, body.order_id, body.client_order_id)
         case RejectedReport():
             return ErrorReported(ErrorKind.ORDER_REJECTED, bot, body.venue, body.detail)
         case ErrorReport():

@@ -24,6 +24,7 @@ from risk_daemon.api.port import Control
 from risk_daemon.api.problems import SERVER, Refused, problem
 from risk_daemon.api.swift import SwiftAnswer
 from risk_daemon.gate.restraints import OrderAnswer, OrderRequest, Veto
+from risk_daemon.model.account import OrderSide, side_of
 from risk_daemon.state.files import utc_text
 from risk_daemon.state.lock.memory_map import MAX_VALID_MS
 
@@ -42,7 +43,7 @@ class Order(NamedTuple):
 
     venue: str
     symbol: str
-    side: str
+    side: OrderSide
     type: str
     quantity: Decimal
     price: Decimal | None
@@ -58,7 +59,7 @@ def read(document: dict[str, Any]) -> Order:
     order = _ordinary(document)
     if order is None:
         model: OrderCheck = validated(_ADAPTER, document)
-        order = Order(*(getattr(model, name) for name in Order._fields))
+        order = Order(*(getattr(model, name) for name in Order._fields))._replace(side=OrderSide(model.side))
     return order
 
 
@@ -67,12 +68,12 @@ def _ordinary(document: dict[str, Any]) -> Order | None:
     get = document.get
     venue: Any = get("venue")
     symbol: Any = get("symbol")
-    side: Any = get("side")
+    side = side_of(get("side"))
     kind, price = get("type", "limit"), get("price")
     reduce_only, own_id = get("reduce_only", False), get("client_order_id")
     is_ordinary = (
         document.keys() <= _MEMBERS
-        and (side == "buy" or side == "sell")
+        and side is not OrderSide.UNTOLD
         and ((kind == "limit" and price is not None) or kind == "market")
         and (reduce_only is True or reduce_only is False)
         and _is_plain(venue, NAME_MAX)
@@ -104,7 +105,7 @@ def order_request(order: Order, caller: Caller, control: Control) -> OrderReques
     return OrderRequest(
         venue=order.venue,
         symbol=order.symbol,
-        side=order.side,
+        side=OrderSide(order.side),
         quantity=order.quantity,
         order_type=order.type,
         price=None if order.type == "market" else order.price,
@@ -121,7 +122,7 @@ def refused_order(order: RefusedOrder, bot: str | None) -> OrderRequest:
     return OrderRequest(
         venue=order.venue,
         symbol=order.symbol,
-        side=order.side,
+        side=OrderSide(order.side),
         quantity=order.quantity,
         order_type=order.type,
         price=order.price,

@@ -11,7 +11,7 @@ from typing import Any
 
 from risk_daemon.config.breakers import kind_of
 from risk_daemon.config.load import Settings
-from risk_daemon.config.notation import LossLimit
+from risk_daemon.config.notation import LossSize
 from risk_daemon.config.own_rule import OwnRule
 from risk_daemon.config.rule import DOES
 from risk_daemon.config.wording import Premises, all_of, limit_text, percent, span
@@ -142,7 +142,7 @@ def _warned(warnings: Sequence[Any]) -> str:
 
 
 def _warning(warning: Any) -> str:
-    if isinstance(warning, LossLimit):
+    if isinstance(warning, LossSize):
         return limit_text(warning)
     return str(warning) if isinstance(warning, int) else percent(warning)
 

@@ -12,7 +12,7 @@ from risk_daemon.api.tls import server_context
 from risk_daemon.app.rules import build_rule
 from risk_daemon.config.breakers import kind_of
 from risk_daemon.config.load import Settings, credentials, unknown_environment
-from risk_daemon.config.notation import Hours, LossLimit, ratio_text
+from risk_daemon.config.notation import Hours, LossSize, ratio_text
 from risk_daemon.config.own_rule import OwnRule
 from risk_daemon.config.registry import RULES
 from risk_daemon.errors import ConfigError, ExitCode
@@ -139,7 +139,7 @@ def _as_ratio(limit: Any, capital: Decimal | None) -> Decimal | None:
     """A loss limit as a ratio of initial capital; None where that can't be said."""
     if isinstance(limit, Decimal):
         return limit
-    if not isinstance(limit, LossLimit):
+    if not isinstance(limit, LossSize):
         return None
     if limit.money is None:
         return limit.size

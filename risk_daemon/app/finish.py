@@ -37,7 +37,7 @@ from risk_daemon.state.journals import LogJournal
 from risk_daemon.state.latch import LATCH, latch_document, trip_left, unproven_latch
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.file import FileLock
-from risk_daemon.state.lock.memory_map import SharedLock, shut
+from risk_daemon.state.lock.memory_map import MemoryMap, shut
 from risk_daemon.state.log_anchor import Anchor
 from risk_daemon.state.store.base import JsonObject
 from risk_daemon.state.store.formats import IDENTITY
@@ -146,7 +146,7 @@ def _record(latch: Mapping[str, Any]) -> LockRecord:
 async def _shut(paths: Paths, latch: Mapping[str, Any], now: Instant, stack: AsyncExitStack) -> GateMap:
     """The trip is on both lock files before anything else is touched: whoever kills us now, they tell of it."""
     try:
-        gate = SharedLock(paths.gate)
+        gate = MemoryMap(paths.gate)
         stack.callback(gate.close)
         gate.write(_record(latch), now)
     except RecordError as error:

@@ -44,7 +44,7 @@ from risk_daemon.state.directory import LOST, Paths, StateDir
 from risk_daemon.state.journals import RiskJournal
 from risk_daemon.state.latch import latch_of, trip_left
 from risk_daemon.state.lock.file import FileLock
-from risk_daemon.state.lock.memory_map import SharedLock
+from risk_daemon.state.lock.memory_map import MemoryMap
 from risk_daemon.state.lock.memory_map import shut as shut_gate
 from risk_daemon.state.risk_file import RiskFile
 from risk_daemon.state.store.sqlite import SqliteStore
@@ -155,7 +155,7 @@ async def _open(settings: Settings, site: Site, state_dir: StateDir, stack: Asyn
     is_unproven = engine.trip is not None and not engine.trip.proven
     journal = await open_journal(paths, store, documents, must_open=is_unproven)
     stack.push_async_callback(journal.close)
-    gate_map = SharedLock(paths.gate)
+    gate_map = MemoryMap(paths.gate)
     stack.callback(gate_map.close)
     return Opened(site, site.adapters, paths, engine, store, journal, gate_map, flows_since(documents))
 

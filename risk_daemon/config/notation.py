@@ -56,7 +56,7 @@ def _positive_ratio(value: object) -> Decimal:
 
 
 @dataclass(frozen=True, slots=True)
-class LossLimit:
+class LossSize:
     """How much may be lost: `size` is an amount of `currency`, or without one a ratio of what it is measured from."""
 
     size: Decimal
@@ -74,14 +74,14 @@ class LossLimit:
         return ratio_text(self.size) if self.currency is None else f"{plain(self.size)} {self.currency}"
 
 
-def _loss_limit(value: object) -> LossLimit:
-    if isinstance(value, LossLimit):
+def _loss_limit(value: object) -> LossSize:
+    if isinstance(value, LossSize):
         return value
     amount = _AMOUNT.match(value) if isinstance(value, str) else None
     if amount is not None:
-        return LossLimit(parse_money(value), amount.group(2))
+        return LossSize(parse_money(value), amount.group(2))
     if isinstance(value, str) and value.strip().endswith("%"):
-        return LossLimit(_positive_ratio(value))
+        return LossSize(_positive_ratio(value))
     try:
         number = finite(value)
     except ValueError as error:
@@ -89,7 +89,7 @@ def _loss_limit(value: object) -> LossLimit:
     if number >= 1:
         percent = f'"{plain(number)}%" or ' if number < 100 else ""
         raise ValueError(f'{value} could be percent or money: write {percent}"{plain(number)} USDT"')
-    return LossLimit(_positive_ratio(value))
+    return LossSize(_positive_ratio(value))
 
 
 def _annual_ratio(value: object) -> Decimal:
@@ -219,7 +219,7 @@ RatioOrOff = Annotated[
 ]
 Money = Annotated[Decimal, BeforeValidator(parse_money), PlainSerializer(plain)]
 MoneyOrAuto = Annotated[Decimal | None, BeforeValidator(_or_word("auto", parse_money)), _or_word_text("auto", plain)]
-Limit = Annotated[LossLimit, BeforeValidator(_loss_limit), PlainSerializer(str)]
+Limit = Annotated[LossSize, BeforeValidator(_loss_limit), PlainSerializer(str)]
 AnnualRatio = Annotated[Decimal, BeforeValidator(_annual_ratio), PlainSerializer(ratio_text)]
 Count = Annotated[int, BeforeValidator(_count)]
 CountOrOff = Annotated[int | None, BeforeValidator(_or_word("off", _count)), _or_word_text("off", int)]

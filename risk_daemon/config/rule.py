@@ -15,7 +15,7 @@ from risk_daemon.config.notation import (
     ActiveSpan,
     Count,
     Limit,
-    LossLimit,
+    LossSize,
     Ratio,
     Seconds,
     Table,
@@ -88,15 +88,15 @@ class Rule(Table):
 
 
 def _size(value: Any) -> Any:
-    return value.size if isinstance(value, LossLimit) else value
+    return value.size if isinstance(value, LossSize) else value
 
 
 def _unit(value: Any) -> str | None:
-    return value.currency if isinstance(value, LossLimit) else None
+    return value.currency if isinstance(value, LossSize) else None
 
 
 def _text(value: Any) -> str:
-    return str(value) if isinstance(value, LossLimit | int) else ratio_text(value)
+    return str(value) if isinstance(value, LossSize | int) else ratio_text(value)
 
 
 Ratios = Annotated[tuple[Ratio, ...], BeforeValidator(listed)]
@@ -107,7 +107,7 @@ Counts = Annotated[tuple[Count, ...], BeforeValidator(listed)]
 # --- losses -----------------------------------------------------------------------------------------
 
 
-def loss_since(limit: LossLimit, start: str, period: str, premises: Premises) -> str:
+def loss_since(limit: LossSize, start: str, period: str, premises: Premises) -> str:
     """A loss since `start`, with an example of a `period` that began with the configured capital."""
     capital, lost = premises.capital, limit_text(limit)
     if capital is None:
@@ -120,7 +120,7 @@ def loss_since(limit: LossLimit, start: str, period: str, premises: Premises) ->
     return f"{lost} since {start} ({example})"
 
 
-def loss_of_part(limit: LossLimit, of: str, since: str = "") -> str:
+def loss_of_part(limit: LossSize, of: str, since: str = "") -> str:
     """A loss of a part of the portfolio: a ratio `of` something, or money lost `since` a moment."""
     return f"{limit} {since}".rstrip() if limit.money is not None else f"{percent(limit.size)} {of}"
 

@@ -31,7 +31,7 @@ from risk_daemon.config.notation import (
     Count,
     DaysOrAll,
     LocalPath,
-    LossLimit,
+    LossSize,
     Money,
     MoneyOrAuto,
     Quantity,
@@ -302,7 +302,7 @@ class Settings(Table):
     def _rules_fit(self) -> Self:
         currency = self.portfolio.reference_currency
         for name, rule in self.breakers.rules.items():
-            limits = [value for value in _values(rule) if isinstance(value, LossLimit)]
+            limits = [value for value in _values(rule) if isinstance(value, LossSize)]
             foreign = next((limit for limit in limits if limit.currency not in (None, currency)), None)
             if foreign is not None:
                 raise Refused(f"breakers.{name}.limit", f"{str(foreign)!r} is not in the reference currency {currency}")

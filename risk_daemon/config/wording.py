@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from risk_daemon.config.notation import LossLimit
+from risk_daemon.config.notation import LossSize
 from risk_daemon.model.units import plain
 
 
@@ -40,7 +40,7 @@ def span(seconds: float) -> str:
     return f"{seconds:g} s"
 
 
-def limit_text(limit: LossLimit) -> str:
+def limit_text(limit: LossSize) -> str:
     """`5 %`, or `500 USDT`."""
     return str(limit) if limit.money is not None else percent(limit.size)
 

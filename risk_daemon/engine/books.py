@@ -37,7 +37,7 @@ from risk_daemon.portfolio.account import ACCOUNT_KINDS, Change
 from risk_daemon.portfolio.flows import FlowTracker, Settled
 from risk_daemon.portfolio.manager import TRUSTED_WIDTH, Equity, PortfolioManager
 from risk_daemon.portfolio.rereads import Rereads
-from risk_daemon.portfolio.witnesses import NOTHING_FOUND, Finding
+from risk_daemon.portfolio.witnesses import NOTHING_FOUND, Comparison
 
 NEVER = float("-inf")
 LOOK_AT_VENUES_EVERY_S = 1.0
@@ -142,7 +142,7 @@ class Books:
         there = self.portfolio.venue_equity(change.venue) if is_large and self._watches_venues else None
         self.flows.moved(change.venue, change.moves, now_mono, seen_mono, equity=equity, equity_there=there)
 
-    def _take_found(self, found: Finding, event: BalancesSeen | PositionsSeen | PricesSeen, turn: Turn) -> None:
+    def _take_found(self, found: Comparison, event: BalancesSeen | PositionsSeen | PricesSeen, turn: Turn) -> None:
         """Stream and REST differ: tell it once the stream is proven wrong, and read again."""
         kind = _KIND_OF[type(event)]
         if found.overruled:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
-class Finding(StrEnum):
+class Judgement(StrEnum):
     """What the evidence says."""
 
     WAIT = "wait"
@@ -56,20 +56,20 @@ class Evidence:
 
 def judge(
     confirmation: Confirmation, evidence: Evidence, now_mono: float, settings: ConfirmationSettings
-) -> tuple[Finding, Confirmation]:
+) -> tuple[Judgement, Confirmation]:
     """Whether the breach is real, and the question as it stands now.
 
     A breach that begins by a price asks for reads of its own: those that an older suspicion asked for
     say nothing about that price.
     """
     if evidence.clear:
-        return Finding.DISPROVED, confirmation
+        return Judgement.DISPROVED, confirmation
     if not evidence.breached and not evidence.suspected:
-        return Finding.WAIT, replace(confirmation, breached=False, lapsed=True)
+        return Judgement.WAIT, replace(confirmation, breached=False, lapsed=True)
     is_new = evidence.breached and not confirmation.breached and evidence.by_prices
     if confirmation.lapsed or is_new:
-        return Finding.READ_AGAIN, Confirmation(now_mono, evidence.breached)
+        return Judgement.READ_AGAIN, Confirmation(now_mono, evidence.breached)
     if not evidence.breached:
-        return Finding.WAIT, replace(confirmation, breached=False)
+        return Judgement.WAIT, replace(confirmation, breached=False)
     is_over = now_mono - confirmation.since_mono >= settings.within_s
-    return Finding.CONFIRMED if evidence.all_read or is_over else Finding.WAIT, replace(confirmation, breached=True)
+    return Judgement.CONFIRMED if evidence.all_read or is_over else Judgement.WAIT, replace(confirmation, breached=True)

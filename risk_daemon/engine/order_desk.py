@@ -17,6 +17,7 @@ from risk_daemon.gate.activity import Teller
 from risk_daemon.gate.pretrade import PreTrade
 from risk_daemon.gate.restraints import OrderAnswer, OrderRequest, Restraint, Veto, check_order
 from risk_daemon.gate.veto_tally import VetoTally
+from risk_daemon.model.account import OrderSide
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import ErrorReported, EventName, Kind, OrderReported, OrdersSeen, RiskEvent
 
@@ -65,7 +66,7 @@ class OrderDesk:
         if age_s is None or age_s > portfolio.settings.stale_after_s(venue, Kind.POSITIONS):
             return False
         held = next((p.quantity for p in portfolio.positions(venue) if p.symbol == order.symbol), Decimal(0))
-        shrinks = held > 0 if order.side == "sell" else held < 0
+        shrinks = held > 0 if order.side == OrderSide.SELL else held < 0
         return shrinks and order.quantity <= abs(held)
 
     def _rate_veto(self, order: OrderRequest, now: Instant) -> Veto | None:

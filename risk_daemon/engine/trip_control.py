@@ -13,7 +13,7 @@ from typing import Any
 from risk_daemon.breakers.base import Action, BaseCircuitBreaker, BreakerState, Verdict
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.engine.books import Books
-from risk_daemon.engine.confirmation import Confirmation, Evidence, Finding, judge
+from risk_daemon.engine.confirmation import Confirmation, Evidence, Judgement, judge
 from risk_daemon.engine.decision import Finish, ReadNow, SaveLatch, StartSweep, Turn
 from risk_daemon.engine.figures import figures_of
 from risk_daemon.engine.settings import EngineSettings
@@ -122,11 +122,11 @@ class TripControl:
         )
         finding, open_question = judge(confirmation, evidence, turn.now.mono, self._settings.confirmation)
         self._confirmations[verdict.breaker] = open_question
-        if finding is Finding.CONFIRMED:
+        if finding is Judgement.CONFIRMED:
             self.breach(verdict, turn)
-        elif finding is Finding.READ_AGAIN:
+        elif finding is Judgement.READ_AGAIN:
             turn.act(ReadNow(PRICE_KINDS if verdict.breached else EVERY_KIND))
-        elif finding is Finding.DISPROVED:
+        elif finding is Judgement.DISPROVED:
             waited_s = turn.now.mono - confirmation.since_mono
             del self._confirmations[verdict.breaker]
             turn.record(EventName.PHANTOM_BREACH, breaker=verdict.breaker, waited_s=waited_s, **verdict.observed)

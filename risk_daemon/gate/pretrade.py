@@ -13,10 +13,10 @@ from decimal import Context, Decimal
 
 from risk_daemon.errors import check
 from risk_daemon.gate.restraints import Cause, OrderRequest, Veto
+from risk_daemon.model.account import OrderSide
 from risk_daemon.model.units import EXACT, ONE, percent, plain
 
 LIMIT = "limit"
-BUY = "buy"
 
 # Traces of orders that are kept for the duplicate window, at most two an order: 20 MB when full.
 TRACES_MAX = 100_000
@@ -187,7 +187,7 @@ def notional(order: OrderRequest, price: Decimal | None, rate: Decimal | None) -
     if rate is None or order.inverse:
         return None if rate is None else EXACT.multiply(size, rate)
     own = _known(order.price)
-    is_capped = own is not None and order.order_type == LIMIT and order.side == BUY
+    is_capped = own is not None and order.order_type == LIMIT and order.side == OrderSide.BUY
     worst = own if is_capped else None if price is None else max(price, own or price)
     return None if worst is None else EXACT.multiply(EXACT.multiply(size, worst), rate)
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from risk_daemon.errors import check
+from risk_daemon.model.account import OrderSide
 from risk_daemon.model.breaker_types import CircuitBreakerType
 
 CUSTOM = CircuitBreakerType.CUSTOM.cause
@@ -77,7 +78,7 @@ class OrderRequest:
 
     venue: str
     symbol: str
-    side: str
+    side: OrderSide
     quantity: Decimal
     order_type: str = "limit"
     price: Decimal | None = None

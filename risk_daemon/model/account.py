@@ -86,6 +86,22 @@ class Flow:
     group: str = ""
 
 
+class OrderSide(StrEnum):
+    """Which way an order goes. UNTOLD: neither, by the venue's words; it is an order all the same."""
+
+    BUY = "buy"
+    SELL = "sell"
+    UNTOLD = ""
+
+
+_SIDES = {side.value: side for side in (OrderSide.BUY, OrderSide.SELL)}
+
+
+def side_of(word: object) -> OrderSide:
+    """The side that a venue or a bot names."""
+    return _SIDES.get(word, OrderSide.UNTOLD) if isinstance(word, str) else OrderSide.UNTOLD
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """An open order as a venue lists it."""
@@ -94,7 +110,7 @@ class Order:
     scope: str
     order_id: str
     symbol: str
-    side: str
+    side: OrderSide
     order_type: str
     client_order_id: str | None = None
     reduce_only: bool = False

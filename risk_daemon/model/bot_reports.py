@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from risk_daemon.model.account import OrderSide
+
 
 class ErrorKind(StrEnum):
     """What went wrong for a bot. EXPECTED (insufficient funds and the like) does not count."""
@@ -23,7 +25,7 @@ class OrderReported:
 
     venue: str
     symbol: str
-    side: str
+    side: OrderSide
     bot: str | None = None
     order_id: str | None = None
     client_order_id: str | None = None

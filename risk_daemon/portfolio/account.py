@@ -19,7 +19,7 @@ from risk_daemon.portfolio.prices import PriceBook
 from risk_daemon.portfolio.settings import PortfolioSettings
 from risk_daemon.portfolio.unexplained import POSITIONS, AssetMove
 from risk_daemon.portfolio.valuation import NOTHING, Sums, Valuation
-from risk_daemon.portfolio.witnesses import NOTHING_FOUND, Finding, Heard, Row, Terms, Witnesses
+from risk_daemon.portfolio.witnesses import NOTHING_FOUND, Comparison, Heard, Row, Terms, Witnesses
 
 NEVER = float("-inf")
 ACCOUNT_KINDS = (Kind.BALANCES, Kind.POSITIONS)
@@ -39,7 +39,7 @@ class Change(NamedTuple):
     venue: str
     moves: tuple[AssetMove, ...] = ()
     holdings: bool = False
-    found: Finding = NOTHING_FOUND
+    found: Comparison = NOTHING_FOUND
 
     @property
     def moved(self) -> Decimal:
@@ -326,7 +326,7 @@ class Account:
             self._questions[kind, name] = (asset, fixed(doubt))
             self._tree.add(asset, Sums(ZERO, ZERO, fixed(doubt)))
 
-    def _close(self, kind: Kind, witnesses: Witnesses[Any], seen: BalancesSeen | PositionsSeen) -> Finding:
+    def _close(self, kind: Kind, witnesses: Witnesses[Any], seen: BalancesSeen | PositionsSeen) -> Comparison:
         """The frame is taken in. A reading that contradicts the stream confirms nothing."""
         is_refuted = witnesses.is_refuted
         found = witnesses.close(seen.source)

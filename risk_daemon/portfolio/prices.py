@@ -17,7 +17,7 @@ from risk_daemon.model.account import HUBS
 from risk_daemon.model.events import PricesSeen
 from risk_daemon.model.units import EXACT, ONE, ZERO
 from risk_daemon.portfolio.quotes import SETTLE_S, Pair, Quote, Quotes
-from risk_daemon.portfolio.witnesses import NOTHING_FOUND, Finding
+from risk_daemon.portfolio.witnesses import NOTHING_FOUND, Comparison
 
 FRESH = float("-inf")
 NEVER_STALE = float("inf")
@@ -88,7 +88,7 @@ class PriceBook:
 
     # --- what is asked -----------------------------------------------------------------------------
 
-    def found(self, venue: str) -> Finding:
+    def found(self, venue: str) -> Comparison:
         """What the last frame of `venue` showed of its two witnesses."""
         return self._quotes.found.get(venue, NOTHING_FOUND)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from risk_daemon.model.events import Price, PricesSeen, Source
-from risk_daemon.portfolio.witnesses import Finding, Heard, Row, Terms, Witnesses
+from risk_daemon.portfolio.witnesses import Comparison, Heard, Row, Terms, Witnesses
 
 Pair = tuple[str, str]
 NO_STREAM = -1
@@ -70,7 +70,7 @@ class Quotes:
         self._count = 0
         self._terms = Terms(PRICE_TOLERANCE, settle_s)
         self._witnesses: dict[str, Witnesses[Decimal]] = {}
-        self.found: dict[str, Finding] = {}
+        self.found: dict[str, Comparison] = {}
 
     def get(self, venue: str, symbol: str) -> Quote | None:
         return self._quotes.get((venue, symbol))

@@ -272,14 +272,14 @@ class Row(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Comparison:
     """What one frame or reading showed. asks: REST should be read again. overruled: rows that REST proved wrong."""
 
     asks: bool = False
     overruled: tuple[str, ...] = ()
 
 
-NOTHING_FOUND = Finding()
+NOTHING_FOUND = Comparison()
 
 
 class Witnesses(Generic[T]):
@@ -334,17 +334,17 @@ class Witnesses(Generic[T]):
         self._note_doubt(name, row)
         return heard
 
-    def close(self, source: Source) -> Finding:
+    def close(self, source: Source) -> Comparison:
         """The frame is taken in whole."""
         if source is Source.STREAM:
-            finding, self._asks = Finding(asks=True) if self._asks else NOTHING_FOUND, False
+            finding, self._asks = Comparison(asks=True) if self._asks else NOTHING_FOUND, False
             return finding
         if self._overruled:
             self.is_aside, self._calm_reads = True, 0
         elif self.is_aside:
             self._calm_reads = self._calm_reads + 1 if self._is_obeyed else 0
             self.is_aside = self._calm_reads < READS
-        finding = Finding(self._asks or self.is_aside, tuple(self._overruled))
+        finding = Comparison(self._asks or self.is_aside, tuple(self._overruled))
         self._asks, self._is_refuted, self._is_obeyed, self._overruled = False, False, True, []
         return finding
 

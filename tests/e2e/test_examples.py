@@ -23,7 +23,7 @@ import pytest
 
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.memory_map import SharedLock
+from risk_daemon.state.lock.memory_map import MemoryMap
 from tests.e2e import harness
 from tests.gate_server import TOKEN, GateServer, beating
 
@@ -51,13 +51,13 @@ def server() -> Iterator[GateServer]:
 
 
 @pytest.fixture
-def lock(tmp_path: Path) -> Iterator[SharedLock]:
+def lock(tmp_path: Path) -> Iterator[MemoryMap]:
     with beating(tmp_path) as lock:
         yield lock
 
 
 @pytest.fixture
-def place(server: GateServer, lock: SharedLock, tmp_path: Path) -> Place:
+def place(server: GateServer, lock: MemoryMap, tmp_path: Path) -> Place:
     token_file = tmp_path / "bot.token"
     token_file.write_text(TOKEN + "\n")
 

@@ -17,7 +17,7 @@ from risk_daemon.model.clock import ManualClock, SystemClock
 from risk_daemon.model.events import EventName, RiskEvent
 from risk_daemon.runtime.status import status_of
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.memory_map import SharedLock
+from risk_daemon.state.lock.memory_map import MemoryMap
 from risk_daemon.state.risk_file import RiskFile
 from tests.core_world import World, amounts, engine_settings, with_
 
@@ -88,7 +88,7 @@ def publish(world: World, directory: Path) -> dict[str, Any]:
     """Write the gate and `risk.json` as the daemon has them now; returns what is in the file."""
     now, gate = SystemClock().now(), world.engine.gate
     record = LockRecord(gate.locked, str(gate.cause or ""), gate.trip_id, gate.since_wall or 0.0, gate.until_wall)
-    SharedLock(directory / "gate.bin").write(record, now)
+    MemoryMap(directory / "gate.bin").write(record, now)
     document = status_of(world.engine, world.clock.now(), {}).document()
     RiskFile(directory / "risk.json").write(document, now, force=True)
     return document

@@ -24,7 +24,7 @@ from risk_daemon.middleware.asgi import CircuitBreakerMiddleware
 from risk_daemon.model.clock import ManualClock, SystemClock
 from risk_daemon.model.events import EventName, HaltRequested
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.memory_map import SharedLock
+from risk_daemon.state.lock.memory_map import MemoryMap
 from risk_daemon.state.risk_file import RiskFile
 from tests.core_world import World, amounts, perp
 from tests.seeds.common import ask, guarded, lose, profile, publish, why
@@ -264,7 +264,7 @@ def test_000_21_midnight_ends_a_freeze_and_never_a_trip(action: Action, gate: st
 
 def test_000_22_bots_ask_memory_and_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often they ask, nothing is opened and nothing is read but the map."""
-    SharedLock(tmp_path / "gate.bin").write(LockRecord(locked=False), SystemClock().now())
+    MemoryMap(tmp_path / "gate.bin").write(LockRecord(locked=False), SystemClock().now())
     gate = TradingGate(tmp_path)
     assert gate.is_open()
 

@@ -87,7 +87,6 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/errors.py": "unit/test_main.py: each error ends with its code",
     # --- middleware, model ---
     "risk_daemon/middleware/guard.py": "unit/middleware/test_asgi.py: requests that pass and that don't",
-    "risk_daemon/model/account.py": "none: plain records",
     "risk_daemon/model/bot_reports.py": "none: plain records",
     "risk_daemon/model/commands.py": "none: plain records",
     "risk_daemon/model/event_names.py": "unit/app/test_telling.py: the level of each event",

@@ -14,7 +14,7 @@ from risk_daemon.client import TradingGate
 from risk_daemon.model.clock import Instant, SystemClock
 from risk_daemon.state.lock import base
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.memory_map import SIZE, SharedLock
+from risk_daemon.state.lock.memory_map import SIZE, MemoryMap
 
 OPEN = LockRecord(locked=False)
 LOCKED = LockRecord(True, "daily_loss", "trip-1")
@@ -26,7 +26,7 @@ def now(offset_s: float = 0.0) -> Instant:
 
 
 def test_it_follows_the_lock(tmp_path: Path) -> None:
-    lock, gate = SharedLock(tmp_path / "gate.bin"), TradingGate(tmp_path)
+    lock, gate = MemoryMap(tmp_path / "gate.bin"), TradingGate(tmp_path)
     assert (gate.is_open(), gate.reason()) == (False, "starting")
     lock.write(OPEN, now())
     assert (gate.is_open(), gate.reason()) == (True, "")
@@ -35,7 +35,7 @@ def test_it_follows_the_lock(tmp_path: Path) -> None:
 
 
 def test_it_takes_the_file_or_text(tmp_path: Path) -> None:
-    SharedLock(tmp_path / "gate.bin").write(OPEN, now())
+    MemoryMap(tmp_path / "gate.bin").write(OPEN, now())
     assert TradingGate(tmp_path / "gate.bin").is_open()
     assert TradingGate(str(tmp_path)).is_open()
 
@@ -54,7 +54,7 @@ def test_garbage_is_shut(tmp_path: Path, content: bytes) -> None:
 
 @pytest.mark.parametrize("offset_s", [-1.01, -60.0, 5.0])
 def test_an_old_or_future_stamp_is_shut(tmp_path: Path, offset_s: float) -> None:
-    lock, gate = SharedLock(tmp_path / "gate.bin"), TradingGate(tmp_path)
+    lock, gate = MemoryMap(tmp_path / "gate.bin"), TradingGate(tmp_path)
     lock.write(OPEN, now())
     assert gate.is_open()
     lock.stamp(now(offset_s))
@@ -66,7 +66,7 @@ def test_an_old_or_future_stamp_is_shut(tmp_path: Path, offset_s: float) -> None
 @pytest.mark.parametrize(("offset", "data"), [(0, b"X"), (8, b"\x02"), (16, bytes(16)), (32, b"\x01"), (48, b"open")])
 def test_an_odd_byte_is_shut(tmp_path: Path, offset: int, data: bytes) -> None:
     path = tmp_path / "gate.bin"
-    SharedLock(path).write(OPEN, now())
+    MemoryMap(path).write(OPEN, now())
     gate = TradingGate(tmp_path)
     assert gate.is_open()
     with path.open("r+b") as file:
@@ -80,34 +80,34 @@ def test_a_file_that_appears_later_is_found(tmp_path: Path) -> None:
     assert not gate.is_open()
     (tmp_path / "state").mkdir()
     assert not gate.is_open()
-    SharedLock(tmp_path / "state" / "gate.bin").write(OPEN, now())
+    MemoryMap(tmp_path / "state" / "gate.bin").write(OPEN, now())
     assert gate.is_open()
 
 
 def test_a_replaced_file_is_found(tmp_path: Path) -> None:
     path, gate = tmp_path / "gate.bin", TradingGate(tmp_path)
-    old = SharedLock(path)
+    old = MemoryMap(path)
     old.write(OPEN, now())
     assert gate.is_open()
     path.unlink()
     old.write(LOCKED, now())
     assert (gate.is_open(), gate.reason()) == (False, "locked")
-    SharedLock(path).write(OPEN, now())
+    MemoryMap(path).write(OPEN, now())
     assert gate.is_open()
 
 
 def test_a_restarted_daemon_keeps_the_map(tmp_path: Path) -> None:
     gate = TradingGate(tmp_path)
-    SharedLock(tmp_path / "gate.bin").write(OPEN, now())
+    MemoryMap(tmp_path / "gate.bin").write(OPEN, now())
     assert gate.is_open()
-    again = SharedLock(tmp_path / "gate.bin")
+    again = MemoryMap(tmp_path / "gate.bin")
     assert (gate.is_open(), gate.reason()) == (False, "starting")
     again.write(OPEN, now())
     assert gate.is_open()
 
 
 def test_without_a_boot_id_it_is_shut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    SharedLock(tmp_path / "gate.bin").write(OPEN, now())
+    MemoryMap(tmp_path / "gate.bin").write(OPEN, now())
     for content in (None, "nonsense", "00"):
         source = tmp_path / "boot_id"
         if content is not None:
@@ -119,7 +119,7 @@ def test_without_a_boot_id_it_is_shut(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_no_open_is_seen_after_a_lock(tmp_path: Path) -> None:
     """Many threads ask while the lock goes back and forth: none says open once `locked` is out."""
-    lock, gate = SharedLock(tmp_path / "gate.bin"), TradingGate(tmp_path)
+    lock, gate = MemoryMap(tmp_path / "gate.bin"), TradingGate(tmp_path)
     locked_at = threading.Event()
     wrong: list[bool] = []
     answers: list[bool] = []

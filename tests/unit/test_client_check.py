@@ -20,7 +20,7 @@ from risk_daemon.bot import answers
 from risk_daemon.client import DaemonGate, GateAnswer, Lease, ProposedOrder, TradingGate
 from risk_daemon.model.clock import Instant, SystemClock
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.memory_map import SharedLock
+from risk_daemon.state.lock.memory_map import MemoryMap
 from tests.gate_server import LEASE, TOKEN, VETO, Answer, GateServer, beating, http, lease, veto
 
 ORDER: dict[str, Any] = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.1", "price": "60000"}
@@ -43,7 +43,7 @@ def now(offset_s: float = 0.0) -> Instant:
 
 
 @pytest.fixture
-def lock(tmp_path: Path) -> Iterator[SharedLock]:
+def lock(tmp_path: Path) -> Iterator[MemoryMap]:
     with beating(tmp_path) as lock:
         yield lock
 
@@ -499,7 +499,7 @@ def test_numbers_go_as_text(server: GateServer) -> None:
 # --- the map first ---------------------------------------------------------------------------------
 
 
-def test_both_must_say_yes(server: GateServer, lock: SharedLock, tmp_path: Path) -> None:
+def test_both_must_say_yes(server: GateServer, lock: MemoryMap, tmp_path: Path) -> None:
     gate = TradingGate(tmp_path, server.url, TOKEN)
     answer = gate.check(**ORDER)
     assert answer
@@ -509,7 +509,7 @@ def test_both_must_say_yes(server: GateServer, lock: SharedLock, tmp_path: Path)
     assert gate.check(**ORDER).veto_reason == "daily_loss"
 
 
-async def test_a_shut_map_is_a_no_without_asking(server: GateServer, lock: SharedLock, tmp_path: Path) -> None:
+async def test_a_shut_map_is_a_no_without_asking(server: GateServer, lock: MemoryMap, tmp_path: Path) -> None:
     gate = TradingGate(tmp_path, server.url, TOKEN)
     lock.write(TRIPPED, now())
     for answer in (gate.check(**ORDER), await gate.acheck(**ORDER)):
@@ -519,7 +519,7 @@ async def test_a_shut_map_is_a_no_without_asking(server: GateServer, lock: Share
     assert {request.path for request in server.requests} <= {"/api/v1/orders/report"}, "told, later, and not asked"
 
 
-async def test_reduce_only_is_asked_through_a_shut_map(server: GateServer, lock: SharedLock, tmp_path: Path) -> None:
+async def test_reduce_only_is_asked_through_a_shut_map(server: GateServer, lock: MemoryMap, tmp_path: Path) -> None:
     gate = TradingGate(tmp_path, server.url, TOKEN)
     lock.write(TRIPPED, now())
     assert gate.check(**ORDER, reduce_only=True)
@@ -529,7 +529,7 @@ async def test_reduce_only_is_asked_through_a_shut_map(server: GateServer, lock:
 
 
 def test_reduce_only_gets_the_maps_reason_where_nobody_answers(
-    server: GateServer, lock: SharedLock, tmp_path: Path
+    server: GateServer, lock: MemoryMap, tmp_path: Path
 ) -> None:
     server.behave = lambda _: http(500, {})
     lock.write(TRIPPED, now())
@@ -538,7 +538,7 @@ def test_reduce_only_gets_the_maps_reason_where_nobody_answers(
     assert not TradingGate(tmp_path).check(**ORDER, reduce_only=True).allowed
 
 
-def test_a_map_shut_while_the_answer_was_on_its_way(server: GateServer, lock: SharedLock, tmp_path: Path) -> None:
+def test_a_map_shut_while_the_answer_was_on_its_way(server: GateServer, lock: MemoryMap, tmp_path: Path) -> None:
     def shut_then_allow(_: Any) -> Answer:
         lock.write(TRIPPED, now())
         return lease()
@@ -547,7 +547,7 @@ def test_a_map_shut_while_the_answer_was_on_its_way(server: GateServer, lock: Sh
     assert TradingGate(tmp_path, server.url, TOKEN).check(**ORDER).veto_reason == "daily_loss"
 
 
-def test_a_no_over_http_stays_a_no_whatever_the_map(server: GateServer, lock: SharedLock, tmp_path: Path) -> None:
+def test_a_no_over_http_stays_a_no_whatever_the_map(server: GateServer, lock: MemoryMap, tmp_path: Path) -> None:
     def flicker(_: Any) -> Answer:
         lock.write(TRIPPED, now())
         lock.write(LockRecord(locked=False), now())
@@ -559,7 +559,7 @@ def test_a_no_over_http_stays_a_no_whatever_the_map(server: GateServer, lock: Sh
 
 
 def test_without_a_url_the_map_answers(tmp_path: Path) -> None:
-    gate, lock = TradingGate(tmp_path), SharedLock(tmp_path / "gate.bin")
+    gate, lock = TradingGate(tmp_path), MemoryMap(tmp_path / "gate.bin")
     lock.write(LockRecord(locked=False), now())
     stamped = now(-0.4)
     lock.stamp(stamped)
@@ -593,7 +593,7 @@ LOCK = {"cause": "daily_loss", "trip_id": "trip-7", "reason": "3 % of the day", 
     ids=str,
 )
 def test_the_risk_file_tells_more_of_the_same_lock(
-    lock: SharedLock, tmp_path: Path, document: Any, limits: dict[str, Any], detail: str | None
+    lock: MemoryMap, tmp_path: Path, document: Any, limits: dict[str, Any], detail: str | None
 ) -> None:
     lock.write(TRIPPED, now())
     (tmp_path / "risk.json").write_text(json.dumps(document))
@@ -610,7 +610,7 @@ def test_the_risk_file_tells_more_of_the_same_lock(
         ("blind", {}),
     ],
 )
-def test_the_risk_file_knows_these_limits(lock: SharedLock, tmp_path: Path, cause: str, limits: dict[str, Any]) -> None:
+def test_the_risk_file_knows_these_limits(lock: MemoryMap, tmp_path: Path, cause: str, limits: dict[str, Any]) -> None:
     lock.write(LockRecord(True, cause), now())
     document = {"lock": {"cause": cause, "trip_id": None}, "loss_threshold": 0.05}
     document["circuit_breaker"] = {"max_portfolio_dd_nav_pct": 0.1}

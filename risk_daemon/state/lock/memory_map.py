@@ -130,7 +130,7 @@ def read_opened(opened: Opened, boot: bytes, clock_ns: Callable[[], int]) -> Loc
     return UNREADABLE
 
 
-class SharedLock:
+class MemoryMap:
     """The writer. One a file: the state directory's owner, on one thread.
 
     Opening it shuts the gate with `cause`, unless it is shut already: then the cause that stands there stays.
@@ -257,7 +257,7 @@ def shut(path: Path, record: LockRecord | None = None) -> None:
 
     Raises RecordError.
     """
-    lock = SharedLock(path, cause="locked")
+    lock = MemoryMap(path, cause="locked")
     try:
         if record is not None:
             lock.write(record, SystemClock().now())

@@ -7,6 +7,7 @@ from adapters.cancel_plans import CancelBy, ScopePlan
 from adapters.cancel_plans import plan_for as plan_for_scopes
 from adapters.registry import venue_of
 from risk_daemon.errors import ConfigError
+from tests.unit.adapters import WITHOUT_A_FILE
 
 SPOT, MARGIN, PERP = (frozenset({market}) for market in (Market.SPOT, Market.MARGIN, Market.PERP))
 EVERYTHING = {"fetchOpenOrders": True, "cancelAllOrders": True, "cancelOrders": True, "cancelOrder": True}
@@ -74,7 +75,7 @@ def test_okx_lists_each_kind_of_algo_order(markets: frozenset[Market], missing: 
 )
 def test_another_exchange_gets_the_widest_cancel_that_it_has(missing: tuple[str, ...], expected: CancelBy) -> None:
     has = EVERYTHING | dict.fromkeys(missing, False)
-    (spot, perp) = plan_for("gate", SPOT | PERP, has)
+    (spot, perp) = plan_for(WITHOUT_A_FILE, SPOT | PERP, has)
     assert spot.cancel_by is perp.cancel_by is expected
     assert (spot.listing, perp.listing) == ({"type": "spot"}, {"type": "swap"})
 
@@ -88,7 +89,7 @@ def test_an_exchange_that_lacks_what_is_required_is_refused_by_name(
     missing: tuple[str, ...], word: str, value: object
 ) -> None:
     with pytest.raises(ConfigError, match=f"lacks.*{word}"):
-        plan_for("gate", SPOT, EVERYTHING | dict.fromkeys(missing, value))
+        plan_for(WITHOUT_A_FILE, SPOT, EVERYTHING | dict.fromkeys(missing, value))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from risk_daemon.config.settings import Data
 from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
 from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.events import Kind, Order, Price
+from tests.unit.adapters import WITHOUT_A_FILE
 
 SPOT = frozenset({Market.SPOT})
 PERP = frozenset({Market.PERP})
@@ -30,7 +31,7 @@ def _settings(exchange: str, markets: frozenset[Market] = SPOT, **rest: Any) -> 
 
 
 async def test_an_adapter_is_built_for_any_exchange_that_can_do_what_is_required() -> None:
-    for exchange in ("kraken", "binance", "bybit", "mexc", "gate", "bitget"):
+    for exchange in ("kraken", "binance", "bybit", "mexc", WITHOUT_A_FILE, "bitget"):
         adapter = build_adapter(_settings(exchange), ManualClock())
         assert isinstance(adapter, VenueAdapter)
         assert adapter.scopes
@@ -60,7 +61,7 @@ async def test_an_exchange_that_ccxt_does_not_have_is_refused(exchange: str) -> 
 
 async def test_a_perp_market_without_a_known_wallet_field_is_refused() -> None:
     with pytest.raises(ConfigError, match="excludes unrealised profit"):
-        build_adapter(_settings("gate", PERP), ManualClock())
+        build_adapter(_settings(WITHOUT_A_FILE, PERP), ManualClock())
 
 
 async def test_a_testnet_that_is_not_there_is_refused() -> None:
@@ -192,7 +193,7 @@ def _wallet(exchange: str) -> Wallet:
     return wallet
 
 
-def _generic(client: FakeClient, exchange: str = "gate", markets: frozenset[Market] = SPOT) -> GenericDialect:
+def _generic(client: FakeClient, exchange: str = WITHOUT_A_FILE, markets: frozenset[Market] = SPOT) -> GenericDialect:
     dialect = GenericDialect("v", venue_of(exchange), markets, "USDT", client)
     dialect.may_learn = True  # as while it connects
     return dialect
@@ -206,7 +207,7 @@ def _order(order_id: str, symbol: str = "BTC/USDT") -> Order:
     return Order(venue="v", scope="spot", order_id=order_id, symbol=symbol, side="buy", order_type="limit")
 
 
-(PLAN,) = plan_for("gate", None, SPOT, {"fetchOpenOrders": True, "cancelAllOrders": True})
+(PLAN,) = plan_for(WITHOUT_A_FILE, None, SPOT, {"fetchOpenOrders": True, "cancelAllOrders": True})
 
 
 async def test_a_listing_must_have_as_many_rows_as_were_read() -> None:
@@ -390,7 +391,7 @@ async def test_a_full_page_of_flows_is_followed_by_the_next() -> None:
     assert len(flows) == 250
 
 
-@pytest.mark.parametrize(("exchange", "markets"), [("gate", SPOT), ("okx", SPOT), ("binanceusdm", PERP)])
+@pytest.mark.parametrize(("exchange", "markets"), [(WITHOUT_A_FILE, SPOT), ("okx", SPOT), ("binanceusdm", PERP)])
 async def test_a_venue_without_a_ledger_says_so_and_raises(exchange: str, markets: frozenset[Market]) -> None:
     dialect = _generic(FakeClient(), exchange, markets)
     assert not dialect.has_flows

@@ -22,7 +22,7 @@ from risk_daemon.guarded_exchange import OrderVetoed, guard
 from risk_daemon.middleware.asgi import CircuitBreakerMiddleware
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.memory_map import SharedLock
+from risk_daemon.state.lock.memory_map import MemoryMap
 from tests.gate_server import TOKEN, GateServer, beating, http
 
 ORDER = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.1", "price": "60000"}
@@ -36,14 +36,14 @@ def server() -> Iterator[GateServer]:
 
 
 @pytest.fixture
-def shut(tmp_path: Path) -> Iterator[SharedLock]:
+def shut(tmp_path: Path) -> Iterator[MemoryMap]:
     with beating(tmp_path) as lock:
         lock.write(LockRecord(True, "daily_loss", "trip-7"), SystemClock().now())
         yield lock
 
 
 @pytest.fixture
-def gate(server: GateServer, shut: SharedLock, tmp_path: Path) -> TradingGate:
+def gate(server: GateServer, shut: MemoryMap, tmp_path: Path) -> TradingGate:
     return TradingGate(tmp_path, server.url, TOKEN)
 
 
@@ -110,7 +110,7 @@ async def test_a_middleware_tells_what_it_refused(gate: TradingGate, server: Gat
 # --- a daemon that is slow, gone, or says odd things ----------------------------------------------------
 
 
-def test_a_daemon_that_does_not_answer_holds_up_nobody(shut: SharedLock, tmp_path: Path) -> None:
+def test_a_daemon_that_does_not_answer_holds_up_nobody(shut: MemoryMap, tmp_path: Path) -> None:
     """It takes connections and never reads: each report hangs until its deadline, and no check waits for one."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         gate = TradingGate(tmp_path, f"http://127.0.0.1:{listener.getsockname()[1]}", TOKEN)
@@ -173,7 +173,7 @@ def test_what_the_daemon_does_not_take_is_counted_and_left() -> None:
     assert told == [("loss of 3.10 %", 0), ("here: next", 1)]
 
 
-def test_a_bot_that_ends_on_its_veto_has_told_it(server: GateServer, shut: SharedLock, tmp_path: Path) -> None:
+def test_a_bot_that_ends_on_its_veto_has_told_it(server: GateServer, shut: MemoryMap, tmp_path: Path) -> None:
     program = (
         "import json, sys\n"
         "from risk_daemon.client import TradingGate\n"
@@ -185,13 +185,13 @@ def test_a_bot_that_ends_on_its_veto_has_told_it(server: GateServer, shut: Share
     assert server.wait_for_reports(1)[0]["order"]["venue"] == "kraken"
 
 
-def test_without_a_url_nobody_is_told(shut: SharedLock, tmp_path: Path) -> None:
+def test_without_a_url_nobody_is_told(shut: MemoryMap, tmp_path: Path) -> None:
     gate = TradingGate(tmp_path)
     assert not gate.check(**ORDER)
     gate.tell_refused(ProposedOrder(**ORDER), NO)  # type: ignore[arg-type]
 
 
-def test_a_daemon_that_refuses_reports_changes_no_answer(server: GateServer, shut: SharedLock, tmp_path: Path) -> None:
+def test_a_daemon_that_refuses_reports_changes_no_answer(server: GateServer, shut: MemoryMap, tmp_path: Path) -> None:
     server.behave = lambda _: http(500, {})
     gate = TradingGate(tmp_path, server.url, "another-token")
     assert [gate.check(**ORDER).veto_reason for _ in range(3)] == ["daily_loss"] * 3

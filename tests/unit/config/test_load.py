@@ -15,12 +15,14 @@ import pytest
 from risk_daemon.config.breakers import Breakers
 from risk_daemon.config.load import effective
 from risk_daemon.config.load import load as load_config
-from risk_daemon.config.notation import LossLimit, Table
+from risk_daemon.config.notation import LossSize, Table
 from risk_daemon.config.own_rule import OwnRule
 from risk_daemon.config.registry import RULES as RULE_TABLES
 from risk_daemon.config.rules.daily_loss import DailyLoss
 from risk_daemon.config.rules.drawdown import Drawdown
 from risk_daemon.config.settings import CircuitBreaker, Settings, Venue
+from risk_daemon.gate.restraints import severity
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from tests.unit.config.files import PORTFOLIO, SIMULATED, VENUE, refusal, write
 
 REPOSITORY = Path(__file__).parents[3]
@@ -198,7 +200,7 @@ def test_a_fraction_is_a_ratio(limit: str, ratio: str, tmp_path: Path) -> None:
         settings.breakers.rules["daily_loss"]
         == Settings.model_validate(effective(settings)).breakers.rules["daily_loss"]
     )
-    assert getattr(settings.breakers.rules["daily_loss"], "limit", None) == LossLimit(Decimal(ratio))
+    assert getattr(settings.breakers.rules["daily_loss"], "limit", None) == LossSize(Decimal(ratio))
 
 
 def test_a_drawdown_looks_back_as_the_baselines_say_unless_it_says_itself(tmp_path: Path) -> None:
@@ -604,6 +606,7 @@ def test_the_file_in_the_repository_is_its_own_documentation() -> None:
 def documented(section: str) -> dict[str, str]:
     """Keys and defaults of one section of the document."""
     text = (REPOSITORY / "docs" / "configuration.md").read_text()
+    assert f"\n## {section}\n" in text, f"docs/configuration.md has no '## {section}'"
     part = re.split(r"^## ", text.split(f"\n## {section}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
     return dict(re.findall(r"^\| `(\w+)` \| (.+?) \| ", part, re.MULTILINE))
 
@@ -660,6 +663,16 @@ def test_every_table_in_the_document_is_there() -> None:
     rules = {f"[breakers.{name}]" for name in ("NAME", "blind", *RULE_TABLES)}
 
     assert set(re.findall(r"^## (\[.+\])$", text, re.MULTILINE)) == {*SECTIONS, *rules, "[venues.NAME]"}
+
+
+def test_every_rule_s_reason_stands_in_the_document_in_its_place() -> None:
+    text = (REPOSITORY / "docs" / "configuration.md").read_text()
+    sentence = text.split("the first that holds of:", 1)[1].split("and then the limits", 1)[0]
+    told = [name.replace("NAME", "x").replace("VENUE", "x") for name in re.findall(r"`([\w:]+)`", sentence)]
+
+    causes = {rule.cause.partition(":")[0] for rule in CircuitBreakerType}
+    assert causes <= {reason.partition(":")[0] for reason in told}
+    assert told == sorted(told, key=severity)
 
 
 def test_every_example_in_the_document_loads(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.config.notation import LossLimit
+from risk_daemon.config.notation import LossSize
 from risk_daemon.config.wording import Premises, all_of, limit_text, one_of, percent, span
 
 D = Decimal
@@ -29,8 +29,8 @@ def test_a_duration(seconds: float, told: str) -> None:
 
 
 def test_a_limit_is_percent_or_money() -> None:
-    assert limit_text(LossLimit(D("0.05"))) == "5 %"
-    assert limit_text(LossLimit(D(5_000), "USDT")) == "5000 USDT"
+    assert limit_text(LossSize(D("0.05"))) == "5 %"
+    assert limit_text(LossSize(D(5_000), "USDT")) == "5000 USDT"
 
 
 def test_money_has_its_currency_and_two_places_at_most() -> None:

@@ -21,7 +21,7 @@ from risk_daemon.errors import CircuitBreakerException
 from risk_daemon.middleware.asgi import ANSWER, CircuitBreakerMiddleware, HeldRequest
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.memory_map import SharedLock
+from risk_daemon.state.lock.memory_map import MemoryMap
 from tests.gate_server import TOKEN, GateServer, beating
 
 ORDER = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.1"}
@@ -95,13 +95,13 @@ class Shop:
 
 
 @pytest.fixture
-def lock(tmp_path: Path) -> Iterator[SharedLock]:
+def lock(tmp_path: Path) -> Iterator[MemoryMap]:
     with beating(tmp_path) as lock:
         yield lock
 
 
 @pytest.fixture
-def gate(lock: SharedLock, tmp_path: Path) -> TradingGate:
+def gate(lock: MemoryMap, tmp_path: Path) -> TradingGate:
     return TradingGate(tmp_path)
 
 
@@ -111,7 +111,7 @@ def server() -> Iterator[GateServer]:
         yield server
 
 
-def trip(lock: SharedLock, cause: str = "daily_loss") -> None:
+def trip(lock: MemoryMap, cause: str = "daily_loss") -> None:
     lock.write(LockRecord(True, cause, "trip-7", until_wall=1795219200.0), SystemClock().now())
 
 
@@ -122,7 +122,7 @@ async def test_an_open_gate_lets_orders_through(gate: TradingGate) -> None:
     assert (reply.status, reply.json(), shop.taken) == (200, {"taken": "yes"}, [ORDER])
 
 
-async def test_a_shut_gate_answers_423(gate: TradingGate, lock: SharedLock) -> None:
+async def test_a_shut_gate_answers_423(gate: TradingGate, lock: MemoryMap) -> None:
     shop = Shop()
     shop.app.add_middleware(CircuitBreakerMiddleware, gate=gate)
     trip(lock)
@@ -149,7 +149,7 @@ SPELLINGS = ["/orders/", "//orders", "/%6frders", "/orders%0A", "/orders%2f", "/
 
 
 @pytest.mark.parametrize("path", SPELLINGS)
-async def test_no_spelling_slips_through(gate: TradingGate, lock: SharedLock, path: str) -> None:
+async def test_no_spelling_slips_through(gate: TradingGate, lock: MemoryMap, path: str) -> None:
     shop = Shop()
     trip(lock)
     reply = await call(CircuitBreakerMiddleware(shop.app, gate), "POST", path, ORDER)
@@ -163,7 +163,7 @@ async def test_the_application_does_take_one_of_them(gate: TradingGate) -> None:
     assert shop.taken == [ORDER]
 
 
-async def test_a_mounted_application_is_guarded_from_inside_and_outside(gate: TradingGate, lock: SharedLock) -> None:
+async def test_a_mounted_application_is_guarded_from_inside_and_outside(gate: TradingGate, lock: MemoryMap) -> None:
     inside, outside, root = Shop(), Shop(), FastAPI()
     inside.app.add_middleware(CircuitBreakerMiddleware, gate=gate)
     root.mount("/in", inside.app)
@@ -180,14 +180,14 @@ async def test_a_mounted_application_is_guarded_from_inside_and_outside(gate: Tr
 
 
 @pytest.mark.parametrize("path", ["/orders", "/api/orders"])
-async def test_a_server_with_a_root_path(gate: TradingGate, lock: SharedLock, path: str) -> None:
+async def test_a_server_with_a_root_path(gate: TradingGate, lock: MemoryMap, path: str) -> None:
     trip(lock)
     shop = Shop()
     assert (await call(CircuitBreakerMiddleware(shop.app, gate), "POST", path, ORDER, root="/api")).status == 423
     assert not shop.taken
 
 
-async def test_other_kinds_of_scopes_pass(gate: TradingGate, lock: SharedLock) -> None:
+async def test_other_kinds_of_scopes_pass(gate: TradingGate, lock: MemoryMap) -> None:
     trip(lock)
     seen: list[str] = []
 
@@ -304,7 +304,7 @@ def test_check_breaker_is_true_while_open(gate: TradingGate, risk: Callable[...,
     ],
 )
 def test_check_breaker_raises_with_the_real_limit(
-    gate: TradingGate, lock: SharedLock, tmp_path: Path, limits: dict[str, Any], sentence: str
+    gate: TradingGate, lock: MemoryMap, tmp_path: Path, limits: dict[str, Any], sentence: str
 ) -> None:
     trip(lock)
     told = {"lock": {"cause": "daily_loss", "trip_id": "trip-7", "limits": limits}}
@@ -325,7 +325,7 @@ def test_check_breaker_raises_with_the_real_limit(
     ],
 )
 def test_what_is_no_loss_is_told_by_its_reason(
-    gate: TradingGate, lock: SharedLock, tmp_path: Path, cause: str, limits: dict[str, Any]
+    gate: TradingGate, lock: MemoryMap, tmp_path: Path, cause: str, limits: dict[str, Any]
 ) -> None:
     lock.write(LockRecord(True, cause), SystemClock().now())
     (tmp_path / "risk.json").write_text(json.dumps({"lock": {"cause": cause, "trip_id": None, "limits": limits}}))

@@ -16,7 +16,7 @@ from risk_daemon.client import DaemonGate, TradingGate
 from risk_daemon.middleware.for_aiohttp import ANSWER, circuit_breaker_middleware
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.memory_map import SharedLock
+from risk_daemon.state.lock.memory_map import MemoryMap
 from tests.gate_server import TOKEN, GateServer, beating
 
 ORDER = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.1"}
@@ -24,13 +24,13 @@ Shop = Callable[..., web.Application]
 
 
 @pytest.fixture
-def lock(tmp_path: Path) -> Iterator[SharedLock]:
+def lock(tmp_path: Path) -> Iterator[MemoryMap]:
     with beating(tmp_path) as lock:
         yield lock
 
 
 @pytest.fixture
-def gate(lock: SharedLock, tmp_path: Path) -> TradingGate:
+def gate(lock: MemoryMap, tmp_path: Path) -> TradingGate:
     return TradingGate(tmp_path)
 
 
@@ -72,11 +72,11 @@ async def serving(app: web.Application) -> AsyncIterator[Callable[..., Any]]:
         yield call
 
 
-def trip(lock: SharedLock) -> None:
+def trip(lock: MemoryMap) -> None:
     lock.write(LockRecord(True, "daily_loss", "trip-7", until_wall=1795219200.0), SystemClock().now())
 
 
-async def test_it_follows_the_gate(gate: TradingGate, lock: SharedLock, shop: Shop, taken: list[Any]) -> None:
+async def test_it_follows_the_gate(gate: TradingGate, lock: MemoryMap, shop: Shop, taken: list[Any]) -> None:
     async with serving(shop(circuit_breaker_middleware(gate))) as call:
         assert await call("POST", "/orders") == (200, {"taken": "yes"})
         trip(lock)
@@ -91,7 +91,7 @@ async def test_it_follows_the_gate(gate: TradingGate, lock: SharedLock, shop: Sh
     assert len(taken) == 4
 
 
-async def test_a_refusal_has_the_form_of_a_problem(gate: TradingGate, lock: SharedLock, shop: Shop) -> None:
+async def test_a_refusal_has_the_form_of_a_problem(gate: TradingGate, lock: MemoryMap, shop: Shop) -> None:
     trip(lock)
     async with TestServer(shop(circuit_breaker_middleware(gate))) as server, TestClient(server) as client:
         reply = await client.post("/orders", json=ORDER)
@@ -101,7 +101,7 @@ async def test_a_refusal_has_the_form_of_a_problem(gate: TradingGate, lock: Shar
 
 @pytest.mark.parametrize("path", ["/orders/", "//orders", "/%6frders", "/ORDERS", "/%256frders", "/orders%0A"])
 async def test_no_spelling_slips_through(
-    gate: TradingGate, lock: SharedLock, shop: Shop, taken: list[Any], path: str
+    gate: TradingGate, lock: MemoryMap, shop: Shop, taken: list[Any], path: str
 ) -> None:
     trip(lock)
     lenient = web.normalize_path_middleware(append_slash=False, remove_slash=True)
@@ -110,7 +110,7 @@ async def test_no_spelling_slips_through(
     assert not taken
 
 
-async def test_a_mounted_application(gate: TradingGate, lock: SharedLock, shop: Shop, taken: list[Any]) -> None:
+async def test_a_mounted_application(gate: TradingGate, lock: MemoryMap, shop: Shop, taken: list[Any]) -> None:
     """Guarded by its own middleware with its own paths, and by the outer one with the whole path."""
     root = web.Application(middlewares=[circuit_breaker_middleware(gate, ("POST /out/orders",))])
     middle = web.Application()
@@ -128,7 +128,7 @@ async def test_a_mounted_application(gate: TradingGate, lock: SharedLock, shop: 
     assert len(taken) == 4
 
 
-async def test_patterns_of_ones_own(gate: TradingGate, lock: SharedLock, shop: Shop) -> None:
+async def test_patterns_of_ones_own(gate: TradingGate, lock: MemoryMap, shop: Shop) -> None:
     trip(lock)
     async with serving(shop(circuit_breaker_middleware(gate, ("* /orders", "POST /orders/{id}")))) as call:
         assert (await call("PUT", "/orders"))[0] == 423

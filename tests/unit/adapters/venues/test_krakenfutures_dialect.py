@@ -7,6 +7,7 @@ import pytest
 
 from adapters.venues import krakenfutures_dialect as krakenfutures
 from risk_daemon.errors import MalformedReply
+from risk_daemon.model.account import OrderSide
 from risk_daemon.model.events import Order, Position, Price
 
 PF = {
@@ -219,6 +220,14 @@ def test_only_a_changed_position_is_a_sign_to_read() -> None:
     assert dialect.read_frames(kind, [{"feed": "open_positions", "positions": []}], 4.0) == ()
     dialect.stream_began(kind)
     assert not dialect.is_confirming(kind)
+
+
+def test_a_streamed_order_of_an_unheard_direction_is_an_order() -> None:
+    row = {"instrument": "PF_XBTUSD", "order_id": "1", "type": "limit", "direction": 2, "reduce_only": True}
+    told = krakenfutures.parse_order_frames(
+        "f", "account", [{"feed": "open_orders_snapshot", "orders": [row]}], MARKETS
+    )
+    assert [(order.order_id, order.side) for order in told.open] == [("1", OrderSide.UNTOLD)]
 
 
 def test_streamed_orders() -> None:

@@ -17,7 +17,7 @@ from risk_daemon.errors import RecordError
 from risk_daemon.model.clock import Instant, ManualClock, SystemClock
 from risk_daemon.state.lock import memory_map as shared
 from risk_daemon.state.lock.base import UNREADABLE, LockRecord
-from risk_daemon.state.lock.memory_map import SIZE, SharedLock, read, shut
+from risk_daemon.state.lock.memory_map import SIZE, MemoryMap, read, shut
 from tests.e2e.harness import wait_for
 
 OPEN = LockRecord(locked=False)
@@ -41,14 +41,14 @@ def patched(path: Path, offset: int, data: bytes) -> None:
 
 
 def test_a_new_gate_is_shut_and_starting(path: Path, clock: ManualClock) -> None:
-    SharedLock(path)
+    MemoryMap(path)
     assert path.stat().st_size == SIZE
     record = read(path, clock)
     assert (record.locked, record.cause) == (True, "starting")
 
 
 def test_a_record_comes_back(path: Path, clock: ManualClock) -> None:
-    lock = SharedLock(path)
+    lock = MemoryMap(path)
     lock.write(LOCKED, clock.now())
     assert read(path, clock) == LOCKED
     lock.write(OPEN, clock.now())
@@ -56,7 +56,7 @@ def test_a_record_comes_back(path: Path, clock: ManualClock) -> None:
 
 
 def test_the_layout_is_the_documented_one(path: Path, clock: ManualClock) -> None:
-    SharedLock(path).write(LOCKED, clock.now())
+    MemoryMap(path).write(LOCKED, clock.now())
     data = path.read_bytes()
     assert data[:16] == b"RDGATE\r\n" + struct.pack("<II", 1, 0)
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
@@ -69,7 +69,7 @@ def test_the_layout_is_the_documented_one(path: Path, clock: ManualClock) -> Non
 
 
 def test_an_open_runs_out_after_a_second(path: Path, clock: ManualClock) -> None:
-    lock = SharedLock(path)
+    lock = MemoryMap(path)
     lock.write(OPEN, clock.now())
     clock.advance(1.0)
     assert read(path, clock) == OPEN
@@ -80,21 +80,21 @@ def test_an_open_runs_out_after_a_second(path: Path, clock: ManualClock) -> None
 
 
 def test_a_stamp_from_the_future_is_locked(path: Path, clock: ManualClock) -> None:
-    lock = SharedLock(path)
+    lock = MemoryMap(path)
     lock.write(OPEN, Instant(clock.now().mono + 0.001, 0.0))
     assert read(path, clock) == UNREADABLE
 
 
 def test_a_jump_of_the_wall_clock_does_not_matter(path: Path, clock: ManualClock) -> None:
-    SharedLock(path).write(OPEN, clock.now())
+    MemoryMap(path).write(OPEN, clock.now())
     clock.jump(-86_400)
     assert read(path, clock) == OPEN
 
 
 def test_a_writer_can_not_ask_for_more_than_a_second(path: Path, clock: ManualClock) -> None:
-    SharedLock(path, valid_ms=60_000).write(OPEN, clock.now())
+    MemoryMap(path, valid_ms=60_000).write(OPEN, clock.now())
     assert struct.unpack_from("<I", path.read_bytes(), 52) == (1000,)
-    lock = SharedLock(path, valid_ms=100)
+    lock = MemoryMap(path, valid_ms=100)
     lock.write(OPEN, clock.now())
     clock.advance(0.2)
     assert read(path, clock).locked
@@ -115,7 +115,7 @@ def test_a_writer_can_not_ask_for_more_than_a_second(path: Path, clock: ManualCl
     ],
 )
 def test_anything_odd_is_locked(path: Path, clock: ManualClock, offset: int, data: bytes) -> None:
-    SharedLock(path).write(OPEN, clock.now())
+    MemoryMap(path).write(OPEN, clock.now())
     patched(path, offset, data)
     assert read(path, clock) == UNREADABLE
 
@@ -124,7 +124,7 @@ def test_anything_odd_is_locked(path: Path, clock: ManualClock, offset: int, dat
 def test_garbage_is_locked_and_a_writer_mends_it(path: Path, clock: ManualClock, content: bytes) -> None:
     path.write_bytes(content)
     assert read(path, clock) == UNREADABLE
-    SharedLock(path).write(OPEN, clock.now())
+    MemoryMap(path).write(OPEN, clock.now())
     assert read(path, clock) == OPEN
 
 
@@ -135,25 +135,25 @@ def test_absent_is_locked(path: Path, clock: ManualClock) -> None:
 
 def test_another_boot_is_locked(path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared, "boot_id", lambda: bytes(16))
-    SharedLock(path).write(OPEN, clock.now())
+    MemoryMap(path).write(OPEN, clock.now())
     assert read(path, clock) == OPEN
     monkeypatch.undo()
     assert read(path, clock) == UNREADABLE
 
 
 def test_a_restart_shuts_and_keeps_the_cause_of_a_lock(path: Path, clock: ManualClock) -> None:
-    SharedLock(path).write(OPEN, clock.now())
-    SharedLock(path).close()
+    MemoryMap(path).write(OPEN, clock.now())
+    MemoryMap(path).close()
     assert read(path, clock).cause == "starting"
-    SharedLock(path).write(LOCKED, clock.now())
-    SharedLock(path).close()
+    MemoryMap(path).write(LOCKED, clock.now())
+    MemoryMap(path).close()
     assert read(path, clock) == LOCKED
 
 
 def test_shutting_without_a_daemon(path: Path, clock: ManualClock) -> None:
     shut(path)
     assert read(path, clock).cause == "locked"
-    SharedLock(path).write(OPEN, clock.now())
+    MemoryMap(path).write(OPEN, clock.now())
     shut(path)
     assert read(path, clock).cause == "locked"
     shut(path, LOCKED)
@@ -162,7 +162,7 @@ def test_shutting_without_a_daemon(path: Path, clock: ManualClock) -> None:
 
 
 def test_a_stamp_never_opens(path: Path, clock: ManualClock) -> None:
-    lock = SharedLock(path)
+    lock = MemoryMap(path)
     lock.write(OPEN, clock.now())
     shut(path, LOCKED)
     lock.stamp(clock.now())
@@ -170,29 +170,29 @@ def test_a_stamp_never_opens(path: Path, clock: ManualClock) -> None:
 
 
 def test_a_writer_that_died_while_writing_leaves_it_locked(path: Path, clock: ManualClock) -> None:
-    lock = SharedLock(path)
+    lock = MemoryMap(path)
     lock.write(OPEN, clock.now())
     patched(path, 32, b"\x09")
     assert read(path, clock) == UNREADABLE
-    SharedLock(path).write(OPEN, clock.now())
+    MemoryMap(path).write(OPEN, clock.now())
     assert read(path, clock) == OPEN
 
 
 def test_long_texts_are_cut_between_characters(path: Path, clock: ManualClock) -> None:
     record = LockRecord(True, "é" * 200, "t" * 300)
-    SharedLock(path).write(record, clock.now())
+    MemoryMap(path).write(record, clock.now())
     assert read(path, clock) == LockRecord(True, "é" * 128, "t" * 128)
 
 
 def test_a_lock_without_a_cause_has_one(path: Path, clock: ManualClock) -> None:
-    SharedLock(path).write(LockRecord(locked=True), clock.now())
+    MemoryMap(path).write(LockRecord(locked=True), clock.now())
     assert read(path, clock).cause == "locked"
 
 
 def test_a_gate_that_can_not_be_made_is_reported(tmp_path: Path) -> None:
     for path in (tmp_path / "none" / "gate.bin", Path("/proc/gate.bin"), tmp_path):
         with pytest.raises(RecordError, match="the gate can't be made"):
-            SharedLock(path)
+            MemoryMap(path)
     with pytest.raises(RecordError):
         shut(tmp_path / "none" / "gate.bin")
 
@@ -208,7 +208,7 @@ def assert_whole(record: LockRecord) -> None:
 
 
 def test_a_reader_under_a_hammering_thread_sees_whole_records(path: Path) -> None:
-    lock, clock, stop = SharedLock(path), SystemClock(), threading.Event()
+    lock, clock, stop = MemoryMap(path), SystemClock(), threading.Event()
     lock.write(record_of(0), clock.now())
 
     def hammer() -> None:
@@ -237,8 +237,8 @@ import sys
 from pathlib import Path
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.memory_map import SharedLock
-lock, clock, number = SharedLock(Path(sys.argv[1])), SystemClock(), 0
+from risk_daemon.state.lock.memory_map import MemoryMap
+lock, clock, number = MemoryMap(Path(sys.argv[1])), SystemClock(), 0
 while True:
     number += 1
     text = f"{number}:" + "x" * (number % 100)
@@ -269,8 +269,8 @@ import sys, time
 from pathlib import Path
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.memory_map import SharedLock
-lock, clock = SharedLock(Path(sys.argv[1])), SystemClock()
+from risk_daemon.state.lock.memory_map import MemoryMap
+lock, clock = MemoryMap(Path(sys.argv[1])), SystemClock()
 lock.write(LockRecord(locked=False), clock.now())
 print("open", flush=True)
 while True:
@@ -339,7 +339,7 @@ HARMS = {
 def test_what_others_do_to_it_is_told_once_and_mended(
     path: Path, clock: ManualClock, harm: Callable[[Path], None], told: str
 ) -> None:
-    lock = SharedLock(path)
+    lock = MemoryMap(path)
     lock.write(LOCKED, clock.now())
     assert lock.look(clock.now()) is None
     for _ in range(2):
@@ -354,7 +354,7 @@ def test_what_others_do_to_it_is_told_once_and_mended(
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_reader_outlives_it_and_hears_the_daemon_again(path: Path, harm: Callable[[Path], None]) -> None:
-    lock, gate, clock = SharedLock(path), TradingGate(path), SystemClock()
+    lock, gate, clock = MemoryMap(path), TradingGate(path), SystemClock()
     lock.write(OPEN, clock.now())
     assert gate.is_open()
     harm(path)
@@ -373,7 +373,7 @@ def test_what_can_not_be_written_is_not_stamped(
     path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An open that should have been shut, on a disk that takes nothing: it runs out."""
-    lock = SharedLock(path)
+    lock = MemoryMap(path)
     lock.write(OPEN, clock.now())
     pwrite = os.pwrite
 
@@ -398,7 +398,7 @@ def test_what_can_not_be_written_is_not_stamped(
 
 def test_a_reader_whose_descriptor_was_closed_opens_it_again(path: Path) -> None:
     """As programs do that become daemons: they close every descriptor, and the numbers go to other files."""
-    lock, gate, clock = SharedLock(path), TradingGate(path), SystemClock()
+    lock, gate, clock = MemoryMap(path), TradingGate(path), SystemClock()
     lock.write(OPEN, clock.now())
     assert gate.is_open()
     assert gate._opened is not None
@@ -421,7 +421,7 @@ while True:
 
 
 def test_truncating_all_the_time_kills_nobody(path: Path) -> None:
-    lock, gate, clock = SharedLock(path), TradingGate(path), SystemClock()
+    lock, gate, clock = MemoryMap(path), TradingGate(path), SystemClock()
     with subprocess.Popen([sys.executable, "-c", TRUNCATOR, str(path)]) as process:
         try:
             for _ in range(3000):

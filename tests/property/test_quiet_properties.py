@@ -28,6 +28,7 @@ from tests.property.test_engine_properties import do, steps
 
 near_steps = st.one_of(
     st.tuples(st.just("prices"), st.lists(st.integers(-12, 12), min_size=1, max_size=30)),
+    st.tuples(st.just("slide"), st.integers(-8, 8), st.integers(5, 60)),
     st.tuples(st.just("marks"), st.lists(st.integers(-30, 30), min_size=1, max_size=10)),
     st.tuples(st.just("order"), st.integers(1, 3)),
     st.tuples(st.just("errors"), st.integers(1, 3)),
@@ -96,6 +97,8 @@ def near(world: Twins, step: Any) -> None:
                 value = max(Decimal(1), value * (1 + Decimal(move) / 1_000))
                 world.clock.advance(0.003 * (number % 5))
                 world.stream_price("BTC/USDT", value)
+        case ("slide", move, count):
+            near(world, ("prices", [move] * count))
         case ("marks", moves):
             value = world.prices["perp"][BTC_PERP].value
             for move in moves:
@@ -126,7 +129,7 @@ def opened(rules: Any) -> Twins:
     return world
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.one_of(near_steps, near_steps, steps), min_size=1, max_size=14), st.booleans())
 def test_nobody_asked_is_everybody_asked(history: list[Any], has_rules: bool) -> None:
     world = opened(every_rule if has_rules else tuple)

@@ -167,3 +167,31 @@ def test_what_changes_nothing_is_not_written_down() -> None:
     for _ in range(500):
         prices(world, 50_001)
     assert not any(decision.records or decision.actions or decision.persist for decision in world.decisions)
+
+
+def test_a_flow_that_a_frame_shows_moves_the_level_with_the_baselines() -> None:
+    """10,150 afterwards: 3 % less are 9,845.5, and the level was 9,700 until then."""
+    world = guarded()
+    world.book_flow("perp", "USDT", 150)
+    world.list_flows("perp")
+    prices(world, 50_000)
+    assert world.engine._quiet is not None
+    world.move_money("perp", "USDT", 150)
+    world.tell_balance("perp", "USDT")
+    assert world.engine.baselines.capital == 10_150
+    prices(world, 49_999, 46_956)
+    assert not world.records(EventName.WARNING_TRIGGERED)
+    prices(world, 46_955)
+    assert len(world.records(EventName.WARNING_TRIGGERED)) == 1
+
+
+def test_it_is_the_worst_case_that_must_stay_above() -> None:
+    """A rise that no book has told of yet may be a deposit: without it the 9,750 are 9,450."""
+    rule = Counting(Decimal("0.1"))
+    world = guarded(rule)
+    world.ledger_dead.add("perp")
+    world.move_money("perp", "USDT", 300)
+    world.tell_balance("perp", "USDT")
+    assert asked_by(rule, world, 49_990) == 0
+    assert asked_by(rule, world, 44_500) == 2
+    assert world.decisions[-1].verdicts[0].undecided

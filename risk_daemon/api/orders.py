@@ -83,9 +83,15 @@ def _ordinary(document: dict[str, Any]) -> Order | None:
     if not is_ordinary:
         return None
     try:
-        quantity = above_zero(get("quantity"))
         return Order(
-            venue, symbol, side, kind, quantity, None if price is None else above_zero(price), reduce_only, own_id
+            venue=venue,
+            symbol=symbol,
+            side=side,
+            type=kind,
+            quantity=above_zero(get("quantity")),
+            price=None if price is None else above_zero(price),
+            reduce_only=reduce_only,
+            client_order_id=own_id,
         )
     except ValueError:
         return None

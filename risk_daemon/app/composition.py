@@ -268,7 +268,7 @@ def order_manager(
     return manager
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """What a guard works with, once it is open. adapters: those of the site, and venues that only a trip remembers.
 

@@ -85,7 +85,15 @@ async def take_up(
     engine = Engine(engine_settings(settings, adapters))
     # A freeze ends here like a trip: this process stays only until everything is proven.
     engine.restore({"latch": {**latch, "is_freeze": False}}, now)
-    return Opened(site, adapters, paths, engine, store, _journal(paths, stack), gate_map)
+    return Opened(
+        site=site,
+        adapters=adapters,
+        paths=paths,
+        engine=engine,
+        store=store,
+        journal=_journal(paths, stack),
+        gate_map=gate_map,
+    )
 
 
 def name_the_trip(root: Path, refusal: Exception) -> str | None:

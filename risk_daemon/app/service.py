@@ -157,7 +157,16 @@ async def _open(settings: Settings, site: Site, state_dir: StateDir, stack: Asyn
     stack.push_async_callback(journal.close)
     gate_map = MemoryMap(paths.gate)
     stack.callback(gate_map.close)
-    return Opened(site, site.adapters, paths, engine, store, journal, gate_map, flows_since(documents))
+    return Opened(
+        site=site,
+        adapters=site.adapters,
+        paths=paths,
+        engine=engine,
+        store=store,
+        journal=journal,
+        gate_map=gate_map,
+        flows_since=flows_since(documents),
+    )
 
 
 def _refuse_lost(paths: Paths, documents: Mapping[str, Any]) -> None:

@@ -193,5 +193,10 @@ async def measured(relays: Path, plain: Path, confirmed: Path) -> list[Row]:
 
 def rows() -> list[Row]:
     """What is measured, what should hold, what was measured."""
-    with TemporaryDirectory() as relays, TemporaryDirectory() as plain, TemporaryDirectory() as confirmed:
-        return uvloop.run(measured(Path(relays), Path(plain), Path(confirmed)))
+    with (
+        TemporaryDirectory() as relays,
+        TemporaryDirectory() as plain,
+        TemporaryDirectory() as confirmed,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        return runner.run(measured(Path(relays), Path(plain), Path(confirmed)))

@@ -53,7 +53,8 @@ def chosen(words: Sequence[str]) -> list[str]:
 
 def line(row: Row) -> str:
     """A row as it is printed: what, what was measured, what it should hold, and whether it does."""
-    measured = f"{row.measured:,.4g} {row.unit}".strip()
+    number = f"{row.measured:,.0f}" if row.measured >= 1_000 else f"{row.measured:.4g}"
+    measured = f"{number} {row.unit}".strip()
     return f"  {row.name:<80}  {measured:>16}  {row.hold_at:>10}  {_WORDS[row.held]}".rstrip()
 
 

@@ -210,6 +210,8 @@ class KrakenDialect:
         self._position_symbols: frozenset[str] = frozenset()
         self._price_symbols: frozenset[str] = frozenset()
         self._streamed: dict[Kind, set[str]] = {}
+        self._markets_of: object = None
+        self._markets: dict[str, Mapping[str, Any]] = {}
         self._ledger = LedgerReader(venue, self._ask_ledger)
 
     async def balances(self) -> Mapping[str, Decimal]:
@@ -269,11 +271,13 @@ class KrakenDialect:
         await self._client.privatePostCancelOrder({"txid": order.order_id})
 
     def _by_pair(self) -> dict[str, Mapping[str, Any]]:
-        """Markets by every name that Kraken gives a pair."""
-        markets: dict[str, Mapping[str, Any]] = {}
-        for name in ("wsId", "altname", "id"):
-            markets.update({market[name]: market for market in self._client.markets.values()})
-        return markets
+        """Markets by every name that Kraken gives a pair. Kept: there are a thousand, and a sweep asks for it often."""
+        if self._markets_of is not self._client.markets:
+            self._markets_of = self._client.markets
+            self._markets = {}
+            for name in ("wsId", "altname", "id"):
+                self._markets.update({market[name]: market for market in self._client.markets.values()})
+        return self._markets
 
     # --- streams ---------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Carrying a decision out. The gate moves first, in the same turn; then everything starts at once.
+"""Carrying a decision out. The gate moves first, in the same turn; then everything starts at once, the sweep first.
 
 Sweep, latch, log and locks wait for nobody: a hanging disk does not delay a cancel, and a hanging venue
 does not delay the latch. What can't be written down is shouted, and acted on all the same.
@@ -20,6 +20,7 @@ from risk_daemon.engine.decision import (
     SetGate,
     StartSweep,
 )
+from risk_daemon.model.clock import Instant
 from risk_daemon.runtime.event_writer import EventWriter
 from risk_daemon.runtime.locks import Locks
 from risk_daemon.runtime.persistence import Persistence
@@ -27,6 +28,11 @@ from risk_daemon.runtime.ports import Feed
 from risk_daemon.runtime.tasks import Tasks
 
 _NEVER = float("-inf")
+
+
+def _is_no_sweep(action: Action) -> bool:
+    """Sorts what cancels to the front: nothing that writes something down is prepared before it."""
+    return not isinstance(action, StartSweep)
 
 
 class Effects:
@@ -59,13 +65,13 @@ class Effects:
         """Start everything the decision asks for. Returns at once."""
         for action in decision.actions:
             if isinstance(action, SetGate):
-                self._locks.put(action.gate, decision.now)
-        for action in decision.actions:
-            self._act(action)
+                self._locks.put_map(action.gate, decision.now)
+        for action in sorted(decision.actions, key=_is_no_sweep):
+            self._act(action, decision.now)
         if decision.records:
             self._events.write(decision.records, decision.now, durable=decision.before is not decision.after)
 
-    def _act(self, action: Action) -> None:
+    def _act(self, action: Action, now: Instant) -> None:
         match action:
             case StartSweep():
                 self.latch_deadline_mono = action.deadline_mono
@@ -81,7 +87,7 @@ class Effects:
             case Finish():
                 self._finish(action)
             case SetGate():
-                return
+                self._locks.put_others(action.gate, now)
 
     async def _sweep(self, action: StartSweep) -> None:
         await self._orders.cancel_all_orders(trip_id=action.trip_id, locked_mono=action.locked_mono)

@@ -17,6 +17,10 @@ from risk_daemon.state.lock.base import LockRecord, LockStore
 _LOG = structlog.get_logger(__name__)
 
 
+def _record(gate: GateState, now: Instant) -> LockRecord:
+    return LockRecord(gate.locked, gate.cause or "", gate.trip_id, gate.since_wall or now.wall, gate.until_wall)
+
+
 class Locks:
     """Keeps them all at what the gate is. timeout_s: of each write."""
 
@@ -29,8 +33,16 @@ class Locks:
 
     def put(self, gate: GateState, now: Instant) -> None:
         """Put the gate in force."""
-        record = LockRecord(gate.locked, gate.cause or "", gate.trip_id, gate.since_wall or now.wall, gate.until_wall)
-        self._gate_map.write(record, now)
+        self.put_map(gate, now)
+        self.put_others(gate, now)
+
+    def put_map(self, gate: GateState, now: Instant) -> None:
+        """Put it in force for whoever reads the memory map: that is done on return."""
+        self._gate_map.write(_record(gate, now), now)
+
+    def put_others(self, gate: GateState, now: Instant) -> None:
+        """Put it in force in the other locks, beside everything else."""
+        record = _record(gate, now)
         self._writes = {
             self._tasks.spawn(self._write(store, record, now), f"lock {store.name}") for store in self._stores
         }

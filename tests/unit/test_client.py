@@ -113,6 +113,7 @@ def test_without_a_boot_id_it_is_shut(tmp_path: Path, monkeypatch: pytest.Monkey
         if content is not None:
             source.write_text(content)
         monkeypatch.setattr(base, "_BOOT_ID", source)
+        base.boot_id.cache_clear()
         gate = TradingGate(tmp_path)
         assert (gate.is_open(), gate.reason()) == (False, "locked")
 

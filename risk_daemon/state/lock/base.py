@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -67,8 +68,12 @@ class LockStore(Protocol):
         ...
 
 
+@cache
 def boot_id() -> bytes:
-    """16 bytes that name this boot of the machine: times since boot compare only within one. Raises OSError."""
+    """16 bytes that name this boot of the machine: times since boot compare only within one. Raises OSError.
+
+    Read once: no process outlives the boot it began in.
+    """
     try:
         boot = bytes.fromhex(_BOOT_ID.read_text("ascii").replace("-", ""))
     except ValueError as error:

@@ -29,7 +29,17 @@ from risk_daemon.runtime.tasks import Tasks
 from risk_daemon.state.latch import LATCH
 from risk_daemon.state.log_anchor import ANCHOR
 from tests.unit.oms.fakes import LoopClock
-from tests.unit.runtime.fakes import ANCHORED, SHUT, TRIP, FakeFeed, FakeGateMap, FakeJournal, FakeOrders, FakeStore
+from tests.unit.runtime.fakes import (
+    ANCHORED,
+    SHUT,
+    TRIP,
+    FakeFeed,
+    FakeGateMap,
+    FakeJournal,
+    FakeLock,
+    FakeOrders,
+    FakeStore,
+)
 from tests.virtual import pass_time
 
 pytestmark = pytest.mark.looptime
@@ -84,6 +94,20 @@ async def test_a_sweep_is_told_what_its_action_carries() -> None:
     assert hands.effects.latch_deadline_mono == 340.0
     await asyncio.sleep(0)
     assert hands.orders.asked == [("t-1", 40.0)]
+
+
+async def test_nothing_is_prepared_for_the_disk_before_the_sweep_has_begun() -> None:
+    hands, lock = Hands(), FakeLock()
+    began: list[bool] = []
+
+    async def note() -> None:
+        began.append(bool(hands.orders.asked))
+
+    hands.store._job = lock._job = note  # type: ignore[method-assign]
+    hands.effects._locks = Locks(hands.gate_map, [lock], hands.tasks, 1.0)
+    hands.carry_out(SetGate(SHUT), SaveLatch(TRIP), SWEEP)
+    await pass_time(0.01)
+    assert began == [True, True], "lock and latch"
 
 
 async def test_a_hanging_disk_delays_no_cancel_and_no_line() -> None:

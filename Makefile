@@ -40,7 +40,7 @@ test: lint
 
 # Whole processes that wait for what takes its time: some minutes more.
 long: venv
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m long tests/e2e
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m long tests
 
 # How many lines the tests reach; fewer than nine of ten fail. Traced, virtual hours take several times as long.
 cover: venv

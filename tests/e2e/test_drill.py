@@ -48,6 +48,7 @@ def names_in(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
+@pytest.mark.long
 def test_the_command(tmp_path: Path) -> None:
     file = written(tmp_path)
     done = subprocess.run(

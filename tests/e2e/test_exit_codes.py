@@ -75,6 +75,7 @@ MODULES = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 def test_an_import_error_exits_70_with_the_lock_shut(daemon):
     environment = plant(daemon, PLANT_IN_IMPORT)
     for module in MODULES:

@@ -97,6 +97,7 @@ def _risk(daemon: Daemon) -> dict:
     return json.loads((daemon.state / "risk.json").read_text())
 
 
+@pytest.mark.long
 def test_a_bot_refuses_within_its_lease_when_the_daemon_is_killed_and_goes_on_after(documented_kraken, daemon_for):
     daemon = started(documented_kraken, daemon_for)
     secret = token(daemon)
@@ -117,6 +118,7 @@ def test_a_bot_refuses_within_its_lease_when_the_daemon_is_killed_and_goes_on_af
     assert again.allowed
 
 
+@pytest.mark.long
 def test_a_lock_file_removed_by_hand_is_still_locked(documented_kraken, daemon_for):
     daemon = started(documented_kraken, daemon_for)
     gate = TradingGate(daemon.state)
@@ -214,6 +216,7 @@ def test_another_process_sees_the_lock_at_once(documented_kraken, daemon_for):
     assert daemon.exit_code() == 1
 
 
+@pytest.mark.long
 def test_a_freeze_stays_up_with_its_end_in_the_lock(documented_kraken, daemon_for):
     zen = '[breakers.daily_loss]\nlimit = "3%"\naction = "freeze"\n'
     daemon = started(documented_kraken, daemon_for, zen)

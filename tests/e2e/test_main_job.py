@@ -79,6 +79,7 @@ def test_odd_listings_prove_nothing_until_they_heal(documented_kraken, daemon_fo
     assert documented_kraken.get()["open"] == {}
 
 
+@pytest.mark.long
 def test_garbage_balances_trip_nothing_and_a_real_loss_after_them_does(documented_kraken, daemon_for):
     daemon = guarded(documented_kraken, daemon_for, **QUICK)
     daemon.start()
@@ -100,7 +101,7 @@ def wait_for_more(venue, call, count):
 
 
 @pytest.mark.parametrize("ledger_first", [True, False])
-@pytest.mark.parametrize("amount", [-5000, 5000])
+@pytest.mark.parametrize("amount", [-5000, pytest.param(5000, marks=pytest.mark.long)])
 def test_a_flow_of_half_the_equity_moves_no_ratio(documented_kraken, daemon_for, amount, ledger_first):
     daemon = guarded(documented_kraken, daemon_for, **QUICK)
     daemon.start()

@@ -36,6 +36,7 @@ def reset(daemon, rebaseline):
     return daemon.command("reset", "--reason", "looked at it", "--rebaseline", rebaseline, "--yes")
 
 
+@pytest.mark.long
 def test_resumes_proves_and_then_leaves_new_orders_alone(killed):
     venue, daemon = killed
     trip_id = daemon.of("circuit_breaker_triggered")[0]["trip_id"]

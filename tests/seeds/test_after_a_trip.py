@@ -121,6 +121,7 @@ class Operator:
         return file.read_text().splitlines() if file.exists() else []
 
 
+@pytest.mark.long
 def test_002_50_the_steps_after_a_trip_open_the_gate_again(venue: harness.Venue, daemon: harness.Daemon) -> None:
     begin(daemon)
     venue.post(price={"BTC": 42000})  # 9,360: -6.4 %
@@ -204,6 +205,7 @@ def run(daemon: harness.Daemon, command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_004_46_the_commands_answer_the_three_questions(venue: harness.Venue, daemon: harness.Daemon) -> None:
     quiet = {"loss_threshold": '"50%"', "warning_threshold": '"off"', **QUICK}
     text = harness.kraken_config(venue.endpoint, **quiet) + RULES + '[api]\nlisten = "127.0.0.1:0"\n'

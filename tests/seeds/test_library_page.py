@@ -99,6 +99,7 @@ async def test_002_38_every_block_of_the_page_runs_as_it_stands(venues: dict[str
     assert [(await admin(endpoint, "state"))["open_order_count"] for endpoint in venues.values()] == [0, 0]
 
 
+@pytest.mark.long
 def test_002_65_the_program_runs_as_it_says() -> None:
     """The example as a process: two simulated venues, a loss of 5.5 %, everything cancelled, exit code 1."""
     words = [sys.executable, str(ROOT / "examples" / "library.py")]

@@ -16,9 +16,12 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError
 from risk_daemon.cli import guarding, logs, migrating, operating, tokens, translating
 from risk_daemon.cli.common import app
 from risk_daemon.cli.help import made_readable
+from risk_daemon.cli.whole import check_whole
 from risk_daemon.errors import ExitCode, UsageError
 
 __all__ = ["app", "guarding", "logs", "main", "migrating", "operating", "tokens", "translating"]
+
+check_whole(app)
 
 _NAME = "risk-daemon"
 # What a shell sets when it asks what a line may go on with. It gives no arguments then, so `run` always runs.

@@ -38,7 +38,7 @@ lint: venv
 test: lint
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not long" tests
 
-# Whole processes that wait for what takes its time: some minutes more.
+# Whole processes that wait for what takes its time, and the bugs that the simulation must find: some minutes more.
 long: venv
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m long tests
 

@@ -131,6 +131,7 @@ def test_the_state_of_another_account_exits_78(daemon):
     assert "another account" in daemon.output()
 
 
+@pytest.mark.long
 def test_a_torn_last_line_is_tolerated_and_said(daemon):
     events = daemon.state / "events.jsonl"
     daemon.start()
@@ -147,6 +148,7 @@ def test_a_torn_last_line_is_tolerated_and_said(daemon):
     assert daemon.command("verify-log").returncode == 0
 
 
+@pytest.mark.long
 def test_a_corrupt_event_log_exits_78_and_verify_log_names_the_line(daemon):
     events = daemon.state / "events.jsonl"
     daemon.start()

@@ -246,6 +246,7 @@ def _answers(daemon: Daemon, secret: str, order: dict) -> str:
     return DaemonGate(url(daemon), secret).check(**order).veto_reason
 
 
+@pytest.mark.long
 def test_token_files_are_for_their_owner_only(documented_kraken, daemon_for):
     daemon = started(documented_kraken, daemon_for)
     secret = token(daemon)

@@ -44,6 +44,7 @@ def test_seeds_tell_different_stories() -> None:
     assert len({outcome.digest for outcome in outcomes}) == len(outcomes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("plant", [pytest.param(plant, id=name) for name, plant in PLANTS.items()])
 def test_planted_bug_is_found(plant: Plant) -> None:
     """With the bug some seed shows a violation; without it the same seed is clean."""

@@ -42,6 +42,7 @@ class Accounts:
     def __init__(self, wallet: str) -> None:
         self.wallet = wallet
         self.wallets: dict[str, dict[str, Decimal]] = {wallet: {}}
+        self.debts: dict[str, dict[str, Decimal]] = {}
         self.ledger: list[LedgerRow] = []
         self.flows: list[LedgerRow] = []
         self._notices: list[Notice] = []
@@ -93,6 +94,24 @@ class Accounts:
         self.flows.append(row)
         self._book((row,), now, late)
         return row
+
+    def transfer(self, asset: str, amount: Decimal, now: float, *, source: str, target: str) -> None:
+        """Between two wallets of this account: two rows of one event."""
+        ref = self._next("ref")
+        left = self._row("transfer", source, asset, -amount, ref, now)
+        arrived = self._row("transfer", target, asset, amount, ref, now)
+        self.flows.extend((left, arrived))
+        self._book((left, arrived), now)
+
+    def owed(self, asset: str, wallet: str | None = None) -> Decimal:
+        """What was borrowed of an asset and not given back. It lies in the wallet, too."""
+        return self.debts.get(wallet or self.wallet, {}).get(asset, ZERO)
+
+    def borrow(self, asset: str, amount: Decimal, now: float, *, wallet: str | None = None) -> None:
+        """Take (or give back, below zero) a loan: the wallet and the debt change by the same."""
+        wallet = wallet or self.wallet
+        self.debts.setdefault(wallet, {})[asset] = self.owed(asset, wallet) + amount
+        self._book((self._row("borrow", wallet, asset, amount, self._next("ref"), now),), now)
 
     def _row(self, kind: str, wallet: str, asset: str, amount: Decimal, ref: int, now: float) -> LedgerRow:
         amount = fixed(amount)

@@ -4,18 +4,25 @@ GET    state
 POST   balance   asset, amount, wallet?, kind?, delay_ledger_ms?, delay_balance_ms?      kind "none": no book shows it
 POST   price     symbol | asset, price   or   prices {symbol: price}
 POST   position  symbol, quantity (signed, 0 removes), entry
-POST   order     symbol, side, type, quantity, price?, trigger_price?, client_order_id?, reduce_only?, count?
+POST   order     symbol, side, type, quantity, price?, trigger_price?, client_order_id?, reduce_only?, leveraged?,
+                 isolated?, book?, count?, age_s?     book: the venue's own name of the one that holds it
 DELETE order     order_id?                  without: all
 POST   fill      order_id, quantity?
 POST   flow      asset, amount, kind?, wallet?, fee?, effect?, delay_ledger_ms?, delay_balance_ms?
                  effect false: a row that no balance ever shows, such as a withdrawal that was cancelled
+POST   transfer  asset, amount, source, target      between two wallets
+POST   debt      asset, amount, wallet?             borrowed, or below zero given back
+POST   delist    symbol                     gone from the market lists; what rests in it goes on resting
+POST   clock     skew_s                     how far the venue's clock is ahead
+POST   key       may_withdraw?, bound_to?   what it tells of the key
 POST   trade     symbol, side, quantity, price?, fee?, rows_apart_ms?, delay_ledger_ms?, delay_balance_ms?
 POST   funding   symbol, amount
 POST   limit     ceiling, decay_per_s       kraken counts calls from now on: 15 and 0.33, or 20 and 0.5; DELETE ends it
 POST   fees      ratio                      what executed orders cost from now on
-POST   fault     how, target?, count?, delay_ms?, retry_after_s?, field?, carried_out?
+POST   fault     how, target?, count?, delay_ms?, retry_after_s?, field?, text?, carried_out?
 DELETE fault     id?                        without: all
-POST   bot       symbol, side?, type?, quantity?, price?, trigger_price?, every_ms, prefix?, id?
+POST   bot       symbol, side?, type?, quantity?, price?, trigger_price?, every_ms, prefix?, id?, strategy?
+                 strategy: the venue's own bot, of this kind: it outlives every cancel of its orders
 DELETE bot       id?                        without: all
 POST   socket    action: drop | half | garbage | silent | frozen | close | heal; code?: of a close, 1001
 """
@@ -90,6 +97,8 @@ class _Order(_Body):
     client_order_id: str | None = None
     reduce_only: bool = False
     leveraged: bool = False
+    isolated: bool = False
+    book: str = ""
 
     def draft(self) -> OrderDraft:
         return OrderDraft(
@@ -102,11 +111,14 @@ class _Order(_Body):
             self.client_order_id,
             self.reduce_only,
             self.leveraged,
+            self.isolated,
+            self.book,
         )
 
 
 class _Orders(_Order):
     count: int = Field(1, ge=1, le=10_000)
+    age_s: FiniteFloat = Field(0, ge=0)
 
 
 class _OneOrder(_Body):
@@ -121,10 +133,36 @@ class _Fill(_Body):
 class _Flow(_Dated):
     asset: str
     amount: Decimal
-    kind: Literal["deposit", "withdrawal", "transfer"] | None = None
+    kind: Literal["deposit", "withdrawal", "transfer", "sub_transfer", "rebate", "airdrop", "interest"] | None = None
     wallet: str | None = None
     fee: Decimal = Field(Decimal(0), ge=0)
     effect: bool = True
+
+
+class _Transfer(_Body):
+    asset: str
+    amount: Decimal = Field(gt=0)
+    source: str
+    target: str
+
+
+class _Debt(_Body):
+    asset: str
+    amount: Decimal
+    wallet: str | None = None
+
+
+class _Symbol(_Body):
+    symbol: str
+
+
+class _Skew(_Body):
+    skew_s: FiniteFloat
+
+
+class _Key(_Body):
+    may_withdraw: bool = False
+    bound_to: str = ""
 
 
 class _Trade(_Dated):
@@ -154,6 +192,7 @@ class _Bot(_Order):
     every_ms: FiniteFloat = Field(gt=0)
     prefix: str = "bot"
     id: str | None = None
+    strategy: str = ""
 
 
 class _Named(_Body):
@@ -172,7 +211,7 @@ class Admin:
     """Carries out admin requests on an exchange, its faults and its sockets.
 
     sockets: what can be done to all sockets at once: `drop` cuts them, `half` after the first half of a frame,
-    `garbage` sends one that is not JSON. close: ends them with a close code.
+    `garbage` sends one that is not JSON. close: ends them with a close code. skew: sets the venue's clock.
     """
 
     def __init__(
@@ -183,12 +222,14 @@ class Admin:
         *,
         sockets: Mapping[str, Callable[[], None]],
         close: Callable[[int], None],
+        skew: Callable[[float], None],
     ) -> None:
         self._exchange = exchange
         self._faults = faults
         self._key = key
         self._sockets = sockets
         self._close = close
+        self._skew = skew
         self._handlers: dict[tuple[str, str], Callable[[Any, float], dict[str, Any]]] = {
             ("POST", "balance"): _with(_Balance, self._balance),
             ("POST", "price"): _with(_Price, self._price),
@@ -197,6 +238,11 @@ class Admin:
             ("DELETE", "order"): _with(_OneOrder, self._cancel),
             ("POST", "fill"): _with(_Fill, self._fill),
             ("POST", "flow"): _with(_Flow, self._flow),
+            ("POST", "transfer"): _with(_Transfer, self._transfer),
+            ("POST", "debt"): _with(_Debt, self._debt),
+            ("POST", "delist"): _with(_Symbol, self._delist),
+            ("POST", "clock"): _with(_Skew, self._set_clock),
+            ("POST", "key"): _with(_Key, self._set_key),
             ("POST", "trade"): _with(_Trade, self._trade),
             ("POST", "funding"): _with(_Funding, self._funding),
             ("POST", "fees"): _with(_Fees, self._fees),
@@ -241,7 +287,8 @@ class Admin:
         return {}
 
     def _order(self, body: _Orders, now: float) -> dict[str, Any]:
-        placed = [self._exchange.place(body.draft(), now, checked=False)[0] for _ in range(body.count)]
+        placed_wall = now - body.age_s
+        placed = [self._exchange.place(body.draft(), placed_wall, checked=False)[0] for _ in range(body.count)]
         return {"order_id": placed[0].order_id, "order_ids": [order.order_id for order in placed]}
 
     def _cancel(self, body: _OneOrder, now: float) -> dict[str, Any]:
@@ -265,6 +312,26 @@ class Admin:
             late=body.late(has_effect=body.effect),
         )
         return {"ledger_number": row.number}
+
+    def _transfer(self, body: _Transfer, now: float) -> dict[str, Any]:
+        self._exchange.transfer(body.asset, body.amount, now, source=body.source, target=body.target)
+        return {}
+
+    def _debt(self, body: _Debt, now: float) -> dict[str, Any]:
+        self._exchange.borrow(body.asset, body.amount, now, wallet=body.wallet)
+        return {}
+
+    def _delist(self, body: _Symbol, _: float) -> dict[str, Any]:
+        self._exchange.delist(body.symbol)
+        return {}
+
+    def _set_clock(self, body: _Skew, _: float) -> dict[str, Any]:
+        self._skew(body.skew_s)
+        return {}
+
+    def _set_key(self, body: _Key, _: float) -> dict[str, Any]:
+        self._key.may_withdraw, self._key.bound_to = body.may_withdraw, body.bound_to
+        return {}
 
     def _trade(self, body: _Trade, now: float) -> dict[str, Any]:
         symbol = self._exchange.instrument(body.symbol).symbol
@@ -293,7 +360,8 @@ class Admin:
 
     def _start_bot(self, body: _Bot, now: float) -> dict[str, Any]:
         bot_id = body.id or body.prefix
-        self._exchange.start_bot(Bot(bot_id, body.draft(), body.every_ms / 1000, body.prefix), now)
+        bot = Bot(bot_id, body.draft(), body.every_ms / 1000, body.prefix, body.strategy)
+        self._exchange.start_bot(bot, now)
         return {"id": bot_id}
 
     def _stop_bots(self, body: _Named, _: float) -> dict[str, Any]:

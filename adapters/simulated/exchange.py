@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from adapters.simulated.accounts import ON_TIME, Accounts, Late, fixed
@@ -34,6 +34,14 @@ from adapters.simulated.model import (
     check_draft,
     check_positive,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class DeadMan:
+    """An armed switch: when it fires, and which orders it reaches."""
+
+    due_wall: float
+    reaches: Callable[[OpenOrder], bool]
 
 
 class Exchange(Accounts):
@@ -62,7 +70,8 @@ class Exchange(Accounts):
         self.cancelled: list[Cancelled] = []
         self.fills: list[Fill] = []
         self.bots: dict[str, Bot] = {}
-        self.dead_man_due: float | None = None
+        self.dead_men: dict[str, DeadMan] = {}
+        self.delisted: set[str] = set()
         self.ignore_cancels = False
         self.fee_ratio = ZERO
         self._order_id = order_id
@@ -73,9 +82,10 @@ class Exchange(Accounts):
     def advance(self, now: float) -> None:
         """Do everything that is due by `now`, in order of time."""
         while (due := self.next_due()) is not None and due <= now:
-            if due == self.dead_man_due:
-                self.dead_man_due = None
-                self.cancel_all(due, how="dead_man")
+            fired = next((name for name, switch in self.dead_men.items() if switch.due_wall == due), None)
+            if fired is not None:
+                switch = self.dead_men.pop(fired)
+                self._cancel(tuple(filter(switch.reaches, self.orders.values())), due, "dead_man")
             else:
                 _, _, action = heapq.heappop(self._agenda)
                 action(due)
@@ -83,8 +93,7 @@ class Exchange(Accounts):
     def next_due(self) -> float | None:
         """When `advance` next has something to do; None if nothing is planned."""
         times = [self._agenda[0][0]] if self._agenda else []
-        times += [self.dead_man_due] if self.dead_man_due is not None else []
-        return min(times, default=None)
+        return min((*times, *(switch.due_wall for switch in self.dead_men.values())), default=None)
 
     # --- market ----------------------------------------------------------------------------------------
 
@@ -94,6 +103,14 @@ class Exchange(Accounts):
         if symbol is None:
             raise Refused("unknown_symbol", f"there is no instrument {name!r}")
         return self.instruments[symbol]
+
+    def delist(self, name: str) -> None:
+        """Take an instrument off the market lists. What rests in it goes on resting, as venues have it."""
+        self.delisted.add(self.instrument(name).symbol)
+
+    def listed(self) -> list[Instrument]:
+        """The instruments of the market lists."""
+        return [instrument for symbol, instrument in self.instruments.items() if symbol not in self.delisted]
 
     def set_price(self, name: str, price: Decimal) -> None:
         """Quote one instrument around `price`. Wallets and resting orders are not touched."""
@@ -165,11 +182,13 @@ class Exchange(Accounts):
 
     # --- orders ----------------------------------------------------------------------------------------
 
-    def place(self, draft: OrderDraft, now: float, *, checked: bool = True) -> tuple[OpenOrder, Fill | None]:
+    def place(
+        self, draft: OrderDraft, now: float, *, checked: bool = True, strategy: str = ""
+    ) -> tuple[OpenOrder, Fill | None]:
         """Take an order. Market orders and crossing limit orders are filled at once at the touch, whole.
 
         checked=False rests a limit order whatever it crosses and whatever funds there are: an order
-        that somebody placed before. Raises Refused.
+        that somebody placed before (`now`: when). strategy: the bot of the venue's own that places it. Raises Refused.
         """
         instrument = self.instrument(draft.symbol)
         draft = replace(draft, symbol=instrument.symbol)
@@ -178,7 +197,7 @@ class Exchange(Accounts):
         if checked:
             draft = self._checked(draft, touch)
         kind = _kind(instrument, draft)
-        order = OpenOrder(self._order_id(self._next("order")), draft, kind, now)
+        order = OpenOrder(self._order_id(self._next("order")), draft, kind, now, strategy=strategy)
         if touch is not None:
             return self._execute(order, draft.quantity, touch, now)
         self.orders[order.order_id] = order
@@ -216,10 +235,31 @@ class Exchange(Accounts):
         self._cancel(orders, now, how)
         return orders
 
-    def arm_dead_man(self, timeout_s: float, now: float) -> float | None:
-        """Cancel everything `timeout_s` from now unless armed again; 0 disarms. Returns the due time."""
-        self.dead_man_due = now + timeout_s if timeout_s > 0 else None
-        return self.dead_man_due
+    def cancel_where(
+        self, reaches: Callable[[OpenOrder], bool], now: float, *, how: str = "cancel_all"
+    ) -> tuple[OpenOrder, ...]:
+        """Cancel the orders that one call reaches; returns them."""
+        orders = tuple(filter(reaches, self.orders.values()))
+        self._cancel(orders, now, how)
+        return orders
+
+    def arm_dead_man(
+        self, timeout_s: float, now: float, *, name: str = "", reaches: Callable[[OpenOrder], bool] = lambda _: True
+    ) -> float | None:
+        """Cancel what it reaches `timeout_s` from now unless armed again; 0 disarms. Returns the due time.
+
+        name: of the switch, where a venue has one for each symbol.
+        """
+        self.dead_men.pop(name, None)
+        if timeout_s <= 0:
+            return None
+        self.dead_men[name] = DeadMan(now + timeout_s, reaches)
+        return now + timeout_s
+
+    @property
+    def dead_man_due(self) -> float | None:
+        """When the first switch fires; None if none is armed."""
+        return min((switch.due_wall for switch in self.dead_men.values()), default=None)
 
     def _cancel(self, orders: tuple[OpenOrder, ...], now: float, how: str) -> None:
         if self.ignore_cancels and how in ("cancel", "cancel_all"):
@@ -320,8 +360,21 @@ class Exchange(Accounts):
         check_positive(Decimal(str(bot.every_s)), "every_s")
         self.instrument(bot.draft.symbol)
         check_draft(bot.draft)
+        bot = replace(bot, began_wall=now)
         self.bots[bot.bot_id] = bot
         self._bot_turn(bot, 1, now)
+
+    def strategies(self, *kinds: str) -> list[Bot]:
+        """The venue's own bots, or those of these kinds."""
+        return [bot for bot in self.bots.values() if bot.strategy and (not kinds or bot.strategy in kinds)]
+
+    def stop_strategy(self, bot_id: str, now: float) -> None:
+        """Stop a bot of the venue's own, and cancel what it has placed. Raises Refused."""
+        if bot_id not in self.bots or not self.bots[bot_id].strategy:
+            raise Refused("unknown_order", f"there is no strategy {bot_id!r}")
+        if not self.ignore_cancels:
+            self.stop_bots(bot_id)
+            self.cancel_where(lambda order: order.strategy == bot_id, now)
 
     def stop_bots(self, bot_id: str | None = None) -> None:
         """Stop one bot, or all."""
@@ -331,7 +384,8 @@ class Exchange(Accounts):
 
     def _bot_turn(self, bot: Bot, turn: int, now: float) -> None:
         if self.bots.get(bot.bot_id) is bot:
-            self.place(replace(bot.draft, client_order_id=f"{bot.prefix}-{turn}"), now, checked=False)
+            draft = replace(bot.draft, client_order_id=f"{bot.prefix}-{turn}")
+            self.place(draft, now, checked=False, strategy=bot.bot_id if bot.strategy else "")
             self._later(now, bot.every_s, lambda at: self._bot_turn(bot, turn + 1, at))
 
 
@@ -345,4 +399,4 @@ def _names(instruments: Iterable[Instrument]) -> dict[str, str]:
 
 def _kind(instrument: Instrument, draft: OrderDraft) -> str:
     market = "perp" if instrument.settle is not None else "margin" if draft.leveraged else "spot"
-    return f"{market}_{'trigger' if draft.order_type in TRIGGER_TYPES else 'plain'}"
+    return f"{market}_{draft.book or ('trigger' if draft.order_type in TRIGGER_TYPES else 'plain')}"

@@ -53,6 +53,10 @@ class How(StrEnum):
     SLOW = "slow"
     VENUE_ERROR = "venue_error"
     ACK_WITHOUT_CANCEL = "ack_without_cancel"
+    REDIRECT = "redirect"
+    REPEATED = "repeated"
+    REPLACE = "replace"
+    BODY = "body"
     READ_ONLY_KEY = "read_only_key"
     REVOKED_KEY = "revoked_key"
     SOCKET_SILENT = "socket_silent"
@@ -62,12 +66,20 @@ class How(StrEnum):
 
 
 # A call that fails like these has been carried out; all others never reach the account.
-_CARRIED_OUT = frozenset({How.TRUNCATED, How.NAN, How.RESET, How.SLOW, How.ACK_WITHOUT_CANCEL})
+_CARRIED_OUT = frozenset(
+    {How.TRUNCATED, How.NAN, How.RESET, How.SLOW, How.ACK_WITHOUT_CANCEL, How.REPEATED, How.REPLACE}
+)
 _FRAMES = frozenset({How.SOCKET_SILENT, How.SOCKET_FROZEN, How.SOCKET_GARBAGE})
 _STATUS = frozenset({How.UNAUTHORIZED, How.FORBIDDEN, How.TOO_MANY, How.SERVER_ERROR, How.UNAVAILABLE})
 # What a key that may only read is refused, and what needs no key at all.
 _CHANGES = frozenset({Call.CANCEL, Call.PLACE, Call.DEAD_MAN})
 _UNSIGNED = frozenset({Call.PRICES, Call.MARKETS, Call.OTHER, Call.WS})
+_NEED_TEXT = {
+    How.VENUE_ERROR: "the error in the venue's own words",
+    How.BODY: "the whole answer",
+    How.REPLACE: "what stands there instead",
+    How.REDIRECT: "the address that it sends to",
+}
 _ALIASES = {"tickers": "prices", "orders": "place"}
 
 
@@ -77,8 +89,8 @@ class Fault:
 
     target: a Call, `any` (every REST call and dial), or a part of the path. count: calls left, None:
     until healed. delay_s: how slow. retry_after_s: what a 429 or 503 asks for. field: whose number
-    becomes NaN (None: the first number). text: the venue's own error. carried_out: the account acts on
-    the call all the same.
+    becomes NaN (None: the first number), or what `replace` replaces. text: the venue's own error, the body of `body`,
+    the value of `replace`, the address of `redirect`. carried_out: the account acts on the call all the same.
     """
 
     fault_id: str
@@ -153,15 +165,17 @@ class FaultBook:
         """The fault that lies on every socket now: silent, frozen, garbage or NaN. Does not count."""
         return next((f for f in self._faults.values() if _concerns_frames(f)), None)
 
-    def spoil_frame(self, frame: Any) -> str | None:
-        """The text of an outgoing frame as the sockets' fault leaves it; None: nothing is sent."""
+    def spoil_frame(self, frame: Any) -> str | bytes | None:
+        """What goes out of a frame as the sockets' fault leaves it; None: nothing."""
         fault = self.socket()
         if fault is None:
-            return json.dumps(frame)
+            return frame if isinstance(frame, bytes) else json.dumps(frame)
         if fault.how in (How.SOCKET_SILENT, How.SOCKET_FROZEN):
             return None
         self._counted(fault)
-        return GARBAGE if fault.how is How.SOCKET_GARBAGE else json.dumps(with_nan(frame, fault.field))
+        if fault.how is How.SOCKET_GARBAGE or isinstance(frame, bytes):
+            return GARBAGE
+        return json.dumps(with_nan(frame, fault.field))
 
     def active(self) -> list[dict[str, Any]]:
         """The faults that are on, JSON-able."""
@@ -200,8 +214,10 @@ def parse_fault(request: Mapping[str, Any], fault_id: str) -> Fault:
     delay_s = _milliseconds(request.get("delay_ms", 0)) / 1000
     if how is How.SLOW and delay_s == 0:
         raise ValueError("slow needs delay_ms")
-    if how is How.VENUE_ERROR and not request.get("text"):
-        raise ValueError("venue_error needs text, the error in the venue's own words")
+    if how in _NEED_TEXT and not request.get("text"):
+        raise ValueError(f"{how} needs text: {_NEED_TEXT[how]}")
+    if how is How.REPLACE and not request.get("field"):
+        raise ValueError("replace needs field, whose value it replaces")
     return Fault(
         str(request.get("id", fault_id)),
         how,
@@ -221,7 +237,10 @@ def spoil(fault: Fault, honest: bytes, *, empty_envelope: bytes = b"", error: by
     if how in _STATUS:
         retry = () if fault.retry_after_s is None else (("Retry-After", str(fault.retry_after_s)),)
         return Answer(int(how), HTML, "text/html", retry, fault.delay_s)
+    if how is How.REDIRECT:
+        return Answer(302, b"", headers=(("Location", fault.text),), delay_s=fault.delay_s)
     bodies = {
+        How.BODY: fault.text.encode(),
         How.HTML: HTML,
         How.EMPTY_OBJECT: b"{}",
         How.EMPTY_ENVELOPE: empty_envelope,
@@ -235,8 +254,18 @@ def spoil(fault: Fault, honest: bytes, *, empty_envelope: bytes = b"", error: by
     body = bodies.get(how, honest)
     if how is How.NAN:
         body = json.dumps(with_nan(json.loads(honest), fault.field)).encode()
+    if how is How.REPLACE:
+        body = json.dumps(with_value(json.loads(honest), str(fault.field), fault.text)).encode()
     kind = "text/html" if how is How.HTML else "application/json"
     return Answer(200, body, kind, delay_s=fault.delay_s, hang=how is How.HANG, reset=how is How.RESET)
+
+
+def with_value(value: Any, field: str, text: str) -> Any:
+    """The same JSON with `text` for every value under the key `field`; null is null."""
+    if isinstance(value, dict):
+        other = None if text == "null" else text
+        return {key: other if key == field else with_value(inner, field, text) for key, inner in value.items()}
+    return [with_value(inner, field, text) for inner in value] if isinstance(value, list) else value
 
 
 def with_nan(value: Any, field: str | None) -> Any:

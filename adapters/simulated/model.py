@@ -14,7 +14,7 @@ ZERO = Decimal(0)
 # Half of the distance between bid and ask, as a share of the price: the mid is the price exactly.
 HALF_SPREAD = Decimal("0.00005")
 
-TRIGGER_TYPES = frozenset({"stop_loss", "stop_loss_limit", "take_profit", "take_profit_limit"})
+TRIGGER_TYPES = frozenset({"stop_loss", "stop_loss_limit", "take_profit", "take_profit_limit", "trailing_stop"})
 ORDER_TYPES = TRIGGER_TYPES | {"market", "limit"}
 
 
@@ -80,7 +80,10 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class OrderDraft:
-    """An order as asked for. leveraged: a margin order on a spot pair."""
+    """An order as asked for. leveraged: a margin order on a spot pair; isolated: with a wallet of that pair.
+
+    book: the venue's own name of the book that holds it, where it has more than one for plain and one for triggers.
+    """
 
     symbol: str
     side: str
@@ -91,27 +94,39 @@ class OrderDraft:
     client_order_id: str | None = None
     reduce_only: bool = False
     leveraged: bool = False
+    isolated: bool = False
+    book: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """A bot that places the same order again and again: client order ids are `prefix-1`, `prefix-2`, ..."""
+    """A bot that places the same order again and again: client order ids are `prefix-1`, `prefix-2`, ...
+
+    strategy: the venue's own name of its kind (`twap`, `grid`), if the venue itself runs it: then it outlives every
+    cancel of its orders, and whether it is listed is the venue's business. began_wall: when it placed its first.
+    """
 
     bot_id: str
     draft: OrderDraft
     every_s: float
     prefix: str
+    strategy: str = ""
+    began_wall: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOrder:
-    """An order the exchange accepted. kind: market and sort in one word, such as `perp_trigger`."""
+    """An order the exchange accepted. kind: market and sort in one word: `perp_trigger`, `spot_tpslOrder`.
+
+    strategy: the bot of the venue's own that placed it.
+    """
 
     order_id: str
     draft: OrderDraft
     kind: str
     placed_wall: float
     filled: Decimal = ZERO
+    strategy: str = ""
 
     @property
     def remaining(self) -> Decimal:

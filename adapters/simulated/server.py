@@ -36,7 +36,7 @@ class _Socket:
     def __init__(self, session: Session, ws: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self.session = session
         self.ws = ws
-        self.frames: asyncio.Queue[str] = asyncio.Queue()
+        self.frames: asyncio.Queue[str | bytes] = asyncio.Queue()
         self.wrote = False
         self._transport = transport
 
@@ -50,9 +50,9 @@ class _Socket:
             self._transport.write(b'\x81\x64{"channel":')
             self._transport.close()
 
-    def send(self, text: str) -> None:
+    def send(self, frame: str | bytes) -> None:
         self.wrote = True
-        self.frames.put_nowait(text)
+        self.frames.put_nowait(frame)
 
 
 class VenueServer:
@@ -76,15 +76,19 @@ class VenueServer:
     ) -> None:
         self._clock = clock or SystemClock()
         self._idle_s = idle_s
+        self.skew_s = 0.0
         self.kind = kind
         self.port = port
         self.face: Face = build(kind, Key(api_key, api_secret), self._now(), funded=funded)
         self.exchange = self.face.exchange
         self.faults = FaultBook()
         actions = {"drop": self._drop, "half": self._halve, "garbage": self._garble}
-        self.admin = Admin(self.exchange, self.faults, self.face.key, sockets=actions, close=self._close)
+        self.admin = Admin(
+            self.exchange, self.faults, self.face.key, sockets=actions, close=self._close, skew=self._set_skew
+        )
         self.calls: dict[str, dict[str, Any]] = {}
         self.endpoints: dict[str, int] = {}
+        self._earlier: dict[str, bytes] = {}
         self._sockets: set[_Socket] = set()
         self._closing: set[asyncio.Task[bool]] = set()
         self._runner: web.AppRunner | None = None
@@ -143,7 +147,10 @@ class VenueServer:
     # --- time ------------------------------------------------------------------------------------------
 
     def _now(self) -> float:
-        return self._clock.now().wall
+        return self._clock.now().wall + self.skew_s
+
+    def _set_skew(self, skew_s: float) -> None:
+        self.skew_s = skew_s
 
     def _advance(self) -> float:
         now = self._now()
@@ -193,7 +200,7 @@ class VenueServer:
         if http.headers.get("Upgrade", "").lower() == "websocket":
             return await self._serve_socket(http, host, path)
         body = await http.text()
-        request = Request(http.method, path, query, body, http.headers, self._advance())
+        request = Request(http.method, path, query, body, http.headers, self._advance(), host)
         return await self._deliver(http, self._answer(request))
 
     def _answer(self, request: Request) -> Answer:
@@ -211,7 +218,10 @@ class VenueServer:
             self.exchange.ignore_cancels = False
         self.publish()
         honest = reply.encoded()
-        return Answer(reply.status, honest) if fault is None else self._spoil(fault, honest, request.wall)
+        earlier, self._earlier[request.path] = self._earlier.get(request.path, honest), honest
+        if fault is None:
+            return Answer(reply.status, honest, headers=reply.headers)
+        return self._spoil(fault, earlier if fault.how is How.REPEATED else honest, request.wall)
 
     def _spoil(self, fault: Fault, honest: bytes, wall: float) -> Answer:
         error = self.face.error(self.face.key_errors.get(fault.how, fault.text), wall)
@@ -252,7 +262,8 @@ class VenueServer:
             await asyncio.sleep(fault.delay_s)
         ws = web.WebSocketResponse(autoping=False)
         await ws.prepare(http)
-        socket = _Socket(self.face.session(host), ws, http.transport)
+        session = self.face.session(host, http.raw_path.removeprefix(f"/{host}"))
+        socket = _Socket(session, ws, http.transport)
         self._sockets.add(socket)
         writer = asyncio.create_task(_write(ws, socket))
         try:
@@ -279,9 +290,9 @@ class VenueServer:
 
     def _send(self, socket: _Socket, frames: Any) -> None:
         for frame in frames:
-            text = self.faults.spoil_frame(frame)
-            if text is not None:
-                socket.send(text)
+            spoilt = self.faults.spoil_frame(frame)
+            if spoilt is not None:
+                socket.send(spoilt)
 
     def _drop(self) -> None:
         for socket in list(self._sockets):
@@ -305,7 +316,8 @@ class VenueServer:
 async def _write(ws: web.WebSocketResponse, socket: _Socket) -> None:
     with contextlib.suppress(ConnectionError):
         while True:
-            await ws.send_str(await socket.frames.get())
+            frame = await socket.frames.get()
+            await (ws.send_bytes(frame) if isinstance(frame, bytes) else ws.send_str(frame))
 
 
 async def _json_object(http: web.Request) -> dict[str, Any]:

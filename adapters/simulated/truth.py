@@ -18,6 +18,7 @@ def state(exchange: Exchange) -> dict[str, Any]:
     truth = {
         "holdings": wallets[exchange.wallet],
         "wallets": wallets,
+        "debts": exchange.debts,
         "positions": {symbol: asdict(position) for symbol, position in exchange.positions.items()},
         "open_orders": {
             kind: [order_view(order) for order in orders if order.kind == kind]

@@ -215,7 +215,7 @@ async def test_dead_mans_switch_cancels_when_it_is_not_fed(sim: Sim) -> None:
     await sim.client.cancel_all_orders_after(60_000)
     armed = (await sim.state())["dead_man_due_wall"]
     assert armed is not None
-    sim.server.exchange.dead_man_due = (await sim.state())["wall"]
+    sim.server.exchange.arm_dead_man(0.001, (await sim.state())["wall"] - 1)
     state = await sim.state()
     assert [gone["how"] for gone in state["cancelled_orders"]] == ["dead_man"]
     assert state["dead_man_due_wall"] is None

@@ -28,6 +28,7 @@ class Request:
     body: str
     headers: Mapping[str, str]
     wall: float
+    host: str = ""
 
     def form(self) -> dict[str, Any]:
         """Query and body as one mapping; a JSON body counts as well."""
@@ -39,10 +40,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer: a JSON value, or bytes that were made before."""
+    """An HTTP answer: a JSON value, or bytes that were made before. headers: such as how much of a limit is used."""
 
     body: Any
     status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
 
     def encoded(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -58,7 +60,7 @@ class Route:
 
 
 class Session(Protocol):
-    """One websocket connection, without the socket."""
+    """One websocket connection, without the socket. A frame is a JSON value, or bytes that go out as they are."""
 
     def opened(self, now: float) -> Sequence[Any]:
         """Frames to greet with."""
@@ -96,8 +98,8 @@ class Face(Protocol):
         """The venue's own way to say `text` went wrong."""
         ...
 
-    def session(self, host: str, /) -> Session:
-        """A new connection to the socket of `host`."""
+    def session(self, host: str, path: str = "", /) -> Session:
+        """A new connection to the socket of `host`; path: with its query."""
         ...
 
 
@@ -121,21 +123,37 @@ class CallCounter:
 
 @dataclass(slots=True)
 class Key:
-    """An API key, its secret (base64), the highest nonce it has used, and the count of its calls, if there is one."""
+    """An API key, its secret, the highest nonce it has used, and the count of its calls, if there is one.
+
+    may_withdraw, bound_to: what the venue tells of it when it is asked for its own permissions.
+    """
 
     api_key: str
     api_secret: str
+    passphrase: str = "simulated-passphrase"
+    may_withdraw: bool = False
+    bound_to: str = "127.0.0.1"
     last_nonce: int = -1
     seen: set[int] = field(default_factory=set)
     counter: CallCounter | None = None
 
     def sign(self, message: bytes) -> str:
-        """HMAC-SHA-512 of `message`, base64."""
+        """HMAC-SHA-512 of `message`, base64, by the secret's bytes, which are base64 too: Kraken's way."""
         digest = hmac.new(base64.b64decode(self.api_secret), message, hashlib.sha512).digest()
         return base64.b64encode(digest).decode()
 
     def verifies(self, message: bytes, signature: str) -> bool:
         return hmac.compare_digest(self.sign(message), signature)
+
+
+def hmac_sha256(secret: str, message: str) -> bytes:
+    """By the secret as it is written: most venues' way; they differ in whether it is sent as hex or base64."""
+    return hmac.new(secret.encode(), message.encode(), hashlib.sha256).digest()
+
+
+def milliseconds(wall: float) -> int:
+    """Unix milliseconds."""
+    return int(wall * 1000)
 
 
 def iso(wall: float) -> str:

@@ -77,7 +77,7 @@ class KrakenFace:
         route = self._routes.get(path)
         return None if route is None or (route.private and method != "POST") else route
 
-    def session(self, host: str) -> KrakenSession:
+    def session(self, host: str, _path: str = "") -> KrakenSession:
         return KrakenSession(self.exchange, self.tokens, private=host == "ws-auth.kraken.com")
 
     def answer(self, route: Route | None, request: Request) -> Reply:

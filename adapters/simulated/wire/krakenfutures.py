@@ -83,7 +83,7 @@ class KrakenFuturesFace:
     def route(self, method: str, path: str) -> Route | None:
         return self._routes.get((method, path))
 
-    def session(self, _: str) -> KrakenFuturesSession:
+    def session(self, _: str, _path: str = "") -> KrakenFuturesSession:
         challenge = str(uuid.UUID(int=next(self._challenges)))
         return KrakenFuturesSession(self.exchange, self.key, ACCOUNT_UID, challenge)
 

@@ -28,12 +28,24 @@ SPOT_MARKETS = frozenset({Market.SPOT, Market.MARGIN})
 PERP_MARKETS = frozenset({Market.PERP})
 
 
+class ScopeKind(StrEnum):
+    """What a scope holds, in the order in which the one can become another: a chase places orders, a trigger fires."""
+
+    STRATEGY = "strategy"
+    TRIGGER = "trigger"
+    PLAIN = "plain"
+
+
 @dataclass(frozen=True, slots=True)
 class OrderScope:
-    """A slice of a venue's open orders that one listing (all its pages) shows whole."""
+    """A slice of a venue's open orders that one listing (all its pages) shows whole.
+
+    A strategy is an order that the venue itself re-emits: while it lives, that its children are gone proves nothing.
+    """
 
     name: str
     markets: frozenset[Market]
+    kind: ScopeKind = ScopeKind.PLAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ class CcxtVenue:
             lane=SignedLane(venue.lane_width),
             replies=venue.replies,
             secrets=settings.secrets,
+            codes=venue.codes,
         )
         self._client = build_client(settings.exchange, _client_config(venue, settings), self._shell)
         _aim(self._client, settings)

@@ -48,7 +48,7 @@ async def test_card_30_streams_tell_at_once_that_something_changed(table: Table)
             await asyncio.sleep(0.05)
         seen = list(await waiting)
         async with asyncio.timeout(5):
-            while not any(isinstance(each, OrdersSeen) and each.open for each in seen):
+            while not any(isinstance(each, OrdersSeen) and each.orders for each in seen):
                 table.plain(client_order_id="bot-1")
                 seen = list(await adapter.next_frame(Kind.ORDERS))
 

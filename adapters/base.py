@@ -62,7 +62,8 @@ class OrderListing:
 class Capabilities:
     """What a venue can do beyond the required; what it lacks is said at start, never guessed.
 
-    ledger_lag_s: how far the venue's book may be behind its balances.
+    ledger_lag_s: how far the venue's book may be behind its balances. lane_width: how many signed calls it takes at
+    once. unprovable: what may hold or place orders there that no call lists, one sentence each.
     """
 
     stream_kinds: frozenset[Kind] = frozenset()
@@ -70,6 +71,8 @@ class Capabilities:
     has_positions: bool = True
     notes: tuple[str, ...] = ()
     ledger_lag_s: float = 2.0
+    lane_width: int = 1
+    unprovable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,8 @@ class CcxtVenue:
             has_positions=dialect.has_positions,
             notes=dialect.notes,
             ledger_lag_s=dialect.ledger_lag_s,
+            lane_width=self._venue.lane_width,
+            unprovable=self._venue.unprovable,
         )
 
     @property

@@ -57,16 +57,16 @@ class BinanceFuturesFace(BinanceFace):
     def __init__(self, exchange: Exchange, key: Key, half: Half = USDM) -> None:
         self.half = half
         self.kind = half.kind
-        self.hosts = frozenset({half.host, half.stream_host, SAPI_HOST})
+        self.hosts = frozenset({half.host, half.stream_host, USDM.host, SAPI_HOST})
         self.multi_assets = False
         self.listen_keys = ListenKeys()
         super().__init__(exchange, key)
 
     def session(self, _host: str, path: str = "", /) -> FuturesSession:
-        """`/private/ws?listenKey=..`, `/market/ws/3`, `/public/ws/3`; COIN-M: `/ws/<listenKey>`, `/ws/3`."""
+        """`/private/ws?listenKey=..`, `/market/ws/3`, `/public/ws/3`; COIN-M: `/ws/<listenKey>`, `/ws`, `/ws/3`."""
         place, _, query = path.partition("?")
         name = place.rpartition("/")[2]
-        if "/private/" in place or (self.half is COINM and not name.isdigit()):
+        if "/private/" in place or (self.half is COINM and name != "ws" and not name.isdigit()):
             key = query.partition("listenKey=")[2].partition("&")[0] or name
             return UserSession(self.exchange, self.half, self.listen_keys, key)
         category = place.strip("/").partition("/")[0] if self.half is USDM else ""
@@ -84,7 +84,8 @@ class BinanceFuturesFace(BinanceFace):
             "ticker/24hr": (Call.PRICES, self._each(rows.day_ticker), _by_symbol(40)),
             "ticker/bookTicker": (Call.PRICES, self._each(rows.book_ticker), _by_symbol(5, 2)),
         }
-        return {
+        index = Endpoint(Call.PRICES, self._asset_index, private=False, weight=_by_symbol(10))
+        return {("GET", f"{USDM.prefix}/v1/assetIndex"): index} | {
             ("GET", f"{self.half.prefix}/v1/{name}"): Endpoint(call, handler, private=False, weight=weight)
             for name, (call, handler, weight) in calls.items()
         }
@@ -142,6 +143,14 @@ class BinanceFuturesFace(BinanceFace):
 
     def _exchange_info(self, request: Request, _: dict[str, Any]) -> bytes:
         return markets.exchange_info(self.exchange, self.half.listing, request.wall)
+
+    def _asset_index(self, request: Request, _: dict[str, Any]) -> Any:
+        """What an asset is worth as collateral, in USD."""
+        return [
+            {"symbol": f"{asset}USD", "time": milliseconds(request.wall), "index": text(price, 8)}
+            for asset, price in self.exchange.asset_prices.items()
+            if asset != "USD"
+        ]
 
     def _each(self, row: Callable[[Exchange, str, float], dict[str, Any]]) -> Handler:
         """One row if a symbol is named (COIN-M: a list of one), else those of all that is listed."""

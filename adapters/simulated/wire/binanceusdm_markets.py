@@ -92,7 +92,7 @@ def linear() -> tuple[Instrument, ...]:
     """Every contract of USD-M."""
     bases = [code for code in asset_prices() if code not in _MONEY]
     perpetuals = [_linear(base, "USDT") for base in bases]
-    perpetuals += [_linear(base, "USDC") for base in bases[:_USDC_PAIRS]]
+    perpetuals += [_linear("USDC", "USDT"), *(_linear(base, "USDC") for base in bases[:_USDC_PAIRS])]
     return (*perpetuals, *(_linear(base, "USDT", expiry) for base in _DATED for expiry in _QUARTERS))
 
 

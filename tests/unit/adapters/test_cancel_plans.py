@@ -38,10 +38,11 @@ def test_a_market_without_a_scope_is_refused(exchange: str, markets: frozenset[M
         plan_for(exchange, markets, EVERYTHING)
 
 
-def test_binance_usdm_lists_and_cancels_conditional_orders_apart() -> None:
-    plans = plan_for("binanceusdm", PERP, EVERYTHING)
-    assert {plan.scope.name: dict(plan.cancels[0]) for plan in plans} == {"plain": {}, "conditional": {"trigger": True}}
-    assert venue_of("binanceusdm").options["fetchOpenOrders"] == {"warnWithoutSymbol": False}
+@pytest.mark.parametrize(("exchange", "first"), [("binanceusdm", ["strategies"]), ("binancecoinm", [])])
+def test_binances_futures_have_two_books_and_what_may_fill_them_comes_first(exchange: str, first: list[str]) -> None:
+    plans = plan_for(exchange, PERP, EVERYTHING)
+    assert [plan.scope.name for plan in plans] == [*first, "conditional", "plain"]
+    assert [plan.cancel_by for plan in plans[-2:]] == [CancelBy.SYMBOL, CancelBy.SYMBOL]
 
 
 def test_bybit_cancels_each_kind_of_spot_order_and_is_refused_for_futures() -> None:

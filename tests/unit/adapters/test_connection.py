@@ -38,7 +38,8 @@ class Talk:
         return Ask(key=kind, kind=kind, names=names, message={"want": kind})
 
     def hear(self, message: Mapping[str, Any]) -> Said:
-        return {"frame": Kind.BALANCES, "yes": Taken()}.get(str(message.get("is")))
+        words: dict[str, Said] = {"frame": Kind.BALANCES, "yes": Taken(), "both": (Kind.BALANCES, Kind.POSITIONS)}
+        return words.get(str(message.get("is")))
 
 
 @dataclass
@@ -46,11 +47,13 @@ class Heard:
     """Who listens to a connection, and what it was told."""
 
     frames: list[Any] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
     ends: list[VenueError] = field(default_factory=list)
     told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def on_frame(self, kind: Kind, arrived_mono: float, message: Any) -> None:
         self.frames.append(message)
+        self.kinds.append(kind)
         self.told.set()
 
     def on_refused(self, kind: Kind, reason: VenueError) -> None:
@@ -64,8 +67,9 @@ class Heard:
 class Venue:
     """A server that says yes and sends one frame; asked: what it was asked."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, says: str = '{"is": "frame"}') -> None:
         self.context = context
+        self.says = says
         self.asked: list[Any] = []
         self.port = 0
 
@@ -73,7 +77,7 @@ class Venue:
         async for text in connection:
             self.asked.append(json.loads(text))
             await connection.send('{"is": "yes"}')
-            await connection.send('{"is": "frame"}')
+            await connection.send(self.says)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Venue]:
@@ -108,6 +112,17 @@ async def test_what_is_wanted_before_it_is_dialled_is_asked_for_once_it_is() -> 
         await told(heard)
         assert venue.asked == [{"want": "balances"}]
         assert heard.frames == [{"is": "frame"}]
+        connection.end(VenueUnavailable("enough"))
+        await ended(connection)
+
+
+async def test_one_frame_may_be_of_two_streams() -> None:
+    heard = Heard()
+    async with Venue(says='{"is": "both"}').listening() as venue:
+        connection = connect(f"ws://127.0.0.1:{venue.port}", heard)
+        await connection.want(Kind.BALANCES, ACCOUNT)
+        await told(heard)
+        assert heard.kinds == [Kind.BALANCES, Kind.POSITIONS]
         connection.end(VenueUnavailable("enough"))
         await ended(connection)
 

@@ -45,6 +45,8 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/breakers/venue_loss.py": "unit/breakers/test_parts.py: venues",
     "risk_daemon/breakers/weekly_loss.py": "unit/breakers/test_loss.py: with the other losses; test_program.py",
     # --- cli: as typed ---
+    "risk_daemon/app/venue_list.py": "seeds/test_venue_page.py: the page docs/venues.md",
+    "risk_daemon/cli/venues.py": "seeds/test_venue_page.py: the command",
     "risk_daemon/cli/common.py": "unit/cli/test_commands.py: options of all commands",
     "risk_daemon/cli/guarding.py": "unit/cli/test_commands.py: run, check, init, reset, demo, drill",
     "risk_daemon/cli/help.py": "unit/cli/test_commands.py: the help of every command",
@@ -140,6 +142,7 @@ ELSEWHERE: dict[str, str] = {
     "adapters/venues/mexc.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
     "adapters/venues/okx.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
     # --- adapters/simulated: servers, asked as a client does ---
+    "adapters/simulated/wire/binance_common.py": "contract/test_binance_face.py: what its products share",
     "adapters/simulated/__main__.py": "contract/test_simulated_venues.py: the program, and how it ends",
     "adapters/simulated/accounts.py": "unit/adapters/simulated/test_exchange.py: holdings and their ledger",
     "adapters/simulated/admin.py": "contract/test_simulated_venues.py: every request of a test to it",

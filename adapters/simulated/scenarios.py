@@ -5,12 +5,14 @@ The default accounts hold 10,000 USDT together, have prices and no orders.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from adapters.simulated.exchange import Exchange
-from adapters.simulated.wire import kraken_markets, krakenfutures_markets
+from adapters.simulated.wire import binanceusdm_markets, kraken_markets, krakenfutures_markets
 from adapters.simulated.wire.base import Face, Key
+from adapters.simulated.wire.binanceusdm import BinanceFuturesFace
+from adapters.simulated.wire.binanceusdm_rows import COINM, USDM, Half
 from adapters.simulated.wire.kraken import KrakenFace
 from adapters.simulated.wire.kraken_names import venue_id
 from adapters.simulated.wire.krakenfutures import KrakenFuturesFace, order_uid
@@ -43,7 +45,36 @@ def krakenfutures(key: Key, now: float, *, funded: bool = True) -> Face:
     return _settled(KrakenFuturesFace(exchange, key))
 
 
-KINDS: dict[str, Callable[..., Face]] = {"kraken": kraken, "krakenfutures": krakenfutures}
+def binanceusdm(key: Key, now: float, *, funded: bool = True) -> Face:
+    """Futures that settle in dollars: 4,000 USDT."""
+    return _binance_futures(USDM, key, now, {"USDT": Decimal(4000)} if funded else {})
+
+
+def binancecoinm(key: Key, now: float, *, funded: bool = True) -> Face:
+    """Futures that settle in coins: 0.1 BTC."""
+    return _binance_futures(COINM, key, now, {"BTC": Decimal("0.1")} if funded else {})
+
+
+def _binance_futures(half: Half, key: Key, now: float, funds: Mapping[str, Decimal]) -> Face:
+    instruments = half.listing.instruments()
+    exchange = Exchange(
+        instruments,
+        binanceusdm_markets.prices(instruments),
+        asset_prices=binanceusdm_markets.asset_prices(),
+        wallet=half.wallet,
+        order_id=lambda number: str(8_886_774_000 + number),
+    )
+    for asset, amount in funds.items():
+        exchange.flow(asset, amount, now)
+    return _settled(BinanceFuturesFace(exchange, key, half))
+
+
+KINDS: dict[str, Callable[..., Face]] = {
+    "kraken": kraken,
+    "krakenfutures": krakenfutures,
+    "binanceusdm": binanceusdm,
+    "binancecoinm": binancecoinm,
+}
 
 # What was deposited before the story begins is older than anything a client asks for.
 FUNDED_BEFORE_S = 30 * 86_400.0

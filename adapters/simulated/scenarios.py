@@ -9,8 +9,10 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from adapters.simulated.exchange import Exchange
-from adapters.simulated.wire import kraken_markets, krakenfutures_markets
+from adapters.simulated.wire import binance_markets, kraken_markets, krakenfutures_markets
 from adapters.simulated.wire.base import Face, Key
+from adapters.simulated.wire.binance import SpotFace
+from adapters.simulated.wire.binance_wallets import SpotAndMargin
 from adapters.simulated.wire.kraken import KrakenFace
 from adapters.simulated.wire.kraken_names import venue_id
 from adapters.simulated.wire.krakenfutures import KrakenFuturesFace, order_uid
@@ -43,7 +45,20 @@ def krakenfutures(key: Key, now: float, *, funded: bool = True) -> Face:
     return _settled(KrakenFuturesFace(exchange, key))
 
 
-KINDS: dict[str, Callable[..., Face]] = {"kraken": kraken, "krakenfutures": krakenfutures}
+def binance(key: Key, now: float, *, funded: bool = True) -> Face:
+    """Spot and margin: 5,000 USDT in the spot wallet."""
+    exchange = SpotAndMargin(
+        binance_markets.pairs(),
+        binance_markets.prices(),
+        asset_prices=binance_markets.asset_prices(),
+        order_id=lambda number: str(1_000_000 + number),
+    )
+    if funded:
+        exchange.flow("USDT", Decimal(5000), now)
+    return _settled(SpotFace(exchange, key))
+
+
+KINDS: dict[str, Callable[..., Face]] = {"binance": binance, "kraken": kraken, "krakenfutures": krakenfutures}
 
 # What was deposited before the story begins is older than anything a client asks for.
 FUNDED_BEFORE_S = 30 * 86_400.0

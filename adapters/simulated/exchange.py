@@ -160,13 +160,14 @@ class Exchange(Accounts):
         check_positive(quantity, "quantity")
         check_positive(price, "price")
         base, quote = self._spot_legs(name)
+        symbol = self.instrument(name).symbol
         worth, fee = fixed(quantity * price), fixed(fee)
         legs = [(quote, -worth, fee), (base, quantity, ZERO)]
         if side == "sell":
             legs = [(base, -quantity, ZERO), (quote, worth, fee)]
         ref = self._next("ref")
         given, received = (
-            replace(self._row("trade", self.wallet, asset, amount - part, ref, now), fee=part)
+            replace(self._row("trade", self.wallet, asset, amount - part, ref, now), fee=part, symbol=symbol)
             for asset, amount, part in legs
         )
         together = rows_apart_s <= 0
@@ -242,6 +243,19 @@ class Exchange(Accounts):
         orders = tuple(filter(reaches, self.orders.values()))
         self._cancel(orders, now, how)
         return orders
+
+    def cancel_later(
+        self, reaches: Callable[[OpenOrder], bool], now: float, delay_s: float, *, how: str = "cancel_all"
+    ) -> tuple[OpenOrder, ...]:
+        """Cancel, `delay_s` after it is answered, what one call reaches now, as far as it rests then; returns it."""
+        orders = tuple(filter(reaches, self.orders.values()))
+        if not self.ignore_cancels:
+            names = frozenset(order.order_id for order in orders)
+            self._later(now, delay_s, lambda at: self._cancel(self._still(names), at, how))
+        return orders
+
+    def _still(self, names: frozenset[str]) -> tuple[OpenOrder, ...]:
+        return tuple(order for name, order in self.orders.items() if name in names)
 
     def arm_dead_man(
         self, timeout_s: float, now: float, *, name: str = "", reaches: Callable[[OpenOrder], bool] = lambda _: True

@@ -1,6 +1,6 @@
 """Which venues can be simulated, and how their accounts look at the start.
 
-The default accounts hold 10,000 USDT together, have prices and no orders.
+The default accounts hold some thousand USDT each, have prices and no orders.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from adapters.simulated.exchange import Exchange
-from adapters.simulated.wire import kraken_markets, krakenfutures_markets
+from adapters.simulated.wire import bybit_markets, kraken_markets, krakenfutures_markets
 from adapters.simulated.wire.base import Face, Key
+from adapters.simulated.wire.bybit import BybitFace
 from adapters.simulated.wire.kraken import KrakenFace
 from adapters.simulated.wire.kraken_names import venue_id
 from adapters.simulated.wire.krakenfutures import KrakenFuturesFace, order_uid
@@ -43,7 +44,21 @@ def krakenfutures(key: Key, now: float, *, funded: bool = True) -> Face:
     return _settled(KrakenFuturesFace(exchange, key))
 
 
-KINDS: dict[str, Callable[..., Face]] = {"kraken": kraken, "krakenfutures": krakenfutures}
+def bybit(key: Key, now: float, *, funded: bool = True) -> Face:
+    """A unified account: 5,000 USDT."""
+    exchange = Exchange(
+        bybit_markets.instruments(),
+        bybit_markets.prices(),
+        asset_prices=bybit_markets.asset_prices(),
+        wallet=bybit_markets.UNIFIED,
+        order_id=order_uid,
+    )
+    if funded:
+        exchange.flow("USDT", Decimal(5000), now)
+    return _settled(BybitFace(exchange, key))
+
+
+KINDS: dict[str, Callable[..., Face]] = {"kraken": kraken, "krakenfutures": krakenfutures, "bybit": bybit}
 
 # What was deposited before the story begins is older than anything a client asks for.
 FUNDED_BEFORE_S = 30 * 86_400.0

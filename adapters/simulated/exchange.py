@@ -280,6 +280,19 @@ class Exchange(Accounts):
         self._cancel(orders, now, how)
         return orders
 
+    def cancel_later(
+        self, reaches: Callable[[OpenOrder], bool], now: float, delay_s: float, *, how: str = "cancel_all"
+    ) -> tuple[OpenOrder, ...]:
+        """Cancel, `delay_s` after it is answered, what one call reaches now, as far as it rests then; returns it."""
+        orders = tuple(filter(reaches, self.orders.values()))
+        if not self.ignore_cancels:
+            names = frozenset(order.order_id for order in orders)
+            self._later(now, delay_s, lambda at: self._cancel(self._still(names), at, how))
+        return orders
+
+    def _still(self, names: frozenset[str]) -> tuple[OpenOrder, ...]:
+        return tuple(order for name, order in self.orders.items() if name in names)
+
     def arm_dead_man(
         self, timeout_s: float, now: float, *, name: str = "", reaches: Callable[[OpenOrder], bool] = lambda _: True
     ) -> float | None:

@@ -3,9 +3,9 @@
 GET    state
 POST   balance   asset, amount, wallet?, kind?, delay_ledger_ms?, delay_balance_ms?      kind "none": no book shows it
 POST   price     symbol | asset, price   or   prices {symbol: price}
-POST   position  symbol, quantity (signed, 0 removes), entry
+POST   position  symbol, quantity (signed, 0 removes), entry, leg?, isolated?     leg: long or short, where both may be
 POST   order     symbol, side, type, quantity, price?, trigger_price?, client_order_id?, reduce_only?, leveraged?,
-                 isolated?, book?, count?, age_s?     book: the venue's own name of the one that holds it
+                 isolated?, book?, leg?, count?, age_s?     book: the venue's own name of the one that holds it
 DELETE order     order_id?                  without: all
 POST   fill      order_id, quantity?
 POST   flow      asset, amount, kind?, wallet?, fee?, effect?, delay_ledger_ms?, delay_balance_ms?
@@ -15,6 +15,7 @@ POST   debt      asset, amount, wallet?             borrowed, or below zero give
 POST   delist    symbol                     gone from the market lists; what rests in it goes on resting
 POST   clock     skew_s                     how far the venue's clock is ahead
 POST   key       may_withdraw?, bound_to?   what it tells of the key
+POST   switch    name, value                what its documentation leaves open, or an account may choose: by the face
 POST   trade     symbol, side, quantity, price?, fee?, rows_apart_ms?, delay_ledger_ms?, delay_balance_ms?
 POST   funding   symbol, amount
 POST   limit     ceiling, decay_per_s       kraken counts calls from now on: 15 and 0.33, or 20 and 0.5; DELETE ends it
@@ -85,6 +86,8 @@ class _Position(_Body):
     symbol: str
     quantity: Decimal
     entry: Decimal = Decimal(0)
+    leg: Literal["", "long", "short"] = ""
+    isolated: bool = False
 
 
 class _Order(_Body):
@@ -99,6 +102,7 @@ class _Order(_Body):
     leveraged: bool = False
     isolated: bool = False
     book: str = ""
+    leg: Literal["", "long", "short"] = ""
 
     def draft(self) -> OrderDraft:
         return OrderDraft(
@@ -113,6 +117,7 @@ class _Order(_Body):
             self.leveraged,
             self.isolated,
             self.book,
+            self.leg,
         )
 
 
@@ -165,6 +170,11 @@ class _Key(_Body):
     bound_to: str = ""
 
 
+class _Switch(_Body):
+    name: str
+    value: str
+
+
 class _Trade(_Dated):
     symbol: str
     side: Literal["buy", "sell"]
@@ -212,6 +222,7 @@ class Admin:
 
     sockets: what can be done to all sockets at once: `drop` cuts them, `half` after the first half of a frame,
     `garbage` sends one that is not JSON. close: ends them with a close code. skew: sets the venue's clock.
+    switches: of the face, by name.
     """
 
     def __init__(
@@ -223,6 +234,7 @@ class Admin:
         sockets: Mapping[str, Callable[[], None]],
         close: Callable[[int], None],
         skew: Callable[[float], None],
+        switches: dict[str, str] | None = None,
     ) -> None:
         self._exchange = exchange
         self._faults = faults
@@ -230,6 +242,7 @@ class Admin:
         self._sockets = sockets
         self._close = close
         self._skew = skew
+        self._switches = {} if switches is None else switches
         self._handlers: dict[tuple[str, str], Callable[[Any, float], dict[str, Any]]] = {
             ("POST", "balance"): _with(_Balance, self._balance),
             ("POST", "price"): _with(_Price, self._price),
@@ -243,6 +256,7 @@ class Admin:
             ("POST", "delist"): _with(_Symbol, self._delist),
             ("POST", "clock"): _with(_Skew, self._set_clock),
             ("POST", "key"): _with(_Key, self._set_key),
+            ("POST", "switch"): _with(_Switch, self._set_switch),
             ("POST", "trade"): _with(_Trade, self._trade),
             ("POST", "funding"): _with(_Funding, self._funding),
             ("POST", "fees"): _with(_Fees, self._fees),
@@ -283,7 +297,7 @@ class Admin:
         return {}
 
     def _position(self, body: _Position, now: float) -> dict[str, Any]:
-        self._exchange.set_position(body.symbol, body.quantity, body.entry, now)
+        self._exchange.set_position(body.symbol, body.quantity, body.entry, now, leg=body.leg, isolated=body.isolated)
         return {}
 
     def _order(self, body: _Orders, now: float) -> dict[str, Any]:
@@ -331,6 +345,14 @@ class Admin:
 
     def _set_key(self, body: _Key, _: float) -> dict[str, Any]:
         self._key.may_withdraw, self._key.bound_to = body.may_withdraw, body.bound_to
+        return {}
+
+    def _set_switch(self, body: _Switch, _: float) -> dict[str, Any]:
+        if body.name not in self._switches:
+            raise BadRequest(
+                f"there is no switch {body.name!r}; known are {', '.join(sorted(self._switches)) or 'none'}"
+            )
+        self._switches[body.name] = body.value
         return {}
 
     def _trade(self, body: _Trade, now: float) -> dict[str, Any]:

@@ -223,11 +223,18 @@ class Exchange(Accounts):
                 return order
         raise Refused("unknown_order", f"there is no open order {order_id!r}")
 
-    def cancel(self, order_id: str, now: float, *, how: str = "cancel") -> OpenOrder:
-        """Cancel one order by its id or client order id. Raises Refused if none rests."""
+    def cancel(self, order_id: str, now: float, *, how: str = "cancel", lag_s: float = 0.0) -> OpenOrder:
+        """Cancel one order by its id or client order id. Raises Refused if none rests.
+
+        lag_s: how long it goes on resting after the venue has said yes.
+        """
         order = self.find(order_id)
-        self._cancel((order,), now, how)
+        if not self.ignore_cancels:
+            self._later(now, lag_s, lambda at: self._cancel(self._still_resting(order), at, how))
         return order
+
+    def _still_resting(self, order: OpenOrder) -> tuple[OpenOrder, ...]:
+        return (self.orders[order.order_id],) if order.order_id in self.orders else ()
 
     def cancel_all(self, now: float, *, how: str = "cancel_all", symbol: str | None = None) -> tuple[OpenOrder, ...]:
         """Cancel every order, or those of one instrument; returns them."""
@@ -286,7 +293,7 @@ class Exchange(Accounts):
             if self.total(asset) - self.held().get(asset, ZERO) < needed:
                 raise Refused("insufficient_funds", f"not enough {asset} for this order")
         elif draft.reduce_only:
-            position = self.positions.get(draft.symbol)
+            position = self.positions.get(HeldPosition(draft.symbol, ZERO, ZERO, 0.0, draft.leg).key)
             if position is None or (position.quantity > 0) == (draft.side == "buy"):
                 raise Refused("would_not_reduce", f"no position in {draft.symbol} that this order would reduce")
             return replace(draft, quantity=min(draft.quantity, abs(position.quantity)))
@@ -307,23 +314,34 @@ class Exchange(Accounts):
             fee = quantity * price * self.fee_ratio
             self.trade(order.draft.symbol, order.draft.side, quantity, price, now, fee=fee)
         else:
-            self._move_position(order.draft.symbol, quantity if order.draft.side == "buy" else -quantity, price, now)
+            self._move_position(order.draft, quantity, price, now)
         return order, fill
 
     # --- positions -------------------------------------------------------------------------------------
 
-    def set_position(self, name: str, quantity: Decimal, entry: Decimal, now: float) -> None:
+    def set_position(
+        self,
+        name: str,
+        quantity: Decimal,
+        entry: Decimal,
+        now: float,
+        *,
+        leg: str = "",
+        isolated: bool = False,
+    ) -> None:
         """Put a position in place (0 removes it). Wallets are not touched."""
-        symbol = self.instrument(name).symbol
+        held = HeldPosition(self.instrument(name).symbol, quantity, entry, now, leg, isolated)
         if quantity == 0:
-            self.positions.pop(symbol, None)
+            self.positions.pop(held.key, None)
         else:
             check_positive(entry, "entry")
-            self.positions[symbol] = HeldPosition(symbol, quantity, entry, now)
-        self._notices.append(PositionChanged(symbol))
+            self.positions[held.key] = held
+        self._notices.append(PositionChanged(held.symbol))
 
-    def _move_position(self, symbol: str, signed: Decimal, price: Decimal, now: float) -> None:
-        old = self.positions.get(symbol) or HeldPosition(symbol, ZERO, price, now)
+    def _move_position(self, draft: OrderDraft, quantity: Decimal, price: Decimal, now: float) -> None:
+        symbol, signed = draft.symbol, quantity if draft.side == "buy" else -quantity
+        new = HeldPosition(symbol, ZERO, price, now, draft.leg, draft.isolated)
+        old = self.positions.get(new.key) or new
         instrument = self.instruments[symbol]
         quantity, entry, profit = old.quantity + signed, old.entry, ZERO
         if old.quantity * signed < 0:
@@ -333,7 +351,7 @@ class Exchange(Accounts):
         else:
             entry = instrument.average_entry(old.quantity, old.entry, signed, price)
         self._realise(instrument, profit, (old.quantity, quantity), price, now)
-        self.set_position(symbol, quantity, entry, now)
+        self.set_position(symbol, quantity, entry, now, leg=old.leg, isolated=old.isolated)
 
     def _realise(
         self, instrument: Instrument, profit: Decimal, sizes: tuple[Decimal, Decimal], price: Decimal, now: float

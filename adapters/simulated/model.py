@@ -83,6 +83,7 @@ class OrderDraft:
     """An order as asked for. leveraged: a margin order on a spot pair; isolated: with a wallet of that pair.
 
     book: the venue's own name of the book that holds it, where it has more than one for plain and one for triggers.
+    leg: `long` or `short`, where an account holds both sides of an instrument at once.
     """
 
     symbol: str
@@ -96,6 +97,7 @@ class OrderDraft:
     leveraged: bool = False
     isolated: bool = False
     book: str = ""
+    leg: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +146,22 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class HeldPosition:
-    """A signed quantity of contracts at an average entry price."""
+    """A signed quantity of contracts at an average entry price.
+
+    leg: `long` or `short`, where an account holds both sides at once. isolated: its margin lies apart from the wallet.
+    """
 
     symbol: str
     quantity: Decimal
     entry: Decimal
     opened_wall: float
+    leg: str = ""
+    isolated: bool = False
+
+    @property
+    def key(self) -> str:
+        """What it is filed under: its symbol, and its leg if there is one."""
+        return f"{self.symbol} {self.leg}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Which venues can be simulated, and how their accounts look at the start.
 
-The default accounts hold 10,000 USDT together, have prices and no orders.
+Each default account holds some thousand USDT (both krakens together 10,000), has prices and no orders.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from adapters.simulated.exchange import Exchange
-from adapters.simulated.wire import kraken_markets, krakenfutures_markets
+from adapters.simulated.wire import kraken_markets, krakenfutures_markets, okx_markets
 from adapters.simulated.wire.base import Face, Key
 from adapters.simulated.wire.kraken import KrakenFace
 from adapters.simulated.wire.kraken_names import venue_id
 from adapters.simulated.wire.krakenfutures import KrakenFuturesFace, order_uid
+from adapters.simulated.wire.okx import OkxFace
+from adapters.simulated.wire.okx_books import order_id
 
 
 def kraken(key: Key, now: float, *, funded: bool = True) -> Face:
@@ -43,7 +45,23 @@ def krakenfutures(key: Key, now: float, *, funded: bool = True) -> Face:
     return _settled(KrakenFuturesFace(exchange, key))
 
 
-KINDS: dict[str, Callable[..., Face]] = {"kraken": kraken, "krakenfutures": krakenfutures}
+def okx(key: Key, now: float, *, funded: bool = True) -> Face:
+    """Spot, margin, swaps and futures in one trading account: 5,000 USDT that came from the funding account."""
+    exchange = Exchange(
+        okx_markets.instruments(),
+        okx_markets.prices(),
+        asset_prices=okx_markets.asset_prices(),
+        wallet=okx_markets.TRADING,
+        order_id=order_id,
+    )
+    exchange.wallets[okx_markets.FUNDING] = {}
+    if funded:
+        exchange.flow("USDT", Decimal(5000), now, wallet=okx_markets.FUNDING)
+        exchange.transfer("USDT", Decimal(5000), now, source=okx_markets.FUNDING, target=okx_markets.TRADING)
+    return _settled(OkxFace(exchange, key))
+
+
+KINDS: dict[str, Callable[..., Face]] = {"kraken": kraken, "krakenfutures": krakenfutures, "okx": okx}
 
 # What was deposited before the story begins is older than anything a client asks for.
 FUNDED_BEFORE_S = 30 * 86_400.0

@@ -147,6 +147,26 @@ def test_reduce_only_needs_a_position_to_reduce(exchange: Exchange) -> None:
     assert (order.kind, order.draft.quantity) == ("perp_trigger", D("0.5"))
 
 
+def test_both_sides_of_an_instrument_are_positions_of_their_own(exchange: Exchange) -> None:
+    for side, leg in (("buy", "long"), ("sell", "short")):
+        exchange.place(OrderDraft("BTC/USD:USD", side, "market", D(2), leg=leg), NOW)
+    assert {key: held.quantity for key, held in exchange.positions.items()} == {
+        "BTC/USD:USD long": D(2),
+        "BTC/USD:USD short": D(-2),
+    }
+    exchange.place(OrderDraft("BTC/USD:USD", "sell", "market", D(5), reduce_only=True, leg="long"), NOW)
+    assert list(exchange.positions) == ["BTC/USD:USD short"]
+
+
+def test_a_cancel_may_take_effect_later(exchange: Exchange) -> None:
+    order, _ = exchange.place(BUY, NOW)
+    exchange.cancel(order.order_id, NOW, lag_s=30)
+    exchange.advance(NOW + 29)
+    assert list(exchange.orders) == [order.order_id]
+    exchange.advance(NOW + 30)
+    assert not exchange.orders
+
+
 def test_cancel_all_of_one_instrument_then_of_all(exchange: Exchange) -> None:
     exchange.place(BUY, NOW)
     exchange.place(STOP, NOW, checked=False)

@@ -170,8 +170,8 @@ async def test_positions_net_and_by_sides_cross_and_isolated_linear_and_inverse(
     assert (inverse["side"], inverse["contracts"], inverse["notional"]) == ("long", 20, pytest.approx(2000 / 60000))
     await switch(sim, "posMode", "long_short_mode")
     await sim.post("position", symbol=SWAP, quantity="0")
-    await sim.post("position", symbol=SWAP, quantity="2", entry="60000", leg="long")
-    await sim.post("position", symbol=SWAP, quantity="-3", entry="60000", leg="short", isolated=True)
+    await sim.post("position", symbol=SWAP, quantity="2", entry="60000", side="long")
+    await sim.post("position", symbol=SWAP, quantity="-3", entry="60000", side="short", isolated=True)
     rows = {row["side"]: row for row in await sim.client.fetch_positions([SWAP])}
     assert {side: row["contracts"] for side, row in rows.items()} == {"long": 2, "short": 3}
     assert [rows[side]["marginMode"] for side in ("long", "short")] == ["cross", "isolated"]

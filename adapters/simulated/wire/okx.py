@@ -203,12 +203,14 @@ class OkxFace:
             return Reply(result.body(request.wall))
         return Reply(result if isinstance(result, bytes) else {"code": "0", "msg": "", "data": result})
 
-    def error(self, text: str, wall: float) -> bytes:
-        """text: a code, or a code and its sentence."""
-        code, _, message = text.partition(" ")
+    def error(self, text: str, _: float) -> Reply:
+        """text: a code, or a code and its sentence; other words are a system error's."""
+        code = text.partition(" ")[0]
         if not code.isdigit():
-            return denial("50026", text).encoded()
-        return Reply({"code": code, "msg": message or words.sentence(code)}).encoded()
+            return Reply({"code": "50026", "msg": text, "data": []}, 500)
+        reply = denial(code, at_the_gate=True)
+        message = text[len(code) + 1 :]
+        return Reply({"code": code, "msg": message}, reply.status) if message else reply
 
     # --- keys and limits -------------------------------------------------------------------------------
 
@@ -318,11 +320,11 @@ class OkxFace:
         """`trade/close-position`: at the market, the whole of it."""
         symbol = self.exchange.instrument(str(form.get("instId", ""))).symbol
         leg = str(form.get("posSide", "net")).replace("net", "")
-        held = next((p for p in self.exchange.positions.values() if (p.symbol, p.leg) == (symbol, leg)), None)
+        held = next((p for p in self.exchange.positions.values() if (p.symbol, p.side) == (symbol, leg)), None)
         if held is None or (form.get("mgnMode") == "isolated") != held.isolated:
             raise Denied("51023")
         side = "sell" if held.quantity > 0 else "buy"
-        draft = OrderDraft(symbol, side, "market", abs(held.quantity), reduce_only=True, leg=leg)
+        draft = OrderDraft(symbol, side, "market", abs(held.quantity), reduce_only=True, position_side=leg)
         self.exchange.place(draft, request.wall)
         return [{"instId": form["instId"], "posSide": leg or "net", "clOrdId": "", "tag": ""}]
 

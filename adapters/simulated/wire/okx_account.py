@@ -90,7 +90,7 @@ def position_row(exchange: Exchange, held: HeldPosition, now: float) -> dict[str
     """One position. Of one in a spot pair (MARGIN) `pos` is always above zero, and `posCcy` tells its side."""
     instrument, mark = exchange.instruments[held.symbol], exchange.quotes[held.symbol].mark
     is_margin = instrument.settle is None
-    size = abs(held.quantity) if is_margin or held.leg else held.quantity
+    size = abs(held.quantity) if is_margin or held.side else held.quantity
     worth = abs(held.quantity) * instrument.worth(mark)
     usd = worth * asset_prices().get(settled_in(instrument), ZERO)
     profit = instrument.profit(held.quantity, held.entry, mark)
@@ -100,7 +100,7 @@ def position_row(exchange: Exchange, held: HeldPosition, now: float) -> dict[str
         "instId": instrument.wire_id,
         "mgnMode": "isolated" if held.isolated else "cross",
         "posId": _position_id(exchange, held),
-        "posSide": held.leg or "net",
+        "posSide": held.side or "net",
         "pos": text(size),
         "ccy": settled_in(instrument),
         "avgPx": text(held.entry),
@@ -200,7 +200,7 @@ def _apart(exchange: Exchange, coin: str) -> _Apart:
 def _position_id(exchange: Exchange, held: HeldPosition) -> str:
     """One for each instrument, leg and margin mode."""
     place = list(exchange.instruments).index(held.symbol)
-    return str(_FIRST_POSITION_ID + 10 * place + ("", "long", "short").index(held.leg) + (5 if held.isolated else 0))
+    return str(_FIRST_POSITION_ID + 10 * place + ("", "long", "short").index(held.side) + (5 if held.isolated else 0))
 
 
 def _margin(instrument: Instrument, held: HeldPosition) -> Decimal:

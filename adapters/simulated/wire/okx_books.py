@@ -189,7 +189,7 @@ def _common(exchange: Exchange, draft: OrderDraft, placed_wall: float) -> dict[s
         "instType": kind_of(instrument, draft),
         "instId": instrument.wire_id,
         "side": draft.side,
-        "posSide": draft.leg or "net",
+        "posSide": draft.position_side or "net",
         "tdMode": "cash" if is_cash else "isolated" if draft.isolated else "cross",
         "lever": "" if is_cash else str(LEVERAGE),
         "reduceOnly": "true" if draft.reduce_only else "false",

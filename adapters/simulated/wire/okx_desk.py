@@ -324,10 +324,10 @@ class Desk:
             leveraged=instrument.settle is None and mode in ("cross", "isolated") and not book,
             isolated=mode == "isolated",
             book=book,
-            leg="" if leg == "net" else leg,
+            position_side="" if leg == "net" else leg,
         )
         has_legs = self.switches["posMode"] == "long_short_mode" and kind_of(instrument, draft) in ("SWAP", "FUTURES")
-        if bool(draft.leg) != has_legs:
+        if bool(draft.position_side) != has_legs:
             raise Refused("invalid", "posSide")
         return draft
 

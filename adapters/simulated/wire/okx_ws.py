@@ -22,6 +22,7 @@ from adapters.simulated.model import (
     OpenOrder,
     OrderCancelled,
     OrderOpened,
+    OrderTriggered,
     PositionChanged,
     PriceChanged,
     Refused,
@@ -179,7 +180,7 @@ class OkxSession:
         elif channel == "positions":
             self._told_wall = now
             rows = [row for row in account.position_rows(self.exchange, now) if _concerns(arg, row)]
-            self._legs = {(held.symbol, held.leg) for held in self.exchange.positions.values()}
+            self._legs = {(held.symbol, held.side) for held in self.exchange.positions.values()}
         elif channel == "algo-advance":
             rows = [row for row in self._desk.algo_rows(sorted(ADVANCED)) if _concerns(arg, row)]
             return [self._frame(arg, rows)] if rows else []
@@ -212,6 +213,8 @@ class OkxSession:
         if isinstance(notice, OrderCancelled):
             source = _CANCEL_SOURCES.get(notice.cancelled.how, "1")
             return self._changed_order(notice.cancelled.order, "canceled", {"cancelSource": source}, now)
+        if isinstance(notice, OrderTriggered):
+            return self._changed_order(notice.order, "effective", {"ordId": notice.became}, now)
         return self._filled(notice.fill, now)
 
     def _to(self, *channels: str, of: str = "") -> Iterable[dict[str, str]]:
@@ -223,7 +226,7 @@ class OkxSession:
 
     def _changed_position(self, symbol: str, now: float) -> list[Any]:
         held = [position for position in self.exchange.positions.values() if position.symbol == symbol]
-        legs = {(symbol, position.leg) for position in held}
+        legs = {(symbol, position.side) for position in held}
         gone = {leg for leg in self._legs if leg[0] == symbol} - legs
         self._legs = (self._legs - gone) | legs
         rows = [account.position_row(self.exchange, position, now) for position in held]

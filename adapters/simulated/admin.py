@@ -3,7 +3,7 @@
 GET    state
 POST   balance   asset, amount, wallet?, kind?, delay_ledger_ms?, delay_balance_ms?      kind "none": no book shows it
 POST   price     symbol | asset, price   or   prices {symbol: price}
-POST   position  symbol, quantity (signed, 0 removes), entry
+POST   position  symbol, quantity (signed, 0 removes), entry, leg?    leg: beside the others of that symbol
 POST   order     symbol, side, type, quantity, price?, trigger_price?, client_order_id?, reduce_only?, leveraged?,
                  isolated?, book?, count?, age_s?     book: the venue's own name of the one that holds it
 DELETE order     order_id?                  without: all
@@ -85,6 +85,7 @@ class _Position(_Body):
     symbol: str
     quantity: Decimal
     entry: Decimal = Decimal(0)
+    leg: str = ""
 
 
 class _Order(_Body):
@@ -283,7 +284,7 @@ class Admin:
         return {}
 
     def _position(self, body: _Position, now: float) -> dict[str, Any]:
-        self._exchange.set_position(body.symbol, body.quantity, body.entry, now)
+        self._exchange.set_position(body.symbol, body.quantity, body.entry, now, leg=body.leg)
         return {}
 
     def _order(self, body: _Orders, now: float) -> dict[str, Any]:

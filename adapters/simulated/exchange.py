@@ -312,14 +312,18 @@ class Exchange(Accounts):
 
     # --- positions -------------------------------------------------------------------------------------
 
-    def set_position(self, name: str, quantity: Decimal, entry: Decimal, now: float) -> None:
-        """Put a position in place (0 removes it). Wallets are not touched."""
+    def set_position(self, name: str, quantity: Decimal, entry: Decimal, now: float, *, leg: str = "") -> None:
+        """Put a position in place (0 removes it). Wallets are not touched.
+
+        leg: of an account that holds several positions in one instrument, such as a long and a short: its name.
+        """
         symbol = self.instrument(name).symbol
+        place = f"{symbol}#{leg}" if leg else symbol
         if quantity == 0:
-            self.positions.pop(symbol, None)
+            self.positions.pop(place, None)
         else:
             check_positive(entry, "entry")
-            self.positions[symbol] = HeldPosition(symbol, quantity, entry, now)
+            self.positions[place] = HeldPosition(symbol, quantity, entry, now)
         self._notices.append(PositionChanged(symbol))
 
     def _move_position(self, symbol: str, signed: Decimal, price: Decimal, now: float) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from adapters.simulated.exchange import Exchange
-from adapters.simulated.wire import kraken_markets, krakenfutures_markets
+from adapters.simulated.wire import kraken_markets, krakenfutures_markets, mexc_markets, mexc_names
 from adapters.simulated.wire.base import Face, Key
 from adapters.simulated.wire.kraken import KrakenFace
 from adapters.simulated.wire.kraken_names import venue_id
 from adapters.simulated.wire.krakenfutures import KrakenFuturesFace, order_uid
+from adapters.simulated.wire.mexc import MexcFace
 
 
 def kraken(key: Key, now: float, *, funded: bool = True) -> Face:
@@ -43,7 +44,22 @@ def krakenfutures(key: Key, now: float, *, funded: bool = True) -> Face:
     return _settled(KrakenFuturesFace(exchange, key))
 
 
-KINDS: dict[str, Callable[..., Face]] = {"kraken": kraken, "krakenfutures": krakenfutures}
+def mexc(key: Key, now: float, *, funded: bool = True) -> Face:
+    """Spot: 6,000 USDT; perpetual contracts: 4,000 USDT in a wallet of their own."""
+    exchange = Exchange(
+        mexc_markets.instruments(),
+        mexc_markets.prices(),
+        asset_prices=mexc_markets.asset_prices(),
+        wallet=mexc_names.SPOT_WALLET,
+        order_id=mexc_names.order_number,
+    )
+    if funded:
+        exchange.flow("USDT", Decimal(10_000), now)
+        exchange.transfer("USDT", Decimal(4000), now, source=mexc_names.SPOT_WALLET, target=mexc_names.CONTRACT_WALLET)
+    return _settled(MexcFace(exchange, key))
+
+
+KINDS: dict[str, Callable[..., Face]] = {"kraken": kraken, "krakenfutures": krakenfutures, "mexc": mexc}
 
 # What was deposited before the story begins is older than anything a client asks for.
 FUNDED_BEFORE_S = 30 * 86_400.0

@@ -28,12 +28,24 @@ SPOT_MARKETS = frozenset({Market.SPOT, Market.MARGIN})
 PERP_MARKETS = frozenset({Market.PERP})
 
 
+class ScopeKind(StrEnum):
+    """What a scope holds, in the order in which the one can become another: a chase places orders, a trigger fires."""
+
+    STRATEGY = "strategy"
+    TRIGGER = "trigger"
+    PLAIN = "plain"
+
+
 @dataclass(frozen=True, slots=True)
 class OrderScope:
-    """A slice of a venue's open orders that one listing (all its pages) shows whole."""
+    """A slice of a venue's open orders that one listing (all its pages) shows whole.
+
+    A strategy is an order that the venue itself re-emits: while it lives, that its children are gone proves nothing.
+    """
 
     name: str
     markets: frozenset[Market]
+    kind: ScopeKind = ScopeKind.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,8 @@ class OrderListing:
 class Capabilities:
     """What a venue can do beyond the required; what it lacks is said at start, never guessed.
 
-    ledger_lag_s: how far the venue's book may be behind its balances.
+    ledger_lag_s: how far the venue's book may be behind its balances. lane_width: how many signed calls it takes at
+    once. unprovable: what may hold or place orders there that no call lists, one sentence each.
     """
 
     stream_kinds: frozenset[Kind] = frozenset()
@@ -58,6 +71,8 @@ class Capabilities:
     has_positions: bool = True
     notes: tuple[str, ...] = ()
     ledger_lag_s: float = 2.0
+    lane_width: int = 1
+    unprovable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

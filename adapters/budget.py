@@ -35,7 +35,7 @@ class Pool:
     endpoints: which signed calls it counts; None: all that no pool before it does. costs: of a call, by the
     last word of its path, `default` for others. by_count: the costs of one that pays for the rows that it
     may give: (rows, cost) upwards. for_urgent, for_sweep: what ordinary calls leave to urgent ones, and
-    both to the sweep.
+    both to the sweep. public: it counts calls without a signature as well. header: where a reply tells what is used.
     """
 
     ceiling: float
@@ -46,6 +46,8 @@ class Pool:
     costs: Mapping[str, float] = field(default_factory=dict)
     default: float = 1.0
     by_count: Sequence[tuple[int, float]] = ()
+    public: bool = False
+    header: str | None = None
 
     def cost(self, endpoint: str, params: Mapping[str, Any]) -> float:
         """What a call adds."""
@@ -121,9 +123,17 @@ class Budget:
     def __init__(self, pools: Sequence[Pool], clock: Clock) -> None:
         self._counters = [_Counter(pool, clock) for pool in pools]
 
-    def covers(self, endpoint: str) -> bool:
-        """Whether a counter of the venue is known for signed calls of this endpoint."""
-        return self._counter(endpoint) is not None
+    def covers(self, endpoint: str, *, public: bool = False) -> bool:
+        """Whether a counter of the venue is known for calls of this endpoint."""
+        counter = self._counter(endpoint)
+        return counter is not None and (counter.pool.public or not public)
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """What a reply tells of the counters: others may ask by the same key or from the same address."""
+        for counter in self._counters:
+            told = headers.get(counter.pool.header) if counter.pool.header is not None else None
+            if told is not None and told.isdigit():
+                counter.set(min(float(told), counter.pool.ceiling))
 
     async def spend(self, endpoint: str, params: Mapping[str, Any], urgency: Urgency) -> None:
         """Return when the call may leave. Raises HeldBack if that would take too long."""

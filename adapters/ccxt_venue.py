@@ -62,6 +62,7 @@ class CcxtVenue:
             lane=SignedLane(venue.lane_width),
             replies=venue.replies,
             secrets=settings.secrets,
+            codes=venue.codes,
         )
         self._client = build_client(settings.exchange, _client_config(venue, settings), self._shell)
         _aim(self._client, settings)
@@ -87,6 +88,8 @@ class CcxtVenue:
             has_positions=dialect.has_positions,
             notes=dialect.notes,
             ledger_lag_s=dialect.ledger_lag_s,
+            lane_width=self._venue.lane_width,
+            unprovable=self._venue.unprovable,
         )
 
     @property

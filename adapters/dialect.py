@@ -6,9 +6,9 @@ time-outs or reconnects, and it never returns "empty" for something it could not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -140,6 +140,30 @@ def merged(rows: Sequence[Position]) -> tuple[Position, ...]:
         known = by_symbol.get(row.symbol)
         by_symbol[row.symbol] = row if known is None else _joined(known, row)
     return tuple(by_symbol.values())
+
+
+SHORT_LEG = " short"
+"""What a hedged account's short leg is called after its symbol: a long and a short of one market are two positions."""
+
+
+def legs(rows: Sequence[Position]) -> tuple[Position, ...]:
+    """Rows as positions, one a market; two where an account holds a long and a short of it at once."""
+    longs, shorts = (merged([row for row in rows if (row.quantity > 0) is is_long]) for is_long in (True, False))
+    held_long = {row.symbol for row in longs}
+    named = (replace(row, symbol=row.symbol + SHORT_LEG) if row.symbol in held_long else row for row in shorts)
+    return (*longs, *named)
+
+
+def market_symbol(symbol: str) -> str:
+    """The market of a position, whichever leg it is."""
+    return symbol.removesuffix(SHORT_LEG)
+
+
+def told_of_legs(marks: Iterable[Price], held: Iterable[str]) -> tuple[Price, ...]:
+    """Marks, and once more under the name of each short leg that is held beside a long one."""
+    by_symbol = {price.symbol: price for price in marks}
+    twice = (symbol for symbol in held if symbol.endswith(SHORT_LEG) and market_symbol(symbol) in by_symbol)
+    return (*by_symbol.values(), *(replace(by_symbol[market_symbol(symbol)], symbol=symbol) for symbol in twice))
 
 
 def _joined(one: Position, other: Position) -> Position:

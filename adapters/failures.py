@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable
+from risk_daemon.errors import ConfigError, MalformedReply, VenueError, VenueRejected, VenueUnavailable
 
 _EXCERPT = 240
 
@@ -41,6 +42,33 @@ _TOO_MUCH = re.compile(r"rate.?limit|too many|throttl|apiLimitExceeded|answered 
 _GONE = re.compile(r"OrderNotFound|CancelPending|Unknown order|order.{0,12}not.{0,4}(?:found|exist)", re.IGNORECASE)
 
 
+class OrderGone(VenueRejected):
+    """There is no such order (any more): what a cancel of a filled one is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codes:
+    """What the error codes of one venue mean, by its own documentation; a code without a row is left to its words.
+
+    at: the field of the reply that holds the code. later: ask again. refused: a person must look. gone: there is no
+    such order. ban_statuses: the HTTP statuses of a ban for asking too much, beside 418 and 429.
+    """
+
+    at: str
+    later: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+    ban_statuses: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        sets = (self.later, self.refused, self.gone)
+        if len(frozenset().union(*sets)) != sum(map(len, sets)):
+            raise ConfigError("a code of an exchange that means two things")
+
+
+NO_CODES = Codes(at="code")
+
+
 @dataclass(slots=True)
 class HttpReply:
     """What is known of one HTTP exchange; it fills up as the exchange goes on."""
@@ -57,12 +85,21 @@ class HttpReply:
         return next((value.lower() for name, value in self.headers.items() if name.lower() == "content-type"), "")
 
 
-def failure(error: BaseException, reply: HttpReply | None = None, secrets: Iterable[str] = ()) -> VenueError:
+def failure(
+    error: BaseException, reply: HttpReply | None = None, secrets: Iterable[str] = (), codes: Codes = NO_CODES
+) -> VenueError:
     """The VenueError that `error`, raised while `reply` was awaited, amounts to. Secrets are blotted out."""
     if isinstance(error, VenueError):
         return error
     seen = reply or HttpReply()
     sentence = blot(_sentence(error, seen), secrets)
+    code = _code(seen, codes.at)
+    if code in codes.gone:
+        return OrderGone(sentence)
+    if code in codes.later or seen.status in codes.ban_statuses:
+        return VenueUnavailable(sentence, retry_after_s(seen.headers))
+    if code in codes.refused:
+        return VenueRejected(sentence)
     if _is_malformed(error, seen):
         return MalformedReply(sentence)
     if _is_refused(error, seen):
@@ -72,6 +109,8 @@ def failure(error: BaseException, reply: HttpReply | None = None, secrets: Itera
 
 def is_gone(error: VenueError) -> bool:
     """Whether the venue says that the order to cancel is not there (any more)."""
+    if isinstance(error, OrderGone):
+        return True
     return isinstance(error, VenueRejected | VenueUnavailable) and _GONE.search(str(error)) is not None
 
 
@@ -112,6 +151,17 @@ def _sentence(error: BaseException, seen: HttpReply) -> str:
 def _own_text(error: BaseException, seen: HttpReply) -> str:
     text = str(error.__cause__ or error)
     return text.replace(seen.url, without_query(seen.url)) if seen.url else text
+
+
+def _code(seen: HttpReply, at: str) -> str | None:
+    """The venue's own code of what went wrong, as text; None if it gave none."""
+    if not seen.body.startswith("{"):
+        return None
+    try:
+        value = json.loads(seen.body).get(at)
+    except (ValueError, RecursionError):
+        return None
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 
 def _is_malformed(error: BaseException, seen: HttpReply) -> bool:

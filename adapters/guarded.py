@@ -18,7 +18,7 @@ from typing import Any
 
 from adapters.budget import Budget
 from adapters.envelopes import Check, parse_strictly, wrong_with
-from adapters.failures import HttpReply, blot, failure, is_rate_limit, without_query
+from adapters.failures import NO_CODES, Codes, HttpReply, blot, failure, is_rate_limit, without_query
 from adapters.lane import Pacer, SignedLane, current_urgency
 from adapters.transport import open_connector, open_session
 from adapters.watched_streams import uses
@@ -38,6 +38,7 @@ class Shell:
     lane: SignedLane
     replies: Mapping[str, Check] | None
     secrets: tuple[str, ...]
+    codes: Codes = NO_CODES
 
 
 @contextmanager
@@ -93,7 +94,7 @@ class Guard:
         client: Any = super()
         cost = float(client.calculate_rate_limiter_cost(api, method, path, params or {}, config or {}))
         urgency, budget = current_urgency(), self.shell.budget
-        is_counted = not _is_public(api) and budget.covers(path)
+        is_counted = budget.covers(path, public=_is_public(api))
 
         async def send() -> Any:
             if is_counted:
@@ -123,7 +124,7 @@ class Guard:
         except Exception as error:
             if reply.status is None and self.tcp_connector is not None:
                 self.tcp_connector.clear_dns_cache()  # it may have moved
-            raise failure(error, reply, self.shell.secrets) from None
+            raise failure(error, reply, self.shell.secrets, self.shell.codes) from None
         finally:
             _REPLY.reset(token)
         self._prove(raw, reply)
@@ -135,7 +136,7 @@ class Guard:
     def _prove(self, raw: Any, reply: HttpReply) -> None:
         """Raise a VenueError unless this is what the venue says, all of it, and to what was asked."""
         if reply.status != 200:
-            raise failure(RuntimeError("not a success"), reply, self.shell.secrets)
+            raise failure(RuntimeError("not a success"), reply, self.shell.secrets, self.shell.codes)
         is_page = _IS_SIGNED.get() and "html" in reply.content_type
         wrong = "the answer calls itself HTML" if is_page else wrong_with(self.shell.replies, reply.url, raw)
         if wrong is not None:
@@ -149,6 +150,7 @@ class Guard:
         reply = _REPLY.get()
         if reply is not None:
             reply.status, reply.headers, reply.body = code, dict(headers), body
+            self.shell.budget.heard(headers)
         parent: Any = super()
         return parent.on_rest_response(code, reason, url, method, headers, body, sent_headers, sent_body)
 

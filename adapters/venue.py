@@ -17,11 +17,15 @@ from adapters.base import PERP_MARKETS, Market
 from adapters.budget import Pool
 from adapters.cancel_plans import ScopePlan
 from adapters.cancel_probes import Probe
+from adapters.dead_man import DeadMan
 from adapters.envelopes import Check
+from adapters.failures import NO_CODES, Codes
+from adapters.key_audit import KeyAudit
 from adapters.wire import SocketDialect
 from risk_daemon.errors import ConfigError
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+_REDUCE_ONLY: Mapping[str, Any] = MappingProxyType({"reduceOnly": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,9 @@ class Venue:
     shares_wallet: spot and derivatives have one wallet: asked twice, it would count twice.
     marks_apart: its tickers have neither mark nor bid and ask: marks are asked for by a call of their own.
     deposits_reach_spot: elsewhere a deposit lands in a wallet apart, and would move a baseline that no money reached.
+    codes: what its error codes mean. dead_men: its switches. key_audit: how it tells what the key may do.
+    unprovable: what may hold or place orders on it that no call lists, one sentence each: a proof names them.
+    reduce_params: what makes a market order of ccxt's one that can only reduce, by the side of the position.
 
     Raises ConfigError for half a venue.
     """
@@ -96,6 +103,11 @@ class Venue:
     shares_wallet: bool = False
     marks_apart: bool = False
     deposits_reach_spot: bool = False
+    codes: Codes = NO_CODES
+    dead_men: tuple[DeadMan, ...] = ()
+    key_audit: KeyAudit | None = None
+    unprovable: tuple[str, ...] = ()
+    reduce_params: Mapping[str, Any] = field(default_factory=lambda: _REDUCE_ONLY)
 
     def __post_init__(self) -> None:
         wrong = next(filter(None, (_half(self), _wrong_scopes(self.scopes), _wrong_numbers(self))), None)

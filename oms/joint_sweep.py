@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from adapters.base import OrderScope
+from adapters.base import OrderScope, ScopeKind
 from oms.calls import Signal
 from oms.proof import JointRound, Known, VenueProof
 from oms.results import SweepResult, VenueVerdict
@@ -15,6 +15,9 @@ from risk_daemon.model.clock import Clock
 from risk_daemon.model.events import Input, Order, Position, SweepFinished
 
 KnownByVenue = Mapping[str, Known]
+
+RANKS = {kind: rank for rank, kind in enumerate(ScopeKind)}
+"""What can become another comes first: see proof.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ class JointSweep:
             open_before=self._around.open_orders(venue),
             known=known,
             without_plan=plan.problem,
+            ranks={scope.name: RANKS[scope.kind] for scope in plan.scopes},
         )
 
     def _campaign(self) -> Campaign:

@@ -223,7 +223,7 @@ def _plan(adapter: VenueAdapter, markets: Markets) -> VenuePlan:
         scopes = _scopes_of(adapter, markets)
     except Exception as error:  # becomes the venue's reason
         return VenuePlan(adapter, (), f"its order scopes are not known: {failure_of(error).reason}")
-    return VenuePlan(adapter, scopes, f"no order scope for {_words(markets)}")
+    return VenuePlan(adapter, scopes, f"no order scope for {_words(markets)}", adapter.capabilities.lane_width)
 
 
 def _merged(before: KnownByVenue, after: KnownByVenue) -> KnownByVenue:

@@ -6,6 +6,10 @@ of its scopes, nor a cancel sent, since. All venues are proven together when, af
 every lease has run out, each scope lists empty once more in one round that no order interrupts. A
 look that fails tells nothing: it undoes no evidence and adds none; but a scope that is looked at in
 vain again and again is not proven. Pure: the caller brings the times.
+
+Orders become others: a strategy of the venue's own places some, a trigger that fires is a plain one from then on. What
+is listed in the other order can miss both. So in the joint round a venue's scopes are listed by their ranks: what can
+become another first, and the next rank only after its answers.
 """
 
 from __future__ import annotations
@@ -25,6 +29,9 @@ Known = Mapping[str, Mapping[OrderKey, Order]]
 
 WATCH_S = 5.0
 """How often a proven scope is listed again while other venues are still at work."""
+
+CANCEL_PATIENCE_S = 2.0
+"""A look while a cancel is on its way to the venue is no evidence: it waits for the answer, but no longer than this."""
 
 _REDUCING_SIDE = {True: OrderSide.SELL, False: OrderSide.BUY}
 
@@ -83,7 +90,8 @@ class _Scope:
 
     first_empty_mono: float | None = None  # when the first empty listing arrived
     settled: bool = False
-    last_empty_mono: float | None = None  # when the newest empty listing was requested
+    rank: int = 0
+    empties: list[tuple[float, float]] = field(default_factory=list)  # requests and answers of all empty listings
     looked_mono: float | None = None  # when the newest listing arrived
     first_look_mono: float | None = None  # when the first listing was requested
     newest_mono: float | None = None  # when the newest listing was requested
@@ -100,15 +108,19 @@ class _Scope:
     cancel_failure: str | None = None
 
     def forget(self) -> None:
-        self.first_empty_mono, self.settled, self.last_empty_mono = None, False, None
+        self.first_empty_mono, self.settled = None, False
+        self.empties.clear()
 
     def found_empty(self, requested_mono: float, received_mono: float, settle_s: float) -> None:
+        self.empties.append((requested_mono, received_mono))
         if self.first_empty_mono is None:
             self.first_empty_mono = received_mono
         elif requested_mono >= self.first_empty_mono + settle_s:
             self.settled = True
-        if self.last_empty_mono is None or requested_mono > self.last_empty_mono:
-            self.last_empty_mono = requested_mono
+
+    def answered_since(self, mono: float) -> float | None:
+        """When an empty listing requested at `mono` or later was first answered; None if there is none."""
+        return min((answer for request, answer in self.empties if request >= mono), default=None)
 
     def remember(self, listing: OrderListing, received_mono: float, found: Sighting) -> None:
         """Keep the newest listing for show; a late answer to an earlier request does not replace it."""
@@ -177,7 +189,7 @@ class VenueProof:
     requested earlier is evidence. known: orders seen by earlier sweeps of the same trip, by scope; a scope
     that they did not see is not in it. open_before: orders believed open when the sweep began, for counting,
     naming and cancels without a listing only. without_plan: why the venue has no order scopes; such a venue
-    is never proven.
+    is never proven. ranks: of scopes whose orders can become those of a higher one; 0 where there is none.
     """
 
     def __init__(
@@ -191,11 +203,13 @@ class VenueProof:
         open_before: Iterable[Order] = (),
         known: Known = MappingProxyType({}),
         without_plan: str = "no order scope",
+        ranks: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.venue = venue
         self.voids = 0
         self.arrived_mono = -math.inf  # when the last cancel without an acknowledgement is on its way no more
-        self._scopes = {name: _Scope() for name in scopes}
+        self._scopes = {name: _Scope(rank=ranks.get(name, 0)) for name in scopes}
+        self._ranks = sorted({scope.rank for scope in self._scopes.values()})
         self._settle_s = settle_s
         self._flight_s = flight_s
         self._floor_mono = started_mono
@@ -291,23 +305,42 @@ class VenueProof:
         return bool(scopes) and all(scope.settled and not scope.is_unseen for scope in scopes)
 
     def empty_since(self, mono: float) -> bool:
-        """Every scope has an empty listing that was requested at `mono` or later."""
-        return self.proven and all(
-            scope.last_empty_mono is not None and scope.last_empty_mono >= mono for scope in self._scopes.values()
-        )
+        """Every scope has an empty listing that was requested at `mono` or later, and after those of lower ranks."""
+        return self.proven and self.ranks_listed(mono) == len(self._ranks)
+
+    def ranks_listed(self, mono: float) -> int:
+        """How many ranks have been listed empty since `mono`, one after another."""
+        return len(self._floors(mono)) - 1
+
+    def _floors(self, mono: float) -> list[float]:
+        """From when on a listing of each rank counts, as far as that is known: after the answers of the one below."""
+        floors = [mono]
+        for rank in self._ranks:
+            answers = [scope.answered_since(floors[-1]) for scope in self._scopes.values() if scope.rank == rank]
+            if None in answers:
+                break
+            floors.append(max(answer for answer in answers if answer is not None))
+        return floors
 
     def due_mono(self, name: str, round_mono: float | None) -> float | None:
         """When the next look at a scope is useful; None: at once. round_mono: when the joint round began."""
         scope = self._scopes[name]
         if scope.failure is not None:
             return None
-        if scope.first_empty_mono is None or scope.last_empty_mono is None or scope.looked_mono is None:
+        if self._cancels_under_way and scope.looked_mono is not None:
+            return scope.looked_mono + CANCEL_PATIENCE_S
+        if scope.first_empty_mono is None or scope.looked_mono is None:
             return None
         if not scope.settled:
             return scope.first_empty_mono + self._settle_s
-        if round_mono is not None and scope.last_empty_mono < round_mono:
+        if round_mono is not None and self._is_next(scope, round_mono):
             return None
         return scope.looked_mono + WATCH_S
+
+    def _is_next(self, scope: _Scope, round_mono: float) -> bool:
+        floors = self._floors(round_mono)
+        place = self._ranks.index(scope.rank)
+        return place < len(floors) and scope.answered_since(floors[place]) is None
 
     @property
     def reason(self) -> str | None:
@@ -386,9 +419,11 @@ class JointRound:
         return all(venue.proven for venue in self._venues.values())
 
     @property
-    def stage(self) -> tuple[int, bool, float | None]:
+    def stage(self) -> tuple[int, bool, float | None, tuple[int, ...]]:
         """Changes whenever the next look at some scope may have moved."""
-        return (self._voids, self.all_proven, self.began_mono)
+        began_mono = self.began_mono
+        listed = () if began_mono is None else tuple(v.ranks_listed(began_mono) for v in self._venues.values())
+        return (self._voids, self.all_proven, began_mono, listed)
 
     def due_mono(self, venue: str, scope: str, now_mono: float) -> float:
         """When to look at a scope next, in seconds of `Instant.mono`; not after now: at once."""

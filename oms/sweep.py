@@ -9,8 +9,8 @@ A call that fails quickly is made once more in its place, at once: a venue that 
 goes out unseen, in each such round, because orders may be placed behind a broken listing. That undoes
 the evidence, so where there is some, one failed look is repeated first.
 
-Calls to one account take turns. Its signed requests leave one after another anyway; a call that waited
-for that behind one that hangs would run out of time together with it, each time.
+Calls to one account take turns, as many at once as its lane is wide: where its signed requests leave one after
+another, a call that waited for that behind one that hangs would run out of time together with it, each time.
 """
 
 from __future__ import annotations
@@ -50,11 +50,15 @@ class SelectiveCancel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VenuePlan:
-    """A venue and the scopes to sweep. problem: why there are none, where there are none."""
+    """A venue and the scopes to sweep. problem: why there are none, where there are none.
+
+    lane_width: how many calls the venue takes at once.
+    """
 
     adapter: VenueAdapter
     scopes: tuple[OrderScope, ...]
     problem: str = "no order scope"
+    lane_width: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class VenueSweep:
         self._plan = plan
         self._proof = proof
         self._campaign = campaign
-        self._turn = asyncio.Lock()
+        self._turn = asyncio.Semaphore(max(1, plan.lane_width))
         self._quiet_until_mono = -math.inf
         self._first_cancel_s: float | None = None
         self._proven_s: float | None = None

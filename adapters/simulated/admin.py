@@ -3,11 +3,13 @@
 GET    state
 POST   balance   asset, amount, wallet?, kind?, delay_ledger_ms?, delay_balance_ms?      kind "none": no book shows it
 POST   price     symbol | asset, price   or   prices {symbol: price}
-POST   position  symbol, quantity (signed, 0 removes), entry, leg?    leg: beside the others of that symbol
+POST   position  symbol, quantity (signed, 0 removes), entry, side?    side: long or short, where both may be held
 POST   order     symbol, side, type, quantity, price?, trigger_price?, client_order_id?, reduce_only?, leveraged?,
-                 isolated?, book?, count?, age_s?     book: the venue's own name of the one that holds it
+                 isolated?, book?, position_side?, close_position?, count?, age_s?
+                 book: the venue's own name of the one that holds it
 DELETE order     order_id?                  without: all
 POST   fill      order_id, quantity?
+POST   trigger   order_id, gap_ms?          leaves its book; a plain order stands for it, gap_ms later
 POST   flow      asset, amount, kind?, wallet?, fee?, effect?, delay_ledger_ms?, delay_balance_ms?
                  effect false: a row that no balance ever shows, such as a withdrawal that was cancelled
 POST   transfer  asset, amount, source, target      between two wallets
@@ -85,7 +87,7 @@ class _Position(_Body):
     symbol: str
     quantity: Decimal
     entry: Decimal = Decimal(0)
-    leg: str = ""
+    side: Literal["", "long", "short"] = ""
 
 
 class _Order(_Body):
@@ -100,6 +102,8 @@ class _Order(_Body):
     leveraged: bool = False
     isolated: bool = False
     book: str = ""
+    position_side: Literal["", "long", "short"] = ""
+    close_position: bool = False
 
     def draft(self) -> OrderDraft:
         return OrderDraft(
@@ -114,6 +118,8 @@ class _Order(_Body):
             self.leveraged,
             self.isolated,
             self.book,
+            self.position_side,
+            self.close_position,
         )
 
 
@@ -129,6 +135,11 @@ class _OneOrder(_Body):
 class _Fill(_Body):
     order_id: str
     quantity: Decimal | None = None
+
+
+class _Trigger(_Body):
+    order_id: str
+    gap_ms: FiniteFloat = Field(0, ge=0)
 
 
 class _Flow(_Dated):
@@ -238,6 +249,7 @@ class Admin:
             ("POST", "order"): _with(_Orders, self._order),
             ("DELETE", "order"): _with(_OneOrder, self._cancel),
             ("POST", "fill"): _with(_Fill, self._fill),
+            ("POST", "trigger"): _with(_Trigger, self._trigger),
             ("POST", "flow"): _with(_Flow, self._flow),
             ("POST", "transfer"): _with(_Transfer, self._transfer),
             ("POST", "debt"): _with(_Debt, self._debt),
@@ -284,7 +296,7 @@ class Admin:
         return {}
 
     def _position(self, body: _Position, now: float) -> dict[str, Any]:
-        self._exchange.set_position(body.symbol, body.quantity, body.entry, now, leg=body.leg)
+        self._exchange.set_position(body.symbol, body.quantity, body.entry, now, side=body.side)
         return {}
 
     def _order(self, body: _Orders, now: float) -> dict[str, Any]:
@@ -301,6 +313,10 @@ class Admin:
     def _fill(self, body: _Fill, now: float) -> dict[str, Any]:
         fill = self._exchange.fill(body.order_id, now, quantity=body.quantity)
         return {"quantity": str(fill.quantity), "price": str(fill.price)}
+
+    def _trigger(self, body: _Trigger, now: float) -> dict[str, Any]:
+        self._exchange.trigger(body.order_id, now, gap_s=body.gap_ms / 1000)
+        return {}
 
     def _flow(self, body: _Flow, now: float) -> dict[str, Any]:
         row = self._exchange.flow(

@@ -27,6 +27,7 @@ from adapters.simulated.model import (
     OrderDraft,
     OrderFilled,
     OrderOpened,
+    OrderTriggered,
     PositionChanged,
     PriceChanged,
     Quote,
@@ -48,6 +49,7 @@ class Exchange(Accounts):
     """The account and its market.
 
     order_id: makes the venue's id of the n-th order. wallet: the wallet meant when none is named.
+    hedged: a long and a short of one instrument are two positions.
     ignore_cancels: cancels are answered and not done (a fault). fee_ratio: what an order's execution
     costs, as a part of what it is worth.
     """
@@ -72,6 +74,7 @@ class Exchange(Accounts):
         self.bots: dict[str, Bot] = {}
         self.dead_men: dict[str, DeadMan] = {}
         self.delisted: set[str] = set()
+        self.hedged = False
         self.ignore_cancels = False
         self.fee_ratio = ZERO
         self._order_id = order_id
@@ -214,6 +217,25 @@ class Exchange(Accounts):
             self.orders[order.order_id] = order
         return fill
 
+    def trigger(self, order_id: str, now: float, *, gap_s: float = 0.0) -> None:
+        """Its price is reached: the order leaves its book, `gap_s` later a plain one is placed. Raises Refused."""
+        waiting = self.find(order_id)
+        check_positive(waiting.draft.trigger_price, "trigger_price")
+        order_type = "market" if waiting.draft.price is None else "limit"
+        draft = replace(waiting.draft, order_type=order_type, trigger_price=None, book="")
+        held = self.positions.get(position_key(draft.symbol, draft.position_side))
+        if draft.close_position and held is not None:
+            draft = replace(draft, quantity=abs(held.quantity))
+
+        def place(at: float) -> None:
+            became, _ = self.place(draft, at, checked=False, strategy=waiting.strategy)
+            self._notices.append(OrderTriggered(waiting, became.order_id))
+
+        del self.orders[waiting.order_id]
+        if gap_s > 0:
+            self._notices.append(OrderTriggered(waiting))
+        self._later(now, gap_s, place)
+
     def find(self, order_id: str) -> OpenOrder:
         """A resting order by its id or client order id. Raises Refused."""
         if (order := self.orders.get(order_id)) is not None:
@@ -286,7 +308,7 @@ class Exchange(Accounts):
             if self.total(asset) - self.held().get(asset, ZERO) < needed:
                 raise Refused("insufficient_funds", f"not enough {asset} for this order")
         elif draft.reduce_only:
-            position = self.positions.get(draft.symbol)
+            position = self.positions.get(position_key(draft.symbol, draft.position_side))
             if position is None or (position.quantity > 0) == (draft.side == "buy"):
                 raise Refused("would_not_reduce", f"no position in {draft.symbol} that this order would reduce")
             return replace(draft, quantity=min(draft.quantity, abs(position.quantity)))
@@ -307,27 +329,26 @@ class Exchange(Accounts):
             fee = quantity * price * self.fee_ratio
             self.trade(order.draft.symbol, order.draft.side, quantity, price, now, fee=fee)
         else:
-            self._move_position(order.draft.symbol, quantity if order.draft.side == "buy" else -quantity, price, now)
+            self._move_position(order.draft, quantity if order.draft.side == "buy" else -quantity, price, now)
         return order, fill
 
     # --- positions -------------------------------------------------------------------------------------
 
-    def set_position(self, name: str, quantity: Decimal, entry: Decimal, now: float, *, leg: str = "") -> None:
-        """Put a position in place (0 removes it). Wallets are not touched.
-
-        leg: of an account that holds several positions in one instrument, such as a long and a short: its name.
-        """
+    def set_position(self, name: str, quantity: Decimal, entry: Decimal, now: float, *, side: str = "") -> None:
+        """Put a position in place (0 removes it). Wallets are not touched. side: see `HeldPosition`."""
         symbol = self.instrument(name).symbol
-        place = f"{symbol}#{leg}" if leg else symbol
+        key = position_key(symbol, side)
         if quantity == 0:
-            self.positions.pop(place, None)
+            self.positions.pop(key, None)
         else:
             check_positive(entry, "entry")
-            self.positions[place] = HeldPosition(symbol, quantity, entry, now)
+            self.positions[key] = HeldPosition(symbol, quantity, entry, now, side)
+        self.hedged = self.hedged or bool(side)
         self._notices.append(PositionChanged(symbol))
 
-    def _move_position(self, symbol: str, signed: Decimal, price: Decimal, now: float) -> None:
-        old = self.positions.get(symbol) or HeldPosition(symbol, ZERO, price, now)
+    def _move_position(self, draft: OrderDraft, signed: Decimal, price: Decimal, now: float) -> None:
+        symbol, side = draft.symbol, draft.position_side
+        old = self.positions.get(position_key(symbol, side)) or HeldPosition(symbol, ZERO, price, now)
         instrument = self.instruments[symbol]
         quantity, entry, profit = old.quantity + signed, old.entry, ZERO
         if old.quantity * signed < 0:
@@ -337,7 +358,7 @@ class Exchange(Accounts):
         else:
             entry = instrument.average_entry(old.quantity, old.entry, signed, price)
         self._realise(instrument, profit, (old.quantity, quantity), price, now)
-        self.set_position(symbol, quantity, entry, now)
+        self.set_position(symbol, quantity, entry, now, side=side)
 
     def _realise(
         self, instrument: Instrument, profit: Decimal, sizes: tuple[Decimal, Decimal], price: Decimal, now: float
@@ -391,6 +412,11 @@ class Exchange(Accounts):
             draft = replace(bot.draft, client_order_id=f"{bot.prefix}-{turn}")
             self.place(draft, now, checked=False, strategy=bot.bot_id if bot.strategy else "")
             self._later(now, bot.every_s, lambda at: self._bot_turn(bot, turn + 1, at))
+
+
+def position_key(symbol: str, side: str = "") -> str:
+    """Under which an exchange has a position: its symbol, and its side where there may be one of each."""
+    return f"{symbol} {side}" if side else symbol
 
 
 def _names(instruments: Iterable[Instrument]) -> dict[str, str]:

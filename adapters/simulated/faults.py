@@ -71,6 +71,8 @@ _CARRIED_OUT = frozenset(
 )
 _FRAMES = frozenset({How.SOCKET_SILENT, How.SOCKET_FROZEN, How.SOCKET_GARBAGE})
 _STATUS = frozenset({How.UNAUTHORIZED, How.FORBIDDEN, How.TOO_MANY, How.SERVER_ERROR, How.UNAVAILABLE})
+# The venue's own refusals, which come with its own status.
+_SAID_NO = frozenset({How.VENUE_ERROR, How.READ_ONLY_KEY, How.REVOKED_KEY})
 # What a key that may only read is refused, and what needs no key at all.
 _CHANGES = frozenset({Call.CANCEL, Call.PLACE, Call.DEAD_MAN})
 _UNSIGNED = frozenset({Call.PRICES, Call.MARKETS, Call.OTHER, Call.WS})
@@ -231,7 +233,9 @@ def parse_fault(request: Mapping[str, Any], fault_id: str) -> Fault:
     )
 
 
-def spoil(fault: Fault, honest: bytes, *, empty_envelope: bytes = b"", error: bytes = b"") -> Answer:
+def spoil(
+    fault: Fault, honest: bytes, *, empty_envelope: bytes = b"", error: bytes = b"", error_status: int = 200
+) -> Answer:
     """What the caller sees of an honest answer under `fault`; the venue's envelopes are given."""
     how = fault.how
     if how in _STATUS:
@@ -257,7 +261,8 @@ def spoil(fault: Fault, honest: bytes, *, empty_envelope: bytes = b"", error: by
     if how is How.REPLACE:
         body = json.dumps(with_value(json.loads(honest), str(fault.field), fault.text)).encode()
     kind = "text/html" if how is How.HTML else "application/json"
-    return Answer(200, body, kind, delay_s=fault.delay_s, hang=how is How.HANG, reset=how is How.RESET)
+    status = error_status if how in _SAID_NO else 200
+    return Answer(status, body, kind, delay_s=fault.delay_s, hang=how is How.HANG, reset=how is How.RESET)
 
 
 def with_value(value: Any, field: str, text: str) -> Any:

@@ -83,6 +83,8 @@ class OrderDraft:
     """An order as asked for. leveraged: a margin order on a spot pair; isolated: with a wallet of that pair.
 
     book: the venue's own name of the book that holds it, where it has more than one for plain and one for triggers.
+    position_side: the position it belongs to, `long` or `short`, where an account may hold both in one instrument.
+    close_position: it closes the whole position, whatever that is by then.
     """
 
     symbol: str
@@ -96,6 +98,8 @@ class OrderDraft:
     leveraged: bool = False
     isolated: bool = False
     book: str = ""
+    position_side: str = ""
+    close_position: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +148,13 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class HeldPosition:
-    """A signed quantity of contracts at an average entry price."""
+    """A signed quantity of contracts at an average entry price. side: `long` or `short` where there may be both."""
 
     symbol: str
     quantity: Decimal
     entry: Decimal
     opened_wall: float
+    side: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +218,14 @@ class OrderCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderTriggered:
+    """A trigger order has left its book; `became` is the id of the plain order that stands for it, if it is placed."""
+
+    order: OpenOrder
+    became: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PositionChanged:
     """The position of a symbol is another one now (or none)."""
 
@@ -226,7 +239,7 @@ class PriceChanged:
     symbol: str
 
 
-Notice = BalanceChanged | OrderOpened | OrderFilled | OrderCancelled | PositionChanged | PriceChanged
+Notice = BalanceChanged | OrderOpened | OrderFilled | OrderCancelled | OrderTriggered | PositionChanged | PriceChanged
 
 
 def check_draft(draft: OrderDraft) -> None:

@@ -24,7 +24,7 @@ from adapters.simulated import API_KEY, API_SECRET, truth
 from adapters.simulated.admin import Admin, BadRequest
 from adapters.simulated.faults import GARBAGE, Answer, Call, Fault, FaultBook, How, spoil
 from adapters.simulated.scenarios import build
-from adapters.simulated.wire.base import Face, Key, Request, Session
+from adapters.simulated.wire.base import Face, Key, Reply, Request, Session
 from risk_daemon.model.clock import Clock, SystemClock
 
 LOOPBACK = "127.0.0.1"
@@ -225,7 +225,9 @@ class VenueServer:
 
     def _spoil(self, fault: Fault, honest: bytes, wall: float) -> Answer:
         error = self.face.error(self.face.key_errors.get(fault.how, fault.text), wall)
-        return spoil(fault, honest, empty_envelope=self.face.empty_envelope, error=error)
+        reply = error if isinstance(error, Reply) else Reply(error)
+        envelope = self.face.empty_envelope
+        return spoil(fault, honest, empty_envelope=envelope, error=reply.encoded(), error_status=reply.status)
 
     def _count(self, call: Call, request: Request) -> None:
         counted = self.calls.setdefault(call, {"count": 0, "first_wall": request.wall})

@@ -107,8 +107,8 @@ async def test_profit_that_is_not_realised_stands_in_equity_alone(sim: Sim) -> N
 
 
 async def test_long_and_short_of_one_contract_are_two_rows(sim: Sim) -> None:
-    await sim.post("position", symbol=PERP, quantity="5", entry="61000")
-    await sim.post("position", symbol=PERP, quantity="-3", entry="62000", leg="short")
+    await sim.post("position", symbol=PERP, quantity="5", entry="61000", side="long")
+    await sim.post("position", symbol=PERP, quantity="-3", entry="62000", side="short")
     await sim.post("position", symbol="BTC/USD:BTC", quantity="-7", entry="60000")
     found = {(row["symbol"], row["side"], row["contracts"]) for row in await sim.client.fetch_positions()}
     assert found == {(PERP, "long", 5.0), (PERP, "short", 3.0), ("BTC/USD:BTC", "short", 7.0)}

@@ -94,8 +94,8 @@ class Face(Protocol):
 
     def answer(self, route: Route | None, request: Request) -> Reply: ...
 
-    def error(self, text: str, wall: float) -> bytes:
-        """The venue's own way to say `text` went wrong."""
+    def error(self, text: str, wall: float) -> bytes | Reply:
+        """The venue's own way to say `text` went wrong; a Reply where that has a status of its own."""
         ...
 
     def session(self, host: str, path: str = "", /) -> Session:

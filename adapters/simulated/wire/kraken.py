@@ -65,7 +65,7 @@ class KrakenFace:
         routes = {f"/0/private/{name}": Route(call, handler) for name, (call, handler) in private.items()}
         public: dict[str, tuple[Call, Callable[[Request, dict[str, Any]], Any]]] = {
             "Assets": (Call.MARKETS, lambda _, __: kraken_markets.assets_json()),
-            "AssetPairs": (Call.MARKETS, lambda _, __: kraken_markets.pairs_json()),
+            "AssetPairs": (Call.MARKETS, self._pairs),
             "Ticker": (Call.PRICES, self._ticker),
             "Time": (Call.OTHER, lambda request, _: {"unixtime": int(request.wall)}),
             "SystemStatus": (Call.OTHER, lambda request, _: {"status": "online", "timestamp": iso(request.wall)}),
@@ -250,6 +250,9 @@ class KrakenFace:
         return {"token": token, "expires": _TOKEN_LIFE_S}
 
     # --- market ----------------------------------------------------------------------------------------
+
+    def _pairs(self, _: Request, __: dict[str, Any]) -> Any:
+        return kraken_markets.pairs_json(frozenset(self.exchange.delisted))
 
     def _ticker(self, _: Request, form: dict[str, Any]) -> Any:
         names = str(form["pair"]).split(",") if form.get("pair") else list(self.exchange.quotes)

@@ -134,9 +134,10 @@ def assets_json() -> bytes:
 
 
 @cache
-def pairs_json() -> bytes:
+def pairs_json(delisted: frozenset[str] = frozenset()) -> bytes:
     """The answer to `AssetPairs`."""
-    return json.dumps({"error": [], "result": {pair.wire_id: _pair_json(pair) for pair in pairs()}}).encode()
+    rows = {pair.wire_id: _pair_json(pair) for pair in pairs() if pair.symbol not in delisted}
+    return json.dumps({"error": [], "result": rows}).encode()
 
 
 def _pair(base: str, quote: str) -> Instrument:

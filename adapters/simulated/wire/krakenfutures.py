@@ -76,7 +76,7 @@ class KrakenFuturesFace:
             for (method, name), (call, handler) in handlers.items()
         }
         routes["GET", "/api/history/v3/account-log"] = Route(Call.LEDGER, self._account_log)
-        routes["GET", "/derivatives/api/v3/instruments"] = Route(Call.MARKETS, _instruments, False)
+        routes["GET", "/derivatives/api/v3/instruments"] = Route(Call.MARKETS, self._instruments, False)
         routes["GET", "/derivatives/api/v3/tickers"] = Route(Call.PRICES, self._tickers, False)
         return routes
 
@@ -297,6 +297,10 @@ class KrakenFuturesFace:
 
     # --- market ----------------------------------------------------------------------------------------
 
+    def _instruments(self, request: Request, _: dict[str, Any]) -> bytes:
+        gone = frozenset(self.exchange.instruments[symbol].wire_id for symbol in self.exchange.delisted)
+        return markets.instruments_answer(iso(request.wall), gone)
+
     def _tickers(self, request: Request, _: dict[str, Any]) -> Any:
         rows = [self._ticker(instrument, request.wall) for instrument in self.exchange.instruments.values()]
         for code in markets.indices():
@@ -327,10 +331,6 @@ class KrakenFuturesFace:
             "fundingRate": 0.0,
             "fundingRatePrediction": 0.0,
         }
-
-
-def _instruments(request: Request, _: dict[str, Any]) -> bytes:
-    return markets.instruments_answer(iso(request.wall))
 
 
 def _error(word: str, wall: float) -> dict[str, Any]:

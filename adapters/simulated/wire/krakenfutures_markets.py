@@ -70,9 +70,9 @@ def indices() -> tuple[str, ...]:
     return _INVERSE
 
 
-def instruments_answer(server_time: str) -> bytes:
-    """The whole answer to `instruments`."""
-    rows = json.dumps(list(instruments_json()))
+def instruments_answer(server_time: str, delisted: frozenset[str] = frozenset()) -> bytes:
+    """The whole answer to `instruments`. delisted: the venue's names of those that are left out."""
+    rows = json.dumps([row for row in instruments_json() if row["symbol"] not in delisted])
     return f'{{"result":"success","instruments":{rows},"serverTime":"{server_time}"}}'.encode()
 
 

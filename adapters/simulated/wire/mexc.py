@@ -28,7 +28,6 @@ from adapters.simulated.wire.mexc_rules import (
     No,
     contract_refusal,
     is_contract,
-    refusal_body,
     refusal_reply,
     spoken,
     spot_refusal,
@@ -91,13 +90,13 @@ class MexcFace:
             return Reply(result)
         return Reply({"success": True, "code": 0} | ({} if result is None else {"data": result}))
 
-    def error(self, text: str, _wall: float) -> bytes:
+    def error(self, text: str, _: float) -> Reply:
         """The refusal of a key by its name, or `code sentence`; in the manner of the house that was asked last."""
         contract = is_contract(self._asked)
         named = (_CONTRACT_WORDS if contract else _SPOT_WORDS).get(text)
-        code, _, sentence = text.partition(" ")
+        code, _space, sentence = text.partition(" ")
         number = int(code) if code.lstrip("-").isdigit() else 500
-        return Reply(refusal_body(named or No(number, sentence or text), contract=contract)).encoded()
+        return refusal_reply(named or No(number, sentence or text), contract=contract)
 
     def _refusal(self, route: Route, request: Request) -> No | None:
         if route.private:

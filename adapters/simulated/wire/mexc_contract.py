@@ -25,7 +25,7 @@ from adapters.simulated.wire.mexc_contract_rows import (
     ticker_row,
 )
 from adapters.simulated.wire.mexc_flows import DAY_MS
-from adapters.simulated.wire.mexc_names import book_of, position_id, side_meant
+from adapters.simulated.wire.mexc_names import book_of, leg_meant, position_id, side_meant
 from adapters.simulated.wire.mexc_rules import no
 
 _USUAL_DAYS, _LONGEST_DAYS = 7, 90
@@ -160,6 +160,9 @@ class Contract:
             raise no(1002, "Contract not allow place order!")
         return contract
 
+    def _leg(self, form: Mapping[str, Any]) -> str:
+        return leg_meant(int(decimal(form, "side") or 0)) if self.exchange.hedged else ""
+
     def _place(self, request: Request, form: dict[str, Any]) -> Any:
         order, _ = self.exchange.place(self._limit_draft(form), request.wall)
         return {"orderId": order.order_id, "ts": milliseconds(request.wall)}
@@ -175,6 +178,7 @@ class Contract:
             None if is_market else decimal(form, "price"),
             client_order_id=form.get("externalOid"),
             reduce_only=reduces or form.get("reduceOnly") is True,
+            position_side=self._leg(form),
         )
 
     def _place_plan(self, request: Request, form: dict[str, Any]) -> Any:
@@ -189,6 +193,7 @@ class Contract:
             None if is_market else decimal(form, "price"),
             decimal(form, "triggerPrice"),
             reduce_only=reduces,
+            position_side=self._leg(form),
             book="plan",
         )
         return self.exchange.place(draft, request.wall, checked=False)[0].order_id
@@ -206,6 +211,7 @@ class Contract:
             decimal(form, "vol") or abs(held.quantity),
             trigger_price=loss or decimal(form, "takeProfitPrice"),
             reduce_only=True,
+            position_side=held.side,
             book="stop",
         )
         return int(self.exchange.place(draft, request.wall, checked=False)[0].order_id)
@@ -221,6 +227,7 @@ class Contract:
             decimal(form, "vol") or ZERO,
             trigger_price=mark + distance if side == "buy" else mark - distance,
             reduce_only=reduces,
+            position_side=self._leg(form),
             book="track",
         )
         return self.exchange.place(draft, request.wall, checked=False)[0].order_id

@@ -21,6 +21,7 @@ from adapters.simulated.model import (
     OrderCancelled,
     OrderFilled,
     OrderOpened,
+    OrderTriggered,
     PositionChanged,
     PriceChanged,
     Refused,
@@ -129,6 +130,8 @@ class ContractSession:
             return self._order(notice.order, "open", now)
         if isinstance(notice, OrderCancelled):
             return self._order(notice.cancelled.order, "cancelled", now)
+        if isinstance(notice, OrderTriggered) and notice.became:
+            return self._order(notice.order, "done", now)
         if isinstance(notice, OrderFilled):
             became = "open" if notice.fill.order.remaining else "done"
             return self._order(notice.fill.order, became, now) + self._deal(notice.fill, now)

@@ -43,12 +43,18 @@ def is_conditional(draft: OrderDraft) -> bool:
 
 def side_number(draft: OrderDraft) -> int:
     """1 open long, 2 close short, 3 open short, 4 close long."""
-    return _SIDES[draft.side, draft.reduce_only]
+    closes = (draft.side, draft.position_side) in (("buy", "short"), ("sell", "long"))
+    return _SIDES[draft.side, draft.reduce_only or closes]
 
 
 def side_meant(number: int) -> tuple[str, bool] | None:
     """The side and whether it only reduces, of a number; None for one that the venue does not know."""
     return _MEANINGS.get(number)
+
+
+def leg_meant(number: int) -> str:
+    """The position that a side belongs to, where an account may hold a long and a short of one contract."""
+    return "long" if number in (1, 4) else "short"
 
 
 def position_id(position: HeldPosition) -> int:

@@ -486,3 +486,61 @@ class TestListingFault:
     )
     def test_anything_else_is_told(self, answer: object) -> None:
         assert listing_fault(answer, "a", "spot", asked_mono=1.0, received_mono=2.0)
+
+
+class TestRanks:
+    """A strategy places orders, a trigger becomes a plain order: who lists in the other order can miss both."""
+
+    def joint(self) -> tuple[VenueProof, JointRound]:
+        venue = proof("twap", "trigger", "spot", ranks={"twap": 0, "trigger": 1, "spot": 2})
+        joint = JointRound({"a": venue}, not_before_mono=0.0)
+        for at in (0.0, SETTLE_S + 0.2):
+            for scope in ("spot", "trigger", "twap"):
+                venue.listed(listing(at, scope=scope), at + 0.1)
+        joint.step(3.0)
+        assert joint.began_mono == 3.0
+        return venue, joint
+
+    def test_what_can_become_another_is_listed_first(self) -> None:
+        venue, joint = self.joint()
+        assert joint.due_mono("a", "twap", 3.0) <= 3.0
+        assert joint.due_mono("a", "trigger", 3.0) > 3.0
+        assert joint.due_mono("a", "spot", 3.0) > 3.0
+        stage = joint.stage
+        venue.listed(listing(3.0, scope="twap"), 3.4)
+        assert joint.stage != stage, "whoever waits for it is woken"
+        assert joint.due_mono("a", "trigger", 3.4) <= 3.4
+        assert joint.due_mono("a", "spot", 3.4) > 3.4
+
+    def test_a_listing_from_before_the_answer_of_the_rank_below_does_not_count(self) -> None:
+        venue, joint = self.joint()
+        venue.listed(listing(3.0, scope="twap"), 3.4)
+        venue.listed(listing(3.3, scope="trigger"), 3.5)  # a child of twap may have come between the two
+        venue.listed(listing(3.6, scope="spot"), 3.7)
+        joint.step(3.7)
+        assert not joint.passed
+        venue.listed(listing(3.8, scope="trigger"), 3.9)
+        venue.listed(listing(3.85, scope="spot"), 4.0)
+        joint.step(4.0)
+        assert not joint.passed
+        venue.listed(listing(3.9, scope="spot"), 4.1)
+        joint.step(4.1)
+        assert joint.passed
+
+    def test_a_second_look_at_a_lower_rank_takes_nothing_back(self) -> None:
+        venue, joint = self.joint()
+        for at, scope in ((3.0, "twap"), (3.2, "trigger"), (3.3, "twap"), (3.4, "spot")):
+            venue.listed(listing(at, scope=scope), at + 0.1)
+        joint.step(3.5)
+        assert joint.passed
+
+
+class TestCancelsUnderWay:
+    def test_a_look_that_would_be_no_evidence_waits_for_the_answer_but_not_for_ever(self) -> None:
+        venue = proof("spot", "trigger")
+        venue.listed(listing(0.0, scope="trigger"), 0.1)
+        venue.cancelling("spot", [order()], 0.2)
+        assert venue.due_mono("trigger", None) == 0.1 + 2.0
+        assert venue.due_mono("spot", None) is None, "what was never looked at is looked at"
+        venue.cancel_answered("spot", None, 0.3)
+        assert venue.due_mono("trigger", None) is None

@@ -1,6 +1,7 @@
 """The pure core of a simulated venue: the same calls at the same times end in the same state."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -16,6 +17,7 @@ from adapters.simulated.model import (
     OrderDraft,
     OrderFilled,
     OrderOpened,
+    OrderTriggered,
     PositionChanged,
     PriceChanged,
     Refused,
@@ -145,6 +147,38 @@ def test_reduce_only_needs_a_position_to_reduce(exchange: Exchange) -> None:
     exchange.set_position(PERP.symbol, D("0.5"), D(60_000), NOW)
     order, _ = exchange.place(STOP, NOW)
     assert (order.kind, order.draft.quantity) == ("perp_trigger", D("0.5"))
+
+
+def test_a_long_and_a_short_of_one_instrument(exchange: Exchange) -> None:
+    exchange.set_position("BTC/USD:USD", D(2), D(60_000), NOW, side="long")
+    exchange.set_position("BTC/USD:USD", D(-1), D(60_000), NOW, side="short")
+    sell = OrderDraft("BTC/USD:USD", "sell", "market", D(1))
+    exchange.place(replace(sell, position_side="long"), NOW)
+    exchange.place(replace(sell, position_side="short"), NOW)
+    assert exchange.hedged
+    assert {key: held.quantity for key, held in exchange.positions.items()} == {
+        "BTC/USD:USD long": D(1),
+        "BTC/USD:USD short": D(-2),
+    }
+
+
+@pytest.mark.parametrize("gap_s", [0.0, 5.0])
+def test_a_triggered_order_leaves_its_book_for_the_plain_one(exchange: Exchange, gap_s: float) -> None:
+    stop, _ = exchange.place(replace(STOP, order_type="stop_loss_limit", price=D(44_000)), NOW, checked=False)
+    exchange.take_notices()
+    exchange.trigger(stop.order_id, NOW, gap_s=gap_s)
+    assert [order.kind for order in exchange.orders.values()] == ([] if gap_s else ["perp_plain"])
+    exchange.advance(NOW + 5)
+    (plain,) = exchange.orders.values()
+    assert (plain.kind, plain.draft.price, plain.order_id != stop.order_id) == ("perp_plain", D(44_000), True)
+    assert exchange.take_notices()[-1] == OrderTriggered(stop, plain.order_id)
+
+
+def test_a_stop_that_closes_a_position_closes_what_it_is_by_then(exchange: Exchange) -> None:
+    stop, _ = exchange.place(replace(STOP, close_position=True), NOW, checked=False)
+    exchange.set_position("BTC/USD:USD", D(3), D(60_000), NOW)
+    exchange.trigger(stop.order_id, NOW)
+    assert (exchange.positions, exchange.orders) == ({}, {})
 
 
 def test_cancel_all_of_one_instrument_then_of_all(exchange: Exchange) -> None:

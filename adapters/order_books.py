@@ -1,0 +1,208 @@
+"""What `cancel_plans.py` says, done: a venue's own listings walked to their end, its own cancels sent.
+
+A listing is whole or it is an error. A page that repeats, a row of another category, a page that is full and leads
+nowhere, a walk that does not end: each is no listing. Orders of a market that is not in the market list any more keep
+the venue's own name for it, by which they are cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from adapters.cancel_plans import Cancel, CancelBy, Listing, Named, OrderCalls, OrderFields, Row, ScopePlan
+from adapters.dialect import number, optional_text
+from adapters.failures import is_gone
+from adapters.lane import Urgency, current_urgency, travelling
+from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable, check
+from risk_daemon.model.account import OrderSide, side_of
+from risk_daemon.model.events import Order
+
+MOST_PAGES = 500
+"""A listing that goes on for longer does not come to an end, or grows as fast as it is read."""
+
+Parts = Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
+"""What the venue must be asked for first: {the name of a plan's `each`: the params of one call a part}."""
+
+
+async def _no_parts(each: str) -> Sequence[Mapping[str, Any]]:
+    raise MalformedReply(f"this dialect does not know its {each}")
+
+
+class OrderBooks:
+    """The books of one account. venue: its name in the configuration. client: a guarded ccxt client."""
+
+    def __init__(self, venue: str, client: Any, parts: Parts = _no_parts) -> None:
+        self._venue = venue
+        self._client = client
+        self._parts = parts
+
+    # --- listing ---------------------------------------------------------------------------------
+
+    async def listed(self, plan: ScopePlan) -> tuple[Order, ...]:
+        """Every open order of the scope. Raises a VenueError unless the venue has shown all of them."""
+        listing = _calls(plan).listing
+        if listing.each is None:
+            rows = await self._windows(plan.scope.name, listing, listing.params)
+        else:
+            parts = await self._parts(listing.each)
+            calls = [self._windows(plan.scope.name, listing, {**listing.params, **part}) for part in parts]
+            rows = [row for page in await asyncio.gather(*calls) for row in page]
+        return tuple(self._order(plan.scope.name, listing, row) for row in rows)
+
+    async def _windows(self, scope: str, listing: Listing, params: Mapping[str, Any]) -> list[Row]:
+        windows = listing.windows
+        if windows is None:
+            return await self._pages(scope, listing, params)
+        end_ms = self._client.milliseconds()
+        oldest_ms, span_ms = end_ms - int(windows.back_s * 1000), int(windows.span_s * 1000)
+        found: dict[str, Row] = {}
+        while end_ms > oldest_ms:
+            start_ms = max(oldest_ms, end_ms - span_ms)
+            window = {**params, windows.start: start_ms, windows.end: end_ms}
+            rows = await self._pages(scope, listing, window)
+            found.update({str(row[listing.fields.order_id]): row for row in rows})  # the edges belong to two windows
+            end_ms = start_ms
+        return list(found.values())
+
+    async def _pages(self, scope: str, listing: Listing, params: Mapping[str, Any]) -> list[Row]:
+        found: dict[str, Row] = {}
+        more: Mapping[str, Any] | None = {}
+        for page in range(1, MOST_PAGES + 1):
+            reply = await getattr(self._client, listing.call)({**params, **(more or {})})
+            rows = rows_at(reply, listing.at)
+            for row in rows:
+                _check_row(scope, listing, row)
+                order_id = _text_of(row, listing.fields.order_id)
+                if order_id in found:
+                    raise MalformedReply(f"{scope}: page {page} shows the order {order_id} for the second time")
+                found[order_id] = row
+            more = None if listing.next_page is None else listing.next_page(reply, rows, page)
+            if more is None:
+                _check_last(scope, listing, rows, found)
+                return list(found.values())
+        raise MalformedReply(f"{scope}: the listing does not come to an end")
+
+    def _order(self, scope: str, listing: Listing, row: Row) -> Order:
+        fields = listing.fields
+        return Order(
+            venue=self._venue,
+            scope=scope,
+            order_id=_text_of(row, fields.order_id),
+            symbol=self._symbol(_text_of(row, fields.symbol), listing.spot),
+            side=_side(fields, row),
+            order_type=str(row.get(fields.order_type, "")),
+            client_order_id=optional_text(row, *fields.client_order_id),
+            reduce_only=fields.reduces(row),
+            remaining=_remaining(fields, row),
+        )
+
+    def _symbol(self, market_id: str, spot: bool | None) -> str:
+        """ccxt's name of a market; the venue's own where it is not in the list (any more)."""
+        known = (self._client.markets_by_id or {}).get(market_id, ())
+        fitting = (market for market in known if spot is None or (market.get("spot") is True) is spot)
+        return str(next((market["symbol"] for market in fitting), market_id))
+
+    # --- cancelling ------------------------------------------------------------------------------
+
+    async def cancel(self, plan: ScopePlan, orders: Sequence[Order]) -> None:
+        """Every cancel of the plan is sent, whatever becomes of the others; then the first failure is raised.
+
+        All at once: how many of them are under way is the lane's business.
+        """
+        calls = [call for cancel in _calls(plan).cancels for call in await self._cancels(cancel, orders)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not (isinstance(outcome, VenueError) and is_gone(outcome)):
+                raise outcome
+
+    async def cancel_one(self, plan: ScopePlan, order: Order) -> None:
+        """This order and no other."""
+        await self._send(_calls(plan).single, [self._named(order)])
+
+    async def _cancels(self, cancel: Cancel, orders: Sequence[Order]) -> list[Awaitable[None]]:
+        if cancel.by is CancelBy.ALL:
+            parts = [{}] if cancel.each is None else await self._parts(cancel.each)
+            return [self._send(cancel, [], part) for part in parts]
+        named = [self._named(order) for order in orders]
+        if cancel.by is CancelBy.SYMBOL:
+            markets = sorted({each.market_id for each in named})
+            return [self._send(cancel, [Named(market_id=market)]) for market in markets]
+        return [self._send(cancel, batch) for batch in _batches(cancel, named)]
+
+    async def _send(self, cancel: Cancel, named: Sequence[Named], part: Mapping[str, Any] | None = None) -> None:
+        """Single cancels are many: they keep the venue's pace, or it locks the key out in the middle of a sweep."""
+        names = cancel.names(named) if named else {}
+        body = names if isinstance(names, list) else {**cancel.params, **(part or {}), **names}
+        urgency = current_urgency()
+        if cancel.by is CancelBy.ORDER:
+            urgency = Urgency.PACED if urgency.goes_first else Urgency.ORDINARY
+        with travelling(urgency):
+            reply = await getattr(self._client, cancel.call)(body)
+        wrong = cancel.refused(reply)
+        if wrong is not None:
+            raise VenueRejected(f"{cancel.call}: {wrong}")
+
+    def _named(self, order: Order) -> Named:
+        market = (self._client.markets or {}).get(order.symbol)
+        return Named(market_id=order.symbol if market is None else str(market["id"]), order_id=order.order_id)
+
+
+def rows_at(reply: Any, at: Sequence[str]) -> Sequence[Row]:
+    """The rows of a reply. Raises MalformedReply unless there is a list of objects where they belong."""
+    rows = reply
+    for name in at:
+        rows = rows.get(name) if isinstance(rows, Mapping) else None
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise MalformedReply(f"the reply has no list of rows at {'.'.join(at) or 'its top'}")
+    return rows
+
+
+def _calls(plan: ScopePlan) -> OrderCalls:
+    check(plan.calls is not None, f"the scope {plan.scope.name} has no calls of its own")
+    assert plan.calls is not None
+    return plan.calls
+
+
+def _check_row(scope: str, listing: Listing, row: Row) -> None:
+    for name, allowed in listing.agrees.items():
+        if str(row.get(name)) not in allowed:
+            raise MalformedReply(f"{scope}: a row whose {name} is {row.get(name)!r}: that is another listing")
+
+
+def _check_last(scope: str, listing: Listing, rows: Sequence[Row], found: Mapping[str, Row]) -> None:
+    """A full page that leads nowhere is a listing while its orders are cancelled; not if they are to be left."""
+    is_cut_off = listing.page_rows is not None and listing.next_page is None and len(rows) >= listing.page_rows
+    if is_cut_off and all(map(listing.fields.reduces, found.values())):
+        raise VenueUnavailable(f"{scope}: a full page of protective orders may hide others behind it")
+
+
+def _text_of(row: Row, name: str) -> str:
+    """An id or symbol, which some venues write as a number. Raises MalformedReply."""
+    value = row.get(name)
+    if isinstance(value, bool) or not isinstance(value, str | int) or value in ("", 0):
+        raise MalformedReply(f"a row lacks {name}")
+    return str(value)
+
+
+def _side(fields: OrderFields, row: Row) -> OrderSide:
+    said = row.get(fields.side)
+    if fields.sides is not None:
+        return fields.sides.get(str(said), OrderSide.UNTOLD)
+    return side_of(said.lower() if isinstance(said, str) else said)
+
+
+def _remaining(fields: OrderFields, row: Row) -> Any:
+    if fields.quantity is None or row.get(fields.quantity) in (None, ""):
+        return None
+    filled = fields.filled is not None and row.get(fields.filled) not in (None, "")
+    return number(row, fields.quantity) - (number(row, fields.filled) if filled and fields.filled else 0)
+
+
+def _batches(cancel: Cancel, named: Sequence[Named]) -> list[list[Named]]:
+    groups: dict[str, list[Named]] = {}
+    for each in named:
+        groups.setdefault("" if cancel.mixes else each.market_id, []).append(each)
+    size = cancel.rows if cancel.by is CancelBy.BATCH else 1
+    return [group[start : start + size] for group in groups.values() for start in range(0, len(group), size)]

@@ -159,7 +159,6 @@ ELSEWHERE: dict[str, str] = {
     "adapters/simulated/server.py": "contract/test_simulated_venues.py: over sockets, with every fault",
     "adapters/simulated/truth.py": "unit/adapters/simulated/test_exchange.py: the books, for tests",
     "adapters/simulated/wire/base.py": "unit/adapters/simulated/test_wire.py: sessions",
-    "adapters/simulated/wire/binance_common.py": "contract/test_binanceusdm_face.py: signing, times, weights, refusals",
     "adapters/simulated/wire/binanceusdm.py": "contract/test_binanceusdm_face.py: every call, of both halves",
     "adapters/simulated/wire/binanceusdm_markets.py": "contract/test_binanceusdm_face.py: the list of markets",
     "adapters/simulated/wire/binanceusdm_rows.py": "contract/test_binanceusdm_face.py: rows as ccxt reads them",

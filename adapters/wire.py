@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from adapters.dialect import Dialect
 from risk_daemon.model.account import Kind
@@ -65,6 +65,18 @@ class Wire(Protocol):
     def hear(self, message: Mapping[str, Any]) -> Said:
         """What a message is. Raises a VenueError if it ends the connection."""
         ...
+
+
+@runtime_checkable
+class Pinging(Protocol):
+    """What a wire has besides, where the venue ends a connection that only listens, whatever pings the protocol has.
+
+    ping: what is sent each `ping_every_s`. pong: its answer, where that is a word and no JSON; "" where it is.
+    """
+
+    ping_every_s: float
+    ping: str
+    pong: str
 
 
 class SocketDialect(Dialect, Protocol):

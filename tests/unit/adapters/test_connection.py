@@ -171,6 +171,22 @@ async def test_nobody_there_is_unavailable() -> None:
     assert [type(reason) for reason in heard.ends] == [VenueUnavailable]
 
 
+@dataclass
+class KeyedTalk(Talk):
+    key: str = "listen-key-of-the-account"
+
+
+async def test_a_key_in_an_address_is_in_no_reason() -> None:
+    heard, refused = Heard(), Venue()
+    async with serve(refused.serve, "127.0.0.1", 0, process_request=lambda one, _: one.respond(404, "no")) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        connection = connect(f"ws://127.0.0.1:{port}/ws/{KeyedTalk.key}", heard, talk=KeyedTalk)
+        await told(heard)
+        await ended(connection)
+    assert "404" in str(heard.ends[0])
+    assert KeyedTalk.key not in str(heard.ends[0])
+
+
 async def test_what_can_not_be_opened_is_told() -> None:
     async def open_wire() -> Talk:
         raise MalformedReply("no token in the answer")

@@ -16,7 +16,7 @@ IDS = {"BTC/USDT:USDT": "BTCUSDT", "ETH/USDT:USDT": "ETHUSDT"}
 def test_nothing_is_said_on_the_accounts_connection() -> None:
     subscriptions = Subscriptions()
     subscriptions.wanted = {Kind.BALANCES: frozenset({"account"}), Kind.ORDERS: frozenset({"account"})}
-    assert subscriptions.next(UserWire("ws://x")) is None
+    assert subscriptions.next(UserWire("ws://x", "k")) is None
     assert not subscriptions.is_waiting
 
 
@@ -32,12 +32,12 @@ def test_nothing_is_said_on_the_accounts_connection() -> None:
     ],
 )
 def test_a_frame_is_a_sign_for_whatever_it_may_concern(event: str, said: Said) -> None:
-    assert UserWire("ws://x").hear({"e": event}) == said
+    assert UserWire("ws://x", "k").hear({"e": event}) == said
 
 
 def test_an_expired_key_ends_the_connection() -> None:
     with pytest.raises(VenueUnavailable):
-        UserWire("ws://x").hear({"e": "listenKeyExpired", "listenKey": "k"})
+        UserWire("ws://x", "k").hear({"e": "listenKeyExpired", "listenKey": "k"})
 
 
 def test_marks_are_asked_for_together_and_answers_belong_to_their_question() -> None:

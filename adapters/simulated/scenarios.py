@@ -12,7 +12,7 @@ from adapters.simulated.exchange import Exchange
 from adapters.simulated.wire import binance_markets, kraken_markets, krakenfutures_markets
 from adapters.simulated.wire.base import Face, Key
 from adapters.simulated.wire.binance import SpotFace
-from adapters.simulated.wire.binance_wallets import SpotAndMargin
+from adapters.simulated.wire.binance_wallets import ISOLATED, SpotAndMargin
 from adapters.simulated.wire.kraken import KrakenFace
 from adapters.simulated.wire.kraken_names import venue_id
 from adapters.simulated.wire.krakenfutures import KrakenFuturesFace, order_uid
@@ -46,13 +46,14 @@ def krakenfutures(key: Key, now: float, *, funded: bool = True) -> Face:
 
 
 def binance(key: Key, now: float, *, funded: bool = True) -> Face:
-    """Spot and margin: 5,000 USDT in the spot wallet."""
+    """Spot and margin: 5,000 USDT in the spot wallet; one isolated pair is enabled and empty."""
     exchange = SpotAndMargin(
         binance_markets.pairs(),
         binance_markets.prices(),
         asset_prices=binance_markets.asset_prices(),
         order_id=lambda number: str(1_000_000 + number),
     )
+    exchange.wallets[ISOLATED + "BTCUSDT"] = {}
     if funded:
         exchange.flow("USDT", Decimal(5000), now)
     return _settled(SpotFace(exchange, key))

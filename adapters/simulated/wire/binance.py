@@ -3,7 +3,8 @@
 Wire formats after binance-spot-api-docs (rest-api.md, errors.md) and developers.binance.com (margin, wallet,
 sub-account, simple earn, algo trading). An order belongs to spot, to the cross account or to a pair's own; `DELETE
 openOrders` reaches one symbol of one of them, with its order lists, and -2011 says that there was nothing. Margin
-orders listed without a symbol are those of the cross account alone. A TWAP of the venue's own outlives every cancel
+orders listed without a symbol are those of the cross account alone. Limit orders of Convert are a book apart (`convert`
+to the admin face). A TWAP of the venue's own outlives every cancel
 of its orders; it is listed and stopped in a book of its own. Futures have their empty market lists here and no more.
 
 Guessed, since the documentation is silent: what bare margin listings weigh (as many calls as there are margin pairs),
@@ -183,6 +184,9 @@ def _account(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
             Call.BALANCES, lambda _, f: wallets.earn_positions(exchange, f), weight=150
         ),
     }
+    balances["GET", sapi + "simple-earn/locked/position"] = Endpoint(
+        Call.BALANCES, lambda _, f: wallets.locked_positions(exchange, f), weight=150
+    )
     ledgers: dict[str, tuple[Callable[..., Any], int]] = {
         "capital/deposit/hisrec": (flows.deposits, 1),
         "asset/assetDividend": (flows.dividends, 10),
@@ -221,6 +225,12 @@ def _account(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
         ("POST", sapi + "userListenToken"): Endpoint(Call.TOKEN, face.token, False, keyed=True),
         ("GET", sapi + "algo/spot/openOrders"): Endpoint(Call.OPEN_ORDERS, lambda _, __: face.trading.algos()),
         ("DELETE", sapi + "algo/spot/order"): Endpoint(Call.CANCEL, face.trading.stop_algo),
+        ("GET", sapi + "convert/limit/queryOpenOrders"): Endpoint(
+            Call.OPEN_ORDERS, lambda _, __: face.trading.conversions(), weight=3_000, by_user=True
+        ),
+        ("POST", sapi + "convert/limit/cancelOrder"): Endpoint(
+            Call.CANCEL, face.trading.cancel_conversion, weight=200, by_user=True
+        ),
         ("POST", sapi + "algo/spot/newOrderTwap"): Endpoint(
             Call.PLACE, face.trading.start_twap, weight=3_000, by_user=True
         ),

@@ -20,7 +20,15 @@ from adapters.simulated.wire.binance_common import refusal, wanted, whole
 from adapters.simulated.wire.binance_wallets import CROSS, EARN, FUNDING, ISOLATED, SPOT, page
 
 _DAY_MS = 86_400_000
-_WALLETS = {SPOT: "MAIN", CROSS: "MARGIN", FUNDING: "FUNDING", "um": "UMFUTURE", "cm": "CMFUTURE", "option": "OPTION"}
+_WALLETS = {
+    SPOT: "MAIN",
+    CROSS: "MARGIN",
+    FUNDING: "FUNDING",
+    "um": "UMFUTURE",
+    "cm": "CMFUTURE",
+    "option": "OPTION",
+    "pm": "PM",
+}
 _PLACES = {SPOT: "SPOT", CROSS: "CROSS_MARGIN", FUNDING: "FUNDING", "um": "FUTURES", "cm": "COIN_FUTURES"}
 _GIFTS = {"airdrop": "Airdrop", "rebate": "Commission rebate", "interest": "Flexible"}
 _TRANSFER_DAYS = 180
@@ -236,7 +244,7 @@ def move(exchange: Exchange, form: Mapping[str, Any], wall: float) -> dict[str, 
 
 def _named(form: Mapping[str, Any]) -> tuple[str, str]:
     """The wallets that `type` names: `MAIN_UMFUTURE`, and with a symbol `MARGIN_ISOLATEDMARGIN`. Raises Refused."""
-    source, _, target = wanted(form, "type").partition("_")
+    source, _, target = wanted(form, "type").replace("PORTFOLIO_MARGIN", "PM").partition("_")
     return _wallet(form, source, "fromSymbol"), _wallet(form, target, "toSymbol")
 
 

@@ -260,11 +260,18 @@ class Exchange(Accounts):
                 return order
         raise Refused("unknown_order", f"there is no open order {order_id!r}")
 
-    def cancel(self, order_id: str, now: float, *, how: str = "cancel") -> OpenOrder:
-        """Cancel one order by its id or client order id. Raises Refused if none rests."""
+    def cancel(self, order_id: str, now: float, *, how: str = "cancel", lag_s: float = 0.0) -> OpenOrder:
+        """Cancel one order by its id or client order id. Raises Refused if none rests.
+
+        lag_s: how long it goes on resting after the venue has said yes.
+        """
         order = self.find(order_id)
-        self._cancel((order,), now, how)
+        if not self.ignore_cancels:
+            self._later(now, lag_s, lambda at: self._cancel(self._still_resting(order), at, how))
         return order
+
+    def _still_resting(self, order: OpenOrder) -> tuple[OpenOrder, ...]:
+        return (self.orders[order.order_id],) if order.order_id in self.orders else ()
 
     def cancel_all(self, now: float, *, how: str = "cancel_all", symbol: str | None = None) -> tuple[OpenOrder, ...]:
         """Cancel every order, or those of one instrument; returns them."""
@@ -279,6 +286,19 @@ class Exchange(Accounts):
         orders = tuple(filter(reaches, self.orders.values()))
         self._cancel(orders, now, how)
         return orders
+
+    def cancel_later(
+        self, reaches: Callable[[OpenOrder], bool], now: float, delay_s: float, *, how: str = "cancel_all"
+    ) -> tuple[OpenOrder, ...]:
+        """Cancel, `delay_s` after it is answered, what one call reaches now, as far as it rests then; returns it."""
+        orders = tuple(filter(reaches, self.orders.values()))
+        if not self.ignore_cancels:
+            names = frozenset(order.order_id for order in orders)
+            self._later(now, delay_s, lambda at: self._cancel(self._still(names), at, how))
+        return orders
+
+    def _still(self, names: frozenset[str]) -> tuple[OpenOrder, ...]:
+        return tuple(order for name, order in self.orders.items() if name in names)
 
     def arm_dead_man(
         self, timeout_s: float, now: float, *, name: str = "", reaches: Callable[[OpenOrder], bool] = lambda _: True
@@ -350,7 +370,9 @@ class Exchange(Accounts):
 
     # --- positions -------------------------------------------------------------------------------------
 
-    def set_position(self, name: str, quantity: Decimal, entry: Decimal, now: float, *, side: str = "") -> None:
+    def set_position(
+        self, name: str, quantity: Decimal, entry: Decimal, now: float, *, side: str = "", isolated: bool = False
+    ) -> None:
         """Put a position in place (0 removes it). Wallets are not touched. side: see `HeldPosition`."""
         symbol = self.instrument(name).symbol
         key = position_key(symbol, side)
@@ -358,13 +380,15 @@ class Exchange(Accounts):
             self.positions.pop(key, None)
         else:
             check_positive(entry, "entry")
-            self.positions[key] = HeldPosition(symbol, quantity, entry, now, side)
+            self.positions[key] = HeldPosition(symbol, quantity, entry, now, side, isolated)
         self.hedged = self.hedged or bool(side)
         self._notices.append(PositionChanged(symbol))
 
     def _move_position(self, draft: OrderDraft, signed: Decimal, price: Decimal, now: float) -> None:
         symbol, side = draft.symbol, draft.position_side
-        old = self.positions.get(position_key(symbol, side)) or HeldPosition(symbol, ZERO, price, now)
+        old = self.positions.get(position_key(symbol, side)) or HeldPosition(
+            symbol, ZERO, price, now, isolated=draft.isolated
+        )
         instrument = self.instruments[symbol]
         quantity, entry, profit = old.quantity + signed, old.entry, ZERO
         if old.quantity * signed < 0:
@@ -374,7 +398,7 @@ class Exchange(Accounts):
         else:
             entry = instrument.average_entry(old.quantity, old.entry, signed, price)
         self._realise(instrument, profit, (old.quantity, quantity), price, now)
-        self.set_position(symbol, quantity, entry, now, side=side)
+        self.set_position(symbol, quantity, entry, now, side=side, isolated=old.isolated)
 
     def _realise(
         self, instrument: Instrument, profit: Decimal, sizes: tuple[Decimal, Decimal], price: Decimal, now: float

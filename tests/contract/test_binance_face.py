@@ -141,7 +141,7 @@ async def test_each_wallet_is_read_by_itself(sim: Sim) -> None:
     assert cross["debt"]["USDT"] == 700
     assert amounts(await sim.client.fetch_balance({"marginMode": "isolated"})) == {"ETH": 3}
     assert amounts(await sim.client.fetch_balance({"type": "funding"})) == {"BNB": 4}
-    (pair,) = (await sim.client.sapiGetMarginIsolatedAccount())["assets"]
+    pair = (await sim.client.sapiGetMarginIsolatedAccount({"symbols": "ETHUSDT"}))["assets"][0]
     assert (pair["symbol"], pair["baseAsset"]["free"]) == ("ETHUSDT", "3.00000000")
     worth = {row["walletName"]: float(row["balance"]) for row in await sim.client.sapiGetAssetWalletBalance()}
     assert worth["Cross Margin"] == 2

@@ -87,6 +87,8 @@ REPLIES = MappingProxyType(
         "transfer": has(total=is_number),
         "assetDividend": _PAGED,
         "subUserHistory": each(has(tranId=is_number, asset=TEXT, qty=is_number), list),
+        "list": has(subAccounts=each(has(email=TEXT), list)),
+        "universalTransfer": has(result=each(has(tranId=is_number, asset=TEXT, amount=is_number), list)),
         "userListenToken": has(token=TEXT),
         "apiRestrictions": has(ipRestrict=is_a(bool), enableReading=is_a(bool)),
         "": is_a(dict, list, filled=True),
@@ -203,6 +205,7 @@ MARGIN_LISTINGS = Pool(
     for_sweep=6_000.0,
     endpoints=frozenset({"margin/openOrders"}),
     default=1_000.0,
+    narrow={"symbol": 10.0},
 )
 CONVERT_LISTINGS = Pool(
     180_000.0,
@@ -212,19 +215,17 @@ CONVERT_LISTINGS = Pool(
     endpoints=frozenset({"convert/limit/queryOpenOrders"}),
     default=3_000.0,
 )
+EARN, LOCKED_EARN = (
+    Pool(12_000.0, 200.0, for_urgent=2_000.0, endpoints=frozenset({f"simple-earn/{kind}/position"}), default=150.0)
+    for kind in ("flexible", "locked")
+)
 # Each of the others has a minute's weight of its own; here they share one.
 WALLETS = Pool(
     12_000.0,
     200.0,
     for_urgent=2_000.0,
     for_sweep=2_000.0,
-    costs={
-        "simple-earn/flexible/position": 150.0,
-        "simple-earn/locked/position": 150.0,
-        "margin/account": 10.0,
-        "margin/isolated/account": 10.0,
-        "asset/assetDividend": 10.0,
-    },
+    costs={"margin/account": 10.0, "margin/isolated/account": 10.0, "asset/assetDividend": 10.0},
 )
 
 # https://developers.binance.com/docs/binance-spot-api-docs/errors. -2011 is left to its words: it also says that
@@ -257,7 +258,7 @@ VENUE = Venue(
     dialect=BinanceDialect,
     scopes=(ALGO, CONVERT, ORDERS, CROSS_ORDERS, ISOLATED_ORDERS),
     replies=REPLIES,
-    pools=(ADDRESS, WITHDRAWALS, MARGIN_LISTINGS, CONVERT_LISTINGS, WALLETS),
+    pools=(ADDRESS, WITHDRAWALS, MARGIN_LISTINGS, CONVERT_LISTINGS, EARN, LOCKED_EARN, WALLETS),
     probe=Probe("privateDeleteOrder", {"symbol": "BTCUSDT", "origClientOrderId": "risk-daemon-probe"}),
     codes=CODES,
     key_audit=KeyAudit(call="sapiGetAccountApiRestrictions", reads=_powers),

@@ -40,6 +40,8 @@ _LEFT = frozenset({"0", "2", "4", "6"})
 _NOT_LEFT = frozenset({"1", "3", "5"})
 _DONE = frozenset({"CONFIRMED", "SUCCESS"})
 
+_SUBS, _SUB_ROWS = "sub-account list", 200
+
 ReadRow = Callable[[Row], Flow | None]
 
 
@@ -79,18 +81,40 @@ class FlowReader:
 
     async def read(self, since_wall: float, pairs: Sequence[str]) -> tuple[Flow, ...]:
         """All flows since then, the eldest first; pairs: that have an isolated wallet."""
-        walks: list[Awaitable[list[Flow]]] = [self._walk(source, since_wall) for source in self._sources(pairs)]
+        subs = await self._sub_accounts()
+        sources = [*self._sources(pairs), *([self._sub("1"), self._sub("2")] if subs is None else self._masters(subs))]
+        walks: list[Awaitable[list[Flow]]] = [self._walk(source, since_wall) for source in sources]
         found = {flow.flow_id: flow for flows in await asyncio.gather(*walks) for flow in flows}
         return tuple(sorted(found.values(), key=lambda flow: (flow.wall, flow.flow_id)))
 
     def _sources(self, pairs: Sequence[str]) -> list[Source]:
         sources = [_numbered(f"{a}_{b}", self._transfer(a, b)) for a, b in self._ways()]
-        sources += [self._sub("1"), self._sub("2"), self._dividends()]
+        sources += [self._dividends()]
         if self._words & SPOT_WORDS:
             sources += [self._deposits(), self._withdrawals()]
         if len(self._words & {"MAIN", "ISOLATEDMARGIN"}) == 1:
             sources += [self._isolated(pair) for pair in pairs]
         return sources
+
+    async def _sub_accounts(self) -> tuple[str, ...] | None:
+        """The sub-accounts of a master account; None if it is none, which is asked once."""
+        if _SUBS in self._refused:
+            return None
+        found: list[str] = []
+        try:
+            for page in range(1, MOST_PAGES + 1):
+                reply = await self._client.sapiGetSubAccountList({"limit": _SUB_ROWS, "page": page})
+                rows = rows_at(reply, ("subAccounts",))
+                found += [text(row, "email") for row in rows]
+                if len(rows) < _SUB_ROWS:
+                    return tuple(found)
+        except VenueRejected:
+            self._refused.add(_SUBS)
+            return None
+        raise MalformedReply("the list of sub-accounts does not come to an end")
+
+    def _masters(self, subs: Collection[str]) -> list[Source]:
+        return [self._master(subs), *(self._master(subs, sender) for sender in subs)] if subs else []
 
     def _ways(self) -> list[tuple[str, str]]:
         """The directions in which money leaves what is guarded, or reaches it."""
@@ -208,17 +232,12 @@ class FlowReader:
         )
 
     def _sub(self, kind: str) -> Source:
-        """Of a sub-account: what came in (1) and what went out (2), listed apart. A master account is refused."""
+        """Of a sub-account: what came in (1) and what went out (2), listed apart."""
         end = "toAccountType" if kind == "1" else "fromAccountType"
 
         def read(row: Row) -> Flow | None:
-            word = _SUB_TYPES.get(str(row.get(end)))
-            if row.get("status") not in _DONE or word not in self._words:
-                return None
             amount = number(row, "qty") if kind == "1" else -number(row, "qty")
-            return self._flow(
-                "sub_transfer", f"{kind}:{row['tranId']}", text(row, "asset"), amount, number(row, "time")
-            )
+            return self._between(row, end, f"{kind}:{row['tranId']}", amount, number(row, "time"))
 
         return Source(
             call="sapiGetSubAccountTransferSubUserHistory",
@@ -229,6 +248,33 @@ class FlowReader:
             span_s=30 * DAY_S,
             optional=True,
         )
+
+    def _master(self, subs: Collection[str], sender: str | None = None) -> Source:
+        """Of a master account: what it sent, or what one of its sub-accounts sent to it."""
+
+        def read(row: Row) -> Flow | None:
+            if (row.get("toEmail") in subs) is (sender is not None):
+                return None  # from one wallet of the master to another, or from one sub-account to another
+            end = "fromAccountType" if sender is None else "toAccountType"
+            amount = number(row, "amount") * (-1 if sender is None else 1)
+            return self._between(row, end, f"0:{row['tranId']}", amount, number(row, "createTimeStamp"))
+
+        return Source(
+            call="sapiGetSubAccountUniversalTransfer",
+            read=read,
+            rows=500,
+            params={} if sender is None else {"fromEmail": sender},
+            at=("result",),
+            page="page",
+            first=1,
+            span_s=6.9 * DAY_S,
+        )
+
+    def _between(self, row: Row, end: str, name: str, amount: Any, wall_ms: Any) -> Flow | None:
+        """A transfer between accounts, if it is done and our end of it is a wallet that is guarded."""
+        if row.get("status") not in _DONE or _SUB_TYPES.get(str(row.get(end))) not in self._words:
+            return None
+        return self._flow("sub_transfer", name, text(row, "asset"), amount, wall_ms)
 
     def _dividends(self) -> Source:
         """Airdrops, rebates, interest paid out."""

@@ -354,8 +354,16 @@ async def test_sub_accounts_show_what_went_out_unless_asked(sim: Sim) -> None:
     told = sim.client.sapiGetSubAccountTransferSubUserHistory
     assert [row["qty"] for row in await told()] == ["20"]
     assert [row["qty"] for row in await told({"type": 1})] == ["30"]
+    with pytest.raises(ccxt.DDoSProtection, match="-2015"):
+        await sim.client.sapiGetSubAccountUniversalTransfer()
+    sim.server.face.is_master = True  # type: ignore[attr-defined]
     sent = await sim.client.sapiGetSubAccountUniversalTransfer()
     assert [row["amount"] for row in sent["result"]] == ["20"]
+    (sub,) = (await sim.client.sapiGetSubAccountList())["subAccounts"]
+    came = await sim.client.sapiGetSubAccountUniversalTransfer({"fromEmail": sub["email"]})
+    assert [(row["amount"], row["toEmail"]) for row in came["result"]] == [("30", "master@test.com")]
+    with pytest.raises(ccxt.DDoSProtection, match="-2015"):
+        await told()
 
 
 async def test_gifts_are_listed_twenty_at_a_time(sim: Sim) -> None:

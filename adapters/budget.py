@@ -48,9 +48,12 @@ class Pool:
     by_count: Sequence[tuple[int, float]] = ()
     public: bool = False
     header: str | None = None
+    narrow: Mapping[str, float] = field(default_factory=dict)
 
     def cost(self, endpoint: str, params: Mapping[str, Any]) -> float:
         """What a call adds."""
+        if (narrow := next((cost for name, cost in self.narrow.items() if name in params), None)) is not None:
+            return narrow
         if self.by_count and "count" in params:
             return next((cost for rows, cost in self.by_count if int(params["count"]) <= rows), self.by_count[-1][1])
         return self.costs.get(endpoint, self.default)

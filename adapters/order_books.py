@@ -62,7 +62,7 @@ class OrderBooks:
             start_ms = max(oldest_ms, end_ms - span_ms)
             window = {**params, windows.start: start_ms, windows.end: end_ms}
             rows = await self._pages(scope, listing, window)
-            found.update({str(row[listing.fields.order_id]): row for row in rows})  # the edges belong to two windows
+            found.update({_name(listing, row): row for row in rows})  # the edges belong to two windows
             end_ms = start_ms
         return list(found.values())
 
@@ -74,10 +74,10 @@ class OrderBooks:
             rows = rows_at(reply, listing.at)
             for row in rows:
                 _check_row(scope, listing, row)
-                order_id = _text_of(row, listing.fields.order_id)
-                if order_id in found:
-                    raise MalformedReply(f"{scope}: page {page} shows the order {order_id} for the second time")
-                found[order_id] = row
+                name = _name(listing, row)
+                if name in found:
+                    raise MalformedReply(f"{scope}: page {page} shows the order {name} for the second time")
+                found[name] = row
             more = None if listing.next_page is None else listing.next_page(reply, rows, page)
             if more is None:
                 _check_last(scope, listing, rows, found)
@@ -163,6 +163,11 @@ def _calls(plan: ScopePlan) -> OrderCalls:
     check(plan.calls is not None, f"the scope {plan.scope.name} has no calls of its own")
     assert plan.calls is not None
     return plan.calls
+
+
+def _name(listing: Listing, row: Row) -> str:
+    """What tells an order from all others: on some venues each market counts its own ids."""
+    return f"{_text_of(row, listing.fields.order_id)} of {_text_of(row, listing.fields.symbol)}"
 
 
 def _check_row(scope: str, listing: Listing, row: Row) -> None:

@@ -172,7 +172,7 @@ class Account:
             "takeProfit": "",
             "stopLoss": "",
             "trailingStop": "0",
-            "sessionAvgPrice": "",
+            "sessionAvgPrice": text(held.entry) if held is not None and instrument.settle == "USDC" else "",
             "unrealisedPnl": "0" if held is None else text(self._unrealised(held)),
             "curRealisedPnl": "0",
             "cumRealisedPnl": "0",

@@ -59,6 +59,7 @@ class Orders:
             ("POST", "/v5/order/cancel-batch"): Route(Call.CANCEL, self._cancel_batch),
             ("POST", "/v5/order/cancel-all"): Route(Call.CANCEL, self._cancel_all),
             ("GET", "/v5/spread/order/realtime"): Route(Call.OPEN_ORDERS, self._list_spreads),
+            ("POST", "/v5/spread/order/cancel"): Route(Call.CANCEL, self._cancel_spread),
             ("POST", "/v5/spread/order/cancel-all"): Route(Call.CANCEL, self._cancel_spreads),
         }
 
@@ -308,6 +309,13 @@ class Orders:
         instrument, row = self._instrument(order), self._plain_row(order)
         combo = {"symbol": f"{instrument.wire_id}_{instrument.base}/{instrument.quote}", "baseCoin": instrument.base}
         return {name: row[name] for name in _SPREAD_FIELDS} | combo
+
+    def _cancel_spread(self, request: Request, form: dict[str, Any]) -> Any:
+        order = self.exchange.find(str(form.get("orderId") or form.get("orderLinkId") or ""))
+        if order.draft.book != "spread":
+            raise refused(110001)
+        self.exchange.cancel(order.order_id, request.wall)
+        return _ids(order)
 
     def _cancel_spreads(self, request: Request, form: dict[str, Any]) -> Any:
         if str(form.get("cancelAll", "")).lower() != "true":

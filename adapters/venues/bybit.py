@@ -197,20 +197,22 @@ SCOPES = (
         cancels=[_all("linear", part=LINEAR_COINS)],
         single=_one("linear"),
     ),
-    # Needs a symbol or a settle coin, which is each contract's own; a base coin is taken for the whole category.
+    # Needs a symbol, or a settle coin, which is each contract's own. A base coin, it is written, is taken for the whole
+    # category: if it were not, that call would reach fewer orders, all of them ours to cancel; and each symbol follows.
     own_scope(
         "inverse",
         PERP_MARKETS,
         ScopeKind.PLAIN,
         listing=_listing("inverse", is_spot=False),
         cancels=[
+            _all("inverse", baseCoin="BTC"),
             Cancel(
                 call="privatePostV5OrderCancelAll",
                 by=CancelBy.SYMBOL,
                 params={"category": "inverse"},
                 names=by_market("symbol"),
                 refused=_failed,
-            )
+            ),
         ],
         single=_one("inverse"),
     ),

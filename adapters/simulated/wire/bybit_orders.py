@@ -47,7 +47,7 @@ class Orders:
 
     def __init__(self, exchange: Exchange, limits: Limits) -> None:
         self.exchange = exchange
-        self.cancel_lag_s = 0.02
+        self.cancel_lag_s = 0.005
         self._limits = limits
         self._chance = random.Random(0)
 

@@ -25,10 +25,9 @@ VENUE = CardVenue(
     balance_field="walletBalance",
     position_field="size",
     flow_kinds=("transfer", "sub_transfer", "internal", "airdrop"),
-    # Blind: five kinds on spot, two settle coins, options, spreads. Then the inverse orders, which are cancelled by
-    # their symbol: two full pages and the one that says so, and the cancel. A round lists nine things: strategies by
+    # Blind: five kinds on spot, two settle coins, inverse, options, spreads. A round lists nine things: strategies by
     # three statuses, spot, two settle coins, inverse, options, spreads.
-    least_calls=9 + 4 + 3 * 9,
+    least_calls=10 + 3 * 9,
     troubles={
         "withdrawn key": Trouble(text="10003 API key is invalid.", becomes=VenueRejected),
         "wrong signature": Trouble(text="10004 error sign! origin_string[x]", becomes=VenueRejected),

@@ -170,8 +170,9 @@ class Connection:
         said = self._said(message)
         if said is None:
             return False
-        if isinstance(said, Kind):
-            self._listener.on_frame(said, self.heard_mono, message)
+        if isinstance(said, Kind | tuple):
+            for kind in (said,) if isinstance(said, Kind) else said:
+                self._listener.on_frame(kind, self.heard_mono, message)
             return False
         lost = self._subscriptions.answer(said)
         if lost is not None:

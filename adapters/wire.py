@@ -45,8 +45,8 @@ class Refused:
     names: frozenset[str] | None = None
 
 
-Said = Kind | Taken | Refused | None
-"""What a message is: a frame of a stream, an answer, or only a sign of life."""
+Said = Kind | tuple[Kind, ...] | Taken | Refused | None
+"""What a message is: a frame of a stream or of several, an answer, or only a sign of life."""
 
 
 class Wire(Protocol):
@@ -58,8 +58,8 @@ class Wire(Protocol):
     url: str
     silent_after_s: float
 
-    def ask(self, kind: Kind, names: frozenset[str]) -> Ask:
-        """The next thing to say, so that these names of a stream come to be subscribed to."""
+    def ask(self, kind: Kind, names: frozenset[str]) -> Ask | None:
+        """The next thing to say, so that these names of a stream come to be subscribed to; None: they come unasked."""
         ...
 
     def hear(self, message: Mapping[str, Any]) -> Said:

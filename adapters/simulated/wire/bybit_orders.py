@@ -24,7 +24,7 @@ from adapters.simulated.model import (
 from adapters.simulated.wire import bybit_markets as markets
 from adapters.simulated.wire.base import Request, Route, decimal, milliseconds, text
 from adapters.simulated.wire.bybit_limits import Limits
-from adapters.simulated.wire.bybit_words import MESSAGES, Outcome, code_of, page, refused
+from adapters.simulated.wire.bybit_words import MESSAGES, POSITION_INDEX, Outcome, code_of, page, refused
 
 FILTERS = ("Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder")
 _NAMEABLE = ("Order", "StopOrder", "tpslOrder")
@@ -35,6 +35,7 @@ _SPREAD_FIELDS = (
     *("orderId", "orderLinkId", "side", "orderType", "price", "qty", "leavesQty", "cumExecQty", "orderStatus"),
     *("timeInForce", "createdTime", "updatedTime"),
 )
+_POSITION_SIDES = {str(index): side for side, index in POSITION_INDEX.items()}
 _BATCH = {"spot": 10}
 _AT_ONCE = 500
 
@@ -133,7 +134,7 @@ class Orders:
             "slTriggerBy": "",
             "tpLimitPrice": "",
             "slLimitPrice": "",
-            "positionIdx": 0,
+            "positionIdx": POSITION_INDEX[draft.position_side],
             "reduceOnly": draft.reduce_only,
             "closeOnTrigger": False,
             "isLeverage": "",
@@ -197,6 +198,7 @@ class Orders:
             form.get("orderLinkId") or None,
             str(form.get("reduceOnly", "")).lower() == "true" and of != "spot",
             leveraged=of == "spot" and str(form.get("isLeverage", "0")) == "1",
+            position_side=_POSITION_SIDES.get(str(form.get("positionIdx") or "0"), ""),
             book="tpslOrder" if of == "spot" and form.get("orderFilter") == "tpslOrder" else "",
         )
 

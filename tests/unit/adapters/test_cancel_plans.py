@@ -44,14 +44,6 @@ def test_binance_usdm_lists_and_cancels_conditional_orders_apart() -> None:
     assert venue_of("binanceusdm").options["fetchOpenOrders"] == {"warnWithoutSymbol": False}
 
 
-def test_bybit_cancels_each_kind_of_spot_order_and_is_refused_for_futures() -> None:
-    (plan,) = plan_for("bybit", SPOT, EVERYTHING)
-    filters = [cancel["orderFilter"] for cancel in plan.cancels]
-    assert filters == ["Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder"]
-    with pytest.raises(ConfigError, match="perp"):
-        plan_for("bybit", PERP, EVERYTHING)
-
-
 ALGO_TYPES = {"conditional", "oco", "trigger", "move_order_stop", "iceberg", "smart_iceberg", "twap", "chase"}
 
 
@@ -94,7 +86,7 @@ def test_an_exchange_that_lacks_what_is_required_is_refused_by_name(
 
 @pytest.mark.parametrize(
     ("exchange", "missing"),
-    [("okx", "cancelOrders"), ("mexc", "cancelOrder"), ("bybit", "cancelAllOrders"), ("okx", "fetchOpenOrders")],
+    [("okx", "cancelOrders"), ("mexc", "cancelOrder"), ("okx", "fetchOpenOrders")],
 )
 def test_a_plan_whose_calls_ccxt_does_not_have_is_refused_before_a_sweep_needs_them(
     exchange: str, missing: str

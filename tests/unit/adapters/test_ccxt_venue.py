@@ -336,8 +336,6 @@ def test_a_derivatives_wallet_is_read_without_unrealised_profit() -> None:
         "assets": [{"asset": "USDT", "walletBalance": "9450", "marginBalance": "9250", "unrealizedProfit": "-200"}]
     }
     assert parse_wallet(_wallet("binanceusdm"), reply) == {"USDT": Decimal(9450)}
-    bybit = {"result": {"list": [{"coin": [{"coin": "USDT", "walletBalance": "10000", "equity": "9000"}]}]}}
-    assert parse_wallet(_wallet("bybit"), bybit) == {"USDT": Decimal(10000)}
     for rows in (None, {}, [{"asset": "USDT"}], [{"asset": "USDT", "walletBalance": ""}]):
         with pytest.raises(MalformedReply):
             parse_wallet(_wallet("binanceusdm"), {"assets": rows})

@@ -92,7 +92,7 @@ class OrderBooks:
             order_id=_text_of(row, fields.order_id),
             symbol=self._symbol(_text_of(row, fields.symbol), listing.spot),
             side=_side(fields, row),
-            order_type=str(row.get(fields.order_type, "")),
+            order_type=_type_of(fields, row),
             client_order_id=optional_text(row, *fields.client_order_id),
             reduce_only=fields.reduces(row),
             remaining=_remaining(fields, row),
@@ -146,7 +146,8 @@ class OrderBooks:
 
     def _named(self, order: Order) -> Named:
         market = (self._client.markets or {}).get(order.symbol)
-        return Named(market_id=order.symbol if market is None else str(market["id"]), order_id=order.order_id)
+        market_id = order.symbol if market is None else str(market["id"])
+        return Named(market_id=market_id, order_id=order.order_id, order_type=order.order_type)
 
 
 def rows_at(reply: Any, at: Sequence[str]) -> Sequence[Row]:
@@ -189,6 +190,12 @@ def _text_of(row: Row, name: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or value in ("", 0):
         raise MalformedReply(f"a row lacks {name}")
     return str(value)
+
+
+def _type_of(fields: OrderFields, row: Row) -> str:
+    if isinstance(fields.order_type, tuple):
+        return optional_text(row, *fields.order_type) or ""
+    return str(row.get(fields.order_type, ""))
 
 
 def _side(fields: OrderFields, row: Row) -> OrderSide:

@@ -45,14 +45,6 @@ def test_binances_futures_have_two_books_and_what_may_fill_them_comes_first(exch
     assert [plan.cancel_by for plan in plans[-2:]] == [CancelBy.SYMBOL, CancelBy.SYMBOL]
 
 
-def test_bybit_cancels_each_kind_of_spot_order_and_is_refused_for_futures() -> None:
-    (plan,) = plan_for("bybit", SPOT, EVERYTHING)
-    filters = [cancel["orderFilter"] for cancel in plan.cancels]
-    assert filters == ["Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder"]
-    with pytest.raises(ConfigError, match="perp"):
-        plan_for("bybit", PERP, EVERYTHING)
-
-
 ALGO_TYPES = {"conditional", "oco", "trigger", "move_order_stop", "iceberg", "smart_iceberg", "twap", "chase"}
 
 
@@ -95,7 +87,7 @@ def test_an_exchange_that_lacks_what_is_required_is_refused_by_name(
 
 @pytest.mark.parametrize(
     ("exchange", "missing"),
-    [("okx", "cancelOrders"), ("mexc", "cancelOrder"), ("bybit", "cancelAllOrders"), ("okx", "fetchOpenOrders")],
+    [("okx", "cancelOrders"), ("mexc", "cancelOrder"), ("okx", "fetchOpenOrders")],
 )
 def test_a_plan_whose_calls_ccxt_does_not_have_is_refused_before_a_sweep_needs_them(
     exchange: str, missing: str

@@ -337,8 +337,6 @@ def test_a_derivatives_wallet_is_read_without_unrealised_profit() -> None:
     }
     flat = Wallet(("assets",), "asset", "walletBalance")
     assert parse_wallet(flat, reply) == {"USDT": Decimal(9450)}
-    bybit = {"result": {"list": [{"coin": [{"coin": "USDT", "walletBalance": "10000", "equity": "9000"}]}]}}
-    assert parse_wallet(_wallet("bybit"), bybit) == {"USDT": Decimal(10000)}
     for rows in (None, {}, [{"asset": "USDT"}], [{"asset": "USDT", "walletBalance": ""}]):
         with pytest.raises(MalformedReply):
             parse_wallet(flat, {"assets": rows})

@@ -95,6 +95,7 @@ class Connection:
         self._subscriptions = Subscriptions()
         self._answer_timer: asyncio.TimerHandle | None = None
         self._silence_timer: asyncio.TimerHandle | None = None
+        self._pinging: asyncio.Task[None] | None = None
         self.heard_mono = terms.clock.now().mono
         self.ended: VenueError | None = None
         self.task = asyncio.get_running_loop().create_task(self._run())
@@ -116,8 +117,9 @@ class Connection:
         for timer in (self._answer_timer, self._silence_timer):
             if timer is not None:
                 timer.cancel()
-        if asyncio.current_task() is not self.task:
-            self.task.cancel()
+        for task in (self._pinging, self.task):
+            if task is not None and asyncio.current_task() is not task:
+                task.cancel()
         self._listener.on_end(self, reason)
 
     # --- the task --------------------------------------------------------------------------------
@@ -151,6 +153,7 @@ class Connection:
     async def _listen(self, socket: ClientConnection) -> None:
         self.heard_mono = self._clock.now().mono
         self._watch_silence()
+        self._pinging = asyncio.get_running_loop().create_task(self._ping(socket))
         await self._go_on()
         try:
             while self.ended is None:
@@ -159,9 +162,21 @@ class Connection:
         except Exception as error:
             self.end(self._why(error))  # before the closing handshake: whoever reads is to know at once
 
+    async def _ping(self, socket: ClientConnection) -> None:
+        """Say the venue's own word at intervals, if it has one: it ends a socket on which nobody speaks."""
+        word = getattr(self._wire, "ping", None)
+        while word is not None and self.ended is None:
+            await asyncio.sleep(float(getattr(self._wire, "ping_every_s", PING_EVERY_S)))
+            try:
+                await socket.send(word if isinstance(word, str) else json.dumps(word))
+            except Exception as error:
+                self.end(self._why(error))
+
     def _hear(self, frame: str | bytes) -> bool:
         """Take one frame. True if it was an answer, so that the next thing may be asked."""
         self.heard_mono = self._clock.now().mono
+        if isinstance(frame, str) and frame == getattr(self._wire, "pong", None):
+            return False
         message = _parse(frame, self._secrets)
         said = self._said(message)
         if said is None:

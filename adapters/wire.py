@@ -53,6 +53,8 @@ class Wire(Protocol):
     """One connection's talk: a new value for each, because what was said on the last one holds no more.
 
     url: where it is dialled. silent_after_s: for how long the venue is never silent, once something is subscribed to.
+    It may also have `ping`, what the venue wants to be told every `ping_every_s` (text as it is, a mapping as JSON),
+    and `pong`, the text that answers it where that is no JSON.
     """
 
     url: str

@@ -8,10 +8,12 @@ https://www.okx.com/docs-v5/en/#trading-account-rest-api
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from adapters.base import Market as MarketKind
+from adapters.cancel_plans import CancelBy, OrderCalls, ScopePlan
 from adapters.conversion import mid
 from adapters.dialect import (
     Book,
@@ -24,6 +26,7 @@ from adapters.dialect import (
     text,
     told_of_legs,
 )
+from adapters.failures import OrderGone
 from adapters.own_dialect import Market, OwnDialect
 from adapters.venue import VenueSettings
 from adapters.venues.okx_book import BillReader
@@ -178,6 +181,14 @@ def fingerprint(kind: Kind, frame: Mapping[str, Any]) -> dict[str, tuple[str, ..
     return {text(row, "posId"): (str(row.get("pos")), str(row.get("avgPx"))) for row in frame["data"]}
 
 
+def _by_id(plan: ScopePlan) -> list[OrderCalls]:
+    """The calls of a scope, once for each of its cancels that may stand for the cancel of one order."""
+    if plan.calls is None:
+        return []
+    singles = [cancel for cancel in plan.calls.cancels if cancel.by is CancelBy.BATCH] or [plan.calls.single]
+    return [replace(plan.calls, single=single) for single in singles]
+
+
 class OkxDialect(OwnDialect):
     """OKX's calls."""
 
@@ -229,6 +240,21 @@ class OkxDialect(OwnDialect):
 
     def _market(self, name: str, spot: bool) -> Market | None:
         return self.market_of(name, spot=spot)
+
+    # --- orders ----------------------------------------------------------------------------------
+
+    async def cancel_one(self, plan: ScopePlan, order: Order) -> None:
+        """By each cancel of its scope until one knows it: which of two reaches an algo order is not documented."""
+        gone: OrderGone | None = None
+        for cancel in _by_id(plan):
+            try:
+                await super().cancel_one(replace(plan, calls=cancel), order)
+            except OrderGone as error:
+                gone = error
+            else:
+                return
+        if gone is not None:
+            raise gone
 
     # --- streams ---------------------------------------------------------------------------------
 

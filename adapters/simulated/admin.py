@@ -11,12 +11,13 @@ DELETE order     order_id?                  without: all
 POST   fill      order_id, quantity?
 POST   trigger   order_id, gap_ms?          leaves its book; a plain order stands for it, gap_ms later
 POST   flow      asset, amount, kind?, wallet?, fee?, effect?, delay_ledger_ms?, delay_balance_ms?
+                 kind internal: from or to another user of the venue, over no chain
                  effect false: a row that no balance ever shows, such as a withdrawal that was cancelled
 POST   transfer  asset, amount, source, target      between two wallets
 POST   debt      asset, amount, wallet?             borrowed, or below zero given back
 POST   delist    symbol                     gone from the market lists; what rests in it goes on resting
 POST   clock     skew_s                     how far the venue's clock is ahead
-POST   key       may_withdraw?, bound_to?   what it tells of the key
+POST   key       may_withdraw?, bound_to?, read_only?      what it tells of the key
 POST   switch    name, value                what its documentation leaves open, or an account may choose: by the face
 POST   trade     symbol, side, quantity, price?, fee?, rows_apart_ms?, delay_ledger_ms?, delay_balance_ms?
 POST   funding   symbol, amount
@@ -147,7 +148,9 @@ class _Trigger(_Body):
 class _Flow(_Dated):
     asset: str
     amount: Decimal
-    kind: Literal["deposit", "withdrawal", "transfer", "sub_transfer", "rebate", "airdrop", "interest"] | None = None
+    kind: (
+        Literal["deposit", "withdrawal", "transfer", "sub_transfer", "internal", "rebate", "airdrop", "interest"] | None
+    ) = None
     wallet: str | None = None
     fee: Decimal = Field(Decimal(0), ge=0)
     effect: bool = True
@@ -177,6 +180,7 @@ class _Skew(_Body):
 class _Key(_Body):
     may_withdraw: bool = False
     bound_to: str = ""
+    read_only: bool = False
 
 
 class _Switch(_Body):
@@ -359,6 +363,7 @@ class Admin:
 
     def _set_key(self, body: _Key, _: float) -> dict[str, Any]:
         self._key.may_withdraw, self._key.bound_to = body.may_withdraw, body.bound_to
+        self._key.read_only = body.read_only
         return {}
 
     def _set_switch(self, body: _Switch, _: float) -> dict[str, Any]:

@@ -58,11 +58,21 @@ REPLIES = MappingProxyType(
 # Of the account, in so many seconds: the reference's "Rate Limit" of each endpoint. Bots that use the same account
 # share them, where they go by user.
 POOLS = (
-    Pool(20.0, 10.0, for_urgent=3.0, for_sweep=7.0, endpoints=frozenset({"trade/orders-algo-pending"})),
-    Pool(60.0, 30.0, for_urgent=5.0, for_sweep=20.0, endpoints=frozenset({"trade/orders-pending"})),
+    Pool(20.0, 10.0, for_urgent=3.0, for_sweep=7.0, endpoints=frozenset({"trade/orders-algo-pending"}), strict=True),
+    Pool(60.0, 30.0, for_urgent=5.0, for_sweep=20.0, endpoints=frozenset({"trade/orders-pending"}), strict=True),
+    *(
+        Pool(20.0, 10.0, for_sweep=6.0, endpoints=frozenset({f"tradingBot/{listing}"}), strict=True)
+        for listing in (
+            "grid/orders-algo-pending",
+            "dca/ongoing-list",
+            "recurring/orders-algo-pending",
+            "signal/orders-algo-pending",
+        )
+    ),
+    Pool(10.0, 5.0, for_sweep=3.0, endpoints=frozenset({"sprd/orders-pending"}), strict=True),
     *(
         Pool(10.0, 5.0, for_urgent=2.0, for_sweep=3.0, endpoints=frozenset({endpoint}))
-        for endpoint in ("account/balance", "account/positions", "sprd/orders-pending")
+        for endpoint in ("account/balance", "account/positions")
     ),
     Pool(5.0, 5.0, for_urgent=2.0, endpoints=frozenset({"account/bills"})),
     Pool(5.0, 2.5, for_urgent=1.0, endpoints=frozenset({"account/bills-archive"})),

@@ -33,8 +33,9 @@ VENUE = CardVenue(
     position_field="pos",
     key_tells=True,
     flow_kinds=("sub_transfer", "rebate", "airdrop"),
-    # Three rounds of 16 listings, 2 more pages of plain orders; 13 cancels of 20, and 2 + 1 + 1 of 10.
-    least_calls=67,
+    # 16 listings and two more pages of plain orders to find them, 17 cancels (13 of 20; 2, 1 and 1 of 10), and 16
+    # listings in each of three rounds.
+    least_calls=83,
     troubles={
         **{name: Trouble(text=code, becomes=VenueRejected) for code, name in _CODES.items()},
         **{name: Trouble(text=code, becomes=VenueUnavailable) for code, name in _LATER.items()},

@@ -201,8 +201,10 @@ class OkxDialect(OwnDialect):
             "okx: the trading account is guarded, the funding account is not: a transfer to it is a withdrawal",
             "okx: what a trading bot holds counts as the venue values it, its unrealised profit included",
             "okx: algo orders and trading bots are listed over REST, their streams are not heard",
+            "okx: an option or event contract has no known value: while one is held, positions can't be read",
         )
         self._held: frozenset[str] = frozenset()
+        self._pairs: frozenset[str] = frozenset()
         self._types: frozenset[str] = frozenset()
         self._streamed: dict[Kind, dict[str, tuple[str, ...]]] = {}
         self._bills = BillReader(account.name, self._ask_bills)
@@ -217,13 +219,14 @@ class OkxDialect(OwnDialect):
         positions = parse_positions(reply, self._market)
         self._held = frozenset(position.symbol for position in positions)
         self._types = frozenset(row["instType"] for row in reply["data"]) & _DERIVATIVES
-        before, self._position_symbols = self._position_symbols, frozenset(map(market_symbol, self._held))
-        self._price_symbols = (self._price_symbols - before) | self._position_symbols
+        self._position_symbols = frozenset(map(market_symbol, self._held))
+        self._price_symbols = self._pairs | self._position_symbols
         return positions
 
     async def prices(self, assets: frozenset[str]) -> tuple[Price, ...]:
         """Pairs at the middle of bid and ask; swaps and futures by their marks, one call for each of the two."""
-        self._price_symbols = self.pairs_for(assets) | self._position_symbols
+        self._pairs = self.pairs_for(assets)
+        self._price_symbols = self._pairs | self._position_symbols
         pairs = await self._client.publicGetMarketTickers({"instType": "SPOT"})
         prices = parse_tickers(pairs["data"], self._price_symbols, self._market)
         for kind in sorted(self._types):

@@ -45,19 +45,6 @@ def test_binances_futures_have_two_books_and_what_may_fill_them_comes_first(exch
     assert [plan.cancel_by for plan in plans[-2:]] == [CancelBy.SYMBOL, CancelBy.SYMBOL]
 
 
-ALGO_TYPES = {"conditional", "oco", "trigger", "move_order_stop", "iceberg", "smart_iceberg", "twap", "chase"}
-
-
-@pytest.mark.parametrize(("markets", "missing"), [(PERP, set()), (SPOT, {"chase"}), (MARGIN, {"chase"})])
-def test_okx_lists_each_kind_of_algo_order(markets: frozenset[Market], missing: set[str]) -> None:
-    plain, *algos = plan_for("okx", markets, EVERYTHING)
-    asked = [kind for plan in algos for kind in plan.listing["ordType"].split(",")]
-    assert sorted(asked) == sorted(ALGO_TYPES - missing)
-    assert all(plan.listing["trigger"] is True for plan in algos), "else ccxt lists plain orders"
-    assert len(algos) == (7 if not missing else 6), "20 calls in two seconds: three rounds"
-    assert all(plan.cancel_by is CancelBy.BATCH for plan in (plain, *algos))
-
-
 @pytest.mark.parametrize(
     ("missing", "expected"),
     [
@@ -87,7 +74,7 @@ def test_an_exchange_that_lacks_what_is_required_is_refused_by_name(
 
 @pytest.mark.parametrize(
     ("exchange", "missing"),
-    [("okx", "cancelOrders"), ("mexc", "cancelOrder"), ("okx", "fetchOpenOrders")],
+    [("mexc", "cancelOrder"), ("mexc", "fetchOpenOrders")],
 )
 def test_a_plan_whose_calls_ccxt_does_not_have_is_refused_before_a_sweep_needs_them(
     exchange: str, missing: str

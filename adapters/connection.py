@@ -162,7 +162,7 @@ class Connection:
     def _hear(self, frame: str | bytes) -> bool:
         """Take one frame. True if it was an answer, so that the next thing may be asked."""
         self.heard_mono = self._clock.now().mono
-        message = _parse(frame, self._secrets)
+        message = _parse(frame, self._secrets, self._wire)
         said = self._said(message)
         if said is None:
             return False
@@ -231,9 +231,12 @@ def _no_number(literal: str) -> Any:
 _DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
-def _parse(frame: str | bytes, secrets: Sequence[str]) -> Any:
+def _parse(frame: str | bytes, secrets: Sequence[str], wire: Wire | None) -> Any:
     if isinstance(frame, bytes):
-        raise MalformedReply("a frame is not text")
+        decode = getattr(wire, "decode", None)
+        if decode is None:
+            raise MalformedReply("a frame is not text")
+        return decode(frame)
     try:
         return _DECODER.decode(frame)
     except ValueError:

@@ -67,6 +67,14 @@ class Wire(Protocol):
         ...
 
 
+class ReadsBytes(Wire, Protocol):
+    """A wire whose venue sends frames that are no text."""
+
+    def decode(self, frame: bytes) -> Mapping[str, Any]:
+        """The message of a frame. Raises MalformedReply if it is none."""
+        ...
+
+
 class SocketDialect(Dialect, Protocol):
     """A dialect whose streams come over sockets of our own."""
 

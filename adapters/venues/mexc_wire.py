@@ -22,21 +22,16 @@ _BODIES = {
     "privateOrders": Kind.ORDERS,
     "publicAggreBookTicker": Kind.PRICES,
 }
-_CONTRACT_KINDS = {
+_ACCOUNT = (Kind.BALANCES, Kind.POSITIONS)
+_CONTRACT_KINDS: Mapping[str, Said] = {
     "push.personal.asset": Kind.BALANCES,
-    "push.personal.position": Kind.POSITIONS,
     "push.personal.order": Kind.ORDERS,
     "push.personal.plan.order": Kind.ORDERS,
     "push.personal.stop.planorder": Kind.ORDERS,
     "push.personal.stop.order": Kind.ORDERS,
     "push.personal.track.order": Kind.ORDERS,
-    # Of these nothing is told that a reading would not tell better.
-    "push.personal.order.deal": Kind.BALANCES,
-    "push.personal.liquidate.risk": Kind.POSITIONS,
-    "push.personal.adl.level": Kind.POSITIONS,
     "push.tickers": Kind.PRICES,
 }
-_NOTHING: frozenset[str] = frozenset()
 
 
 class SpotWire:
@@ -46,8 +41,9 @@ class SpotWire:
     """
 
     silent_after_s = 60.0
-    ping: Mapping[str, Any] = {"method": "PING"}
     ping_every_s = 15.0
+    ping = '{"method":"PING"}'
+    pong = ""
 
     def __init__(self, url: str, id_of: Callable[[str], str]) -> None:
         self.url = url
@@ -88,7 +84,7 @@ class SpotWire:
             return Taken(names=frozenset(name for name in named if name is not None))
         return Refused(words or "no reason given")
 
-    def _pushed(self, message: Mapping[str, Any]) -> Kind:
+    def _pushed(self, message: Mapping[str, Any]) -> Said:
         """A push of a body that is not known may say anything, so it is told as a change of the account."""
         return next((kind for body, kind in _BODIES.items() if body in message), Kind.BALANCES)
 
@@ -100,8 +96,9 @@ class ContractWire:
     """
 
     silent_after_s = 60.0
-    ping: Mapping[str, Any] = {"method": "ping"}
     ping_every_s = 15.0
+    ping = '{"method":"ping"}'
+    pong = ""
 
     def __init__(self, url: str, api_key: str, secret: str, stamp: str) -> None:
         self.url = url
@@ -109,19 +106,17 @@ class ContractWire:
         self._login = {"apiKey": api_key, "reqTime": stamp, "signature": signature}
         self._done: set[str] = set()
 
-    def ask(self, kind: Kind, names: frozenset[str]) -> Ask:
+    def ask(self, kind: Kind, names: frozenset[str]) -> Ask | None:
         if "login" not in self._done:
-            return _asks("login", kind, _NOTHING, self._login)
-        if "sub.tickers" not in self._done:
-            return _asks("sub.tickers", kind, _NOTHING, {})
-        # No filter is all channels; it is asked for because it is answered.
-        return _asks("personal.filter", kind, names, {"filters": []})
+            return _asks("login", kind, self._login)
+        return _asks("sub.tickers", kind, {}) if "sub.tickers" not in self._done else None
 
     def hear(self, message: Mapping[str, Any]) -> Said:
         channel = str(message.get("channel", ""))
         if channel.startswith("push."):
-            kind = _CONTRACT_KINDS.get(channel)
-            return Kind.POSITIONS if kind is None and channel.startswith("push.personal.") else kind
+            known = _CONTRACT_KINDS.get(channel)
+            # Whatever else it tells of the account has changed the account.
+            return _ACCOUNT if known is None and channel.startswith("push.personal.") else known
         if channel == "rs.error":
             return Refused(str(message.get("data", "no reason given")))
         if channel.startswith("rs."):
@@ -133,5 +128,6 @@ class ContractWire:
         return None
 
 
-def _asks(method: str, kind: Kind, names: frozenset[str], param: Mapping[str, Any]) -> Ask:
-    return Ask(key=method, kind=kind, names=names, message={"method": method, "param": param})
+def _asks(method: str, kind: Kind, param: Mapping[str, Any]) -> Ask:
+    """Only comes before a subscription: it is of no names."""
+    return Ask(key=method, kind=kind, names=frozenset(), message={"method": method, "param": param})

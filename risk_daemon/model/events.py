@@ -22,6 +22,7 @@ from risk_daemon.model.readings import (
     BalancesSeen,
     CancelChecked,
     FlowsListed,
+    KeyAudited,
     ListingFailed,
     OrdersListed,
     OrdersSeen,
@@ -42,6 +43,7 @@ Input = (
     | OrdersListed
     | ListingFailed
     | CancelChecked
+    | KeyAudited
     | StreamConfirmed
     | VenueConnected
     | VenueLost
@@ -74,6 +76,7 @@ __all__ = [
     "FlowsListed",
     "HaltRequested",
     "Input",
+    "KeyAudited",
     "Kind",
     "ListingFailed",
     "Order",

@@ -125,7 +125,7 @@ class CallCounter:
 class Key:
     """An API key, its secret, the highest nonce it has used, and the count of its calls, if there is one.
 
-    may_withdraw, bound_to: what the venue tells of it when it is asked for its own permissions.
+    may_withdraw, bound_to, read_only: what the venue tells of it when it is asked for its own permissions.
     """
 
     api_key: str
@@ -133,6 +133,7 @@ class Key:
     passphrase: str = "simulated-passphrase"
     may_withdraw: bool = False
     bound_to: str = "127.0.0.1"
+    read_only: bool = False
     last_nonce: int = -1
     seen: set[int] = field(default_factory=set)
     counter: CallCounter | None = None

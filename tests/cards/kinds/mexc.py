@@ -19,6 +19,7 @@ VENUE = CardVenue(
     inverse="BTC/USD:BTC",
     neutral=("spot", "contract"),
     hedged=True,
+    key_tells=True,
     balance_field="free",
     position_field="holdVol",
     # Cancels: all limit, all plan, all stop, all spot, one pair of what waits on spot, four of the track book by id.

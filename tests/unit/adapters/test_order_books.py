@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -25,7 +26,7 @@ from adapters.cancel_plans import (
     own_scope,
 )
 from adapters.lane import Urgency, current_urgency, travelling
-from adapters.order_books import MOST_PAGES, OrderBooks, rows_at
+from adapters.order_books import AHEAD_S, MOST_PAGES, OrderBooks, rows_at
 from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
 from risk_daemon.model.account import OrderSide
 from risk_daemon.model.events import Order

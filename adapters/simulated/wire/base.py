@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
+from adapters.simulated import API_PASSPHRASE
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.faults import Call
 from adapters.simulated.model import Notice, Refused
@@ -130,7 +131,7 @@ class Key:
 
     api_key: str
     api_secret: str
-    passphrase: str = "simulated-passphrase"
+    passphrase: str = API_PASSPHRASE
     may_withdraw: bool = False
     bound_to: str = "127.0.0.1"
     read_only: bool = False

@@ -90,8 +90,8 @@ class Pinging(Protocol):
 class SocketDialect(Dialect, Protocol):
     """A dialect whose streams come over sockets of our own."""
 
-    def line_of(self, kind: Kind) -> str:
-        """Which of the venue's connections carries this stream."""
+    def line_of(self, kind: Kind) -> str | tuple[str, ...]:
+        """Which of the venue's connections carries this stream; all of them, where it takes several."""
         ...
 
     async def open_wire(self, line: str) -> Wire:

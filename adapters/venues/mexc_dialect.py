@@ -204,11 +204,12 @@ class MexcDialect(OwnDialect):
 
     # --- streams ---------------------------------------------------------------------------------
 
-    def line_of(self, kind: Kind) -> str:
-        """What a house tells of the account comes over its own socket; the contract one tells of prices as well."""
+    def line_of(self, kind: Kind) -> tuple[str, ...]:
+        """What a house tells of the account comes over its own socket; the contract one tells of marks as well."""
+        contracts = (CONTRACT_LINE,) if self.has_positions else ()
         if kind is Kind.POSITIONS or (kind is not Kind.PRICES and not self.has_spot):
-            return CONTRACT_LINE
-        return SPOT_LINE if self.has_spot else TICKER_LINE
+            return contracts
+        return (SPOT_LINE if self.has_spot else TICKER_LINE, *contracts)
 
     async def open_wire(self, line: str) -> SpotWire | ContractWire:
         client = self._client
@@ -311,8 +312,7 @@ _CONTRACT_OPEN = {
 def _notes(has_spot: bool, has_contracts: bool) -> tuple[str, ...]:
     """What is weaker here than one would expect."""
     notes = [
-        "mexc: transfers to sub-accounts and other users, rebates and converted dust are not read:"
-        " they look like a loss or a gain",
+        "mexc: transfers to sub-accounts and others, rebates and converted dust, which are not read, look like a loss or gain",
         "mexc: flows of more than 90 days ago can't be read",
     ]
     if has_spot != has_contracts:

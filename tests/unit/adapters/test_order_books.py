@@ -219,7 +219,7 @@ async def test_what_is_counted_is_looked_for_no_further_back_than_it_takes() -> 
     newest = Client(lambda params: [row(1)] if params["to"] > NOW_MS else [])
     assert len(await counting(newest, 1).listed(plan(windows=windows, counted="plain"))) == 1
     assert len(newest.calls) == 1
-    oldest = Client(lambda params: [row(1)] if params["from"] < NOW_MS - 29.9 * 86_400_000 else [])
+    oldest = Client(lambda params: [row(1)] if params["from"] == NOW_MS - 30 * 86_400_000 else [])
     assert len(await counting(oldest, 1).listed(plan(windows=windows, counted="plain"))) == 1
     assert len(oldest.calls) == 31
 

@@ -31,7 +31,7 @@ def test_krakenfutures_has_one_scope_for_the_whole_account() -> None:
 
 @pytest.mark.parametrize(
     ("exchange", "markets"),
-    [("kraken", PERP), ("kraken", SPOT | PERP), ("krakenfutures", SPOT), ("binanceusdm", SPOT), ("mexc", PERP)],
+    [("kraken", PERP), ("kraken", SPOT | PERP), ("krakenfutures", SPOT), ("binanceusdm", SPOT)],
 )
 def test_a_market_without_a_scope_is_refused(exchange: str, markets: frozenset[Market]) -> None:
     with pytest.raises(ConfigError, match=f"{exchange} has no cancel plan for the"):
@@ -70,14 +70,3 @@ def test_an_exchange_that_lacks_what_is_required_is_refused_by_name(
 ) -> None:
     with pytest.raises(ConfigError, match=f"lacks.*{word}"):
         plan_for(WITHOUT_A_FILE, SPOT, EVERYTHING | dict.fromkeys(missing, value))
-
-
-@pytest.mark.parametrize(
-    ("exchange", "missing"),
-    [("mexc", "cancelOrder"), ("mexc", "fetchOpenOrders")],
-)
-def test_a_plan_whose_calls_ccxt_does_not_have_is_refused_before_a_sweep_needs_them(
-    exchange: str, missing: str
-) -> None:
-    with pytest.raises(ConfigError, match=f"{exchange} lacks {missing}:"):
-        plan_for(exchange, SPOT, EVERYTHING | {missing: None})

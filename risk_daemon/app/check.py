@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from adapters.base import CancelPermission, CancelProbe, VenueAdapter
+from adapters.dead_man import CancelsByItself
+from risk_daemon.app.dead_men import dead_man_findings
 from risk_daemon.app.explain import explanations
 from risk_daemon.app.findings import Finding, Level, configured
 from risk_daemon.config.load import Settings, effective
@@ -46,6 +48,7 @@ class Probe:
     flows: FlowsListed | None = None
     orders: dict[str, tuple[Order, ...]] = field(default_factory=dict)
     cancels: CancelPermission = _CANT_ASK
+    dead_man_armed: bool | None = None
     failures: tuple[tuple[str, VenueError | ConfigError], ...] = ()
 
 
@@ -123,6 +126,9 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
     prices = await ask("prices", adapter.read_prices(_assets(balances, positions)))
     listings = [await ask(f"orders ({scope.name})", adapter.list_orders(scope)) for scope in adapter.scopes]
     cancels = await _cancels(adapter, settings.data.call_timeout)
+    armed = None
+    if isinstance(adapter, CancelsByItself):
+        armed = await ask("dead man's switch", adapter.are_dead_men_armed())
     since = (clock or SystemClock()).now().wall - _DAY_S
     flows = await ask("flows", adapter.read_flows(since)) if can.has_flows else None
     return replace(
@@ -133,6 +139,7 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
         flows=flows,
         orders={listing.scope: listing.orders for listing in listings if listing is not None},
         cancels=cancels,
+        dead_man_armed=armed,
         failures=tuple(ask.failures),
     )
 
@@ -188,6 +195,7 @@ def _seen(settings: Settings, probe: Probe) -> list[Finding]:
         findings += [_orders(probe), _permission(probe)]
         findings += _streams(probe)
         findings += _unprotected(settings, probe)
+    findings += dead_man_findings(settings, venue, probe.dead_man_armed)
     if not probe.has_flows:
         findings.append(
             Finding(Level.WARNING, venue, "no ledger: a withdrawal can't be told from a loss and counts as one")

@@ -8,6 +8,7 @@ instants gives the same sequence of decisions.
     quiet.py              when nobody need be asked
     warnings.py           warnings, vetoes and blindness
     listing_watch.py      whether orders can be listed and cancelled
+    dead_men.py           when the venues' own switches are refreshed
     outages.py            what can't be reached
     trip_control.py       breach, confirmation, trip, proof
     freeze.py             a trip that ends by itself
@@ -30,6 +31,7 @@ from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.breakers.manual import ManualCircuitBreaker
 from risk_daemon.engine.books import Books
+from risk_daemon.engine.dead_men import DeadManView, DeadMen
 from risk_daemon.engine.decision import Decision, SetGate, Turn
 from risk_daemon.engine.figures import Updates, figures_of
 from risk_daemon.engine.freeze import Freeze
@@ -60,6 +62,8 @@ from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     BalancesSeen,
     CancelChecked,
+    DeadManAnswered,
+    DeadManDisarmed,
     DisableRequested,
     EnableRequested,
     ErrorReported,
@@ -139,6 +143,7 @@ class Engine:
         self._updates = Updates(self.books, settings.update_every_s)
         self._outages = Outages()
         self._listing = ListingWatch(settings.listing)
+        self._dead_men = DeadMen(settings.dead_men)
         self._store_error: str | None = None
         self._by_strength = _by_strength(self.manager.get_all_breakers())
         self._quiet: Quiet | None = None
@@ -173,6 +178,8 @@ class Engine:
             self._quiet = self._find_quiet(verdicts, now)
         after = self._machine.state
         self._updates.tell(before, after, turn)
+        if isinstance(event, Tick):  # last of all: a turn that does not come to its end puts no switch off
+            self._dead_men.look(self.connected, turn)
         wake = self._next_wake(now.mono)
         return Decision(
             seq=self._seq,
@@ -207,6 +214,10 @@ class Engine:
         """What must still be written down when the process ends."""
         vetoes = self._desk.vetoes_left()
         return () if vetoes is None else (vetoes,)
+
+    def disarmed(self, events: Iterable[DeadManDisarmed], now: Instant) -> tuple[RiskEvent, ...]:
+        """What must be written down of the venues' own switches when the process ends."""
+        return tuple(self._dead_men.disarmed(event, now) for event in events)
 
     # --- what is asked between events --------------------------------------------------------------
 
@@ -277,6 +288,10 @@ class Engine:
         """How the listings of a venue's open orders stand; None where none are looked for."""
         return self._listing.view(venue)
 
+    def dead_man_view(self, venue: str) -> DeadManView | None:
+        """How a venue's own switch stands; None where none is configured."""
+        return self._dead_men.view(venue)
+
     @property
     def seq(self) -> int:
         """The number of the last turn."""
@@ -300,6 +315,8 @@ class Engine:
                 self._take_lost(event, turn)
             case OrdersListed() | ListingFailed() | CancelChecked():
                 self._take_listing(event, turn)
+            case DeadManAnswered():
+                self._dead_men.take(event, turn)
             case VenueProven() | VenueUnproven() | OrderReplaced() | SweepFinished():
                 self._control.take_sweep(event, turn)
             case OrdersSeen() | OrderReported() | ErrorReported():

@@ -21,6 +21,8 @@ from risk_daemon.model.event_names import EventName, RiskEvent
 from risk_daemon.model.readings import (
     BalancesSeen,
     CancelChecked,
+    DeadManAnswered,
+    DeadManDisarmed,
     FlowsListed,
     ListingFailed,
     OrdersListed,
@@ -42,6 +44,7 @@ Input = (
     | OrdersListed
     | ListingFailed
     | CancelChecked
+    | DeadManAnswered
     | StreamConfirmed
     | VenueConnected
     | VenueLost
@@ -65,6 +68,8 @@ Input = (
 __all__ = [
     "BalancesSeen",
     "CancelChecked",
+    "DeadManAnswered",
+    "DeadManDisarmed",
     "DisableRequested",
     "EnableRequested",
     "ErrorKind",

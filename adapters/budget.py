@@ -57,7 +57,7 @@ class Pool:
 
     def room(self, urgency: Urgency) -> float:
         """How high a call of this urgency may lift the counter."""
-        if urgency in (Urgency.SWEEP, Urgency.PACED):
+        if urgency in (Urgency.SWEEP, Urgency.PACED, Urgency.OVERDUE):
             return float("inf")
         return self.ceiling - self.for_sweep - (self.for_urgent if urgency is Urgency.ORDINARY else 0.0)
 

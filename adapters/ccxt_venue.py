@@ -185,11 +185,11 @@ class CcxtVenue:
         return self._switches.dead_men
 
     async def arm_dead_men(self, timeout_s: float, symbols: Collection[str], *, urgent: bool) -> tuple[str, ...]:
-        urgency = Urgency.URGENT if urgent else Urgency.REFRESH
+        urgency = Urgency.OVERDUE if urgent else Urgency.REFRESH
         return await self._ask(urgency, lambda: self._switches.arm(timeout_s, symbols))
 
     async def disarm_dead_men(self) -> None:
-        await self._ask(Urgency.URGENT, self._switches.disarm)
+        await self._ask(Urgency.OVERDUE, self._switches.disarm)
 
     async def are_dead_men_armed(self) -> bool | None:
         return await self._ask(Urgency.REFRESH, self._switches.are_armed)

@@ -25,19 +25,21 @@ T = TypeVar("T")
 class Urgency(Enum):
     """How a call travels: whether it pushes others aside, and whether the rate limiter holds it.
 
-    A refresh of a venue's own switch goes before ordinary business, and lets what is under way end.
+    A refresh of a venue's own switch goes before ordinary business, and lets what is under way end. One that is overdue
+    does not, and no limit holds it back: else a sweep that asks as much as it may would let the switch fire.
     """
 
     ORDINARY = "ordinary"
     REFRESH = "refresh"
     URGENT = "urgent"
+    OVERDUE = "overdue"
     PACED = "paced"
     SWEEP = "sweep"
 
     @property
     def rank(self) -> int:
         """The sweep goes before what is read to confirm a breach, that before a refresh, and ordinary business last."""
-        return {Urgency.ORDINARY: 0, Urgency.REFRESH: 1, Urgency.URGENT: 2}.get(self, 3)
+        return {Urgency.ORDINARY: 0, Urgency.REFRESH: 1, Urgency.URGENT: 2, Urgency.OVERDUE: 2}.get(self, 3)
 
     @property
     def goes_first(self) -> bool:

@@ -51,7 +51,7 @@ class Switches:
         switch, name = place
         market = _WHOLE if name == _WHOLE else str(self._client.market(name)["id"])
         said = switch.says(await getattr(self._client, switch.call)(dict(switch.params(timeout_s, market))))
-        if said is not None and said is not timeout_s > 0:
+        if said is not None and said != (timeout_s > 0):
             raise VenueRejected(f"{switch.call}: it answered that the switch is {'armed' if said else 'not armed'}")
 
 

@@ -6,7 +6,9 @@ cover, also where none is configured, and where there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 from adapters.base import Market
 from adapters.dead_man import DeadMan, switches_of
@@ -101,14 +103,18 @@ def _costs_too_much(settings: Settings, name: str, switches: Sequence[DeadMan]) 
     """A switch that is refreshed so often that the venue's own count of calls leaves little for anything else."""
     table, pools = settings.venues[name].dead_man, venue_of(settings.venues[name].exchange).pools
     for one in switches:
-        endpoint = one.call.removeprefix("privatePost").removeprefix("private_post_")
-        pool = next((pool for pool in pools if pool.endpoints is None or endpoint in pool.endpoints), None)
+        pool = next((pool for pool in pools if pool.endpoints is None or _named(one.call, pool.endpoints)), None)
         if table is None or pool is None:
             continue
-        at_least_s = 4 * pool.cost(endpoint, {}) / (pool.decay_per_s * _MOST_OF_POOL)
+        at_least_s = 4 * pool.cost(_named(one.call, pool.costs) or "", {}) / (pool.decay_per_s * _MOST_OF_POOL)
         if table.timeout < at_least_s:
             sentence = (
                 f"dead_man.timeout: refreshed four times in {seconds_text(table.timeout)}, the switch takes more than"
-                f" half of the calls that the venue allows a key: {at_least_s:.0f}s and more leave room for readings"
+                f" half of the calls that the venue allows a key; {math.ceil(at_least_s)}s leaves room for readings"
             )
             yield Finding(Level.WARNING, name, sentence)
+
+
+def _named(call: str, endpoints: Iterable[str]) -> str | None:
+    """Which of these endpoints a call of ccxt's client ends with, whose names are without signs."""
+    return next((one for one in endpoints if call.lower().endswith(re.sub(r"[^a-z0-9]", "", one.lower()))), None)

@@ -18,6 +18,7 @@ from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import DeadManAnswered, DeadManDisarmed, EventName, RiskEvent
 
 _FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,8 @@ class _Switch:
 
     def failed(self, event: DeadManAnswered, now_mono: float) -> None:
         self.failures, self.reason = self.failures + 1, event.error
-        pause_s = min(self.settings.refresh_every_s, _FIRST_PAUSE_S * 2.0 ** min(self.failures - 1, 16))
+        longest_s = min(_LONGEST_PAUSE_S, self.settings.refresh_every_s / 4)
+        pause_s = min(longest_s, _FIRST_PAUSE_S * 2.0 ** min(self.failures - 1, 16))
         self.due_mono = now_mono + max(pause_s, event.retry_after_s)
 
     def facts(self, venue: str, now: Instant) -> dict[str, Any]:

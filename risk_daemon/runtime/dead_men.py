@@ -13,10 +13,11 @@ from dataclasses import replace
 import structlog
 
 from adapters.base import VenueAdapter
+from adapters.budget import HeldBack
 from adapters.dead_man import CancelsByItself
 from adapters.lane import PushedAside
 from risk_daemon.engine.decision import RefreshDeadMan
-from risk_daemon.errors import VenueError, VenueUnavailable
+from risk_daemon.errors import VenueError, VenueRejected, VenueUnavailable
 from risk_daemon.model.clock import Clock
 from risk_daemon.model.events import DeadManAnswered, DeadManDisarmed, Input
 from risk_daemon.runtime.tasks import Tasks
@@ -62,6 +63,8 @@ class DeadMen:
             async with asyncio.timeout(action.within_s):
                 armed = await self._arm(action)
         except (VenueError, TimeoutError) as error:
+            if isinstance(error, VenueRejected | HeldBack):  # else the venue may still take it
+                self._unanswered.discard(action.venue)
             reason = str(error) or f"no answer within {action.within_s:g} s"
             rest_s = (error.retry_after_s if isinstance(error, VenueUnavailable) else None) or 0.0
             is_held_back = isinstance(error, PushedAside)

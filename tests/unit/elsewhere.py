@@ -117,6 +117,7 @@ ELSEWHERE: dict[str, str] = {
     "adapters/base.py": "none: protocols and plain records; what a venue must do is contract/test_venue_adapter.py",
     "adapters/cancel_probes.py": "contract/test_cancel_permission.py: keys that may cancel and that may not",
     "adapters/conversion.py": "unit/adapters/test_ccxt_venue.py: pairs, mids, symbols",
+    "adapters/dead_man.py": "unit/adapters/test_switches.py: ranges, markets, the data of venues",
     "adapters/dialect.py": "contract/test_venue_adapter.py: what dialects say by default, through each venue",
     "adapters/generic.py": "unit/adapters/test_ccxt_venue.py: unified replies; whole in contract/test_venue_adapter.py",
     "adapters/guarded.py": "unit/adapters/test_watched_streams.py: the shell around ccxt's calls",

@@ -63,7 +63,8 @@ class Capabilities:
     """What a venue can do beyond the required; what it lacks is said at start, never guessed.
 
     ledger_lag_s: how far the venue's book may be behind its balances. lane_width: how many signed calls it takes at
-    once. unprovable: what may hold or place orders there that no call lists, one sentence each.
+    once. unprovable: what may hold or place orders there that no call lists, one sentence each. is_provable: whether
+    a sweep can prove anything at all there, these apart.
     """
 
     stream_kinds: frozenset[Kind] = frozenset()
@@ -73,6 +74,7 @@ class Capabilities:
     ledger_lag_s: float = 2.0
     lane_width: int = 1
     unprovable: tuple[str, ...] = ()
+    is_provable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,16 @@ class CancelPermission:
 
     may_cancel: bool | None
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPowers:
+    """What a venue tells of a key. None: it does not tell. is_bound: it is good from named addresses only."""
+
+    may_read: bool | None = None
+    may_cancel: bool | None = None
+    may_withdraw: bool | None = None
+    is_bound: bool | None = None
 
 
 @runtime_checkable
@@ -161,4 +173,13 @@ class CancelProbe(Protocol):
 
     async def cancel_permission(self) -> CancelPermission:
         """The venue's answer. Raises a VenueError where it gave none."""
+        ...
+
+
+@runtime_checkable
+class KeyAuditor(Protocol):
+    """An adapter that can ask the venue what its key may do."""
+
+    async def audit_key(self) -> KeyPowers | None:
+        """The venue's answer; None where it can't be asked. Raises a VenueError where it gave none."""
         ...

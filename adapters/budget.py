@@ -130,8 +130,9 @@ class Budget:
 
     def heard(self, headers: Mapping[str, str]) -> None:
         """What a reply tells of the counters: others may ask by the same key or from the same address."""
+        by_name = {name.lower(): value for name, value in headers.items()}
         for counter in self._counters:
-            told = headers.get(counter.pool.header) if counter.pool.header is not None else None
+            told = by_name.get(counter.pool.header.lower()) if counter.pool.header is not None else None
             if told is not None and told.isdigit():
                 counter.set(min(float(told), counter.pool.ceiling))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from adapters.dialect import Dialect
 from risk_daemon.model.account import Kind
@@ -45,8 +45,8 @@ class Refused:
     names: frozenset[str] | None = None
 
 
-Said = Kind | Taken | Refused | None
-"""What a message is: a frame of a stream, an answer, or only a sign of life."""
+Said = Kind | tuple[Kind, ...] | Taken | Refused | None
+"""What a message is: a frame of a stream or of several, an answer, or only a sign of life."""
 
 
 class Wire(Protocol):
@@ -58,13 +58,25 @@ class Wire(Protocol):
     url: str
     silent_after_s: float
 
-    def ask(self, kind: Kind, names: frozenset[str]) -> Ask:
-        """The next thing to say, so that these names of a stream come to be subscribed to."""
+    def ask(self, kind: Kind, names: frozenset[str]) -> Ask | None:
+        """The next thing to say, so that these names of a stream come to be subscribed to; None: they come unasked."""
         ...
 
     def hear(self, message: Mapping[str, Any]) -> Said:
         """What a message is. Raises a VenueError if it ends the connection."""
         ...
+
+
+@runtime_checkable
+class Pinging(Protocol):
+    """What a wire has besides, where the venue ends a connection that only listens, whatever pings the protocol has.
+
+    ping: what is sent each `ping_every_s`. pong: its answer, where that is a word and no JSON; "" where it is.
+    """
+
+    ping_every_s: float
+    ping: str
+    pong: str
 
 
 class SocketDialect(Dialect, Protocol):

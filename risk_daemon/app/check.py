@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
-from adapters.base import CancelPermission, CancelProbe, VenueAdapter
+from adapters.base import CancelPermission, CancelProbe, KeyAuditor, KeyPowers, VenueAdapter
 from adapters.dead_man import CancelsByItself
 from risk_daemon.app.dead_men import dead_man_findings
 from risk_daemon.app.explain import explanations
@@ -49,6 +49,8 @@ class Probe:
     orders: dict[str, tuple[Order, ...]] = field(default_factory=dict)
     cancels: CancelPermission = _CANT_ASK
     dead_man_armed: bool | None = None
+    powers: KeyPowers | None = None
+    unprovable: tuple[str, ...] = ()
     failures: tuple[tuple[str, VenueError | ConfigError], ...] = ()
 
 
@@ -129,6 +131,7 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
     armed = None
     if isinstance(adapter, CancelsByItself):
         armed = await ask("dead man's switch", adapter.are_dead_men_armed())
+    powers = await ask("what the key may do", adapter.audit_key()) if isinstance(adapter, KeyAuditor) else None
     since = (clock or SystemClock()).now().wall - _DAY_S
     flows = await ask("flows", adapter.read_flows(since)) if can.has_flows else None
     return replace(
@@ -140,6 +143,8 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
         orders={listing.scope: listing.orders for listing in listings if listing is not None},
         cancels=cancels,
         dead_man_armed=armed,
+        powers=powers,
+        unprovable=can.unprovable,
         failures=tuple(ask.failures),
     )
 
@@ -192,7 +197,8 @@ def _seen(settings: Settings, probe: Probe) -> list[Finding]:
     findings = [_failure(venue, what, error) for what, error in probe.failures]
     findings += [Finding(Level.NOTE, venue, note) for note in probe.notes]
     if probe.orders:
-        findings += [_orders(probe), _permission(probe)]
+        findings += [_orders(probe), _permission(probe), *_powers(probe)]
+        findings += [Finding(Level.WARNING, venue, f"a proof does not cover: {what}") for what in probe.unprovable]
         findings += _streams(probe)
         findings += _unprotected(settings, probe)
     findings += dead_man_findings(settings, venue, probe.dead_man_armed)
@@ -226,6 +232,23 @@ def _permission(probe: Probe) -> Finding:
         return Finding(Level.OK, probe.venue, "the key may cancel orders")
     sentence = f"the key may not cancel orders: give it that permission ({cancels.reason})"
     return Finding(Level.PROBLEM, probe.venue, sentence, ExitCode.REFUSED)
+
+
+def _powers(probe: Probe) -> list[Finding]:
+    """A key that may withdraw is more than a guard needs, and all that a thief does."""
+    powers, venue = probe.powers, probe.venue
+    if powers is None:
+        return [Finding(Level.NOTE, venue, "the venue does not tell what else the key may do: look it up there")]
+    findings = []
+    if powers.may_withdraw is None:
+        findings.append(Finding(Level.NOTE, venue, "whether the key may withdraw is not told: look it up there"))
+    elif powers.may_withdraw:
+        findings.append(Finding(Level.WARNING, venue, "THE KEY MAY WITHDRAW: take that permission from it"))
+    else:
+        findings.append(Finding(Level.OK, venue, "the key may not withdraw"))
+    if powers.is_bound is False:
+        findings.append(Finding(Level.WARNING, venue, "the key is good from any address: bind it to this machine's"))
+    return findings
 
 
 def _streams(probe: Probe) -> list[Finding]:

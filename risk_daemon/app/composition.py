@@ -16,7 +16,7 @@ import structlog
 
 from adapters.base import PERP_MARKETS, SPOT_MARKETS, Market, VenueAdapter
 from adapters.registry import build_adapter
-from adapters.simulated import API_KEY, API_SECRET
+from adapters.simulated import API_KEY, API_PASSPHRASE, API_SECRET
 from adapters.simulated.child import SimulatedVenueProcess
 from oms import OrderManager
 from risk_daemon.app.dead_men import dead_man_settings
@@ -214,7 +214,8 @@ class Site:
 
         venue = self.settings.venues[name]
         if venue.simulated:
-            key, secret, password, endpoint = API_KEY, API_SECRET, "", self.simulated[name].endpoint
+            key, secret, password = API_KEY, API_SECRET, API_PASSPHRASE
+            endpoint = self.simulated[name].endpoint
         else:
             found = credentials(self.settings, name)
             key, secret = found.api_key.get_secret_value(), found.secret.get_secret_value()
@@ -230,6 +231,7 @@ class Site:
             secret=secret,
             password=password,
             reference_currency=self.settings.portfolio.reference_currency,
+            allow_unproven=venue.allow_unproven,
         )
         return build_adapter(settings, self.clock)
 

@@ -31,7 +31,7 @@ from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.breakers.manual import ManualCircuitBreaker
 from risk_daemon.engine.books import Books
-from risk_daemon.engine.dead_men import DeadManView, DeadMen
+from risk_daemon.engine.dead_men import DeadMen
 from risk_daemon.engine.decision import Decision, SetGate, Turn
 from risk_daemon.engine.figures import Updates, figures_of
 from risk_daemon.engine.freeze import Freeze
@@ -63,7 +63,6 @@ from risk_daemon.model.events import (
     BalancesSeen,
     CancelChecked,
     DeadManAnswered,
-    DeadManDisarmed,
     DisableRequested,
     EnableRequested,
     ErrorReported,
@@ -71,6 +70,7 @@ from risk_daemon.model.events import (
     FlowsListed,
     HaltRequested,
     Input,
+    KeyAudited,
     Kind,
     ListingFailed,
     OrderReplaced,
@@ -143,7 +143,8 @@ class Engine:
         self._updates = Updates(self.books, settings.update_every_s)
         self._outages = Outages()
         self._listing = ListingWatch(settings.listing)
-        self._dead_men = DeadMen(settings.dead_men)
+        self.dead_men = DeadMen(settings.dead_men)
+        self._keys: dict[str, KeyAudited] = {}
         self._store_error: str | None = None
         self._by_strength = _by_strength(self.manager.get_all_breakers())
         self._quiet: Quiet | None = None
@@ -179,7 +180,7 @@ class Engine:
         after = self._machine.state
         self._updates.tell(before, after, turn)
         if isinstance(event, Tick):  # last of all: a turn that does not come to its end puts no switch off
-            self._dead_men.look(self.connected, turn)
+            self.dead_men.look(self.connected, turn)
         wake = self._next_wake(now.mono)
         return Decision(
             seq=self._seq,
@@ -214,10 +215,6 @@ class Engine:
         """What must still be written down when the process ends."""
         vetoes = self._desk.vetoes_left()
         return () if vetoes is None else (vetoes,)
-
-    def disarmed(self, events: Iterable[DeadManDisarmed], now: Instant) -> tuple[RiskEvent, ...]:
-        """What must be written down of the venues' own switches when the process ends."""
-        return tuple(self._dead_men.disarmed(event, now) for event in events)
 
     # --- what is asked between events --------------------------------------------------------------
 
@@ -288,10 +285,6 @@ class Engine:
         """How the listings of a venue's open orders stand; None where none are looked for."""
         return self._listing.view(venue)
 
-    def dead_man_view(self, venue: str) -> DeadManView | None:
-        """How a venue's own switch stands; None where none is configured."""
-        return self._dead_men.view(venue)
-
     @property
     def seq(self) -> int:
         """The number of the last turn."""
@@ -316,7 +309,9 @@ class Engine:
             case OrdersListed() | ListingFailed() | CancelChecked():
                 self._take_listing(event, turn)
             case DeadManAnswered():
-                self._dead_men.take(event, turn)
+                self.dead_men.take(event, turn)
+            case KeyAudited():
+                self._take_key(event, turn)
             case VenueProven() | VenueUnproven() | OrderReplaced() | SweepFinished():
                 self._control.take_sweep(event, turn)
             case OrdersSeen() | OrderReported() | ErrorReported():
@@ -357,6 +352,16 @@ class Engine:
             self._outages.listed(event)
         if isinstance(event, ListingFailed):
             self._tell_of_outage(event, Kind.ORDERS, turn)
+
+    def _take_key(self, event: KeyAudited, turn: Turn) -> None:
+        """Told once, and again when it changes: a key that can empty the account is none for a guard."""
+        if self._keys.get(event.venue) == event:
+            return
+        self._keys[event.venue] = event
+        facts = {"may_read": event.may_read, "may_cancel": event.may_cancel, "is_bound": event.is_bound}
+        turn.record(EventName.KEY_AUDITED, venue=event.venue, may_withdraw=event.may_withdraw, **facts)
+        if event.may_withdraw:
+            turn.record(EventName.KEY_MAY_WITHDRAW, venue=event.venue, is_bound=event.is_bound)
 
     # --- deciding ----------------------------------------------------------------------------------
 

@@ -44,6 +44,8 @@ class EventName(StrEnum):
     VENUE_UNPROVEN = "venue_unproven"
     ORDER_REPLACED = "order_replaced"
     POSITION_CLOSED = "position_closed"
+    KEY_AUDITED = "key_audited"
+    KEY_MAY_WITHDRAW = "key_may_withdraw"
     ALERT_SENT = "alert_sent"
     ALERT_FAILED = "alert_failed"
     OVERRIDE_GRANTED = "override_granted"
@@ -102,6 +104,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.VENUE_UNPROVEN: Level.ERROR,
         EventName.ORDER_REPLACED: Level.ERROR,
         EventName.POSITION_CLOSED: Level.WARNING,
+        EventName.KEY_AUDITED: Level.INFO,
+        EventName.KEY_MAY_WITHDRAW: Level.ERROR,
         EventName.ALERT_SENT: Level.INFO,
         EventName.ALERT_FAILED: Level.ERROR,
         EventName.OVERRIDE_GRANTED: Level.WARNING,

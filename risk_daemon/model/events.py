@@ -24,6 +24,7 @@ from risk_daemon.model.readings import (
     DeadManAnswered,
     DeadManDisarmed,
     FlowsListed,
+    KeyAudited,
     ListingFailed,
     OrdersListed,
     OrdersSeen,
@@ -45,6 +46,7 @@ Input = (
     | ListingFailed
     | CancelChecked
     | DeadManAnswered
+    | KeyAudited
     | StreamConfirmed
     | VenueConnected
     | VenueLost
@@ -79,6 +81,7 @@ __all__ = [
     "FlowsListed",
     "HaltRequested",
     "Input",
+    "KeyAudited",
     "Kind",
     "ListingFailed",
     "Order",

@@ -136,6 +136,17 @@ class DeadManDisarmed:
     is_certain: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAudited:
+    """What the venue tells of our key. None: it does not tell. is_bound: it is good from named addresses only."""
+
+    venue: str
+    may_read: bool | None = None
+    may_cancel: bool | None = None
+    may_withdraw: bool | None = None
+    is_bound: bool | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class StreamConfirmed:
     """A stream that gave a snapshot since it connected was alive at `mono`: what it did not change, still holds."""

@@ -292,8 +292,8 @@ class Daemon:
 
     async def _disarmed(self) -> tuple[RiskEvent, ...]:
         """Disarm the venues' own switches. What came of it, told already and to be written down."""
-        done = await self._dead_men.disarm(self.settings.stop_within_s)
-        events = self._engine.disarmed(done, self.parts.clock.now())
+        done, now = await self._dead_men.disarm(self.settings.stop_within_s), self.parts.clock.now()
+        events = tuple(self._engine.dead_men.disarmed(one, now) for one in done)
         for event in events:
             getattr(_LOG, level_of(event.name).value)(event.name.value, **event.fields)
         return events

@@ -164,7 +164,7 @@ def _orders(engine: Engine, venue: str, now: Instant) -> OrdersStatus:
 
 def _dead_man(engine: Engine, venue: str, now: Instant) -> DeadManStatus | None:
     """When the venue's own switch fires, by the wall clock of now."""
-    view = engine.dead_man_view(venue)
+    view = engine.dead_men.view(venue)
     if view is None:
         return None
     left_s = None if view.fires_mono is None else view.fires_mono - now.mono

@@ -42,6 +42,15 @@ class Talk:
 
 
 @dataclass
+class PingedTalk(Talk):
+    """A venue that wants to be spoken to, and answers with a word that is no JSON."""
+
+    ping_every_s: float = 0.01
+    ping: str = '"ping"'
+    pong: str = "pong"
+
+
+@dataclass
 class Heard:
     """Who listens to a connection, and what it was told."""
 
@@ -72,6 +81,9 @@ class Venue:
     async def serve(self, connection: ServerConnection) -> None:
         async for text in connection:
             self.asked.append(json.loads(text))
+            if self.asked[-1] == "ping":
+                await connection.send("pong")
+                continue
             await connection.send('{"is": "yes"}')
             await connection.send('{"is": "frame"}')
 
@@ -82,9 +94,9 @@ class Venue:
             yield self
 
 
-def connect(url: str, heard: Heard, tls: ssl.SSLContext | bool = True) -> Connection:
+def connect(url: str, heard: Heard, tls: ssl.SSLContext | bool = True, talk: type[Talk] = Talk) -> Connection:
     async def open_wire() -> Talk:
-        return Talk(url)
+        return talk(url)
 
     return Connection(open_wire, heard, Terms(clock=SystemClock(), secrets=("SECRET",), tls=lambda: tls))
 
@@ -182,3 +194,16 @@ async def test_what_is_sent_is_in_no_log(caplog: pytest.LogCaptureFixture) -> No
         await ended(connection)
     assert [record for record in caplog.records if record.name.startswith("adapters")] == []
     assert any(record.name.startswith("websockets.server") for record in caplog.records), "the other side writes all"
+
+
+async def test_a_venue_that_wants_to_be_pinged_is_and_its_answer_is_no_frame() -> None:
+    heard = Heard()
+    async with Venue().listening() as venue:
+        connection = connect(f"ws://127.0.0.1:{venue.port}", heard, talk=PingedTalk)
+        async with asyncio.timeout(DEADLINE_S):
+            while venue.asked.count("ping") < 3:
+                await asyncio.sleep(0.005)
+        assert connection.ended is None
+        assert heard.frames == []
+        connection.end(VenueUnavailable("done"))
+        await ended(connection)

@@ -209,7 +209,7 @@ def test_only_time_that_passes_asks_for_a_refresh() -> None:
     assert guard.process(VenueConnected("kraken"), at(1)).actions == ()
     assert RefreshDeadMan("kraken", 60.0, 10.0) in guard.process(Tick(), at(2)).actions
     guard.process(DeadManAnswered(venue="kraken", requested_mono=2, armed=("",)), at(3))
-    view = guard.dead_man_view("kraken")
+    view = guard.dead_men.view("kraken")
     assert view is not None
     assert view.fires_mono == 62.0
 
@@ -227,7 +227,7 @@ def test_a_refused_arming_is_no_reason_to_shut_the_gate() -> None:
 def test_a_turn_that_does_not_come_to_its_end_puts_no_switch_off(monkeypatch: pytest.MonkeyPatch) -> None:
     guard, asked = engine(), []
     guard.process(VenueConnected("kraken"), at(1))
-    monkeypatch.setattr(guard._dead_men, "look", lambda *_: asked.append(1))
+    monkeypatch.setattr(guard.dead_men, "look", lambda *_: asked.append(1))
 
     def fails(*_: object) -> None:
         raise InvariantError("planted")

@@ -43,6 +43,8 @@ class EventName(StrEnum):
     VENUE_PROVEN = "venue_proven"
     VENUE_UNPROVEN = "venue_unproven"
     ORDER_REPLACED = "order_replaced"
+    CLOSING_STARTED = "closing_started"
+    CLOSING_FINISHED = "closing_finished"
     POSITION_CLOSED = "position_closed"
     ALERT_SENT = "alert_sent"
     ALERT_FAILED = "alert_failed"
@@ -98,6 +100,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.VENUE_PROVEN: Level.INFO,
         EventName.VENUE_UNPROVEN: Level.ERROR,
         EventName.ORDER_REPLACED: Level.ERROR,
+        EventName.CLOSING_STARTED: Level.WARNING,
+        EventName.CLOSING_FINISHED: Level.WARNING,
         EventName.POSITION_CLOSED: Level.WARNING,
         EventName.ALERT_SENT: Level.INFO,
         EventName.ALERT_FAILED: Level.ERROR,

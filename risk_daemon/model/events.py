@@ -31,7 +31,14 @@ from risk_daemon.model.readings import (
     VenueConnected,
     VenueLost,
 )
-from risk_daemon.model.sweep_reports import OrderReplaced, SweepFinished, VenueProven, VenueUnproven
+from risk_daemon.model.sweep_reports import (
+    ClosingFinished,
+    OrderReplaced,
+    PositionClosed,
+    SweepFinished,
+    VenueProven,
+    VenueUnproven,
+)
 
 Input = (
     BalancesSeen
@@ -60,11 +67,14 @@ Input = (
     | VenueUnproven
     | OrderReplaced
     | SweepFinished
+    | PositionClosed
+    | ClosingFinished
 )
 
 __all__ = [
     "BalancesSeen",
     "CancelChecked",
+    "ClosingFinished",
     "DisableRequested",
     "EnableRequested",
     "ErrorKind",
@@ -82,6 +92,7 @@ __all__ = [
     "OrdersListed",
     "OrdersSeen",
     "Position",
+    "PositionClosed",
     "PositionsSeen",
     "Price",
     "PricesSeen",

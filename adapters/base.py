@@ -64,7 +64,8 @@ class Capabilities:
     """What a venue can do beyond the required; what it lacks is said at start, never guessed.
 
     ledger_lag_s: how far the venue's book may be behind its balances. lane_width: how many signed calls it takes at
-    once. unprovable: what may hold or place orders there that no call lists, one sentence each.
+    once. unprovable: what may hold or place orders there that no call lists, one sentence each. is_provable: whether
+    a sweep can prove anything at all there, these apart.
     """
 
     stream_kinds: frozenset[Kind] = frozenset()
@@ -74,6 +75,7 @@ class Capabilities:
     ledger_lag_s: float = 2.0
     lane_width: int = 1
     unprovable: tuple[str, ...] = ()
+    is_provable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,16 @@ class Lot:
     def __post_init__(self) -> None:
         if self.step <= 0 or self.smallest < 0 or (self.largest is not None and self.largest < self.step):
             raise ValueError(f"no order fits a step of {self.step}, from {self.smallest} to {self.largest}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPowers:
+    """What a venue tells of a key. None: it does not tell. is_bound: it is good from named addresses only."""
+
+    may_read: bool | None = None
+    may_cancel: bool | None = None
+    may_withdraw: bool | None = None
+    is_bound: bool | None = None
 
 
 @runtime_checkable
@@ -195,4 +207,13 @@ class PositionCloser(Protocol):
         Whether it returns or raises, it proves nothing: the order may be filled, in part, rest, or still be on its
         way. label: what its client order id names, as far as the venue takes one.
         """
+        ...
+
+
+@runtime_checkable
+class KeyAuditor(Protocol):
+    """An adapter that can ask the venue what its key may do."""
+
+    async def audit_key(self) -> KeyPowers | None:
+        """The venue's answer; None where it can't be asked. Raises a VenueError where it gave none."""
         ...

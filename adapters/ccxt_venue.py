@@ -18,6 +18,7 @@ from adapters.base import (
     SPOT_MARKETS,
     CancelPermission,
     Capabilities,
+    KeyPowers,
     Lot,
     Market,
     OrderListing,
@@ -34,7 +35,7 @@ from adapters.guarded import Shell, build_client, tls_of
 from adapters.lane import Pacer, SignedLane, Urgency, travelling
 from adapters.market_list import MarketList, load_anew, unpriced
 from adapters.socket_streams import SocketStreams
-from adapters.venue import Venue, VenueSettings
+from adapters.venue import Venue, VenueSettings, unprovable
 from adapters.watched_streams import WatchedStreams
 from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError, VenueError
 from risk_daemon.model.account import Instrument
@@ -101,7 +102,8 @@ class CcxtVenue:
             notes=dialect.notes,
             ledger_lag_s=dialect.ledger_lag_s,
             lane_width=self._venue.lane_width,
-            unprovable=self._venue.unprovable,
+            unprovable=unprovable(self._venue),
+            is_provable=self._venue.scopes is not None,
         )
 
     @property
@@ -197,6 +199,14 @@ class CcxtVenue:
     async def cancel_permission(self) -> CancelPermission:
         """Whether this key may cancel, asked without harm."""
         return await self._ask(Urgency.ORDINARY, lambda: cancel_probes.ask(self._venue.probe, self._client))
+
+    async def audit_key(self) -> KeyPowers | None:
+        """What this key may do, by the venue's own word; None where it does not tell."""
+        audit = self._venue.key_audit
+        if audit is None:
+            return None
+        reply = await self._ask(Urgency.ORDINARY, lambda: getattr(self._client, audit.call)(dict(audit.params)))
+        return audit.reads(reply)
 
     def _plan(self, scope: OrderScope) -> ScopePlan:
         return next(plan for plan in self._plans if plan.scope == scope)

@@ -1,4 +1,4 @@
-"""What a venue tells of the key itself: what it may do, and from where."""
+"""How a venue is asked what its key may do, as data; what it answers is `adapters.base.KeyPowers`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from adapters.base import KeyPowers
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyPowers:
-    """None: the venue does not tell."""
-
-    may_read: bool | None = None
-    may_cancel: bool | None = None
-    may_withdraw: bool | None = None
-    is_bound: bool | None = None
+__all__ = ["KeyAudit", "KeyPowers"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

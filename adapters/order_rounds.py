@@ -1,21 +1,25 @@
 """Every order scope of a venue, listed in every round: what a sweep would need must be had all the time.
 
 Each scope is one call a round, beside the readings of the feed, and one more asks whether the key may cancel: a key
-that was made read-only is found within a round. A refused or failed listing is told, and asked again with backoff.
+that was made read-only is found within a round. What else it may do is asked now and then. A refused or failed listing
+is told, and asked again with backoff.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
+from dataclasses import asdict
 
-from adapters.base import CancelProbe, OrderScope, VenueAdapter
+from adapters.base import CancelProbe, KeyAuditor, OrderScope, VenueAdapter
 from adapters.lane import PushedAside
 from risk_daemon.errors import VenueError, VenueRejected, VenueUnavailable
 from risk_daemon.model.clock import Clock
-from risk_daemon.model.events import CancelChecked, Input, ListingFailed, OrdersListed
+from risk_daemon.model.events import CancelChecked, Input, KeyAudited, ListingFailed, OrdersListed
 
 _ASK_AGAIN_S = 0.5
+AUDIT_EVERY_S = 3_600.0
 
 
 class OrderRounds:
@@ -43,6 +47,7 @@ class OrderRounds:
         self._backoff = backoff
         self._may_list = may_list
         self._retry_after_s = 0.0
+        self._audited_mono = -math.inf
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -57,6 +62,7 @@ class OrderRounds:
             due_mono = self._clock.now().mono + max(pause_s, self._retry_after_s)
             if is_well:  # else it is known already that something is wrong, and lists must go on
                 await self._probe()
+                await self._audit()
             await asyncio.sleep(max(0.0, due_mono - self._clock.now().mono))
 
     async def _round(self) -> bool:
@@ -92,3 +98,17 @@ class OrderRounds:
         except (VenueError, TimeoutError):
             return
         self._emit(CancelChecked(self._adapter.name, answer.may_cancel, answer.reason))
+
+    async def _audit(self) -> None:
+        """What the key may do beside cancelling; where the venue gives no answer, it is asked in the next round."""
+        now_mono = self._clock.now().mono
+        if not isinstance(self._adapter, KeyAuditor) or now_mono - self._audited_mono < AUDIT_EVERY_S:
+            return
+        try:
+            async with asyncio.timeout(self._call_timeout_s):
+                powers = await self._adapter.audit_key()
+        except (VenueError, TimeoutError):
+            return
+        self._audited_mono = now_mono
+        if powers is not None:
+            self._emit(KeyAudited(venue=self._adapter.name, **asdict(powers)))

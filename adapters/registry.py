@@ -11,7 +11,7 @@ from types import MappingProxyType, ModuleType
 
 from adapters import venues
 from adapters.base import VenueAdapter
-from adapters.venue import Venue, VenueSettings
+from adapters.venue import Venue, VenueSettings, unprovable
 from adapters.venues import binance, binancecoinm, binanceusdm, bybit, kraken, krakenfutures, mexc, okx
 from risk_daemon.errors import ConfigError
 from risk_daemon.model.clock import Clock
@@ -56,7 +56,17 @@ def venue_of(exchange: str) -> Venue:
 
 
 def build_adapter(settings: VenueSettings, clock: Clock) -> VenueAdapter:
-    """The adapter of one account. Raises ConfigError if the exchange is unknown or lacks what is required."""
+    """The adapter of one account.
+
+    Raises ConfigError if the exchange is unknown or lacks what is required, or can't prove and is not to be armed so.
+    """
     from adapters.ccxt_venue import CcxtVenue
 
-    return CcxtVenue(venue_of(settings.exchange), settings, clock)
+    venue = venue_of(settings.exchange)
+    adapter = CcxtVenue(venue, settings, clock)
+    if venue.scopes is None and not settings.allow_unproven:
+        raise ConfigError(
+            f"{settings.exchange} is not provable: {unprovable(venue)[0]}. `allow_unproven = true` in"
+            f" [venues.{settings.name}] guards it all the same; a trip there never ends as proven"
+        )
+    return adapter

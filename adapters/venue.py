@@ -25,13 +25,19 @@ from adapters.wire import SocketDialect
 from risk_daemon.errors import ConfigError
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NOT_COVERED = (
+    "it is not known which orders its listing leaves out: triggers, algos and the venue's own bots, above all"
+)
 _REDUCE_ONLY: Mapping[str, Any] = MappingProxyType({"reduceOnly": True})
 _LEG_ONLY: Mapping[str, Any] = MappingProxyType({"reduceOnly": True, "hedged": True})
 
 
 @dataclass(frozen=True, slots=True)
 class VenueSettings:
-    """What an account needs. `exchange` is a ccxt id; `endpoint` a loopback server that stands for it."""
+    """What an account needs. `exchange` is a ccxt id; `endpoint` a loopback server that stands for it.
+
+    allow_unproven: guard it even where nothing can be proven; a trip there never ends with "proven".
+    """
 
     name: str
     exchange: str
@@ -43,6 +49,7 @@ class VenueSettings:
     password: str = field(default="", repr=False)
     reference_currency: str = "USDT"
     options: Mapping[str, Any] = field(default_factory=lambda: NOTHING, repr=False)
+    allow_unproven: bool = False
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -118,6 +125,11 @@ class Venue:
         wrong = next(filter(None, (_half(self), _wrong_scopes(self.scopes), _wrong_numbers(self))), None)
         if wrong is not None:
             raise ConfigError(f"the venue {self.exchange!r} is not whole: {wrong}")
+
+
+def unprovable(venue: Venue) -> tuple[str, ...]:
+    """What no proof covers on this venue, one sentence each."""
+    return (_NOT_COVERED,) if venue.scopes is None else venue.unprovable
 
 
 def _half(venue: Venue) -> str | None:

@@ -138,6 +138,7 @@ class JointSweep:
             open_before=self._around.open_orders(venue),
             known=known,
             without_plan=plan.problem,
+            never=plan.never,
             ranks={scope.name: RANKS[scope.kind] for scope in plan.scopes},
         )
 

@@ -280,7 +280,15 @@ def _plan(adapter: VenueAdapter, markets: Markets) -> VenuePlan:
         scopes = _scopes_of(adapter, markets)
     except Exception as error:  # becomes the venue's reason
         return VenuePlan(adapter, (), f"its order scopes are not known: {failure_of(error).reason}")
-    return VenuePlan(adapter, scopes, f"no order scope for {_words(markets)}", adapter.capabilities.lane_width)
+    can = adapter.capabilities
+    return VenuePlan(
+        adapter,
+        scopes,
+        f"no order scope for {_words(markets)}",
+        lane_width=can.lane_width,
+        never=None if can.is_provable else "; ".join(can.unprovable),
+        unprovable=can.unprovable,
+    )
 
 
 def _merged(before: KnownByVenue, after: KnownByVenue) -> KnownByVenue:

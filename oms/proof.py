@@ -190,6 +190,7 @@ class VenueProof:
     that they did not see is not in it. open_before: orders believed open when the sweep began, for counting,
     naming and cancels without a listing only. without_plan: why the venue has no order scopes; such a venue
     is never proven. ranks: of scopes whose orders can become those of a higher one; 0 where there is none.
+    never: why nothing that is listed proves anything, on a venue that shows it does not know what.
     """
 
     def __init__(
@@ -204,6 +205,7 @@ class VenueProof:
         known: Known = MappingProxyType({}),
         without_plan: str = "no order scope",
         ranks: Mapping[str, int] = MappingProxyType({}),
+        never: str | None = None,
     ) -> None:
         self.venue = venue
         self.voids = 0
@@ -215,6 +217,7 @@ class VenueProof:
         self._floor_mono = started_mono
         self._cancels_under_way = 0
         self._without_plan = without_plan
+        self._never = never
         self._replaced: list[Order] = []
         for name, keys in known.items():
             if name in self._scopes:
@@ -302,7 +305,7 @@ class VenueProof:
     def proven(self) -> bool:
         """Every scope empty twice, `settle_s` apart, no order seen since, and the last looks did not fail."""
         scopes = self._scopes.values()
-        return bool(scopes) and all(scope.settled and not scope.is_unseen for scope in scopes)
+        return self._never is None and bool(scopes) and all(scope.settled and not scope.is_unseen for scope in scopes)
 
     def empty_since(self, mono: float) -> bool:
         """Every scope has an empty listing that was requested at `mono` or later, and after those of lower ranks."""
@@ -349,7 +352,7 @@ class VenueProof:
             return None
         alarm = self.alarm
         told = ((name, scope.reason) for name, scope in self._scopes.items() if scope.alarm or not alarm)
-        return "; ".join(f"{name}: {reason}" for name, reason in told if reason) or self._without_plan
+        return "; ".join(f"{name}: {reason}" for name, reason in told if reason) or self._never or self._without_plan
 
     @property
     def alarm(self) -> bool:

@@ -20,6 +20,7 @@ class VenueVerdict:
     gone; those that the very first cancel removed before the first listing are counted only if the order
     manager was told of them. replaced: orders that appeared after the first look. kept: protective
     orders left alone. first_cancel_s: None while no cancel was sent. proven_s: the latest proof.
+    unprovable: what no listing of this venue shows.
     """
 
     venue: str
@@ -31,6 +32,7 @@ class VenueVerdict:
     first_cancel_s: float | None
     proven_s: float | None
     scopes: tuple[str, ...]
+    unprovable: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -40,6 +42,7 @@ class VenueVerdict:
             "replaced": len(self.replaced),
             "kept": [order.order_id for order in self.kept],
             "unproven_reason": self.unproven_reason,
+            "unprovable": list(self.unprovable),
         }
 
 

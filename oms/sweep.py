@@ -52,13 +52,16 @@ class SelectiveCancel(Protocol):
 class VenuePlan:
     """A venue and the scopes to sweep. problem: why there are none, where there are none.
 
-    lane_width: how many calls the venue takes at once.
+    lane_width: how many calls the venue takes at once. never: why nothing that is listed there proves anything.
+    unprovable: what no listing there shows, for the record.
     """
 
     adapter: VenueAdapter
     scopes: tuple[OrderScope, ...]
     problem: str = "no order scope"
     lane_width: int = 1
+    never: str | None = None
+    unprovable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class VenueSweep:
             first_cancel_s=self._first_cancel_s,
             proven_s=self._proven_s if proof.proven else None,
             scopes=tuple(scope.name for scope in self._plan.scopes),
+            unprovable=self._plan.unprovable,
         )
 
     async def _work(self, scope: OrderScope) -> None:
@@ -270,7 +274,8 @@ class VenueSweep:
             campaign.emit(VenueUnproven(proof.venue, campaign.trip_id, reason, changes))
         else:
             elapsed_s = self._proven_s or 0.0
-            campaign.emit(VenueProven(proof.venue, campaign.trip_id, proof.cancelled, elapsed_s, proof.kept, changes))
+            told = (proof.venue, campaign.trip_id, proof.cancelled, elapsed_s, proof.kept, changes)
+            campaign.emit(VenueProven(*told, unprovable=self._plan.unprovable))
 
     def tell_end(self) -> None:
         """Emit how it ends: what was held back, and in any case why it is not proven."""

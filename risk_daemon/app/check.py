@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
-from adapters.base import CancelPermission, CancelProbe, VenueAdapter
+from adapters.base import CancelPermission, CancelProbe, KeyAuditor, KeyPowers, VenueAdapter
 from risk_daemon.app.explain import explanations
 from risk_daemon.app.findings import Finding, Level, configured
 from risk_daemon.config.load import Settings, effective
@@ -46,6 +46,8 @@ class Probe:
     flows: FlowsListed | None = None
     orders: dict[str, tuple[Order, ...]] = field(default_factory=dict)
     cancels: CancelPermission = _CANT_ASK
+    powers: KeyPowers | None = None
+    unprovable: tuple[str, ...] = ()
     failures: tuple[tuple[str, VenueError | ConfigError], ...] = ()
 
 
@@ -123,6 +125,7 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
     prices = await ask("prices", adapter.read_prices(_assets(balances, positions)))
     listings = [await ask(f"orders ({scope.name})", adapter.list_orders(scope)) for scope in adapter.scopes]
     cancels = await _cancels(adapter, settings.data.call_timeout)
+    powers = await ask("what the key may do", adapter.audit_key()) if isinstance(adapter, KeyAuditor) else None
     since = (clock or SystemClock()).now().wall - _DAY_S
     flows = await ask("flows", adapter.read_flows(since)) if can.has_flows else None
     return replace(
@@ -133,6 +136,8 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
         flows=flows,
         orders={listing.scope: listing.orders for listing in listings if listing is not None},
         cancels=cancels,
+        powers=powers,
+        unprovable=can.unprovable,
         failures=tuple(ask.failures),
     )
 
@@ -185,7 +190,8 @@ def _seen(settings: Settings, probe: Probe) -> list[Finding]:
     findings = [_failure(venue, what, error) for what, error in probe.failures]
     findings += [Finding(Level.NOTE, venue, note) for note in probe.notes]
     if probe.orders:
-        findings += [_orders(probe), _permission(probe)]
+        findings += [_orders(probe), _permission(probe), *_powers(probe)]
+        findings += [Finding(Level.WARNING, venue, f"a proof does not cover: {what}") for what in probe.unprovable]
         findings += _streams(probe)
         findings += _unprotected(settings, probe)
     if not probe.has_flows:
@@ -218,6 +224,23 @@ def _permission(probe: Probe) -> Finding:
         return Finding(Level.OK, probe.venue, "the key may cancel orders")
     sentence = f"the key may not cancel orders: give it that permission ({cancels.reason})"
     return Finding(Level.PROBLEM, probe.venue, sentence, ExitCode.REFUSED)
+
+
+def _powers(probe: Probe) -> list[Finding]:
+    """A key that may withdraw is more than a guard needs, and all that a thief does."""
+    powers, venue = probe.powers, probe.venue
+    if powers is None:
+        return [Finding(Level.NOTE, venue, "the venue does not tell what else the key may do: look it up there")]
+    findings = []
+    if powers.may_withdraw is None:
+        findings.append(Finding(Level.NOTE, venue, "whether the key may withdraw is not told: look it up there"))
+    elif powers.may_withdraw:
+        findings.append(Finding(Level.WARNING, venue, "THE KEY MAY WITHDRAW: take that permission from it"))
+    else:
+        findings.append(Finding(Level.OK, venue, "the key may not withdraw"))
+    if powers.is_bound is False:
+        findings.append(Finding(Level.WARNING, venue, "the key is good from any address: bind it to this machine's"))
+    return findings
 
 
 def _streams(probe: Probe) -> list[Finding]:

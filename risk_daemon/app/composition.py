@@ -228,6 +228,7 @@ class Site:
             secret=secret,
             password=password,
             reference_currency=self.settings.portfolio.reference_currency,
+            allow_unproven=venue.allow_unproven,
         )
         return build_adapter(settings, self.clock)
 

@@ -180,6 +180,7 @@ class Venue(Table):
     simulated: bool = False
     endpoint: str | None = None
     sandbox: bool = False
+    allow_unproven: bool = False
     reconcile_every: Seconds | None = None
     balance_stale: Seconds | None = None
     position_stale: Seconds | None = None

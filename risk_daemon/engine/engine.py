@@ -67,6 +67,7 @@ from risk_daemon.model.events import (
     FlowsListed,
     HaltRequested,
     Input,
+    KeyAudited,
     Kind,
     ListingFailed,
     OrderReplaced,
@@ -139,6 +140,7 @@ class Engine:
         self._updates = Updates(self.books, settings.update_every_s)
         self._outages = Outages()
         self._listing = ListingWatch(settings.listing)
+        self._keys: dict[str, KeyAudited] = {}
         self._store_error: str | None = None
         self._by_strength = _by_strength(self.manager.get_all_breakers())
         self._quiet: Quiet | None = None
@@ -300,6 +302,8 @@ class Engine:
                 self._take_lost(event, turn)
             case OrdersListed() | ListingFailed() | CancelChecked():
                 self._take_listing(event, turn)
+            case KeyAudited():
+                self._take_key(event, turn)
             case VenueProven() | VenueUnproven() | OrderReplaced() | SweepFinished():
                 self._control.take_sweep(event, turn)
             case OrdersSeen() | OrderReported() | ErrorReported():
@@ -340,6 +344,16 @@ class Engine:
             self._outages.listed(event)
         if isinstance(event, ListingFailed):
             self._tell_of_outage(event, Kind.ORDERS, turn)
+
+    def _take_key(self, event: KeyAudited, turn: Turn) -> None:
+        """Told once, and again when it changes: a key that can empty the account is none for a guard."""
+        if self._keys.get(event.venue) == event:
+            return
+        self._keys[event.venue] = event
+        facts = {"may_read": event.may_read, "may_cancel": event.may_cancel, "is_bound": event.is_bound}
+        turn.record(EventName.KEY_AUDITED, venue=event.venue, may_withdraw=event.may_withdraw, **facts)
+        if event.may_withdraw:
+            turn.record(EventName.KEY_MAY_WITHDRAW, venue=event.venue, is_bound=event.is_bound)
 
     # --- deciding ----------------------------------------------------------------------------------
 

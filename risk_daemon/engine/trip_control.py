@@ -245,6 +245,7 @@ class TripControl:
             case VenueProven():
                 kept = [order.order_id for order in event.kept]
                 facts = {"cancelled": event.cancelled, "elapsed_s": event.elapsed_s, "kept": kept}
+                facts |= {"unprovable": list(event.unprovable)} if event.unprovable else {}
                 lines = {"trip_id": trip.trip_id, "venue": event.venue, "changes": event.changes}
                 turn.record(EventName.VENUE_PROVEN, **lines, **facts)
             case VenueUnproven():

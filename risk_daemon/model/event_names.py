@@ -46,6 +46,8 @@ class EventName(StrEnum):
     CLOSING_STARTED = "closing_started"
     CLOSING_FINISHED = "closing_finished"
     POSITION_CLOSED = "position_closed"
+    KEY_AUDITED = "key_audited"
+    KEY_MAY_WITHDRAW = "key_may_withdraw"
     ALERT_SENT = "alert_sent"
     ALERT_FAILED = "alert_failed"
     OVERRIDE_GRANTED = "override_granted"
@@ -103,6 +105,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.CLOSING_STARTED: Level.WARNING,
         EventName.CLOSING_FINISHED: Level.WARNING,
         EventName.POSITION_CLOSED: Level.WARNING,
+        EventName.KEY_AUDITED: Level.INFO,
+        EventName.KEY_MAY_WITHDRAW: Level.ERROR,
         EventName.ALERT_SENT: Level.INFO,
         EventName.ALERT_FAILED: Level.ERROR,
         EventName.OVERRIDE_GRANTED: Level.WARNING,

@@ -22,6 +22,7 @@ from risk_daemon.model.readings import (
     BalancesSeen,
     CancelChecked,
     FlowsListed,
+    KeyAudited,
     ListingFailed,
     OrdersListed,
     OrdersSeen,
@@ -49,6 +50,7 @@ Input = (
     | OrdersListed
     | ListingFailed
     | CancelChecked
+    | KeyAudited
     | StreamConfirmed
     | VenueConnected
     | VenueLost
@@ -84,6 +86,7 @@ __all__ = [
     "FlowsListed",
     "HaltRequested",
     "Input",
+    "KeyAudited",
     "Kind",
     "ListingFailed",
     "Order",

@@ -107,6 +107,17 @@ class CancelChecked:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAudited:
+    """What the venue tells of our key. None: it does not tell. is_bound: it is good from named addresses only."""
+
+    venue: str
+    may_read: bool | None = None
+    may_cancel: bool | None = None
+    may_withdraw: bool | None = None
+    is_bound: bool | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class StreamConfirmed:
     """A stream that gave a snapshot since it connected was alive at `mono`: what it did not change, still holds."""

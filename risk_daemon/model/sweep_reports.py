@@ -13,7 +13,8 @@ from risk_daemon.model.account import Order
 class VenueProven:
     """Every order scope of the venue was listed empty twice, `settle` apart.
 
-    changes: how often it changed between proven and not since that was last told; above 1 it flaps.
+    changes: how often it changed between proven and not since that was last told; above 1 it flaps. unprovable: what
+    may hold or place orders on it all the same, because no call lists it.
     """
 
     venue: str
@@ -22,6 +23,7 @@ class VenueProven:
     elapsed_s: float
     kept: tuple[Order, ...] = ()
     changes: int = 1
+    unprovable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,17 +32,26 @@ def _settings(exchange: str, markets: frozenset[Market] = SPOT, **rest: Any) -> 
 
 async def test_an_adapter_is_built_for_any_exchange_that_can_do_what_is_required() -> None:
     for exchange in ("kraken", "binance", "bybit", "mexc", WITHOUT_A_FILE, "bitget"):
-        adapter = build_adapter(_settings(exchange), ManualClock())
+        adapter = build_adapter(_settings(exchange, allow_unproven=True), ManualClock())
         assert isinstance(adapter, VenueAdapter)
         assert adapter.scopes
     assert any("shape seen at connect" in note for note in adapter.capabilities.notes)
+
+
+async def test_an_exchange_of_which_nothing_can_be_proven_is_armed_only_on_the_users_word() -> None:
+    with pytest.raises(ConfigError, match=r"bitvavo is not provable: .* `allow_unproven = true` in \[venues.v\]"):
+        build_adapter(_settings(WITHOUT_A_FILE), ManualClock())
+    can = build_adapter(_settings(WITHOUT_A_FILE, allow_unproven=True), ManualClock()).capabilities
+    assert not can.is_provable
+    assert can.unprovable
+    assert build_adapter(_settings("kraken"), ManualClock()).capabilities.is_provable
 
 
 @pytest.mark.parametrize("exchange", VENUES)
 async def test_ccxt_can_do_what_each_registered_venue_takes_for_granted(exchange: str) -> None:
     scopes = venue_of(exchange).scopes or ()
     markets = frozenset[Market]().union(*(plan.scope.markets for plan in scopes)) or PERP
-    adapter = build_adapter(_settings(exchange, markets), ManualClock())
+    adapter = build_adapter(_settings(exchange, markets, allow_unproven=True), ManualClock())
     assert {scope.name for scope in adapter.scopes} == ({plan.scope.name for plan in scopes} or {"perp"})
 
 

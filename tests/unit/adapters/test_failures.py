@@ -5,8 +5,8 @@ import binascii
 import ccxt
 import pytest
 
-from adapters.failures import HttpReply, failure, is_gone, retry_after_s, without_query
-from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable
+from adapters.failures import Codes, HttpReply, OrderGone, failure, is_gone, retry_after_s, without_query
+from risk_daemon.errors import ConfigError, MalformedReply, VenueError, VenueRejected, VenueUnavailable
 
 URL = "https://api.example.com/v1/orders?signature=abc&apiKey=topsecret"
 
@@ -120,3 +120,36 @@ def test_no_secret_gets_into_the_text() -> None:
 )
 def test_an_order_that_is_not_there_is_recognised(error: Exception, expected: bool) -> None:
     assert is_gone(failure(error)) is expected
+
+
+CODES = Codes(
+    at="retCode",
+    later=frozenset({"10006"}),
+    refused=frozenset({"33004"}),
+    gone=frozenset({"110001"}),
+    ban_statuses=frozenset({403}),
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (200, '{"retCode": 10006, "retMsg": "invalid key"}', VenueUnavailable),
+        (200, '{"retCode": "33004", "retMsg": "try again later"}', VenueRejected),
+        (200, '{"retCode": 110001, "retMsg": "too late"}', OrderGone),
+        (403, "access too frequent", VenueUnavailable),
+        (200, '{"retCode": 99, "retMsg": "invalid key"}', VenueRejected),
+        (200, '{"retCode": true}', VenueUnavailable),
+        (200, '{"retCode": [110001]}', VenueUnavailable),
+        (200, '{"retCode": 110001', VenueUnavailable),
+    ],
+)
+def test_a_venues_own_codes_come_before_words_and_statuses(status: int, body: str, expected: type[VenueError]) -> None:
+    error = failure(ccxt.ExchangeError(body), HttpReply("POST", URL, status, {}, body), codes=CODES)
+    assert type(error) is expected
+    assert is_gone(error) is (expected is OrderGone)
+
+
+def test_a_code_means_one_thing() -> None:
+    with pytest.raises(ConfigError):
+        Codes(at="code", later=frozenset({"1"}), gone=frozenset({"1"}))

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.base import Capabilities, Market, OrderListing, OrderScope, VenueAdapter
+from adapters.base import Capabilities, KeyPowers, Market, OrderListing, OrderScope, VenueAdapter
 from risk_daemon.app import check as checking
 from risk_daemon.app.check import CheckReport, Level
 from risk_daemon.app.explain import explanations
@@ -392,3 +392,39 @@ def test_the_document_is_json(load: Callable[..., Settings]) -> None:
     assert json.loads(json.dumps(document)) == document
     assert document["ok"] is True
     assert document["effective"]["venues"]["kraken"]["simulated"] is True
+
+
+@pytest.mark.parametrize(
+    ("powers", "level", "sentence"),
+    [
+        (None, Level.NOTE, "does not tell what else the key may do"),
+        (KeyPowers(may_withdraw=True), Level.WARNING, "THE KEY MAY WITHDRAW"),
+        (KeyPowers(may_withdraw=False), Level.OK, "the key may not withdraw"),
+        (KeyPowers(may_read=True), Level.NOTE, "whether the key may withdraw is not told"),
+        (KeyPowers(may_withdraw=False, is_bound=False), Level.WARNING, "good from any address"),
+    ],
+)
+def test_what_the_key_may_do_is_told(
+    load: Callable[..., Settings], powers: KeyPowers | None, level: Level, sentence: str
+) -> None:
+    class Tells(FakeVenue):
+        async def audit_key(self) -> KeyPowers | None:
+            return powers
+
+    report = look(load(), Tells())
+    assert any(sentence in line for line in told(report, level))
+    assert report.exit_code == ExitCode.STOPPED, "a person decides"
+
+
+def test_an_audit_that_fails_is_a_failure(load: Callable[..., Settings]) -> None:
+    class Silent(FakeVenue):
+        async def audit_key(self) -> KeyPowers | None:
+            raise MalformedReply("html")
+
+    assert any("what the key may do failed" in line for line in told(look(load(), Silent()), Level.PROBLEM))
+
+
+def test_what_no_proof_covers_is_told(load: Callable[..., Settings]) -> None:
+    venue = FakeVenue()
+    venue.capabilities = Capabilities(unprovable=("grid bots: no call lists them",))
+    assert "kraken: a proof does not cover: grid bots: no call lists them" in told(look(load(), venue), Level.WARNING)

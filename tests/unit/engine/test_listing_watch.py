@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from adapters.base import CancelPermission, OrderListing, OrderScope
-from adapters.order_rounds import OrderRounds
+from adapters.base import CancelPermission, KeyPowers, OrderListing, OrderScope
+from adapters.order_rounds import AUDIT_EVERY_S, OrderRounds
 from risk_daemon.breakers import ErrorRateCircuitBreaker
 from risk_daemon.engine.settings import ListingSettings
 from risk_daemon.errors import VenueError, VenueUnavailable
@@ -20,6 +20,7 @@ from risk_daemon.model.events import (
     DisableRequested,
     EventName,
     HaltRequested,
+    KeyAudited,
     Kind,
     ListingFailed,
     OrdersListed,
@@ -316,3 +317,47 @@ async def test_nothing_is_listed_while_a_sweep_does() -> None:
     await pass_time(1)
     assert venue.times("plain")[-1] >= 60.0
     await rounds.end()
+
+
+class Tells(Listed):
+    """A venue that tells what the key may do, unless `powers` is an error."""
+
+    powers: Any = KeyPowers(may_read=True, may_withdraw=True)
+
+    async def audit_key(self) -> KeyPowers | None:
+        self.calls.append(("audit", asyncio.get_running_loop().time()))
+        if isinstance(self.powers, VenueError):
+            raise self.powers
+        return self.powers  # type: ignore[no-any-return]
+
+
+async def test_what_the_key_may_do_is_asked_at_the_start_and_every_hour() -> None:
+    venue = Tells()
+    rounds = Rounds(venue)
+    await pass_time(AUDIT_EVERY_S + 20)
+    assert len(venue.times("audit")) == 2
+    audited = [event for event in rounds.seen if isinstance(event, KeyAudited)]
+    assert audited == [KeyAudited(venue="v", may_read=True, may_withdraw=True)] * 2
+    await rounds.end()
+
+
+async def test_an_audit_without_an_answer_is_made_again_in_the_next_round() -> None:
+    venue = Tells()
+    venue.powers = VenueUnavailable("down")
+    rounds = Rounds(venue)
+    await pass_time(20)
+    assert len(venue.times("audit")) == 2
+    assert not any(isinstance(event, KeyAudited) for event in rounds.seen)
+    await rounds.end()
+
+
+async def test_a_key_that_may_withdraw_is_told_loudly_and_once() -> None:
+    world = well()
+    audited = KeyAudited(venue="spot", may_read=True, may_withdraw=True, is_bound=False)
+    for event in (audited, audited):
+        world.send(event)
+    assert len(world.records(EventName.KEY_AUDITED)) == len(world.records(EventName.KEY_MAY_WITHDRAW)) == 1
+    world.send(KeyAudited(venue="spot", may_withdraw=False))
+    assert [record.fields["may_withdraw"] for record in world.records(EventName.KEY_AUDITED)] == [True, False]
+    assert len(world.records(EventName.KEY_MAY_WITHDRAW)) == 1
+    assert world.gate == "open"

@@ -544,3 +544,14 @@ class TestCancelsUnderWay:
         assert venue.due_mono("spot", None) is None, "what was never looked at is looked at"
         venue.cancel_answered("spot", None, 0.3)
         assert venue.due_mono("trigger", None) is None
+
+
+def test_a_venue_of_which_nothing_can_be_proven_is_never_proven() -> None:
+    venue = proof(never="it is not known what its listing leaves out")
+    prove(venue, 0.0)
+    assert not venue.proven
+    assert venue.reason == "it is not known what its listing leaves out"
+    joint = JointRound({"a": venue}, not_before_mono=0.0)
+    joint.step(9.0)
+    assert joint.began_mono is None
+    assert not joint.passed

@@ -33,6 +33,13 @@ def test_what_it_says() -> None:
         "unproven_reason": None,
         "trip_id": "t",
         "venues": {
-            "a": {"proven": True, "cancelled": 2, "replaced": 1, "kept": ["7"], "unproven_reason": None},
+            "a": {
+                "proven": True,
+                "cancelled": 2,
+                "replaced": 1,
+                "kept": ["7"],
+                "unproven_reason": None,
+                "unprovable": [],
+            },
         },
     }

@@ -148,14 +148,17 @@ class OrderManager:
 
     async def stop(self) -> None:
         """End all running sweeps and closings. Their callers get a result with what is proven and closed so far."""
-        closings, sweeps = list(self._closings.values()), list(self._running.values())
-        for closing, _ in closings:
-            closing.stop()
-        for sweep, _ in sweeps:
-            sweep.stop()
-        tasks = [task for _, task in (*closings, *sweeps)]
+        tasks = [task for _, task in (*self._closings.values(), *self._running.values())]
+        self.stop_soon()
         if tasks:
             await asyncio.wait(tasks)
+
+    def stop_soon(self) -> None:
+        """The same without waiting: nothing more is begun."""
+        for closing, _ in self._closings.values():
+            closing.stop()
+        for sweep, _ in self._running.values():
+            sweep.stop()
 
     def _add(self, adapter: VenueAdapter, markets: Markets) -> None:
         name = adapter.name

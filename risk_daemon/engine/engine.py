@@ -60,6 +60,7 @@ from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     BalancesSeen,
     CancelChecked,
+    ClosingFinished,
     DisableRequested,
     EnableRequested,
     ErrorReported,
@@ -74,6 +75,7 @@ from risk_daemon.model.events import (
     OrderReported,
     OrdersListed,
     OrdersSeen,
+    PositionClosed,
     PositionsSeen,
     PricesSeen,
     ReleaseRequested,
@@ -306,6 +308,8 @@ class Engine:
                 self._take_key(event, turn)
             case VenueProven() | VenueUnproven() | OrderReplaced() | SweepFinished():
                 self._control.take_sweep(event, turn)
+            case PositionClosed() | ClosingFinished():
+                self._control.take_closing(event, turn)
             case OrdersSeen() | OrderReported() | ErrorReported():
                 self._desk.take(event, turn)
             case HaltRequested() | ReleaseRequested() | ResetRequested() | DisableRequested() | EnableRequested():

@@ -19,6 +19,9 @@ from oms.venue_closing import CloseTerms, VenueClosing
 from risk_daemon.model.events import BalancesSeen, ClosingFinished
 from risk_daemon.model.units import EXACT, ZERO
 
+BALANCES_WITHIN_S = 30.0
+"""What is held is only told, so it may wait until a venue that has been asked a lot takes one more call."""
+
 
 class Sweep(Protocol):
     """Proves every order scope empty, in the time that is left."""
@@ -103,9 +106,8 @@ class Closing:
         assets = {leg.position.underlying for venue in venues for leg in venue.legs}
         if not assets or self._stopped:
             return {} if not assets else None
-        answers = await asyncio.gather(
-            *(ask(_balances_of(adapter), self._terms.call_timeout_s) for adapter in self._adapters)
-        )
+        within_s = max(self._terms.call_timeout_s, min(BALANCES_WITHIN_S, self._left_s()))
+        answers = await asyncio.gather(*(ask(_balances_of(adapter), within_s) for adapter in self._adapters))
         held = dict.fromkeys(sorted(assets), ZERO)
         for answer in answers:
             if isinstance(answer, Failure):

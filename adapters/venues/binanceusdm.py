@@ -16,7 +16,7 @@ from adapters.budget import Pool
 from adapters.cancel_plans import Cancel, CancelBy, Listing, OrderFields, Row, ScopePlan, by_id, by_market, own_scope
 from adapters.cancel_probes import Probe
 from adapters.dead_man import DeadMan
-from adapters.envelopes import FILLED_ROWS, ROWS, TEXT, Check, each, has, is_a, is_number, listing
+from adapters.envelopes import FILLED_ROWS, TEXT, Check, each, has, is_a, is_number, listing
 from adapters.failures import Codes
 from adapters.key_audit import KeyAudit, KeyPowers
 from adapters.venue import Venue
@@ -72,7 +72,7 @@ REPLIES: Mapping[str, Check] = MappingProxyType(
         "listenKey": is_a(dict),
         "countdownCancelAll": has(symbol=TEXT),
         "apiRestrictions": has(enableReading=is_a(bool), enableWithdrawals=is_a(bool)),
-        "transfer": has(rows=ROWS),
+        "info": has(isPortfolioMarginRetailEnabled=is_a(bool)),
         "": is_a(dict, list, filled=True),
     }
 )
@@ -106,7 +106,11 @@ WEIGHTS = Pool(
 )
 # Each address of /sapi has 12,000 a minute of its own: never near it.
 SAPI = Pool(
-    12_000.0, 200.0, endpoints=frozenset({"algo/futures/openOrders", "algo/futures/order", "account/apiRestrictions"})
+    12_000.0,
+    200.0,
+    endpoints=frozenset(
+        {"algo/futures/openOrders", "algo/futures/order", "account/apiRestrictions", "account/info"},
+    ),
 )
 
 # --- orders --------------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ class Connection:
         self.heard_mono = self._clock.now().mono
         if self._pong and frame == self._pong:
             return False
-        message = _parse(frame, self._secrets)
+        message = _parse(frame, self._secrets, self._wire)
         said = self._said(message)
         if said is None:
             return False
@@ -258,9 +258,12 @@ def _no_number(literal: str) -> Any:
 _DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
-def _parse(frame: str | bytes, secrets: Sequence[str]) -> Any:
+def _parse(frame: str | bytes, secrets: Sequence[str], wire: Wire | None) -> Any:
     if isinstance(frame, bytes):
-        raise MalformedReply("a frame is not text")
+        decode = getattr(wire, "decode", None)
+        if decode is None:
+            raise MalformedReply("a frame is not text")
+        return decode(frame)
     try:
         return _DECODER.decode(frame)
     except ValueError:

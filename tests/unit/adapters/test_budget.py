@@ -152,3 +152,16 @@ def test_the_cost_of_a_log_is_that_of_the_rows_it_may_give() -> None:
     history: Pool = krakenfutures.VENUE.pools[0]
     counts = {25: 1, 26: 2, 1_000: 3, 5_000: 6, 5_001: 10}
     assert {count: history.cost("account-log", {"count": count}) for count in counts} == counts
+
+
+@pytest.mark.looptime
+async def test_a_listing_of_a_sweep_waits_where_the_venue_would_refuse_it() -> None:
+    """A cancel never does."""
+    pools = (Pool(3.0, 1.0, endpoints=frozenset({"listing"}), strict=True), Pool(3.0, 1.0))
+    budget = Budget(pools, LoopClock())
+    assert await _spend_all(budget, SWEEP, "listing") == 3
+    assert await _spend_all(budget, SWEEP, "cancel") == 1_000
+    budget.refused("listing")
+    began = asyncio.get_running_loop().time()
+    await budget.spend("listing", {}, SWEEP)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(1.0, abs=0.01)

@@ -81,12 +81,15 @@ class Venue:
         self.says = says
         self.asked: list[Any] = []
         self.port = 0
+        self.pinged_thrice = asyncio.Event()
 
     async def serve(self, connection: ServerConnection) -> None:
         async for text in connection:
             self.asked.append(json.loads(text))
             if self.asked[-1] == "ping":
                 await connection.send("pong")
+                if self.asked.count("ping") == 3:
+                    self.pinged_thrice.set()
                 continue
             await connection.send('{"is": "yes"}')
             await connection.send(self.says)
@@ -232,8 +235,7 @@ async def test_a_venue_that_wants_to_be_pinged_is_and_its_answer_is_no_frame() -
     async with Venue().listening() as venue:
         connection = connect(f"ws://127.0.0.1:{venue.port}", heard, talk=PingedTalk)
         async with asyncio.timeout(DEADLINE_S):
-            while venue.asked.count("ping") < 3:  # noqa: ASYNC110 - the other side is a server
-                await asyncio.sleep(0.005)
+            await venue.pinged_thrice.wait()
         assert connection.ended is None
         assert heard.frames == []
         connection.end(VenueUnavailable("done"))

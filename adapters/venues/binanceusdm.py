@@ -22,6 +22,7 @@ from adapters.key_audit import KeyAudit, KeyPowers
 from adapters.venue import Venue
 from adapters.venues.binanceusdm_dialect import CONDITIONAL, PLAIN, STRATEGIES, BinanceFuturesDialect
 from risk_daemon.errors import MalformedReply
+from risk_daemon.model.units import finite
 
 OPTIONS = MappingProxyType(
     {
@@ -70,7 +71,8 @@ REPLIES: Mapping[str, Check] = MappingProxyType(
         "exchangeInfo": has(symbols=FILLED_ROWS),
         "time": has(serverTime=is_number),
         "listenKey": is_a(dict),
-        "countdownCancelAll": has(symbol=TEXT),
+        "countdownCancelAll": has(symbol=TEXT, countdownTime=is_number),
+        "dual": has(dualSidePosition=is_a(bool)),
         "apiRestrictions": has(enableReading=is_a(bool), enableWithdrawals=is_a(bool)),
         "info": has(isPortfolioMarginRetailEnabled=is_a(bool)),
         "": is_a(dict, list, filled=True),
@@ -185,6 +187,7 @@ def dead_man(api: str) -> DeadMan:
         covers="plain orders of the symbol it is armed for",
         leaves="conditional orders (the documentation does not say), strategies, symbols that it is not armed for",
         by_market=True,
+        says=lambda reply: finite(reply["countdownTime"]) > 0,
     )
 
 

@@ -269,6 +269,13 @@ def test_a_reply_is_held_against_what_it_must_look_like(endpoint: str, good: Any
     assert check(odd) is not None
 
 
+def test_a_switch_says_whether_it_is_armed() -> None:
+    switch = binanceusdm.dead_man("fapi")
+    assert switch.params(30.0, "BTCUSDT") == {"symbol": "BTCUSDT", "countdownTime": 30_000}
+    assert switch.says({"symbol": "BTCUSDT", "countdownTime": "30000"}) is True
+    assert switch.says({"symbol": "BTCUSDT", "countdownTime": "0"}) is False
+
+
 def test_what_a_strategys_stop_says_is_read() -> None:
     assert binanceusdm._not_stopped({"algoId": 1, "success": True, "code": 0, "msg": "OK"}) is None
     assert binanceusdm._not_stopped({"algoId": 1, "success": False, "code": 1, "msg": "no"}) is not None

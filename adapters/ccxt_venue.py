@@ -78,6 +78,7 @@ class CcxtVenue:
             replies=venue.replies,
             secrets=settings.secrets,
             codes=venue.codes,
+            nonce_rises=venue.lane_width == 1,
         )
         self._client = build_client(settings.exchange, _client_config(venue, settings), self._shell)
         _aim(self._client, settings)

@@ -41,6 +41,7 @@ class Shell:
     secrets: tuple[str, ...]
     codes: Codes = NO_CODES
     tape: Tape | None = None
+    nonce_rises: bool = True
 
 
 @contextmanager
@@ -79,8 +80,13 @@ class Guard:
             self.session = open_session(self.tcp_connector, trust_env=self.aiohttp_trust_env)
 
     def nonce(self) -> int:
-        """Strictly above the last one, whatever the clock does: two calls may fall into one millisecond."""
+        """Strictly above the last one, whatever the clock does: two calls may fall into one millisecond.
+
+        Where it is a time, and no number that must rise, it is the time: that may have been set back.
+        """
         parent: Any = super()
+        if not self.shell.nonce_rises:
+            return int(parent.nonce())
         self.last_nonce = max(int(parent.nonce()), self.last_nonce + 1)
         return self.last_nonce
 

@@ -16,12 +16,13 @@ from adapters.budget import Pool
 from adapters.cancel_plans import Cancel, CancelBy, Listing, OrderFields, Row, ScopePlan, by_id, by_market, own_scope
 from adapters.cancel_probes import Probe
 from adapters.dead_man import DeadMan
-from adapters.envelopes import FILLED_ROWS, ROWS, TEXT, Check, each, has, is_a, is_number, listing
+from adapters.envelopes import FILLED_ROWS, TEXT, Check, each, has, is_a, is_number, listing
 from adapters.failures import Codes
 from adapters.key_audit import KeyAudit, KeyPowers
 from adapters.venue import Venue
 from adapters.venues.binanceusdm_dialect import CONDITIONAL, PLAIN, STRATEGIES, BinanceFuturesDialect
 from risk_daemon.errors import MalformedReply
+from risk_daemon.model.units import finite
 
 OPTIONS = MappingProxyType(
     {
@@ -70,9 +71,10 @@ REPLIES: Mapping[str, Check] = MappingProxyType(
         "exchangeInfo": has(symbols=FILLED_ROWS),
         "time": has(serverTime=is_number),
         "listenKey": is_a(dict),
-        "countdownCancelAll": has(symbol=TEXT),
+        "countdownCancelAll": has(symbol=TEXT, countdownTime=is_number),
+        "dual": has(dualSidePosition=is_a(bool)),
         "apiRestrictions": has(enableReading=is_a(bool), enableWithdrawals=is_a(bool)),
-        "transfer": has(rows=ROWS),
+        "info": has(isPortfolioMarginRetailEnabled=is_a(bool)),
         "": is_a(dict, list, filled=True),
     }
 )
@@ -106,7 +108,11 @@ WEIGHTS = Pool(
 )
 # Each address of /sapi has 12,000 a minute of its own: never near it.
 SAPI = Pool(
-    12_000.0, 200.0, endpoints=frozenset({"algo/futures/openOrders", "algo/futures/order", "account/apiRestrictions"})
+    12_000.0,
+    200.0,
+    endpoints=frozenset(
+        {"algo/futures/openOrders", "algo/futures/order", "account/apiRestrictions", "account/info"},
+    ),
 )
 
 # --- orders --------------------------------------------------------------------------------------------
@@ -181,6 +187,7 @@ def dead_man(api: str) -> DeadMan:
         covers="plain orders of the symbol it is armed for",
         leaves="conditional orders (the documentation does not say), strategies, symbols that it is not armed for",
         by_market=True,
+        says=lambda reply: finite(reply["countdownTime"]) > 0,
     )
 
 

@@ -8,11 +8,13 @@ https://developers.binance.com/docs/derivatives/usds-margined-futures
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from adapters.cancel_plans import ScopePlan
 from adapters.conversion import needed_symbols
 from adapters.dialect import (
     Book,
@@ -30,7 +32,7 @@ from adapters.venue import VenueSettings
 from adapters.venues.binanceusdm_book import PAGE_ROWS, IncomeReader
 from adapters.venues.binanceusdm_wire import MarkWire, UserWire
 from adapters.wire import Wire
-from risk_daemon.errors import MalformedReply, VenueError
+from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable
 from risk_daemon.model.account import side_of
 from risk_daemon.model.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite
@@ -40,6 +42,7 @@ KEY_EVERY_MS = 20 * 60_000
 """How often the listen key is renewed, which lives for an hour."""
 
 _USD = "USD"
+_WRONG_TIME = "-1021"
 _SIGNS = {"BOTH": (-1, 1), "LONG": (1,), "SHORT": (-1,)}
 _OPEN = frozenset({"NEW", "PARTIALLY_FILLED", "TRIGGERING"})
 _ENDED = frozenset({"CANCELED", "FILLED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED", "TRIGGERED", "FINISHED"})
@@ -139,14 +142,41 @@ class BinanceFuturesDialect(OwnDialect):
         self._held: frozenset[str] = frozenset()
         self._rates: frozenset[str] = frozenset()
         self._has_all_rates = True
+        self._is_classic = False
         self._key_ms: int | None = None
         self._income = IncomeReader(account.name, self._ask_income)
 
     # --- readings --------------------------------------------------------------------------------
 
     async def balances(self) -> Mapping[str, Decimal]:
-        await self._keep_key()
-        return parse_balances(await getattr(self._client, self._half.balance)())
+        async with self._clock_watched():
+            await self._check_account()
+            await self._keep_key()
+            return parse_balances(await getattr(self._client, self._half.balance)())
+
+    async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:
+        async with self._clock_watched():
+            return await super().orders(plan)
+
+    @asynccontextmanager
+    async def _clock_watched(self) -> AsyncIterator[None]:
+        """A time that is refused has the venue's clock read again: ours was set since the markets were loaded."""
+        try:
+            yield
+        except VenueUnavailable as error:
+            if _WRONG_TIME in str(error):
+                await self._client.load_time_difference()
+            raise
+
+    async def _check_account(self) -> None:
+        """Once. Raises VenueRejected for portfolio margin, whose money and orders these calls do not show at all."""
+        if self._is_classic:
+            return
+        if (await self._client.sapiGetAccountInfo())["isPortfolioMarginRetailEnabled"]:
+            raise VenueRejected(
+                "this is an account of portfolio margin: its orders stand under papi.binance.com, which is not guarded"
+            )
+        self._is_classic = True
 
     async def positions(self) -> tuple[Position, ...]:
         rows = await getattr(self._client, self._half.positions)()

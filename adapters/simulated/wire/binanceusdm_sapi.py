@@ -41,6 +41,7 @@ def sapi_endpoints(face: Asked) -> dict[tuple[str, str], Endpoint]:
     algo = "/sapi/v1/algo/futures"
     return {
         ("GET", "/sapi/v1/account/apiRestrictions"): Endpoint(Call.OTHER, wallet.restrictions),
+        ("GET", "/sapi/v1/account/info"): Endpoint(Call.OTHER, wallet.info),
         ("GET", "/sapi/v1/asset/transfer"): Endpoint(Call.LEDGER, wallet.transfers),
         ("GET", "/sapi/v1/capital/config/getall"): Endpoint(Call.MARKETS, lambda _, __: _coins(), weight=10),
         ("GET", "/sapi/v1/margin/allPairs"): Endpoint(Call.MARKETS, lambda _, __: [], private=False, keyed=True),
@@ -71,6 +72,10 @@ class _Wallet:
             "enableSpotAndMarginTrading": False,
             "enablePortfolioMarginTrading": False,
         }
+
+    def info(self, _: Request, __: Mapping[str, Any]) -> Any:
+        enabled = {"isMarginEnabled": True, "isFutureEnabled": True, "isOptionsEnabled": False}
+        return {"vipLevel": 0, **enabled, "isPortfolioMarginRetailEnabled": False}
 
     def transfers(self, request: Request, form: Mapping[str, Any]) -> Any:
         """One direction between two wallets; the last seven days unless a start is given; newest first."""

@@ -196,6 +196,7 @@ SIGNED = {
     f"{FUTURES_HOST}/fapi/v1/openAlgoOrders": lambda _, query: [],
     f"{FUTURES_HOST}/fapi/v3/balance": Account.futures_balance,
     f"{FUTURES_HOST}/fapi/v1/income": lambda _, query: [],
+    f"{SPOT_HOST}/sapi/v1/account/info": lambda _, query: {"vipLevel": 0, "isPortfolioMarginRetailEnabled": False},
     f"{SPOT_HOST}/sapi/v1/algo/futures/openOrders": lambda _, query: {"total": 0, "orders": []},
 }
 

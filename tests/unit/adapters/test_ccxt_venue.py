@@ -96,6 +96,13 @@ def test_secrets_are_in_no_representation() -> None:
     assert _settings("binance").fingerprint != settings.fingerprint
 
 
+async def test_a_time_follows_a_clock_that_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter: Any = build_adapter(_settings("binanceusdm", PERP), ManualClock())
+    times = iter([1000, 1000, 500])
+    monkeypatch.setattr(adapter._client, "milliseconds", lambda: next(times))
+    assert [adapter._client.nonce() for _ in range(3)] == [1000, 1000, 500]
+
+
 async def test_nonces_rise_even_within_one_millisecond_and_when_the_clock_goes_back() -> None:
     adapter: Any = build_adapter(_settings("kraken"), ManualClock())
     clock = iter([1000, 1000, 990, 2000])

@@ -17,7 +17,7 @@ from adapters.venues.binanceusdm_dialect import (
     parse_balances,
     parse_position,
 )
-from risk_daemon.errors import MalformedReply, VenueUnavailable
+from risk_daemon.errors import MalformedReply, VenueRejected, VenueUnavailable
 from risk_daemon.model.account import OrderSide
 from risk_daemon.model.events import Kind, OrdersSeen, Position, Price, PricesSeen
 
@@ -30,6 +30,7 @@ def market(base: str, quote: str, **rest: Any) -> dict[str, Any]:
     return same | {"contractSize": 1.0, "inverse": False, "swap": True, "spot": False, "active": True, **rest}
 
 
+CLASSIC = {"isPortfolioMarginRetailEnabled": False}
 BTC, ETH = market("BTC", "USDT"), market("ETH", "USDT")
 COIN = market("BTC", "USD", id="BTCUSD_PERP", symbol="BTC/USD:BTC", settle="BTC", contractSize=100.0, inverse=True)
 
@@ -127,6 +128,24 @@ def test_what_can_only_reduce_is_known_by_its_flags_or_its_side(row: dict[str, A
     assert binanceusdm._reduces(row) is reduces
 
 
+async def test_an_account_of_portfolio_margin_is_refused_and_others_are_asked_once() -> None:
+    client = Client(BTC, fapiPrivateV3GetBalance=[], sapiGetAccountInfo={"isPortfolioMarginRetailEnabled": True})
+    with pytest.raises(VenueRejected, match="portfolio margin"):
+        await dialect(client).balances()
+    client.answers["sapiGetAccountInfo"] = CLASSIC
+    reader = dialect(client)
+    assert (await reader.balances(), await reader.balances()) == ({}, {})
+    assert client.asked.count("sapiGetAccountInfo") == 2
+
+
+async def test_a_time_that_is_refused_has_the_venues_clock_read_again() -> None:
+    client = Client(BTC, fapiPrivateV3GetBalance=[], sapiGetAccountInfo=VenueUnavailable("-1021 outside"))
+    client.answers["load_time_difference"] = 60_000
+    with pytest.raises(VenueUnavailable):
+        await dialect(client).balances()
+    assert client.asked == ["sapiGetAccountInfo", "load_time_difference"]
+
+
 # --- prices --------------------------------------------------------------------------------------------
 
 
@@ -207,7 +226,7 @@ def test_orders_are_told_of_by_both_kinds_of_frames() -> None:
 
 async def test_the_listen_key_is_renewed_with_the_readings() -> None:
     answers: dict[str, Any] = {"fapiPrivatePostListenKey": {"listenKey": "K"}}
-    answers |= {"fapiPrivateV3GetBalance": [{"asset": "USDT", "balance": "1"}]}
+    answers |= {"fapiPrivateV3GetBalance": [{"asset": "USDT", "balance": "1"}], "sapiGetAccountInfo": CLASSIC}
     client = Client(BTC, **answers, fapiPrivatePutListenKey=VenueUnavailable("not now"))
     reader = dialect(client)
     await reader.balances()
@@ -248,6 +267,13 @@ def test_a_reply_is_held_against_what_it_must_look_like(endpoint: str, good: Any
     check = binanceusdm.REPLIES[endpoint]
     assert check(good) is None
     assert check(odd) is not None
+
+
+def test_a_switch_says_whether_it_is_armed() -> None:
+    switch = binanceusdm.dead_man("fapi")
+    assert switch.params(30.0, "BTCUSDT") == {"symbol": "BTCUSDT", "countdownTime": 30_000}
+    assert switch.says({"symbol": "BTCUSDT", "countdownTime": "30000"}) is True
+    assert switch.says({"symbol": "BTCUSDT", "countdownTime": "0"}) is False
 
 
 def test_what_a_strategys_stop_says_is_read() -> None:

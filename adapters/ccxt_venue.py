@@ -184,7 +184,8 @@ class CcxtVenue:
         audit = self._venue.key_audit
         if audit is None:
             return None
-        reply = await self._ask(Urgency.ORDINARY, lambda: getattr(self._client, audit.call)(dict(audit.params)))
+        params = {**audit.params, **({audit.key_param: self._settings.api_key} if audit.key_param else {})}
+        reply = await self._ask(Urgency.ORDINARY, lambda: getattr(self._client, audit.call)(params))
         return audit.reads(reply)
 
     def _plan(self, scope: OrderScope) -> ScopePlan:

@@ -114,6 +114,17 @@ class Account:
         ]
         return {"totalWalletBalance": f"{sum(self.wallet.values()):.8f}", "assets": rows, "positions": []}
 
+    def futures_balance(self, _: Json) -> Any:
+        return [
+            {"accountAlias": "SgsR", "asset": asset, "balance": f"{amount:.8f}", "crossWalletBalance": f"{amount:.8f}"}
+            | {"crossUnPnl": "0.00000000", "availableBalance": f"{amount:.8f}", "maxWithdrawAmount": f"{amount:.8f}"}
+            | {"marginAvailable": True, "updateTime": 1617939110373}
+            for asset, amount in self.wallet.items()
+        ]
+
+    def asset_index(self, _: Json) -> Any:
+        return [{"symbol": "USDTUSD", "time": int(time.time() * 1000), "index": "1.00000000"}]
+
     def position_risk(self, _: Json) -> Any:
         return [
             {"symbol": pair, "positionSide": "BOTH", "positionAmt": str(row["amount"]), "entryPrice": str(row["entry"])}
@@ -156,7 +167,9 @@ PUBLIC = {
     f"{SPOT_HOST}/api/v3/exchangeInfo": Account.exchange_info,
     f"{SPOT_HOST}/api/v3/ticker/24hr": Account.spot_tickers,
     f"{FUTURES_HOST}/fapi/v1/exchangeInfo": Account.futures_info,
+    f"{FUTURES_HOST}/fapi/v1/time": lambda _, query: {"serverTime": int(time.time() * 1000)},
     f"{FUTURES_HOST}/fapi/v1/premiumIndex": Account.premium_index,
+    f"{FUTURES_HOST}/fapi/v1/assetIndex": Account.asset_index,
     f"{FUTURES_HOST}/fapi/v1/ticker/24hr": Account.futures_tickers,
 }
 SIGNED = {
@@ -181,6 +194,9 @@ SIGNED = {
     f"{FUTURES_HOST}/fapi/v1/leverageBracket": Account.brackets,
     f"{FUTURES_HOST}/fapi/v1/openOrders": lambda _, query: [],
     f"{FUTURES_HOST}/fapi/v1/openAlgoOrders": lambda _, query: [],
+    f"{FUTURES_HOST}/fapi/v3/balance": Account.futures_balance,
+    f"{FUTURES_HOST}/fapi/v1/income": lambda _, query: [],
+    f"{SPOT_HOST}/sapi/v1/algo/futures/openOrders": lambda _, query: {"total": 0, "orders": []},
 }
 
 

@@ -187,6 +187,11 @@ async def test_who_is_refused_is_asked_once_and_what_fails_is_no_refusal() -> No
         client.queries("sapiGetSubAccountList") + client.queries("sapiGetSubAccountTransferSubUserHistory")
     )
 
+    client.answers["sapiGetCapitalWithdrawHistory"] = refuse
+    with pytest.raises(VenueRejected):
+        await reader.read(NOW - DAY_S, ())  # it was told before
+    assert [note.partition(" are")[0] for note in reader.notes] == ["transfers between sub-accounts"]
+
     def fail(_: dict[str, Any]) -> Any:
         raise VenueUnavailable("503")
 

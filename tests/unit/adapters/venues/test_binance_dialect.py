@@ -125,6 +125,27 @@ async def test_earn_is_read_to_its_end() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_wallet_that_the_account_lacks_is_told_and_one_that_fails_later_is_no_zero() -> None:
+    replies: dict[str, Any] = {"refuses": True}
+
+    def funding(_: Any) -> Any:
+        if replies["refuses"]:
+            raise VenueRejected("-1002 You are not authorized to execute this request.")
+        return [{"asset": "USDT", "free": "5", "locked": "0", "freeze": "0", "withdrawing": "0"}]
+
+    without, _ = dialect(sapiPostAssetGetFundingAsset=funding)
+    assert await without.balances() == {"USDT": 1, "AXS": 4}
+    assert any("funding" in note for note in without.notes)
+    assert await without.balances() == {"USDT": 1, "AXS": 4}
+    replies["refuses"] = False
+    having, _ = dialect(sapiPostAssetGetFundingAsset=funding)
+    assert await having.balances() == {"USDT": 6, "AXS": 4}
+    replies["refuses"] = True
+    with pytest.raises(VenueRejected):
+        await having.balances()
+
+
+@pytest.mark.asyncio
 async def test_one_pair_that_is_gone_does_not_spoil_the_others() -> None:
     rows = [
         {"symbol": "BTCUSDT", "bidPrice": "9", "askPrice": "11"},

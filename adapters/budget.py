@@ -1,8 +1,8 @@
 """A venue's own count of our calls, kept along with it so that it never has to refuse one.
 
 Exchanges count what a key asks, and refuse what goes above; some for longer the more is asked
-meanwhile. So ordinary readings leave room for those that confirm a breach, and these for the sweep,
-which is never held back: a cancel that is refused costs less than one that is not sent.
+meanwhile. So ordinary readings leave room for the refresh of a switch and for what confirms a breach, and
+these for the sweep, which is never held back: a cancel that is refused costs less than one that is not sent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from adapters.lane import PushedAside, Urgency
 from risk_daemon.model.clock import Clock
 
-PATIENCE_S: Mapping[Urgency, float] = {Urgency.ORDINARY: 2.0, Urgency.URGENT: 7.0}
+PATIENCE_S: Mapping[Urgency, float] = {Urgency.ORDINARY: 2.0, Urgency.REFRESH: 2.0, Urgency.URGENT: 7.0}
 """A call that would wait longer gives its turn up: an ordinary one before it runs into its caller's time limit."""
 
 
@@ -66,7 +66,7 @@ class Pool:
 
     def room(self, urgency: Urgency) -> float:
         """How high a call of this urgency may lift the counter."""
-        if urgency in (Urgency.SWEEP, Urgency.PACED):
+        if urgency in (Urgency.SWEEP, Urgency.PACED, Urgency.OVERDUE):
             return self.ceiling if self.strict else float("inf")
         return self.ceiling - self.for_sweep - (self.for_urgent if urgency is Urgency.ORDINARY else 0.0)
 

@@ -1,4 +1,4 @@
-"""Binance spot, cross and isolated margin, with limit orders of Convert and orders of the venue's own algorithms.
+"""Binance spot, cross and isolated margin, with orders of the venue's own algorithms.
 
 https://developers.binance.com/docs/binance-spot-api-docs, https://developers.binance.com/docs/margin_trading
 """
@@ -42,7 +42,6 @@ _SPOT_OPTIONS = {
 _ORDER = has(symbol=TEXT, orderId=is_number)
 _LIST = has(symbol=TEXT, orderListId=is_number, orderReports=each(_ORDER, list, filled=True))
 _ALGO = has(algoId=is_number, symbol=TEXT)
-_CONVERSION = has(orderId=is_number, fromAsset=TEXT, toAsset=TEXT)
 
 
 def _either(*checks: Check) -> Check:
@@ -73,9 +72,7 @@ REPLIES = MappingProxyType(
     {
         # Orders of spot and margin, what a cancel of them tells, and orders of algorithms.
         "openOrders": _either(listing("orders", each(_ALGO, list)), each(_either(_LIST, _ORDER), list)),
-        "queryOpenOrders": listing("list", each(_CONVERSION, list)),
         "order": _either(_ORDER, has(algoId=is_number, success=is_a(bool))),
-        "cancelOrder": has(orderId=is_number, status=TEXT),
         "account": _ACCOUNT,
         "get-funding-asset": each(has(asset=TEXT, free=is_number), list),
         "position": _PAGED,
@@ -125,19 +122,6 @@ ALGO = own_scope(
     cancels=[
         Cancel(call="sapiDeleteAlgoSpotOrder", by=CancelBy.ORDER, names=by_id("algoId"), refused=_algo_refused),
     ],
-)
-# Limit orders that are converted, not traded: no listing of orders shows them.
-CONVERT = own_scope(
-    "convert",
-    _SPOT_ONLY,
-    ScopeKind.TRIGGER,
-    listing=Listing(
-        call="sapiGetConvertLimitQueryOpenOrders",
-        fields=OrderFields(symbol="fromAsset", order_type="orderStatus"),
-        at=("list",),
-        spot=True,
-    ),
-    cancels=[Cancel(call="sapiPostConvertLimitCancelOrder", by=CancelBy.ORDER, names=by_id("orderId"))],
 )
 # Stops, order lists and plain orders are rows of one listing; a cancel by symbol reaches them all.
 ORDERS = own_scope(
@@ -207,14 +191,6 @@ MARGIN_LISTINGS = Pool(
     default=1_000.0,
     narrow={"symbol": 10.0},
 )
-CONVERT_LISTINGS = Pool(
-    180_000.0,
-    3_000.0,
-    for_urgent=15_000.0,
-    for_sweep=60_000.0,
-    endpoints=frozenset({"convert/limit/queryOpenOrders"}),
-    default=3_000.0,
-)
 EARN, LOCKED_EARN = (
     Pool(12_000.0, 200.0, for_urgent=2_000.0, endpoints=frozenset({f"simple-earn/{kind}/position"}), default=150.0)
     for kind in ("flexible", "locked")
@@ -256,13 +232,15 @@ VENUE = Venue(
     lane_width=32,
     options=MappingProxyType({**OPTIONS, **_SPOT_OPTIONS}),
     dialect=BinanceDialect,
-    scopes=(ALGO, CONVERT, ORDERS, CROSS_ORDERS, ISOLATED_ORDERS),
+    scopes=(ALGO, ORDERS, CROSS_ORDERS, ISOLATED_ORDERS),
     replies=REPLIES,
-    pools=(ADDRESS, WITHDRAWALS, MARGIN_LISTINGS, CONVERT_LISTINGS, EARN, LOCKED_EARN, WALLETS),
+    pools=(ADDRESS, WITHDRAWALS, MARGIN_LISTINGS, EARN, LOCKED_EARN, WALLETS),
     probe=Probe("privateDeleteOrder", {"symbol": "BTCUSDT", "origClientOrderId": "risk-daemon-probe"}),
     codes=CODES,
     key_audit=KeyAudit(call="sapiGetAccountApiRestrictions", reads=_powers),
     unprovable=(
+        # https://developers.binance.com/docs/convert/Introduction: else -1002, whatever the key may do.
+        "limit orders of Convert: its addresses answer those alone whom Binance has approved for it",
         "trading bots of the website (grid, DCA, rebalancing, copy trading) place orders, and no call lists them",
         "recurring purchases (Auto-Invest) and dual investments buy by themselves and are not read",
         "an account in portfolio margin keeps its margin orders behind other addresses, which are not asked",

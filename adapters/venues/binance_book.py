@@ -51,8 +51,8 @@ class Source:
 
     at: where its rows stand. size, page: the params of how many rows a page has and of which one; page None: the
     next one ends where this one's eldest row stands. first: the number of the first page, counted in `step`s.
-    span_s, back_s: the longest window, and how far back it can be asked. optional: an account of another sort is
-    refused here, and has no such rows.
+    span_s, back_s: the longest window, and how far back it can be asked. optional: an account of another sort may be
+    refused here; whether this one is, the first reading tells.
     """
 
     call: str
@@ -78,6 +78,15 @@ class FlowReader:
         self._words = frozenset(words)
         self._client = client
         self._refused: set[str] = set()
+        self._has_read = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What this account is not told."""
+        names = {"sapiGetCapitalDepositHisrec": "deposits", "sapiGetCapitalWithdrawHistory": "withdrawals"}
+        names["sapiGetSubAccountTransferSubUserHistory"] = "transfers between sub-accounts"
+        told = (name for call, name in names.items() if call in self._refused)
+        return tuple(f"{name} are refused to this account: they look like a gain or loss" for name in told)
 
     async def read(self, since_wall: float, pairs: Sequence[str]) -> tuple[Flow, ...]:
         """All flows since then, the eldest first; pairs: that have an isolated wallet."""
@@ -85,6 +94,7 @@ class FlowReader:
         sources = [*self._sources(pairs), *([self._sub("1"), self._sub("2")] if subs is None else self._masters(subs))]
         walks: list[Awaitable[list[Flow]]] = [self._walk(source, since_wall) for source in sources]
         found = {flow.flow_id: flow for flows in await asyncio.gather(*walks) for flow in flows}
+        self._has_read = True
         return tuple(sorted(found.values(), key=lambda flow: (flow.wall, flow.flow_id)))
 
     def _sources(self, pairs: Sequence[str]) -> list[Source]:
@@ -109,6 +119,8 @@ class FlowReader:
                 if len(rows) < _SUB_ROWS:
                     return tuple(found)
         except VenueRejected:
+            if self._has_read:
+                raise
             self._refused.add(_SUBS)
             return None
         raise MalformedReply("the list of sub-accounts does not come to an end")
@@ -135,7 +147,7 @@ class FlowReader:
                 flows += await self._window(source, start, end)
                 end = start
         except VenueRejected:
-            if not source.optional:
+            if not source.optional or self._has_read:
                 raise
             self._refused.add(source.call)
         return flows
@@ -172,7 +184,7 @@ class FlowReader:
             wall_ms = number(row, "completeTime") if row.get("completeTime") else number(row, "insertTime")
             return self._flow("deposit", text(row, "id"), text(row, "coin"), number(row, "amount"), wall_ms)
 
-        return Source(call="sapiGetCapitalDepositHisrec", read=read, rows=1_000, page="offset", step=1_000, span_s=_Q)
+        return _offset("sapiGetCapitalDepositHisrec", read)
 
     def _withdrawals(self) -> Source:
         def read(row: Row) -> Flow | None:
@@ -184,8 +196,7 @@ class FlowReader:
             amount = -number(row, "amount") - number(row, "transactionFee")
             return self._flow("withdrawal", text(row, "id"), text(row, "coin"), amount, _utc_ms(text(row, "applyTime")))
 
-        call = "sapiGetCapitalWithdrawHistory"
-        return Source(call=call, read=read, rows=1_000, page="offset", step=1_000, span_s=_Q)
+        return _offset("sapiGetCapitalWithdrawHistory", read)
 
     def _holds(self, row: Row) -> bool:
         """walletType: 0 is spot, 1 funding."""
@@ -287,8 +298,9 @@ class FlowReader:
         return Source(call=call, read=read, rows=500, at=("rows",), time="divTime", span_s=179 * DAY_S)
 
 
-_Q = 89 * DAY_S
-"""A little less than the 90 days that deposits and withdrawals may be asked for at once."""
+def _offset(call: str, read: ReadRow) -> Source:
+    """Deposits and withdrawals: somewhat less than the 90 days that may be asked for at once."""
+    return Source(call=call, read=read, rows=1_000, page="offset", step=1_000, span_s=89 * DAY_S, optional=True)
 
 
 def _numbered(way: str, read: ReadRow) -> Source:

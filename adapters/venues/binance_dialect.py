@@ -112,7 +112,12 @@ class BinanceDialect(OwnDialect):
         self._flows = FlowReader(account.name, words, client)
         self._pairs: tuple[str, ...] = ()
         self._subscribed: dict[int, str] = {}
-        self.notes = ("there is no book of trades: a fall that no deposit or transfer explains counts as a loss",)
+        self._refused: frozenset[str] | None = None
+        self._tell("there is no book of trades: a fall that no deposit or transfer explains counts as a loss")
+
+    def _tell(self, *notes: str) -> None:
+        """What is weaker here than one would expect, each once."""
+        self.notes = tuple(dict.fromkeys((*self.notes, *notes)))
 
     # --- account ---------------------------------------------------------------------------------
 
@@ -120,20 +125,37 @@ class BinanceDialect(OwnDialect):
         """Every wallet at once. What moves between two meanwhile is missed or counted twice, in one reading."""
         asked: list[Awaitable[Amounts]] = []
         if self._is_spot:
-            asked += [self._spot(), self._funding()]
+            asked.append(self._spot())
         if self._is_margin:
             asked += [self._cross(), self._isolated()]
         amounts = [item for wallet in await asyncio.gather(*asked) for item in wallet.items()]
         return _summed(amounts)
 
     async def _spot(self) -> Amounts:
-        client = self._client
-        flexible, locked, reply = await asyncio.gather(
-            self._earn(client.sapiGetSimpleEarnFlexiblePosition, "totalAmount"),
-            self._earn(client.sapiGetSimpleEarnLockedPosition, "amount"),
+        client, refused = self._client, set[str]()
+        flexible, locked, funding, reply = await asyncio.gather(
+            self._beside("flexible earn", self._earn(client.sapiGetSimpleEarnFlexiblePosition, "totalAmount"), refused),
+            self._beside("locked earn", self._earn(client.sapiGetSimpleEarnLockedPosition, "amount"), refused),
+            self._beside("funding", self._funding(), refused),
             client.privateGetAccount({"omitZeroBalances": "true"}),
         )
-        return _summed([*parse_spot(reply, flexible).items(), *flexible.items(), *locked.items()])
+        if self._refused is None:
+            self._refused = frozenset(refused)
+            self.notes += tuple(
+                f"the wallet {name!r} is refused to this account: not counted" for name in sorted(refused)
+            )
+        wallets = (parse_spot(reply, flexible), flexible, locked, funding)
+        return _summed([item for wallet in wallets for item in wallet.items()])
+
+    async def _beside(self, name: str, asked: Awaitable[Amounts], refused: set[str]) -> Amounts:
+        """A wallet that not every account has. Whether this one has it, the first reading tells."""
+        try:
+            return await asked
+        except VenueRejected:
+            if self._refused is not None and name not in self._refused:
+                raise
+            refused.add(name)
+            return {}
 
     async def _earn(self, ask: Callable[[dict[str, Any]], Awaitable[Any]], amount: str) -> Amounts:
         """What earn holds, all pages."""
@@ -200,7 +222,9 @@ class BinanceDialect(OwnDialect):
     async def book(self, since_wall: float, now_wall: float) -> Book:
         if self._is_spot != self._is_margin:
             await self._isolated_pairs_once()
-        return Book(await self._flows.read(since_wall, self._pairs))
+        flows = await self._flows.read(since_wall, self._pairs)
+        self._tell(*self._flows.notes)
+        return Book(flows)
 
     async def _isolated_pairs_once(self) -> None:
         """Money may go between a pair's wallet and one that is not guarded; who has no margin is refused."""

@@ -56,7 +56,7 @@ def test_a_spot_account_asks_nothing_of_the_hosts_of_futures(documented_binance,
     calls = documented_binance.get()["calls"]
     assert {path.split("/")[0] for path in calls} == {"api.binance.com"}
     wallets = {"asset/get-funding-asset", "simple-earn/flexible/position", "simple-earn/locked/position"}
-    books = {"algo/spot/openOrders", "convert/limit/queryOpenOrders"}
+    books = {"algo/spot/openOrders"}
     flows = {"capital/deposit/hisrec", "capital/withdraw/history", "asset/transfer", "asset/assetDividend"}
     flows |= {"sub-account/transfer/subUserHistory", "margin/isolated/account"}
     asked = {path.removeprefix("api.binance.com/") for path in calls}

@@ -135,7 +135,7 @@ ELSEWHERE: dict[str, str] = {
     "adapters/transport.py": "contract/test_what_is_believed.py: bodies as they come",
     "adapters/venue.py": "unit/adapters/test_registry.py: values that say only half are refused",
     "adapters/wire.py": "none: protocols and plain records",
-    "adapters/venues/binance.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
+    "adapters/venues/binance.py": "unit/adapters/venues/test_binance_dialect.py: its replies; its orders in cards/",
     "adapters/venues/binancecoinm.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
     "adapters/venues/binanceusdm.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
     "adapters/venues/bybit.py": "unit/adapters/venues/test_bybit_dialect.py: its scopes; whole in cards/",

@@ -11,7 +11,6 @@ VENUE = CardVenue(
     conditional=(
         {"type": "stop_loss"},
         {"type": "stop_loss_limit", "price": "1"},
-        {"type": "limit", "price": "1", "book": "convert"},
         {"type": "stop_loss", "leveraged": True},
         {"type": "stop_loss", "leveraged": True, "isolated": True},
         {"type": "take_profit"},
@@ -26,9 +25,8 @@ VENUE = CardVenue(
     marks_protective=False,
     key_tells=True,
     flow_kinds=("sub_transfer", "rebate", "airdrop"),
-    # A round of listings: algorithms, Convert, spot, cross, the isolated account and its two pairs. Then three
-    # symbols of spot, one of cross, one of an isolated pair, and each of five limit orders of Convert by its id.
-    least_calls=3 * 7 + 3 + 1 + 1 + 5,
+    # A round of listings: algorithms, spot, cross, the isolated account and its three pairs. Then three symbols each.
+    least_calls=3 * 7 + 3 * 3,
     troubles={
         "withdrawn key": Trouble(text="-2015 Invalid API-key, IP, or permissions for action.", becomes=VenueRejected),
         "wrong signature": Trouble(text="-1022 Signature for this request is not valid.", becomes=VenueRejected),

@@ -179,7 +179,6 @@ SIGNED = {
     f"{SPOT_HOST}/sapi/v1/capital/withdraw/history": lambda _, query: [],
     f"{SPOT_HOST}/sapi/v1/account/apiRestrictions": Account.restrictions,
     f"{SPOT_HOST}/sapi/v1/algo/spot/openOrders": lambda _, query: {"total": 0, "orders": []},
-    f"{SPOT_HOST}/sapi/v1/convert/limit/queryOpenOrders": lambda _, query: {"list": []},
     f"{SPOT_HOST}/sapi/v1/asset/get-funding-asset": lambda _, query: [],
     f"{SPOT_HOST}/sapi/v1/simple-earn/flexible/position": lambda _, query: NOTHING_PAGED,
     f"{SPOT_HOST}/sapi/v1/simple-earn/locked/position": lambda _, query: NOTHING_PAGED,

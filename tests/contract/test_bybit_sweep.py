@@ -96,6 +96,17 @@ async def test_a_ban_for_asking_too_much_is_waited_out(table: Table) -> None:
         await table.adapter.read_balances()
 
 
+@pytest.mark.parametrize("skew_s", [-30.0, 30.0])
+async def test_a_clock_that_is_moved_costs_one_call(table: Table, skew_s: float) -> None:
+    await table.adapter.read_balances()
+    table.plain(LINEAR)
+    table.admin("clock", skew_s=skew_s)
+    with pytest.raises(VenueUnavailable, match="10002"):
+        await table.adapter.read_balances()
+    await table.adapter.read_balances()
+    assert (await table.sweep()).proven
+
+
 async def test_what_lands_in_the_funding_wallet_is_no_flow_until_it_is_moved(table: Table) -> None:
     before = (await table.adapter.read_balances()).amounts["USDT"]
     since = table.server._now() - DAY_S

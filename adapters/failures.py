@@ -56,7 +56,8 @@ class Codes:
 
     at: the field of the reply that holds the code. later: ask again. refused: a person must look. gone: there is no
     such order. clock: the time that was signed is wrong: the venue's is asked for. ban_statuses: the HTTP statuses of a
-    ban for asking too much, beside 418 and 429.
+    ban for asking too much, beside 418 and 429. row_codes: the list of rows and the field of each that holds a code of
+    its own, where the outer one only sums up that all have failed.
     """
 
     at: str
@@ -65,6 +66,7 @@ class Codes:
     gone: frozenset[str] = frozenset()
     clock: frozenset[str] = frozenset()
     ban_statuses: frozenset[int] = frozenset()
+    row_codes: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         sets = (self.later, self.refused, self.gone, self.clock)
@@ -100,10 +102,17 @@ def failure(
     seen = reply or HttpReply()
     sentence = blot(_sentence(error, seen), secrets)
     code = _code(seen, codes.at)
-    if code in codes.gone:
+    of_rows = _codes_of_rows(seen, codes)
+    if code in codes.gone or (of_rows and of_rows <= codes.gone):
         return OrderGone(sentence)
     if code in codes.clock:
         return ClockOff(sentence)
+    if of_rows and code not in codes.later | codes.refused:
+        # ccxt goes by the first row alone: one that is gone would speak for all.
+        kept = sorted(of_rows - codes.gone)
+        return _by_rows(
+            kept, f"{seen.method} {without_query(seen.url)}: rows were refused with {', '.join(kept)}", codes
+        )
     if code in codes.later or seen.status in codes.ban_statuses:
         return VenueUnavailable(sentence, retry_after_s(seen.headers))
     if code in codes.refused:
@@ -170,6 +179,25 @@ def _code(seen: HttpReply, at: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def _codes_of_rows(seen: HttpReply, codes: Codes) -> frozenset[str]:
+    """The codes of the rows of a reply, if each has one; none otherwise."""
+    if codes.row_codes is None or not seen.body.startswith("{"):
+        return frozenset()
+    rows_at, field_name = codes.row_codes
+    try:
+        rows = json.loads(seen.body).get(rows_at)
+    except (ValueError, RecursionError):
+        return frozenset()
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and field_name in row for row in rows):
+        return frozenset()
+    return frozenset(str(row[field_name]) for row in rows)
+
+
+def _by_rows(kept: list[str], sentence: str, codes: Codes) -> VenueError:
+    """Whether to ask again: if a row says so."""
+    return VenueUnavailable(sentence) if codes.later & set(kept) else VenueRejected(sentence)
 
 
 def _is_malformed(error: BaseException, seen: HttpReply) -> bool:

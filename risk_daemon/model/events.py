@@ -21,6 +21,8 @@ from risk_daemon.model.event_names import EventName, RiskEvent
 from risk_daemon.model.readings import (
     BalancesSeen,
     CancelChecked,
+    DeadManAnswered,
+    DeadManDisarmed,
     FlowsListed,
     KeyAudited,
     ListingFailed,
@@ -43,6 +45,7 @@ Input = (
     | OrdersListed
     | ListingFailed
     | CancelChecked
+    | DeadManAnswered
     | KeyAudited
     | StreamConfirmed
     | VenueConnected
@@ -67,6 +70,8 @@ Input = (
 __all__ = [
     "BalancesSeen",
     "CancelChecked",
+    "DeadManAnswered",
+    "DeadManDisarmed",
     "DisableRequested",
     "EnableRequested",
     "ErrorKind",

@@ -140,7 +140,8 @@ ELSEWHERE: dict[str, str] = {
     "adapters/venues/krakenfutures.py": "unit/adapters/test_registry.py: a table; its replies in test_envelopes.py",
     "adapters/venues/krakenfutures_book.py": "unit/adapters/venues/test_venue_books.py: rows of krakenfutures",
     "adapters/venues/mexc.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
-    "adapters/venues/okx.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
+    "adapters/venues/okx.py": "unit/adapters/venues/test_okx_dialect.py: its key; a table, played in cards/",
+    "adapters/venues/okx_orders.py": "unit/adapters/venues/test_okx_dialect.py: scopes and refusals; played in cards/",
     # --- adapters/simulated: servers, asked as a client does ---
     "adapters/simulated/__main__.py": "contract/test_simulated_venues.py: the program, and how it ends",
     "adapters/simulated/accounts.py": "unit/adapters/simulated/test_exchange.py: holdings and their ledger",

@@ -79,12 +79,18 @@ def parse_wallet(reply: Mapping[str, Any]) -> dict[str, Decimal]:
     if len(accounts) != 1:
         raise MalformedReply(f"{len(accounts)} unified wallets")
     amounts: dict[str, Decimal] = {}
+    if not accounts[0]["coin"] and _is_worth(accounts[0].get("totalWalletBalance")):
+        raise MalformedReply("a wallet that is worth something, and holds nothing")
     for row in accounts[0]["coin"]:
         coin = text(row, "coin")
         if coin in amounts:
             raise MalformedReply(f"the wallet has {coin} twice")
         amounts[coin] = number(row, "walletBalance") - number(row, "spotBorrow")
     return amounts
+
+
+def _is_worth(total: Any) -> bool:
+    return total not in (None, "") and finite(total) != 0
 
 
 def parse_position(row: Mapping[str, Any], market: Market) -> Position | None:

@@ -66,6 +66,7 @@ def test_a_wallet_is_what_is_held_less_what_is_owed_without_profit() -> None:
     "reply",
     [
         {"result": {"list": []}},
+        {"result": {"list": [{"accountType": "UNIFIED", "totalWalletBalance": "0.01", "coin": []}]}},
         wallet(coin("USDT", "")),
         wallet(coin("USDT", "1", None)),
         wallet(coin("USDT", "1"), coin("USDT", "1")),

@@ -46,24 +46,30 @@ class OrderGone(VenueRejected):
     """There is no such order (any more): what a cancel of a filled one is told."""
 
 
+class ClockOff(VenueUnavailable):
+    """The time that a call was signed with is too far from the venue's own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codes:
     """What the error codes of one venue mean, by its own documentation; a code without a row is left to its words.
 
     at: the field of the reply that holds the code. later: ask again. refused: a person must look. gone: there is no
-    such order. ban_statuses: the HTTP statuses of a ban for asking too much, beside 418 and 429. row_codes: the list of
-    rows and the field of each that holds a code of its own, where the outer one only sums up that all have failed.
+    such order. clock: the time that was signed is wrong: the venue's is asked for. ban_statuses: the HTTP statuses of a
+    ban for asking too much, beside 418 and 429. row_codes: the list of rows and the field of each that holds a code of
+    its own, where the outer one only sums up that all have failed.
     """
 
     at: str
     later: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
+    clock: frozenset[str] = frozenset()
     ban_statuses: frozenset[int] = frozenset()
     row_codes: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
-        sets = (self.later, self.refused, self.gone)
+        sets = (self.later, self.refused, self.gone, self.clock)
         if len(frozenset().union(*sets)) != sum(map(len, sets)):
             raise ConfigError("a code of an exchange that means two things")
 
@@ -99,6 +105,8 @@ def failure(
     of_rows = _codes_of_rows(seen, codes)
     if code in codes.gone or (of_rows and of_rows <= codes.gone):
         return OrderGone(sentence)
+    if code in codes.clock:
+        return ClockOff(sentence)
     if of_rows and code not in codes.later | codes.refused:
         # ccxt goes by the first row alone: one that is gone would speak for all.
         kept = sorted(of_rows - codes.gone)

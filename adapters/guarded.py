@@ -11,19 +11,19 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from adapters.budget import Budget
 from adapters.envelopes import Check, parse_strictly, wrong_with
-from adapters.failures import NO_CODES, Codes, HttpReply, blot, failure, is_rate_limit, without_query
+from adapters.failures import NO_CODES, ClockOff, Codes, HttpReply, blot, failure, is_rate_limit, without_query
 from adapters.lane import Pacer, SignedLane, current_urgency
 from adapters.recording import Tape
 from adapters.transport import open_connector, open_session
 from adapters.watched_streams import uses
-from risk_daemon.errors import ConfigError, MalformedReply, VenueUnavailable
+from risk_daemon.errors import ConfigError, MalformedReply, VenueError, VenueUnavailable
 
 _REPLY: ContextVar[HttpReply | None] = ContextVar("reply", default=None)
 _RECORD: ContextVar[list[Any] | None] = ContextVar("record", default=None)
@@ -114,6 +114,8 @@ class Guard:
             except VenueUnavailable as error:
                 if is_counted and is_rate_limit(error):
                     budget.refused(path)
+                if isinstance(error, ClockOff):
+                    await self._learn_the_time()
                 raise
 
         token = _IS_SIGNED.set(not _is_public(api))
@@ -123,6 +125,13 @@ class Guard:
             return await self.shell.lane.run(send, rank=urgency.rank, pushes=urgency.goes_first)
         finally:
             _IS_SIGNED.reset(token)
+
+    async def _learn_the_time(self) -> None:
+        """One of the clocks was moved: the next call is signed with the venue's time, be it an earlier one."""
+        client: Any = self
+        with suppress(VenueError):
+            await client.load_time_difference()
+            self.last_nonce = 0
 
     async def fetch(self, url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:
         """The venue's own answer. Raises a VenueError for anything else."""

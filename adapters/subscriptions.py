@@ -34,11 +34,11 @@ class Subscriptions:
         for kind, names in self.wanted.items():
             missing = names - self._taken.get(kind, _NONE) - self._refused.get(kind, _NONE)
             if missing:
-                together = missing - self._alone
-                ask = wire.ask(kind, together or frozenset({min(missing)}))
-                if ask is not None:
-                    self._asked, self._unanswered = ask, ask.names
-                    return ask
+                together, alone = missing - self._alone, sorted(missing & self._alone)
+                for asked in filter(None, (together, *(frozenset({name}) for name in alone))):
+                    if (ask := wire.ask(kind, asked)) is not None:
+                        self._asked, self._unanswered = ask, ask.names
+                        return ask
                 self._taken[kind] = names
         return None
 

@@ -45,6 +45,7 @@ NEUTRAL_TYPES = frozenset({"BORROW", "REPAY", "FLOATING_TO_FIXED_BORROW", "FLOAT
 PAGE_ROWS = 50
 WINDOW_S = 7 * 86_400.0
 DAY_S = 86_400.0
+RECENT_S = DAY_S / 2
 _MOST_PAGES = 20
 """Of rows of all types in one reading; beyond that only flows are read."""
 
@@ -109,7 +110,7 @@ class LogReader:
         else:
             await self._read(max(self._since, self._known_to - LATE_S), now_wall)
             # A row may be written long after what it tells of; of these none may be missed.
-            await self._read_types(_IN_AND_OUT, max(self._since, now_wall - DAY_S), now_wall)
+            await self._read_types(_IN_AND_OUT, max(self._since, now_wall - RECENT_S), now_wall)
         self._known_to = max((row.wall for row in self._rows.values()), default=since_wall)
         self._since = max(self._since, since_wall - KEEP_S)
         self._rows = {row_id: row for row_id, row in self._rows.items() if row.wall > since_wall - KEEP_S}
@@ -151,11 +152,9 @@ class LogReader:
 
 
 def _windows(start: float, now_wall: float) -> Iterable[dict[str, Any]]:
-    """From now backwards. The last one is open where it may be, so that no clock of ours cuts off the newest rows."""
-    if now_wall - start < DAY_S - LATE_S:
-        yield {"startTime": int(start * 1000)}
-        return
-    end = now_wall + LATE_S
+    """From now backwards. The newest has no end, which means a day: no clock of ours cuts off what is new."""
+    end = max(start, now_wall - RECENT_S)
+    yield {"startTime": int(end * 1000)}
     while end > start:
         begin = max(start, end - WINDOW_S)
         yield {"startTime": int(begin * 1000), "endTime": int(end * 1000)}

@@ -48,7 +48,7 @@ _OPEN = frozenset({"New", "PartiallyFilled", "Untriggered"})
 _ENDED = frozenset({"Filled", "Cancelled", "Rejected", "PartiallyFilledCanceled", "Deactivated"})
 _SCOPES = {"option": "options"}
 _SIDES = {"Buy": 1, "Sell": -1}
-_LINES = {"private": "v5/private", "spot": "v5/public/spot", "linear": "v5/public/linear"}
+_LINES = {"private": "v5/private", **{name: f"v5/public/{name}" for name in ("spot", "linear", "inverse")}}
 # Calls that ccxt does not have: https://bybit-exchange.github.io/docs/v5/strategy and .../v5/spread.
 _MORE_CALLS = {
     "privateGetV5StrategyList": ("v5/strategy/list", "GET", 1),
@@ -79,12 +79,18 @@ def parse_wallet(reply: Mapping[str, Any]) -> dict[str, Decimal]:
     if len(accounts) != 1:
         raise MalformedReply(f"{len(accounts)} unified wallets")
     amounts: dict[str, Decimal] = {}
+    if not accounts[0]["coin"] and _is_worth(accounts[0].get("totalWalletBalance")):
+        raise MalformedReply("a wallet that is worth something, and holds nothing")
     for row in accounts[0]["coin"]:
         coin = text(row, "coin")
         if coin in amounts:
             raise MalformedReply(f"the wallet has {coin} twice")
         amounts[coin] = number(row, "walletBalance") - number(row, "spotBorrow")
     return amounts
+
+
+def _is_worth(total: Any) -> bool:
+    return total not in (None, "") and finite(total) != 0
 
 
 def parse_position(row: Mapping[str, Any], market: Market) -> Position | None:
@@ -153,7 +159,7 @@ class BybitDialect(OwnDialect):
         positions = legs([position for page in pages for position in page])
         self._held = frozenset(position.symbol for position in positions)
         self._position_symbols = frozenset(map(market_symbol, self._held))
-        self._price_symbols = self._watchable()
+        self._price_symbols = self._position_symbols | self._pairs
         return positions
 
     async def _positions_of(self, query: Mapping[str, Any]) -> list[Position]:
@@ -188,7 +194,7 @@ class BybitDialect(OwnDialect):
     async def prices(self, assets: frozenset[str]) -> tuple[Price, ...]:
         """Assets by the middle of their spot pairs; open positions by their marks. One call a category."""
         self._pairs = self.pairs_for(assets)
-        self._price_symbols = self._watchable()
+        self._price_symbols = self._position_symbols | self._pairs
         markets = self._client.markets
         categories = {"inverse" if markets[name]["inverse"] else "linear" for name in self._position_symbols}
         wanted = sorted(categories | ({"spot"} if self._pairs else set()))
@@ -236,23 +242,11 @@ class BybitDialect(OwnDialect):
 
     # --- streams ---------------------------------------------------------------------------------
 
-    def _watchable(self) -> frozenset[str]:
-        """Prices come over one socket: of spot, or of linear contracts where positions are guarded, whose tickers
-        tell the index of their underlying as well."""
-        if not self.has_positions:
-            return self._pairs
-        linear = {symbol for symbol in self._position_symbols if not self._client.markets[symbol]["inverse"]}
-        return frozenset(linear | self._indexes().keys())
-
-    def _indexes(self) -> dict[str, str]:
-        """{linear perpetual: the spot pair whose rate its index is}."""
-        named = ((pair, f"{pair}:{pair.partition('/')[2]}") for pair in self._pairs)
-        return {perpetual: pair for pair, perpetual in named if perpetual in self._client.markets}
-
-    def line_of(self, kind: Kind) -> str:
+    def line_of(self, kind: Kind) -> str | tuple[str, ...]:
+        """Prices come over a socket of each category."""
         if kind is not Kind.PRICES:
             return "private"
-        return "linear" if self.has_positions else "spot"
+        return ("spot", "linear", "inverse") if self.has_positions else "spot"
 
     async def open_wire(self, line: str) -> BybitPrivateWire | BybitPublicWire:
         client, path = self._client, _LINES[line]
@@ -260,8 +254,14 @@ class BybitDialect(OwnDialect):
         url = f"{host}/{path}"
         if line == "private":
             return BybitPrivateWire(url, client.apiKey, client.secret, self._venue_ms)
-        topic = "orderbook.1" if line == "spot" else "tickers"
-        return BybitPublicWire(url, lambda symbol: f"{topic}.{client.market_id(symbol)}")
+        return BybitPublicWire(url, lambda symbol: self._topic(line, symbol))
+
+    def _topic(self, line: str, symbol: str) -> str | None:
+        """What a symbol's prices are told on; None if not on this line. Tickers of spot have neither bid nor ask."""
+        market = self._client.markets.get(symbol)
+        if market is None or market.get(line) is not True:
+            return None
+        return f"{'orderbook.1' if line == 'spot' else 'tickers'}.{market['id']}"
 
     def _venue_ms(self) -> int:
         return int(self._client.milliseconds() - int(self._client.options.get("timeDifference") or 0))
@@ -272,11 +272,6 @@ class BybitDialect(OwnDialect):
             self._tickers = {}
         if kind is Kind.POSITIONS:
             self._positions_told = {}
-
-    def is_confirming(self, kind: Kind) -> bool:
-        """Prices, once each came that is needed: what no socket tells is not vouched for."""
-        needed = self._position_symbols | self._pairs
-        return kind is Kind.PRICES and bool(needed) and needed <= self._seen.get(kind, set())
 
     def read_frames(self, kind: Kind, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
         if kind is Kind.PRICES:
@@ -304,16 +299,9 @@ class BybitDialect(OwnDialect):
             return []
         known = {} if frame.get("type") == "snapshot" else self._tickers.get(topic, {})
         self._tickers[topic] = row = known | data
-        return self._of_ticker(market, row)
-
-    def _of_ticker(self, market: Market, row: Mapping[str, Any]) -> list[Price]:
-        found: list[Price | None] = []
-        if market["symbol"] in self._position_symbols and "markPrice" in row:
-            found.append(parse_mark(row, market))
-        pair = self._indexes().get(market["symbol"])
-        if pair is not None and row.get("indexPrice"):
-            found.append(self._rate(self._client.markets[pair], row["indexPrice"], row["indexPrice"]))
-        return [price for price in found if price is not None]
+        is_held = market["symbol"] in self._position_symbols and "markPrice" in row
+        mark = parse_mark(row, market) if is_held else None
+        return [] if mark is None else [mark]
 
     def _read_positions(self, frames: Sequence[Any]) -> Sequence[Input] | None:
         """Every order that is placed or cancelled tells of a position: it is read only when that has changed."""

@@ -80,16 +80,19 @@ class BybitPrivateWire(BybitWire):
 
 
 class BybitPublicWire(BybitWire):
-    """Prices of one category. topic_of: what a symbol's prices are told on."""
+    """Prices of one category. topic_of: what a symbol's prices are told on; None: not here."""
 
-    def __init__(self, url: str, topic_of: Callable[[str], str]) -> None:
+    def __init__(self, url: str, topic_of: Callable[[str], str | None]) -> None:
         super().__init__(url)
         self._topic_of = topic_of
 
-    def ask(self, kind: Kind, names: frozenset[str]) -> Ask:
-        asked = frozenset(sorted(names)[:_MOST_TOPICS])
-        message = {"op": "subscribe", "args": [self._topic_of(name) for name in sorted(asked)]}
-        return Ask(key="prices", kind=kind, names=asked, message=message)
+    def ask(self, kind: Kind, names: frozenset[str]) -> Ask | None:
+        topics = {name: topic for name in sorted(names) if (topic := self._topic_of(name)) is not None}
+        asked = dict(list(topics.items())[:_MOST_TOPICS])
+        if not asked:
+            return None
+        message = {"op": "subscribe", "args": list(asked.values())}
+        return Ask(key="prices", kind=kind, names=frozenset(asked), message=message)
 
     def hear(self, message: Mapping[str, Any]) -> Said:
         return Kind.PRICES if "topic" in message else self._answer(message)

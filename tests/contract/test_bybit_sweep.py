@@ -96,6 +96,17 @@ async def test_a_ban_for_asking_too_much_is_waited_out(table: Table) -> None:
         await table.adapter.read_balances()
 
 
+@pytest.mark.parametrize("skew_s", [-30.0, 30.0])
+async def test_a_clock_that_is_moved_costs_one_call(table: Table, skew_s: float) -> None:
+    await table.adapter.read_balances()
+    table.plain(LINEAR)
+    table.admin("clock", skew_s=skew_s)
+    with pytest.raises(VenueUnavailable, match="10002"):
+        await table.adapter.read_balances()
+    await table.adapter.read_balances()
+    assert (await table.sweep()).proven
+
+
 async def test_what_lands_in_the_funding_wallet_is_no_flow_until_it_is_moved(table: Table) -> None:
     before = (await table.adapter.read_balances()).amounts["USDT"]
     since = table.server._now() - DAY_S
@@ -112,16 +123,17 @@ async def test_what_lands_in_the_funding_wallet_is_no_flow_until_it_is_moved(tab
     assert len({flow.group for flow in listed.trades or ()}) == 1
 
 
-async def test_marks_of_positions_are_streamed_with_the_rates_of_assets(table: Table) -> None:
+async def test_prices_of_every_category_are_streamed_and_vouched_for(table: Table) -> None:
     table.admin("position", symbol=LINEAR, quantity="-0.5", entry="61000")
+    table.admin("position", symbol=INVERSE, quantity="600", entry="61000")
     await table.adapter.read_positions()
     await table.adapter.read_prices(frozenset({"ETH"}))
     seen: dict[str, Decimal] = {}
-    while not {LINEAR, "ETH/USDT"} <= seen.keys():
+    while table.adapter.heartbeat_mono(Kind.PRICES) is None:
         for inputs in await table.adapter.next_frame(Kind.PRICES):
             assert isinstance(inputs, PricesSeen)
             seen |= {price.symbol: price.value for price in inputs.prices}
-    assert (seen[LINEAR], seen["ETH/USDT"]) == (60000, 3000)
+    assert (seen[LINEAR], seen[INVERSE], seen["ETH/USDT"]) == (60000, 60000, 3000)
 
 
 async def test_a_listing_of_another_category_is_no_listing(table: Table) -> None:

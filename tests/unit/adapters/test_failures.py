@@ -5,7 +5,7 @@ import binascii
 import ccxt
 import pytest
 
-from adapters.failures import Codes, HttpReply, OrderGone, failure, is_gone, retry_after_s, without_query
+from adapters.failures import ClockOff, Codes, HttpReply, OrderGone, failure, is_gone, retry_after_s, without_query
 from risk_daemon.errors import ConfigError, MalformedReply, VenueError, VenueRejected, VenueUnavailable
 
 URL = "https://api.example.com/v1/orders?signature=abc&apiKey=topsecret"
@@ -127,6 +127,7 @@ CODES = Codes(
     later=frozenset({"10006"}),
     refused=frozenset({"33004"}),
     gone=frozenset({"110001"}),
+    clock=frozenset({"10009"}),
     ban_statuses=frozenset({403}),
 )
 
@@ -137,6 +138,7 @@ CODES = Codes(
         (200, '{"retCode": 10006, "retMsg": "invalid key"}', VenueUnavailable),
         (200, '{"retCode": "33004", "retMsg": "try again later"}', VenueRejected),
         (200, '{"retCode": 110001, "retMsg": "too late"}', OrderGone),
+        (200, '{"retCode": 10009, "retMsg": "invalid key"}', ClockOff),
         (403, "access too frequent", VenueUnavailable),
         (200, '{"retCode": 99, "retMsg": "invalid key"}', VenueRejected),
         (200, '{"retCode": true}', VenueUnavailable),

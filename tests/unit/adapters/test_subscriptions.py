@@ -24,7 +24,7 @@ class Talk:
     def __init__(self, *, signs_in: bool = False) -> None:
         self.signs_in = signs_in
 
-    def ask(self, kind: Kind, names: frozenset[str]) -> Ask:
+    def ask(self, kind: Kind, names: frozenset[str]) -> Ask | None:
         if self.signs_in:
             return Ask(key="login", kind=kind, names=frozenset(), message={})
         return Ask(key=kind, kind=kind, names=names, message={})
@@ -115,3 +115,23 @@ def test_what_was_forgotten_is_asked_for_anew() -> None:
     assert asked(subscriptions) is None
     subscriptions.wanted[Kind.ORDERS] = ACCOUNT
     assert asked(subscriptions) == (Kind.ORDERS, ACCOUNT)
+
+
+class HalfTalk(Talk):
+    """A wire on which one name is told and another is not."""
+
+    def ask(self, kind: Kind, names: frozenset[str]) -> Ask | None:
+        ours = names - {A}
+        return Ask(key=kind, kind=kind, names=ours, message={}) if ours else None
+
+
+def test_what_another_line_tells_does_not_hide_what_is_to_be_asked_for_by_itself() -> None:
+    subscriptions = wanting(prices=frozenset({A, B, C}))
+    talk = HalfTalk()
+    assert asked(subscriptions, talk) == (Kind.PRICES, {B, C})
+    assert subscriptions.answer(Refused("one of them")) is None
+    assert asked(subscriptions, talk) == (Kind.PRICES, {B})
+    assert subscriptions.answer(Taken()) is None
+    assert asked(subscriptions, talk) == (Kind.PRICES, {C})
+    assert subscriptions.answer(Refused("that one")) is None
+    assert asked(subscriptions, talk) is None

@@ -81,6 +81,11 @@ async def test_it_is_walked_by_weeks_to_its_beginning_and_read_on_from_its_end()
     assert len(log.asked) - before <= 9
 
 
+async def test_a_clock_that_is_behind_hides_no_row() -> None:
+    log = Log(row(1, kind="TRANSFER_OUT", at=NOW + 3600, change="-5"))
+    assert [flow.amount for flow in (await reader(log).read(NOW - 20 * DAY_S, NOW)).flows] == [-5]
+
+
 async def test_a_transfer_that_is_written_long_after_it_happened_is_found() -> None:
     log = Log(row(1, at=NOW - 10))
     reads = reader(log)

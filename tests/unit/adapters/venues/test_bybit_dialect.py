@@ -66,6 +66,7 @@ def test_a_wallet_is_what_is_held_less_what_is_owed_without_profit() -> None:
     "reply",
     [
         {"result": {"list": []}},
+        {"result": {"list": [{"accountType": "UNIFIED", "totalWalletBalance": "0.01", "coin": []}]}},
         wallet(coin("USDT", "")),
         wallet(coin("USDT", "1", None)),
         wallet(coin("USDT", "1"), coin("USDT", "1")),
@@ -201,15 +202,23 @@ def test_a_position_is_read_again_only_when_it_changed() -> None:
     assert reader.read_frames(Kind.BALANCES, [{"topic": "wallet", "data": []}], 1.0) == ()
 
 
-def test_tickers_tell_marks_and_indexes_of_which_later_frames_have_only_what_changed() -> None:
+def test_tickers_tell_marks_of_which_later_frames_have_only_what_changed() -> None:
     reader = dialect()
-    reader._pairs, reader._position_symbols = frozenset({"BTC/USDT"}), frozenset({"BTC/USDT:USDT"})
+    reader._position_symbols = reader._price_symbols = frozenset({"BTC/USDT:USDT"})
     whole = {"topic": "tickers.BTCUSDT", "type": "snapshot", "data": {"markPrice": "60000", "indexPrice": "60010"}}
-    part = {"topic": "tickers.BTCUSDT", "type": "delta", "data": {"markPrice": "59000"}}
-    assert values(reader, whole) == {"BTC/USDT:USDT": D(60000), "BTC/USDT": D(60010)}
-    assert values(reader, part) == {"BTC/USDT:USDT": D(59000), "BTC/USDT": D(60010)}
+    part = {"topic": "tickers.BTCUSDT", "type": "delta", "data": {"bid1Price": "59000"}}
+    assert values(reader, whole) == {"BTC/USDT:USDT": D(60000)}
+    assert values(reader, part) == {"BTC/USDT:USDT": D(60000)}
     assert reader.is_confirming(Kind.PRICES)
     assert not reader.is_confirming(Kind.BALANCES)
+
+
+def test_each_category_has_a_socket_for_its_prices() -> None:
+    reader = dialect()
+    assert reader.line_of(Kind.PRICES) == ("spot", "linear", "inverse")
+    assert (reader.line_of(Kind.ORDERS), dialect(Market.SPOT).line_of(Kind.PRICES)) == ("private", "spot")
+    assert [reader._topic(line, "BTC/USDT:USDT") for line in ("spot", "linear")] == [None, "tickers.BTCUSDT"]
+    assert reader._topic("spot", "BTC/USDT") == "orderbook.1.BTCUSDT"
 
 
 def test_spot_is_told_by_the_first_level_of_its_book() -> None:

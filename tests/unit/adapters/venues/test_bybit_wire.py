@@ -55,11 +55,20 @@ def test_prices_are_asked_for_ten_at_a_time() -> None:
     wire = BybitPublicWire("ws://x/v5/public/spot", lambda symbol: f"orderbook.1.{symbol}")
     names = frozenset(f"S{number:02d}" for number in range(25))
     ask = wire.ask(Kind.PRICES, names)
+    assert ask is not None
     assert len(ask.names) == 10
     assert ask.message["args"] == [f"orderbook.1.S{number:02d}" for number in range(10)]
     assert wire.hear(answer("subscribe", said="subscribe")) == Taken()
     assert wire.hear(answer("subscribe", success=False, said="Invalid symbol :[x]")) == Refused("Invalid symbol :[x]")
     assert wire.hear({"topic": "orderbook.1.S01", "data": {}}) is Kind.PRICES
+
+
+def test_what_is_told_on_another_socket_is_not_asked_for() -> None:
+    wire = BybitPublicWire("ws://x/v5/public/linear", {"B": "tickers.B"}.get)
+    ask = wire.ask(Kind.PRICES, frozenset({"A", "B"}))
+    assert ask is not None
+    assert (ask.names, ask.message["args"]) == ({"B"}, ["tickers.B"])
+    assert wire.ask(Kind.PRICES, frozenset({"A"})) is None
 
 
 def test_it_wants_to_be_pinged() -> None:

@@ -1,8 +1,8 @@
 """A venue's own count of our calls, kept along with it so that it never has to refuse one.
 
 Exchanges count what a key asks, and refuse what goes above; some for longer the more is asked
-meanwhile. So ordinary readings leave room for those that confirm a breach, and these for the sweep,
-which is never held back: a cancel that is refused costs less than one that is not sent.
+meanwhile. So ordinary readings leave room for the refresh of a switch and for what confirms a breach, and
+these for the sweep, which is never held back: a cancel that is refused costs less than one that is not sent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from adapters.lane import PushedAside, Urgency
 from risk_daemon.model.clock import Clock
 
-PATIENCE_S: Mapping[Urgency, float] = {Urgency.ORDINARY: 2.0, Urgency.URGENT: 7.0}
+PATIENCE_S: Mapping[Urgency, float] = {Urgency.ORDINARY: 2.0, Urgency.REFRESH: 2.0, Urgency.URGENT: 7.0}
 """A call that would wait longer gives its turn up: an ordinary one before it runs into its caller's time limit."""
 
 
@@ -53,17 +53,20 @@ class Pool:
     by_count: Sequence[tuple[int, float]] = ()
     public: bool = False
     header: str | None = None
+    narrow: Mapping[str, float] = field(default_factory=dict)
     strict: bool = False
 
     def cost(self, endpoint: str, params: Mapping[str, Any]) -> float:
         """What a call adds."""
+        if (narrow := next((cost for name, cost in self.narrow.items() if name in params), None)) is not None:
+            return narrow
         if self.by_count and "count" in params:
             return next((cost for rows, cost in self.by_count if int(params["count"]) <= rows), self.by_count[-1][1])
         return self.costs.get(endpoint, self.default)
 
     def room(self, urgency: Urgency) -> float:
         """How high a call of this urgency may lift the counter."""
-        if urgency in (Urgency.SWEEP, Urgency.PACED):
+        if urgency in (Urgency.SWEEP, Urgency.PACED, Urgency.OVERDUE):
             return self.ceiling if self.strict else float("inf")
         return self.ceiling - self.for_sweep - (self.for_urgent if urgency is Urgency.ORDINARY else 0.0)
 

@@ -103,6 +103,7 @@ async def test_a_connection_that_is_not_heard_ends(table: Table) -> None:
         await table.adapter.next_frame(Kind.ORDERS)
 
 
+@pytest.mark.long
 async def test_the_limits_of_the_venue_are_kept_in_a_sweep() -> None:
     """With its own count of calls on, and ours: every listing may wait, and none is refused for long."""
     async with dealt(OKX, paced=True) as table:

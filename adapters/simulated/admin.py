@@ -20,7 +20,7 @@ POST   debt      asset, amount, wallet?             borrowed, or below zero give
 POST   delist    symbol                     gone from the market lists; what rests in it goes on resting
 POST   clock     skew_s                     how far the venue's clock is ahead
 POST   key       may_withdraw?, bound_to?, read_only?      what it tells of the key
-POST   switch    name, value                what its documentation leaves open, or an account may choose: by the face
+POST   switch    switch, value              what its documentation leaves open, or an account may choose: by the face
 POST   trade     symbol, side, quantity, price?, fee?, rows_apart_ms?, delay_ledger_ms?, delay_balance_ms?
 POST   funding   symbol, amount
 POST   limit     ceiling, decay_per_s       kraken counts calls from now on: 15 and 0.33, or 20 and 0.5; DELETE ends it
@@ -193,7 +193,7 @@ class _Key(_Body):
 
 
 class _Switch(_Body):
-    name: str
+    switch: str
     value: str
 
 
@@ -387,11 +387,11 @@ class Admin:
         return {}
 
     def _set_switch(self, body: _Switch, _: float) -> dict[str, Any]:
-        if body.name not in self._switches:
+        if body.switch not in self._switches:
             raise BadRequest(
-                f"there is no switch {body.name!r}; known are {', '.join(sorted(self._switches)) or 'none'}"
+                f"there is no switch {body.switch!r}; known are {', '.join(sorted(self._switches)) or 'none'}"
             )
-        self._switches[body.name] = body.value
+        self._switches[body.switch] = body.value
         return {}
 
     def _trade(self, body: _Trade, now: float) -> dict[str, Any]:

@@ -293,18 +293,11 @@ class Exchange(Accounts):
                 return order
         raise Refused("unknown_order", f"there is no open order {order_id!r}")
 
-    def cancel(self, order_id: str, now: float, *, how: str = "cancel", lag_s: float = 0.0) -> OpenOrder:
-        """Cancel one order by its id or client order id. Raises Refused if none rests.
-
-        lag_s: how long it goes on resting after the venue has said yes.
-        """
+    def cancel(self, order_id: str, now: float, *, how: str = "cancel") -> OpenOrder:
+        """Cancel one order by its id or client order id. Raises Refused if none rests."""
         order = self.find(order_id)
-        if not self.ignore_cancels:
-            self._later(now, lag_s, lambda at: self._cancel(self._still_resting(order), at, how))
+        self._cancel((order,), now, how)
         return order
-
-    def _still_resting(self, order: OpenOrder) -> tuple[OpenOrder, ...]:
-        return (self.orders[order.order_id],) if order.order_id in self.orders else ()
 
     def cancel_all(self, now: float, *, how: str = "cancel_all", symbol: str | None = None) -> tuple[OpenOrder, ...]:
         """Cancel every order, or those of one instrument; returns them."""

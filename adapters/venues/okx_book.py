@@ -15,12 +15,15 @@ from adapters.dialect import Book, number, optional_text, text
 from risk_daemon.errors import MalformedReply
 from risk_daemon.model.events import Flow
 
-FLOW_TYPES = frozenset({"1"})
-"""Types that move money in or out. All others, and those that are new, are profit or loss."""
-
+_TRANSFER = "1"
 _NEUTRAL = frozenset({"12", "16", "22"})
 """To and from a trading bot, whose money is counted with the account's; borrowed and repaid, which leaves what one
 owns as it was."""
+
+_NAMES = {_TRANSFER: "transfer", "2": "trade", "5": "liquidation", "7": "interest", "8": "funding", "9": "deleveraging"}
+_NAMES |= {"27": "convert", "34": "settlement", "24": "spread trade"}
+FLOW_KINDS = frozenset({"transfer"})
+"""What moves money in or out. All other bills, and those of types that are new, are profit or loss."""
 
 RECENT, ARCHIVE = "privateGetAccountBills", "privateGetAccountBillsArchive"
 _PAGE_ROWS = 100
@@ -39,7 +42,7 @@ def parse_rows(venue: str, rows: Iterable[Mapping[str, Any]]) -> tuple[Flow, ...
     """bills: each row as the change of what its coin is worth to the account, fees in it, in the order given.
 
     What goes into the margin of an isolated position leaves the cash (`balChg`) and is in the position (`posBalChg`):
-    it is still there.
+    it is still there. What moves nothing at all is left out.
     """
     parsed = (
         Flow(
@@ -47,20 +50,21 @@ def parse_rows(venue: str, rows: Iterable[Mapping[str, Any]]) -> tuple[Flow, ...
             venue=venue,
             asset=text(row, "ccy"),
             amount=number(row, "balChg") + (number(row, "posBalChg") if row.get("posBalChg") else 0),
-            wall=float(number(row, "ts")) / 1000,
-            kind=text(row, "type"),
+            wall=_wall(row),
+            kind=_NAMES.get(text(row, "type"), f"bill of type {row['type']}"),
             group=optional_text(row, "tradeId", "ordId") or "",
         )
         for row in rows
+        if text(row, "type") not in _NEUTRAL
     )
-    return tuple(parsed)
+    return tuple(row for row in parsed if row.amount)
 
 
 def split(rows: Iterable[Flow]) -> Book:
-    """Rows as a book: what moved money in or out, and what is profit or loss. What moves nothing is left out."""
-    moved = [row for row in rows if row.amount and row.kind not in _NEUTRAL]
-    flows = tuple(row for row in moved if row.kind in FLOW_TYPES)
-    return Book(flows, tuple(row for row in moved if row.kind not in FLOW_TYPES))
+    """Rows as a book: what moved money in or out, and what is profit or loss."""
+    listed = tuple(rows)
+    flows = tuple(row for row in listed if row.kind in FLOW_KINDS)
+    return Book(flows, tuple(row for row in listed if row.kind not in FLOW_KINDS))
 
 
 class BillReader:
@@ -98,29 +102,31 @@ class BillReader:
             await self._read_flows(RECENT, to_wall)
 
     async def _read_flows(self, call: str, to_wall: float) -> None:
-        for kind in sorted(FLOW_TYPES):
-            if not await self._walk(call, {"type": kind}, to_wall, _MOST_PAGES):
-                raise MalformedReply(f"the bills' pages of type {kind} do not come to an end")
+        if not await self._walk(call, {"type": _TRANSFER}, to_wall, _MOST_PAGES):
+            raise MalformedReply("the bills' pages of transfers do not come to an end")
 
     async def _walk(self, call: str, query: dict[str, Any], to_wall: float, pages: int) -> bool:
         """Page after page, until one is not full or reaches back far enough. False if it takes more than these."""
         walked: set[str] = set()
         for _ in range(pages):
             page = await self._ask(call, {**query, "limit": str(_PAGE_ROWS)})
-            rows = parse_rows(self._venue, page)
-            _check_kind(query.get("type"), rows)
-            new = {row.flow_id: row for row in rows if row.flow_id not in walked}
-            if len(new) < len(rows):
-                raise MalformedReply("a page of bills shows a row for the second time")
-            walked.update(new)
-            self._rows.update(new)
-            if len(rows) < _PAGE_ROWS or min(row.wall for row in rows) < to_wall:
+            _check_page(query, page, walked)
+            self._rows.update({row.flow_id: row for row in parse_rows(self._venue, page)})
+            if len(page) < _PAGE_ROWS or min(_wall(row) for row in page) < to_wall:
                 return True
             query = {**query, "after": text(page[-1], "billId")}
         return False
 
 
-def _check_kind(wanted: str | None, rows: Iterable[Flow]) -> None:
-    odd = next((row.kind for row in rows if wanted is not None and row.kind != wanted), None)
-    if odd is not None:
-        raise MalformedReply(f"bills of type {wanted} have one of type {odd}: that is another listing")
+def _wall(row: Mapping[str, Any]) -> float:
+    return float(number(row, "ts")) / 1000
+
+
+def _check_page(query: Mapping[str, Any], page: Sequence[Mapping[str, Any]], walked: set[str]) -> None:
+    """Of the type that was asked for, and nothing that was there before. walked: ids so far, to which it is added."""
+    for row in page:
+        if query.get("type") not in (None, row.get("type")):
+            raise MalformedReply(f"bills of type {query['type']} have one of type {row.get('type')!r}: another listing")
+        if text(row, "billId") in walked:
+            raise MalformedReply("the bills show a row for the second time")
+        walked.add(row["billId"])

@@ -61,7 +61,7 @@ async def sim(workshop: Workshop) -> AsyncIterator[Sim]:
 
 
 async def switch(sim: Sim, name: str, value: str) -> None:
-    await sim.call("POST", "switch", {"name": name, "value": value})
+    await sim.post("switch", switch=name, value=value)
 
 
 async def listed(sim: Sim, kind: str) -> list[str]:

@@ -160,7 +160,7 @@ class Desk:
         order = self._resting(names["ordId"] or names["clOrdId"], books, row)
         if order is None or is_hidden(self.exchange, order):
             return outcome(words.GONE, **names)
-        self.exchange.cancel(order.order_id, now, lag_s=float(self.switches["cancel_lag_s"]))
+        self._let_go(order, now)
         return outcome(**names | {"ordId": order.order_id})
 
     def _cancel_algo(self, kinds: list[str], gone: str, row: Mapping[str, Any], now: float) -> dict[str, Any]:
@@ -171,8 +171,12 @@ class Desk:
         order = self._resting(names["algoId"] or names["algoClOrdId"], kinds, row)
         if order is None:
             return outcome(gone, **names)
-        self.exchange.cancel(order.order_id, now, lag_s=float(self.switches["cancel_lag_s"]))
+        self._let_go(order, now)
         return outcome(**names | {"algoId": order.order_id})
+
+    def _let_go(self, order: OpenOrder, now: float) -> None:
+        lag_s = float(self.switches["cancel_lag_s"])
+        self.exchange.cancel_later(lambda resting: resting.order_id == order.order_id, now, lag_s, how="cancel")
 
     def _stop(self, algo_id: str, kinds: list[str], now: float) -> bool:
         """Stop an algo that places orders itself, if that is one."""

@@ -58,7 +58,7 @@ def test_bots_and_loans_move_nothing_and_what_is_new_is_profit_or_loss() -> None
     ]
     book = split(parse_rows("okx", rows))
     assert [row.flow_id for row in book.flows] == ["bill:1"]
-    assert [row.flow_id for row in book.trades or ()] == ["bill:5"]
+    assert [(row.flow_id, row.kind) for row in book.trades or ()] == [("bill:5", "bill of type 999")]
 
 
 @pytest.mark.parametrize("change", ["", "x", "NaN", None])

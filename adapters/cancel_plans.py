@@ -41,14 +41,15 @@ NextPage = Callable[[Any, Sequence[Row], int], Mapping[str, Any] | None]
 class OrderFields:
     """Where a raw row says what of an order. What is None is not told by this venue.
 
-    sides: what stands for a side where it is no word of its own. reduces: whether the venue marks it as one that can
-    only reduce a position. quantity, filled: their difference is what remains.
+    order_type: one field, or the first of several that says something. sides: what stands for a side where it is no
+    word of its own. reduces: whether the venue marks it as one that can only reduce a position. quantity, filled: their
+    difference is what remains.
     """
 
     order_id: str = "orderId"
     symbol: str = "symbol"
     side: str = "side"
-    order_type: str = "type"
+    order_type: str | tuple[str, ...] = "type"
     client_order_id: tuple[str, ...] = ()
     quantity: str | None = None
     filled: str | None = None
@@ -99,10 +100,14 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """An order as a cancel names it: the venue's own name of its market, and its id ("" for a whole symbol)."""
+    """An order as a cancel names it: the venue's own name of its market, and its id ("" for a whole symbol).
+
+    order_type: as the listing has it, where a cancel must say which kind of order it means.
+    """
 
     market_id: str
     order_id: str = ""
+    order_type: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

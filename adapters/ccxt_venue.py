@@ -6,19 +6,20 @@ turns every failure into one of three words. What differs between exchanges is i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from adapters import cancel_probes
+from adapters import cancel_probes, closing
 from adapters.base import (
     PERP_MARKETS,
     SPOT_MARKETS,
     CancelPermission,
     Capabilities,
     KeyPowers,
+    Lot,
     Market,
     OrderListing,
     OrderScope,
@@ -26,6 +27,7 @@ from adapters.base import (
 from adapters.budget import Budget
 from adapters.cancel_plans import ScopePlan, plan_for
 from adapters.connection import Terms
+from adapters.dead_man import DeadMan, switches_of
 from adapters.dialect import Dialect
 from adapters.endpoint import rewrite_all
 from adapters.failures import failure
@@ -34,12 +36,23 @@ from adapters.guarded import Shell, build_client, tls_of
 from adapters.lane import Pacer, SignedLane, Urgency, travelling
 from adapters.market_list import MarketList, load_anew, unpriced
 from adapters.socket_streams import SocketStreams
+from adapters.switches import Switches
 from adapters.venue import Venue, VenueSettings, unprovable
 from adapters.watched_streams import WatchedStreams
 from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError, VenueError
 from risk_daemon.model.account import Instrument
 from risk_daemon.model.clock import Clock
-from risk_daemon.model.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen, Source
+from risk_daemon.model.events import (
+    BalancesSeen,
+    FlowsListed,
+    Input,
+    Kind,
+    Order,
+    Position,
+    PositionsSeen,
+    PricesSeen,
+    Source,
+)
 from risk_daemon.model.units import finite
 
 T = TypeVar("T")
@@ -69,7 +82,9 @@ class CcxtVenue:
         _aim(self._client, settings)
         self._plans = plan_for(venue.exchange, venue.scopes, settings.markets, self._client.has)
         self._dialect, self._streams = _dialect_and_streams(venue, settings, self._client, clock)
+        self._switches = Switches(switches_of(venue.dead_men, settings.markets), self._client)
         self._market_list = MarketList(lambda: load_anew(self._client), clock)
+        self._order_ids = closing.OrderIds(venue.client_id_length, clock)
         self._is_connected = False
 
     @property
@@ -175,10 +190,33 @@ class CcxtVenue:
         if failures:
             raise failures[0]
 
+    def lot(self, symbol: str) -> Lot:
+        """What sizes orders in the market of a position have. Raises a VenueError if the venue does not say."""
+        return closing.lot_of(self._client, symbol)
+
+    async def close_position(self, position: Position, quantity: Decimal, *, label: str) -> None:
+        """Send one market order that can only reduce the position. Proves nothing, whether it returns or raises."""
+        order_id = self._order_ids.next(label)
+        await self._ask(Urgency.SWEEP, lambda: closing.send(self._client, self._venue, position, quantity, order_id))
+
     async def cancel_permission(self) -> CancelPermission:
         """Whether this key may cancel, asked without harm."""
         probe = self._venue.probe if self.markets & SPOT_MARKETS else self._venue.perp_probe or self._venue.probe
         return await self._ask(Urgency.ORDINARY, lambda: cancel_probes.ask(probe, self._client))
+
+    @property
+    def dead_men(self) -> Sequence[DeadMan]:
+        return self._switches.dead_men
+
+    async def arm_dead_men(self, timeout_s: float, symbols: Collection[str], *, urgent: bool) -> tuple[str, ...]:
+        urgency = Urgency.OVERDUE if urgent else Urgency.REFRESH
+        return await self._ask(urgency, lambda: self._switches.arm(timeout_s, symbols))
+
+    async def disarm_dead_men(self) -> None:
+        await self._ask(Urgency.OVERDUE, self._switches.disarm)
+
+    async def are_dead_men_armed(self) -> bool | None:
+        return await self._ask(Urgency.REFRESH, self._switches.are_armed)
 
     async def audit_key(self) -> KeyPowers | None:
         """What this key may do, by the venue's own word; None where it does not tell."""

@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.failures import HttpReply, blot, failure, without_query
 from adapters.subscriptions import Subscriptions
-from adapters.wire import Pinging, Said, Wire
+from adapters.wire import Keyed, Pinging, Said, Wire
 from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable
 from risk_daemon.model.account import Kind
 from risk_daemon.model.clock import Clock
@@ -127,6 +127,8 @@ class Connection:
     async def _run(self) -> None:
         try:
             self._wire = await self._open_wire()
+            if isinstance(self._wire, Keyed):
+                self._secrets = (*self._secrets, self._wire.key)
             async with self._dial(self._wire.url) as socket, _pinged(socket, self._wire) as self._pong:
                 self._socket = socket
                 await self._listen(socket)

@@ -110,7 +110,9 @@ class Guard:
 
         token = _IS_SIGNED.set(not _is_public(api))
         try:
-            return await (send() if _is_public(api) else self.shell.lane.run(send, rank=urgency.rank))
+            if _is_public(api):
+                return await send()
+            return await self.shell.lane.run(send, rank=urgency.rank, pushes=urgency.goes_first)
         finally:
             _IS_SIGNED.reset(token)
 

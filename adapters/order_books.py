@@ -80,7 +80,7 @@ class OrderBooks:
             window = {**params, windows.start: start_ms, windows.end: end_ms}
             with travelling(current_urgency() if end_ms > now_ms else _paced()):
                 rows = await self._pages(scope, listing, window)
-            found.update({str(row[listing.fields.order_id]): row for row in rows})  # the edges belong to two windows
+            found.update({_name(listing, row): row for row in rows})  # the edges belong to two windows
             end_ms = oldest_ms if counted is not None and len(found) >= counted else start_ms
         return list(found.values())
 
@@ -92,10 +92,10 @@ class OrderBooks:
             rows = rows_at(reply, listing.at)
             for row in filter(listing.shows, rows):
                 _check_row(scope, listing, row)
-                order_id = _text_of(row, listing.fields.order_id)
-                if order_id in found:
-                    raise MalformedReply(f"{scope}: page {page} shows the order {order_id} for the second time")
-                found[order_id] = row
+                name = _name(listing, row)
+                if name in found:
+                    raise MalformedReply(f"{scope}: page {page} shows the order {name} for the second time")
+                found[name] = row
             more = None if listing.next_page is None else listing.next_page(reply, rows, page)
             if more is None:
                 _check_last(scope, listing, rows, found)
@@ -110,7 +110,7 @@ class OrderBooks:
             order_id=_text_of(row, fields.order_id),
             symbol=self._symbol(_text_of(row, fields.symbol), listing.spot),
             side=_side(fields, row),
-            order_type=str(row.get(fields.order_type, "")),
+            order_type=_type_of(fields, row),
             client_order_id=optional_text(row, *fields.client_order_id),
             reduce_only=fields.reduces(row),
             remaining=_remaining(fields, row),
@@ -167,7 +167,8 @@ class OrderBooks:
 
     def _named(self, order: Order) -> Named:
         market = (self._client.markets or {}).get(order.symbol)
-        return Named(market_id=order.symbol if market is None else str(market["id"]), order_id=order.order_id)
+        market_id = order.symbol if market is None else str(market["id"])
+        return Named(market_id=market_id, order_id=order.order_id, order_type=order.order_type)
 
 
 def _paced() -> Urgency:
@@ -191,6 +192,11 @@ def _calls(plan: ScopePlan) -> OrderCalls:
     return plan.calls
 
 
+def _name(listing: Listing, row: Row) -> str:
+    """What tells an order from all others: on some venues each market counts its own ids."""
+    return f"{_text_of(row, listing.fields.order_id)} of {_text_of(row, listing.fields.symbol)}"
+
+
 def _check_row(scope: str, listing: Listing, row: Row) -> None:
     for name, allowed in listing.agrees.items():
         if str(row.get(name)) not in allowed:
@@ -210,6 +216,12 @@ def _text_of(row: Row, name: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or value in ("", 0):
         raise MalformedReply(f"a row lacks {name}")
     return str(value)
+
+
+def _type_of(fields: OrderFields, row: Row) -> str:
+    if isinstance(fields.order_type, tuple):
+        return optional_text(row, *fields.order_type) or ""
+    return str(row.get(fields.order_type, ""))
 
 
 def _check_count(scope: str, listing: Listing, rows: Sequence[Row], counted: int | None) -> None:

@@ -87,6 +87,13 @@ class Pinging(Protocol):
     pong: str
 
 
+@runtime_checkable
+class Keyed(Protocol):
+    """What a wire has besides, where whoever knows its url hears the account. key: never to be written."""
+
+    key: str
+
+
 class SocketDialect(Dialect, Protocol):
     """A dialect whose streams come over sockets of our own."""
 

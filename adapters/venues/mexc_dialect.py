@@ -344,7 +344,7 @@ _CONTRACT_OPEN = {
 def _notes(has_spot: bool, has_contracts: bool) -> tuple[str, ...]:
     """What is weaker here than one would expect."""
     notes = [
-        "mexc: what goes to sub-accounts and other users, rebates and converted dust are not read: a loss or a gain",
+        "mexc: transfers to sub-accounts and others, rebates and converted dust are not read: a loss or gain to the guard",
         "mexc: flows of more than 90 days ago can't be read",
     ]
     if has_spot != has_contracts:

@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from adapters.base import CancelPermission, CancelProbe, KeyAuditor, KeyPowers, VenueAdapter
+from adapters.dead_man import CancelsByItself
+from risk_daemon.app.closing_findings import Lots, closings, lots_of, remaining
+from risk_daemon.app.dead_men import dead_man_findings
 from risk_daemon.app.explain import explanations
 from risk_daemon.app.findings import Finding, Level, configured
 from risk_daemon.config.load import Settings, effective
@@ -46,8 +49,10 @@ class Probe:
     flows: FlowsListed | None = None
     orders: dict[str, tuple[Order, ...]] = field(default_factory=dict)
     cancels: CancelPermission = _CANT_ASK
+    dead_man_armed: bool | None = None
     powers: KeyPowers | None = None
     unprovable: tuple[str, ...] = ()
+    lots: Lots = field(default_factory=dict)
     failures: tuple[tuple[str, VenueError | ConfigError], ...] = ()
 
 
@@ -97,6 +102,7 @@ async def check(settings: Settings, explain: bool, *, open_venue: OpenVenue | No
         # A venue without keys fails once more when it is asked: that is told already.
         findings += [finding for finding in seen if not any(sentence in finding.sentence for sentence in said)]
         findings += _unpriced(settings, probes)
+        findings += _remaining(settings, probes)
     return CheckReport(effective(settings), tuple(findings), explanations(settings) if explain else ())
 
 
@@ -125,6 +131,9 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
     prices = await ask("prices", adapter.read_prices(_assets(balances, positions)))
     listings = [await ask(f"orders ({scope.name})", adapter.list_orders(scope)) for scope in adapter.scopes]
     cancels = await _cancels(adapter, settings.data.call_timeout)
+    armed = None
+    if isinstance(adapter, CancelsByItself):
+        armed = await ask("dead man's switch", adapter.are_dead_men_armed())
     powers = await ask("what the key may do", adapter.audit_key()) if isinstance(adapter, KeyAuditor) else None
     since = (clock or SystemClock()).now().wall - _DAY_S
     flows = await ask("flows", adapter.read_flows(since)) if can.has_flows else None
@@ -132,10 +141,12 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
         found,
         balances=balances,
         positions=positions,
+        lots=lots_of(adapter, positions.positions) if positions else {},
         prices=prices,
         flows=flows,
         orders={listing.scope: listing.orders for listing in listings if listing is not None},
         cancels=cancels,
+        dead_man_armed=armed,
         powers=powers,
         unprovable=can.unprovable,
         failures=tuple(ask.failures),
@@ -193,7 +204,8 @@ def _seen(settings: Settings, probe: Probe) -> list[Finding]:
         findings += [_orders(probe), _permission(probe), *_powers(probe)]
         findings += [Finding(Level.WARNING, venue, f"a proof does not cover: {what}") for what in probe.unprovable]
         findings += _streams(probe)
-        findings += _unprotected(settings, probe)
+        findings += _positions(settings, probe)
+    findings += dead_man_findings(settings, venue, probe.dead_man_armed)
     if not probe.has_flows:
         findings.append(
             Finding(Level.WARNING, venue, "no ledger: a withdrawal can't be told from a loss and counts as one")
@@ -249,6 +261,20 @@ def _streams(probe: Probe) -> list[Finding]:
         return []
     told = " and ".join(missing)
     return [Finding(Level.NOTE, probe.venue, f"no stream of {told}: seen only as often as reconcile_every")]
+
+
+def _positions(settings: Settings, probe: Probe) -> list[Finding]:
+    """What becomes of the positions in a trip."""
+    if settings.circuit_breaker.auto_close_positions and probe.positions is not None:
+        return closings(probe.venue, probe.positions.positions, probe.lots)
+    return _unprotected(settings, probe)
+
+
+def _remaining(settings: Settings, probes: Sequence[Probe]) -> list[Finding]:
+    if not settings.circuit_breaker.auto_close_positions:
+        return []
+    positions = [position for probe in probes if probe.positions for position in probe.positions.positions]
+    return remaining(positions, {probe.venue: probe.balances.amounts for probe in probes if probe.balances})
 
 
 def _unprotected(settings: Settings, probe: Probe) -> list[Finding]:

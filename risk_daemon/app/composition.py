@@ -19,6 +19,7 @@ from adapters.registry import build_adapter
 from adapters.simulated import API_KEY, API_PASSPHRASE, API_SECRET
 from adapters.simulated.child import SimulatedVenueProcess
 from oms import OrderManager
+from risk_daemon.app.dead_men import dead_man_settings
 from risk_daemon.app.rules import build_rules, longest_lookback, pretrade_settings
 from risk_daemon.baselines.baselines import BaselineSettings
 from risk_daemon.breakers.base import Action
@@ -80,9 +81,11 @@ def engine_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) ->
         confirmation=ConfirmationSettings(breaker.confirm, breaker.confirm_within),
         price_skew_s=data.price_skew,
         cancel_deadline_s=breaker.cancel_deadline,
+        close_positions=breaker.auto_close_positions,
         resweep_every_s=breaker.resweep_every,
         allow_reduce_only=settings.gate.allow_reduce_only,
         pretrade=pretrade_settings(settings),
+        dead_men=dead_man_settings(settings),
     )
 
 

@@ -19,7 +19,15 @@ from rich.text import Text
 
 from risk_daemon.cli.hints import how_to_go_on, how_to_release
 from risk_daemon.gate.restraints import MANUAL_HALT
-from risk_daemon.model.status import HaltStatus, LockStatus, OrdersStatus, RestraintStatus, State, VenueStatus
+from risk_daemon.model.status import (
+    DeadManStatus,
+    HaltStatus,
+    LockStatus,
+    OrdersStatus,
+    RestraintStatus,
+    State,
+    VenueStatus,
+)
 from risk_daemon.model.units import plain
 
 UNKNOWN = "unknown"
@@ -122,10 +130,19 @@ def status(out: Console, state: State) -> None:
     for name, venue in state.venues.items():
         if venue.orders.reason:
             out.print(f"Orders of {safe(name)}: {safe(venue.orders.reason)}", style="bold red")
+        if venue.dead_man is not None:
+            _dead_man(out, name, venue.dead_man)
     if state.locked is not False:
         out.print()
         out.print(_rows(_lock_rows(state.lock)))
         out.print(how_to_go_on(state.lock), style="bold")
+
+
+def _dead_man(out: Console, name: str, switch: DeadManStatus) -> None:
+    """The venue's own switch, loud while it can't be refreshed."""
+    until = "not armed" if switch.armed_until is None else f"armed until {safe(switch.armed_until)}"
+    why = f", NOT REFRESHED: {safe(switch.reason)}" if switch.reason else ""
+    out.print(f"Dead man's switch of {safe(name)}: {until}{why}", style="bold red" if why else None)
 
 
 def _headline(state: State) -> Text:
@@ -297,6 +314,38 @@ def sweep(out: Console, document: Mapping[str, Any]) -> None:
     else:
         reason = safe(document.get("unproven_reason") or UNKNOWN)
         out.print(f"NOT PROVEN: orders may still be open ({reason}).", style="bold red")
+
+
+def closing(out: Console, document: Mapping[str, Any]) -> None:
+    """What became of positions, what is left of them, and what they leave."""
+    for name, verdict in _table(document.get("venues")).items():
+        row = _table(verdict)
+        for position in row.get("positions") or ():
+            left = position.get("residual")
+            rest = f", {safe(left)} left: too small to be ordered" if left != "0" and row.get("flat") is True else ""
+            told = f"{safe(position.get('side'))} {safe(position.get('symbol'))}"
+            out.print(f"{safe(name)}: {told}: {safe(position.get('quantity'))} closed{rest}")
+        good = row.get("flat") is True
+        told = "no position is open" if good else f"NOT FLAT: {safe(row.get('reason') or UNKNOWN)}"
+        out.print(Text(f"{safe(name)}: {told}", style="green" if good else "red"))
+    _remaining(out, document.get("remaining"))
+    if document.get("flat") is True:
+        out.print(f"Every position is closed, proven in {age(document.get('elapsed_s'))}.", style="bold green")
+    else:
+        reason = safe(document.get("reason") or UNKNOWN)
+        out.print(f"NOT FLAT: positions may still be open ({reason}).", style="bold red")
+
+
+def _remaining(out: Console, remaining: object) -> None:
+    if remaining is None:
+        out.print("What is still held of their underlyings is not known.", style="yellow")
+    for asset, held in _table(remaining).items():
+        out.print(f"{safe(held)} {safe(asset)} is still held: spot is not sold.", style="yellow")
+
+
+def closing_progress(venue: str, verdict: Any) -> str:
+    """How a venue of a running closing stands, from its `oms.results.VenueClosed`."""
+    return f"{safe(venue)}: {'flat' if verdict.flat is True else safe(verdict.reason or 'not flat yet')}"
 
 
 def event(out: Console, time: str, name: str, fields: Mapping[str, Any]) -> None:

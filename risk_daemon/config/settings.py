@@ -81,7 +81,10 @@ class Portfolio(Table):
 
 
 class CircuitBreaker(Table):
-    """The portfolio's own limit and what happens at it. warning_threshold None: off."""
+    """The portfolio's own limit and what happens at it. warning_threshold None: off.
+
+    auto_close_positions: a trip, and only a trip, closes every position after its proof.
+    """
 
     loss_threshold: Ratio = as_written("5%")
     warning_threshold: RatioOrOff = as_written("3%")
@@ -114,13 +117,6 @@ class CircuitBreaker(Table):
                 f"a warning at {ratio_text(highest)} would never come before the limit, loss_threshold at"
                 f" {ratio_text(limit)}: set it below{off}"
             )
-        return value
-
-    @field_validator("auto_close_positions")
-    @classmethod
-    def _not_yet(cls, value: bool) -> bool:
-        if value:
-            raise ValueError("closing positions is not available in this version: write false")
         return value
 
     @field_validator("cancel_deadline")
@@ -172,6 +168,30 @@ class Prices(Table):
     pegs: dict[Asset, Money] = Field(default_factory=dict)
 
 
+class DeadMan(Table):
+    """The venue's own switch: it cancels the account's orders where the guard does not put it off in time."""
+
+    timeout: Seconds
+    exclusive: bool = Field(default=False, validate_default=True)
+
+    @field_validator("timeout")
+    @classmethod
+    def _whole_seconds(cls, value: float) -> float:
+        if value != int(value):
+            raise ValueError(f'{seconds_text(value)} is not whole: venues count whole seconds, write one such as "60s"')
+        return value
+
+    @field_validator("exclusive")
+    @classmethod
+    def _nobody_else(cls, value: bool) -> bool:
+        if not value:
+            raise ValueError(
+                "a switch has one owner, and a second one overwrites the first: write true once no bot and nobody else"
+                " uses this account's switch, or take the table out"
+            )
+        return value
+
+
 class Venue(Table):
     """One exchange account. At most one of `simulated`, `endpoint` and `sandbox` says where it is."""
 
@@ -185,6 +205,7 @@ class Venue(Table):
     balance_stale: Seconds | None = None
     position_stale: Seconds | None = None
     price_stale: Seconds | None = None
+    dead_man: DeadMan | None = None
 
     @field_validator("exchange")
     @classmethod

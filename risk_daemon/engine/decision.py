@@ -60,12 +60,26 @@ class StartSweep:
     """Cancel everything everywhere and prove it. A sweep that runs under this trip id already goes on.
 
     locked_mono: since when the trip has kept new orders out. deadline_mono: until then the latch may become durable,
-    and longer nobody waits for it.
+    and longer nobody waits for it. closes: once that is proven, close every position and prove both.
     """
 
     trip_id: str
     locked_mono: float
     deadline_mono: float
+    closes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshDeadMan:
+    """Arm a venue's own switch, or put its time off: it fires `timeout_s` after the last refresh.
+
+    urgent: half of that is over, so it takes the place of what is under way. within_s: for longer nobody waits for it.
+    """
+
+    venue: str
+    timeout_s: float
+    within_s: float
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +90,7 @@ class Finish:
     reason: str
 
 
-Action = SetGate | SaveLatch | SaveHalts | KeepSample | ReadNow | StartSweep | Finish
+Action = SetGate | SaveLatch | SaveHalts | KeepSample | ReadNow | StartSweep | RefreshDeadMan | Finish
 
 
 @dataclass(frozen=True, slots=True)

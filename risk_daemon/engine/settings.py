@@ -24,13 +24,30 @@ class ListingSettings:
     veto_after_s: float = 30.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadManSettings:
+    """A venue's own switch. covers, leaves: what it cancels when it fires, and what not, as sentences."""
+
+    timeout_s: float
+    covers: str
+    leaves: str
+    call_timeout_s: float = 10.0
+
+    @property
+    def refresh_every_s(self) -> float:
+        """Three refreshes in a row may be lost before it fires."""
+        return self.timeout_s / 4
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """Seconds and ratios.
 
     price_skew_s: how far apart in time the prices of one underlying's legs may be.
+    close_positions: a trip ends only when every position is closed, too; a freeze closes none.
     resweep_every_s: while frozen, every venue is emptied again so often.
     allow_reduce_only: orders that surely only make a position smaller may pass a veto or a freeze.
+    dead_men: the venues whose own switch is kept from firing, for as long as this engine thinks.
     """
 
     reference: str = "USDT"
@@ -43,8 +60,10 @@ class EngineSettings:
     confirmation: ConfirmationSettings = field(default_factory=ConfirmationSettings)
     price_skew_s: float = 1.0
     cancel_deadline_s: float = 300.0
+    close_positions: bool = False
     warning_hold_s: float = 1.0
     update_every_s: float = 1.0
     resweep_every_s: float = 30.0
     allow_reduce_only: bool = False
     pretrade: PreTradeSettings = field(default_factory=PreTradeSettings)
+    dead_men: Mapping[str, DeadManSettings] = field(default_factory=dict)

@@ -43,6 +43,8 @@ class EventName(StrEnum):
     VENUE_PROVEN = "venue_proven"
     VENUE_UNPROVEN = "venue_unproven"
     ORDER_REPLACED = "order_replaced"
+    CLOSING_STARTED = "closing_started"
+    CLOSING_FINISHED = "closing_finished"
     POSITION_CLOSED = "position_closed"
     KEY_AUDITED = "key_audited"
     KEY_MAY_WITHDRAW = "key_may_withdraw"
@@ -52,6 +54,9 @@ class EventName(StrEnum):
     OVERRIDE_REFUSED = "override_refused"
     CONFIGURATION_LOADED = "configuration_loaded"
     API_LISTENING = "api_listening"
+    DEAD_MAN_ARMED = "dead_man_armed"
+    DEAD_MAN_DISARMED = "dead_man_disarmed"
+    DEAD_MAN_REFUSED = "dead_man_refused"
     LOG_CUT = "log_cut"
 
 
@@ -100,6 +105,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.VENUE_PROVEN: Level.INFO,
         EventName.VENUE_UNPROVEN: Level.ERROR,
         EventName.ORDER_REPLACED: Level.ERROR,
+        EventName.CLOSING_STARTED: Level.WARNING,
+        EventName.CLOSING_FINISHED: Level.WARNING,
         EventName.POSITION_CLOSED: Level.WARNING,
         EventName.KEY_AUDITED: Level.INFO,
         EventName.KEY_MAY_WITHDRAW: Level.ERROR,
@@ -109,6 +116,9 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.OVERRIDE_REFUSED: Level.WARNING,
         EventName.CONFIGURATION_LOADED: Level.INFO,
         EventName.API_LISTENING: Level.INFO,
+        EventName.DEAD_MAN_ARMED: Level.INFO,
+        EventName.DEAD_MAN_DISARMED: Level.INFO,
+        EventName.DEAD_MAN_REFUSED: Level.WARNING,
         EventName.LOG_CUT: Level.CRITICAL,
     }
 )

@@ -21,6 +21,8 @@ from risk_daemon.model.event_names import EventName, RiskEvent
 from risk_daemon.model.readings import (
     BalancesSeen,
     CancelChecked,
+    DeadManAnswered,
+    DeadManDisarmed,
     FlowsListed,
     KeyAudited,
     ListingFailed,
@@ -32,7 +34,14 @@ from risk_daemon.model.readings import (
     VenueConnected,
     VenueLost,
 )
-from risk_daemon.model.sweep_reports import OrderReplaced, SweepFinished, VenueProven, VenueUnproven
+from risk_daemon.model.sweep_reports import (
+    ClosingFinished,
+    OrderReplaced,
+    PositionClosed,
+    SweepFinished,
+    VenueProven,
+    VenueUnproven,
+)
 
 Input = (
     BalancesSeen
@@ -43,6 +52,7 @@ Input = (
     | OrdersListed
     | ListingFailed
     | CancelChecked
+    | DeadManAnswered
     | KeyAudited
     | StreamConfirmed
     | VenueConnected
@@ -62,11 +72,16 @@ Input = (
     | VenueUnproven
     | OrderReplaced
     | SweepFinished
+    | PositionClosed
+    | ClosingFinished
 )
 
 __all__ = [
     "BalancesSeen",
     "CancelChecked",
+    "ClosingFinished",
+    "DeadManAnswered",
+    "DeadManDisarmed",
     "DisableRequested",
     "EnableRequested",
     "ErrorKind",
@@ -85,6 +100,7 @@ __all__ = [
     "OrdersListed",
     "OrdersSeen",
     "Position",
+    "PositionClosed",
     "PositionsSeen",
     "Price",
     "PricesSeen",

@@ -160,11 +160,12 @@ class Daemon:
 
         def look() -> bool:
             assert self.is_running(), f"ended with {self.process and self.process.poll()}: {self.output()}"
-            return self._risk().get("locked") is False
+            return self.risk().get("locked") is False
 
         wait_for(look, "an open gate")
 
-    def _risk(self) -> dict[str, Any]:
+    def risk(self) -> dict[str, Any]:
+        """`risk.json` as it is now."""
         path = self.state / "risk.json"
         return json.loads(path.read_text()) if path.exists() else {}
 

@@ -342,12 +342,11 @@ def test_a_derivatives_wallet_is_read_without_unrealised_profit() -> None:
     reply = {
         "assets": [{"asset": "USDT", "walletBalance": "9450", "marginBalance": "9250", "unrealizedProfit": "-200"}]
     }
-    assert parse_wallet(_wallet("binanceusdm"), reply) == {"USDT": Decimal(9450)}
-    bybit = {"result": {"list": [{"coin": [{"coin": "USDT", "walletBalance": "10000", "equity": "9000"}]}]}}
-    assert parse_wallet(_wallet("bybit"), bybit) == {"USDT": Decimal(10000)}
+    flat = Wallet(("assets",), "asset", "walletBalance")
+    assert parse_wallet(flat, reply) == {"USDT": Decimal(9450)}
     for rows in (None, {}, [{"asset": "USDT"}], [{"asset": "USDT", "walletBalance": ""}]):
         with pytest.raises(MalformedReply):
-            parse_wallet(_wallet("binanceusdm"), {"assets": rows})
+            parse_wallet(flat, {"assets": rows})
 
 
 def test_unified_rows_that_lack_something_are_refused() -> None:
@@ -407,7 +406,7 @@ async def test_a_full_page_of_flows_is_followed_by_the_next() -> None:
     assert len(flows) == 250
 
 
-@pytest.mark.parametrize(("exchange", "markets"), [(WITHOUT_A_FILE, SPOT), ("okx", SPOT), ("binanceusdm", PERP)])
+@pytest.mark.parametrize(("exchange", "markets"), [(WITHOUT_A_FILE, SPOT), ("okx", SPOT)])
 async def test_a_venue_without_a_ledger_says_so_and_raises(exchange: str, markets: frozenset[Market]) -> None:
     dialect = _generic(FakeClient(), exchange, markets)
     assert not dialect.has_flows

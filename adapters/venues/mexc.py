@@ -53,6 +53,11 @@ def _no_refusal(reply: Any) -> str | None:
     return None if code in (0, 200) and reply != {} else f"is a refusal or nothing: {str(reply)[:60]}"
 
 
+def _transfers(reply: Any) -> str | None:
+    """An object; the documentation shows it as the only row of a list."""
+    return has(rows=ROWS, total=is_number)(reply[0] if isinstance(reply, list) and len(reply) == 1 else reply)
+
+
 _SYMBOL = has(symbol=TEXT)
 REPLIES: Mapping[str, Check] = MappingProxyType(
     {
@@ -75,7 +80,7 @@ REPLIES: Mapping[str, Check] = MappingProxyType(
         "time": has(serverTime=is_number),
         "hisrec": each(has(coin=TEXT, amount=is_number, status=is_number), list),
         "history": each(has(id=TEXT, coin=TEXT, amount=is_number, status=is_number), list),
-        "transfer": has(rows=ROWS, total=is_number),
+        "transfer": _transfers,
         "transfer_record": _says(has(resultList=ROWS, totalCount=is_number)),
         "userDataStream": has(listenKey=TEXT),
         "apiKeyInfo": has(accessKey=TEXT, permissions=TEXT),
@@ -322,6 +327,5 @@ VENUE = Venue(
     unprovable=(
         "grids, DCA bots and copy trading of the venue's own, which may place orders again, are listed by no call",
         "a chase order stands in the limit book; whether it comes again after a cancel is not documented",
-        "a take profit or stop loss attached to a limit order is seen with it, and in the stop book once that fills",
     ),
 )

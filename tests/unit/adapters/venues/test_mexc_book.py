@@ -85,6 +85,7 @@ class Client:
         self.lists = {"hisrec": (deposits, "insertTime"), "history": (withdrawals or [], "applyTime")}
         self.windows: list[tuple[float, float]] = []
         self.transfers: list[Mapping[str, Any]] = []
+        self.counted = 0
 
     def _within(self, name: str, query: Mapping[str, Any]) -> list[dict[str, Any]]:
         rows, time = self.lists[name]
@@ -101,7 +102,7 @@ class Client:
 
     async def spotPrivateGetCapitalTransfer(self, query: Mapping[str, Any]) -> Any:  # noqa: N802
         self.transfers.append(query)
-        return {"rows": [], "total": 0}
+        return [{"rows": [], "total": self.counted}]
 
 
 def reader(client: Client, *, has_contracts: bool = True) -> FlowReader:
@@ -152,3 +153,6 @@ async def test_transfers_between_two_guarded_wallets_are_not_even_asked_for() ->
     await reader(alone, has_contracts=False).read(NOW - DAY_S, NOW)
     assert both.transfers == []
     assert {query["fromAccountType"] for query in alone.transfers} == {"SPOT", "FUTURES"}
+    alone.counted = 1
+    with pytest.raises(MalformedReply, match="a count of 1"):
+        await reader(alone, has_contracts=False).read(NOW - DAY_S, NOW)

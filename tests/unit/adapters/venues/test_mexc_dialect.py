@@ -52,11 +52,13 @@ def test_prices_are_mids_of_pairs_and_fair_prices_of_contracts() -> None:
     assert mexc.parse_marks([{"symbol": "BTC_USDT", "fairPrice": 0}], {"BTC_USDT": PERP}) == ()
 
 
-def test_the_count_of_a_book_is_believed_when_the_books_add_up() -> None:
+def test_a_book_has_no_more_orders_than_all_have() -> None:
     counts = {"sumCount": 6, "limitOrderCount": 1, "planOrderCount": 2, "stopOrderCount": 3, "trackOrderCount": 0}
     assert [mexc.parse_count({"data": counts}, book) for book in mexc.BOOKS] == [1, 2, 3, 0]
     with pytest.raises(MalformedReply):
-        mexc.parse_count({"data": counts | {"sumCount": 5}}, "plan")
+        mexc.parse_count({"data": counts | {"sumCount": 1}}, "plan")
+    with pytest.raises(MalformedReply):
+        mexc.parse_count({"data": counts | {"planOrderCount": None}}, "plan")
 
 
 @pytest.mark.parametrize(
@@ -74,10 +76,17 @@ def test_the_count_of_a_book_is_believed_when_the_books_add_up() -> None:
         ("order/all", {"code": 700007, "msg": "No permission"}),
         ("something/else", {"code": 510, "message": "Requests are too frequent"}),
         ("something/else", {}),
+        ("capital/transfer", []),
+        ("capital/transfer", [{"rows": []}]),
     ],
 )
 def test_what_is_no_answer_of_either_house(path: str, reply: Any) -> None:
     assert wrong_with(REPLIES, f"https://api.mexc.com/{path}?x=1", reply) is not None
+
+
+def test_transfers_may_stand_in_a_list() -> None:
+    for reply in ({"rows": [], "total": 0}, [{"rows": [], "total": 0}]):
+        assert wrong_with(REPLIES, "https://api.mexc.com/api/v3/capital/transfer", reply) is None
 
 
 def test_scopes_that_can_become_limit_orders_come_first() -> None:

@@ -25,7 +25,8 @@ class Probe:
 
 
 _DENIED = re.compile(
-    r"permission|authentication|invalid.{0,3}key|invalid.{0,3}signature|unauthori[sz]ed|answered 401", re.IGNORECASE
+    r"permission|write access|authentication|invalid.{0,3}key|invalid.{0,3}signature|unauthori[sz]ed|answered 401",
+    re.IGNORECASE,
 )
 
 

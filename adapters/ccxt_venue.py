@@ -203,7 +203,8 @@ class CcxtVenue:
 
     async def cancel_permission(self) -> CancelPermission:
         """Whether this key may cancel, asked without harm."""
-        return await self._ask(Urgency.ORDINARY, lambda: cancel_probes.ask(self._venue.probe, self._client))
+        probe = self._venue.probe if self.markets & SPOT_MARKETS else self._venue.perp_probe or self._venue.probe
+        return await self._ask(Urgency.ORDINARY, lambda: cancel_probes.ask(probe, self._client))
 
     @property
     def dead_men(self) -> Sequence[DeadMan]:

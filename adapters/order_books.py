@@ -68,7 +68,7 @@ class OrderBooks:
     async def _windows(
         self, scope: str, listing: Listing, params: Mapping[str, Any], counted: int | None = None
     ) -> list[Row]:
-        """counted: when so many are found there is no need to look further back."""
+        """counted: when so many are found there is no need to look further back. Older windows are many, and paced."""
         windows = listing.windows
         if windows is None:
             return await self._pages(scope, listing, params)
@@ -78,7 +78,8 @@ class OrderBooks:
         while end_ms > oldest_ms:
             start_ms = max(oldest_ms, end_ms - span_ms)
             window = {**params, windows.start: start_ms, windows.end: end_ms}
-            rows = await self._pages(scope, listing, window)
+            with travelling(current_urgency() if end_ms > now_ms else _paced()):
+                rows = await self._pages(scope, listing, window)
             found.update({_name(listing, row): row for row in rows})  # the edges belong to two windows
             end_ms = oldest_ms if counted is not None and len(found) >= counted else start_ms
         return list(found.values())
@@ -158,10 +159,7 @@ class OrderBooks:
         """Single cancels are many: they keep the venue's pace, or it locks the key out in the middle of a sweep."""
         names = cancel.names(named) if named else {}
         body = names if isinstance(names, list) else {**cancel.params, **(part or {}), **names}
-        urgency = current_urgency()
-        if cancel.by is CancelBy.ORDER:
-            urgency = Urgency.PACED if urgency.goes_first else Urgency.ORDINARY
-        with travelling(urgency):
+        with travelling(_paced() if cancel.by is CancelBy.ORDER else current_urgency()):
             reply = await getattr(self._client, cancel.call)(body)
         wrong = cancel.refused(reply)
         if wrong is not None:
@@ -171,6 +169,11 @@ class OrderBooks:
         market = (self._client.markets or {}).get(order.symbol)
         market_id = order.symbol if market is None else str(market["id"])
         return Named(market_id=market_id, order_id=order.order_id, order_type=order.order_type)
+
+
+def _paced() -> Urgency:
+    """As this call travels, but at the venue's pace."""
+    return Urgency.PACED if current_urgency().goes_first else Urgency.ORDINARY
 
 
 def rows_at(reply: Any, at: Sequence[str]) -> Sequence[Row]:

@@ -86,7 +86,8 @@ class Venue:
     lane_width: how many signed calls may be under way at once: one where a nonce must rise, or where nobody knows;
         many where a time is signed.
     pools: its own count of our calls. burst_s: how far calls that none of them counts may run ahead of ccxt's pace.
-    probe: how a key is asked whether it may cancel; None: it can't be asked.
+    probe: how a key is asked whether it may cancel; None: it can't be asked. perp_probe: instead, where no spot
+        market is guarded, on a venue whose keys may do one without the other.
     wallet: where its balance excludes unrealised profit; a perp market needs it, unless a dialect reads it.
     shares_wallet: spot and derivatives have one wallet: asked twice, it would count twice.
     marks_apart: its tickers have neither mark nor bid and ask: marks are asked for by a call of their own.
@@ -109,6 +110,7 @@ class Venue:
     pools: Sequence[Pool] = ()
     burst_s: float = 1.0
     probe: Probe | None = None
+    perp_probe: Probe | None = None
     wallet: Wallet | None = None
     shares_wallet: bool = False
     marks_apart: bool = False

@@ -210,8 +210,11 @@ class FlowReader:
             found: list[Row] = []
             for page in range(1, _MOST_PAGES + 1):
                 reply = await self._client.spotPrivateGetCapitalTransfer({**window, **words, "page": page})
-                found.extend(reply["rows"])
-                if len(reply["rows"]) < _TRANSFER_ROWS:
+                told = reply[0] if isinstance(reply, list) else reply
+                found.extend(told["rows"])
+                if len(told["rows"]) < _TRANSFER_ROWS:
+                    if len(found) != number(told, "total"):
+                        raise MalformedReply(f"{len(found)} transfers, and a count of {told['total']}")
                     return found
             raise MalformedReply("the list of transfers does not come to an end")
 

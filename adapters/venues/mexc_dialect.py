@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -28,7 +29,7 @@ from adapters.own_dialect import OwnDialect
 from adapters.venue import VenueSettings
 from adapters.venues.mexc_book import FlowReader
 from adapters.venues.mexc_wire import ContractWire, SpotWire
-from risk_daemon.errors import MalformedReply, VenueRejected
+from risk_daemon.errors import MalformedReply, VenueError, VenueRejected
 from risk_daemon.model.account import OrderSide
 from risk_daemon.model.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite
@@ -37,9 +38,21 @@ BOOKS = ("limit", "plan", "stop", "track")
 """The contract books, as the venue counts them."""
 
 SPOT_LINE, TICKER_LINE, CONTRACT_LINE = "spot", "tickers", "contract"
+_COUNT = "order/open_order_total_count"
 _PLACES = Decimal(1).scaleb(-12)
 _SIGNS = {"1": 1, "2": -1}
 _CALL_MS = 84.0
+_KEY_EVERY_MS, _KEY_LIVES_MS = 20 * 60_000, 55 * 60_000
+"""How often a listen key is renewed, and for how long it is believed without: it lives for an hour."""
+
+
+@dataclass(slots=True)
+class _Listening:
+    """The socket of the account, and the key that it listens by. kept_ms: when that was renewed."""
+
+    wire: SpotWire
+    key: str
+    kept_ms: int
 
 
 def parse_spot(reply: Mapping[str, Any]) -> dict[str, Decimal]:
@@ -91,9 +104,10 @@ def parse_marks(rows: Sequence[Mapping[str, Any]], markets: Mapping[str, Mapping
 def parse_count(reply: Mapping[str, Any], book: str) -> int:
     """open_order_total_count: how many orders a book has, however old they are."""
     counts = reply["data"]
-    if sum(number(counts, f"{each}OrderCount") for each in BOOKS) != number(counts, "sumCount"):
-        raise MalformedReply("the venue's counts of its books do not add up")
-    return int(number(counts, f"{book}OrderCount"))
+    counted = number(counts, f"{book}OrderCount")
+    if not 0 <= counted <= number(counts, "sumCount"):
+        raise MalformedReply("the venue counts more orders in one book than in all")
+    return int(counted)
 
 
 class MexcDialect(OwnDialect):
@@ -108,6 +122,7 @@ class MexcDialect(OwnDialect):
         self.stream_kinds = frozenset(kinds | {Kind.POSITIONS} if self.has_positions else kinds)
         self.notes = _notes(self.has_spot, self.has_positions)
         self._held: frozenset[str] = frozenset()
+        self._listening: _Listening | None = None
         self._counting: dict[Urgency, asyncio.Task[Mapping[str, Any]]] = {}
         self._flows = FlowReader(account.name, client, has_spot=self.has_spot, has_contracts=self.has_positions)
 
@@ -126,7 +141,9 @@ class MexcDialect(OwnDialect):
         return amounts
 
     async def _spot_wallet(self) -> dict[str, Decimal]:
-        return parse_spot(await self._client.spotPrivateGetAccount())
+        reply = await self._client.spotPrivateGetAccount()
+        await self._keep_listening()
+        return parse_spot(reply)
 
     async def _contract_wallet(self) -> dict[str, Decimal]:
         return parse_contract_wallet(await self._client.contractPrivateGetAccountAssets())
@@ -196,10 +213,11 @@ class MexcDialect(OwnDialect):
             return None  # without a count the lists are walked back for ten years
 
     async def _ask_count(self) -> Mapping[str, Any]:
-        """The documentation calls it POST; on the venue it answers to GET alone, by what others found."""
-        reply: Mapping[str, Any] = await self._client.request(
-            "order/open_order_total_count", ["contract", "private"], "GET"
-        )
+        """The documentation calls it POST; on the venue it answered to GET alone when others tried."""
+        try:
+            reply: Mapping[str, Any] = await self._client.request(_COUNT, ["contract", "private"], "GET")
+        except VenueRejected:
+            reply = await self._client.request(_COUNT, ["contract", "private"], "POST")
         return reply
 
     # --- streams ---------------------------------------------------------------------------------
@@ -218,8 +236,23 @@ class MexcDialect(OwnDialect):
             return ContractWire(urls["swap"], client.apiKey, client.secret, str(client.nonce()))
         if line == TICKER_LINE:
             return SpotWire(urls["spot"], client.market_id)
-        listen_key = (await client.spotPrivatePostUserDataStream())["listenKey"]
-        return SpotWire(f"{urls['spot']}?listenKey={listen_key}", client.market_id)
+        key = text(await client.spotPrivatePostUserDataStream(), "listenKey")
+        wire = SpotWire(f"{urls['spot']}?listenKey={key}", client.market_id)
+        self._listening = _Listening(wire, key, client.milliseconds())
+        return wire
+
+    async def _keep_listening(self) -> None:
+        """With the readings, which never stop: of a key that has ended the venue says nothing."""
+        listening, now_ms = self._listening, self._client.milliseconds()
+        if listening is None or now_ms - listening.kept_ms < _KEY_EVERY_MS:
+            return
+        try:
+            await self._client.spotPrivatePutUserDataStream({"listenKey": listening.key})
+            listening.kept_ms = now_ms
+        except VenueRejected:
+            listening.wire.has_ended = True
+        except VenueError:  # the next reading tries again
+            listening.wire.has_ended = now_ms - listening.kept_ms > _KEY_LIVES_MS
 
     def read_frames(self, kind: Kind, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
         if kind is Kind.PRICES:
@@ -312,7 +345,7 @@ _CONTRACT_OPEN = {
 def _notes(has_spot: bool, has_contracts: bool) -> tuple[str, ...]:
     """What is weaker here than one would expect."""
     notes = [
-        "mexc: transfers to sub-accounts and others, rebates and converted dust are not read: they look like profit",
+        "mexc: transfers to sub-accounts and others, rebates and converted dust are not read, and look like a loss",
         "mexc: flows of more than 90 days ago can't be read",
     ]
     if has_spot != has_contracts:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from adapters.wire import Ask, Refused, Said, Taken
-from risk_daemon.errors import MalformedReply
+from risk_daemon.errors import MalformedReply, VenueUnavailable
 from risk_daemon.model.account import Kind
 
 ACCOUNT = "spot@private.account.v3.api.pb"
@@ -37,7 +37,8 @@ _CONTRACT_KINDS: Mapping[str, Said] = {
 class SpotWire:
     """One spot connection; its account channels need a listen key in the address. id_of: the venue's name of a symbol.
 
-    An answer has code 0 whatever it says: only its words tell a yes from a no.
+    An answer has code 0 whatever it says: only its words tell a yes from a no. has_ended: its listen key is no good any
+    more, which the venue does not tell: it is silent of the account from then on.
     """
 
     silent_after_s = 60.0
@@ -49,6 +50,7 @@ class SpotWire:
         self.url = url
         self._id_of = id_of
         self._names: dict[str, str] = {}
+        self.has_ended = False
 
     def ask(self, kind: Kind, names: frozenset[str]) -> Ask:
         channels = [self._channel(kind, name) for name in sorted(names)]
@@ -74,6 +76,8 @@ class SpotWire:
         return message
 
     def hear(self, message: Mapping[str, Any]) -> Said:
+        if self.has_ended:
+            raise VenueUnavailable("the listen key has ended: a new one is needed")
         if "channel" in message:
             return self._pushed(message)
         words = str(message.get("msg", ""))

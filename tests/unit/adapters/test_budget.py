@@ -52,6 +52,15 @@ async def test_ordinary_calls_leave_room_for_urgent_ones_and_both_for_the_sweep(
 
 
 @pytest.mark.looptime
+async def test_a_refresh_has_the_room_of_urgent_calls_and_an_overdue_one_all_of_it() -> None:
+    budget = _kraken()
+    assert await _spend_all(budget, Urgency.REFRESH, "CancelAllOrdersAfter") == 12
+    budget.refused("BalanceEx")
+    assert await _spend_all(budget, Urgency.REFRESH, "CancelAllOrdersAfter") == 0
+    assert await _spend_all(budget, Urgency.OVERDUE, "CancelAllOrdersAfter") == 1_000
+
+
+@pytest.mark.looptime
 async def test_single_cancels_cost_nothing_on_kraken_and_the_ledger_costs_two() -> None:
     budget = _kraken()
     assert await _spend_all(budget, ORDINARY, "CancelOrder") == 1_000

@@ -86,6 +86,37 @@ async def test_urgent_calls_overtake_waiting_ordinary_ones_but_not_each_other() 
     assert calls.most_at_once == 1
 
 
+async def test_a_refresh_goes_before_ordinary_calls_and_lets_the_one_under_way_end() -> None:
+    lane, calls = SignedLane(), Calls()
+    under_way = asyncio.ensure_future(lane.run(lambda: calls.call("under way"), rank=ORDINARY))
+    await _settle()
+    kinds = (("ordinary", Urgency.ORDINARY), ("refresh 1", Urgency.REFRESH), ("refresh 2", Urgency.REFRESH))
+    tasks = [
+        asyncio.ensure_future(lane.run(lambda name=name: calls.call(name), rank=kind.rank, pushes=kind.goes_first))
+        for name, kind in kinds
+    ]
+    await _settle()
+    assert calls.begun == ["under way"]
+    calls.release.set()
+    await asyncio.gather(under_way, *tasks)
+    assert calls.begun == ["under way", "refresh 1", "refresh 2", "ordinary"]
+
+
+async def test_an_overdue_refresh_waits_for_no_ordinary_call_and_a_sweep_not_for_it() -> None:
+    lane, calls = SignedLane(), Calls()
+    begun = {}
+    for name, kind in (("ordinary", Urgency.ORDINARY), ("overdue", Urgency.OVERDUE), ("sweep", Urgency.SWEEP)):
+        call = lane.run(lambda name=name: calls.call(name), rank=kind.rank, pushes=kind.goes_first)  # type: ignore[misc]
+        begun[name] = asyncio.ensure_future(call)
+        await _settle()
+    assert calls.begun == ["ordinary", "overdue", "sweep"]
+    for name in ("ordinary", "overdue"):
+        with pytest.raises(PushedAside):
+            await begun[name]
+    calls.release.set()
+    assert await begun["sweep"] == "sweep"
+
+
 async def test_a_caller_that_gives_up_leaves_the_lane_free() -> None:
     lane, calls = SignedLane(), Calls()
     first = asyncio.ensure_future(lane.run(lambda: calls.call("first"), rank=ORDINARY))

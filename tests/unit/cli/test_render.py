@@ -349,6 +349,16 @@ def test_whether_orders_are_listed_and_may_be_cancelled() -> None:
     assert "CAN'T CANCEL" in with_orders(**{**good, "may_cancel": False, "reason": "denied"})
 
 
+def test_until_when_a_venues_own_switch_is_armed() -> None:
+    switch = {"timeout_s": 60.0, "armed_until": "2026-11-20T10:01:00+00:00", "markets": [], "refreshed_s": 2.0}
+    venue = {**STATE["venues"]["kraken"], "dead_man": {**switch, "reason": None}}
+    told = line(status(venues={"kraken": venue}), "Dead man's switch of kraken")
+    assert told == "Dead man's switch of kraken: armed until 2026-11-20T10:01:00+00:00"
+    venue = {**venue, "dead_man": {**switch, "armed_until": None, "reason": "answered 401"}}
+    assert "not armed, NOT REFRESHED: answered 401" in line(status(venues={"kraken": venue}), "Dead man's switch")
+    assert "Dead man's switch" not in status()
+
+
 @pytest.mark.parametrize(
     ("cause", "hint"),
     [

@@ -194,18 +194,25 @@ class TickingClock(LoopClock):
 class Machine:
     """The parts of a guard of one venue, `spot`, each at hand."""
 
-    def __init__(self, capital: object = 10_000) -> None:
-        self.engine = Engine(engine_settings(capital, {"spot": SPOT}))
+    def __init__(
+        self, capital: object = 10_000, *, adapter: FakeAdapter | None = None, engine: Engine | None = None
+    ) -> None:
+        self.engine = engine or Engine(engine_settings(capital, {"spot": SPOT}))
         self.store, self.journal, self.gate_map, self.lock = FakeStore(), FakeJournal(), FakeGateMap(), FakeLock()
-        self.orders, self.feed, self.adapter, self.risk = FakeOrders(), FakeFeed(), FakeAdapter(), FakeWriter()
+        self.orders, self.feed, self.adapter, self.risk = (
+            FakeOrders(),
+            FakeFeed(),
+            adapter or FakeAdapter(),
+            FakeWriter(),
+        )
         self.told: list[str] = []
         self.inbox = Inbox()
         orders: Any = self.orders
-        adapter: Any = self.adapter
+        given: Any = self.adapter
         self.parts = Parts(
             engine=self.engine,
             inbox=self.inbox,
-            adapters={"spot": adapter},
+            adapters={"spot": given},
             feeds={"spot": self.feed},
             orders=orders,
             store=self.store,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 
 from risk_daemon.engine.decision import Decision
 from risk_daemon.engine.engine import Engine
+from risk_daemon.engine.settings import DeadManSettings
 from risk_daemon.errors import (
     ExitCode,
     GuardFailed,
@@ -37,13 +39,14 @@ from risk_daemon.model.events import (
     Source,
     Started,
     SweepFinished,
+    Tick,
     VenueConnected,
 )
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings
 from risk_daemon.state.latch import LATCH
-from tests.core_world import amounts, price
+from tests.core_world import SPOT, amounts, engine_settings, price
 from tests.unit.oms.fakes import LoopClock
-from tests.unit.runtime.fakes import ANCHORED, TRIP, Machine
+from tests.unit.runtime.fakes import ANCHORED, TRIP, FakeAdapter, Machine
 from tests.virtual import pass_time
 
 pytestmark = pytest.mark.looptime
@@ -55,8 +58,16 @@ HALT_BOT = HaltRequested("it floods", "anna", bot="evil")
 class Running:
     """A daemon on fakes, and what it did."""
 
-    def __init__(self, *, is_first_start: bool = False, latch: Any = None, **settings: Any) -> None:
-        self.machine = Machine()
+    def __init__(
+        self,
+        *,
+        is_first_start: bool = False,
+        latch: Any = None,
+        adapter: FakeAdapter | None = None,
+        engine: Engine | None = None,
+        **settings: Any,
+    ) -> None:
+        self.machine = Machine(adapter=adapter, engine=engine)
         if latch is not None:
             self.machine.engine.restore({"latch": latch}, LoopClock().now())
         self.daemon = Daemon(self.machine.parts, DaemonSettings(**settings), is_first_start=is_first_start)
@@ -407,3 +418,92 @@ async def test_a_guard_without_venues_ends_as_well() -> None:
     object.__setattr__(running.machine.parts, "adapters", {})
     running.daemon.stop()
     assert await running.ends() is ExitCode.STOPPED
+
+
+# --- a venue's own switch -------------------------------------------------------------------------------
+
+
+class SwitchAdapter(FakeAdapter):
+    """As much of a venue as a switch needs. log: what it took, in order. takes_s: how long it is about an arming."""
+
+    dead_men = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[str] = []
+        self.takes_s = 0.0
+
+    async def arm_dead_men(self, timeout_s: float, symbols: Collection[str], *, urgent: bool) -> tuple[str, ...]:
+        await asyncio.sleep(self.takes_s)
+        self.log.append("arm")
+        return ("",)
+
+    async def disarm_dead_men(self) -> None:
+        self.log.append("disarm")
+
+    async def are_dead_men_armed(self) -> bool | None:
+        return None
+
+
+async def with_switch() -> tuple[Running, SwitchAdapter]:
+    """A guard whose venue has a switch of 60 s, ready and armed."""
+    adapter, switch = SwitchAdapter(), DeadManSettings(timeout_s=60.0, covers="all", leaves="none")
+    engine = Engine(replace(engine_settings(10_000, {"spot": SPOT}), dead_men={"spot": switch}))
+    running = await Running(adapter=adapter, engine=engine).ready()
+    assert adapter.log == ["arm"]
+    return running, adapter
+
+
+async def test_a_switch_is_refreshed_by_the_loops_own_ticks() -> None:
+    running, adapter = await with_switch()
+    await pass_time(60.0)
+    assert adapter.log == ["arm"] * 5
+    running.daemon.stop()
+    await running.ends()
+
+
+async def test_where_evaluation_fails_nothing_puts_it_off_and_nothing_disarms_it() -> None:
+    running, adapter = await with_switch()
+    with breaks_on(Tick, InvariantError("planted")), pytest.raises(InvariantError):
+        await running.ends()
+    await pass_time(60.0)
+    assert adapter.log == ["arm"]
+
+
+async def test_a_clean_stop_awaits_a_refresh_and_then_disarms() -> None:
+    running, adapter = await with_switch()
+    adapter.takes_s = 3.0
+    await pass_time(13.5)
+    running.daemon.stop()
+    assert await running.ends() is ExitCode.STOPPED
+    await pass_time(60.0)
+    assert adapter.log == ["arm", "arm", "disarm"]
+    names = [name for name, _ in running.machine.journal.written]
+    assert names[-2:] == ["dead_man_disarmed", "system_shutdown"]
+
+
+async def test_a_trip_refreshes_it_until_the_proof_and_then_disarms() -> None:
+    running, adapter = await with_switch()
+    trip_id = await running.halted()
+    await pass_time(40.0)
+    assert adapter.log == ["arm"] * 3
+    running.put(SweepFinished(trip_id, True, 0, 1.0))
+    assert await running.ends() is ExitCode.TRIGGERED_AND_PROVEN
+    assert adapter.log == ["arm"] * 3 + ["disarm"]
+
+
+async def test_an_end_without_a_proof_leaves_it_armed() -> None:
+    running, adapter = await with_switch()
+    await running.halted()
+    running.daemon.stop()
+    assert await running.ends() is ExitCode.TRIGGERED_UNPROVEN
+    assert "disarm" not in adapter.log
+
+
+async def test_a_proof_without_a_durable_latch_leaves_it_armed() -> None:
+    running, adapter = await with_switch()
+    running.machine.store.breaks()
+    trip_id = await running.halted()
+    running.put(SweepFinished(trip_id, True, 0, 1.0))
+    assert await running.ends() is ExitCode.TRIGGERED_UNPROVEN
+    assert "disarm" not in adapter.log

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,12 +14,13 @@ import pytest
 from oms import VenueVerdict
 from risk_daemon.breakers import DrawdownCircuitBreaker
 from risk_daemon.engine.engine import Engine, EngineSettings
-from risk_daemon.engine.settings import ListingSettings
+from risk_daemon.engine.settings import DeadManSettings, ListingSettings
 from risk_daemon.gate.restraints import GateState
 from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.events import (
     BalancesSeen,
     CancelChecked,
+    DeadManAnswered,
     HaltRequested,
     Kind,
     ListingFailed,
@@ -171,6 +174,23 @@ def test_what_is_known_of_a_venue_and_its_orders() -> None:
     one.clock.advance(2.0)
     failing = {**good, "listed_s": 5.0, "failing_s": 2.0, "reason": "answered 401"}
     assert published(one)["venues"]["spot"]["orders"] == failing
+
+
+def test_how_a_venues_own_switch_stands() -> None:
+    switch = DeadManSettings(timeout_s=60.0, covers="all", leaves="none")
+    one = World(replace(engine_settings(5_000, venues={"spot": SPOT}), dead_men={"spot": switch})).start()
+    unarmed = {"timeout_s": 60.0, "armed_until": None, "markets": [], "refreshed_s": None, "reason": None}
+    assert published(one)["venues"]["spot"]["dead_man"] == unarmed
+    one.send(DeadManAnswered(venue="spot", requested_mono=one.now, armed=("BTC/USDT:USDT",)))
+    one.clock.advance(3.0)
+    told = published(one)["venues"]["spot"]["dead_man"]
+    assert (told["refreshed_s"], told["markets"], told["reason"]) == (3.0, ["BTC/USDT:USDT"], None)
+    until = datetime.fromisoformat(told["armed_until"]).timestamp()
+    assert until == pytest.approx(one.clock.now().wall + 57.0, abs=0.01)
+    one.send(DeadManAnswered(venue="spot", requested_mono=one.now, error="503"))
+    one.clock.advance(60.0)
+    late = published(one)["venues"]["spot"]["dead_man"]
+    assert (late["armed_until"], late["reason"]) == (None, "503")
 
 
 @pytest.mark.parametrize(

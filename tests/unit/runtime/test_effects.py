@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,6 +95,13 @@ async def test_a_sweep_is_told_what_its_action_carries() -> None:
     assert hands.effects.latch_deadline_mono == 340.0
     await asyncio.sleep(0)
     assert hands.orders.asked == [("t-1", 40.0)]
+
+
+async def test_a_trip_that_closes_has_it_all_done_in_one() -> None:
+    hands = Hands()
+    hands.carry_out(replace(SWEEP, closes=True))
+    await asyncio.sleep(0)
+    assert (hands.orders.asked, hands.orders.closings) == ([], [("t-1", 40.0)])
 
 
 async def test_nothing_is_prepared_for_the_disk_before_the_sweep_has_begun() -> None:

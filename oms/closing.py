@@ -78,6 +78,9 @@ class Closing:
 
     async def _finish(self, sweep: SweepResult, *, is_flat: bool) -> CloseResult:
         venues = self.snapshot()
+        if sweep.proven and not is_flat:
+            for venue in self._venues:
+                venue.tell_end()
         remaining = await self._remaining(venues.values())
         elapsed_s = self._now_mono() - self._started_mono
         result = CloseResult(
@@ -88,9 +91,6 @@ class Closing:
             sweep=sweep,
             remaining=remaining,
         )
-        if sweep.proven and not is_flat:
-            for venue in self._venues:
-                venue.tell_end()
         self._terms.emit(
             ClosingFinished(
                 trip_id=self._terms.trip_id,
@@ -105,8 +105,10 @@ class Closing:
     async def _remaining(self, venues: Iterable[VenueClosed]) -> Mapping[str, Decimal] | None:
         """What is held of the underlyings of what was closed."""
         assets = {leg.position.underlying for venue in venues for leg in venue.legs}
-        if not assets or self._stopped:
-            return {} if not assets else None
+        if not assets:
+            return {}
+        if self._is_over():
+            return None
         answers = await asyncio.gather(*map(self._balances, self._adapters))
         held = dict.fromkeys(sorted(assets), ZERO)
         for answer in answers:

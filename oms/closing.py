@@ -8,7 +8,7 @@ what is held may have changed: then it all begins again, until nothing is found 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -20,7 +20,8 @@ from risk_daemon.model.events import BalancesSeen, ClosingFinished
 from risk_daemon.model.units import EXACT, ZERO
 
 BALANCES_WITHIN_S = 30.0
-"""What is held is only told, so it may wait until a venue that has been asked a lot takes one more call."""
+BALANCES_EVERY_S = 1.0
+"""What is held after it is only told: for so long it is asked for, so often."""
 
 
 class Sweep(Protocol):
@@ -77,6 +78,9 @@ class Closing:
 
     async def _finish(self, sweep: SweepResult, *, is_flat: bool) -> CloseResult:
         venues = self.snapshot()
+        if sweep.proven and not is_flat:
+            for venue in self._venues:
+                venue.tell_end()
         remaining = await self._remaining(venues.values())
         elapsed_s = self._now_mono() - self._started_mono
         result = CloseResult(
@@ -87,9 +91,6 @@ class Closing:
             sweep=sweep,
             remaining=remaining,
         )
-        if sweep.proven and not is_flat:
-            for venue in self._venues:
-                venue.tell_end()
         self._terms.emit(
             ClosingFinished(
                 trip_id=self._terms.trip_id,
@@ -104,17 +105,29 @@ class Closing:
     async def _remaining(self, venues: Iterable[VenueClosed]) -> Mapping[str, Decimal] | None:
         """What is held of the underlyings of what was closed."""
         assets = {leg.position.underlying for venue in venues for leg in venue.legs}
-        if not assets or self._stopped:
-            return {} if not assets else None
-        within_s = max(self._terms.call_timeout_s, min(BALANCES_WITHIN_S, self._left_s()))
-        answers = await asyncio.gather(*(ask(_balances_of(adapter), within_s) for adapter in self._adapters))
+        if not assets:
+            return {}
+        if self._is_over():
+            return None
+        answers = await asyncio.gather(*map(self._balances, self._adapters))
         held = dict.fromkeys(sorted(assets), ZERO)
         for answer in answers:
-            if isinstance(answer, Failure):
+            if answer is None:
                 return None
             for asset in assets & answer.amounts.keys():
                 held[asset] = EXACT.add(held[asset], answer.amounts[asset])
         return {asset: amount for asset, amount in held.items() if amount}
+
+    async def _balances(self, adapter: VenueAdapter) -> BalancesSeen | None:
+        """Asked for again and again: a venue that was asked so much may have no room for one more call yet."""
+        until_mono = self._now_mono() + min(BALANCES_WITHIN_S, self._left_s())
+        while True:
+            answer = await ask(lambda: adapter.read_balances(urgent=True), self._terms.call_timeout_s)
+            if not isinstance(answer, Failure):
+                return answer
+            if self._stopped or self._now_mono() >= until_mono:
+                return None
+            await asyncio.sleep(BALANCES_EVERY_S)
 
     def _is_over(self) -> bool:
         return self._stopped or self._left_s() <= 0
@@ -128,10 +141,6 @@ class Closing:
 
 async def _all(runs: Iterable[Awaitable[None]]) -> None:
     await asyncio.gather(*runs)
-
-
-def _balances_of(adapter: VenueAdapter) -> Callable[[], Awaitable[BalancesSeen]]:
-    return lambda: adapter.read_balances(urgent=True)
 
 
 def _found_orders(sweep: SweepResult) -> bool:

@@ -25,6 +25,9 @@ from risk_daemon.model.events import Input, Order, Position
 
 Markets = frozenset[Market]
 
+CLOSE_TELLS_S = 0.5
+"""So long before the deadline a closing ends, so that whoever waits no longer than that still hears what is open."""
+
 _TRIPS_REMEMBERED = 4
 
 
@@ -189,7 +192,8 @@ class OrderManager:
             call_timeout_s=settings.call_timeout_s,
             emit=self._safe_emit,
         )
-        closing = Closing(list(self._adapters.values()), terms, sweep, settings.cancel_deadline_s)
+        deadline_s = settings.cancel_deadline_s - min(CLOSE_TELLS_S, settings.cancel_deadline_s / 10)
+        closing = Closing(list(self._adapters.values()), terms, sweep, deadline_s)
         task = asyncio.create_task(self._close(trip_id, closing), name=f"closing {trip_id}")
         self._closings[trip_id] = (closing, task)
 

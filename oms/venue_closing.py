@@ -67,7 +67,12 @@ class VenueClosing:
         if not self._may_hold_positions():
             self._proof.is_flat = True
             return
-        async with _turns.setdefault(self._adapter, asyncio.Lock()):
+        turn = _turns.setdefault(self._adapter, asyncio.Lock())
+        is_second = turn.locked()
+        async with turn:
+            if is_second:  # whoever was first may have been stopped with an order on its way
+                self._proof.ordering()
+                self._proof.answered(self._now_mono(), is_certain=False)
             while not self._proof.is_flat:
                 try:
                     await self._step()

@@ -128,14 +128,17 @@ def test_a_freeze_closes_nothing(holding):
 
 
 def test_not_flat_by_the_deadline_is_4_and_the_restart_goes_on(holding):
-    spot, perp, daemon = holding(cancel_deadline='"4s"')
+    spot, perp, daemon = holding(cancel_deadline='"15s"')
     perp.post("/depth", symbol=LINEAR, quantity="0")
     started(daemon)
     halt(daemon)
 
     assert daemon.exit_code() == 4, daemon.output()
     assert positions(spot, perp).get(LINEAR) == Decimal("0.30007")
-    assert not daemon.of("position_closed") or LINEAR not in {e["symbol"] for e in daemon.of("position_closed")}
+    assert LINEAR not in {event["symbol"] for event in daemon.of("position_closed")}
+    finished = daemon.of("closing_finished")[-1]
+    assert finished["flat"] is False
+    assert f"{LINEAR} 0.30007" in finished["reason"]
     perp.delete("/depth")
     daemon.start()
     assert daemon.exit_code() == 1, daemon.output()

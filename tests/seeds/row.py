@@ -8,7 +8,6 @@ from dataclasses import dataclass
 PARTS = (
     "alerts",
     "benchmarks",
-    "closing positions",
     "dashboard",
     "kafka",
     "metrics",

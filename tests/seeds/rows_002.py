@@ -32,9 +32,7 @@ DOCUMENT = Document(
             also=("tests/unit/test_client.py::test_no_open_is_seen_after_a_lock",),
         ),
         "002-13": Row("A configuration that is built step by step, in percent"),
-        "002-14": Row(
-            "A flag to close positions", to_come="closing positions: the flag is there, the daemon refuses true"
-        ),
+        "002-14": Row("A flag to close positions"),
         "002-15": Row("Five kinds of events"),
         "002-16": Row("One order manager for several adapters"),
         "002-17": Row("Cancel all spot orders, all perp orders, everything"),
@@ -109,7 +107,13 @@ DOCUMENT = Document(
             "Prices for converting many assets",
             also=("tests/unit/portfolio/test_prices.py::test_direct_inverse_and_over_hubs",),
         ),
-        "002-43": Row("Positions are closed if that is wanted", to_come="closing positions: they stand as they are"),
+        "002-43": Row(
+            "Positions are closed if that is wanted",
+            also=(
+                "tests/e2e/test_closing_positions.py::test_a_trip_closes_everything_and_names_what_is_left",
+                "tests/unit/oms/test_closing.py::test_proof_first_then_closing_then_proof_again",
+            ),
+        ),
         "002-44": Row("Initial capital is remembered"),
         "002-45": Row("Alerts by mail, SMS, Slack", to_come="alerts: none leave yet"),
         "002-46": Row("Every trigger is in an audit log"),

@@ -342,6 +342,22 @@ async def test_two_closings_of_one_venue_take_turns() -> None:
     assert not venue.flipped
 
 
+async def test_who_comes_second_waits_for_the_order_that_the_first_left_on_its_way() -> None:
+    venue = ClosingVenue("a", **{BTC: "2"})
+    venue.fates = [arrives_late]
+    first, second = manage(venue), manage(venue)
+    closings = [asyncio.ensure_future(manager.close_all_positions()) for manager in (first, second)]
+    while not venue.sent:
+        await pass_time(0.02)
+    await pass_time(0.1)
+    await first.stop()
+    results = await asyncio.gather(*closings)
+
+    assert [result.flat for result in results] == [False, True]
+    assert not venue.flipped
+    assert sizes(venue) == [D(2)]
+
+
 async def test_a_call_for_the_same_trip_joins_and_a_caller_that_leaves_ends_nothing() -> None:
     venue = ClosingVenue("a", **{BTC: "2"})
     manager = manage(venue)

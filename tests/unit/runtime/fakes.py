@@ -120,11 +120,15 @@ class FakeOrders:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str | None, float | None]] = []
+        self.closings: list[tuple[str | None, float | None]] = []
         self.verdicts: dict[str, VenueVerdict] = {}
         self.is_stopped = False
 
     async def cancel_all_orders(self, *, trip_id: str | None = None, locked_mono: float | None = None) -> None:
         self.asked.append((trip_id, locked_mono))
+
+    async def close_all_positions(self, *, trip_id: str | None = None, locked_mono: float | None = None) -> None:
+        self.closings.append((trip_id, locked_mono))
 
     def snapshot(self) -> Mapping[str, VenueVerdict]:
         return self.verdicts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,6 +113,13 @@ async def test_a_switch_is_refreshed_as_its_action_says() -> None:
     hands, refresh = Hands(), RefreshDeadMan("spot", 60.0, 10.0)
     hands.carry_out(refresh)
     assert hands.dead_men.asked == [refresh]
+
+
+async def test_a_trip_that_closes_has_it_all_done_in_one() -> None:
+    hands = Hands()
+    hands.carry_out(replace(SWEEP, closes=True))
+    await asyncio.sleep(0)
+    assert (hands.orders.asked, hands.orders.closings) == ([], [("t-1", 40.0)])
 
 
 async def test_nothing_is_prepared_for_the_disk_before_the_sweep_has_begun() -> None:

@@ -2,8 +2,8 @@
 
 Weaker than a dialect of one's own, and said so in its notes: a reply is held against the shape that
 was seen at connect and against its own count of rows; streams of accounts are only a signal to read
-over REST; trigger orders that ccxt lists by a separate call are covered only where the cancel plan
-says so.
+over REST. Its orders are listed and cancelled by the venue's own calls where its file says them; else trigger orders
+that ccxt lists by a separate call are not covered.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from adapters.envelopes import Shape, check_same_shape, count_rows, shape_of
 from adapters.failures import is_gone
 from adapters.guarded import recording
 from adapters.lane import Urgency, current_urgency, travelling
+from adapters.order_books import OrderBooks
 from adapters.venue import Venue, Wallet
 from risk_daemon.errors import ConfigError, MalformedReply, VenueError, VenueUnavailable
 from risk_daemon.model.account import side_of
@@ -121,6 +122,7 @@ class GenericDialect:
         self._markets = markets
         self._reference = reference
         self._client = client
+        self._books = OrderBooks(name, client)
         self._shapes: dict[str, Shape] = {}
         self.may_learn = False
         self._position_symbols: frozenset[str] = frozenset()
@@ -267,6 +269,8 @@ class GenericDialect:
     # --- orders ----------------------------------------------------------------------------------
 
     async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:
+        if plan.calls is not None:
+            return await self._books.listed(plan)
         params = dict(plan.listing)
         if plan.page_rows is not None:
             params.setdefault("limit", plan.page_rows)
@@ -285,6 +289,8 @@ class GenericDialect:
 
         All at once: how many of them are under way is the lane's business.
         """
+        if plan.calls is not None:
+            return await self._books.cancel(plan, orders)
         cancels = [cancel for params in plan.cancels for cancel in self._cancels(plan, orders, dict(params))]
         outcomes = await asyncio.gather(*(cancel() for cancel in cancels), return_exceptions=True)
         for outcome in outcomes:
@@ -292,6 +298,8 @@ class GenericDialect:
                 raise outcome
 
     async def cancel_one(self, plan: ScopePlan, order: Order) -> None:
+        if plan.calls is not None:
+            return await self._books.cancel_one(plan, order)
         await self._cancel_one(order.order_id, order.symbol, dict(plan.cancels[0]))
 
     def _cancels(

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Market, VenueAdapter
-from adapters.cancel_plans import CancelBy, ScopePlan, plan_for
+from adapters.base import Market, ScopeKind, VenueAdapter
+from adapters.cancel_plans import Cancel, CancelBy, Listing, OrderFields, ScopePlan, by_id, own_scope, plan_for
 from adapters.conversion import mid, needed_symbols, spot_pairs
 from adapters.generic import GenericDialect, parse_unified_balance, parse_unified_position, parse_wallet
 from adapters.guarded import _RECORD
@@ -435,3 +435,27 @@ async def test_connections_outlive_the_pause_between_two_readings() -> None:
     assert connector._cached_hosts._timestamps is not None, "names are kept"
     adapter._client.timeout_on_exit = 0
     await adapter.close()
+
+
+async def test_a_venue_by_data_alone_is_listed_and_cancelled_by_its_own_calls() -> None:
+    class Raw(FakeClient):
+        markets_by_id: Any = {}
+        sent: Any = []
+
+        async def privateGetOrders(self, params: Any) -> Any:  # noqa: N802 - ccxt's names
+            return [{"id": "7", "symbol": "BTCUSDT", "side": "buy", "type": "limit"}]
+
+        async def privateDeleteOrders(self, params: Any) -> Any:  # noqa: N802
+            self.sent = [*self.sent, params]
+            return {}
+
+    cancel = Cancel(call="privateDeleteOrders", by=CancelBy.ORDER, names=by_id("id"))
+    listing = Listing(call="privateGetOrders", fields=OrderFields(order_id="id"))
+    plan = own_scope("spot", SPOT, ScopeKind.PLAIN, listing=listing, cancels=[cancel])
+    client = Raw()
+    dialect = _generic(client)
+    (order,) = await dialect.orders(plan)
+    assert (order.order_id, order.symbol) == ("7", "BTCUSDT")
+    await dialect.cancel(plan, [order])
+    await dialect.cancel_one(plan, order)
+    assert client.sent == [{"id": "7"}, {"id": "7"}]

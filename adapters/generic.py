@@ -290,7 +290,8 @@ class GenericDialect:
         All at once: how many of them are under way is the lane's business.
         """
         if plan.calls is not None:
-            return await self._books.cancel(plan, orders)
+            await self._books.cancel(plan, orders)
+            return
         cancels = [cancel for params in plan.cancels for cancel in self._cancels(plan, orders, dict(params))]
         outcomes = await asyncio.gather(*(cancel() for cancel in cancels), return_exceptions=True)
         for outcome in outcomes:
@@ -299,7 +300,8 @@ class GenericDialect:
 
     async def cancel_one(self, plan: ScopePlan, order: Order) -> None:
         if plan.calls is not None:
-            return await self._books.cancel_one(plan, order)
+            await self._books.cancel_one(plan, order)
+            return
         await self._cancel_one(order.order_id, order.symbol, dict(plan.cancels[0]))
 
     def _cancels(

@@ -439,14 +439,16 @@ async def test_connections_outlive_the_pause_between_two_readings() -> None:
 
 async def test_a_venue_by_data_alone_is_listed_and_cancelled_by_its_own_calls() -> None:
     class Raw(FakeClient):
-        markets_by_id: Any = {}
-        sent: Any = []
+        def __init__(self) -> None:
+            super().__init__()
+            self.markets_by_id: dict[str, Any] = {}
+            self.sent: list[Any] = []
 
         async def privateGetOrders(self, params: Any) -> Any:  # noqa: N802 - ccxt's names
             return [{"id": "7", "symbol": "BTCUSDT", "side": "buy", "type": "limit"}]
 
         async def privateDeleteOrders(self, params: Any) -> Any:  # noqa: N802
-            self.sent = [*self.sent, params]
+            self.sent.append(params)
             return {}
 
     cancel = Cancel(call="privateDeleteOrders", by=CancelBy.ORDER, names=by_id("id"))

@@ -1,7 +1,8 @@
-"""CARD-40 to CARD-42: what the whole daemon makes of a venue, as processes over sockets."""
+"""CARD-40 to CARD-44: what the whole daemon makes of a venue, as processes over sockets."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adapters.registry import venue_of
 from adapters.simulated import API_KEY, API_PASSPHRASE, API_SECRET
 from tests.cards.card import CardVenue
 from tests.cards.conftest import KINDS
@@ -26,6 +28,7 @@ initial_capital = {capital}
 [circuit_breaker]
 settle = "200ms"
 order_flight = "300ms"
+auto_close_positions = {closes}
 [data]
 reconcile_every = "5s"
 call_timeout = "3s"
@@ -36,9 +39,10 @@ flow_wait = "20s"
 exchange = "{kind}"
 markets = [{markets}]
 endpoint = "{endpoint}"
+{more}
 """
 
-Guard = Callable[[CardVenue], tuple[Venue, Daemon]]
+Guard = Callable[..., tuple[Venue, Daemon]]
 
 
 @pytest.fixture
@@ -47,15 +51,19 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
     venues: list[Venue] = []
     daemons: list[Daemon] = []
 
-    def start(kind: CardVenue) -> tuple[Venue, Daemon]:
+    def start(
+        kind: CardVenue, *, more: str = "", closes: str = "false", before: Callable[[Venue], None] = lambda _: None
+    ) -> tuple[Venue, Daemon]:
         venue = harness.simulated(kind.kind)
         venues.append(venue)
         for name, wallet in venue.get("/state")["wallets"].items():
             for asset in wallet:
                 venue.post("/balance", asset=asset, amount="0", wallet=name, kind="none")
         venue.post("/balance", asset="USDT", amount=str(MONEY), wallet=money_wallet(kind), kind="none")
+        before(venue)
         markets = ", ".join(f'"{market.value}"' for market in sorted(kind.markets))
-        config = CONFIG.format(kind=kind.kind, markets=markets, endpoint=venue.endpoint, capital=MONEY)
+        told = {"kind": kind.kind, "markets": markets, "endpoint": venue.endpoint, "capital": MONEY}
+        config = CONFIG.format(**told, more=more, closes=closes)
         daemon = Daemon(tmp_path, config, {kind.kind: (API_KEY, API_SECRET, API_PASSPHRASE)})
         daemons.append(daemon)
         made = daemon.command("init", "--yes")
@@ -167,3 +175,61 @@ def test_card_41_flows_move_no_ratio_and_a_real_loss_after_them_trips(kind: Card
     assert daemon.exit_code(within_s=60) == 1, daemon.output()
     assert daemon.of("circuit_breaker_triggered")
     assert venue.get("/state")["open_order_count"] == 0
+
+
+SWITCHED = [kind for kind in KINDS.values() if venue_of(kind.kind).dead_men]
+TIMEOUT_S = 20
+
+
+@pytest.mark.parametrize("kind", SWITCHED, ids=lambda kind: kind.kind)
+@pytest.mark.parametrize("ends_by", [signal.SIGKILL, signal.SIGTERM])
+def test_card_43_the_venues_switch_fires_for_a_dead_guard_and_not_after_a_clean_stop(
+    kind: CardVenue, ends_by: signal.Signals, guard: Guard
+) -> None:
+    switch = f'[venues.{kind.kind}.dead_man]\ntimeout = "{TIMEOUT_S}s"\nexclusive = true'
+    venue, daemon = guard(kind, more=switch, before=lambda venue: place(venue, kind))
+    daemon.wait_for("dead_man_armed")
+    wait_for(lambda: venue.get("/state")["dead_man_due_wall"] is not None, "an armed switch")
+    daemon.signal(ends_by)
+    assert daemon.exit_code() == (0 if ends_by is signal.SIGTERM else -ends_by), daemon.output()
+    assert venue.get("/state")["open_order_count"] == 1
+    venue.post("/clock", skew_s=2 * TIMEOUT_S)
+    if ends_by is signal.SIGTERM:
+        assert venue.get("/state")["dead_man_due_wall"] is None
+        assert venue.get("/state")["cancelled_orders"] == []
+        return
+    wait_for(lambda: venue.get("/state")["open_order_count"] == 0, "the switch")
+    assert [gone["how"] for gone in venue.get("/state")["cancelled_orders"]] == ["dead_man"]
+
+
+@pytest.mark.parametrize("kind", PERPS, ids=lambda kind: kind.kind)
+def test_card_44_positions_are_closed_and_never_flipped(kind: CardVenue, guard: Guard) -> None:
+    """A linear long in two fills, and an inverse short where there is one."""
+    held = {str(kind.perp): "2"} | ({kind.inverse: "-3"} if kind.inverse is not None else {})
+
+    def hold(venue: Venue) -> None:
+        place(venue, kind)
+        for symbol, quantity in held.items():
+            venue.post("/position", symbol=symbol, quantity=quantity, entry=str(mark(kind, symbol)))
+        venue.post("/depth", symbol=kind.perp, quantity="1", count=1)
+
+    venue, daemon = guard(kind, closes="true", before=hold)
+    halted = daemon.command("halt", "--reason", "card 44")
+    assert halted.returncode == 0, halted.stderr
+    assert daemon.exit_code() == 1, daemon.output()
+    state = venue.get("/state")
+    assert state["positions"] == {}, daemon.events()[-5:]
+    fills = [(fill["symbol"], fill["side"], D(fill["fill_quantity"])) for fill in state["fills"]]
+    for symbol, quantity in held.items():
+        side = "sell" if D(quantity) > 0 else "buy"
+        assert {one[1] for one in fills if one[0] == symbol} == {side}
+        assert sum(one[2] for one in fills if one[0] == symbol) == abs(D(quantity))
+    assert state["open_order_count"] == 0
+
+
+def mark(kind: CardVenue, symbol: str) -> Decimal:
+    from adapters.simulated.scenarios import build
+    from adapters.simulated.wire.base import Key
+
+    exchange = build(kind.kind, Key(API_KEY, API_SECRET), 0.0).exchange
+    return exchange.quotes[exchange.instrument(symbol).symbol].mark

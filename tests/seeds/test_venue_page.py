@@ -5,15 +5,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from adapters import recording
+
 ROOT = Path(__file__).parents[2]
 
 
-def risk_daemon(*arguments: str) -> subprocess.CompletedProcess[str]:
+def risk_daemon(*arguments: str, command: str = "venues", cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "risk_daemon", "venues", *arguments],
+        [sys.executable, "-m", "risk_daemon", command, *arguments],
         capture_output=True,
         text=True,
-        cwd=ROOT,
+        cwd=cwd,
         timeout=60,
         check=False,
     )
@@ -35,3 +37,24 @@ def test_an_exchange_that_nobody_knows_is_refused_with_a_sentence() -> None:
     refused = risk_daemon("nosuchexchange")
     assert refused.returncode == 78
     assert "is not an exchange that ccxt knows" in refused.stderr
+
+
+def test_a_venue_is_recorded_by_the_command_and_never_over_an_older_recording(tmp_path: Path) -> None:
+    config = (
+        '[portfolio]\ninitial_capital = 6000\n[venues.k]\nexchange = "kraken"\nmarkets = ["spot"]\nsimulated = true\n'
+    )
+    (tmp_path / "config.toml").write_text(config)
+    recorded = risk_daemon("k", command="record-venue", cwd=tmp_path)
+    assert recorded.returncode == 0, recorded.stderr
+    found = recording.read(tmp_path / "k.recording.gz")
+    assert found.exchange == "kraken"
+    assert {"/0/private/OpenOrders", "/0/private/BalanceEx", "/0/private/Ledgers"} <= {
+        call.path for call in found.calls
+    }
+    assert f"{len(found.calls)} answers" in recorded.stdout
+    again = risk_daemon("k", command="record-venue", cwd=tmp_path)
+    assert again.returncode == 78
+    assert "is there already" in again.stderr
+    strange = risk_daemon("x", command="record-venue", cwd=tmp_path)
+    assert strange.returncode == 78
+    assert "is not a venue of" in strange.stderr

@@ -147,6 +147,10 @@ ELSEWHERE: dict[str, str] = {
     "adapters/venues/okx.py": "unit/adapters/venues/test_okx_dialect.py: its key; a table, played in cards/",
     "adapters/venues/okx_orders.py": "unit/adapters/venues/test_okx_dialect.py: scopes and refusals; played in cards/",
     # --- adapters/simulated: servers, asked as a client does ---
+    "adapters/recording.py": "cards/test_recordings.py: each venue, recorded and played back",
+    "adapters/simulated/playback.py": "cards/test_recordings.py: each venue, recorded and played back",
+    "risk_daemon/app/recording.py": "seeds/test_venue_page.py: the command",
+    "risk_daemon/rehearsal/parts.py": "unit/rehearsal/test_rehearsal.py: what is set up",
     "adapters/simulated/__main__.py": "contract/test_simulated_venues.py: the program, and how it ends",
     "adapters/simulated/accounts.py": "unit/adapters/simulated/test_exchange.py: holdings and their ledger",
     "adapters/simulated/admin.py": "contract/test_simulated_venues.py: every request of a test to it",

@@ -1,0 +1,70 @@
+"""What is masked gives nobody away, and has the shape that it had."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.masking import Mask, is_personal
+
+
+@pytest.mark.parametrize("number", ["12.50", "-0.00012345", "1", "900000", "0.5", "7e-8", "-3"])
+def test_an_amount_becomes_another_of_its_sign_and_length(number: str) -> None:
+    masked = Mask().reply({"free": number})["free"]
+    assert len(masked) == len(number)
+    assert (float(masked) > 0) == (float(number) > 0)
+    assert float(masked) != 0
+
+
+@pytest.mark.parametrize("nothing", ["0", "0.0000", 0, 0.0, "", None, True, False])
+def test_nothing_stays_nothing(nothing: Any) -> None:
+    assert Mask().reply({"free": nothing}) == {"free": nothing}
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["orderId", "clientOrderId", "txid", "uid", "address", "email", "note", "listenKey", "nextPageCursor", "refid"],
+)
+def test_what_names_somebody_is_masked_whatever_it_looks_like(field: str) -> None:
+    for value in ("OABCDE-FGHIJ-KLMNOP", "1234567890", 1234567890, "my grandmother"):
+        assert Mask().reply({field: value}) != {field: value}
+
+
+def test_the_same_is_masked_the_same_way_within_a_recording_and_otherwise_in_the_next() -> None:
+    rows = [{"orderId": "8886774001"}, {"parent": "8886774001xx", "orderId": "8886774001"}]
+    one = Mask()
+    first, second = one.reply(rows)
+    assert first["orderId"] == second["orderId"]
+    assert Mask().reply(rows)[0] != first
+
+
+def test_what_says_something_of_the_protocol_stays() -> None:
+    reply = {
+        "code": "51400",
+        "retCode": 0,
+        "time": 1_700_000_000_123,
+        "count": 3,
+        "category": "linear",
+        "symbol": "1000PEPEUSDT",
+        "instId": "BTC-USDT-SWAP",
+        "status": "NEW",
+        "side": "BUY",
+        "type": 2,
+    }
+    assert Mask().reply(reply) == reply
+
+
+def test_ids_that_are_names_of_fields_are_masked_and_assets_are_not() -> None:
+    masked = Mask().reply({"open": {"OABCDE-FGHIJ-KLMNOP": {"vol": "1"}}, "XXBT": {"balance": "2"}})
+    assert "OABCDE-FGHIJ-KLMNOP" not in masked["open"]
+    assert "XXBT" in masked
+
+
+def test_a_call_keeps_its_words_and_loses_what_signs_it() -> None:
+    query = Mask().query("category=linear&symbol=BTCUSDT&limit=50&signature=abcdef&timestamp=1&orderId=8886774001")
+    assert (query["category"], query["symbol"], query["limit"]) == ("linear", "BTCUSDT", "50")
+    assert not {"signature", "timestamp"} & query.keys()
+    assert query["orderId"] != "8886774001"
+    assert is_personal("accessKey")
+    assert not is_personal("category")

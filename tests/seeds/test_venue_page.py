@@ -8,6 +8,14 @@ from pathlib import Path
 from adapters import recording
 
 ROOT = Path(__file__).parents[2]
+CONFIG = """
+[portfolio]
+initial_capital = 6000
+[venues.k]
+exchange = "kraken"
+markets = ["spot"]
+simulated = true
+"""
 
 
 def risk_daemon(*arguments: str, command: str = "venues", cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

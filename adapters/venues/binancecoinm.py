@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from adapters.cancel_probes import Probe
 from adapters.venue import Venue
 from adapters.venues import binanceusdm
@@ -14,7 +16,7 @@ VENUE = Venue(
     dialect=lambda account, client: BinanceFuturesDialect(account, client, COINM),
     scopes=binanceusdm.books("dapi"),
     replies=binanceusdm.REPLIES,
-    pools=(binanceusdm.SAPI, binanceusdm.WEIGHTS),
+    pools=(binanceusdm.SAPI, replace(binanceusdm.LISTINGS, default=5.0), binanceusdm.WEIGHTS),
     probe=Probe("dapiPrivateDeleteOrder", {"symbol": "BTCUSD_PERP", "orderId": "1"}),
     codes=binanceusdm.CODES,
     dead_men=(binanceusdm.dead_man("dapi"),),

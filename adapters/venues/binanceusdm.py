@@ -98,13 +98,23 @@ WEIGHTS = Pool(
     for_urgent=300.0,
     for_sweep=600.0,
     costs={
-        **dict.fromkeys(("openOrders", "openAlgoOrders"), 40.0),
         **dict.fromkeys(("balance", "positionRisk"), 5.0),
         **dict.fromkeys(("premiumIndex", "assetIndex", "countdownCancelAll"), 10.0),
         "income": 30.0,
     },
     public=True,
     header="X-MBX-USED-WEIGHT-1M",
+)
+# Listings of a sweep that finds orders again and again would fill that within seconds, and what is refused then is
+# every cancel, and at last the address. So they keep to a share: of any minute 700 and 60 x 24; then they wait.
+LISTINGS = Pool(
+    700.0,
+    24.0,
+    for_urgent=100.0,
+    for_sweep=400.0,
+    endpoints=frozenset({"openOrders", "openAlgoOrders"}),
+    default=40.0,
+    strict=True,
 )
 # Each address of /sapi has 12,000 a minute of its own: never near it.
 SAPI = Pool(
@@ -210,7 +220,7 @@ VENUE = Venue(
     dialect=BinanceFuturesDialect,
     scopes=(_TWAP, *books("fapi")),
     replies=REPLIES,
-    pools=(SAPI, WEIGHTS),
+    pools=(SAPI, LISTINGS, WEIGHTS),
     probe=Probe("fapiPrivateDeleteOrder", {"symbol": "BTCUSDT", "orderId": "1"}),
     codes=CODES,
     dead_men=(dead_man("fapi"),),

@@ -184,7 +184,7 @@ class Table:
 
 @asynccontextmanager
 async def dealt(venue: CardVenue, *, connect: bool = True, paced: bool = False, **server: Any) -> AsyncIterator[Table]:
-    """A server of the venue and an adapter on it. paced: keep the venue's pace, as the daemon does."""
+    """A server of the venue and an adapter on it. paced: by the venue's limits, as the daemon; else there are none."""
     sim = VenueServer(venue.kind, **server)
     await sim.start()
     settings = VenueSettings(
@@ -201,6 +201,7 @@ async def dealt(venue: CardVenue, *, connect: bool = True, paced: bool = False, 
     if not paced:
         adapter._shell.pacer = Pacer(SystemClock(), float("inf"))
         adapter._shell.budget = Budget((), SystemClock())
+        sim.admin.handle("POST", "limit", {"ceiling": 1e9, "decay_per_s": 1e9}, 0.0)
     try:
         if connect:
             await adapter.connect()

@@ -33,6 +33,18 @@ def _binance_account(_: Rows, __: Query) -> Any:
     return {"accountType": "SPOT", "balances": [{"asset": "USDT", "free": ENOUGH, "locked": "0"}]}
 
 
+def _binance_no_algo(_: Rows, __: Query) -> Any:
+    return {"total": 0, "orders": []}
+
+
+def _binance_no_earn(_: Rows, __: Query) -> Any:
+    return {"total": 0, "rows": []}
+
+
+def _binance_no_funding(_: Rows, __: Query) -> Any:
+    return []
+
+
 def _bybit(result: Any) -> Any:
     return {"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": {}, "time": 1}
 
@@ -99,6 +111,10 @@ BINANCE = Face(
         "GET api/v3/account": _binance_account,
         "GET api/v3/openOrders": _binance_list,
         "DELETE api/v3/openOrders": _binance_cancel,
+        "GET sapi/v1/algo/spot/openOrders": _binance_no_algo,
+        "GET sapi/v1/simple-earn/flexible/position": _binance_no_earn,
+        "GET sapi/v1/simple-earn/locked/position": _binance_no_earn,
+        "POST sapi/v1/asset/get-funding-asset": _binance_no_funding,
     },
 )
 MEXC = Face(BINANCE.market_id, {**BINANCE.answers, "DELETE api/v3/order": _mexc_cancel_one})

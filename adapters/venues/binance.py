@@ -174,12 +174,14 @@ ADDRESS = Pool(
     public=True,
     header="X-MBX-USED-WEIGHT-1M",
 )
+# Ten a minute, of the account: no other call of ours tells this weight.
 WITHDRAWALS = Pool(
     180_000.0,
     3_000.0,
     for_urgent=72_000.0,
     endpoints=frozenset({"capital/withdraw/history"}),
     default=18_000.0,
+    header="X-SAPI-USED-UID-WEIGHT-1M",
 )
 # The documentation counts one call for each symbol that trades; how many that are it does not say: a thousand.
 MARGIN_LISTINGS = Pool(

@@ -141,9 +141,7 @@ class BinanceDialect(OwnDialect):
         )
         if self._refused is None:
             self._refused = frozenset(refused)
-            self.notes += tuple(
-                f"the wallet {name!r} is refused to this account: not counted" for name in sorted(refused)
-            )
+            self._tell(*(f"{name} is refused to this account and not counted" for name in sorted(refused)))
         wallets = (parse_spot(reply, flexible), flexible, locked, funding)
         return _summed([item for wallet in wallets for item in wallet.items()])
 

@@ -58,7 +58,7 @@ def test_a_spot_account_asks_nothing_of_the_hosts_of_futures(documented_binance,
     wallets = {"asset/get-funding-asset", "simple-earn/flexible/position", "simple-earn/locked/position"}
     books = {"algo/spot/openOrders"}
     flows = {"capital/deposit/hisrec", "capital/withdraw/history", "asset/transfer", "asset/assetDividend"}
-    flows |= {"sub-account/transfer/subUserHistory", "margin/isolated/account"}
+    flows |= {"sub-account/list", "margin/isolated/account"}
     asked = {path.removeprefix("api.binance.com/") for path in calls}
     spot = {f"api/v3/{name}" for name in ("time", "exchangeInfo", "account", "openOrders", "ticker/bookTicker")}
     assert asked - {"sapi/v1/account/apiRestrictions"} == spot | {f"sapi/v1/{name}" for name in wallets | books | flows}

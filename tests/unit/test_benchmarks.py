@@ -57,7 +57,7 @@ def test_a_daemon_is_given_a_configuration_that_it_takes(tmp_path: Path) -> None
 
 async def test_a_desk_serves_what_a_sweep_asks_and_notes_it() -> None:
     async with desk("binance", BINANCE, symbols=2, orders=5) as place:
-        assert await calls_until_proven(place) == 1 + 2 + 2
+        assert await calls_until_proven(place) == 3 * 2 + 2, "three rounds of both listings, and two symbols"
         assert isinstance(place.server, OrderDesk)
         assert place.server.open == {}
-        assert [asked.is_cancel for asked in place.server.asked][:4] == [False, True, True, False]
+        assert [asked.is_cancel for asked in place.server.asked][:5] == [False, False, True, True, False]

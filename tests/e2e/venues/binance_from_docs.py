@@ -185,7 +185,7 @@ SIGNED = {
     f"{SPOT_HOST}/sapi/v1/margin/isolated/account": lambda _, query: NO_ISOLATED,
     f"{SPOT_HOST}/sapi/v1/asset/transfer": lambda _, query: NOTHING_PAGED,
     f"{SPOT_HOST}/sapi/v1/asset/assetDividend": lambda _, query: NOTHING_PAGED,
-    f"{SPOT_HOST}/sapi/v1/sub-account/transfer/subUserHistory": lambda _, query: [],
+    f"{SPOT_HOST}/sapi/v1/sub-account/list": lambda _, query: {"subAccounts": []},
     f"{FUTURES_HOST}/fapi/v2/account": Account.futures_account,
     f"{FUTURES_HOST}/fapi/v3/account": Account.futures_account,
     f"{FUTURES_HOST}/fapi/v2/positionRisk": Account.position_risk,

@@ -174,3 +174,8 @@ async def test_a_listing_of_a_sweep_waits_where_the_venue_would_refuse_it() -> N
     began = asyncio.get_running_loop().time()
     await budget.spend("listing", {}, SWEEP)
     assert asyncio.get_running_loop().time() - began == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_call_of_one_market_may_cost_less() -> None:
+    pool = Pool(100.0, 1.0, default=40.0, narrow={"symbol": 6.0})
+    assert (pool.cost("openOrders", {}), pool.cost("openOrders", {"symbol": "X"})) == (40.0, 6.0)

@@ -163,6 +163,13 @@ async def test_a_page_that_comes_twice_is_no_listing() -> None:
         await listed(Client(lambda _: {"list": [row(1)], "next": "x"}), at=("list",), next_page=by_cursor("c", "next"))
 
 
+async def test_two_markets_may_use_one_id() -> None:
+    """On binance each market counts its own orders."""
+    rows = [row(1), {**row(1), "sym": "OTHER"}]
+    found = await listed(Client(lambda _: rows))
+    assert [(order.order_id, order.symbol) for order in found] == [("1", found[0].symbol), ("1", "OTHER")]
+
+
 async def test_a_listing_that_grows_without_end_is_none() -> None:
     client = Client(
         lambda params: {"list": [row(int(params.get("c", 0)) + 1)], "next": str(int(params.get("c", 0)) + 1)}

@@ -120,15 +120,14 @@ def parse_position(row: Mapping[str, Any], market: Market) -> Position | None:
     entry = number(row, "avgPrice") if settled in (None, "", "0") else finite(settled)
     if sign is None or size < 0 or entry <= 0:
         raise MalformedReply(f"a position of {row.get('symbol')!r} on the side {side!r}, of {size} at {entry}")
-    is_inverse = market["inverse"] is True
     return Position(
         symbol=market["symbol"],
         quantity=size * sign,
         entry=entry,
         settle=market["settle"],
         underlying=market["base"],
-        contract_size=finite(market["contractSize"]) if is_inverse else ONE,
-        inverse=is_inverse,
+        contract_size=ONE,  # of the base asset, or of US dollars
+        inverse=market["inverse"] is True,
     )
 
 

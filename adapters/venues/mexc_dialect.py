@@ -312,7 +312,7 @@ _CONTRACT_OPEN = {
 def _notes(has_spot: bool, has_contracts: bool) -> tuple[str, ...]:
     """What is weaker here than one would expect."""
     notes = [
-        "mexc: transfers to sub-accounts and others, rebates and converted dust are not read: a loss or gain to the guard",
+        "mexc: transfers to sub-accounts and others, rebates and converted dust are not read: they look like profit",
         "mexc: flows of more than 90 days ago can't be read",
     ]
     if has_spot != has_contracts:

@@ -264,7 +264,14 @@ def read_powers(reply: Any) -> KeyPowers:
 
 VENUE = Venue(
     exchange="bybit",
-    options={"fetchMarkets": {"types": ["spot", "linear", "inverse"]}, "adjustForTimeDifference": True},
+    options={
+        "fetchMarkets": {"types": ["spot", "linear", "inverse"]},
+        "adjustForTimeDifference": True,
+        # ccxt would ask once, and take a page that is no answer for "classic" ever after. Only unified ones are read.
+        "enableUnifiedAccount": True,
+        "enableUnifiedMargin": False,
+        "unifiedMarginStatus": 6,
+    },
     dialect=BybitDialect,
     scopes=SCOPES,
     replies=REPLIES,
@@ -281,6 +288,7 @@ VENUE = Venue(
         {"category": "linear", "symbol": "BTCUSDT", "orderId": "00000000-0000-0000-0000-000000000000"},
     ),
     codes=CODES,
+    client_id_length=36,
     key_audit=KeyAudit(call="privateGetV5UserQueryApi", reads=read_powers),
     unprovable=(
         "bots of Bybit's own (grid, DCA, martingale, combo): no call lists them, and they may place orders again",

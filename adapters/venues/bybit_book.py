@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from adapters.dialect import Book, number, text
+from adapters.lane import current_urgency
 from risk_daemon.errors import MalformedReply
 from risk_daemon.model.events import Flow
 
@@ -50,6 +51,9 @@ _MOST_PAGES = 20
 """Of rows of all types in one reading; beyond that only flows are read."""
 
 _PAGES_OF_ONE_TYPE = 400
+_RARE_AT_A_TIME = 8
+"""Of the rare types that are left: a reading has its time, and the next one goes on."""
+
 LATE_S = 60.0
 KEEP_S = 3_600.0
 
@@ -98,6 +102,7 @@ class LogReader:
         self._rows: dict[str, Flow] = {}
         self._since = float("inf")
         self._known_to = float("-inf")
+        self._left: list[dict[str, Any]] = []
 
     async def read(self, since_wall: float, now_wall: float) -> Book:
         """All flows since then, and the other rows that are known; rows may be given again.
@@ -111,27 +116,37 @@ class LogReader:
             await self._read(max(self._since, self._known_to - LATE_S), now_wall)
             # A row may be written long after what it tells of; of these none may be missed.
             await self._read_types(_IN_AND_OUT, max(self._since, now_wall - RECENT_S), now_wall)
+        if not current_urgency().goes_first:
+            await self._read_left()
         self._known_to = max((row.wall for row in self._rows.values()), default=since_wall)
         self._since = max(self._since, since_wall - KEEP_S)
         self._rows = {row_id: row for row_id, row in self._rows.items() if row.wall > since_wall - KEEP_S}
         return split(sorted(self._rows.values(), key=lambda row: (row.wall, row.flow_id)))
 
     async def _read(self, start: float, now_wall: float) -> None:
-        """Every row since `start`, or where these are too many the flows among them."""
+        """Every row since `start`, or where these are too many what was moved; what else is rare, bit by bit."""
         left = _MOST_PAGES
         try:
             for window in _windows(start, now_wall):
                 left -= await self._walk(window, left)
         except _TooMany:
-            await self._read_types(FLOW_TYPES, start, now_wall)
+            await self._read_types(_IN_AND_OUT, start, now_wall)
+            self._left += _queries(FLOW_TYPES - _IN_AND_OUT, start, now_wall)
 
     async def _read_types(self, types: frozenset[str], start: float, now_wall: float) -> None:
-        for name in sorted(types):
-            for window in _windows(start, now_wall):
-                try:
-                    await self._walk({**window, "type": name}, _PAGES_OF_ONE_TYPE)
-                except _TooMany:
-                    raise MalformedReply(f"the log's pages of type {name} do not come to an end") from None
+        for query in _queries(types, start, now_wall):
+            await self._read_type(query)
+
+    async def _read_left(self) -> None:
+        for query in self._left[:_RARE_AT_A_TIME]:
+            await self._read_type(query)
+            self._left.remove(query)
+
+    async def _read_type(self, query: Mapping[str, Any]) -> None:
+        try:
+            await self._walk(query, _PAGES_OF_ONE_TYPE)
+        except _TooMany:
+            raise MalformedReply(f"the log's pages of type {query['type']} do not come to an end") from None
 
     async def _walk(self, query: Mapping[str, Any], most: int) -> int:
         """All pages of a window; how many there were. A full page has a cursor, and so may one that is not."""
@@ -149,6 +164,10 @@ class LogReader:
                 return page
             cursor = following
         raise _TooMany
+
+
+def _queries(types: Iterable[str], start: float, now_wall: float) -> list[dict[str, Any]]:
+    return [{**window, "type": name} for name in sorted(types) for window in _windows(start, now_wall)]
 
 
 def _windows(start: float, now_wall: float) -> Iterable[dict[str, Any]]:

@@ -69,6 +69,19 @@ def add_calls(client: Any) -> None:
         setattr(client, name, call)
 
 
+def add_position_mode(client: Any) -> None:
+    """Lets a ccxt client tell whether a contract's account is hedged, which closing a leg of it needs to know."""
+
+    async def fetch_position_mode(symbol: str, _: Any = None) -> dict[str, Any]:
+        market = client.market(symbol)
+        category = "inverse" if market["inverse"] is True else "linear"
+        reply = await client.privateGetV5PositionList({"category": category, "symbol": market["id"]})
+        return {"hedged": any(row.get("positionIdx") in (1, 2) for row in reply["result"]["list"])}
+
+    client.has = {**client.has, "fetchPositionMode": True}
+    client.fetch_position_mode = fetch_position_mode
+
+
 def parse_wallet(reply: Mapping[str, Any]) -> dict[str, Decimal]:
     """wallet-balance: {coin: amount}, held less owed; unrealised profit stands beside it.
 
@@ -107,15 +120,14 @@ def parse_position(row: Mapping[str, Any], market: Market) -> Position | None:
     entry = number(row, "avgPrice") if settled in (None, "", "0") else finite(settled)
     if sign is None or size < 0 or entry <= 0:
         raise MalformedReply(f"a position of {row.get('symbol')!r} on the side {side!r}, of {size} at {entry}")
-    is_inverse = market["inverse"] is True
     return Position(
         symbol=market["symbol"],
         quantity=size * sign,
         entry=entry,
         settle=market["settle"],
         underlying=market["base"],
-        contract_size=finite(market["contractSize"]) if is_inverse else ONE,
-        inverse=is_inverse,
+        contract_size=ONE,  # of the base asset, or of US dollars
+        inverse=market["inverse"] is True,
     )
 
 
@@ -140,6 +152,7 @@ class BybitDialect(OwnDialect):
         )
         client.has = {**client.has, "fetchCurrencies": False}  # needs a permission that nothing else here needs
         add_calls(client)
+        add_position_mode(client)
         self._log = LogReader(account.name, self._ask_log, client.safe_currency_code)
         self._held: frozenset[str] = frozenset()
         self._pairs: frozenset[str] = frozenset()

@@ -211,13 +211,16 @@ async def test_an_order_is_cancelled_by_id_under_its_own_filter_only(sim: Sim) -
 
 
 async def test_cancel_all_of_contracts_picks_five_hundred_and_does_it_later(sim: Sim) -> None:
-    face_of(sim).orders.cancel_lag_s = 0.2
+    face_of(sim).orders.cancel_lag_s = 60
     placed = (await sim.post("order", symbol=LINEAR, count=620, **LIMIT))["order_ids"]
     acknowledged = await sim.client.cancel_all_orders()
     assert len(acknowledged) == 500
     assert [order["id"] for order in acknowledged] != placed[:500]
     assert await resting(sim) == 620
-    await until(lambda: _rests(sim, 120))
+    await sim.post("clock", skew_s=61)
+    assert await resting(sim) == 120
+    await sim.post("clock", skew_s=0)
+    face_of(sim).orders.cancel_lag_s = 0.001
     await sim.client.cancel_all_orders()
     await until(lambda: _rests(sim, 0))
 

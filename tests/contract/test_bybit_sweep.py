@@ -13,6 +13,7 @@ from adapters.base import Market
 from adapters.simulated.faults import Call
 from adapters.simulated.wire.bybit import BybitFace
 from adapters.simulated.wire.bybit_orders import FILTERS
+from oms.order_manager import OrderManager
 from risk_daemon.errors import VenueUnavailable
 from risk_daemon.model.events import Kind, PricesSeen
 from tests.cards.card import DAY_S, Table, dealt
@@ -134,6 +135,29 @@ async def test_prices_of_every_category_are_streamed_and_vouched_for(table: Tabl
             assert isinstance(inputs, PricesSeen)
             seen |= {price.symbol: price.value for price in inputs.prices}
     assert (seen[LINEAR], seen[INVERSE], seen["ETH/USDT"]) == (60000, 60000, 3000)
+
+
+async def closed(table: Table) -> None:
+    manager = OrderManager(settle_s=0.02, order_flight_s=0.05, lease_s=0.0, call_timeout_s=2.0, cancel_deadline_s=20.0)
+    manager.add_perp_adapter(table.adapter)
+    await manager.close_all_positions(trip_id="trip-1")
+    await manager.stop()
+
+
+async def test_positions_are_closed_whatever_they_settle_in(table: Table) -> None:
+    for symbol, quantity in ((LINEAR, "0.5"), (USDC, "-0.2"), (INVERSE, "-600")):
+        table.admin("position", symbol=symbol, quantity=quantity, entry="60000")
+    await closed(table)
+    assert not table.server.exchange.positions
+    assert all(fill.order.draft.reduce_only for fill in table.server.exchange.fills)
+
+
+async def test_both_legs_of_a_hedged_account_are_closed(table: Table) -> None:
+    table.admin("position", symbol=LINEAR, quantity="0.5", entry="60000", side="long")
+    table.admin("position", symbol=LINEAR, quantity="-0.2", entry="60000", side="short")
+    table.admin("position", symbol="ETH/USDT:USDT", quantity="2", entry="3000", side="long")
+    await closed(table)
+    assert not table.server.exchange.positions
 
 
 async def test_a_listing_of_another_category_is_no_listing(table: Table) -> None:

@@ -137,21 +137,22 @@ class Account:
         return {
             "category": of,
             "nextPageCursor": cursor,
-            "list": [self._row(self._instrument(held), held) for held in shown],
+            "list": [self._row(self._instrument(held), held, held.side) for held in shown],
         }
 
     def rows(self, instrument: Instrument) -> list[dict[str, Any]]:
-        """Whatever there is of one instrument: at least an empty row."""
-        found = [held for held in self.exchange.positions.values() if held.symbol == instrument.symbol]
-        return [self._row(instrument, held) for held in found] or [self._row(instrument, None)]
+        """Whatever there is of one instrument: an empty row for a side that is not held."""
+        found = {held.side: held for held in self.exchange.positions.values() if held.symbol == instrument.symbol}
+        sides = ("long", "short") if self.exchange.hedged and not instrument.inverse else ("",)
+        return [self._row(instrument, found.get(side), side) for side in sides]
 
-    def _row(self, instrument: Instrument, held: HeldPosition | None) -> dict[str, Any]:
+    def _row(self, instrument: Instrument, held: HeldPosition | None, side: str) -> dict[str, Any]:
         mark = self.exchange.quotes[instrument.symbol].mark
         size = ZERO if held is None else abs(held.quantity)
         value = fixed(size * instrument.worth(held.entry)) if held is not None else ZERO
         at = "" if held is None else str(milliseconds(held.opened_wall))
         return {
-            "positionIdx": 0 if held is None else POSITION_INDEX[held.side],
+            "positionIdx": POSITION_INDEX[side],
             "riskId": 1,
             "riskLimitValue": "2000000",
             "symbol": instrument.wire_id,

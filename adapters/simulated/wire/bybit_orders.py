@@ -36,6 +36,7 @@ _SPREAD_FIELDS = (
     *("timeInForce", "createdTime", "updatedTime"),
 )
 _POSITION_SIDES = {str(index): side for side, index in POSITION_INDEX.items()}
+_CLOSES_A_LEG = (("sell", "long"), ("buy", "short"))
 _BATCH = {"spot": 10}
 _AT_ONCE = 500
 
@@ -185,6 +186,7 @@ class Orders:
         side, trigger = str(form.get("side", "")).lower(), decimal(form, "triggerPrice")
         is_limit = form.get("orderType") == "Limit"
         quantity = decimal(form, "qty") or ZERO
+        position = self._position_side(instrument, form)
         is_quote = of == "spot" and not is_limit and form.get("marketUnit", _unit(side)) == "quoteCoin"
         if is_quote:
             quantity /= self.exchange.quotes[instrument.symbol].ask
@@ -196,11 +198,19 @@ class Orders:
             decimal(form, "price") if is_limit else None,
             trigger,
             form.get("orderLinkId") or None,
-            str(form.get("reduceOnly", "")).lower() == "true" and of != "spot",
+            of != "spot" and (str(form.get("reduceOnly", "")).lower() == "true" or (side, position) in _CLOSES_A_LEG),
             leveraged=of == "spot" and str(form.get("isLeverage", "0")) == "1",
-            position_side=_POSITION_SIDES.get(str(form.get("positionIdx") or "0"), ""),
+            position_side=position,
             book="tpslOrder" if of == "spot" and form.get("orderFilter") == "tpslOrder" else "",
         )
+
+    def _position_side(self, instrument: Instrument, form: Mapping[str, Any]) -> str:
+        """A hedged account wants to know which of two positions is meant, another one does not."""
+        side = _POSITION_SIDES.get(str(form.get("positionIdx") or "0"), "")
+        is_hedged = self.exchange.hedged and markets.category(instrument) == "linear"
+        if bool(side) != is_hedged:
+            raise refused(10001, "position idx not match position mode")
+        return side
 
     # --- cancels ---------------------------------------------------------------------------------------
 

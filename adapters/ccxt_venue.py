@@ -35,6 +35,7 @@ from adapters.generic import GenericDialect
 from adapters.guarded import Shell, build_client, tls_of
 from adapters.lane import Pacer, SignedLane, Urgency, travelling
 from adapters.market_list import MarketList, load_anew, unpriced
+from adapters.recording import Tape
 from adapters.socket_streams import SocketStreams
 from adapters.switches import Switches
 from adapters.venue import Venue, VenueSettings, unprovable
@@ -226,6 +227,10 @@ class CcxtVenue:
         params = {**audit.params, **({audit.key_param: self._settings.api_key} if audit.key_param else {})}
         reply = await self._ask(Urgency.ORDINARY, lambda: getattr(self._client, audit.call)(params))
         return audit.reads(reply)
+
+    def record(self, tape: Tape) -> None:
+        """Take down, masked, whatever the venue answers from now on."""
+        self._shell.tape = tape
 
     def _plan(self, scope: OrderScope) -> ScopePlan:
         return next(plan for plan in self._plans if plan.scope == scope)

@@ -344,7 +344,7 @@ _CONTRACT_OPEN = {
 def _notes(has_spot: bool, has_contracts: bool) -> tuple[str, ...]:
     """What is weaker here than one would expect."""
     notes = [
-        "mexc: transfers to sub-accounts and others, rebates and converted dust are not read, and look like a loss",
+        "mexc: transfers to sub-accounts and others, rebates and converted dust look like profit or loss: they aren't read",
         "mexc: flows of more than 90 days ago can't be read",
     ]
     if has_spot != has_contracts:

@@ -344,7 +344,7 @@ _CONTRACT_OPEN = {
 def _notes(has_spot: bool, has_contracts: bool) -> tuple[str, ...]:
     """What is weaker here than one would expect."""
     notes = [
-        "mexc: transfers to sub-accounts and others, rebates and converted dust look like profit or loss: they aren't read",
+        "mexc: transfers to sub-accounts and others, rebates and dust are not read: they look like profit or loss",
         "mexc: flows of more than 90 days ago can't be read",
     ]
     if has_spot != has_contracts:

@@ -346,7 +346,7 @@ def _notes(has_spot: bool, has_contracts: bool) -> tuple[str, ...]:
     notes = [
         "mexc: transfers to sub-accounts and others, rebates and dust are not read: they look like profit or loss",
         "mexc: flows of more than 90 days ago can't be read",
-        "mexc: a withdrawal counts from its application; whether the balance falls then or at its end is not documented",
+        "mexc: a withdrawal counts from its application; when the balance falls is not documented",
     ]
     if has_spot != has_contracts:
         other = "contract" if has_spot else "spot"

@@ -5,7 +5,7 @@ www.mexc.com/api-docs/spot-v3, www.mexc.com/api-docs/futures
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -152,6 +152,19 @@ def _track_id(orders: Sequence[Named]) -> Any:
     return {"symbol": orders[0].market_id, "trackOrderId": int(orders[0].order_id)}
 
 
+def _limit_ids(orders: Sequence[Named]) -> Any:
+    return [each.order_id for each in orders]
+
+
+def _by_ids(
+    call: str, names: Callable[[Sequence[Named]], Any], refused: Callable[[Any], str | None] = lambda _: None
+) -> Cancel:
+    """For what has survived the cancel of its whole book: the page still calls that "(Maintenance)" in April 2026."""
+    return Cancel(
+        call=call, by=CancelBy.BATCH, names=names, rows=_BATCH, mixes=True, refused=refused, spares=lambda _: True
+    )
+
+
 def _contract_fields(order_id: str, **fields: Any) -> OrderFields:
     return OrderFields(
         order_id=order_id,
@@ -176,9 +189,9 @@ SCOPES = (
             spot=False,
             counted="plan",
         ),
-        cancels=(Cancel(call="contractPrivatePostPlanorderCancelAll", by=CancelBy.ALL),),
-        single=Cancel(
-            call="contractPrivatePostPlanorderCancel", by=CancelBy.BATCH, names=_plan_ids, rows=_BATCH, mixes=True
+        cancels=(
+            Cancel(call="contractPrivatePostPlanorderCancelAll", by=CancelBy.ALL),
+            _by_ids("contractPrivatePostPlanorderCancel", _plan_ids),
         ),
     ),
     own_scope(
@@ -194,9 +207,9 @@ SCOPES = (
             counted="stop",
             shows=lambda row: str(row.get("isFinished")) != "1",
         ),
-        cancels=(Cancel(call="contractPrivatePostStoporderCancelAll", by=CancelBy.ALL),),
-        single=Cancel(
-            call="contractPrivatePostStoporderCancel", by=CancelBy.BATCH, names=_stop_ids, rows=_BATCH, mixes=True
+        cancels=(
+            Cancel(call="contractPrivatePostStoporderCancelAll", by=CancelBy.ALL),
+            _by_ids("contractPrivatePostStoporderCancel", _stop_ids),
         ),
     ),
     own_scope(
@@ -233,14 +246,9 @@ SCOPES = (
             counted="limit",
         ),
         # A symbol of "" is every contract.
-        cancels=(Cancel(call="contractPrivatePostOrderCancelAll", by=CancelBy.ALL, params={"symbol": ""}),),
-        single=Cancel(
-            call="contractPrivatePostOrderCancel",
-            by=CancelBy.BATCH,
-            names=lambda orders: [each.order_id for each in orders],
-            rows=_BATCH,
-            mixes=True,
-            refused=_rows_refused,
+        cancels=(
+            Cancel(call="contractPrivatePostOrderCancelAll", by=CancelBy.ALL, params={"symbol": ""}),
+            _by_ids("contractPrivatePostOrderCancel", _limit_ids, _rows_refused),
         ),
     ),
     own_scope(

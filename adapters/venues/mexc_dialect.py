@@ -48,10 +48,9 @@ _KEY_EVERY_MS, _KEY_LIVES_MS = 20 * 60_000, 55 * 60_000
 
 @dataclass(slots=True)
 class _Listening:
-    """The socket of the account, and the key that it listens by. kept_ms: when that was renewed."""
+    """The socket of the account. kept_ms: when the key that it listens by was renewed."""
 
     wire: SpotWire
-    key: str
     kept_ms: int
 
 
@@ -237,8 +236,8 @@ class MexcDialect(OwnDialect):
         if line == TICKER_LINE:
             return SpotWire(urls["spot"], client.market_id)
         key = text(await client.spotPrivatePostUserDataStream(), "listenKey")
-        wire = SpotWire(f"{urls['spot']}?listenKey={key}", client.market_id)
-        self._listening = _Listening(wire, key, client.milliseconds())
+        wire = SpotWire(urls["spot"], client.market_id, key)
+        self._listening = _Listening(wire, client.milliseconds())
         return wire
 
     async def _keep_listening(self) -> None:
@@ -247,7 +246,7 @@ class MexcDialect(OwnDialect):
         if listening is None or now_ms - listening.kept_ms < _KEY_EVERY_MS:
             return
         try:
-            await self._client.spotPrivatePutUserDataStream({"listenKey": listening.key})
+            await self._client.spotPrivatePutUserDataStream({"listenKey": listening.wire.key})
             listening.kept_ms = now_ms
         except VenueRejected:
             listening.wire.has_ended = True
@@ -345,8 +344,9 @@ _CONTRACT_OPEN = {
 def _notes(has_spot: bool, has_contracts: bool) -> tuple[str, ...]:
     """What is weaker here than one would expect."""
     notes = [
-        "mexc: transfers to sub-accounts and others, rebates and converted dust are not read, and look like a loss",
+        "mexc: transfers to sub-accounts and others, rebates and dust are not read: they look like profit or loss",
         "mexc: flows of more than 90 days ago can't be read",
+        "mexc: a withdrawal counts from its application; when the balance falls is not documented",
     ]
     if has_spot != has_contracts:
         other = "contract" if has_spot else "spot"

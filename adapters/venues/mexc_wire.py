@@ -35,7 +35,7 @@ _CONTRACT_KINDS: Mapping[str, Said] = {
 
 
 class SpotWire:
-    """One spot connection; its account channels need a listen key in the address. id_of: the venue's name of a symbol.
+    """One spot connection. id_of: the venue's name of a symbol. key: the listen key that its account channels need.
 
     An answer has code 0 whatever it says: only its words tell a yes from a no. has_ended: its listen key is no good any
     more, which the venue does not tell: it is silent of the account from then on.
@@ -46,8 +46,9 @@ class SpotWire:
     ping = '{"method":"PING"}'
     pong = ""
 
-    def __init__(self, url: str, id_of: Callable[[str], str]) -> None:
-        self.url = url
+    def __init__(self, url: str, id_of: Callable[[str], str], key: str = "") -> None:
+        self.url = f"{url}?listenKey={key}" if key else url
+        self.key = key
         self._id_of = id_of
         self._names: dict[str, str] = {}
         self.has_ended = False

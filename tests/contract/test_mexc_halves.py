@@ -68,6 +68,18 @@ async def test_each_house_sweeps_its_own(spot: Table, perp: Table) -> None:
         assert {order.draft.symbol for order in table.server.exchange.orders.values()} == {left}
 
 
+async def test_what_survives_the_widest_cancel_is_named(spot: Table, perp: Table) -> None:
+    for table, path, text in (
+        (spot, "order/all", "700007 No permission to access the endpoint."),
+        (perp, "cancel_all", "604 Sorry, this feature is under maintenance"),
+    ):
+        for symbol in table.venue.symbols:
+            table.plain(symbol, count=3)
+        table.conditional()
+        table.fault("venue_error", path, text=text)
+        assert (await table.sweep(deadline_s=5)).proven, path
+
+
 async def test_a_key_is_asked_by_the_house_that_is_guarded(spot: Table, perp: Table) -> None:
     for table, path in ((spot, "DELETE /api/v3/order"), (perp, "POST /api/v1/private/trackorder/cancel")):
         adapter: Any = table.adapter

@@ -5,7 +5,8 @@ where those are shorter, and replies that people recorded where both are silent.
 
 What is guessed: that untriggered stop limits and OCO legs stand in `openOrders`, and that `DELETE order/all` leaves
 them; that `order/cancel_all` without a `symbol` is refused; that the count of open orders answers only to GET, which
-the documentation calls POST (people found it so); that the contract account has a row for each coin it settles in.
+the documentation calls POST (people found it so); that the contract account has a row for each coin it settles in;
+that windows may end in the future; that a listen key ends in silence; that a withdrawal leaves the balance at once.
 
 Left out: margin, the letters before spot order ids, sub-account and broker endpoints but the transfers, placing in
 batches, limits by weight (of an address), compressed frames, copy trading, grids and chase orders, which no call lists.

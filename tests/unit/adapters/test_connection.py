@@ -142,6 +142,41 @@ async def test_one_frame_may_be_of_two_streams() -> None:
         await ended(connection)
 
 
+@dataclass
+class BytesTalk(Talk):
+    """A wire whose venue sends bytes: JSON with a letter before it."""
+
+    def decode(self, frame: bytes) -> Mapping[str, Any]:
+        if not frame.startswith(b"b"):
+            raise MalformedReply("bytes that are none of ours")
+        decoded: Mapping[str, Any] = json.loads(frame[1:])
+        return decoded
+
+
+@pytest.mark.parametrize(
+    ("talk", "frame", "reason"),
+    [
+        (BytesTalk, b'b{"is": "frame"}', None),
+        (BytesTalk, b'{"is": "frame"}', "none of ours"),
+        (Talk, b'{"is": "frame"}', "not text"),
+    ],
+)
+async def test_bytes_are_read_by_a_wire_that_can(talk: type[Talk], frame: bytes, reason: str | None) -> None:
+    async def send(socket: ServerConnection) -> None:
+        await socket.send(frame)
+        await socket.wait_closed()
+
+    heard = Heard()
+    async with serve(send, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        connection = connect(f"ws://127.0.0.1:{port}", heard, talk=talk)
+        await told(heard)
+        assert heard.frames == ([{"is": "frame"}] if reason is None else [])
+        assert [reason in str(end) for end in heard.ends if reason is not None] == [True] * (reason is not None)
+        connection.end(VenueUnavailable("enough"))
+        await ended(connection)
+
+
 async def test_it_ends_once_and_tells_the_first_reason() -> None:
     heard = Heard()
     async with Venue().listening() as venue:

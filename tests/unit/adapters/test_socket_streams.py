@@ -118,6 +118,24 @@ async def test_a_frame_that_can_not_be_read_ends_the_streams_beside_it(world: Wo
     assert await within(world.streams.next(KIND)) == (VenueConnected("x"),)
 
 
+async def test_a_stream_of_two_connections_lasts_as_long_as_both(world: World) -> None:
+    world.dialect.line_of = lambda kind: ("one", "other") if kind is KIND else "other"
+    frames = [await within(world.streams.next(KIND))]
+    while sum(map(len, frames)) < 2:
+        frames.append(await within(world.streams.next(KIND)))
+    assert len(world.venue.asked) == 2, "each is asked"
+    assert world.streams.heartbeat_mono(KIND) is not None
+    beside = await world.waiting(Kind.ORDERS)
+    assert await within(world.streams.next(KIND)), "the server sends one frame a question"
+    waiting = await world.waiting()
+    world.streams._lines["other"].end(VenueUnavailable("cut"))
+    for reading in (waiting, beside):
+        with pytest.raises(VenueUnavailable, match="cut"):
+            await within(reading)
+    assert await within(world.streams.next(KIND)) == (VenueConnected("x"),)
+    assert world.dialect.began == [KIND, Kind.ORDERS, KIND]
+
+
 async def test_after_closing_nothing_is_dialled_again(world: World) -> None:
     await within(world.streams.next(KIND))
     waiting = await world.waiting()

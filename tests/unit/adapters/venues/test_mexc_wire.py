@@ -10,7 +10,7 @@ import pytest
 
 from adapters.simulated.wire.mexc_frames import ACCOUNT, BOOK_TICKER, ORDERS, message, push
 from adapters.venues.mexc_wire import ContractWire, SpotWire
-from adapters.wire import Pinging, Refused, Taken
+from adapters.wire import Keyed, Pinging, Refused, Taken
 from risk_daemon.errors import MalformedReply, VenueUnavailable
 from risk_daemon.model.account import Kind
 
@@ -84,7 +84,9 @@ def test_bytes_that_are_no_protobuf_end_it(frame: bytes) -> None:
 
 
 def test_a_listen_key_that_has_ended_ends_the_connection() -> None:
-    talk = spot()
+    talk = SpotWire("ws://x/ws", IDS.__getitem__, "pqia1")
+    assert isinstance(talk, Keyed)
+    assert talk.url == "ws://x/ws?listenKey=pqia1"
     talk.has_ended = True
     with pytest.raises(VenueUnavailable, match="listen key"):
         talk.hear({"id": 0, "code": 0, "msg": "PONG"})

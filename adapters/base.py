@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from risk_daemon.model.account import Instrument
+from risk_daemon.model.account import Instrument, Position
 from risk_daemon.model.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen
 
 
@@ -83,6 +84,22 @@ class CancelPermission:
 
     may_cancel: bool | None
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """What sizes the orders of a market may have, in what a position's quantity counts. largest None: any.
+
+    Raises ValueError for sizes that nothing could be ordered in.
+    """
+
+    step: Decimal
+    smallest: Decimal
+    largest: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if self.step <= 0 or self.smallest < 0 or (self.largest is not None and self.largest < self.step):
+            raise ValueError(f"no order fits a step of {self.step}, from {self.smallest} to {self.largest}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +190,23 @@ class CancelProbe(Protocol):
 
     async def cancel_permission(self) -> CancelPermission:
         """The venue's answer. Raises a VenueError where it gave none."""
+        ...
+
+
+@runtime_checkable
+class PositionCloser(Protocol):
+    """An adapter that can close positions, by market orders that can only make them smaller."""
+
+    def lot(self, symbol: str) -> Lot:
+        """What sizes orders in the market of a position have. Raises a VenueError if the venue does not say."""
+        ...
+
+    async def close_position(self, position: Position, quantity: Decimal, *, label: str) -> None:
+        """Send one market order of this size against the position, which can only reduce it. Always urgent.
+
+        Whether it returns or raises, it proves nothing: the order may be filled, in part, rest, or still be on its
+        way. label: what its client order id names, as far as the venue takes one.
+        """
         ...
 
 

@@ -12,13 +12,14 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from adapters import cancel_probes
+from adapters import cancel_probes, closing
 from adapters.base import (
     PERP_MARKETS,
     SPOT_MARKETS,
     CancelPermission,
     Capabilities,
     KeyPowers,
+    Lot,
     Market,
     OrderListing,
     OrderScope,
@@ -34,6 +35,7 @@ from adapters.generic import GenericDialect
 from adapters.guarded import Shell, build_client, tls_of
 from adapters.lane import Pacer, SignedLane, Urgency, travelling
 from adapters.market_list import MarketList, load_anew, unpriced
+from adapters.recording import Tape
 from adapters.socket_streams import SocketStreams
 from adapters.switches import Switches
 from adapters.venue import Venue, VenueSettings, unprovable
@@ -41,7 +43,17 @@ from adapters.watched_streams import WatchedStreams
 from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError, VenueError
 from risk_daemon.model.account import Instrument
 from risk_daemon.model.clock import Clock
-from risk_daemon.model.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen, Source
+from risk_daemon.model.events import (
+    BalancesSeen,
+    FlowsListed,
+    Input,
+    Kind,
+    Order,
+    Position,
+    PositionsSeen,
+    PricesSeen,
+    Source,
+)
 from risk_daemon.model.units import finite
 
 T = TypeVar("T")
@@ -73,6 +85,7 @@ class CcxtVenue:
         self._dialect, self._streams = _dialect_and_streams(venue, settings, self._client, clock)
         self._switches = Switches(switches_of(venue.dead_men, settings.markets), self._client)
         self._market_list = MarketList(lambda: load_anew(self._client), clock)
+        self._order_ids = closing.OrderIds(venue.client_id_length, clock)
         self._is_connected = False
 
     @property
@@ -178,6 +191,15 @@ class CcxtVenue:
         if failures:
             raise failures[0]
 
+    def lot(self, symbol: str) -> Lot:
+        """What sizes orders in the market of a position have. Raises a VenueError if the venue does not say."""
+        return closing.lot_of(self._client, symbol)
+
+    async def close_position(self, position: Position, quantity: Decimal, *, label: str) -> None:
+        """Send one market order that can only reduce the position. Proves nothing, whether it returns or raises."""
+        order_id = self._order_ids.next(label)
+        await self._ask(Urgency.SWEEP, lambda: closing.send(self._client, self._venue, position, quantity, order_id))
+
     async def cancel_permission(self) -> CancelPermission:
         """Whether this key may cancel, asked without harm."""
         return await self._ask(Urgency.ORDINARY, lambda: cancel_probes.ask(self._venue.probe, self._client))
@@ -201,8 +223,13 @@ class CcxtVenue:
         audit = self._venue.key_audit
         if audit is None:
             return None
-        reply = await self._ask(Urgency.ORDINARY, lambda: getattr(self._client, audit.call)(dict(audit.params)))
+        params = {**audit.params, **({audit.key_param: self._settings.api_key} if audit.key_param else {})}
+        reply = await self._ask(Urgency.ORDINARY, lambda: getattr(self._client, audit.call)(params))
         return audit.reads(reply)
+
+    def record(self, tape: Tape) -> None:
+        """Take down, masked, whatever the venue answers from now on."""
+        self._shell.tape = tape
 
     def _plan(self, scope: OrderScope) -> ScopePlan:
         return next(plan for plan in self._plans if plan.scope == scope)

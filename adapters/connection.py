@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.failures import HttpReply, blot, failure, without_query
 from adapters.subscriptions import Subscriptions
-from adapters.wire import Pinging, Said, Wire
+from adapters.wire import Keyed, Pinging, Said, Wire
 from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable
 from risk_daemon.model.account import Kind
 from risk_daemon.model.clock import Clock
@@ -127,6 +127,8 @@ class Connection:
     async def _run(self) -> None:
         try:
             self._wire = await self._open_wire()
+            if isinstance(self._wire, Keyed):
+                self._secrets = (*self._secrets, self._wire.key)
             async with self._dial(self._wire.url) as socket, _pinged(socket, self._wire) as self._pong:
                 self._socket = socket
                 await self._listen(socket)
@@ -166,7 +168,7 @@ class Connection:
         self.heard_mono = self._clock.now().mono
         if self._pong and frame == self._pong:
             return False
-        message = _parse(frame, self._secrets)
+        message = _parse(frame, self._secrets, self._wire)
         said = self._said(message)
         if said is None:
             return False
@@ -256,9 +258,12 @@ def _no_number(literal: str) -> Any:
 _DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
-def _parse(frame: str | bytes, secrets: Sequence[str]) -> Any:
+def _parse(frame: str | bytes, secrets: Sequence[str], wire: Wire | None) -> Any:
     if isinstance(frame, bytes):
-        raise MalformedReply("a frame is not text")
+        decode = getattr(wire, "decode", None)
+        if decode is None:
+            raise MalformedReply("a frame is not text")
+        return decode(frame)
     try:
         return _DECODER.decode(frame)
     except ValueError:

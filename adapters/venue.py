@@ -29,6 +29,7 @@ _NOT_COVERED = (
     "it is not known which orders its listing leaves out: triggers, algos and the venue's own bots, above all"
 )
 _REDUCE_ONLY: Mapping[str, Any] = MappingProxyType({"reduceOnly": True})
+_LEG_ONLY: Mapping[str, Any] = MappingProxyType({"reduceOnly": True, "hedged": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,9 @@ class Venue:
     deposits_reach_spot: elsewhere a deposit lands in a wallet apart, and would move a baseline that no money reached.
     codes: what its error codes mean. dead_men: its switches. key_audit: how it tells what the key may do.
     unprovable: what may hold or place orders on it that no call lists, one sentence each: a proof names them.
-    reduce_params: what makes a market order of ccxt's one that can only reduce, by the side of the position.
+    reduce_params: what makes a market order of ccxt's one that can only reduce; leg_params: the same on an account
+        that holds a long and a short of one market apart. ccxt tells the leg by the side of the order.
+    client_id_length: how many letters and digits a client order id may have.
 
     Raises ConfigError for half a venue.
     """
@@ -115,6 +118,8 @@ class Venue:
     key_audit: KeyAudit | None = None
     unprovable: tuple[str, ...] = ()
     reduce_params: Mapping[str, Any] = field(default_factory=lambda: _REDUCE_ONLY)
+    leg_params: Mapping[str, Any] = field(default_factory=lambda: _LEG_ONLY)
+    client_id_length: int = 32
 
     def __post_init__(self) -> None:
         wrong = next(filter(None, (_half(self), _wrong_scopes(self.scopes), _wrong_numbers(self))), None)

@@ -67,6 +67,14 @@ class Wire(Protocol):
         ...
 
 
+class ReadsBytes(Wire, Protocol):
+    """A wire whose venue sends frames that are no text."""
+
+    def decode(self, frame: bytes) -> Mapping[str, Any]:
+        """The message of a frame. Raises MalformedReply if it is none."""
+        ...
+
+
 @runtime_checkable
 class Pinging(Protocol):
     """What a wire has besides, where the venue ends a connection that only listens, whatever pings the protocol has.
@@ -79,11 +87,18 @@ class Pinging(Protocol):
     pong: str
 
 
+@runtime_checkable
+class Keyed(Protocol):
+    """What a wire has besides, where whoever knows its url hears the account. key: never to be written."""
+
+    key: str
+
+
 class SocketDialect(Dialect, Protocol):
     """A dialect whose streams come over sockets of our own."""
 
-    def line_of(self, kind: Kind) -> str:
-        """Which of the venue's connections carries this stream."""
+    def line_of(self, kind: Kind) -> str | tuple[str, ...]:
+        """Which of the venue's connections carries this stream; all of them, where it takes several."""
         ...
 
     async def open_wire(self, line: str) -> Wire:

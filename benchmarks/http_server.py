@@ -64,6 +64,9 @@ class Desk:
     async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
         return {}
 
+    async def close_positions(self, venue: str | None) -> Mapping[str, Any]:
+        return {}
+
     def report(self, event: OrderReported | ErrorReported) -> None:
         return
 

@@ -1,4 +1,4 @@
-"""Cancels every open order on every venue and proves that they are gone.
+"""Cancels every open order on every venue and proves that they are gone; closes positions where it is asked to.
 
 All venues are swept at once. A sweep runs in a task that the manager holds: whoever asked for it may be
 cancelled, the sweep goes on until it is proven, its deadline is over, or the owner says `stop()`.
@@ -10,13 +10,15 @@ import asyncio
 import math
 import uuid
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from dataclasses import replace
 
 from adapters.base import PERP_MARKETS, SPOT_MARKETS, Market, OrderScope, VenueAdapter
 from oms.calls import failure_of
+from oms.closing import Closing
 from oms.joint_sweep import JointSweep, KnownByVenue, Surroundings, SweepSettings
-from oms.results import SweepResult, VenueVerdict
+from oms.results import CloseResult, SweepResult, VenueClosed, VenueVerdict
 from oms.sweep import SelectiveCancel, VenuePlan, may_hold_protective
+from oms.venue_closing import CloseTerms
 from risk_daemon.errors import UsageError
 from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.events import Input, Order, Position
@@ -33,7 +35,8 @@ class OrderManager:
     under the last lease may take to arrive. lease_s: how long a lease is valid. call_timeout_s: limit of
     one adapter call. cancel_deadline_s: after this a sweep returns unproven.
     protective_orders: "cancel" everything, or "keep" reduce-only orders against an open position.
-    emit: takes VenueProven, VenueUnproven, OrderReplaced and SweepFinished as they happen; must not block.
+    emit: takes VenueProven, VenueUnproven, OrderReplaced and SweepFinished as they happen, of a closing PositionClosed
+    and ClosingFinished as well; must not block.
     positions: the open positions of a venue, or None if they are not known (then nothing is kept).
     open_orders: the orders believed open on a venue when a sweep begins, so that those which the first
     cancel removes are counted and are not taken for new; never evidence.
@@ -74,6 +77,7 @@ class OrderManager:
         self._markets: dict[str, Markets] = {}
         self._running: dict[tuple[str, Markets], tuple[JointSweep, asyncio.Task[SweepResult]]] = {}
         self._known: dict[str, KnownByVenue] = {}
+        self._closings: dict[str, tuple[Closing, asyncio.Task[CloseResult]]] = {}
         self._latest: JointSweep | None = None
 
     def add_spot_adapter(self, adapter: VenueAdapter) -> None:
@@ -113,21 +117,48 @@ class OrderManager:
         """
         return await self._cancel_all(SPOT_MARKETS | PERP_MARKETS, trip_id, locked_mono)
 
-    async def close_all_positions(self) -> NoReturn:
-        """Not available in this version: always raises UsageError. Positions stay as they are."""
-        raise UsageError("closing positions is not available in this version; cancel_all_orders is")
+    async def close_all_positions(self, *, trip_id: str | None = None, locked_mono: float | None = None) -> CloseResult:
+        """Cancel every open order, and once that is proven close every position; then prove both.
+
+        Each position is closed by market orders that can only reduce it, of its size floored to the venue's step. What
+        is too small to be ordered is left and named. Spot holdings are not sold. Protective orders that the first sweep
+        kept go with the positions they protect.
+
+        `cancel_deadline_s` is the time for all of it. See `cancel_all_orders`: nothing a venue does raises, cancelling
+        the caller does not cancel the closing, and a call for a trip that is being closed joins it. On one venue there
+        is one closing at a time, whoever asks.
+
+        Raises UsageError if no adapter is registered.
+        """
+        trip_id = trip_id or uuid.uuid4().hex
+        if trip_id not in self._closings:
+            self._plans(SPOT_MARKETS | PERP_MARKETS)
+            self._start_closing(trip_id, locked_mono)
+        _, task = self._closings[trip_id]
+        return await asyncio.shield(task)
 
     def snapshot(self) -> Mapping[str, VenueVerdict]:
         """The venues of the sweep that began last, as they stand now. Empty before the first."""
         return self._latest.snapshot() if self._latest else {}
 
+    def closing_snapshot(self) -> Mapping[str, VenueClosed]:
+        """The venues of the closing that runs, as they stand now. Empty while there is none."""
+        closings = list(self._closings.values())
+        return closings[-1][0].snapshot() if closings else {}
+
     async def stop(self) -> None:
-        """End all running sweeps, unproven. Their callers get a result with what is proven so far."""
-        running = list(self._running.values())
-        for sweep, _ in running:
+        """End all running sweeps and closings. Their callers get a result with what is proven and closed so far."""
+        tasks = [task for _, task in (*self._closings.values(), *self._running.values())]
+        self.stop_soon()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def stop_soon(self) -> None:
+        """The same without waiting: nothing more is begun."""
+        for closing, _ in self._closings.values():
+            closing.stop()
+        for sweep, _ in self._running.values():
             sweep.stop()
-        if running:
-            await asyncio.wait([task for _, task in running])
 
     def _add(self, adapter: VenueAdapter, markets: Markets) -> None:
         name = adapter.name
@@ -141,20 +172,49 @@ class OrderManager:
         self._adapters[name] = adapter
         self._markets[name] = self._markets.get(name, frozenset()) | markets
 
-    async def _cancel_all(self, markets: Markets, trip_id: str | None, locked_mono: float | None) -> SweepResult:
+    def _start_closing(self, trip_id: str, locked_mono: float | None) -> None:
+        """What the first sweep may keep goes in those after it: the positions are gone."""
+        settings = self._settings
+
+        async def sweep(*, within_s: float, is_first: bool) -> SweepResult:
+            keeps = settings.keep_protective and is_first
+            terms = replace(settings, cancel_deadline_s=within_s, keep_protective=keeps)
+            return await self._cancel_all(SPOT_MARKETS | PERP_MARKETS, trip_id, locked_mono, terms)
+
+        terms = CloseTerms(
+            trip_id=trip_id,
+            clock=self._around.clock,
+            settle_s=settings.settle_s,
+            order_flight_s=settings.order_flight_s,
+            call_timeout_s=settings.call_timeout_s,
+            emit=self._safe_emit,
+        )
+        closing = Closing(list(self._adapters.values()), terms, sweep, settings.cancel_deadline_s)
+        task = asyncio.create_task(self._close(trip_id, closing), name=f"closing {trip_id}")
+        self._closings[trip_id] = (closing, task)
+
+    async def _close(self, trip_id: str, closing: Closing) -> CloseResult:
+        try:
+            return await closing.run()
+        finally:
+            del self._closings[trip_id]
+
+    async def _cancel_all(
+        self, markets: Markets, trip_id: str | None, locked_mono: float | None, settings: SweepSettings | None = None
+    ) -> SweepResult:
         trip_id = trip_id or uuid.uuid4().hex
         key = (trip_id, markets)
         if key not in self._running:
-            self._start(key, locked_mono)
+            self._start(key, locked_mono, settings or self._settings)
         _, task = self._running[key]
         return await asyncio.shield(task)
 
-    def _start(self, key: tuple[str, Markets], locked_mono: float | None) -> None:
+    def _start(self, key: tuple[str, Markets], locked_mono: float | None, settings: SweepSettings) -> None:
         trip_id, markets = key
         sweep = JointSweep(
             trip_id,
             self._plans(markets),
-            self._settings,
+            settings,
             self._around,
             locked_mono=locked_mono,
             known=self._known.get(trip_id, {}),

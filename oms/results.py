@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+from oms.flat import ClosedLeg
 from risk_daemon.model.events import Order
+from risk_daemon.model.units import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +77,69 @@ class SweepResult:
             "unproven_reason": self.unproven_reason,
             "trip_id": self.trip_id,
             "venues": {name: verdict.document() for name, verdict in self.venues.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueClosed:
+    """One venue's part of a closing. flat: its positions were listed gone twice, `settle` apart, dust apart.
+
+    legs: every position that was seen, with what is left of it. reason: why it is not flat.
+    """
+
+    venue: str
+    flat: bool
+    legs: tuple[ClosedLeg, ...]
+    reason: str | None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        positions = [
+            {
+                "symbol": leg.position.symbol,
+                "side": leg.side,
+                "quantity": plain(leg.size - leg.residual),
+                "residual": plain(leg.residual),
+            }
+            for leg in self.legs
+        ]
+        return {"flat": self.flat is True, "positions": positions, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseResult:
+    """How a closing ended. flat: every venue is, and after that every order scope was proven empty once more.
+
+    sweep: the last one. remaining: what is held, over all venues, of the underlyings of what was closed: it was
+    hedged, or was not, and is not sold; None: a venue did not tell.
+    """
+
+    trip_id: str
+    flat: bool
+    elapsed_s: float
+    venues: Mapping[str, VenueClosed]
+    sweep: SweepResult
+    remaining: Mapping[str, Decimal] | None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not flat, in one line; None if it is."""
+        if self.flat is True:
+            return None
+        if self.sweep.proven is not True:
+            return f"orders may be open: {self.sweep.unproven_reason}"
+        told = (f"{v.venue}: {v.reason}" for v in self.venues.values() if v.flat is not True)
+        return "; ".join(told) or "orders went on appearing"
+
+    def document(self) -> dict[str, Any]:
+        """As JSON: flat, elapsed_s, reason, trip_id, venues, remaining, sweep."""
+        remaining = self.remaining
+        return {
+            "flat": self.flat is True,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "reason": self.reason,
+            "trip_id": self.trip_id,
+            "venues": {name: venue.document() for name, venue in self.venues.items()},
+            "remaining": None if remaining is None else {asset: plain(held) for asset, held in remaining.items()},
+            "sweep": self.sweep.document(),
         }

@@ -21,7 +21,7 @@ BUG = 70
 REFUSED = 78
 
 _MAY_TRIGGER = frozenset({"run", "demo"})
-_INTERRUPTED = {"run": STOPPED, "cancel-all": TRIGGERED_UNPROVEN}
+_INTERRUPTED = {"run": STOPPED, "cancel-all": TRIGGERED_UNPROVEN, "close-positions": TRIGGERED_UNPROVEN}
 _FORCED_AFTER_S = 5.0
 _STATE_AT, _OPEN = 48, b"OPEN"  # where gate.bin says that it is open
 _DEFAULT_CONFIG = "config.toml"

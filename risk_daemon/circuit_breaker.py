@@ -52,8 +52,6 @@ class CircuitBreakerConfig:
             raise ValueError(f"the loss threshold must lie between 0 % and 100 %, got {loss_threshold * 100} %")
         if warning_threshold is not None and not 0 < warning_threshold < 1:
             raise ValueError(f"the warning threshold must lie between 0 % and 100 %, got {warning_threshold * 100} %")
-        if auto_close_positions:
-            raise ValueError("closing positions is not available in this version: leave auto_close_positions False")
         object.__setattr__(self, "initial_capital", capital)
         object.__setattr__(self, "reference_currency", reference_currency)
         object.__setattr__(self, "loss_threshold", loss_threshold)
@@ -72,7 +70,7 @@ class CircuitBreakerConfig:
         return replace(self, warning_threshold=None if percent is None else finite(percent) / 100)
 
     def with_auto_close_positions(self, close: bool = True) -> CircuitBreakerConfig:
-        """The same, closing positions after the proof or not. Raises ValueError for True: it is not available yet."""
+        """The same, closing positions or not, which a program does itself: `OrderManager.close_all_positions`."""
         return replace(self, auto_close_positions=close)
 
     def check(self) -> None:

@@ -39,6 +39,7 @@ class FakeControl:
 
     events: list[Input] = field(default_factory=list)
     sweeps: list[tuple[str | None, str | None]] = field(default_factory=list)
+    closings: list[str | None] = field(default_factory=list)
     orders: list[OrderRequest] = field(default_factory=list)
     reports: list[OrderReported | ErrorReported] = field(default_factory=list)
     vetoed_reports: list[tuple[Any, ...]] = field(default_factory=list)
@@ -77,6 +78,10 @@ class FakeControl:
         self.sweeps.append((venue, market))
         return {"proven": True, "venues": {}}
 
+    async def close_positions(self, venue: str | None) -> Mapping[str, Any]:
+        self.closings.append(venue)
+        return {"flat": True, "venues": {}}
+
     def check_order(self, order: OrderRequest) -> OrderAnswer:
         self._fail()
         self.orders.append(order)
@@ -105,7 +110,7 @@ class FakeControl:
 
     def effects(self) -> tuple[list[Any], ...]:
         """Everything that requests led to."""
-        return self.events, self.sweeps, self.orders, self.reports, self.vetoed_reports
+        return self.events, self.sweeps, self.closings, self.orders, self.reports, self.vetoed_reports
 
     def _fail(self) -> None:
         if self.error is not None:

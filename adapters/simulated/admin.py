@@ -9,6 +9,8 @@ POST   order     symbol, side, type, quantity, price?, trigger_price?, client_or
                  book: the venue's own name of the one that holds it
 DELETE order     order_id?                  without: all
 POST   fill      order_id, quantity?
+POST   depth     symbol, quantity, rests?, count?   of a market order only this much is executed; the rest rests or
+                 expires; for the next `count` of them. DELETE depth ends it
 POST   trigger   order_id, gap_ms?          leaves its book; a plain order stands for it, gap_ms later
 POST   flow      asset, amount, kind?, wallet?, fee?, effect?, delay_ledger_ms?, delay_balance_ms?
                  kind internal: from or to another user of the venue, over no chain
@@ -40,7 +42,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from adapters.simulated.accounts import Late
-from adapters.simulated.exchange import Exchange
+from adapters.simulated.exchange import Depth, Exchange
 from adapters.simulated.faults import FaultBook
 from adapters.simulated.model import Bot, OrderDraft, Refused
 from adapters.simulated.wire.base import CallCounter, Key
@@ -138,6 +140,13 @@ class _OneOrder(_Body):
 class _Fill(_Body):
     order_id: str
     quantity: Decimal | None = None
+
+
+class _Depth(_Body):
+    symbol: str
+    quantity: Decimal = Field(ge=0)
+    rests: bool = False
+    count: int | None = Field(None, ge=1)
 
 
 class _Trigger(_Body):
@@ -263,6 +272,8 @@ class Admin:
             ("POST", "order"): _with(_Orders, self._order),
             ("DELETE", "order"): _with(_OneOrder, self._cancel),
             ("POST", "fill"): _with(_Fill, self._fill),
+            ("POST", "depth"): _with(_Depth, self._set_depth),
+            ("DELETE", "depth"): _with(_Body, self._forget_depths),
             ("POST", "trigger"): _with(_Trigger, self._trigger),
             ("POST", "flow"): _with(_Flow, self._flow),
             ("POST", "transfer"): _with(_Transfer, self._transfer),
@@ -328,6 +339,15 @@ class Admin:
     def _fill(self, body: _Fill, now: float) -> dict[str, Any]:
         fill = self._exchange.fill(body.order_id, now, quantity=body.quantity)
         return {"quantity": str(fill.quantity), "price": str(fill.price)}
+
+    def _set_depth(self, body: _Depth, _: float) -> dict[str, Any]:
+        symbol = self._exchange.instrument(body.symbol).symbol
+        self._exchange.depths[symbol] = Depth(body.quantity, body.rests, body.count)
+        return {}
+
+    def _forget_depths(self, _: _Body, __: float) -> dict[str, Any]:
+        self._exchange.depths.clear()
+        return {}
 
     def _trigger(self, body: _Trigger, now: float) -> dict[str, Any]:
         self._exchange.trigger(body.order_id, now, gap_s=body.gap_ms / 1000)

@@ -38,6 +38,18 @@ from adapters.simulated.model import (
 
 
 @dataclass(frozen=True, slots=True)
+class Depth:
+    """How much of a market order is executed at once, for the next `count` of them; whether the rest of it rests.
+
+    count None: until it is lifted. What neither is executed nor rests expires.
+    """
+
+    quantity: Decimal
+    rests: bool = False
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeadMan:
     """An armed switch: when it fires, and which orders it reaches."""
 
@@ -74,6 +86,7 @@ class Exchange(Accounts):
         self.bots: dict[str, Bot] = {}
         self.dead_men: dict[str, DeadMan] = {}
         self.delisted: set[str] = set()
+        self.depths: dict[str, Depth] = {}
         self.hedged = False
         self.ignore_cancels = False
         self.fee_ratio = ZERO
@@ -205,6 +218,7 @@ class Exchange(Accounts):
     ) -> tuple[OpenOrder, Fill | None]:
         """Take an order. Market orders and crossing limit orders are filled at once at the touch, whole.
 
+        Where the market has a `Depth`, that much of a market order is.
         checked=False rests a limit order whatever it crosses and whatever funds there are: an order
         that somebody placed before (`now`: when). strategy: the bot of the venue's own that places it. Raises Refused.
         """
@@ -217,10 +231,29 @@ class Exchange(Accounts):
         kind = _kind(instrument, draft)
         order = OpenOrder(self._order_id(self._next("order")), draft, kind, now, strategy=strategy)
         if touch is not None:
-            return self._execute(order, draft.quantity, touch, now)
+            return self._take(order, touch, now)
         self.orders[order.order_id] = order
         self._notices.append(OrderOpened(order))
         return order, None
+
+    def _take(self, order: OpenOrder, touch: Decimal, now: float) -> tuple[OpenOrder, Fill | None]:
+        depth = self._depth(order.draft)
+        quantity = order.draft.quantity if depth is None else min(depth.quantity, order.draft.quantity)
+        fill: Fill | None = None
+        if quantity > 0:
+            order, fill = self._execute(order, quantity, touch, now)
+        if depth is not None and depth.rests and order.remaining > 0:
+            self.orders[order.order_id] = order
+            self._notices.append(OrderOpened(order))
+        return order, fill
+
+    def _depth(self, draft: OrderDraft) -> Depth | None:
+        depth = self.depths.get(draft.symbol) if draft.order_type == "market" else None
+        if depth is not None and depth.count is not None:
+            del self.depths[draft.symbol]
+            if depth.count > 1:
+                self.depths[draft.symbol] = replace(depth, count=depth.count - 1)
+        return depth
 
     def fill(self, order_id: str, now: float, *, quantity: Decimal | None = None) -> Fill:
         """Execute a resting order at its price (a trigger order at its trigger price). Raises Refused."""

@@ -232,7 +232,7 @@ class BinanceFuturesDialect(OwnDialect):
         key = text(await getattr(self._client, self._half.new_key)(), "listenKey")
         self._key_ms = self._client.milliseconds()
         path = f"/private/ws?listenKey={key}" if self._half.has_paths else f"/ws/{key}"
-        return UserWire(base.removesuffix("/ws") + path)
+        return UserWire(base.removesuffix("/ws") + path, key)
 
     async def _keep_key(self) -> None:
         """With the readings, which never stop: a key that was not renewed ends its stream in silence."""

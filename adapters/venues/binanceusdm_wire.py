@@ -24,13 +24,14 @@ _MONEY = (Kind.BALANCES, Kind.POSITIONS)
 
 
 class UserWire:
-    """The account's connection. url: with the listen key."""
+    """The account's connection. url: with the listen key in it."""
 
     silent_after_s = 86_400.0
     """An account where nothing happens is silent; that the connection stands is proven by pings. It lives for a day."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str) -> None:
         self.url = url
+        self.key = key
 
     def ask(self, kind: Kind, names: frozenset[str]) -> Ask | None:
         return None

@@ -71,4 +71,8 @@ VENUE = Venue(
     # Needs "Create & modify orders" or "Cancel & close orders": docs.kraken.com/api-reference/trading/cancel-order
     probe=Probe("privatePostCancelOrder", {"txid": "OAAAAA-AAAAA-AAAAAA"}),
     dead_men=(DEAD_MAN,),
+    # A position is closed by an order with leverage, of any size: without one it would sell the spot holding.
+    # https://support.kraken.com/hc/en-us/articles/202966956-What-is-closing-a-position-and-how-do-I-do-it-
+    reduce_params=MappingProxyType({"reduceOnly": True, "leverage": "2"}),
+    client_id_length=18,  # of free text: docs.kraken.com/api-reference/trading/add-order
 )

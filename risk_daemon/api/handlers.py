@@ -15,6 +15,7 @@ from risk_daemon.api.feed import Subscription
 from risk_daemon.api.limits import Limits
 from risk_daemon.api.models import (
     CancelAll,
+    ClosePositions,
     Disable,
     ErrorReport,
     Halt,
@@ -189,6 +190,12 @@ async def cancel_all(call: Call) -> web.Response:
     body: CancelAll = call.body
     _check_venue(body.venue, call.control)
     return answer(await call.control.cancel_all(body.venue, body.market))
+
+
+async def close_positions(call: Call) -> web.Response:
+    body: ClosePositions = call.body
+    _check_venue(body.venue, call.control)
+    return answer(await call.control.close_positions(body.venue))
 
 
 async def _command(call: Call, event: Input) -> web.Response:

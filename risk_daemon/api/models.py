@@ -241,6 +241,12 @@ class CancelAll(Body):
     market: Literal["spot", "perp"] | None = None
 
 
+class ClosePositions(Body):
+    """Cancel every open order and close every position, of one venue where it is named. The lock stays as it is."""
+
+    venue: Name | None = None
+
+
 class Disable(Body):
     """Watch without acting, for a time."""
 
@@ -314,6 +320,14 @@ class Swept(Document):
 
     proven: bool
     venues: dict[str, Any] = {}
+
+
+class Closed(Document):
+    """What became of positions. Only `flat` true means that none is open, residuals apart."""
+
+    flat: bool
+    venues: dict[str, Any] = {}
+    remaining: dict[str, str] | None = None
 
 
 _LINE_SCHEMA = {

@@ -36,6 +36,10 @@ class Control(Protocol):
         """Sweep; an answer as `oms.SweepResult.document` makes it. Not to be ended by a caller that hangs up."""
         ...
 
+    async def close_positions(self, venue: str | None) -> Mapping[str, Any]:
+        """Cancel, prove and close; an answer as `oms.CloseResult.document` makes it. See `cancel_all`."""
+        ...
+
     def check_order(self, order: OrderRequest) -> OrderAnswer:
         """Decide at this moment, and take the order's place in the order rate."""
         ...

@@ -62,6 +62,7 @@ def _ok(model: Any) -> Mapping[HTTPStatus, Any]:
 _LEASED = {HTTPStatus.OK: models.Lease, HTTPStatus.LOCKED: models.Vetoed}
 _TAKEN = {HTTPStatus.ACCEPTED: models.Taken}
 _DONE = {HTTPStatus.OK: models.Commanded, HTTPStatus.CONFLICT: models.NotCommanded}
+_CLOSED = {HTTPStatus.OK: models.Closed, HTTPStatus.CONFLICT: models.NotCommanded}
 _SWEPT = {HTTPStatus.OK: models.Swept, HTTPStatus.CONFLICT: models.NotCommanded}
 
 
@@ -85,6 +86,14 @@ ROUTES: tuple[Route, ...] = (
         handlers.cancel_all,
         _SWEPT,
         models.CancelAll,
+        may_be_empty=True,
+    ),
+    _local(
+        "/api/v1/close-positions",
+        "Cancel every open order and close every position.",
+        handlers.close_positions,
+        _CLOSED,
+        models.ClosePositions,
         may_be_empty=True,
     ),
 )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import structlog
@@ -32,16 +32,11 @@ async def cancel_all(
     """Cancel everything and prove it, with no daemon running. Takes the state lock if there is a state."""
     async with AsyncExitStack() as stack:
         if settings.state.dir.is_dir():
-            _own_if_possible(settings, stack)
+            own_if_possible(settings, stack)
         site = await stack.enter_async_context(Site(settings))
         seen = await first_look(site.adapters)
-        connecting = [asyncio.ensure_future(_keep_connecting(adapter)) for adapter in site.adapters.values()]
-        try:
+        async with connecting(site.adapters):
             return await sweep(settings, site, venue, market, progress, seen)
-        finally:
-            for task in connecting:
-                task.cancel()
-            await asyncio.wait(connecting)
 
 
 async def sweep(
@@ -69,7 +64,7 @@ async def sweep(
     return task.result()
 
 
-def _own_if_possible(settings: Settings, stack: AsyncExitStack) -> None:
+def own_if_possible(settings: Settings, stack: AsyncExitStack) -> None:
     """Keep a daemon from starting meanwhile. A state that is damaged or foreign must not keep us from cancelling."""
     try:
         stack.enter_context(own_state(settings, create=is_simulated(settings)))
@@ -92,6 +87,18 @@ async def first_look(adapters: Mapping[str, VenueAdapter]) -> dict[str, tuple[Or
         return tuple(order for listing in listings for order in listing.orders)
 
     return dict(zip(adapters, await asyncio.gather(*map(look, adapters.values())), strict=True))
+
+
+@asynccontextmanager
+async def connecting(adapters: Mapping[str, VenueAdapter]) -> AsyncIterator[None]:
+    """While this lasts, each venue is connected to again and again until it is; what needs it goes on beside that."""
+    tasks = [asyncio.ensure_future(_keep_connecting(adapter)) for adapter in adapters.values()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _keep_connecting(adapter: VenueAdapter) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from adapters.base import CancelPermission, CancelProbe, KeyAuditor, KeyPowers, VenueAdapter
 from adapters.dead_man import CancelsByItself
+from risk_daemon.app.closing_findings import Lots, closings, lots_of, remaining
 from risk_daemon.app.dead_men import dead_man_findings
 from risk_daemon.app.explain import explanations
 from risk_daemon.app.findings import Finding, Level, configured
@@ -51,6 +52,7 @@ class Probe:
     dead_man_armed: bool | None = None
     powers: KeyPowers | None = None
     unprovable: tuple[str, ...] = ()
+    lots: Lots = field(default_factory=dict)
     failures: tuple[tuple[str, VenueError | ConfigError], ...] = ()
 
 
@@ -100,6 +102,7 @@ async def check(settings: Settings, explain: bool, *, open_venue: OpenVenue | No
         # A venue without keys fails once more when it is asked: that is told already.
         findings += [finding for finding in seen if not any(sentence in finding.sentence for sentence in said)]
         findings += _unpriced(settings, probes)
+        findings += _remaining(settings, probes)
     return CheckReport(effective(settings), tuple(findings), explanations(settings) if explain else ())
 
 
@@ -138,6 +141,7 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
         found,
         balances=balances,
         positions=positions,
+        lots=lots_of(adapter, positions.positions) if positions else {},
         prices=prices,
         flows=flows,
         orders={listing.scope: listing.orders for listing in listings if listing is not None},
@@ -200,7 +204,7 @@ def _seen(settings: Settings, probe: Probe) -> list[Finding]:
         findings += [_orders(probe), _permission(probe), *_powers(probe)]
         findings += [Finding(Level.WARNING, venue, f"a proof does not cover: {what}") for what in probe.unprovable]
         findings += _streams(probe)
-        findings += _unprotected(settings, probe)
+        findings += _positions(settings, probe)
     findings += dead_man_findings(settings, venue, probe.dead_man_armed)
     if not probe.has_flows:
         findings.append(
@@ -257,6 +261,20 @@ def _streams(probe: Probe) -> list[Finding]:
         return []
     told = " and ".join(missing)
     return [Finding(Level.NOTE, probe.venue, f"no stream of {told}: seen only as often as reconcile_every")]
+
+
+def _positions(settings: Settings, probe: Probe) -> list[Finding]:
+    """What becomes of the positions in a trip."""
+    if settings.circuit_breaker.auto_close_positions and probe.positions is not None:
+        return closings(probe.venue, probe.positions.positions, probe.lots)
+    return _unprotected(settings, probe)
+
+
+def _remaining(settings: Settings, probes: Sequence[Probe]) -> list[Finding]:
+    if not settings.circuit_breaker.auto_close_positions:
+        return []
+    positions = [position for probe in probes if probe.positions for position in probe.positions.positions]
+    return remaining(positions, {probe.venue: probe.balances.amounts for probe in probes if probe.balances})
 
 
 def _unprotected(settings: Settings, probe: Probe) -> list[Finding]:

@@ -81,6 +81,7 @@ def engine_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) ->
         confirmation=ConfirmationSettings(breaker.confirm, breaker.confirm_within),
         price_skew_s=data.price_skew,
         cancel_deadline_s=breaker.cancel_deadline,
+        close_positions=breaker.auto_close_positions,
         resweep_every_s=breaker.resweep_every,
         allow_reduce_only=settings.gate.allow_reduce_only,
         pretrade=pretrade_settings(settings),

@@ -6,14 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
+from oms import OrderManager
 from risk_daemon.api.feed import Feed, Subscription
 from risk_daemon.app.cancel import first_look, sweep
+from risk_daemon.app.close import chosen_of, manager_for
 from risk_daemon.app.composition import LEASE_S, Site
 from risk_daemon.app.recent import Recent
 from risk_daemon.baselines.equity_history import Sample
 from risk_daemon.config.settings import Settings
 from risk_daemon.engine.decision import Decision
-from risk_daemon.errors import RecordError
+from risk_daemon.errors import CircuitBreakerError, RecordError
 from risk_daemon.gate.restraints import CAUSES, Cause, OrderAnswer, OrderRequest, Veto
 from risk_daemon.model.account import Instrument
 from risk_daemon.model.events import ErrorReported, Input, OrderReported
@@ -57,6 +59,7 @@ class DaemonControl:
         self._feed = Feed()
         self._recent = Recent()
         self._published = 0
+        self._closings: set[OrderManager] = set()
 
     def heard(self, decision: Decision) -> None:
         """Remember what is shown, and tell whoever listens."""
@@ -64,6 +67,9 @@ class DaemonControl:
         for record in decision.records:
             self._published += 1
             self._feed.publish(self._published, record.name.value, record.fields, decision.now.wall)
+        if self._closings and self._is_tripped():
+            for manager in self._closings:
+                manager.stop_soon()
 
     def subscribe(self) -> Subscription:
         """Every event from now on. Raises TooManyReaders."""
@@ -153,3 +159,27 @@ class DaemonControl:
             if verdict.proven:
                 self._daemon.parts.open_orders.swept(name)
         return result.document()
+
+    async def close_positions(self, venue: str | None) -> Mapping[str, Any]:
+        """Close some venues' positions by an operator's wish; the gate stays as it is.
+
+        Raises CircuitBreakerError during a trip, which also ends what is under way: nobody orders anything beside it.
+        """
+        parts = self._daemon.parts
+        if self._is_tripped():
+            raise CircuitBreakerError("a trip is being finished: ask again when the daemon has ended")
+        adapters = chosen_of(self._site.adapters, venue)
+        manager = manager_for(self._settings, self._site, adapters, await first_look(adapters), emit=parts.inbox.put)
+        self._closings.add(manager)
+        try:
+            result = await manager.close_all_positions()
+        finally:
+            self._closings.discard(manager)
+        for name, verdict in result.sweep.venues.items():
+            if verdict.proven:
+                parts.open_orders.swept(name)
+        return result.document()
+
+    def _is_tripped(self) -> bool:
+        trip = self._daemon.parts.engine.trip
+        return trip is not None and not trip.is_freeze

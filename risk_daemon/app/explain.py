@@ -29,7 +29,7 @@ def explanations(settings: Settings) -> tuple[str, ...]:
         *_actions(settings),
         *_pretrade(settings),
         *_seeing(settings),
-        "Positions and holdings are not sold: only orders are cancelled.",
+        _what_stays(settings),
     )
 
 
@@ -148,6 +148,18 @@ def _warning(warning: Any) -> str:
 
 
 # --- what the actions mean ---------------------------------------------------------------------------
+
+
+def _what_stays(settings: Settings) -> str:
+    if not settings.circuit_breaker.auto_close_positions:
+        return "Positions and holdings are not sold: only orders are cancelled."
+    return (
+        "When a trip is proven, every position is closed by market orders that can only reduce it, at whatever price"
+        " they find, until every account is listed flat twice; then the orders are proven gone once more, and only then"
+        f" does the daemon exit with 1. Not flat within {span(settings.circuit_breaker.cancel_deadline)} of the trip,"
+        " it exits with 4, is restarted and goes on. What is too small to be ordered stays and is named. Spot holdings"
+        " are not sold, and a freeze closes nothing."
+    )
 
 
 def _actions(settings: Settings) -> Iterator[str]:

@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -82,8 +83,9 @@ async def take_up(
     store = _latch_store(settings, paths, latch_document(latch, now), owed)
     stack.push_async_callback(store.close)
     adapters = {**site.adapters, **{name: AbsentVenue(name, why) for name, why in absent.items()}}
-    engine = Engine(engine_settings(settings, adapters))
-    # A freeze ends here like a trip: this process stays only until everything is proven.
+    # A freeze ends here like a trip: this process stays only until everything is proven. It closes no position.
+    told = engine_settings(settings, adapters)
+    engine = Engine(replace(told, close_positions=told.close_positions and latch.get("is_freeze") is False))
     engine.restore({"latch": {**latch, "is_freeze": False}}, now)
     return Opened(
         site=site,

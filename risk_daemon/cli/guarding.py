@@ -92,11 +92,15 @@ def _say(sentence: str) -> None:
 
 
 @app.command()
-def demo() -> ExitCode:
+def demo(
+    venues: Annotated[
+        str, typer.Option("--venues", metavar="IDS", help="Which exchanges, such as binance,okx,bybit.")
+    ] = "kraken,krakenfutures",
+) -> ExitCode:
     """Watch a crash on simulated venues from the first price to exit code 1. No keys, no money."""
     from risk_daemon.rehearsal import demo as stage
 
-    return run_to_end(stage.run(console()))
+    return run_to_end(stage.run(console(), [name.strip() for name in venues.split(",") if name.strip()]))
 
 
 @app.command()

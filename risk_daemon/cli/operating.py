@@ -341,13 +341,18 @@ def progress(as_json: bool) -> Callable[[Mapping[str, Any]], None] | None:
         return None
     from risk_daemon.cli import render
 
+    return progress_of(render.progress)
+
+
+def progress_of(line_of: Callable[[str, Any], str]) -> Callable[[Mapping[str, Any]], None]:
+    """Prints how each venue stands, one line whenever that changed."""
     out = console()
     shown: dict[str, str] = {}
 
     def show_changes(verdicts: Mapping[str, Any]) -> None:
         try:
             for venue, verdict in verdicts.items():
-                line = render.progress(venue, verdict)
+                line = line_of(venue, verdict)
                 if shown.get(venue) != line:
                     shown[venue] = line
                     out.print(line)

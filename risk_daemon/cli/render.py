@@ -316,6 +316,38 @@ def sweep(out: Console, document: Mapping[str, Any]) -> None:
         out.print(f"NOT PROVEN: orders may still be open ({reason}).", style="bold red")
 
 
+def closing(out: Console, document: Mapping[str, Any]) -> None:
+    """What became of positions, what is left of them, and what they leave."""
+    for name, verdict in _table(document.get("venues")).items():
+        row = _table(verdict)
+        for position in row.get("positions") or ():
+            left = position.get("residual")
+            rest = f", {safe(left)} left: too small to be ordered" if left != "0" and row.get("flat") is True else ""
+            told = f"{safe(position.get('side'))} {safe(position.get('symbol'))}"
+            out.print(f"{safe(name)}: {told}: {safe(position.get('quantity'))} closed{rest}")
+        good = row.get("flat") is True
+        told = "no position is open" if good else f"NOT FLAT: {safe(row.get('reason') or UNKNOWN)}"
+        out.print(Text(f"{safe(name)}: {told}", style="green" if good else "red"))
+    _remaining(out, document.get("remaining"))
+    if document.get("flat") is True:
+        out.print(f"Every position is closed, proven in {age(document.get('elapsed_s'))}.", style="bold green")
+    else:
+        reason = safe(document.get("reason") or UNKNOWN)
+        out.print(f"NOT FLAT: positions may still be open ({reason}).", style="bold red")
+
+
+def _remaining(out: Console, remaining: object) -> None:
+    if remaining is None:
+        out.print("What is still held of their underlyings is not known.", style="yellow")
+    for asset, held in _table(remaining).items():
+        out.print(f"{safe(held)} {safe(asset)} is still held: spot is not sold.", style="yellow")
+
+
+def closing_progress(venue: str, verdict: Any) -> str:
+    """How a venue of a running closing stands, from its `oms.results.VenueClosed`."""
+    return f"{safe(venue)}: {'flat' if verdict.flat is True else safe(verdict.reason or 'not flat yet')}"
+
+
 def event(out: Console, time: str, name: str, fields: Mapping[str, Any]) -> None:
     """One line of the event log."""
     style = next(

@@ -1,13 +1,14 @@
-"""`risk-daemon venues`: what can be done on each exchange."""
+"""`risk-daemon venues`: what can be done on each exchange; `record-venue`: what one really answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from risk_daemon.cli.common import AsJson, app, show
+from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, app, load, run_to_end, show
 from risk_daemon.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +39,27 @@ def venues(
             raise UsageError(f"{exchange!r} is not an exchange that ccxt knows: `risk-daemon venues` lists them")
     show({"venues": [sheet.document() for sheet in found]}, as_json, _one if exchange else _table)
     return ExitCode.STOPPED
+
+
+@app.command("record-venue")
+def record_venue(
+    venue: Annotated[str, typer.Argument(metavar="VENUE", help="As the configuration names it.")],
+    config: ConfigFile = CONFIG,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="VENUE.recording.gz if not given.")] = None,
+) -> ExitCode:
+    """Take down what a venue answers to everything the guard asks: proof of what differs from what is expected.
+
+    Nothing is placed or cancelled. Keys, ids and amounts are masked, and what they were is kept nowhere; which assets
+    and markets are held, and how many orders there are, stays to be seen. Look at it before you send it to anybody.
+    """
+    settings = load(config)
+    from risk_daemon.app import recording
+
+    file = out or Path(f"{venue}.recording.gz")
+    told = run_to_end(recording.record(settings, venue, file))
+    for line in told.lines:
+        typer.echo(line)
+    return ExitCode.STOPPED if told.is_whole else ExitCode.VENUE_UNAVAILABLE_AT_FIRST_START
 
 
 def _table(console: Console, document: Mapping[str, Any]) -> None:

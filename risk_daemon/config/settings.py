@@ -81,7 +81,10 @@ class Portfolio(Table):
 
 
 class CircuitBreaker(Table):
-    """The portfolio's own limit and what happens at it. warning_threshold None: off."""
+    """The portfolio's own limit and what happens at it. warning_threshold None: off.
+
+    auto_close_positions: a trip, and only a trip, closes every position after its proof.
+    """
 
     loss_threshold: Ratio = as_written("5%")
     warning_threshold: RatioOrOff = as_written("3%")
@@ -114,13 +117,6 @@ class CircuitBreaker(Table):
                 f"a warning at {ratio_text(highest)} would never come before the limit, loss_threshold at"
                 f" {ratio_text(limit)}: set it below{off}"
             )
-        return value
-
-    @field_validator("auto_close_positions")
-    @classmethod
-    def _not_yet(cls, value: bool) -> bool:
-        if value:
-            raise ValueError("closing positions is not available in this version: write false")
         return value
 
     @field_validator("cancel_deadline")

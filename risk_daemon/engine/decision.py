@@ -60,12 +60,13 @@ class StartSweep:
     """Cancel everything everywhere and prove it. A sweep that runs under this trip id already goes on.
 
     locked_mono: since when the trip has kept new orders out. deadline_mono: until then the latch may become durable,
-    and longer nobody waits for it.
+    and longer nobody waits for it. closes: once that is proven, close every position and prove both.
     """
 
     trip_id: str
     locked_mono: float
     deadline_mono: float
+    closes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

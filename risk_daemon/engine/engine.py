@@ -62,6 +62,7 @@ from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     BalancesSeen,
     CancelChecked,
+    ClosingFinished,
     DeadManAnswered,
     DisableRequested,
     EnableRequested,
@@ -77,6 +78,7 @@ from risk_daemon.model.events import (
     OrderReported,
     OrdersListed,
     OrdersSeen,
+    PositionClosed,
     PositionsSeen,
     PricesSeen,
     ReleaseRequested,
@@ -314,6 +316,8 @@ class Engine:
                 self._take_key(event, turn)
             case VenueProven() | VenueUnproven() | OrderReplaced() | SweepFinished():
                 self._control.take_sweep(event, turn)
+            case PositionClosed() | ClosingFinished():
+                self._control.take_closing(event, turn)
             case OrdersSeen() | OrderReported() | ErrorReported():
                 self._desk.take(event, turn)
             case HaltRequested() | ReleaseRequested() | ResetRequested() | DisableRequested() | EnableRequested():

@@ -44,6 +44,7 @@ class EngineSettings:
     """Seconds and ratios.
 
     price_skew_s: how far apart in time the prices of one underlying's legs may be.
+    close_positions: a trip ends only when every position is closed, too; a freeze closes none.
     resweep_every_s: while frozen, every venue is emptied again so often.
     allow_reduce_only: orders that surely only make a position smaller may pass a veto or a freeze.
     dead_men: the venues whose own switch is kept from firing, for as long as this engine thinks.
@@ -59,6 +60,7 @@ class EngineSettings:
     confirmation: ConfirmationSettings = field(default_factory=ConfirmationSettings)
     price_skew_s: float = 1.0
     cancel_deadline_s: float = 300.0
+    close_positions: bool = False
     warning_hold_s: float = 1.0
     update_every_s: float = 1.0
     resweep_every_s: float = 30.0

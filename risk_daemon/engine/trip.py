@@ -19,7 +19,8 @@ class Trip:
     breaker: the rule's instance. cause: what the gate gives as its reason. until_wall, until_mono: when a freeze
     may end at the earliest, by both clocks, so that a jump of one ends nothing; until_mono is None after a reboot.
     day: the trading day that a freeze began on.
-    unproven_since_mono: since when something may be open.
+    unproven_since_mono: since when something may be open. may_close: whether it is known to be no freeze, so that
+    positions may be closed for it.
     """
 
     trip_id: str
@@ -34,6 +35,7 @@ class Trip:
     until_mono: float | None = None
     day: str | None = None
     unproven_since_mono: float = 0.0
+    may_close: bool = True
 
     def __post_init__(self) -> None:
         self.cause = self.cause or cause_of(self.breaker)
@@ -76,6 +78,7 @@ class Trip:
             is_freeze=is_freeze,
             until_wall=until_wall if is_freeze else None,
             until_mono=until_mono if is_freeze else None,
+            may_close=latch.get("is_freeze") is False,
             day=latch["day"] if isinstance(latch.get("day"), str) else None,
         )
 

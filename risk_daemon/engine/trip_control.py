@@ -1,8 +1,9 @@
 """From a verdict to a trip, and from a trip to its end.
 
 A suspected breach shuts the gate at once and is confirmed or disproved; a confirmed one opens a trip:
-latch, sweep, proof, end. After a restart the same trip goes on under the same id. A freeze is a trip that does
-not end the process: every venue is emptied again and again until its time is over (see `freeze.py`).
+latch, sweep, proof, end; where it is wanted, positions are closed between proof and end. After a restart the same
+trip goes on under the same id. A freeze is a trip that does not end the process: every venue is emptied again and
+again until its time is over (see `freeze.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,17 @@ from risk_daemon.engine.trip import Trip, new_trip_id
 from risk_daemon.engine.warnings import WarningWatch
 from risk_daemon.errors import ExitCode, check
 from risk_daemon.model.clock import Instant
-from risk_daemon.model.events import EventName, Kind, Order, OrderReplaced, SweepFinished, VenueProven, VenueUnproven
+from risk_daemon.model.events import (
+    ClosingFinished,
+    EventName,
+    Kind,
+    Order,
+    OrderReplaced,
+    PositionClosed,
+    SweepFinished,
+    VenueProven,
+    VenueUnproven,
+)
 from risk_daemon.model.units import plain
 
 PRICE_KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})
@@ -49,6 +60,7 @@ class TripControl:
         self._confirmations: dict[str, Confirmation] = {}
         self._would_have: set[str] = set()
         self._is_finishing = False
+        self._is_closing = False
         self.is_sweeping = False
 
     @property
@@ -220,14 +232,20 @@ class TripControl:
         if trip is None or trip.proven:
             return
         if turn.now.mono - trip.unproven_since_mono >= self._settings.cancel_deadline_s:
-            self._finish(ExitCode.TRIGGERED_UNPROVEN, "not proven by the deadline", turn)
+            late = "not every position closed" if self._is_closing else "not proven"
+            self._finish(ExitCode.TRIGGERED_UNPROVEN, f"{late} by the deadline", turn)
 
     def start_sweep(self, trip: Trip, turn: Turn, *, resumed: bool) -> None:
         """Empty every venue, under the trip's id."""
-        self.is_sweeping = True
-        turn.act(StartSweep(trip.trip_id, trip.since_mono, trip.since_mono + self._settings.cancel_deadline_s))
+        self.is_sweeping, self._is_closing = True, False
+        deadline_mono = trip.since_mono + self._settings.cancel_deadline_s
+        turn.act(StartSweep(trip.trip_id, trip.since_mono, deadline_mono, closes=self._closes(trip)))
         venues = sorted(self._settings.portfolio.expected)
         turn.record(EventName.SWEEP_STARTED, trip_id=trip.trip_id, venues=venues, resumed=resumed)
+
+    def _closes(self, trip: Trip) -> bool:
+        """Whether this trip ends only with every position closed."""
+        return self._settings.close_positions and trip.may_close and not trip.is_freeze
 
     def _finish(self, code: ExitCode, reason: str, turn: Turn) -> None:
         if not self._is_finishing:
@@ -259,6 +277,9 @@ class TripControl:
     def _end_sweep(self, event: SweepFinished, trip: Trip, turn: Turn) -> None:
         facts = {"proven": event.proven, "cancelled": event.cancelled, "elapsed_s": event.elapsed_s}
         turn.record(EventName.SWEEP_FINISHED, trip_id=trip.trip_id, **facts)
+        if event.proven and self._closes(trip):
+            self._note_closing(trip, turn)  # it goes on: positions first, and then the orders once more
+            return
         self.is_sweeping = False
         if trip.is_freeze:
             self.note_proof(trip, turn, proven=event.proven)
@@ -267,6 +288,34 @@ class TripControl:
             self._finish(ExitCode.TRIGGERED_AND_PROVEN, "triggered, every cancel proven", turn)
         else:
             self._finish(ExitCode.TRIGGERED_UNPROVEN, "triggered, not every cancel proven", turn)
+
+    # --- positions ---------------------------------------------------------------------------------
+
+    def take_closing(self, event: PositionClosed | ClosingFinished, turn: Turn) -> None:
+        """What became of positions: written down, whoever closed them; only the trip's own closing ends it."""
+        if isinstance(event, PositionClosed):
+            turn.record(EventName.POSITION_CLOSED, **_closed_facts(event))
+            return
+        turn.record(EventName.CLOSING_FINISHED, **_closing_facts(event))
+        trip = self.trip
+        if trip is not None and trip.trip_id == event.trip_id and self._closes(trip):
+            self._end_closing(event, trip, turn)
+
+    def _note_closing(self, trip: Trip, turn: Turn) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            venues = sorted(self._settings.portfolio.expected)
+            turn.record(EventName.CLOSING_STARTED, trip_id=trip.trip_id, venues=venues)
+
+    def _end_closing(self, event: ClosingFinished, trip: Trip, turn: Turn) -> None:
+        self.is_sweeping = self._is_closing = False
+        if event.flat:
+            self.note_proof(trip, turn, proven=True)
+            self._finish(ExitCode.TRIGGERED_AND_PROVEN, "triggered, every cancel proven, every position closed", turn)
+        else:
+            self._finish(ExitCode.TRIGGERED_UNPROVEN, "triggered, not every position closed", turn)
+
+    # --- the proof ---------------------------------------------------------------------------------
 
     def note_proof(self, trip: Trip, turn: Turn, *, proven: bool) -> None:
         """Whether everything is known to be gone, from now on."""
@@ -291,4 +340,26 @@ def _order_facts(order: Order) -> dict[str, Any]:
         "side": order.side,
         "order_type": order.order_type,
         "remaining": None if order.remaining is None else plain(order.remaining),
+    }
+
+
+def _closed_facts(event: PositionClosed) -> dict[str, Any]:
+    return {
+        "trip_id": event.trip_id,
+        "venue": event.venue,
+        "symbol": event.symbol,
+        "side": event.side,
+        "quantity": plain(event.quantity),
+        "residual": plain(event.residual),
+    }
+
+
+def _closing_facts(event: ClosingFinished) -> dict[str, Any]:
+    remaining = event.remaining
+    return {
+        "trip_id": event.trip_id,
+        "flat": event.flat,
+        "elapsed_s": event.elapsed_s,
+        "reason": event.reason,
+        "remaining": None if remaining is None else {asset: plain(held) for asset, held in remaining.items()},
     }

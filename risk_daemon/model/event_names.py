@@ -43,6 +43,8 @@ class EventName(StrEnum):
     VENUE_PROVEN = "venue_proven"
     VENUE_UNPROVEN = "venue_unproven"
     ORDER_REPLACED = "order_replaced"
+    CLOSING_STARTED = "closing_started"
+    CLOSING_FINISHED = "closing_finished"
     POSITION_CLOSED = "position_closed"
     KEY_AUDITED = "key_audited"
     KEY_MAY_WITHDRAW = "key_may_withdraw"
@@ -103,6 +105,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.VENUE_PROVEN: Level.INFO,
         EventName.VENUE_UNPROVEN: Level.ERROR,
         EventName.ORDER_REPLACED: Level.ERROR,
+        EventName.CLOSING_STARTED: Level.WARNING,
+        EventName.CLOSING_FINISHED: Level.WARNING,
         EventName.POSITION_CLOSED: Level.WARNING,
         EventName.KEY_AUDITED: Level.INFO,
         EventName.KEY_MAY_WITHDRAW: Level.ERROR,

@@ -34,7 +34,14 @@ from risk_daemon.model.readings import (
     VenueConnected,
     VenueLost,
 )
-from risk_daemon.model.sweep_reports import OrderReplaced, SweepFinished, VenueProven, VenueUnproven
+from risk_daemon.model.sweep_reports import (
+    ClosingFinished,
+    OrderReplaced,
+    PositionClosed,
+    SweepFinished,
+    VenueProven,
+    VenueUnproven,
+)
 
 Input = (
     BalancesSeen
@@ -65,11 +72,14 @@ Input = (
     | VenueUnproven
     | OrderReplaced
     | SweepFinished
+    | PositionClosed
+    | ClosingFinished
 )
 
 __all__ = [
     "BalancesSeen",
     "CancelChecked",
+    "ClosingFinished",
     "DeadManAnswered",
     "DeadManDisarmed",
     "DisableRequested",
@@ -90,6 +100,7 @@ __all__ = [
     "OrdersListed",
     "OrdersSeen",
     "Position",
+    "PositionClosed",
     "PositionsSeen",
     "Price",
     "PricesSeen",

@@ -1,8 +1,10 @@
-"""What a sweep found."""
+"""What a sweep found, and what became of positions that were closed after it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from risk_daemon.model.account import Order
 
@@ -50,3 +52,32 @@ class SweepFinished:
     proven: bool
     cancelled: int
     elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionClosed:
+    """A position is closed, by the venue's own listings. side: long or short.
+
+    quantity: how much of it, in contracts; residual: what is left because it is too small to be ordered.
+    """
+
+    trip_id: str
+    venue: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    residual: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosingFinished:
+    """The closing of positions ended. flat: none is left but residuals, and no order either; else the reason.
+
+    remaining: what is held of their underlyings over all venues, because spot is not sold; None: not known.
+    """
+
+    trip_id: str
+    flat: bool
+    elapsed_s: float
+    reason: str | None
+    remaining: Mapping[str, Decimal] | None

@@ -96,7 +96,8 @@ class Effects:
                 self._locks.put_others(action.gate, now)
 
     async def _sweep(self, action: StartSweep) -> None:
-        await self._orders.cancel_all_orders(trip_id=action.trip_id, locked_mono=action.locked_mono)
+        work = self._orders.close_all_positions if action.closes else self._orders.cancel_all_orders
+        await work(trip_id=action.trip_id, locked_mono=action.locked_mono)
 
     def _read_now(self, action: ReadNow) -> None:
         for name, feed in self._feeds.items():

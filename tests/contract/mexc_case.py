@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
 from venue_process import Sim, client_of
+
+from adapters.simulated.server import VenueServer
 
 SWAP = {"type": "swap"}
 SPOT, PERP = "BTC/USDT", "BTC/USDT:USDT"
@@ -33,6 +36,15 @@ class Workshop:
 
     async def close(self) -> None:
         await asyncio.gather(self.http.close(), *(client.close() for client in self.clients))
+
+
+def opened(*, idle_s: float = 0.05) -> VenueServer:
+    """A venue whose account has 6,000 USDT in the spot wallet and, for a month, 4,000 in the contract wallet."""
+    server = VenueServer("mexc", idle_s=idle_s)
+    wall = server.exchange.ledger[0].wall
+    server.exchange.transfer("USDT", Decimal(4000), wall, source="spot", target="contract")
+    server.exchange.take_notices()
+    return server
 
 
 async def books(sim: Sim, *, age_s: float = 0) -> None:

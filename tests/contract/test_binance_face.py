@@ -141,7 +141,7 @@ async def test_each_wallet_is_read_by_itself(sim: Sim) -> None:
     assert cross["debt"]["USDT"] == 700
     assert amounts(await sim.client.fetch_balance({"marginMode": "isolated"})) == {"ETH": 3}
     assert amounts(await sim.client.fetch_balance({"type": "funding"})) == {"BNB": 4}
-    (pair,) = (await sim.client.sapiGetMarginIsolatedAccount())["assets"]
+    pair = (await sim.client.sapiGetMarginIsolatedAccount({"symbols": "ETHUSDT"}))["assets"][0]
     assert (pair["symbol"], pair["baseAsset"]["free"]) == ("ETHUSDT", "3.00000000")
     worth = {row["walletName"]: float(row["balance"]) for row in await sim.client.sapiGetAssetWalletBalance()}
     assert worth["Cross Margin"] == 2
@@ -354,8 +354,16 @@ async def test_sub_accounts_show_what_went_out_unless_asked(sim: Sim) -> None:
     told = sim.client.sapiGetSubAccountTransferSubUserHistory
     assert [row["qty"] for row in await told()] == ["20"]
     assert [row["qty"] for row in await told({"type": 1})] == ["30"]
+    with pytest.raises(ccxt.DDoSProtection, match="-2015"):
+        await sim.client.sapiGetSubAccountUniversalTransfer()
+    sim.server.face.is_master = True  # type: ignore[attr-defined]
     sent = await sim.client.sapiGetSubAccountUniversalTransfer()
     assert [row["amount"] for row in sent["result"]] == ["20"]
+    (sub,) = (await sim.client.sapiGetSubAccountList())["subAccounts"]
+    came = await sim.client.sapiGetSubAccountUniversalTransfer({"fromEmail": sub["email"]})
+    assert [(row["amount"], row["toEmail"]) for row in came["result"]] == [("30", "master@test.com")]
+    with pytest.raises(ccxt.DDoSProtection, match="-2015"):
+        await told()
 
 
 async def test_gifts_are_listed_twenty_at_a_time(sim: Sim) -> None:

@@ -10,11 +10,10 @@ import aiohttp
 import ccxt
 import pytest
 import pytest_asyncio
-from mexc_case import PERP, SPOT, SWAP, Workshop, books
+from mexc_case import PERP, SPOT, SWAP, Workshop, books, opened
 from venue_process import Sim, until, within
 
 from adapters.simulated import API_KEY
-from adapters.simulated.server import VenueServer
 
 # Closing a client takes ccxt a quarter of a second: one loop for all lets them be closed at once.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -29,7 +28,7 @@ async def workshop() -> AsyncIterator[Workshop]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def sim(workshop: Workshop) -> AsyncIterator[Sim]:
-    server = VenueServer("mexc", idle_s=0.05)
+    server = opened()
     await server.start()
     yield Sim(server, workshop.http, await workshop.client(server.endpoint))
     await server.stop()

@@ -182,7 +182,7 @@ async def test_positions_net_and_by_sides_cross_and_isolated_linear_and_inverse(
 async def test_a_margin_position_tells_its_side_by_its_coin(sim: Sim) -> None:
     await sim.post("position", symbol=SPOT, quantity="-0.5", entry="60000")
     (row,) = (await sim.client.privateGetAccountPositions())["data"]
-    assert (row["instType"], row["pos"], row["posCcy"], row["liabCcy"]) == ("MARGIN", "0.5", "USDT", "BTC")
+    assert (row["instType"], row["pos"], row["posCcy"], row["liab"]) == ("MARGIN", "30000.0", "USDT", "-0.5")
 
 
 async def test_a_deposit_lands_in_funding_and_a_transfer_moves_it(sim: Sim) -> None:
@@ -400,8 +400,9 @@ async def test_trading_bots_have_listings_of_their_own_and_hide_their_orders(sim
         (row,) = (await client.privateGetTradingBotGridOrdersAlgoPending({"algoOrdType": kind}))["data"]
         assert (row["algoId"], row["state"], row["activeOrdNum"]) == (str(900 + number), "running", "1")
     assert len((await client.privateGetTradingBotDcaOngoingList({"algoOrdType": "spot_dca"}))["data"]) == 1
+    signals = {"algoOrdType": "contract", "after": "9223372036854775807"}
     assert len((await client.privateGetTradingBotRecurringOrdersAlgoPending())["data"]) == 1
-    assert len((await client.privateGetTradingBotSignalOrdersAlgoPending({"algoOrdType": "contract"}))["data"]) == 1
+    assert len((await client.privateGetTradingBotSignalOrdersAlgoPending(signals))["data"]) == 1
     with pytest.raises(ccxt.BadRequest):
         await client.privateGetTradingBotGridOrdersAlgoPending()
     stop = {"instId": "BTC-USDT-SWAP", "stopType": "2"}

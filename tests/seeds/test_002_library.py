@@ -190,8 +190,7 @@ def test_002_14_closing_positions_is_a_flag_that_is_off() -> None:
     config = CircuitBreakerConfig(10_000, "USDT")
     assert config.auto_close_positions is False
     assert config.with_auto_close_positions(False).auto_close_positions is False
-    with pytest.raises(ValueError, match="not available"):
-        config.with_auto_close_positions(True)
+    assert config.with_auto_close_positions(True).auto_close_positions is True
 
 
 def test_002_15_the_five_kinds_of_event() -> None:

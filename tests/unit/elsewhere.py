@@ -13,6 +13,8 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/api/swift.py": "unit/api/test_app.py: every answer that is quick goes through it",
     "risk_daemon/api/tally.py": "unit/api/test_seats.py: who asks how often",
     # --- app: the parts put together ---
+    "risk_daemon/app/close.py": "e2e/test_closing_positions.py: with and without a daemon",
+    "risk_daemon/app/closing_findings.py": "unit/app/test_check.py: which positions a trip would close",
     "risk_daemon/app/composition.py": "unit/app/test_init.py: a site of all venues; whole in e2e/test_restart.py",
     "risk_daemon/app/findings.py": "unit/app/test_check.py: each finding as `check` gives it",
     "risk_daemon/app/reset.py": "e2e/test_finish_first.py: the command, on what a daemon left",
@@ -55,6 +57,7 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/cli/loop.py": "unit/app/test_telling.py: what is logged by which format",
     "risk_daemon/cli/migrating.py": "unit/cli/test_commands.py: migrate; what it does in state/test_migrate.py",
     "risk_daemon/cli/operating.py": "unit/cli/test_commands.py: status, halt, release, disable, enable",
+    "risk_daemon/cli/positions.py": "unit/cli/test_commands.py: close-positions",
     "risk_daemon/cli/tokens.py": "unit/cli/test_commands.py: token create, list, revoke",
     "risk_daemon/cli/translating.py": "unit/cli/test_commands.py: convert-risk-limits",
     # --- config: files that load and that are refused ---
@@ -118,6 +121,7 @@ ELSEWHERE: dict[str, str] = {
     # --- adapters: as one venue ---
     "adapters/base.py": "none: protocols and plain records; what a venue must do is contract/test_venue_adapter.py",
     "adapters/cancel_probes.py": "contract/test_cancel_permission.py: keys that may cancel and that may not",
+    "adapters/closing.py": "contract/test_closing_positions.py: sizes and orders, by the venue's own books",
     "adapters/conversion.py": "unit/adapters/test_ccxt_venue.py: pairs, mids, symbols",
     "adapters/dead_man.py": "cards: a switch is armed, refreshed, and fires",
     "adapters/dialect.py": "contract/test_venue_adapter.py: what dialects say by default, through each venue",
@@ -134,13 +138,14 @@ ELSEWHERE: dict[str, str] = {
     "adapters/venues/binance.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
     "adapters/venues/binancecoinm.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
     "adapters/venues/binanceusdm.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
-    "adapters/venues/bybit.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
+    "adapters/venues/bybit.py": "unit/adapters/venues/test_bybit_dialect.py: its scopes; whole in cards/",
     "adapters/venues/kraken.py": "unit/adapters/test_registry.py: a table; its replies in test_envelopes.py",
     "adapters/venues/kraken_book.py": "unit/adapters/venues/test_venue_books.py: rows of kraken",
     "adapters/venues/krakenfutures.py": "unit/adapters/test_registry.py: a table; its replies in test_envelopes.py",
     "adapters/venues/krakenfutures_book.py": "unit/adapters/venues/test_venue_books.py: rows of krakenfutures",
     "adapters/venues/mexc.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
-    "adapters/venues/okx.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
+    "adapters/venues/okx.py": "unit/adapters/venues/test_okx_dialect.py: its key; a table, played in cards/",
+    "adapters/venues/okx_orders.py": "unit/adapters/venues/test_okx_dialect.py: scopes and refusals; played in cards/",
     # --- adapters/simulated: servers, asked as a client does ---
     "adapters/simulated/__main__.py": "contract/test_simulated_venues.py: the program, and how it ends",
     "adapters/simulated/accounts.py": "unit/adapters/simulated/test_exchange.py: holdings and their ledger",
@@ -213,6 +218,7 @@ ELSEWHERE: dict[str, str] = {
     "adapters/simulated/wire/mexc_spot.py": "contract/test_mexc_face.py: orders and cancels of pairs",
     "adapters/simulated/wire/mexc_ws.py": "contract/test_mexc_sockets.py: account, orders, tickers",
     # --- oms ---
+    "oms/venue_closing.py": "unit/oms/test_closing.py: one venue and all of them, with every fault",
     "oms/calls.py": "unit/oms/test_sweep.py: calls that fail, and how often",
     "oms/joint_sweep.py": "unit/oms/test_order_manager.py: all venues at once, and the joint round",
     "oms/telling.py": "unit/oms/test_sweep.py: what is told at once, and what only now and then",

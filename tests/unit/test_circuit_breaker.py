@@ -172,12 +172,10 @@ def test_a_limit_below_the_warning_drops_it() -> None:
     assert (config.loss_threshold, config.warning_threshold) == (Decimal("0.02"), None)
 
 
-def test_closing_positions_is_refused_and_not_skipped() -> None:
-    with pytest.raises(ValueError, match="not available"):
-        CircuitBreakerConfig(10_000).with_auto_close_positions()
-    with pytest.raises(ValueError, match="not available"):
-        CircuitBreakerConfig(10_000, auto_close_positions=True)
-    assert CircuitBreakerConfig(10_000).with_auto_close_positions(False) == CircuitBreakerConfig(10_000)
+def test_closing_positions_is_a_flag() -> None:
+    config = CircuitBreakerConfig(10_000)
+    assert config.with_auto_close_positions() == CircuitBreakerConfig(10_000, auto_close_positions=True)
+    assert config.with_auto_close_positions(False) == config
 
 
 @pytest.mark.parametrize("capital", [0, -1, None, float("inf")])

@@ -11,7 +11,7 @@ from adapters.simulated.wire.mexc import MexcFace
 
 
 def make(key: Key, now: float, *, funded: bool) -> Face:
-    """Spot: 6,000 USDT; perpetual contracts: 4,000 USDT in a wallet of their own."""
+    """10,000 USDT in the spot wallet, and none in the one of perpetual contracts."""
     exchange = Exchange(
         mexc_markets.instruments(),
         mexc_markets.prices(),
@@ -21,5 +21,4 @@ def make(key: Key, now: float, *, funded: bool) -> Face:
     )
     if funded:
         exchange.flow("USDT", Decimal(10_000), now)
-        exchange.transfer("USDT", Decimal(4000), now, source=mexc_names.SPOT_WALLET, target=mexc_names.CONTRACT_WALLET)
     return MexcFace(exchange, key)

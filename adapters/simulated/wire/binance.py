@@ -3,7 +3,8 @@
 Wire formats after binance-spot-api-docs (rest-api.md, errors.md) and developers.binance.com (margin, wallet,
 sub-account, simple earn, algo trading). An order belongs to spot, to the cross account or to a pair's own; `DELETE
 openOrders` reaches one symbol of one of them, with its order lists, and -2011 says that there was nothing. Margin
-orders listed without a symbol are those of the cross account alone. A TWAP of the venue's own outlives every cancel
+orders listed without a symbol are those of the cross account alone. Limit orders of Convert are a book apart (`convert`
+to the admin face). A TWAP of the venue's own outlives every cancel
 of its orders; it is listed and stopped in a book of its own. Futures have their empty market lists here and no more.
 
 Guessed, since the documentation is silent: what bare margin listings weigh (as many calls as there are margin pairs),
@@ -16,6 +17,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -26,7 +28,7 @@ from adapters.simulated.wire import binance_markets as markets
 from adapters.simulated.wire import binance_orders as orders
 from adapters.simulated.wire import binance_wallets as wallets
 from adapters.simulated.wire.base import Key, Request, decimal, milliseconds, text
-from adapters.simulated.wire.binance_common import BinanceFace, Endpoint, wanted, whole
+from adapters.simulated.wire.binance_common import BinanceFace, Endpoint, refusal, wanted, whole
 from adapters.simulated.wire.binance_trading import Trading
 from adapters.simulated.wire.binance_wallets import SpotAndMargin
 from adapters.simulated.wire.binance_ws import MarketSession, UserSession
@@ -37,7 +39,7 @@ _STREAMS = frozenset({"stream.binance.com:9443", "stream.binance.com:443", "stre
 
 
 class SpotFace(BinanceFace):
-    """Answers binance's calls of spot and margin for an exchange."""
+    """Answers binance's calls of spot and margin for an exchange. is_master: of sub-accounts; else it is one itself."""
 
     kind = "binance"
     hosts = frozenset({"api.binance.com", "fapi.binance.com", "dapi.binance.com"}) | _WS_API | _STREAMS
@@ -45,6 +47,7 @@ class SpotFace(BinanceFace):
     def __init__(self, exchange: SpotAndMargin, key: Key) -> None:
         self.account = exchange
         self.trading = Trading(exchange)
+        self.is_master = False
         self.tokens: dict[str, tuple[float, str]] = {}
         self._numbers = itertools.count(1)
         super().__init__(exchange, key)
@@ -183,11 +186,12 @@ def _account(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
             Call.BALANCES, lambda _, f: wallets.earn_positions(exchange, f), weight=150
         ),
     }
+    balances["GET", sapi + "simple-earn/locked/position"] = Endpoint(
+        Call.BALANCES, lambda _, f: wallets.locked_positions(exchange, f), weight=150
+    )
     ledgers: dict[str, tuple[Callable[..., Any], int]] = {
         "capital/deposit/hisrec": (flows.deposits, 1),
         "asset/assetDividend": (flows.dividends, 10),
-        "sub-account/transfer/subUserHistory": (flows.sub_transfers, 1),
-        "sub-account/universalTransfer": (flows.master_transfers, 1),
         "asset/transfer": (flows.universal_transfers, 1),
         "margin/transfer": (flows.margin_transfers, 1),
         "margin/borrow-repay": (flows.loans, 10),
@@ -199,11 +203,30 @@ def _account(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
 
         return Endpoint(Call.LEDGER, handler, weight=weight, by_user=by_user)
 
+    def only(allows: Callable[[], bool], endpoint: Endpoint) -> Endpoint:
+        """For a master account, or for a sub-account."""
+
+        def handler(request: Request, form: dict[str, Any]) -> Any:
+            if not allows():
+                raise refusal(-2015, "Invalid API-key, IP, or permissions for action.")
+            return endpoint.handler(request, form)
+
+        return replace(endpoint, handler=handler)
+
     books = {("GET", sapi + name): ledger(told, weight) for name, (told, weight) in ledgers.items()}
     return {
         **balances,
         **books,
         ("GET", sapi + "capital/withdraw/history"): ledger(flows.withdrawals, 18_000, by_user=True),
+        ("GET", sapi + "sub-account/transfer/subUserHistory"): only(
+            lambda: not face.is_master, ledger(flows.sub_transfers, 1)
+        ),
+        ("GET", sapi + "sub-account/universalTransfer"): only(
+            lambda: face.is_master, ledger(flows.master_transfers, 1)
+        ),
+        ("GET", sapi + "sub-account/list"): only(
+            lambda: face.is_master, Endpoint(Call.OTHER, lambda _, __: {"subAccounts": [{"email": flows.SUB_EMAIL}]})
+        ),
         ("GET", earn + "history/subscriptionRecord"): ledger(flows.earn_moves, 150, in_=True),
         ("GET", earn + "history/redemptionRecord"): ledger(flows.earn_moves, 150, in_=False),
         ("POST", sapi + "asset/transfer"): Endpoint(
@@ -221,6 +244,12 @@ def _account(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
         ("POST", sapi + "userListenToken"): Endpoint(Call.TOKEN, face.token, False, keyed=True),
         ("GET", sapi + "algo/spot/openOrders"): Endpoint(Call.OPEN_ORDERS, lambda _, __: face.trading.algos()),
         ("DELETE", sapi + "algo/spot/order"): Endpoint(Call.CANCEL, face.trading.stop_algo),
+        ("GET", sapi + "convert/limit/queryOpenOrders"): Endpoint(
+            Call.OPEN_ORDERS, lambda _, __: face.trading.conversions(), weight=3_000, by_user=True
+        ),
+        ("POST", sapi + "convert/limit/cancelOrder"): Endpoint(
+            Call.CANCEL, face.trading.cancel_conversion, weight=200, by_user=True
+        ),
         ("POST", sapi + "algo/spot/newOrderTwap"): Endpoint(
             Call.PLACE, face.trading.start_twap, weight=3_000, by_user=True
         ),

@@ -2,9 +2,9 @@
 
 There is no ledger of spot and margin: deposits, withdrawals, transfers, distributions, loans and trades each have a
 listing of their own, with a window and a page of their own (wallet, margin, sub-account, simple earn references).
-The account answers both as a sub-account (`subUserHistory`) and as a master (`universalTransfer`), so that either
-can be asked. Guessed: a window that is too long is -1127; what `assetDividend` calls a rebate or interest; how far
-back it reaches without a time. Left out: dust, convert, pay, fiat, mining.
+The account is a sub-account (`subUserHistory`), unless it is said to be a master (`universalTransfer`); each is
+refused what the other is told. Guessed: by which code; a window that is too long is -1127; what `assetDividend` calls
+a rebate or interest; how far back it reaches without a time. Left out: dust, convert, pay, fiat, mining.
 """
 
 from __future__ import annotations
@@ -20,10 +20,19 @@ from adapters.simulated.wire.binance_common import refusal, wanted, whole
 from adapters.simulated.wire.binance_wallets import CROSS, EARN, FUNDING, ISOLATED, SPOT, page
 
 _DAY_MS = 86_400_000
-_WALLETS = {SPOT: "MAIN", CROSS: "MARGIN", FUNDING: "FUNDING", "um": "UMFUTURE", "cm": "CMFUTURE", "option": "OPTION"}
+_WALLETS = {
+    SPOT: "MAIN",
+    CROSS: "MARGIN",
+    FUNDING: "FUNDING",
+    "um": "UMFUTURE",
+    "cm": "CMFUTURE",
+    "option": "OPTION",
+    "pm": "PM",
+}
 _PLACES = {SPOT: "SPOT", CROSS: "CROSS_MARGIN", FUNDING: "FUNDING", "um": "FUTURES", "cm": "COIN_FUTURES"}
 _GIFTS = {"airdrop": "Airdrop", "rebate": "Commission rebate", "interest": "Flexible"}
 _TRANSFER_DAYS = 180
+_MASTER, SUB_EMAIL = "master@test.com", "sub@test.com"
 _MOST_ROWS = 1000
 
 
@@ -149,7 +158,7 @@ def sub_transfers(exchange: Exchange, form: Mapping[str, Any], wall: float) -> l
     listed = [
         {
             "counterParty": "master",
-            "email": "master@test.com",
+            "email": _MASTER,
             "type": 1 if row.amount > 0 else 2,
             "asset": row.asset,
             "qty": text(abs(row.amount)),
@@ -166,12 +175,12 @@ def sub_transfers(exchange: Exchange, form: Mapping[str, Any], wall: float) -> l
 
 
 def master_transfers(exchange: Exchange, form: Mapping[str, Any], wall: float) -> dict[str, Any]:
-    """`sub-account/universalTransfer`: seven days; what the master sent, unless `toEmail` names it."""
+    """`sub-account/universalTransfer`: seven days; what the master sent, unless `fromEmail` names a sub-account."""
     if form.get("fromEmail") and form.get("toEmail"):
         raise refusal(-1106, "Parameter 'toEmail' sent when not required.")
     rows = _rows(exchange, ("sub_transfer",), _window(form, wall, 7, 7))
-    comes = bool(form.get("toEmail"))
-    me, other = "master@test.com", "sub@test.com"
+    comes = form.get("fromEmail", _MASTER) != _MASTER or form.get("toEmail") == _MASTER
+    me, other = _MASTER, SUB_EMAIL
     listed = [
         {
             "tranId": tran_id(row),
@@ -236,7 +245,7 @@ def move(exchange: Exchange, form: Mapping[str, Any], wall: float) -> dict[str, 
 
 def _named(form: Mapping[str, Any]) -> tuple[str, str]:
     """The wallets that `type` names: `MAIN_UMFUTURE`, and with a symbol `MARGIN_ISOLATEDMARGIN`. Raises Refused."""
-    source, _, target = wanted(form, "type").partition("_")
+    source, _, target = wanted(form, "type").replace("PORTFOLIO_MARGIN", "PM").partition("_")
     return _wallet(form, source, "fromSymbol"), _wallet(form, target, "toSymbol")
 
 

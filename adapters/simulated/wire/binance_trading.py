@@ -19,6 +19,9 @@ from adapters.simulated.wire.binance_common import refusal, wanted, whole
 from adapters.simulated.wire.binance_wallets import SpotAndMargin
 
 _ALGOS = ("twap", "vp")
+CONVERT = "convert"
+"""The book of limit orders that are not traded but converted: no listing of orders shows them."""
+
 _DAY_MS = 86_400_000
 _SLICES = 100
 
@@ -39,7 +42,8 @@ class Trading:
         symbol = self.account.instrument(str(form["symbol"])).symbol if form.get("symbol") else None
         isolated = margin and orders.is_isolated(form)
         return lambda order: (
-            order.draft.leveraged == margin
+            order.draft.book != CONVERT
+            and order.draft.leveraged == margin
             and order.draft.isolated == isolated
             and symbol in (None, order.draft.symbol)
         )
@@ -157,6 +161,37 @@ class Trading:
         limit = min(whole(form, "limit", 500) or 500, 1000)
         return rows[-limit:] if start is None and first is None else rows[:limit]
 
+    # --- limit orders of Convert -----------------------------------------------------------------------
+
+    def conversions(self) -> dict[str, Any]:
+        return {"list": [self._conversion(order) for order in self.account.orders.values() if _is_converted(order)]}
+
+    def _conversion(self, order: OpenOrder) -> dict[str, Any]:
+        draft, pair = order.draft, self.account.instruments[order.draft.symbol]
+        price = draft.price or self.account.quotes[draft.symbol].mark
+        legs = [(pair.base, draft.quantity), (pair.quote, draft.quantity * price)]
+        (given, gives), (got, gets) = legs if draft.side == "sell" else legs[::-1]
+        return {
+            "quoteId": f"sim{order.order_id}",
+            "orderId": int(order.order_id),
+            "orderStatus": "PROCESS",
+            "fromAsset": given,
+            "fromAmount": text(gives),
+            "toAsset": got,
+            "toAmount": text(gets),
+            "ratio": text(price),
+            "inverseRatio": text(1 / price, 8),
+            "createTime": milliseconds(order.placed_wall),
+            "expiredTimestamp": milliseconds(order.placed_wall) + 30 * _DAY_MS,
+        }
+
+    def cancel_conversion(self, request: Request, form: Mapping[str, Any]) -> dict[str, Any]:
+        order = self.account.orders.get(wanted(form, "orderId"))
+        if order is None or not _is_converted(order):
+            raise Refused("unknown_order", "there is none")
+        self.account.cancel(order.order_id, request.wall)
+        return {"orderId": int(order.order_id), "status": "CANCELED"}
+
     # --- algo orders -----------------------------------------------------------------------------------
 
     def algos(self) -> dict[str, Any]:
@@ -198,6 +233,10 @@ class Trading:
             raise refusal(-20124, "Invalid algo id or it has been completed.")
         self.account.stop_strategy(bot.bot_id, request.wall)
         return {"algoId": int(number), "success": True, "code": 0, "msg": "OK"}
+
+
+def _is_converted(order: OpenOrder) -> bool:
+    return order.draft.book == CONVERT
 
 
 def algo_id(name: str) -> int:

@@ -3,7 +3,7 @@
 Orders of spot exchange what lies in the spot wallet, orders on margin what lies in the cross wallet or in that of
 their pair. Orders of a list share one book: `oco-7` for both legs of the list 7, `oto-8` for a working order and
 those that wait for it. Replies after developers.binance.com (account, margin, wallet, simple earn). Left out:
-interest that accrues, locked earn products, and what other products hold (`um`, `cm`, `option` are names only).
+interest that accrues, and what other products hold (`um`, `cm`, `option` are names only).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from adapters.simulated.model import ZERO, Fill, OpenOrder, OrderDraft
 from adapters.simulated.wire.base import milliseconds, text
 from adapters.simulated.wire.binance_common import refusal, whole
 
-SPOT, CROSS, FUNDING, EARN = "spot", "cross", "funding", "earn"
+SPOT, CROSS, FUNDING, EARN, LOCKED = "spot", "cross", "funding", "earn", "locked"
 ISOLATED = "isolated:"
 EARN_PREFIX = "LD"
 """What lies in flexible earn stands in the spot account, too, under this prefix."""
@@ -148,9 +148,10 @@ def cross_account(exchange: Exchange) -> dict[str, Any]:
 
 
 def isolated_pairs(exchange: Exchange) -> list[str]:
-    """The pairs that have a wallet of their own: by money or debts in it, or by an order on it."""
+    """The pairs that have a wallet of their own: where there was money, a debt or an order once, it stays enabled."""
     named = [*exchange.wallets, *exchange.debts]
-    named += [str(exchange.wallet_of(order.draft)) for order in exchange.orders.values()]
+    ended = [gone.order for gone in exchange.cancelled] + [fill.order for fill in exchange.fills]
+    named += [str(exchange.wallet_of(order.draft)) for order in (*exchange.orders.values(), *ended)]
     return [name.removeprefix(ISOLATED) for name in dict.fromkeys(named) if name.startswith(ISOLATED)]
 
 
@@ -231,6 +232,28 @@ def earn_positions(exchange: Exchange, form: Mapping[str, Any]) -> dict[str, Any
             "autoSubscribe": False,
         }
         for asset, total in exchange.wallets.get(EARN, {}).items()
+        if total and form.get("asset", asset) == asset
+    ]
+    return {"rows": page(rows, form, _EARN_PAGE), "total": len(rows)}
+
+
+def locked_positions(exchange: Exchange, form: Mapping[str, Any]) -> dict[str, Any]:
+    """`simple-earn/locked/position`: in pages like the flexible ones."""
+    rows = [
+        {
+            "positionId": number,
+            "projectId": f"{asset}*90",
+            "asset": asset,
+            "amount": text(total, 8),
+            "purchaseTime": 1646182276000,
+            "duration": "90",
+            "accrualDays": "4",
+            "rewardAsset": asset,
+            "canRedeemEarly": True,
+            "type": "NORMAL",
+            "status": "HOLDING",
+        }
+        for number, (asset, total) in enumerate(exchange.wallets.get(LOCKED, {}).items(), 123_123)
         if total and form.get("asset", asset) == asset
     ]
     return {"rows": page(rows, form, _EARN_PAGE), "total": len(rows)}

@@ -232,14 +232,17 @@ def position(exchange: Exchange, held: HeldPosition) -> dict[str, Any]:
 
 
 def assets(exchange: Exchange, half: Half, wall: float) -> list[dict[str, Any]]:
-    """The rows of a wallet: its balance without unrealised profit, and with it. Never touched: time 0."""
+    """The rows of a wallet: its balance without unrealised profit, and with it. Never touched: time 0.
+
+    An account whose every asset is margin owes by a balance below zero.
+    """
     wallet = exchange.wallets.get(half.wallet, {})
     return [_asset(exchange, half, code, wall) for code in dict.fromkeys((*_USUAL[half.wallet], *wallet))]
 
 
 def _asset(exchange: Exchange, half: Half, code: str, wall: float) -> dict[str, Any]:
     settled = [held for held in exchange.positions.values() if exchange.instruments[held.symbol].settle == code]
-    balance = exchange.total(code, half.wallet)
+    balance = exchange.total(code, half.wallet) - exchange.owed(code, half.wallet)
     gain = sum((profit(exchange, held) for held in settled), ZERO)
     margin = sum((abs(notional(exchange, held)) for held in settled), ZERO) / _LEVERAGE
     free = text(max(ZERO, balance + gain - margin), 8)

@@ -11,7 +11,7 @@ Where they are silent, the harder case is taken: acknowledged cancels of all con
 batches reach plain orders on spot only, the orders of strategies and bots show in listings and fall like others,
 disconnection protection spares conditional orders, a `wallet` frame has only the coins that changed.
 
-Left out: options (listed as empty), hedge mode, attached take profits, trailing stops and amending over the API,
+Left out: options (listed as empty), attached take profits, trailing stops and amending over the API,
 order history, strategies that are paused or have ended, portfolio margin, sub-accounts, `success` "0" (a fault can
 say it), deposits that are rolled back, order ids of digits on spot.
 """

@@ -16,7 +16,7 @@ from adapters.simulated.faults import Call
 from adapters.simulated.model import ZERO, HeldPosition, Instrument
 from adapters.simulated.wire import bybit_markets as markets
 from adapters.simulated.wire.base import Request, Route, milliseconds, text
-from adapters.simulated.wire.bybit_words import page, refused
+from adapters.simulated.wire.bybit_words import POSITION_INDEX, page, refused
 
 MEMBER = "1448939"
 FUND = "FUND"
@@ -151,7 +151,7 @@ class Account:
         value = fixed(size * instrument.worth(held.entry)) if held is not None else ZERO
         at = "" if held is None else str(milliseconds(held.opened_wall))
         return {
-            "positionIdx": 0,
+            "positionIdx": 0 if held is None else POSITION_INDEX[held.side],
             "riskId": 1,
             "riskLimitValue": "2000000",
             "symbol": instrument.wire_id,
@@ -172,7 +172,7 @@ class Account:
             "takeProfit": "",
             "stopLoss": "",
             "trailingStop": "0",
-            "sessionAvgPrice": "",
+            "sessionAvgPrice": text(held.entry) if held is not None and instrument.settle == "USDC" else "",
             "unrealisedPnl": "0" if held is None else text(self._unrealised(held)),
             "curRealisedPnl": "0",
             "cumRealisedPnl": "0",
@@ -194,4 +194,4 @@ class Account:
 
 
 def _key(held: HeldPosition) -> tuple[int, str]:
-    return milliseconds(held.opened_wall), held.symbol
+    return milliseconds(held.opened_wall), f"{held.symbol} {held.side}"

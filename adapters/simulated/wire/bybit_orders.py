@@ -24,7 +24,7 @@ from adapters.simulated.model import (
 from adapters.simulated.wire import bybit_markets as markets
 from adapters.simulated.wire.base import Request, Route, decimal, milliseconds, text
 from adapters.simulated.wire.bybit_limits import Limits
-from adapters.simulated.wire.bybit_words import MESSAGES, Outcome, code_of, page, refused
+from adapters.simulated.wire.bybit_words import MESSAGES, POSITION_INDEX, Outcome, code_of, page, refused
 
 FILTERS = ("Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder")
 _NAMEABLE = ("Order", "StopOrder", "tpslOrder")
@@ -35,6 +35,7 @@ _SPREAD_FIELDS = (
     *("orderId", "orderLinkId", "side", "orderType", "price", "qty", "leavesQty", "cumExecQty", "orderStatus"),
     *("timeInForce", "createdTime", "updatedTime"),
 )
+_POSITION_SIDES = {str(index): side for side, index in POSITION_INDEX.items()}
 _BATCH = {"spot": 10}
 _AT_ONCE = 500
 
@@ -47,7 +48,7 @@ class Orders:
 
     def __init__(self, exchange: Exchange, limits: Limits) -> None:
         self.exchange = exchange
-        self.cancel_lag_s = 0.02
+        self.cancel_lag_s = 0.005
         self._limits = limits
         self._chance = random.Random(0)
 
@@ -59,6 +60,7 @@ class Orders:
             ("POST", "/v5/order/cancel-batch"): Route(Call.CANCEL, self._cancel_batch),
             ("POST", "/v5/order/cancel-all"): Route(Call.CANCEL, self._cancel_all),
             ("GET", "/v5/spread/order/realtime"): Route(Call.OPEN_ORDERS, self._list_spreads),
+            ("POST", "/v5/spread/order/cancel"): Route(Call.CANCEL, self._cancel_spread),
             ("POST", "/v5/spread/order/cancel-all"): Route(Call.CANCEL, self._cancel_spreads),
         }
 
@@ -132,7 +134,7 @@ class Orders:
             "slTriggerBy": "",
             "tpLimitPrice": "",
             "slLimitPrice": "",
-            "positionIdx": 0,
+            "positionIdx": POSITION_INDEX[draft.position_side],
             "reduceOnly": draft.reduce_only,
             "closeOnTrigger": False,
             "isLeverage": "",
@@ -196,6 +198,7 @@ class Orders:
             form.get("orderLinkId") or None,
             str(form.get("reduceOnly", "")).lower() == "true" and of != "spot",
             leveraged=of == "spot" and str(form.get("isLeverage", "0")) == "1",
+            position_side=_POSITION_SIDES.get(str(form.get("positionIdx") or "0"), ""),
             book="tpslOrder" if of == "spot" and form.get("orderFilter") == "tpslOrder" else "",
         )
 
@@ -308,6 +311,13 @@ class Orders:
         instrument, row = self._instrument(order), self._plain_row(order)
         combo = {"symbol": f"{instrument.wire_id}_{instrument.base}/{instrument.quote}", "baseCoin": instrument.base}
         return {name: row[name] for name in _SPREAD_FIELDS} | combo
+
+    def _cancel_spread(self, request: Request, form: dict[str, Any]) -> Any:
+        order = self.exchange.find(str(form.get("orderId") or form.get("orderLinkId") or ""))
+        if order.draft.book != "spread":
+            raise refused(110001)
+        self.exchange.cancel(order.order_id, request.wall)
+        return _ids(order)
 
     def _cancel_spreads(self, request: Request, form: dict[str, Any]) -> Any:
         if str(form.get("cancelAll", "")).lower() != "true":

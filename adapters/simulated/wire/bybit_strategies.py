@@ -40,6 +40,7 @@ class Strategies:
             bot
             for bot in found
             if form.get("symbol") in (None, "", self._instrument(bot).wire_id)
+            and form.get("category") in (None, "", _category(self._instrument(bot)))
             and form.get("strategyId") in (None, "", bot.bot_id)
         ]
         shown, cursor = page(found, form, _key, is_encoded=True, ends=True)

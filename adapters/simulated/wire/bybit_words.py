@@ -14,8 +14,9 @@ from adapters.simulated.wire.base import decimal, milliseconds
 
 _T = TypeVar("_T")
 
-HOUR_S = 3600.0
-DAY_S = 24 * HOUR_S
+DAY_S = 86_400.0
+POSITION_INDEX = {"": 0, "long": 1, "short": 2}
+"""Of a position, where an account may hold a long and a short of one contract."""
 
 MESSAGES = {
     10001: "params error",

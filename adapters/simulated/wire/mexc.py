@@ -40,6 +40,7 @@ _SPOT_WORDS = {
     "read_only_key": No(700007, "No permission to access the endpoint."),
     "revoked_key": No(10072, "Api key info invalid"),
 }
+_SPOT_EMPTY, _CONTRACT_EMPTY = b"[]", b'{"success":true,"code":0,"data":[]}'
 _CONTRACT_WORDS = {
     "read_only_key": No(704, "Please enable API Key trading information write access"),
     "revoked_key": No(401, "Not logged in or login has expired"),
@@ -51,7 +52,6 @@ class MexcFace:
 
     kind = "mexc"
     hosts = frozenset({"api.mexc.com", "www.mexc.com", "wbs-api.mexc.com", _CONTRACT_HOST})
-    empty_envelope = b'{"success":true,"code":0,"data":[]}'
     key_errors: Mapping[str, str] = {name: name for name in _SPOT_WORDS}
 
     def __init__(self, exchange: Exchange, key: Key) -> None:
@@ -61,11 +61,13 @@ class MexcFace:
         self._spot = Spot(exchange, key)
         self._contract = Contract(exchange, key)
         self._routes = self._spot.routes() | self._contract.routes() | Flows(exchange).routes()
+        self.empty_envelope = _SPOT_EMPTY
         self._asked = ""
 
     def route(self, method: str, path: str) -> Route | None:
         """By the whole path, or by all but its last part, which then is an argument."""
         self._asked = path
+        self.empty_envelope = _CONTRACT_EMPTY if is_contract(path) else _SPOT_EMPTY
         head, _, _ = path.rpartition("/")
         return self._routes.get((method, path)) or self._routes.get((method, f"{head}/*"))
 

@@ -55,8 +55,9 @@ class SpotSession:
     def opened(self, _: float) -> Sequence[Any]:
         return []
 
-    def idle(self, _: float) -> Sequence[Any]:
-        return []
+    def idle(self, now: float) -> Sequence[Any]:
+        """No market of the venue's own rests for a second."""
+        return [self._ticker(name, symbol, now) for symbol, names in self._tickers.items() for name in sorted(names)]
 
     def received(self, text: str, now: float) -> Sequence[Any]:
         try:

@@ -87,10 +87,10 @@ def position_rows(exchange: Exchange, now: float) -> list[dict[str, Any]]:
 
 
 def position_row(exchange: Exchange, held: HeldPosition, now: float) -> dict[str, Any]:
-    """One position. Of one in a spot pair (MARGIN) `pos` is always above zero, and `posCcy` tells its side."""
+    """One position; in a spot pair it is of type MARGIN."""
     instrument, mark = exchange.instruments[held.symbol], exchange.quotes[held.symbol].mark
     is_margin = instrument.settle is None
-    size = abs(held.quantity) if is_margin or held.side else held.quantity
+    size = abs(held.quantity) if held.side else held.quantity
     worth = abs(held.quantity) * instrument.worth(mark)
     usd = worth * asset_prices().get(settled_in(instrument), ZERO)
     profit = instrument.profit(held.quantity, held.entry, mark)
@@ -122,13 +122,7 @@ def position_row(exchange: Exchange, held: HeldPosition, now: float) -> dict[str
     if held.isolated:
         row["margin"] = text(margin)
     if is_margin:
-        is_long = held.quantity > 0
-        owed = -held.quantity * held.entry if is_long else held.quantity
-        row |= {
-            "posCcy": instrument.base if is_long else instrument.quote,
-            "liab": text(owed),
-            "liabCcy": instrument.quote if is_long else instrument.base,
-        }
+        row |= _borrowed(instrument, held)
     return blank(_EMPTY_POSITION) | {"pTime": _stamp(now)} | row
 
 
@@ -195,6 +189,16 @@ def _apart(exchange: Exchange, coin: str) -> _Apart:
     bots = exchange.strategies(*TRADING_BOTS)
     given = (invested(exchange, bot) for bot in bots if settled_in(exchange.instruments[bot.draft.symbol]) == coin)
     return _Apart(margin, isolated, cross, sum(given, ZERO))
+
+
+def _borrowed(instrument: Instrument, held: HeldPosition) -> dict[str, str]:
+    """Of a margin position: what it holds (`pos`, above zero, in `posCcy`), and what it owes for that (below zero)."""
+    worth = abs(held.quantity) * held.entry
+    if held.quantity > 0:
+        held_coin, owed = (held.quantity, instrument.base), (worth, instrument.quote)
+    else:
+        held_coin, owed = (worth, instrument.quote), (-held.quantity, instrument.base)
+    return {"pos": text(held_coin[0]), "posCcy": held_coin[1], "liab": text(-owed[0]), "liabCcy": owed[1]}
 
 
 def _position_id(exchange: Exchange, held: HeldPosition) -> str:

@@ -156,12 +156,18 @@ def bot_row(exchange: Exchange, bot: Bot) -> dict[str, Any]:
     """A row of a trading bot's own listing. Fields differ from kind to kind; these are what all have, and a grid's."""
     instrument = exchange.instruments[bot.draft.symbol]
     active = sum(order.strategy == bot.bot_id for order in exchange.orders.values())
+    # What these two trade is a list.
+    traded: dict[str, Any] = {"instId": instrument.wire_id}
+    if bot.strategy == "recurring":
+        traded = {"recurringList": [{"ccy": instrument.base, "ratio": "1"}]}
+    if bot.strategy == "signal":
+        traded = {"instIds": [instrument.wire_id]}
     return {
         "algoId": bot.bot_id,
         "algoClOrdId": "",
         "algoOrdType": "contract" if bot.strategy == "signal" else bot.strategy,
         "instType": inst_type(instrument),
-        "instId": instrument.wire_id,
+        **traded,
         "state": "running",
         "cTime": _stamp(bot.began_wall),
         "uTime": _stamp(bot.began_wall),

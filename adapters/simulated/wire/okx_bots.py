@@ -25,10 +25,15 @@ _BATCH = 10
 
 
 def listed(exchange: Exchange, family: str, form: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Bots that run: a page of a hundred, by `algoId`. The type is required where there is more than one."""
+    """Bots that run: a page of a hundred, by `algoId`. The type is required where there is more than one.
+
+    The reference calls `after` required of signals, too: it is, here.
+    """
     strategy = _strategy(family, form)
+    if family == "signal" and not form.get("after"):
+        raise Denied("50014", "after")
     rows = (bot_row(exchange, bot) for bot in exchange.strategies(strategy))
-    return page(rows, form, "algoId", ("algoId", "instId", "instType"))
+    return page(rows, form, "algoId", ("algoId", "instType"))
 
 
 def sub_orders(exchange: Exchange, family: str, form: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -352,10 +352,10 @@ def page(
     return kept[: PAGE if limit is None else max(1, min(PAGE, int(limit)))]
 
 
-def _order(name: Any) -> tuple[bool, int, str]:
-    """By number; what is no number (a bot that was given a name of its own) comes first."""
+def _order(name: Any) -> tuple[int, str]:
+    """By number; what is no number (a bot that was given a name of its own) comes last."""
     name = str(name)
-    return (False, int(name), "") if name.isdigit() else (True, 0, name)
+    return (int(name), "") if name.isdigit() else (-1, name)
 
 
 def _many(asked: Any, most: int) -> list[Mapping[str, Any]]:

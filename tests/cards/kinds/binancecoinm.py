@@ -23,6 +23,7 @@ VENUE = CardVenue(
     # Two listings in each of three rounds; a cancel of each book for each of three symbols.
     least_calls=12,
     hedged=True,
+    debt=("ETH", None),
     position_field="positionAmt",
     key_tells=True,
     flow_kinds=("transfer", "sub_transfer", "rebate", "airdrop", "interest"),

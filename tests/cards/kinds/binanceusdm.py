@@ -40,6 +40,7 @@ VENUE = CardVenue(
     # Three listings in each of three rounds; a cancel of each book for each of three symbols.
     least_calls=15,
     hedged=True,
+    debt=("ETH", None),
     position_field="positionAmt",
     key_tells=True,
     flow_kinds=("transfer", "sub_transfer", "rebate", "airdrop", "interest"),

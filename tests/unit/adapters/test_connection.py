@@ -38,7 +38,8 @@ class Talk:
         return Ask(key=kind, kind=kind, names=names, message={"want": kind})
 
     def hear(self, message: Mapping[str, Any]) -> Said:
-        return {"frame": Kind.BALANCES, "yes": Taken()}.get(str(message.get("is")))
+        words: dict[str, Said] = {"frame": Kind.BALANCES, "yes": Taken(), "both": (Kind.BALANCES, Kind.POSITIONS)}
+        return words.get(str(message.get("is")))
 
 
 @dataclass
@@ -55,11 +56,13 @@ class Heard:
     """Who listens to a connection, and what it was told."""
 
     frames: list[Any] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
     ends: list[VenueError] = field(default_factory=list)
     told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def on_frame(self, kind: Kind, arrived_mono: float, message: Any) -> None:
         self.frames.append(message)
+        self.kinds.append(kind)
         self.told.set()
 
     def on_refused(self, kind: Kind, reason: VenueError) -> None:
@@ -73,19 +76,23 @@ class Heard:
 class Venue:
     """A server that says yes and sends one frame; asked: what it was asked."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, says: str = '{"is": "frame"}') -> None:
         self.context = context
+        self.says = says
         self.asked: list[Any] = []
         self.port = 0
+        self.pinged_thrice = asyncio.Event()
 
     async def serve(self, connection: ServerConnection) -> None:
         async for text in connection:
             self.asked.append(json.loads(text))
             if self.asked[-1] == "ping":
                 await connection.send("pong")
+                if self.asked.count("ping") == 3:
+                    self.pinged_thrice.set()
                 continue
             await connection.send('{"is": "yes"}')
-            await connection.send('{"is": "frame"}')
+            await connection.send(self.says)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Venue]:
@@ -124,6 +131,17 @@ async def test_what_is_wanted_before_it_is_dialled_is_asked_for_once_it_is() -> 
         await ended(connection)
 
 
+async def test_one_frame_may_be_of_two_streams() -> None:
+    heard = Heard()
+    async with Venue(says='{"is": "both"}').listening() as venue:
+        connection = connect(f"ws://127.0.0.1:{venue.port}", heard)
+        await connection.want(Kind.BALANCES, ACCOUNT)
+        await told(heard)
+        assert heard.kinds == [Kind.BALANCES, Kind.POSITIONS]
+        connection.end(VenueUnavailable("enough"))
+        await ended(connection)
+
+
 async def test_it_ends_once_and_tells_the_first_reason() -> None:
     heard = Heard()
     async with Venue().listening() as venue:
@@ -154,6 +172,22 @@ async def test_nobody_there_is_unavailable() -> None:
     heard = Heard()
     await ended(connect("ws://127.0.0.1:1", heard))
     assert [type(reason) for reason in heard.ends] == [VenueUnavailable]
+
+
+@dataclass
+class KeyedTalk(Talk):
+    key: str = "listen-key-of-the-account"
+
+
+async def test_a_key_in_an_address_is_in_no_reason() -> None:
+    heard, refused = Heard(), Venue()
+    async with serve(refused.serve, "127.0.0.1", 0, process_request=lambda one, _: one.respond(404, "no")) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        connection = connect(f"ws://127.0.0.1:{port}/ws/{KeyedTalk.key}", heard, talk=KeyedTalk)
+        await told(heard)
+        await ended(connection)
+    assert "404" in str(heard.ends[0])
+    assert KeyedTalk.key not in str(heard.ends[0])
 
 
 async def test_what_can_not_be_opened_is_told() -> None:
@@ -201,8 +235,7 @@ async def test_a_venue_that_wants_to_be_pinged_is_and_its_answer_is_no_frame() -
     async with Venue().listening() as venue:
         connection = connect(f"ws://127.0.0.1:{venue.port}", heard, talk=PingedTalk)
         async with asyncio.timeout(DEADLINE_S):
-            while venue.asked.count("ping") < 3:
-                await asyncio.sleep(0.005)
+            await venue.pinged_thrice.wait()
         assert connection.ended is None
         assert heard.frames == []
         connection.end(VenueUnavailable("done"))

@@ -190,6 +190,13 @@ async def test_a_sweep_passes_its_selection_on(world: ApiWorld) -> None:
     assert world.control.sweeps == [("kraken", "perp"), (None, None), (None, None)]
 
 
+async def test_a_closing_passes_its_selection_on(world: ApiWorld) -> None:
+    await world.socket("POST", "/api/v1/close-positions", {"venue": "kraken"})
+    await world.socket("POST", "/api/v1/close-positions")
+
+    assert world.control.closings == ["kraken", None]
+
+
 # --- who asks --------------------------------------------------------------------------------------
 
 

@@ -24,8 +24,9 @@ PROTECTED = [
     ("POST", "/api/v1/disable", {"reason": "x", "for_s": 60}),
     ("POST", "/api/v1/enable", {}),
     ("POST", "/api/v1/cancel-all", {}),
+    ("POST", "/api/v1/close-positions", {}),
 ]
-LOCAL = {"release", "reset", "disable", "enable", "cancel-all"}
+LOCAL = {"release", "reset", "disable", "enable", "cancel-all", "close-positions"}
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from adapters.base import Capabilities, KeyPowers, Market, OrderListing, OrderScope, VenueAdapter
+from adapters.base import Capabilities, KeyPowers, Lot, Market, OrderListing, OrderScope, VenueAdapter
 from risk_daemon.app import check as checking
 from risk_daemon.app.check import CheckReport, Level
 from risk_daemon.app.explain import explanations
@@ -428,3 +429,50 @@ def test_what_no_proof_covers_is_told(load: Callable[..., Settings]) -> None:
     venue = FakeVenue()
     venue.capabilities = Capabilities(unprovable=("grid bots: no call lists them",))
     assert "kraken: a proof does not cover: grid bots: no call lists them" in told(look(load(), venue), Level.WARNING)
+
+
+class ClosingVenue(FakeVenue):
+    """One whose positions can be closed, in steps of 0.1."""
+
+    def lot(self, symbol: str) -> Lot:
+        self._maybe("lot")
+        return Lot(step=Decimal("0.1"), smallest=Decimal("0.1"))
+
+    async def close_position(self, position: Position, quantity: Decimal, *, label: str) -> None:
+        raise AssertionError("check closed a position")
+
+
+def closing_report(load: Callable[..., Settings], venue: FakeVenue, quantity: str) -> CheckReport:
+    venue.positions = (replace(LONG, quantity=Decimal(quantity)),)
+    return look(load(BASE, "[circuit_breaker]\nauto_close_positions = true", VENUE, "simulated = true"), venue)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "sentence"),
+    [
+        ("0.5", "a trip would close the position BTC/USDT:USDT (0.5), at whatever price a market order finds"),
+        ("-0.57", "(-0.57), at whatever price a market order finds; 0.07 would be left, too small to be ordered"),
+        ("0.05", "a trip would leave the position BTC/USDT:USDT (0.05): it is too small to be ordered"),
+    ],
+)
+def test_which_positions_a_trip_would_close_and_what_it_would_leave(
+    quantity: str, sentence: str, load: Callable[..., Settings]
+) -> None:
+    report = closing_report(load, ClosingVenue(), quantity)
+
+    lines = [finding.sentence for finding in report.findings]
+    assert any(sentence in line for line in lines), lines
+    assert "closing would leave 1 BTC (kraken): spot is not sold" in lines
+    assert not any("without a stop" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("venue", "reason"),
+    [(FakeVenue(), "this adapter can't close"), (ClosingVenue(lot=VenueRejected("delisted")), "delisted")],
+)
+def test_a_position_that_a_trip_could_not_close_is_named(
+    venue: FakeVenue, reason: str, load: Callable[..., Settings]
+) -> None:
+    warnings = told(closing_report(load, venue, "1"), Level.WARNING)
+
+    assert any("could not close the position BTC/USDT:USDT (1)" in line and reason in line for line in warnings)

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import typer
 
-from oms.results import SweepResult, VenueVerdict
+from oms.flat import ClosedLeg
+from oms.results import CloseResult, SweepResult, VenueClosed, VenueVerdict
 from risk_daemon import cli
 from risk_daemon.auth.tokens import Role, TokenStore
 from risk_daemon.cli import remote
@@ -30,7 +31,7 @@ from risk_daemon.errors import (
     UsageError,
     VenueUnavailable,
 )
-from risk_daemon.model.events import EventName, RiskEvent
+from risk_daemon.model.events import EventName, Position, RiskEvent
 from risk_daemon.state import event_log
 
 VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\n'
@@ -52,8 +53,8 @@ STATE = {
 
 COMMANDS = (
     "run", "init", "demo", "check", "status", "check-drawdown", "halt", "release", "reset", "disable", "enable",
-    "cancel-all", "simulate-breach", "simulate-venue", "tail", "verify-log", "token", "convert-risk-limits",
-    "migrate",
+    "cancel-all", "close-positions", "simulate-breach", "simulate-venue", "tail", "verify-log", "token",
+    "convert-risk-limits", "migrate",
 )  # fmt: skip
 TOKEN_COMMANDS = ("create", "list", "revoke")
 
@@ -667,6 +668,80 @@ def test_progress_is_shown_and_can_t_disturb(
     monkeypatch.setattr(sys, "stdout", Full())
     show({"kraken": SimpleNamespace(proven=True, cancelled=2, unproven_reason=None)})
     assert cli.operating.progress(as_json=True) is None
+
+
+# --- close-positions -------------------------------------------------------------------------------
+
+
+def closed(flat: Any) -> CloseResult:
+    position = Position(symbol="BTC/USD", quantity=Decimal("0.00007"), entry=Decimal(1), settle="USD", underlying="BTC")
+    leg = ClosedLeg(position=position, size=Decimal("1.50007"), residual=Decimal("0.00007"))
+    reason = None if flat is True else "market suspended"
+    venue = VenueClosed(venue="kraken", flat=flat, legs=(leg,), reason=reason)
+    return CloseResult(
+        trip_id="t",
+        flat=flat,
+        elapsed_s=2.5,
+        venues={"kraken": venue},
+        sweep=swept(True),
+        remaining={"BTC": Decimal(2)},
+    )
+
+
+@pytest.mark.parametrize(("flat", "code"), [(True, 0), (False, 4), (None, 4), ("yes", 4), (1, 4)])
+def test_close_positions_alone_ends_with_0_only_if_flat(
+    flat: object, code: int, place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[Any] = []
+    module("app.close", close_positions=returning(closed(flat), calls))
+
+    assert cli.main(["close-positions", "--venue", "kraken", "--yes"]) == code
+    assert calls[0][1]["venue"] == "kraken"
+    told = capsys.readouterr().out
+    assert ("NOT FLAT" in told) is (code == 4)
+    assert "long BTC/USD: 1.5 closed" in told
+    assert ("0.00007 left: too small to be ordered" in told) is (code == 0)
+    assert "2 BTC is still held: spot is not sold" in told
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (remote.Answer(200, {"flat": True}), 0),
+        (remote.Answer(200, {"flat": False}), 4),
+        (remote.Answer(200, {}), 4),
+        (remote.Answer(500, {"detail": "a bug"}), 4),
+        (remote.NotConfirmed("no answer"), 4),
+    ],
+)
+def test_close_positions_by_the_daemon_ends_with_0_only_if_flat(
+    answer: remote.Answer | Exception, code: int, daemon: FakeDaemon
+) -> None:
+    daemon.answer = answer
+
+    assert cli.main(["close-positions", "--yes", "--json"]) == code
+    assert daemon.asked == [("POST", "/api/v1/close-positions", {"venue": None})]
+
+
+def test_close_positions_asks_first_and_says_what_it_does(daemon: FakeDaemon) -> None:
+    with pytest.raises(UsageError, match="closed by market orders, at whatever price"):
+        cli.main(["close-positions"])
+    assert daemon.asked == []
+
+
+def test_close_positions_that_the_daemon_refused_is_a_sentence(daemon: FakeDaemon) -> None:
+    daemon.answer = remote.Answer(409, {"detail": "a trip is being finished"})
+
+    with pytest.raises(UsageError, match="a trip is being finished"):
+        cli.main(["close-positions", "--yes"])
+
+
+def test_close_positions_of_an_unknown_venue_or_out_of_reach(place: Path, module: Callable[..., Any]) -> None:
+    module("app.close", close_positions=returning(VenueUnavailable("no answer")))
+
+    with pytest.raises(UsageError, match="no venue 'krakn': one of kraken"):
+        cli.main(["close-positions", "--yes", "--venue", "krakn"])
+    assert cli.main(["close-positions", "--yes"]) is ExitCode.TRIGGERED_UNPROVEN
 
 
 # --- drills, the log -------------------------------------------------------------------------------

@@ -321,10 +321,6 @@ BAD = {
         "circuit_breaker.confirm: write true or false",
     ),
     "1 for true": (PORTFOLIO + "[circuit_breaker]\nconfirm = 1\n" + SIMULATED, "write true or false"),
-    "closing positions": (
-        PORTFOLIO + "[circuit_breaker]\nauto_close_positions = true\n" + SIMULATED,
-        "circuit_breaker.auto_close_positions: closing positions is not available in this version",
-    ),
     "no time to prove": (PORTFOLIO + '[circuit_breaker]\ncancel_deadline = "1s"\n' + SIMULATED, "set it above settle"),
     "a duration without a unit": (
         PORTFOLIO + "[data]\nbalance_stale = 45\n" + SIMULATED,

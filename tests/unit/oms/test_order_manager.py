@@ -215,10 +215,6 @@ class TestMarkets:
         with pytest.raises(UsageError):
             OrderManager(**settings)
 
-    async def test_closing_positions_is_refused(self) -> None:
-        with pytest.raises(UsageError, match="not available"):
-            await manage(FakeVenue("a")).close_all_positions()
-
 
 class TestWhatNeverProves:
     async def unproven(self, venue: FakeVenue, **settings: Any) -> tuple[SweepResult, Watch]:

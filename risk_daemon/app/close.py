@@ -1,0 +1,58 @@
+"""Close every position by an operator's wish: with or without a running daemon."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from adapters.base import VenueAdapter
+from oms import CloseResult, OrderManager
+from risk_daemon.app.cancel import connecting, first_look, own_if_possible
+from risk_daemon.app.composition import Site, order_manager
+from risk_daemon.config.load import Settings
+from risk_daemon.errors import UsageError
+from risk_daemon.model.events import Input, Order
+
+_PROGRESS_EVERY_S = 0.25
+
+Progress = Callable[[Mapping[str, Any]], None]
+
+
+async def close_positions(settings: Settings, *, venue: str | None, progress: Progress | None) -> CloseResult:
+    """Cancel everything, prove it and close every position, with no daemon running. Takes the state lock."""
+    async with AsyncExitStack() as stack:
+        if settings.state.dir.is_dir():
+            own_if_possible(settings, stack)
+        site = await stack.enter_async_context(Site(settings))
+        chosen = chosen_of(site.adapters, venue)
+        seen = await first_look(chosen)
+        async with connecting(chosen):
+            manager = manager_for(settings, site, chosen, seen)
+            task = asyncio.ensure_future(manager.close_all_positions())
+            while not task.done():
+                await asyncio.wait({task}, timeout=_PROGRESS_EVERY_S)
+                if progress is not None:
+                    progress(manager.closing_snapshot())
+            return task.result()
+
+
+def manager_for(
+    settings: Settings,
+    site: Site,
+    adapters: Mapping[str, VenueAdapter],
+    seen: Mapping[str, tuple[Order, ...]],
+    *,
+    emit: Callable[[Input], None] | None = None,
+) -> OrderManager:
+    """What closes the positions of these venues."""
+    return order_manager(settings, adapters, site.clock, emit=emit, open_orders=lambda name: seen.get(name, ()))
+
+
+def chosen_of(adapters: Mapping[str, VenueAdapter], venue: str | None) -> dict[str, VenueAdapter]:
+    """The adapters meant. Raises UsageError for a venue that is not there."""
+    chosen = {name: adapter for name, adapter in adapters.items() if venue in (None, name)}
+    if not chosen:
+        raise UsageError(f"there is no venue named {venue!r}: the configured ones are {', '.join(adapters)}")
+    return chosen

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.long
 TIMEOUT_S = 20.0
 SWITCH = f'timeout = "{TIMEOUT_S:.0f}s"\nexclusive = true'
 KINDS = ("kraken", "krakenfutures")
+BY_MARKET = "binanceusdm"
 ORDERS = {
     "kraken": [
         {"symbol": "BTC/USD", "side": "buy", "type": "limit", "quantity": "0.001", "price": "20000"},
@@ -23,11 +24,15 @@ ORDERS = {
         {"symbol": "PF_XBTUSD", "side": "buy", "type": "limit", "quantity": "0.001", "price": "20000"},
         {"symbol": "PF_XBTUSD", "side": "sell", "type": "stop_loss", "quantity": "0.001", "trigger_price": "10000"},
     ],
+    BY_MARKET: [
+        {"symbol": "BTC/USDT:USDT", "side": "buy", "type": "limit", "quantity": "0.01", "price": "20000"},
+        {"symbol": "ETH/USDT:USDT", "side": "buy", "type": "limit", "quantity": "0.1", "price": "1000"},
+    ],
 }
 
 
 def config(kind, venue, switch=SWITCH):
-    markets = "perp" if kind == "krakenfutures" else "spot"
+    markets = "spot" if kind == "kraken" else "perp"
     return f"""
 [portfolio]
 initial_capital = "auto"
@@ -116,6 +121,17 @@ def test_a_killed_guards_orders_are_gone_by_the_switch(guard, kind):
     wait_for(lambda: guarded.due is None, "the switch")
     assert guarded.truth["open_order_count"] == 0
     assert len(guarded.fired) == len(guarded.truth["cancelled_orders"]) == len(ORDERS[kind])
+
+
+def test_switches_by_market_cover_the_markets_that_have_orders(guard):
+    guarded = guard(BY_MARKET)
+    assert guarded.daemon.of("dead_man_armed")[0]["markets"] == ["BTC/USDT:USDT", "ETH/USDT:USDT"]
+    guarded.daemon.signal(signal.SIGKILL)
+    assert guarded.daemon.exit_code() == -signal.SIGKILL
+    guarded.let_time_pass(TIMEOUT_S)
+    wait_for(lambda: guarded.due is None, "both switches")
+    assert guarded.truth["open_order_count"] == 0
+    assert len(guarded.fired) == len(ORDERS[BY_MARKET])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,8 +1,8 @@
 """A venue's own count of our calls, kept along with it so that it never has to refuse one.
 
 Exchanges count what a key asks, and refuse what goes above; some for longer the more is asked
-meanwhile. So ordinary readings leave room for those that confirm a breach, and these for the sweep,
-which is never held back: a cancel that is refused costs less than one that is not sent.
+meanwhile. So ordinary readings leave room for the refresh of a switch and for what confirms a breach, and
+these for the sweep, which is never held back: a cancel that is refused costs less than one that is not sent.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from typing import Any
 from adapters.lane import PushedAside, Urgency
 from risk_daemon.model.clock import Clock
 
-PATIENCE_S: Mapping[Urgency, float] = {Urgency.ORDINARY: 2.0, Urgency.URGENT: 7.0}
+PATIENCE_S: Mapping[Urgency, float] = {Urgency.ORDINARY: 2.0, Urgency.REFRESH: 2.0, Urgency.URGENT: 7.0}
 """A call that would wait longer gives its turn up: an ordinary one before it runs into its caller's time limit."""
 
+
+STRICT_PATIENCE_S = 4.0
+"""How long a sweep's listing waits for room where the venue would refuse it: the next look comes sooner than that."""
 
 SHORTEST_WAIT_S = 0.001
 ASKS_AGAIN_WITHIN_S = 5.0
@@ -36,6 +39,8 @@ class Pool:
     last word of its path, `default` for others. by_count: the costs of one that pays for the rows that it
     may give: (rows, cost) upwards. for_urgent, for_sweep: what ordinary calls leave to urgent ones, and
     both to the sweep. public: it counts calls without a signature as well. header: where a reply tells what is used.
+    strict: the sweep waits for room as well. Of listings alone: one that is refused proves nothing and is asked again
+    at once, and so are those of all scopes after the cancel that goes out unseen for it, which leads to more refusals.
     """
 
     ceiling: float
@@ -48,17 +53,21 @@ class Pool:
     by_count: Sequence[tuple[int, float]] = ()
     public: bool = False
     header: str | None = None
+    narrow: Mapping[str, float] = field(default_factory=dict)
+    strict: bool = False
 
     def cost(self, endpoint: str, params: Mapping[str, Any]) -> float:
         """What a call adds."""
+        if (narrow := next((cost for name, cost in self.narrow.items() if name in params), None)) is not None:
+            return narrow
         if self.by_count and "count" in params:
             return next((cost for rows, cost in self.by_count if int(params["count"]) <= rows), self.by_count[-1][1])
         return self.costs.get(endpoint, self.default)
 
     def room(self, urgency: Urgency) -> float:
         """How high a call of this urgency may lift the counter."""
-        if urgency in (Urgency.SWEEP, Urgency.PACED):
-            return float("inf")
+        if urgency in (Urgency.SWEEP, Urgency.PACED, Urgency.OVERDUE):
+            return self.ceiling if self.strict else float("inf")
         return self.ceiling - self.for_sweep - (self.for_urgent if urgency is Urgency.ORDINARY else 0.0)
 
 
@@ -130,8 +139,9 @@ class Budget:
 
     def heard(self, headers: Mapping[str, str]) -> None:
         """What a reply tells of the counters: others may ask by the same key or from the same address."""
+        by_name = {name.lower(): value for name, value in headers.items()}
         for counter in self._counters:
-            told = headers.get(counter.pool.header) if counter.pool.header is not None else None
+            told = by_name.get(counter.pool.header.lower()) if counter.pool.header is not None else None
             if told is not None and told.isdigit():
                 counter.set(min(float(told), counter.pool.ceiling))
 
@@ -143,7 +153,7 @@ class Budget:
         cost = counter.pool.cost(endpoint, params)
         is_ordinary = bool(cost) and urgency is Urgency.ORDINARY
         while (wait_s := counter.wait_s(cost + (counter.ahead(endpoint) if is_ordinary else 0.0), urgency)) > 0:
-            if wait_s > PATIENCE_S.get(urgency, 0.0):
+            if wait_s > PATIENCE_S.get(urgency, STRICT_PATIENCE_S):
                 if is_ordinary:
                     counter.hold(endpoint, cost)
                 raise HeldBack(f"the venue's call limit leaves no room for {wait_s:.0f} s")

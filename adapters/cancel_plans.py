@@ -16,6 +16,7 @@ from typing import Any
 from adapters.base import PERP_MARKETS, SPOT_MARKETS, Market, OrderScope, ScopeKind
 from risk_daemon.errors import ConfigError
 from risk_daemon.model.account import OrderSide
+from risk_daemon.model.events import Order
 
 NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
 
@@ -40,14 +41,15 @@ NextPage = Callable[[Any, Sequence[Row], int], Mapping[str, Any] | None]
 class OrderFields:
     """Where a raw row says what of an order. What is None is not told by this venue.
 
-    sides: what stands for a side where it is no word of its own. reduces: whether the venue marks it as one that can
-    only reduce a position. quantity, filled: their difference is what remains.
+    order_type: one field, or the first of several that says something. sides: what stands for a side where it is no
+    word of its own. reduces: whether the venue marks it as one that can only reduce a position. quantity, filled: their
+    difference is what remains.
     """
 
     order_id: str = "orderId"
     symbol: str = "symbol"
     side: str = "side"
-    order_type: str = "type"
+    order_type: str | tuple[str, ...] = "type"
     client_order_id: tuple[str, ...] = ()
     quantity: str | None = None
     filled: str | None = None
@@ -77,6 +79,9 @@ class Listing:
     nothing leads to the others. agrees: what each row must say, by field: a reply for another category is no answer.
     each: what the dialect must be asked for first, where one call shows one part only (`isolated pairs`).
     spot: whether its symbols are of spot pairs, where a venue uses a name for two markets; None: it does not.
+    counted: what the dialect is asked for how many orders the venue counts in this scope: a listing of none, or of none
+    but protective ones, is not whole while it counts more. None: nobody counts. shows: whether a row is of an order
+    that is open, where a listing shows others as well.
     """
 
     call: str
@@ -89,14 +94,20 @@ class Listing:
     agrees: Mapping[str, frozenset[str]] = field(default_factory=lambda: NO_PARAMS)
     each: str | None = None
     spot: bool | None = None
+    counted: str | None = None
+    shows: Callable[[Row], bool] = field(default=lambda _: True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """An order as a cancel names it: the venue's own name of its market, and its id ("" for a whole symbol)."""
+    """An order as a cancel names it: the venue's own name of its market, and its id ("" for a whole symbol).
+
+    order_type: as the listing has it, where a cancel must say which kind of order it means.
+    """
 
     market_id: str
     order_id: str = ""
+    order_type: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +116,8 @@ class Cancel:
 
     names: what names the orders in it, from as many as it takes at once: one for SYMBOL and ORDER, up to `rows` of one
     market for BATCH (`mixes`: of any). each: as in `Listing`, of a call for ALL that reaches one part only. refused:
-    what a reply that calls itself a success says was not done all the same; None: nothing.
+    what a reply that calls itself a success says was not done all the same; None: nothing. spares: an order that the
+    wider cancels before this one should take: this one is sent for it only once it has survived them; None: for none.
     """
 
     call: str
@@ -116,6 +128,7 @@ class Cancel:
     mixes: bool = False
     each: str | None = None
     refused: Callable[[Any], str | None] = field(default=lambda _: None)
+    spares: Callable[[Order], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ turns every failure into one of three words. What differs between exchanges is i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from adapters.base import (
 from adapters.budget import Budget
 from adapters.cancel_plans import ScopePlan, plan_for
 from adapters.connection import Terms
+from adapters.dead_man import DeadMan, switches_of
 from adapters.dialect import Dialect
 from adapters.endpoint import rewrite_all
 from adapters.failures import failure
@@ -34,7 +35,9 @@ from adapters.generic import GenericDialect
 from adapters.guarded import Shell, build_client, tls_of
 from adapters.lane import Pacer, SignedLane, Urgency, travelling
 from adapters.market_list import MarketList, load_anew, unpriced
+from adapters.recording import Tape
 from adapters.socket_streams import SocketStreams
+from adapters.switches import Switches
 from adapters.venue import Venue, VenueSettings, unprovable
 from adapters.watched_streams import WatchedStreams
 from risk_daemon.errors import ConfigError, MalformedReply, RiskDaemonError, VenueError
@@ -80,6 +83,7 @@ class CcxtVenue:
         _aim(self._client, settings)
         self._plans = plan_for(venue.exchange, venue.scopes, settings.markets, self._client.has)
         self._dialect, self._streams = _dialect_and_streams(venue, settings, self._client, clock)
+        self._switches = Switches(switches_of(venue.dead_men, settings.markets), self._client)
         self._market_list = MarketList(lambda: load_anew(self._client), clock)
         self._order_ids = closing.OrderIds(venue.client_id_length, clock)
         self._is_connected = False
@@ -200,13 +204,32 @@ class CcxtVenue:
         """Whether this key may cancel, asked without harm."""
         return await self._ask(Urgency.ORDINARY, lambda: cancel_probes.ask(self._venue.probe, self._client))
 
+    @property
+    def dead_men(self) -> Sequence[DeadMan]:
+        return self._switches.dead_men
+
+    async def arm_dead_men(self, timeout_s: float, symbols: Collection[str], *, urgent: bool) -> tuple[str, ...]:
+        urgency = Urgency.OVERDUE if urgent else Urgency.REFRESH
+        return await self._ask(urgency, lambda: self._switches.arm(timeout_s, symbols))
+
+    async def disarm_dead_men(self) -> None:
+        await self._ask(Urgency.OVERDUE, self._switches.disarm)
+
+    async def are_dead_men_armed(self) -> bool | None:
+        return await self._ask(Urgency.REFRESH, self._switches.are_armed)
+
     async def audit_key(self) -> KeyPowers | None:
         """What this key may do, by the venue's own word; None where it does not tell."""
         audit = self._venue.key_audit
         if audit is None:
             return None
-        reply = await self._ask(Urgency.ORDINARY, lambda: getattr(self._client, audit.call)(dict(audit.params)))
+        params = {**audit.params, **({audit.key_param: self._settings.api_key} if audit.key_param else {})}
+        reply = await self._ask(Urgency.ORDINARY, lambda: getattr(self._client, audit.call)(params))
         return audit.reads(reply)
+
+    def record(self, tape: Tape) -> None:
+        """Take down, masked, whatever the venue answers from now on."""
+        self._shell.tape = tape
 
     def _plan(self, scope: OrderScope) -> ScopePlan:
         return next(plan for plan in self._plans if plan.scope == scope)

@@ -8,10 +8,11 @@ dialling, an answer, a pong and the next frame each have their time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from adapters.failures import HttpReply, blot, failure, without_query
 from adapters.subscriptions import Subscriptions
-from adapters.wire import Said, Wire
+from adapters.wire import Keyed, Pinging, Said, Wire
 from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable
 from risk_daemon.model.account import Kind
 from risk_daemon.model.clock import Clock
@@ -91,6 +92,7 @@ class Connection:
         self._secrets = terms.secrets
         self._tls = terms.tls
         self._wire: Wire | None = None
+        self._pong = ""
         self._socket: ClientConnection | None = None
         self._subscriptions = Subscriptions()
         self._answer_timer: asyncio.TimerHandle | None = None
@@ -125,7 +127,9 @@ class Connection:
     async def _run(self) -> None:
         try:
             self._wire = await self._open_wire()
-            async with self._dial(self._wire.url) as socket:
+            if isinstance(self._wire, Keyed):
+                self._secrets = (*self._secrets, self._wire.key)
+            async with self._dial(self._wire.url) as socket, _pinged(socket, self._wire) as self._pong:
                 self._socket = socket
                 await self._listen(socket)
         except Exception as error:
@@ -162,12 +166,15 @@ class Connection:
     def _hear(self, frame: str | bytes) -> bool:
         """Take one frame. True if it was an answer, so that the next thing may be asked."""
         self.heard_mono = self._clock.now().mono
-        message = _parse(frame, self._secrets)
+        if self._pong and frame == self._pong:
+            return False
+        message = _parse(frame, self._secrets, self._wire)
         said = self._said(message)
         if said is None:
             return False
-        if isinstance(said, Kind):
-            self._listener.on_frame(said, self.heard_mono, message)
+        if isinstance(said, Kind | tuple):
+            for kind in (said,) if isinstance(said, Kind) else said:
+                self._listener.on_frame(kind, self.heard_mono, message)
             return False
         lost = self._subscriptions.answer(said)
         if lost is not None:
@@ -224,6 +231,26 @@ class Connection:
         return failure(error, HttpReply("GET", url, status, headers), self._secrets)
 
 
+@contextlib.asynccontextmanager
+async def _pinged(socket: ClientConnection, wire: Wire) -> AsyncIterator[str]:
+    """While it lasts the venue is pinged, if it wants to be; gives the word that it answers with."""
+    if not isinstance(wire, Pinging):
+        yield ""
+        return
+    pinging = asyncio.create_task(_ping(socket, wire))
+    try:
+        yield wire.pong
+    finally:
+        pinging.cancel()
+
+
+async def _ping(socket: ClientConnection, wire: Pinging) -> None:
+    with contextlib.suppress(ConnectionClosed):  # who listens is told
+        while True:
+            await asyncio.sleep(wire.ping_every_s)
+            await socket.send(wire.ping)
+
+
 def _no_number(literal: str) -> Any:
     raise MalformedReply(f"a frame has {literal} for a number")
 
@@ -231,9 +258,12 @@ def _no_number(literal: str) -> Any:
 _DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
-def _parse(frame: str | bytes, secrets: Sequence[str]) -> Any:
+def _parse(frame: str | bytes, secrets: Sequence[str], wire: Wire | None) -> Any:
     if isinstance(frame, bytes):
-        raise MalformedReply("a frame is not text")
+        decode = getattr(wire, "decode", None)
+        if decode is None:
+            raise MalformedReply("a frame is not text")
+        return decode(frame)
     try:
         return _DECODER.decode(frame)
     except ValueError:

@@ -51,7 +51,8 @@ class Codes:
     """What the error codes of one venue mean, by its own documentation; a code without a row is left to its words.
 
     at: the field of the reply that holds the code. later: ask again. refused: a person must look. gone: there is no
-    such order. ban_statuses: the HTTP statuses of a ban for asking too much, beside 418 and 429.
+    such order. ban_statuses: the HTTP statuses of a ban for asking too much, beside 418 and 429. row_codes: the list of
+    rows and the field of each that holds a code of its own, where the outer one only sums up that all have failed.
     """
 
     at: str
@@ -59,6 +60,7 @@ class Codes:
     refused: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
     ban_statuses: frozenset[int] = frozenset()
+    row_codes: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         sets = (self.later, self.refused, self.gone)
@@ -94,8 +96,15 @@ def failure(
     seen = reply or HttpReply()
     sentence = blot(_sentence(error, seen), secrets)
     code = _code(seen, codes.at)
-    if code in codes.gone:
+    of_rows = _codes_of_rows(seen, codes)
+    if code in codes.gone or (of_rows and of_rows <= codes.gone):
         return OrderGone(sentence)
+    if of_rows and code not in codes.later | codes.refused:
+        # ccxt goes by the first row alone: one that is gone would speak for all.
+        kept = sorted(of_rows - codes.gone)
+        return _by_rows(
+            kept, f"{seen.method} {without_query(seen.url)}: rows were refused with {', '.join(kept)}", codes
+        )
     if code in codes.later or seen.status in codes.ban_statuses:
         return VenueUnavailable(sentence, retry_after_s(seen.headers))
     if code in codes.refused:
@@ -162,6 +171,25 @@ def _code(seen: HttpReply, at: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def _codes_of_rows(seen: HttpReply, codes: Codes) -> frozenset[str]:
+    """The codes of the rows of a reply, if each has one; none otherwise."""
+    if codes.row_codes is None or not seen.body.startswith("{"):
+        return frozenset()
+    rows_at, field_name = codes.row_codes
+    try:
+        rows = json.loads(seen.body).get(rows_at)
+    except (ValueError, RecursionError):
+        return frozenset()
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and field_name in row for row in rows):
+        return frozenset()
+    return frozenset(str(row[field_name]) for row in rows)
+
+
+def _by_rows(kept: list[str], sentence: str, codes: Codes) -> VenueError:
+    """Whether to ask again: if a row says so."""
+    return VenueUnavailable(sentence) if codes.later & set(kept) else VenueRejected(sentence)
 
 
 def _is_malformed(error: BaseException, seen: HttpReply) -> bool:

@@ -20,6 +20,7 @@ from adapters.budget import Budget
 from adapters.envelopes import Check, parse_strictly, wrong_with
 from adapters.failures import NO_CODES, Codes, HttpReply, blot, failure, is_rate_limit, without_query
 from adapters.lane import Pacer, SignedLane, current_urgency
+from adapters.recording import Tape
 from adapters.transport import open_connector, open_session
 from adapters.watched_streams import uses
 from risk_daemon.errors import ConfigError, MalformedReply, VenueUnavailable
@@ -31,7 +32,7 @@ _IS_SIGNED: ContextVar[bool] = ContextVar("is_signed", default=False)
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Shell:
-    """What the guarded client needs besides ccxt: one a client."""
+    """What the guarded client needs besides ccxt: one a client. tape: takes down every answer, if there is one."""
 
     pacer: Pacer
     budget: Budget
@@ -39,6 +40,7 @@ class Shell:
     replies: Mapping[str, Check] | None
     secrets: tuple[str, ...]
     codes: Codes = NO_CODES
+    tape: Tape | None = None
 
 
 @contextmanager
@@ -110,7 +112,9 @@ class Guard:
 
         token = _IS_SIGNED.set(not _is_public(api))
         try:
-            return await (send() if _is_public(api) else self.shell.lane.run(send, rank=urgency.rank))
+            if _is_public(api):
+                return await send()
+            return await self.shell.lane.run(send, rank=urgency.rank, pushes=urgency.goes_first)
         finally:
             _IS_SIGNED.reset(token)
 
@@ -151,6 +155,9 @@ class Guard:
         if reply is not None:
             reply.status, reply.headers, reply.body = code, dict(headers), body
             self.shell.budget.heard(headers)
+            if self.shell.tape is not None:
+                sent = sent_body if isinstance(sent_body, str) else None
+                self.shell.tape.take(method, url, code, body, sent, signed=_IS_SIGNED.get())
         parent: Any = super()
         return parent.on_rest_response(code, reason, url, method, headers, body, sent_headers, sent_body)
 

@@ -14,8 +14,12 @@ __all__ = ["KeyAudit", "KeyPowers"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyAudit:
-    """The call of ccxt's client that tells, and how its reply reads. `reads` raises MalformedReply for an odd one."""
+    """The call of ccxt's client that tells, and how its reply reads. `reads` raises MalformedReply for an odd one.
+
+    key_param: the name under which the key itself is sent, where the venue wants to be told which.
+    """
 
     call: str
     reads: Callable[[Any], KeyPowers]
     params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    key_param: str = ""

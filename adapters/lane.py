@@ -23,21 +23,27 @@ T = TypeVar("T")
 
 
 class Urgency(Enum):
-    """How a call travels: whether it pushes others aside, and whether the rate limiter holds it."""
+    """How a call travels: whether it pushes others aside, and whether the rate limiter holds it.
+
+    A refresh of a venue's own switch goes before ordinary business, and lets what is under way end. One that is overdue
+    does not, and no limit holds it back: else a sweep that asks as much as it may would let the switch fire.
+    """
 
     ORDINARY = "ordinary"
+    REFRESH = "refresh"
     URGENT = "urgent"
+    OVERDUE = "overdue"
     PACED = "paced"
     SWEEP = "sweep"
 
     @property
     def rank(self) -> int:
-        """The sweep goes before what is read to confirm a breach, and that before ordinary business."""
-        return {Urgency.ORDINARY: 0, Urgency.URGENT: 1}.get(self, 2)
+        """The sweep goes before what is read to confirm a breach, that before a refresh, and ordinary business last."""
+        return {Urgency.ORDINARY: 0, Urgency.REFRESH: 1, Urgency.URGENT: 2, Urgency.OVERDUE: 2}.get(self, 3)
 
     @property
     def goes_first(self) -> bool:
-        return self is not Urgency.ORDINARY
+        return self not in (Urgency.ORDINARY, Urgency.REFRESH)
 
     @property
     def is_paced(self) -> bool:
@@ -82,9 +88,12 @@ class SignedLane:
         self._holders: list[_Turn] = []
         self._waiting: list[_Turn] = []
 
-    async def run(self, call: Callable[[], Coroutine[Any, Any, T]], *, rank: int) -> T:
-        """The result of `call`. Raises PushedAside if a higher call took its place, else what `call` raises."""
-        turn = self._enter(rank)
+    async def run(self, call: Callable[[], Coroutine[Any, Any, T]], *, rank: int, pushes: bool = True) -> T:
+        """The result of `call`. Raises PushedAside if a higher call took its place, else what `call` raises.
+
+        pushes: whether it takes the place of a lower one that is under way, or waits for its end.
+        """
+        turn = self._enter(rank, pushes)
         try:
             await turn.granted
             if turn.is_pushed_aside:
@@ -102,10 +111,10 @@ class SignedLane:
         finally:
             self._leave(turn)
 
-    def _enter(self, rank: int) -> _Turn:
+    def _enter(self, rank: int, pushes: bool) -> _Turn:
         turn = _Turn(rank, asyncio.get_running_loop().create_future())
         self._waiting.append(turn)
-        if len(self._holders) >= self._width:
+        if pushes and len(self._holders) >= self._width:
             lowest = min(reversed(self._holders), key=lambda holder: holder.rank)  # of equals, the last that began
             if lowest.rank < rank:
                 self._push_aside(lowest)

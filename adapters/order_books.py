@@ -22,48 +22,65 @@ from risk_daemon.model.events import Order
 MOST_PAGES = 500
 """A listing that goes on for longer does not come to an end, or grows as fast as it is read."""
 
+AHEAD_S = 3_600.0
+"""The newest window ends so far in the future: our clock may be behind, and would hide what was placed just now."""
+
 Parts = Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
 """What the venue must be asked for first: {the name of a plan's `each`: the params of one call a part}."""
+
+Counts = Callable[[str], Awaitable[int | None]]
+"""How many orders the venue counts, by the name of a plan's `counted`; None: it would not tell."""
 
 
 async def _no_parts(each: str) -> Sequence[Mapping[str, Any]]:
     raise MalformedReply(f"this dialect does not know its {each}")
 
 
+async def _no_counts(counted: str) -> int | None:
+    raise MalformedReply(f"this dialect does not count its {counted}")
+
+
 class OrderBooks:
     """The books of one account. venue: its name in the configuration. client: a guarded ccxt client."""
 
-    def __init__(self, venue: str, client: Any, parts: Parts = _no_parts) -> None:
+    def __init__(self, venue: str, client: Any, parts: Parts = _no_parts, counts: Counts = _no_counts) -> None:
         self._venue = venue
         self._client = client
         self._parts = parts
+        self._counts = counts
+        self._cancelled: dict[str, frozenset[str]] = {}
 
     # --- listing ---------------------------------------------------------------------------------
 
     async def listed(self, plan: ScopePlan) -> tuple[Order, ...]:
         """Every open order of the scope. Raises a VenueError unless the venue has shown all of them."""
         listing = _calls(plan).listing
+        counted = None if listing.counted is None else await self._counts(listing.counted)
         if listing.each is None:
-            rows = await self._windows(plan.scope.name, listing, listing.params)
+            rows = await self._windows(plan.scope.name, listing, listing.params, counted)
         else:
             parts = await self._parts(listing.each)
             calls = [self._windows(plan.scope.name, listing, {**listing.params, **part}) for part in parts]
             rows = [row for page in await asyncio.gather(*calls) for row in page]
+        _check_count(plan.scope.name, listing, rows, counted)
         return tuple(self._order(plan.scope.name, listing, row) for row in rows)
 
-    async def _windows(self, scope: str, listing: Listing, params: Mapping[str, Any]) -> list[Row]:
+    async def _windows(
+        self, scope: str, listing: Listing, params: Mapping[str, Any], counted: int | None = None
+    ) -> list[Row]:
+        """counted: when so many are found there is no need to look further back."""
         windows = listing.windows
         if windows is None:
             return await self._pages(scope, listing, params)
-        end_ms = self._client.milliseconds()
-        oldest_ms, span_ms = end_ms - int(windows.back_s * 1000), int(windows.span_s * 1000)
+        now_ms, span_ms = self._client.milliseconds(), int(windows.span_s * 1000)
+        end_ms, oldest_ms = now_ms + int(AHEAD_S * 1000), now_ms - int(windows.back_s * 1000)
         found: dict[str, Row] = {}
         while end_ms > oldest_ms:
             start_ms = max(oldest_ms, end_ms - span_ms)
             window = {**params, windows.start: start_ms, windows.end: end_ms}
             rows = await self._pages(scope, listing, window)
-            found.update({str(row[listing.fields.order_id]): row for row in rows})  # the edges belong to two windows
-            end_ms = start_ms
+            found.update({_name(listing, row): row for row in rows})  # the edges belong to two windows
+            end_ms = oldest_ms if counted is not None and len(found) >= counted else start_ms
         return list(found.values())
 
     async def _pages(self, scope: str, listing: Listing, params: Mapping[str, Any]) -> list[Row]:
@@ -72,12 +89,12 @@ class OrderBooks:
         for page in range(1, MOST_PAGES + 1):
             reply = await getattr(self._client, listing.call)({**params, **(more or {})})
             rows = rows_at(reply, listing.at)
-            for row in rows:
+            for row in filter(listing.shows, rows):
                 _check_row(scope, listing, row)
-                order_id = _text_of(row, listing.fields.order_id)
-                if order_id in found:
-                    raise MalformedReply(f"{scope}: page {page} shows the order {order_id} for the second time")
-                found[order_id] = row
+                name = _name(listing, row)
+                if name in found:
+                    raise MalformedReply(f"{scope}: page {page} shows the order {name} for the second time")
+                found[name] = row
             more = None if listing.next_page is None else listing.next_page(reply, rows, page)
             if more is None:
                 _check_last(scope, listing, rows, found)
@@ -92,7 +109,7 @@ class OrderBooks:
             order_id=_text_of(row, fields.order_id),
             symbol=self._symbol(_text_of(row, fields.symbol), listing.spot),
             side=_side(fields, row),
-            order_type=str(row.get(fields.order_type, "")),
+            order_type=_type_of(fields, row),
             client_order_id=optional_text(row, *fields.client_order_id),
             reduce_only=fields.reduces(row),
             remaining=_remaining(fields, row),
@@ -111,7 +128,13 @@ class OrderBooks:
 
         All at once: how many of them are under way is the lane's business.
         """
-        calls = [call for cancel in _calls(plan).cancels for call in await self._cancels(cancel, orders)]
+        before = self._cancelled.get(plan.scope.name, frozenset())
+        self._cancelled[plan.scope.name] = frozenset(order.order_id for order in orders)
+        calls = [
+            call
+            for cancel in _calls(plan).cancels
+            for call in await self._cancels(cancel, [order for order in orders if _is_for(cancel, order, before)])
+        ]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException) and not (isinstance(outcome, VenueError) and is_gone(outcome)):
@@ -146,7 +169,8 @@ class OrderBooks:
 
     def _named(self, order: Order) -> Named:
         market = (self._client.markets or {}).get(order.symbol)
-        return Named(market_id=order.symbol if market is None else str(market["id"]), order_id=order.order_id)
+        market_id = order.symbol if market is None else str(market["id"])
+        return Named(market_id=market_id, order_id=order.order_id, order_type=order.order_type)
 
 
 def rows_at(reply: Any, at: Sequence[str]) -> Sequence[Row]:
@@ -163,6 +187,11 @@ def _calls(plan: ScopePlan) -> OrderCalls:
     check(plan.calls is not None, f"the scope {plan.scope.name} has no calls of its own")
     assert plan.calls is not None
     return plan.calls
+
+
+def _name(listing: Listing, row: Row) -> str:
+    """What tells an order from all others: on some venues each market counts its own ids."""
+    return f"{_text_of(row, listing.fields.order_id)} of {_text_of(row, listing.fields.symbol)}"
 
 
 def _check_row(scope: str, listing: Listing, row: Row) -> None:
@@ -184,6 +213,22 @@ def _text_of(row: Row, name: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or value in ("", 0):
         raise MalformedReply(f"a row lacks {name}")
     return str(value)
+
+
+def _type_of(fields: OrderFields, row: Row) -> str:
+    if isinstance(fields.order_type, tuple):
+        return optional_text(row, *fields.order_type) or ""
+    return str(row.get(fields.order_type, ""))
+
+
+def _check_count(scope: str, listing: Listing, rows: Sequence[Row], counted: int | None) -> None:
+    """Orders that are counted and not shown could be anywhere, so nothing is proven while there are any."""
+    if counted is not None and len(rows) < counted and all(map(listing.fields.reduces, rows)):
+        raise VenueUnavailable(f"{scope}: the venue counts {counted} orders and shows {len(rows)}")
+
+
+def _is_for(cancel: Cancel, order: Order, before: frozenset[str]) -> bool:
+    return cancel.spares is None or order.order_id in before or not cancel.spares(order)
 
 
 def _side(fields: OrderFields, row: Row) -> OrderSide:

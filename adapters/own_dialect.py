@@ -39,7 +39,7 @@ class OwnDialect:
         self._settings = account
         self.has_positions = bool(account.markets & PERP_MARKETS)
         self.notes: tuple[str, ...] = ()
-        self._books = OrderBooks(account.name, client, self.parts)
+        self._books = OrderBooks(account.name, client, self.parts, self.count)
         self._position_symbols: frozenset[str] = frozenset()
         self._price_symbols: frozenset[str] = frozenset()
         self._seen: dict[Kind, set[str]] = {}
@@ -53,6 +53,10 @@ class OwnDialect:
     async def parts(self, each: str) -> Sequence[Mapping[str, Any]]:
         """What a plan's `each` stands for now: the params of one call a part. Raises a VenueError."""
         raise MalformedReply(f"this dialect does not know its {each}")
+
+    async def count(self, counted: str) -> int | None:
+        """How many orders the venue counts, by the name of a plan's `counted`; None: it would not tell."""
+        raise MalformedReply(f"this dialect does not count its {counted}")
 
     async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:
         return await self._books.listed(plan)

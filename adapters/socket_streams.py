@@ -24,9 +24,9 @@ MAX_UNREAD = 50_000
 
 @dataclass(eq=False, slots=True)
 class _Stream:
-    """frames: (arrival, raw), unread."""
+    """connections: all that carry it, none before it is wanted. frames: (arrival, raw), unread."""
 
-    connection: Connection | None = None
+    connections: tuple[Connection, ...] = ()
     frames: deque[tuple[float, Any]] = field(default_factory=deque)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     ended: VenueError | None = None
@@ -37,7 +37,7 @@ class _Stream:
 
 
 class SocketStreams:
-    """One stream a kind, over as many connections as the dialect has lines."""
+    """One stream a kind, over as many connections as the dialect has lines; it lasts as long as each of its own."""
 
     def __init__(self, dialect: SocketDialect, terms: Terms) -> None:
         self._dialect = dialect
@@ -66,11 +66,11 @@ class SocketStreams:
     def heartbeat_mono(self, kind: Kind) -> float | None:
         """Up to when this stream vouches for what it did not change; None if it does not."""
         stream = self._streams.get(kind)
-        if stream is None or stream.connection is None or stream.ended is not None:
+        if stream is None or not stream.connections or stream.ended is not None:
             return None
         if not self._dialect.is_confirming(kind):
             return None
-        return stream.frames[0][0] if stream.frames else stream.connection.heard_mono
+        return stream.frames[0][0] if stream.frames else min(each.heard_mono for each in stream.connections)
 
     def what_is_watched_changed(self) -> None:
         """The dialect may want to watch more than it did: let readers look."""
@@ -82,12 +82,13 @@ class SocketStreams:
     def on_frame(self, kind: Kind, arrived_mono: float, message: Any) -> None:
         """A frame of a stream."""
         stream = self._streams.get(kind)
-        if stream is None or stream.connection is None:
+        if stream is None or not stream.connections:
             return
         stream.frames.append((arrived_mono, message))
         stream.changed.set()
         if len(stream.frames) > MAX_UNREAD:
-            stream.connection.end(VenueUnavailable(f"more than {MAX_UNREAD} frames came that nobody has read"))
+            for connection in stream.connections:
+                connection.end(VenueUnavailable(f"more than {MAX_UNREAD} frames came that nobody has read"))
 
     def on_refused(self, kind: Kind, reason: VenueError) -> None:
         """The venue took nothing of what was wanted of a stream."""
@@ -101,7 +102,7 @@ class SocketStreams:
         connection.task.add_done_callback(self._closing.discard)
         self._lines = {line: other for line, other in self._lines.items() if other is not connection}
         for stream in self._streams.values():
-            if stream.connection is connection:
+            if connection in stream.connections:
                 stream.end(reason)
 
     # --- inside ----------------------------------------------------------------------------------
@@ -110,10 +111,12 @@ class SocketStreams:
         names = self._dialect.watched(kind)
         if not names:
             return
-        if stream.connection is None:
+        if not stream.connections:
             self._dialect.stream_began(kind)
-            stream.connection = self._connection(self._dialect.line_of(kind))
-        await stream.connection.want(kind, names)
+            lines = self._dialect.line_of(kind)
+            stream.connections = tuple(map(self._connection, (lines,) if isinstance(lines, str) else lines))
+        for connection in stream.connections:
+            await connection.want(kind, names)
 
     def _connection(self, line: str) -> Connection:
         if line not in self._lines:
@@ -133,15 +136,15 @@ class SocketStreams:
         except Exception as error:
             unread = MalformedReply(f"a frame of {kind} could not be read: {type(error).__name__} {error}")
             self._forget(kind, stream)
-            if stream.connection is not None:
-                stream.connection.end(unread)
+            for connection in stream.connections:
+                connection.end(unread)
             raise unread from error
 
     def _forget(self, kind: Kind, stream: _Stream) -> None:
         if self._streams.get(kind) is stream:
             del self._streams[kind]
-            if stream.connection is not None:
-                stream.connection.forget(kind)
+            for connection in stream.connections:
+                connection.forget(kind)
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -149,7 +152,7 @@ class SocketStreams:
         """End every connection: who waits is told, and the next read dials, signs in and takes a snapshot anew."""
         for connection in list(self._lines.values()):
             connection.end(VenueUnavailable("the socket was dropped, to begin anew"))
-        self._streams = {kind: stream for kind, stream in self._streams.items() if stream.connection is None}
+        self._streams = {kind: stream for kind, stream in self._streams.items() if not stream.connections}
 
     async def close(self) -> None:
         """End everything for good, and wait until the sockets are closed."""

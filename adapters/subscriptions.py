@@ -35,9 +35,11 @@ class Subscriptions:
             missing = names - self._taken.get(kind, _NONE) - self._refused.get(kind, _NONE)
             if missing:
                 together = missing - self._alone
-                self._asked = wire.ask(kind, together or frozenset({min(missing)}))
-                self._unanswered = self._asked.names
-                return self._asked
+                ask = wire.ask(kind, together or frozenset({min(missing)}))
+                if ask is not None:
+                    self._asked, self._unanswered = ask, ask.names
+                    return ask
+                self._taken[kind] = names
         return None
 
     def answer(self, said: Taken | Refused) -> tuple[Kind, str] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from adapters.dialect import Dialect
 from risk_daemon.model.account import Kind
@@ -45,8 +45,8 @@ class Refused:
     names: frozenset[str] | None = None
 
 
-Said = Kind | Taken | Refused | None
-"""What a message is: a frame of a stream, an answer, or only a sign of life."""
+Said = Kind | tuple[Kind, ...] | Taken | Refused | None
+"""What a message is: a frame of a stream or of several, an answer, or only a sign of life."""
 
 
 class Wire(Protocol):
@@ -58,8 +58,8 @@ class Wire(Protocol):
     url: str
     silent_after_s: float
 
-    def ask(self, kind: Kind, names: frozenset[str]) -> Ask:
-        """The next thing to say, so that these names of a stream come to be subscribed to."""
+    def ask(self, kind: Kind, names: frozenset[str]) -> Ask | None:
+        """The next thing to say, so that these names of a stream come to be subscribed to; None: they come unasked."""
         ...
 
     def hear(self, message: Mapping[str, Any]) -> Said:
@@ -67,11 +67,38 @@ class Wire(Protocol):
         ...
 
 
+class ReadsBytes(Wire, Protocol):
+    """A wire whose venue sends frames that are no text."""
+
+    def decode(self, frame: bytes) -> Mapping[str, Any]:
+        """The message of a frame. Raises MalformedReply if it is none."""
+        ...
+
+
+@runtime_checkable
+class Pinging(Protocol):
+    """What a wire has besides, where the venue ends a connection that only listens, whatever pings the protocol has.
+
+    ping: what is sent each `ping_every_s`. pong: its answer, where that is a word and no JSON; "" where it is.
+    """
+
+    ping_every_s: float
+    ping: str
+    pong: str
+
+
+@runtime_checkable
+class Keyed(Protocol):
+    """What a wire has besides, where whoever knows its url hears the account. key: never to be written."""
+
+    key: str
+
+
 class SocketDialect(Dialect, Protocol):
     """A dialect whose streams come over sockets of our own."""
 
-    def line_of(self, kind: Kind) -> str:
-        """Which of the venue's connections carries this stream."""
+    def line_of(self, kind: Kind) -> str | tuple[str, ...]:
+        """Which of the venue's connections carries this stream; all of them, where it takes several."""
         ...
 
     async def open_wire(self, line: str) -> Wire:

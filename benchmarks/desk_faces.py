@@ -57,16 +57,12 @@ def _bybit_cancel(rows: Rows, query: Query) -> Any:
 
 
 def _bybit_wallet(_: Rows, __: Query) -> Any:
-    coin = {"coin": "USDT", "walletBalance": ENOUGH, "equity": ENOUGH, "locked": "0", "borrowAmount": "0"}
+    coin = {"coin": "USDT", "walletBalance": ENOUGH, "equity": ENOUGH, "locked": "0", "spotBorrow": "0"}
     return _bybit({"list": [{"accountType": "UNIFIED", "coin": [coin]}]})
 
 
-def _bybit_key(_: Rows, __: Query) -> Any:
-    return _bybit({"unified": 0, "uta": 1, "readOnly": 0})
-
-
-def _bybit_account(_: Rows, __: Query) -> Any:
-    return _bybit({"unifiedMarginStatus": 6, "marginMode": "REGULAR_MARGIN"})
+def _bybit_none(_: Rows, __: Query) -> Any:
+    return _bybit({"list": [], "nextCursor": "", "prevCursor": ""})
 
 
 def _okx(data: Any) -> Any:
@@ -109,10 +105,9 @@ MEXC = Face(BINANCE.market_id, {**BINANCE.answers, "DELETE api/v3/order": _mexc_
 BYBIT = Face(
     lambda base: f"{base}USDT",
     {
-        "GET v5/user/query-api": _bybit_key,
-        "GET v5/account/info": _bybit_account,
         "GET v5/account/wallet-balance": _bybit_wallet,
         "GET v5/order/realtime": _bybit_list,
+        "GET v5/strategy/list": _bybit_none,
         "POST v5/order/cancel-all": _bybit_cancel,
     },
 )

@@ -48,8 +48,9 @@ LEAST = {
     "binance": 1 + SYMBOLS + 2,
     # As many symbols in one cancel as there are here: five is the most.
     "mexc": 1 + 1 + 2,
-    # A listing tells which of the five sorts there are; then a cancel for the one, and the two listings.
-    "bybit": 1 + 1 + 2,
+    # A listing tells which of the five sorts there are; then a cancel for the one, and the two listings. Strategies by
+    # the three statuses in which they live, each with its two listings.
+    "bybit": 1 + 1 + 2 + 3 * 2,
     # Twenty orders of any symbols in one cancel. Six sorts of algo orders, each with its two listings.
     "okx": 1 + -(-ORDERS // 20) + 2 + 6 * 2,
 }

@@ -8,3 +8,5 @@ import base64
 
 API_KEY = "simulated"
 API_SECRET = base64.b64encode(b"risk-daemon simulated venue: not a secret, loopback only").decode()
+API_PASSPHRASE = "simulated-passphrase"
+"""The venues that have none take no notice of it."""

@@ -3,7 +3,7 @@
 GET    state
 POST   balance   asset, amount, wallet?, kind?, delay_ledger_ms?, delay_balance_ms?      kind "none": no book shows it
 POST   price     symbol | asset, price   or   prices {symbol: price}
-POST   position  symbol, quantity (signed, 0 removes), entry, side?    side: long or short, where both may be held
+POST   position  symbol, quantity (signed, 0 removes), entry, side?, isolated?   side: long or short, where both may be
 POST   order     symbol, side, type, quantity, price?, trigger_price?, client_order_id?, reduce_only?, leveraged?,
                  isolated?, book?, position_side?, close_position?, count?, age_s?
                  book: the venue's own name of the one that holds it
@@ -13,12 +13,14 @@ POST   depth     symbol, quantity, rests?, count?   of a market order only this 
                  expires; for the next `count` of them. DELETE depth ends it
 POST   trigger   order_id, gap_ms?          leaves its book; a plain order stands for it, gap_ms later
 POST   flow      asset, amount, kind?, wallet?, fee?, effect?, delay_ledger_ms?, delay_balance_ms?
+                 kind internal: from or to another user of the venue, over no chain
                  effect false: a row that no balance ever shows, such as a withdrawal that was cancelled
 POST   transfer  asset, amount, source, target      between two wallets
 POST   debt      asset, amount, wallet?             borrowed, or below zero given back
 POST   delist    symbol                     gone from the market lists; what rests in it goes on resting
 POST   clock     skew_s                     how far the venue's clock is ahead
-POST   key       may_withdraw?, bound_to?   what it tells of the key
+POST   key       may_withdraw?, bound_to?, read_only?      what it tells of the key
+POST   switch    name, value                what its documentation leaves open, or an account may choose: by the face
 POST   trade     symbol, side, quantity, price?, fee?, rows_apart_ms?, delay_ledger_ms?, delay_balance_ms?
 POST   funding   symbol, amount
 POST   limit     ceiling, decay_per_s       kraken counts calls from now on: 15 and 0.33, or 20 and 0.5; DELETE ends it
@@ -90,6 +92,7 @@ class _Position(_Body):
     quantity: Decimal
     entry: Decimal = Decimal(0)
     side: Literal["", "long", "short"] = ""
+    isolated: bool = False
 
 
 class _Order(_Body):
@@ -154,7 +157,9 @@ class _Trigger(_Body):
 class _Flow(_Dated):
     asset: str
     amount: Decimal
-    kind: Literal["deposit", "withdrawal", "transfer", "sub_transfer", "rebate", "airdrop", "interest"] | None = None
+    kind: (
+        Literal["deposit", "withdrawal", "transfer", "sub_transfer", "internal", "rebate", "airdrop", "interest"] | None
+    ) = None
     wallet: str | None = None
     fee: Decimal = Field(Decimal(0), ge=0)
     effect: bool = True
@@ -184,6 +189,12 @@ class _Skew(_Body):
 class _Key(_Body):
     may_withdraw: bool = False
     bound_to: str = ""
+    read_only: bool = False
+
+
+class _Switch(_Body):
+    name: str
+    value: str
 
 
 class _Trade(_Dated):
@@ -233,6 +244,7 @@ class Admin:
 
     sockets: what can be done to all sockets at once: `drop` cuts them, `half` after the first half of a frame,
     `garbage` sends one that is not JSON. close: ends them with a close code. skew: sets the venue's clock.
+    switches: of the face, by name.
     """
 
     def __init__(
@@ -244,6 +256,7 @@ class Admin:
         sockets: Mapping[str, Callable[[], None]],
         close: Callable[[int], None],
         skew: Callable[[float], None],
+        switches: dict[str, str] | None = None,
     ) -> None:
         self._exchange = exchange
         self._faults = faults
@@ -251,6 +264,7 @@ class Admin:
         self._sockets = sockets
         self._close = close
         self._skew = skew
+        self._switches = {} if switches is None else switches
         self._handlers: dict[tuple[str, str], Callable[[Any, float], dict[str, Any]]] = {
             ("POST", "balance"): _with(_Balance, self._balance),
             ("POST", "price"): _with(_Price, self._price),
@@ -267,6 +281,7 @@ class Admin:
             ("POST", "delist"): _with(_Symbol, self._delist),
             ("POST", "clock"): _with(_Skew, self._set_clock),
             ("POST", "key"): _with(_Key, self._set_key),
+            ("POST", "switch"): _with(_Switch, self._set_switch),
             ("POST", "trade"): _with(_Trade, self._trade),
             ("POST", "funding"): _with(_Funding, self._funding),
             ("POST", "fees"): _with(_Fees, self._fees),
@@ -307,7 +322,7 @@ class Admin:
         return {}
 
     def _position(self, body: _Position, now: float) -> dict[str, Any]:
-        self._exchange.set_position(body.symbol, body.quantity, body.entry, now, side=body.side)
+        self._exchange.set_position(body.symbol, body.quantity, body.entry, now, side=body.side, isolated=body.isolated)
         return {}
 
     def _order(self, body: _Orders, now: float) -> dict[str, Any]:
@@ -368,6 +383,15 @@ class Admin:
 
     def _set_key(self, body: _Key, _: float) -> dict[str, Any]:
         self._key.may_withdraw, self._key.bound_to = body.may_withdraw, body.bound_to
+        self._key.read_only = body.read_only
+        return {}
+
+    def _set_switch(self, body: _Switch, _: float) -> dict[str, Any]:
+        if body.name not in self._switches:
+            raise BadRequest(
+                f"there is no switch {body.name!r}; known are {', '.join(sorted(self._switches)) or 'none'}"
+            )
+        self._switches[body.name] = body.value
         return {}
 
     def _trade(self, body: _Trade, now: float) -> dict[str, Any]:

@@ -148,14 +148,23 @@ class Exchange(Accounts):
 
     # --- wallets ---------------------------------------------------------------------------------------
 
-    def held(self) -> dict[str, Decimal]:
-        """What resting spot orders hold of each asset."""
+    def held(self, wallet: str | None = None) -> dict[str, Decimal]:
+        """What resting orders hold of each asset of a wallet."""
         held: dict[str, Decimal] = {}
         for order in self.orders.values():
-            if order.kind == "spot_plain":
+            if self.holds(order) and self.wallet_of(order.draft) == (wallet or self.wallet):
                 asset, amount = self._given(order.draft, order.remaining, order.draft.price)
                 held[asset] = held.get(asset, ZERO) + amount
         return held
+
+    def holds(self, order: OpenOrder) -> bool:
+        """Does it keep back what it would give, while it rests?"""
+        return order.kind == "spot_plain"
+
+    def wallet_of(self, draft: OrderDraft) -> str | None:
+        """The wallet whose assets an order exchanges; None: it moves a position."""
+        is_spot = self.instruments[draft.symbol].settle is None and not draft.leveraged
+        return self.wallet if is_spot else None
 
     def trade(
         self,
@@ -166,6 +175,7 @@ class Exchange(Accounts):
         now: float,
         *,
         fee: Decimal = ZERO,
+        wallet: str | None = None,
         rows_apart_s: float = 0.0,
         late: Late = ON_TIME,
     ) -> None:
@@ -175,14 +185,19 @@ class Exchange(Accounts):
         """
         check_positive(quantity, "quantity")
         check_positive(price, "price")
-        base, quote = self._spot_legs(name)
+        symbol, base, quote = self._spot_legs(name)
         worth, fee = fixed(quantity * price), fixed(fee)
         legs = [(quote, -worth, fee), (base, quantity, ZERO)]
         if side == "sell":
             legs = [(base, -quantity, ZERO), (quote, worth, fee)]
         ref = self._next("ref")
         given, received = (
-            replace(self._row("trade", self.wallet, asset, amount - part, ref, now), fee=part)
+            replace(
+                self._row("trade", wallet or self.wallet, asset, amount - part, ref, now),
+                fee=part,
+                symbol=symbol,
+                price=price,
+            )
             for asset, amount, part in legs
         )
         together = rows_apart_s <= 0
@@ -190,11 +205,11 @@ class Exchange(Accounts):
         if not together:
             self._later(now, rows_apart_s, lambda at: self._book((replace(received, wall=at),), at, late))
 
-    def _spot_legs(self, name: str) -> tuple[str, str]:
+    def _spot_legs(self, name: str) -> tuple[str, str, str]:
         instrument = self.instrument(name)
         if instrument.settle is not None:
             raise Refused("invalid", f"{instrument.symbol} is no spot instrument")
-        return instrument.base, instrument.quote
+        return instrument.symbol, instrument.base, instrument.quote
 
     # --- orders ----------------------------------------------------------------------------------------
 
@@ -278,11 +293,18 @@ class Exchange(Accounts):
                 return order
         raise Refused("unknown_order", f"there is no open order {order_id!r}")
 
-    def cancel(self, order_id: str, now: float, *, how: str = "cancel") -> OpenOrder:
-        """Cancel one order by its id or client order id. Raises Refused if none rests."""
+    def cancel(self, order_id: str, now: float, *, how: str = "cancel", lag_s: float = 0.0) -> OpenOrder:
+        """Cancel one order by its id or client order id. Raises Refused if none rests.
+
+        lag_s: how long it goes on resting after the venue has said yes.
+        """
         order = self.find(order_id)
-        self._cancel((order,), now, how)
+        if not self.ignore_cancels:
+            self._later(now, lag_s, lambda at: self._cancel(self._still_resting(order), at, how))
         return order
+
+    def _still_resting(self, order: OpenOrder) -> tuple[OpenOrder, ...]:
+        return (self.orders[order.order_id],) if order.order_id in self.orders else ()
 
     def cancel_all(self, now: float, *, how: str = "cancel_all", symbol: str | None = None) -> tuple[OpenOrder, ...]:
         """Cancel every order, or those of one instrument; returns them."""
@@ -297,6 +319,19 @@ class Exchange(Accounts):
         orders = tuple(filter(reaches, self.orders.values()))
         self._cancel(orders, now, how)
         return orders
+
+    def cancel_later(
+        self, reaches: Callable[[OpenOrder], bool], now: float, delay_s: float, *, how: str = "cancel_all"
+    ) -> tuple[OpenOrder, ...]:
+        """Cancel, `delay_s` after it is answered, what one call reaches now, as far as it rests then; returns it."""
+        orders = tuple(filter(reaches, self.orders.values()))
+        if not self.ignore_cancels:
+            names = frozenset(order.order_id for order in orders)
+            self._later(now, delay_s, lambda at: self._cancel(self._still(names), at, how))
+        return orders
+
+    def _still(self, names: frozenset[str]) -> tuple[OpenOrder, ...]:
+        return tuple(order for name, order in self.orders.items() if name in names)
 
     def arm_dead_man(
         self, timeout_s: float, now: float, *, name: str = "", reaches: Callable[[OpenOrder], bool] = lambda _: True
@@ -335,10 +370,10 @@ class Exchange(Accounts):
         return best if crosses else None
 
     def _checked(self, draft: OrderDraft, touch: Decimal | None) -> OrderDraft:
-        instrument = self.instruments[draft.symbol]
-        if instrument.settle is None and not draft.leveraged:
+        wallet = self.wallet_of(draft)
+        if wallet is not None:
             asset, needed = self._given(draft, draft.quantity, touch or draft.price or draft.trigger_price)
-            if self.total(asset) - self.held().get(asset, ZERO) < needed:
+            if self.total(asset, wallet) - self.held(wallet).get(asset, ZERO) < needed:
                 raise Refused("insufficient_funds", f"not enough {asset} for this order")
         elif draft.reduce_only:
             position = self.positions.get(position_key(draft.symbol, draft.position_side))
@@ -358,16 +393,19 @@ class Exchange(Accounts):
         fill = Fill(order, self._next("fill"), quantity, price, now)
         self.fills.append(fill)
         self._notices.append(OrderFilled(fill))
-        if order.kind.startswith("spot"):
+        wallet = self.wallet_of(order.draft)
+        if wallet is not None:
             fee = quantity * price * self.fee_ratio
-            self.trade(order.draft.symbol, order.draft.side, quantity, price, now, fee=fee)
+            self.trade(order.draft.symbol, order.draft.side, quantity, price, now, fee=fee, wallet=wallet)
         else:
             self._move_position(order.draft, quantity if order.draft.side == "buy" else -quantity, price, now)
         return order, fill
 
     # --- positions -------------------------------------------------------------------------------------
 
-    def set_position(self, name: str, quantity: Decimal, entry: Decimal, now: float, *, side: str = "") -> None:
+    def set_position(
+        self, name: str, quantity: Decimal, entry: Decimal, now: float, *, side: str = "", isolated: bool = False
+    ) -> None:
         """Put a position in place (0 removes it). Wallets are not touched. side: see `HeldPosition`."""
         symbol = self.instrument(name).symbol
         key = position_key(symbol, side)
@@ -375,13 +413,15 @@ class Exchange(Accounts):
             self.positions.pop(key, None)
         else:
             check_positive(entry, "entry")
-            self.positions[key] = HeldPosition(symbol, quantity, entry, now, side)
+            self.positions[key] = HeldPosition(symbol, quantity, entry, now, side, isolated)
         self.hedged = self.hedged or bool(side)
         self._notices.append(PositionChanged(symbol))
 
     def _move_position(self, draft: OrderDraft, signed: Decimal, price: Decimal, now: float) -> None:
         symbol, side = draft.symbol, draft.position_side
-        old = self.positions.get(position_key(symbol, side)) or HeldPosition(symbol, ZERO, price, now)
+        old = self.positions.get(position_key(symbol, side)) or HeldPosition(
+            symbol, ZERO, price, now, isolated=draft.isolated
+        )
         instrument = self.instruments[symbol]
         quantity, entry, profit = old.quantity + signed, old.entry, ZERO
         if old.quantity * signed < 0:
@@ -391,7 +431,7 @@ class Exchange(Accounts):
         else:
             entry = instrument.average_entry(old.quantity, old.entry, signed, price)
         self._realise(instrument, profit, (old.quantity, quantity), price, now)
-        self.set_position(symbol, quantity, entry, now, side=side)
+        self.set_position(symbol, quantity, entry, now, side=side, isolated=old.isolated)
 
     def _realise(
         self, instrument: Instrument, profit: Decimal, sizes: tuple[Decimal, Decimal], price: Decimal, now: float

@@ -16,6 +16,12 @@ HTML = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>
 GARBAGE = "{this is not JSON"
 
 
+class Verbatim(str):
+    """A text frame of a socket that goes out as it is: a venue's `pong` is no JSON."""
+
+    __slots__ = ()
+
+
 class Call(StrEnum):
     """What a request of a venue is about. WS: dialling a socket, and every frame on it."""
 
@@ -171,11 +177,11 @@ class FaultBook:
         """What goes out of a frame as the sockets' fault leaves it; None: nothing."""
         fault = self.socket()
         if fault is None:
-            return frame if isinstance(frame, bytes) else json.dumps(frame)
+            return frame if isinstance(frame, bytes | Verbatim) else json.dumps(frame)
         if fault.how in (How.SOCKET_SILENT, How.SOCKET_FROZEN):
             return None
         self._counted(fault)
-        if fault.how is How.SOCKET_GARBAGE or isinstance(frame, bytes):
+        if fault.how is How.SOCKET_GARBAGE or isinstance(frame, bytes | Verbatim):
             return GARBAGE
         return json.dumps(with_nan(frame, fault.field))
 

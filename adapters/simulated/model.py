@@ -148,13 +148,17 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class HeldPosition:
-    """A signed quantity of contracts at an average entry price. side: `long` or `short` where there may be both."""
+    """A signed quantity of contracts at an average entry price. side: `long` or `short` where there may be both.
+
+    isolated: its margin lies apart from the wallet, where a venue has that.
+    """
 
     symbol: str
     quantity: Decimal
     entry: Decimal
     opened_wall: float
     side: str = ""
+    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

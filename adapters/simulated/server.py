@@ -84,7 +84,13 @@ class VenueServer:
         self.faults = FaultBook()
         actions = {"drop": self._drop, "half": self._halve, "garbage": self._garble}
         self.admin = Admin(
-            self.exchange, self.faults, self.face.key, sockets=actions, close=self._close, skew=self._set_skew
+            self.exchange,
+            self.faults,
+            self.face.key,
+            sockets=actions,
+            close=self._close,
+            skew=self._set_skew,
+            switches=getattr(self.face, "switches", None),
         )
         self.calls: dict[str, dict[str, Any]] = {}
         self.endpoints: dict[str, int] = {}

@@ -8,6 +8,7 @@ from adapters.base import SPOT_MARKETS
 from adapters.budget import Pool
 from adapters.cancel_plans import CancelBy, scope
 from adapters.cancel_probes import Probe
+from adapters.dead_man import DeadMan
 from adapters.envelopes import TEXT, Check, each, equals, has, is_a, is_number, listing
 from adapters.venue import Venue
 from adapters.venues.kraken_dialect import KrakenDialect
@@ -28,6 +29,7 @@ REPLIES = MappingProxyType(
         "Assets": _says(is_a(dict, filled=True)),
         "AssetPairs": _says(is_a(dict, filled=True)),
         "CancelAll": _says(has(count=is_number)),
+        "CancelAllOrdersAfter": _says(has(triggerTime=TEXT)),
         "GetWebSocketsToken": _says(has(token=TEXT)),
         "": _says(is_a(dict, list)),
     }
@@ -45,6 +47,19 @@ COUNTER = Pool(
     },
 )
 
+# https://docs.kraken.com/api-reference/trading/cancel-all-orders-after-x: seconds; of 0 it answers triggerTime "0".
+DEAD_MAN = DeadMan(
+    call="privatePostCancelAllOrdersAfter",
+    params=lambda timeout_s, _: {"timeout": int(timeout_s)},
+    markets=SPOT_MARKETS,
+    least_s=1,
+    most_s=86_400,
+    covers="all open orders of the account, spot and margin; the documentation names no kind that is spared",
+    leaves="positions and holdings, and every order placed after it fired: it fires once, then it is off until it is"
+    " armed again; after the venue's own maintenance it fires at once",
+    says=lambda reply: reply["result"]["triggerTime"] != "0",
+)
+
 VENUE = Venue(
     exchange="kraken",
     dialect=lambda account, client: KrakenDialect(account.name, account.markets, account.reference_currency, client),
@@ -55,6 +70,7 @@ VENUE = Venue(
     burst_s=36.0,
     # Needs "Create & modify orders" or "Cancel & close orders": docs.kraken.com/api-reference/trading/cancel-order
     probe=Probe("privatePostCancelOrder", {"txid": "OAAAAA-AAAAA-AAAAAA"}),
+    dead_men=(DEAD_MAN,),
     # A position is closed by an order with leverage, of any size: without one it would sell the spot holding.
     # https://support.kraken.com/hc/en-us/articles/202966956-What-is-closing-a-position-and-how-do-I-do-it-
     reduce_params=MappingProxyType({"reduceOnly": True, "leverage": "2"}),

@@ -8,6 +8,7 @@ from adapters.base import PERP_MARKETS
 from adapters.budget import Pool
 from adapters.cancel_plans import CancelBy, scope
 from adapters.cancel_probes import Probe
+from adapters.dead_man import DeadMan
 from adapters.envelopes import FILLED_ROWS, ROWS, TEXT, Check, both, each, equals, has, is_a, is_number, listing
 from adapters.venue import Venue
 from adapters.venues.krakenfutures_dialect import KrakenFuturesDialect
@@ -27,6 +28,7 @@ REPLIES = MappingProxyType(
         "tickers": _says(tickers=FILLED_ROWS),
         "instruments": _says(instruments=FILLED_ROWS),
         "cancelallorders": _says(cancelStatus=is_a(dict, filled=True)),
+        "cancelallordersafter": _says(status=has(triggerTime=TEXT)),
         "account-log": has(logs=ROWS),
         "": _says(),
     }
@@ -53,6 +55,19 @@ DERIVATIVES = Pool(
     default=2.0,
 )
 
+# https://docs.kraken.com/api-reference/order-management/dead-mans-switch: seconds; no longest is named, so a day, as on
+# spot; of 0 it answers triggerTime "0".
+DEAD_MAN = DeadMan(
+    call="privatePostCancelallordersafter",
+    params=lambda timeout_s, _: {"timeout": int(timeout_s)},
+    markets=PERP_MARKETS,
+    least_s=1,
+    most_s=86_400,
+    covers="all open orders of the account",
+    leaves="positions, and every order placed after it fired; whether trigger orders fall is not documented",
+    says=lambda reply: reply["status"]["triggerTime"] != "0",
+)
+
 VENUE = Venue(
     exchange="krakenfutures",
     dialect=lambda account, client: KrakenFuturesDialect(account.name, client),
@@ -63,4 +78,5 @@ VENUE = Venue(
     burst_s=6.0,
     # Unknown ids are answered by the status `notFound`: .../api-reference/order-management/cancel-order
     probe=Probe("privatePostCancelorder", {"order_id": "00000000-0000-0000-0000-000000000000"}),
+    dead_men=(DEAD_MAN,),
 )

@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from adapters.base import CancelPermission, CancelProbe, KeyAuditor, KeyPowers, VenueAdapter
+from adapters.dead_man import CancelsByItself
 from risk_daemon.app.closing_findings import Lots, closings, lots_of, remaining
+from risk_daemon.app.dead_men import dead_man_findings
 from risk_daemon.app.explain import explanations
 from risk_daemon.app.findings import Finding, Level, configured
 from risk_daemon.config.load import Settings, effective
@@ -47,6 +49,7 @@ class Probe:
     flows: FlowsListed | None = None
     orders: dict[str, tuple[Order, ...]] = field(default_factory=dict)
     cancels: CancelPermission = _CANT_ASK
+    dead_man_armed: bool | None = None
     powers: KeyPowers | None = None
     unprovable: tuple[str, ...] = ()
     lots: Lots = field(default_factory=dict)
@@ -128,6 +131,9 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
     prices = await ask("prices", adapter.read_prices(_assets(balances, positions)))
     listings = [await ask(f"orders ({scope.name})", adapter.list_orders(scope)) for scope in adapter.scopes]
     cancels = await _cancels(adapter, settings.data.call_timeout)
+    armed = None
+    if isinstance(adapter, CancelsByItself):
+        armed = await ask("dead man's switch", adapter.are_dead_men_armed())
     powers = await ask("what the key may do", adapter.audit_key()) if isinstance(adapter, KeyAuditor) else None
     since = (clock or SystemClock()).now().wall - _DAY_S
     flows = await ask("flows", adapter.read_flows(since)) if can.has_flows else None
@@ -140,6 +146,7 @@ async def probe(adapter: VenueAdapter, settings: Settings, clock: Clock | None =
         flows=flows,
         orders={listing.scope: listing.orders for listing in listings if listing is not None},
         cancels=cancels,
+        dead_man_armed=armed,
         powers=powers,
         unprovable=can.unprovable,
         failures=tuple(ask.failures),
@@ -198,6 +205,7 @@ def _seen(settings: Settings, probe: Probe) -> list[Finding]:
         findings += [Finding(Level.WARNING, venue, f"a proof does not cover: {what}") for what in probe.unprovable]
         findings += _streams(probe)
         findings += _positions(settings, probe)
+    findings += dead_man_findings(settings, venue, probe.dead_man_armed)
     if not probe.has_flows:
         findings.append(
             Finding(Level.WARNING, venue, "no ledger: a withdrawal can't be told from a loss and counts as one")

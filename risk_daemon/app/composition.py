@@ -16,9 +16,10 @@ import structlog
 
 from adapters.base import PERP_MARKETS, SPOT_MARKETS, Market, VenueAdapter
 from adapters.registry import build_adapter
-from adapters.simulated import API_KEY, API_SECRET
+from adapters.simulated import API_KEY, API_PASSPHRASE, API_SECRET
 from adapters.simulated.child import SimulatedVenueProcess
 from oms import OrderManager
+from risk_daemon.app.dead_men import dead_man_settings
 from risk_daemon.app.rules import build_rules, longest_lookback, pretrade_settings
 from risk_daemon.baselines.baselines import BaselineSettings
 from risk_daemon.breakers.base import Action
@@ -84,6 +85,7 @@ def engine_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) ->
         resweep_every_s=breaker.resweep_every,
         allow_reduce_only=settings.gate.allow_reduce_only,
         pretrade=pretrade_settings(settings),
+        dead_men=dead_man_settings(settings),
     )
 
 
@@ -213,7 +215,8 @@ class Site:
 
         venue = self.settings.venues[name]
         if venue.simulated:
-            key, secret, password, endpoint = API_KEY, API_SECRET, "", self.simulated[name].endpoint
+            key, secret, password = API_KEY, API_SECRET, API_PASSPHRASE
+            endpoint = self.simulated[name].endpoint
         else:
             found = credentials(self.settings, name)
             key, secret = found.api_key.get_secret_value(), found.secret.get_secret_value()

@@ -29,6 +29,7 @@ from risk_daemon.app.composition import (
     restored_engine,
 )
 from risk_daemon.app.control import DaemonControl
+from risk_daemon.app.dead_men import refuse_wrong_dead_men
 from risk_daemon.app.telling import say_events, terminal
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 from risk_daemon.config.load import Settings, effective
@@ -128,6 +129,7 @@ async def _start(
     on_site: Callable[[Site], None] | None,
 ) -> Daemon:
     """Everything that may refuse the start. Raises RiskDaemonError."""
+    refuse_wrong_dead_men(settings)
     site = await stack.enter_async_context(Site(settings))
     state_dir = stack.enter_context(own_state(settings, create=is_simulated(settings)))
     shut_gate(state_dir.paths.gate)

@@ -92,11 +92,15 @@ def _say(sentence: str) -> None:
 
 
 @app.command()
-def demo() -> ExitCode:
+def demo(
+    venues: Annotated[
+        str, typer.Option("--venues", metavar="IDS", help="Which exchanges, such as binance,okx,bybit.")
+    ] = "kraken,krakenfutures",
+) -> ExitCode:
     """Watch a crash on simulated venues from the first price to exit code 1. No keys, no money."""
     from risk_daemon.rehearsal import demo as stage
 
-    return run_to_end(stage.run(console()))
+    return run_to_end(stage.run(console(), [name.strip() for name in venues.split(",") if name.strip()]))
 
 
 @app.command()
@@ -163,13 +167,15 @@ def simulate_venue(
     A scenario is `empty` (no money) or a JSON file, [{"path": "balance", "body": {...}}, ...]: POST requests to the
     admin face, made before anybody else is served.
     """
-    from adapters.simulated import API_KEY, API_SECRET, server
+    from adapters.simulated import API_KEY, API_PASSPHRASE, API_SECRET, server
     from risk_daemon.config.notation import environment_name
 
     if not exit_on_stdin_eof:  # a parent knows them
         name = environment_name(kind)
         typer.echo(
-            f"The keys it takes:\n  export {name}_API_KEY={API_KEY}\n  export {name}_SECRET={API_SECRET}", err=True
+            f"The keys it takes:\n  export {name}_API_KEY={API_KEY}\n  export {name}_SECRET={API_SECRET}\n"
+            f"  export {name}_PASSWORD={API_PASSPHRASE}",
+            err=True,
         )
     failed = server.run(kind, port, exit_on_stdin_eof=exit_on_stdin_eof, scenario=scenario)
     return ExitCode.REFUSED if failed else ExitCode.STOPPED

@@ -19,7 +19,15 @@ from rich.text import Text
 
 from risk_daemon.cli.hints import how_to_go_on, how_to_release
 from risk_daemon.gate.restraints import MANUAL_HALT
-from risk_daemon.model.status import HaltStatus, LockStatus, OrdersStatus, RestraintStatus, State, VenueStatus
+from risk_daemon.model.status import (
+    DeadManStatus,
+    HaltStatus,
+    LockStatus,
+    OrdersStatus,
+    RestraintStatus,
+    State,
+    VenueStatus,
+)
 from risk_daemon.model.units import plain
 
 UNKNOWN = "unknown"
@@ -122,10 +130,19 @@ def status(out: Console, state: State) -> None:
     for name, venue in state.venues.items():
         if venue.orders.reason:
             out.print(f"Orders of {safe(name)}: {safe(venue.orders.reason)}", style="bold red")
+        if venue.dead_man is not None:
+            _dead_man(out, name, venue.dead_man)
     if state.locked is not False:
         out.print()
         out.print(_rows(_lock_rows(state.lock)))
         out.print(how_to_go_on(state.lock), style="bold")
+
+
+def _dead_man(out: Console, name: str, switch: DeadManStatus) -> None:
+    """The venue's own switch, loud while it can't be refreshed."""
+    until = "not armed" if switch.armed_until is None else f"armed until {safe(switch.armed_until)}"
+    why = f", NOT REFRESHED: {safe(switch.reason)}" if switch.reason else ""
+    out.print(f"Dead man's switch of {safe(name)}: {until}{why}", style="bold red" if why else None)
 
 
 def _headline(state: State) -> Text:

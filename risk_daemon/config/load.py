@@ -11,7 +11,8 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -108,7 +109,7 @@ def _refuse_unavailable(raw: Mapping[str, Any]) -> None:
     """Parts of the contract that this version does not have: said, never skipped."""
     for path, _ in _keys(raw):
         match path:
-            case ("alerts",) | ("broadcast",) | ("venues", _, "dead_man"):
+            case ("alerts",) | ("broadcast",):
                 raise Refused(".".join(path), "it is not available in this version: take the table out")
 
 
@@ -168,6 +169,7 @@ def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     if loc[0] == "breakers" and len(loc) > 3:
         return [key for key in RULES[str(loc[2])].model_fields if key != "rule"]
     table: Any = Venue if loc[0] == "venues" else Settings
-    for part in () if table is Venue else loc[:-1]:
+    for part in loc[2:-1] if table is Venue else loc[:-1]:
         table = table.model_fields[part].annotation
+        table = next((one for one in get_args(table) if one is not NoneType), table)  # a table that may be left out
     return list(table.model_fields)

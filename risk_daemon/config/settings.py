@@ -168,6 +168,30 @@ class Prices(Table):
     pegs: dict[Asset, Money] = Field(default_factory=dict)
 
 
+class DeadMan(Table):
+    """The venue's own switch: it cancels the account's orders where the guard does not put it off in time."""
+
+    timeout: Seconds
+    exclusive: bool = Field(default=False, validate_default=True)
+
+    @field_validator("timeout")
+    @classmethod
+    def _whole_seconds(cls, value: float) -> float:
+        if value != int(value):
+            raise ValueError(f'{seconds_text(value)} is not whole: venues count whole seconds, write one such as "60s"')
+        return value
+
+    @field_validator("exclusive")
+    @classmethod
+    def _nobody_else(cls, value: bool) -> bool:
+        if not value:
+            raise ValueError(
+                "a switch has one owner, and a second one overwrites the first: write true once no bot and nobody else"
+                " uses this account's switch, or take the table out"
+            )
+        return value
+
+
 class Venue(Table):
     """One exchange account. At most one of `simulated`, `endpoint` and `sandbox` says where it is."""
 
@@ -181,6 +205,7 @@ class Venue(Table):
     balance_stale: Seconds | None = None
     position_stale: Seconds | None = None
     price_stale: Seconds | None = None
+    dead_man: DeadMan | None = None
 
     @field_validator("exchange")
     @classmethod

@@ -70,6 +70,19 @@ class StartSweep:
 
 
 @dataclass(frozen=True, slots=True)
+class RefreshDeadMan:
+    """Arm a venue's own switch, or put its time off: it fires `timeout_s` after the last refresh.
+
+    urgent: half of that is over, so it takes the place of what is under way. within_s: for longer nobody waits for it.
+    """
+
+    venue: str
+    timeout_s: float
+    within_s: float
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """End the process with this code, once what it stands for is durable."""
 
@@ -77,7 +90,7 @@ class Finish:
     reason: str
 
 
-Action = SetGate | SaveLatch | SaveHalts | KeepSample | ReadNow | StartSweep | Finish
+Action = SetGate | SaveLatch | SaveHalts | KeepSample | ReadNow | StartSweep | RefreshDeadMan | Finish
 
 
 @dataclass(frozen=True, slots=True)

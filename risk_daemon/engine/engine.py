@@ -8,6 +8,7 @@ instants gives the same sequence of decisions.
     quiet.py              when nobody need be asked
     warnings.py           warnings, vetoes and blindness
     listing_watch.py      whether orders can be listed and cancelled
+    dead_men.py           when the venues' own switches are refreshed
     outages.py            what can't be reached
     trip_control.py       breach, confirmation, trip, proof
     freeze.py             a trip that ends by itself
@@ -30,6 +31,7 @@ from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.breakers.manual import ManualCircuitBreaker
 from risk_daemon.engine.books import Books
+from risk_daemon.engine.dead_men import DeadMen
 from risk_daemon.engine.decision import Decision, SetGate, Turn
 from risk_daemon.engine.figures import Updates, figures_of
 from risk_daemon.engine.freeze import Freeze
@@ -61,6 +63,7 @@ from risk_daemon.model.events import (
     BalancesSeen,
     CancelChecked,
     ClosingFinished,
+    DeadManAnswered,
     DisableRequested,
     EnableRequested,
     ErrorReported,
@@ -142,6 +145,7 @@ class Engine:
         self._updates = Updates(self.books, settings.update_every_s)
         self._outages = Outages()
         self._listing = ListingWatch(settings.listing)
+        self.dead_men = DeadMen(settings.dead_men)
         self._keys: dict[str, KeyAudited] = {}
         self._store_error: str | None = None
         self._by_strength = _by_strength(self.manager.get_all_breakers())
@@ -177,6 +181,8 @@ class Engine:
             self._quiet = self._find_quiet(verdicts, now)
         after = self._machine.state
         self._updates.tell(before, after, turn)
+        if isinstance(event, Tick):  # last of all: a turn that does not come to its end puts no switch off
+            self.dead_men.look(self.connected, turn)
         wake = self._next_wake(now.mono)
         return Decision(
             seq=self._seq,
@@ -304,6 +310,8 @@ class Engine:
                 self._take_lost(event, turn)
             case OrdersListed() | ListingFailed() | CancelChecked():
                 self._take_listing(event, turn)
+            case DeadManAnswered():
+                self.dead_men.take(event, turn)
             case KeyAudited():
                 self._take_key(event, turn)
             case VenueProven() | VenueUnproven() | OrderReplaced() | SweepFinished():

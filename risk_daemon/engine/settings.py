@@ -24,6 +24,21 @@ class ListingSettings:
     veto_after_s: float = 30.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadManSettings:
+    """A venue's own switch. covers, leaves: what it cancels when it fires, and what not, as sentences."""
+
+    timeout_s: float
+    covers: str
+    leaves: str
+    call_timeout_s: float = 10.0
+
+    @property
+    def refresh_every_s(self) -> float:
+        """Three refreshes in a row may be lost before it fires."""
+        return self.timeout_s / 4
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """Seconds and ratios.
@@ -32,6 +47,7 @@ class EngineSettings:
     close_positions: a trip ends only when every position is closed, too; a freeze closes none.
     resweep_every_s: while frozen, every venue is emptied again so often.
     allow_reduce_only: orders that surely only make a position smaller may pass a veto or a freeze.
+    dead_men: the venues whose own switch is kept from firing, for as long as this engine thinks.
     """
 
     reference: str = "USDT"
@@ -50,3 +66,4 @@ class EngineSettings:
     resweep_every_s: float = 30.0
     allow_reduce_only: bool = False
     pretrade: PreTradeSettings = field(default_factory=PreTradeSettings)
+    dead_men: Mapping[str, DeadManSettings] = field(default_factory=dict)

@@ -54,6 +54,9 @@ class EventName(StrEnum):
     OVERRIDE_REFUSED = "override_refused"
     CONFIGURATION_LOADED = "configuration_loaded"
     API_LISTENING = "api_listening"
+    DEAD_MAN_ARMED = "dead_man_armed"
+    DEAD_MAN_DISARMED = "dead_man_disarmed"
+    DEAD_MAN_REFUSED = "dead_man_refused"
     LOG_CUT = "log_cut"
 
 
@@ -113,6 +116,9 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.OVERRIDE_REFUSED: Level.WARNING,
         EventName.CONFIGURATION_LOADED: Level.INFO,
         EventName.API_LISTENING: Level.INFO,
+        EventName.DEAD_MAN_ARMED: Level.INFO,
+        EventName.DEAD_MAN_DISARMED: Level.INFO,
+        EventName.DEAD_MAN_REFUSED: Level.WARNING,
         EventName.LOG_CUT: Level.CRITICAL,
     }
 )

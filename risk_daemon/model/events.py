@@ -21,6 +21,8 @@ from risk_daemon.model.event_names import EventName, RiskEvent
 from risk_daemon.model.readings import (
     BalancesSeen,
     CancelChecked,
+    DeadManAnswered,
+    DeadManDisarmed,
     FlowsListed,
     KeyAudited,
     ListingFailed,
@@ -50,6 +52,7 @@ Input = (
     | OrdersListed
     | ListingFailed
     | CancelChecked
+    | DeadManAnswered
     | KeyAudited
     | StreamConfirmed
     | VenueConnected
@@ -77,6 +80,8 @@ __all__ = [
     "BalancesSeen",
     "CancelChecked",
     "ClosingFinished",
+    "DeadManAnswered",
+    "DeadManDisarmed",
     "DisableRequested",
     "EnableRequested",
     "ErrorKind",

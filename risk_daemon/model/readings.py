@@ -108,6 +108,35 @@ class CancelChecked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadManAnswered:
+    """A venue's own switch was armed or refreshed, or it was tried: `error` says why it failed.
+
+    armed: the markets that it is armed for, "" for the whole account. was_armed: by the venue's word, before this guard
+    armed it; None: it can't be asked. is_held_back: other calls went first, and nothing is wrong with the venue.
+    """
+
+    venue: str
+    requested_mono: float
+    armed: tuple[str, ...] = ()
+    was_armed: bool | None = None
+    error: str | None = None
+    is_held_back: bool = False
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadManDisarmed:
+    """A venue's own switch was disarmed at the end, or `error` says why not: then it fires.
+
+    is_certain: no refresh is left without an answer, that the venue might take after the disarm.
+    """
+
+    venue: str
+    error: str | None = None
+    is_certain: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyAudited:
     """What the venue tells of our key. None: it does not tell. is_bound: it is good from named addresses only."""
 

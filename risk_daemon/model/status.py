@@ -86,8 +86,26 @@ class OrdersStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadManStatus:
+    """The venue's own switch. armed_until: it fires then unless it is refreshed; null: it is not armed.
+
+    markets: those that it is armed for; empty: the account. refreshed_s ago it was, and `reason` is why the last
+    try failed.
+    """
+
+    timeout_s: float | None
+    armed_until: str | None
+    markets: tuple[str, ...]
+    refreshed_s: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VenueStatus:
-    """One venue. proven: by the sweep that began last, that no order is open; null: it was not swept."""
+    """One venue. proven: by the sweep that began last, that no order is open; null: it was not swept.
+
+    dead_man: null where no switch is configured.
+    """
 
     connected: bool | None
     equity: str | None
@@ -95,6 +113,7 @@ class VenueStatus:
     age_s: AgesStatus
     proven: bool | None
     orders: OrdersStatus
+    dead_man: DeadManStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""`risk-daemon demo`: 10,000 USDT on two simulated exchanges, four losses, one trip, and the proof.
+"""`risk-daemon demo`: some thousand USDT on simulated exchanges, four losses, one trip, and the proof.
 
 The exchanges are real servers in processes of their own and the guard is the daemon itself with its default
 limits; only the money is not real. Nothing here decides anything: it moves the price and shows what happens.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -22,10 +22,10 @@ from rich.text import Text
 from risk_daemon.config.load import load as load_config
 from risk_daemon.engine.decision import Decision
 from risk_daemon.engine.states import CircuitBreakerState
-from risk_daemon.errors import ExitCode
+from risk_daemon.errors import ExitCode, UsageError
 from risk_daemon.model.events import EventName
+from risk_daemon.rehearsal.parts import ASSET, PARTS, START_PRICE
 from risk_daemon.rehearsal.rehearsal import (
-    ASSET,
     Book,
     Predicate,
     Rehearsal,
@@ -36,36 +36,52 @@ from risk_daemon.rehearsal.rehearsal import (
     recorded,
 )
 
-CAPITAL = Decimal(10_000)
+DEFAULT_VENUES = ("kraken", "krakenfutures")
 WARNING, LIMIT = Decimal("0.03"), Decimal("0.05")
 DANGER = Decimal("0.04")  # only a word on the screen
+LOSSES = (Decimal("0.02"), Decimal("0.035"), Decimal("0.042"), Decimal("0.055"))
 _BAR_WIDTH = 20
 
-CONFIG = """\
+_HEAD = """\
 [portfolio]
 reference_currency = "USDT"
-initial_capital = 10000
+initial_capital = {capital}
 
 [circuit_breaker]
 warning_threshold = "3%"
 loss_threshold = "5%"
+"""
 
-[venues.kraken]
-exchange = "kraken"
-markets = ["spot"]
+_VENUE = """
+[venues.{name}]
+exchange = "{name}"
+markets = [{markets}]
 simulated = true
+"""
 
-[venues.krakenfutures]
-exchange = "krakenfutures"
-markets = ["perp"]
-simulated = true
-
+_TAIL = """
 [api]
 listen = "127.0.0.1:0"
 
 [state]
 dir = "var"
 """
+
+
+def config_of(venues: Sequence[str] = DEFAULT_VENUES) -> str:
+    """The default guard over these venues. Raises UsageError for one that can't be set up, or is named twice."""
+    for name in venues:
+        if name not in PARTS or list(venues).count(name) > 1:
+            raise UsageError(f"--venues: name some of {', '.join(PARTS)}, each once; {name!r} is not possible")
+    tables = (
+        _VENUE.format(name=name, markets=", ".join(f'"{market}"' for market in PARTS[name].markets)) for name in venues
+    )
+    return _HEAD.format(capital=capital_of(venues)) + "".join(tables) + _TAIL
+
+
+def capital_of(venues: Iterable[str]) -> Decimal:
+    """What the accounts hold at the start, in USDT."""
+    return sum((PARTS[name].money for name in venues), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,32 +92,36 @@ class Step:
     equity: Decimal
 
 
-STEPS = (
-    Step(Decimal(58_000), Decimal(9_800)),
-    Step(Decimal(56_500), Decimal(9_650)),
-    Step(Decimal(55_800), Decimal(9_580)),
-    Step(Decimal(54_500), Decimal(9_450)),
-)
+def steps_of(venues: Iterable[str]) -> tuple[Step, ...]:
+    """The prices at which these losses are reached, as exactly as a price is quoted."""
+    names = tuple(venues)
+    capital = capital_of(names)
+    at_risk = sum((PARTS[name].quantity for name in names), Decimal(0))
+    prices = [(START_PRICE - loss * capital / at_risk).quantize(Decimal("0.01")) for loss in LOSSES]
+    return tuple(Step(price, capital - at_risk * (START_PRICE - price)) for price in prices)
 
 
-async def run(console: Console) -> ExitCode:
-    """Play it. TRIGGERED_AND_PROVEN only if the daemon says so and the exchanges' own books are empty."""
+async def run(console: Console, venues: Sequence[str] = DEFAULT_VENUES) -> ExitCode:
+    """Play it. TRIGGERED_AND_PROVEN only if the daemon says so and the exchanges' own books are empty.
+
+    Raises UsageError for a venue that can't be simulated.
+    """
     with tempfile.TemporaryDirectory(prefix="risk-daemon-demo-") as directory:
         file = Path(directory) / "config.toml"
-        file.write_text(CONFIG)
+        file.write_text(config_of(venues))
         rehearsal = Rehearsal(load_config(file))
-        show = Show(rehearsal, console)
+        show = Show(rehearsal, console, venues)
         code = await rehearsal.play(show.tell)
-    ended = judge(code, show.equity, rehearsal.books)
+    ended = judge(code, show.equity, show.steps[-1].equity, rehearsal.books)
     show.result(code, ended)
     return ended
 
 
-def judge(code: ExitCode, equity: Decimal | None, books: Mapping[str, Book]) -> ExitCode:
+def judge(code: ExitCode, equity: Decimal | None, expected: Decimal, books: Mapping[str, Book]) -> ExitCode:
     """What the demo ends with. A proof that the exchanges' own books contradict is a bug."""
     if code is not ExitCode.TRIGGERED_AND_PROVEN:
         return code
-    as_told = bool(books) and all(book.is_empty for book in books.values()) and equity == STEPS[-1].equity
+    as_told = bool(books) and all(book.is_empty for book in books.values()) and equity == expected
     return code if as_told else ExitCode.BUG
 
 
@@ -117,7 +137,8 @@ def word(state: CircuitBreakerState, loss: Decimal) -> Text:
 class Show:
     """Tells the story on a console, as it happens. equity: the last one the guard judged by."""
 
-    def __init__(self, rehearsal: Rehearsal, console: Console) -> None:
+    def __init__(self, rehearsal: Rehearsal, console: Console, venues: Sequence[str] = DEFAULT_VENUES) -> None:
+        self.steps, self._capital = steps_of(venues), capital_of(venues)
         self._rehearsal = rehearsal
         self._console = console
         self._orders: dict[str, int] = {}
@@ -129,14 +150,14 @@ class Show:
         """From the first baseline to the daemon's last decision."""
         ready = self._rehearsal.expect(lambda decision: not decision.gate.locked)
         self._line("risk-daemon demo", "bold")
-        self._line("The real daemon, two exchanges simulated as servers on this machine. No keys, no money.\n")
+        self._line("The real daemon, exchanges simulated as servers on this machine. No keys, no money.\n")
         with self._console.status("starting the exchanges and the guard"):
             await in_time(ready)
         await self._introduce()
-        self._line(f"\n{ASSET} falls on both exchanges", "bold")
-        for step in STEPS[:-1]:
+        self._line(f"\n{ASSET} falls on every exchange", "bold")
+        for step in self.steps[:-1]:
             await self._fall(step)
-        await self._crash(STEPS[-1])
+        await self._crash(self.steps[-1])
 
     async def _introduce(self) -> None:
         books = await self._rehearsal.read_books()
@@ -145,7 +166,9 @@ class Show:
             resting = ", ".join(f"{count} {kind}" for kind, count in books[name].open_orders.items())
             self._line(f"  {name:<14} {desk.endpoint}")
             self._line(f"  {'':<14} {desk.part.told}; resting orders: {resting.replace('_', ' ')}")
-        self._line(f"  guarded: {CAPITAL:,.2f} USDT, warning at {WARNING:.0%}, limit at {LIMIT:.0%}; the gate is open")
+        self._line(
+            f"  guarded: {self._capital:,.2f} USDT, warning at {WARNING:.0%}, limit at {LIMIT:.0%}; the gate is open"
+        )
 
     async def _fall(self, step: Step) -> None:
         reached = self._rehearsal.expect(lambda decision: equity_of(decision) == step.equity)
@@ -200,10 +223,10 @@ class Show:
         equity = self.equity = equity_of(decision)
         if equity is None:
             return
-        loss = (CAPITAL - equity) / CAPITAL
+        loss = (self._capital - equity) / self._capital
         filled = min(_BAR_WIDTH, round(_BAR_WIDTH * loss / LIMIT))
         bar = "[" + "#" * filled + "-" * (_BAR_WIDTH - filled) + "]"
-        figures = f"  {-loss * 100:6.2f} %  {equity:>10,.2f} USDT  {ASSET} {step.price:>7,}  {bar}  "
+        figures = f"  {-loss * 100:6.2f} %  {equity:>10,.2f} USDT  {ASSET} {step.price.normalize():>9,f}  {bar}  "
         self._console.print(Text.assemble(figures, word(decision.after, loss)))
 
     def _phase(self, wall: float | None, text: str, style: str = "") -> None:
@@ -236,11 +259,11 @@ class Show:
         return table
 
     def _money(self) -> Iterable[tuple[str, str]]:
-        yield "Initial capital", f"{CAPITAL:,.2f} USDT"
+        yield "Initial capital", f"{self._capital:,.2f} USDT"
         if self.equity is not None:
-            loss = CAPITAL - self.equity
+            loss = self._capital - self.equity
             yield "Final equity", f"{self.equity:,.2f} USDT"
-            yield "Loss", f"{loss:,.2f} USDT ({-loss / CAPITAL * 100:.2f} %)"
+            yield "Loss", f"{loss:,.2f} USDT ({-loss / self._capital * 100:.2f} %)"
         for name, book in self._rehearsal.books.items():
             yield f"Orders cancelled on {name}", str(len(book.cancelled))
 

@@ -29,8 +29,8 @@ from risk_daemon.errors import ExitCode, MalformedReply, RiskDaemonError, StartU
 from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.events import EventName
 from risk_daemon.model.units import plain
+from risk_daemon.rehearsal.parts import PARTS
 from risk_daemon.rehearsal.rehearsal import (
-    PARTS,
     Book,
     Rehearsal,
     equity_of,

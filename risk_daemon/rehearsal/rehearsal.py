@@ -24,9 +24,8 @@ from risk_daemon.errors import ExitCode, UsageError, VenueUnavailable
 from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.events import EventName, RiskEvent
 from risk_daemon.model.units import percent
+from risk_daemon.rehearsal.parts import ASSET, PARTS, START_PRICE, Part
 
-ASSET = "BTC"
-START_PRICE = Decimal(60_000)
 _ADMIN_TIMEOUT_S = 10.0
 _STEP_WITHIN_S = 90.0  # longer than any step takes on a slow machine: past it, the story does not go on
 
@@ -35,60 +34,6 @@ Predicate = Callable[[Decision], bool]
 
 class Ended(Exception):
     """The daemon ended before what was waited for."""
-
-
-# --- what stands on the venues when the story begins -------------------------------------------------
-
-
-def _order(symbol: str, side: str, quantity: str, **prices: str) -> dict[str, Any]:
-    kind = {"type": "stop_loss"} if "trigger_price" in prices else {"type": "limit"}
-    return {"symbol": symbol, "side": side, "quantity": quantity, **kind, **prices}
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """How an account of one kind is set up from its default money.
-
-    money: what the account is worth at START_PRICE, in USDT. symbol: the instrument that carries the risk.
-    quantity: how much of ASSET that is. setup: admin requests (path, body). orders: bodies of resting orders,
-    plain and trigger.
-    """
-
-    money: Decimal
-    symbol: str
-    quantity: Decimal
-    setup: tuple[tuple[str, Mapping[str, Any]], ...]
-    orders: tuple[Mapping[str, Any], ...]
-    told: str
-
-
-PARTS: Mapping[str, Part] = {
-    "kraken": Part(
-        Decimal(6000),
-        "BTC/USDT",
-        Decimal("0.05"),
-        (("trade", {"symbol": "BTC/USDT", "side": "buy", "quantity": "0.05", "price": str(START_PRICE)}),),
-        (
-            _order("BTC/USDT", "buy", "0.02", price="48000"),
-            _order("BTC/USDT", "sell", "0.02", price="66000"),
-            _order("ETH/USDT", "buy", "0.3", price="2400"),
-            _order("BTC/USDT", "sell", "0.03", trigger_price="45000"),
-        ),
-        "3,000 USDT and 0.05 BTC",
-    ),
-    "krakenfutures": Part(
-        Decimal(4000),
-        "BTC/USD:USD",
-        Decimal("0.05"),
-        (("position", {"symbol": "BTC/USD:USD", "quantity": "0.05", "entry": str(START_PRICE)}),),
-        (
-            _order("BTC/USD:USD", "sell", "0.02", price="68000"),
-            _order("ETH/USD:USD", "buy", "0.5", price="2500"),
-            {**_order("BTC/USD:USD", "sell", "0.05", trigger_price="45000"), "reduce_only": True},
-        ),
-        "4,000 USDT, long 0.05 BTC",
-    ),
-}
 
 
 # --- the venues' admin face ------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from risk_daemon.engine.decision import Answer, Decision, Finish
 from risk_daemon.errors import ExitCode, GuardFailed, RecordError, RiskDaemonError, Stopping
 from risk_daemon.gate.restraints import Cause, GateState
 from risk_daemon.model.clock import Instant
+from risk_daemon.model.event_names import level_of
 from risk_daemon.model.events import (
     EventName,
     HaltRequested,
@@ -25,6 +26,7 @@ from risk_daemon.model.events import (
     Tick,
 )
 from risk_daemon.model.status import Status
+from risk_daemon.runtime.dead_men import DeadMen
 from risk_daemon.runtime.effects import Effects
 from risk_daemon.runtime.event_writer import EventWriter
 from risk_daemon.runtime.inbox import Command, Taken
@@ -44,6 +46,7 @@ Listener = Callable[[Decision], None]
 
 _LOG = structlog.get_logger(__name__)
 _TURNS_BEFORE_OTHERS = 32
+_GOOD_ENDS = (ExitCode.STOPPED, ExitCode.TRIGGERED_AND_PROVEN)
 _STOPPING = "the daemon is stopping and took nothing in: nothing was done, ask it again when it runs"
 
 
@@ -60,12 +63,14 @@ class Daemon:
         self._persistence = Persistence(
             parts.store, parts.clock, settings, tasks, documents=self._documents, tell=parts.inbox.put
         )
+        self._dead_men = DeadMen(parts.adapters, parts.clock, tasks, emit=parts.inbox.put, symbols=self._symbols)
         self._effects = Effects(
             locks=self._locks,
             persistence=self._persistence,
             events=self._events,
             orders=parts.orders,
             feeds=parts.feeds,
+            dead_men=self._dead_men,
             tasks=tasks,
             finish=self._finish,
         )
@@ -231,6 +236,11 @@ class Daemon:
             self._locks.refresh(now)
         self._readiness.give_up_if_late(now)
 
+    def _symbols(self, venue: str) -> set[str]:
+        """What has orders or positions there, as far as anybody told."""
+        orders, positions = self.parts.open_orders.of(venue), self._engine.portfolio.positions(venue)
+        return {order.symbol for order in orders} | {position.symbol for position in positions}
+
     # --- what is told and kept ---------------------------------------------------------------------
 
     def _status(self, gate: GateState | None = None) -> Status:
@@ -252,6 +262,7 @@ class Daemon:
     async def _end(self, finish: Finish) -> ExitCode:
         """Exit code 1 stands for a durable latch, 0 for nothing left to prove: both are weighed only now.
 
+        With these the venues' own switches are disarmed, last of all that is done; with every other end they fire.
         A freeze is not the end of anything: stopped while everything is proven empty, it is a clean stop.
         """
         self._refuse_commands()
@@ -272,11 +283,20 @@ class Daemon:
             "reason": finish.reason,
             "trip_id": None if trip is None else trip.trip_id,
         }
-        events = (*self._engine.last_words(), RiskEvent(EventName.SYSTEM_SHUTDOWN, facts))
+        self._systemd.stopping(finish.reason)
+        disarmed = await self._disarmed() if finish.exit_code in _GOOD_ENDS else ()
+        events = (*self._engine.last_words(), *disarmed, RiskEvent(EventName.SYSTEM_SHUTDOWN, facts))
         self._events.write(events, now, durable=True)
         await self._flush(gate)
-        self._systemd.stopping(finish.reason)
         return finish.exit_code
+
+    async def _disarmed(self) -> tuple[RiskEvent, ...]:
+        """Disarm the venues' own switches. What came of it, told already and to be written down."""
+        done, now = await self._dead_men.disarm(self.settings.stop_within_s), self.parts.clock.now()
+        events = tuple(self._engine.dead_men.disarmed(one, now) for one in done)
+        for event in events:
+            getattr(_LOG, level_of(event.name).value)(event.name.value, **event.fields)
+        return events
 
     async def _flush(self, gate: GateState) -> None:
         """Give what is being written a moment; a hanging disk must not keep us."""

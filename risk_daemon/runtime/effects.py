@@ -15,12 +15,14 @@ from risk_daemon.engine.decision import (
     Finish,
     KeepSample,
     ReadNow,
+    RefreshDeadMan,
     SaveHalts,
     SaveLatch,
     SetGate,
     StartSweep,
 )
 from risk_daemon.model.clock import Instant
+from risk_daemon.runtime.dead_men import DeadMen
 from risk_daemon.runtime.event_writer import EventWriter
 from risk_daemon.runtime.locks import Locks
 from risk_daemon.runtime.persistence import Persistence
@@ -49,6 +51,7 @@ class Effects:
         events: EventWriter,
         orders: OrderManager,
         feeds: Mapping[str, Feed],
+        dead_men: DeadMen,
         tasks: Tasks,
         finish: Callable[[Finish], None],
     ) -> None:
@@ -57,6 +60,7 @@ class Effects:
         self._events = events
         self._orders = orders
         self._feeds = feeds
+        self._dead_men = dead_men
         self._tasks = tasks
         self._finish = finish
         self.latch_deadline_mono = _NEVER
@@ -82,6 +86,8 @@ class Effects:
                 self._persistence.save_halts(action)
             case ReadNow():
                 self._read_now(action)
+            case RefreshDeadMan():
+                self._dead_men.refresh(action)
             case KeepSample():
                 self._persistence.keep_sample(action)
             case Finish():

@@ -19,6 +19,7 @@ from risk_daemon.model.events import Kind
 from risk_daemon.model.status import (
     AgesStatus,
     CircuitStatus,
+    DeadManStatus,
     HaltStatus,
     LockStatus,
     OrdersStatus,
@@ -143,6 +144,7 @@ def _venue(engine: Engine, venue: str, now: Instant, verdict: VenueVerdict | Non
         age_s=AgesStatus(**ages),
         proven=None if verdict is None else verdict.proven,
         orders=_orders(engine, venue, now),
+        dead_man=_dead_man(engine, venue, now),
     )
 
 
@@ -157,6 +159,21 @@ def _orders(engine: Engine, venue: str, now: Instant) -> OrdersStatus:
         failing_s=None if failing is None else now.mono - failing,
         reason=view.reason,
         may_cancel=view.may_cancel,
+    )
+
+
+def _dead_man(engine: Engine, venue: str, now: Instant) -> DeadManStatus | None:
+    """When the venue's own switch fires, by the wall clock of now."""
+    view = engine.dead_men.view(venue)
+    if view is None:
+        return None
+    left_s = None if view.fires_mono is None else view.fires_mono - now.mono
+    return DeadManStatus(
+        timeout_s=view.timeout_s,
+        armed_until=_moment(now.wall + left_s) if left_s is not None and left_s > 0 else None,
+        markets=tuple(name for name in view.armed if name),
+        refreshed_s=None if view.refreshed_mono is None else now.mono - view.refreshed_mono,
+        reason=view.reason,
     )
 
 

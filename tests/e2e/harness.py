@@ -90,15 +90,15 @@ def docs_secret() -> str:
 class Daemon:
     """A state directory with a config, and the processes run on it one after the other."""
 
-    def __init__(self, directory: Path, config: str, keys: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(self, directory: Path, config: str, keys: Mapping[str, tuple[str, ...]]) -> None:
         self.directory = directory
         self.config = directory / "config.toml"
         port_of_its_own = "" if "[api]" in config else '\n[api]\nlisten = "127.0.0.1:0"\n'
         self.config.write_text(config + port_of_its_own)
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("RISK_DAEMON_")}
-        for venue, (key, secret) in keys.items():
-            self.environment[f"RISK_DAEMON_{venue.upper()}_API_KEY"] = key
-            self.environment[f"RISK_DAEMON_{venue.upper()}_SECRET"] = secret
+        for venue, parts in keys.items():
+            for name, part in zip(("API_KEY", "SECRET", "PASSWORD"), parts, strict=False):
+                self.environment[f"RISK_DAEMON_{venue.upper()}_{name}"] = part
         self.process: subprocess.Popen[bytes] | None = None
         self.runs = 0
 
@@ -160,11 +160,12 @@ class Daemon:
 
         def look() -> bool:
             assert self.is_running(), f"ended with {self.process and self.process.poll()}: {self.output()}"
-            return self._risk().get("locked") is False
+            return self.risk().get("locked") is False
 
         wait_for(look, "an open gate")
 
-    def _risk(self) -> dict[str, Any]:
+    def risk(self) -> dict[str, Any]:
+        """`risk.json` as it is now."""
         path = self.state / "risk.json"
         return json.loads(path.read_text()) if path.exists() else {}
 

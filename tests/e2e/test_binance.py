@@ -1,4 +1,4 @@
-"""Binance by ccxt's unified calls, through the commands, against a server written from its documentation."""
+"""Binance through the commands, against a server written from its documentation."""
 
 from __future__ import annotations
 
@@ -55,6 +55,10 @@ def test_a_spot_account_asks_nothing_of_the_hosts_of_futures(documented_binance,
     assert init.returncode == 0, init.stderr
     calls = documented_binance.get()["calls"]
     assert {path.split("/")[0] for path in calls} == {"api.binance.com"}
-    read = {"api/v3/exchangeInfo", "api/v3/account", "api/v3/openOrders", "api/v3/ticker/24hr"}
-    flows = {"sapi/v1/capital/deposit/hisrec", "sapi/v1/capital/withdraw/history"}  # there is no other list of these
-    assert {path.removeprefix("api.binance.com/") for path in calls} == read | flows
+    wallets = {"asset/get-funding-asset", "simple-earn/flexible/position", "simple-earn/locked/position"}
+    books = {"algo/spot/openOrders", "convert/limit/queryOpenOrders"}
+    flows = {"capital/deposit/hisrec", "capital/withdraw/history", "asset/transfer", "asset/assetDividend"}
+    flows |= {"sub-account/transfer/subUserHistory", "margin/isolated/account"}
+    asked = {path.removeprefix("api.binance.com/") for path in calls}
+    spot = {f"api/v3/{name}" for name in ("time", "exchangeInfo", "account", "openOrders", "ticker/bookTicker")}
+    assert asked - {"sapi/v1/account/apiRestrictions"} == spot | {f"sapi/v1/{name}" for name in wallets | books | flows}

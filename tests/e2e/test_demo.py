@@ -86,7 +86,7 @@ def test_a_log_gets_no_control_characters(shown: subprocess.CompletedProcess[str
 async def test_an_exchange_that_does_not_cancel_is_not_a_success(tmp_path: Path) -> None:
     """It answers every cancel with yes and does nothing: no proof, so no exit code 1."""
     file = tmp_path / "config.toml"
-    file.write_text(demo.CONFIG.replace("[circuit_breaker]", "[circuit_breaker]" + IMPATIENT))
+    file.write_text(demo.config_of().replace("[circuit_breaker]", "[circuit_breaker]" + IMPATIENT))
     rehearsal = Rehearsal(load_config(file))
     output = io.StringIO()
     show = demo.Show(rehearsal, console(output))

@@ -20,7 +20,7 @@ from risk_daemon.rehearsal.rehearsal import PARTS, Desk, Rehearsal
 from tests.e2e.harness import Venue, simulated
 
 TIMEOUT_S = 240
-QUICK = demo.CONFIG.replace("[circuit_breaker]", '[circuit_breaker]\nsettle = "200ms"\norder_flight = "300ms"')
+QUICK = demo.config_of().replace("[circuit_breaker]", '[circuit_breaker]\nsettle = "200ms"\norder_flight = "300ms"')
 STEPS = {
     "baseline",
     "breach",

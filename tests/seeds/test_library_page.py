@@ -132,6 +132,6 @@ async def test_002_36_an_adapter_is_made_with_its_keys() -> None:
 async def test_002_26_what_can_not_be_listed_whole_is_refused() -> None:
     assert MexcSpotAdapter("KEY", "SECRET").markets == {Market.SPOT}
     with pytest.raises(ConfigError, match="perp"):
-        venue_adapter("mexc", "KEY", "SECRET", markets=("perp",))
+        venue_adapter("kraken", "KEY", "SECRET", markets=("perp",))
     with pytest.raises(ValueError, match="moon"):
         venue_adapter("mexc", "KEY", "SECRET", markets=("moon",))

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
+from adapters.simulated import API_PASSPHRASE
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.faults import Call
 from adapters.simulated.model import Notice, Refused
@@ -125,14 +126,15 @@ class CallCounter:
 class Key:
     """An API key, its secret, the highest nonce it has used, and the count of its calls, if there is one.
 
-    may_withdraw, bound_to: what the venue tells of it when it is asked for its own permissions.
+    may_withdraw, bound_to, read_only: what the venue tells of it when it is asked for its own permissions.
     """
 
     api_key: str
     api_secret: str
-    passphrase: str = "simulated-passphrase"
+    passphrase: str = API_PASSPHRASE
     may_withdraw: bool = False
     bound_to: str = "127.0.0.1"
+    read_only: bool = False
     last_nonce: int = -1
     seen: set[int] = field(default_factory=set)
     counter: CallCounter | None = None

@@ -16,7 +16,7 @@ from typing import Any
 
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.model import Refused
-from adapters.simulated.wire.base import Key, Reply, Request, Route, hmac_sha256, milliseconds
+from adapters.simulated.wire.base import Key, Reply, Request, Route, decimal, hmac_sha256, milliseconds
 
 _ERRORS: Mapping[str, tuple[int, str]] = {
     "unknown_symbol": (-1121, "Invalid symbol."),
@@ -132,24 +132,40 @@ class BinanceFace:
         """The venue's answer to a request, its errors included."""
         if not isinstance(route, Endpoint):
             return Reply(b"<html><body><h2>404 Not found</h2></body></html>", 404)
-        form, tally = request.form(), self.tally(route, request.path)
-        ceiling = tally.ceiling if self.key.counter is None else self.key.counter.ceiling
-        if (refusal := tally.refusal(request.wall, ceiling)) is not None:
-            return tally.told(refusal, 0)
-        reply = self._answer(route, request, form)
-        return tally.told(reply, route.cost(form, reply.status))
+        form = request.form()
+        return self._weighed(route, request, form, lambda: self._check(route, request, form))
 
-    def _answer(self, endpoint: Endpoint, request: Request, form: dict[str, Any]) -> Reply:
+    def socket_answer(self, request: Request, params: Mapping[str, Any]) -> Reply:
+        """The answer to a call over the WebSocket API, which is signed in its own way."""
+        route = self.endpoints[request.method, request.path]
+
+        def check() -> None:
+            if route.private:
+                check_socket_signature(self.key, params, request.wall)
+
+        return self._weighed(route, request, dict(params), check)
+
+    def _weighed(self, endpoint: Endpoint, request: Request, form: dict[str, Any], check: Callable[[], None]) -> Reply:
+        """Counted against the minute's weight, checked, answered."""
+        tally = self.tally(endpoint, request.path)
+        ceiling = tally.ceiling if self.key.counter is None else self.key.counter.ceiling
+        if (too_much := tally.refusal(request.wall, ceiling)) is not None:
+            return tally.told(too_much, 0)
         try:
-            if endpoint.private or endpoint.keyed:
-                self._check_key({name.lower(): value for name, value in request.headers.items()})
-            if endpoint.private:
-                check_time(form, request.wall)
-                self._check_signature(request)
+            check()
             body = endpoint.handler(request, form)
         except Refused as refused:
-            return problem(*self.code(refused))
-        return body if isinstance(body, Reply) else Reply(body)
+            body = problem(*self.code(refused))
+        reply = body if isinstance(body, Reply) else Reply(body)
+        return tally.told(reply, endpoint.cost(form, reply.status))
+
+    def _check(self, endpoint: Endpoint, request: Request, form: Mapping[str, Any]) -> None:
+        """Raise Refused unless the key, the time and the signature are in order."""
+        if endpoint.private or endpoint.keyed:
+            self._check_key({name.lower(): value for name, value in request.headers.items()})
+        if endpoint.private:
+            check_time(form, request.wall)
+            self._check_signature(request)
 
     def _check_key(self, headers: Mapping[str, str]) -> None:
         if not headers.get("x-mbx-apikey"):
@@ -210,8 +226,8 @@ def whole(form: Mapping[str, Any], name: str, default: int | None = None) -> int
 
 def check_time(form: Mapping[str, Any], wall: float) -> None:
     """Raise Refused unless the timestamp lies in the window. Equal and falling ones are legal."""
-    sent, window = whole(form, "timestamp"), whole(form, "recvWindow", _DEFAULT_WINDOW_MS)
-    if sent is None or window is None:
+    sent, window = whole(form, "timestamp"), decimal(form, "recvWindow") or _DEFAULT_WINDOW_MS
+    if sent is None:
         raise missing("timestamp")
     if window > _LARGEST_WINDOW_MS:
         raise refusal(-1131, "recvWindow must be less than 60000.")

@@ -1,7 +1,7 @@
 """Binance spot and USD-M futures on loopback, written from Binance's public API documentation alone.
 
 It shares no code with the project. Original URLs are served below their host name
-(`/fapi.binance.com/fapi/v1/premiumIndex`). Signed calls are checked: HMAC-SHA256 over the query, as hex.
+(`/fapi.binance.com/fapi/v1/premiumIndex`). Signed calls are checked: HMAC-SHA256 over query and body, as hex.
 There is no matching engine and no stream. `GET /control` tells what was asked of which host.
 `POST /control` takes `{"marks": {"BTCUSDT": 42000}}`, `{"position": {"BTCUSDT": {"amount": 0.02, "entry": 50000}}}`
 and `{"listed": ["BTCUSDT", "DOGEUSDT"]}`, the spot pairs of the market list.
@@ -78,6 +78,16 @@ class Account:
             for pair, price in prices.items()
         ]
 
+    def spot_book(self, query: Json) -> Any:
+        names = ("symbol", "bidPrice", "askPrice")
+        rows = [{name: row[name] for name in names} for row in self.spot_tickers(query)]
+        return [row | {"bidQty": "31.21000000", "askQty": "40.66000000"} for row in rows]
+
+    def restrictions(self, _: Json) -> Any:
+        may = {"enableReading": True, "enableSpotAndMarginTrading": True, "enableWithdrawals": False}
+        more = {"enableInternalTransfer": False, "enableMargin": False, "enableFutures": False}
+        return may | more | {"ipRestrict": True, "createTime": 1623840271000, "permitsUniversalTransfer": False}
+
     # USD-M futures
 
     def futures_info(self, _: Json) -> Any:
@@ -103,6 +113,17 @@ class Account:
             for asset, amount in self.wallet.items()
         ]
         return {"totalWalletBalance": f"{sum(self.wallet.values()):.8f}", "assets": rows, "positions": []}
+
+    def futures_balance(self, _: Json) -> Any:
+        return [
+            {"accountAlias": "SgsR", "asset": asset, "balance": f"{amount:.8f}", "crossWalletBalance": f"{amount:.8f}"}
+            | {"crossUnPnl": "0.00000000", "availableBalance": f"{amount:.8f}", "maxWithdrawAmount": f"{amount:.8f}"}
+            | {"marginAvailable": True, "updateTime": 1617939110373}
+            for asset, amount in self.wallet.items()
+        ]
+
+    def asset_index(self, _: Json) -> Any:
+        return [{"symbol": "USDTUSD", "time": int(time.time() * 1000), "index": "1.00000000"}]
 
     def position_risk(self, _: Json) -> Any:
         return [
@@ -138,11 +159,17 @@ class Account:
         return [{"symbol": "BTCUSDT", "brackets": [bracket | {"maintMarginRatio": 0.004, "cum": 0.0}]}]
 
 
+NOTHING_PAGED = {"rows": [], "total": 0}
+NO_ISOLATED = {"assets": [], "totalAssetOfBtc": "0", "totalLiabilityOfBtc": "0", "totalNetAssetOfBtc": "0"}
 PUBLIC = {
+    f"{SPOT_HOST}/api/v3/time": lambda _, query: {"serverTime": int(time.time() * 1000)},
+    f"{SPOT_HOST}/api/v3/ticker/bookTicker": Account.spot_book,
     f"{SPOT_HOST}/api/v3/exchangeInfo": Account.exchange_info,
     f"{SPOT_HOST}/api/v3/ticker/24hr": Account.spot_tickers,
     f"{FUTURES_HOST}/fapi/v1/exchangeInfo": Account.futures_info,
+    f"{FUTURES_HOST}/fapi/v1/time": lambda _, query: {"serverTime": int(time.time() * 1000)},
     f"{FUTURES_HOST}/fapi/v1/premiumIndex": Account.premium_index,
+    f"{FUTURES_HOST}/fapi/v1/assetIndex": Account.asset_index,
     f"{FUTURES_HOST}/fapi/v1/ticker/24hr": Account.futures_tickers,
 }
 SIGNED = {
@@ -150,6 +177,16 @@ SIGNED = {
     f"{SPOT_HOST}/api/v3/openOrders": lambda _, query: [],
     f"{SPOT_HOST}/sapi/v1/capital/deposit/hisrec": lambda _, query: [],
     f"{SPOT_HOST}/sapi/v1/capital/withdraw/history": lambda _, query: [],
+    f"{SPOT_HOST}/sapi/v1/account/apiRestrictions": Account.restrictions,
+    f"{SPOT_HOST}/sapi/v1/algo/spot/openOrders": lambda _, query: {"total": 0, "orders": []},
+    f"{SPOT_HOST}/sapi/v1/convert/limit/queryOpenOrders": lambda _, query: {"list": []},
+    f"{SPOT_HOST}/sapi/v1/asset/get-funding-asset": lambda _, query: [],
+    f"{SPOT_HOST}/sapi/v1/simple-earn/flexible/position": lambda _, query: NOTHING_PAGED,
+    f"{SPOT_HOST}/sapi/v1/simple-earn/locked/position": lambda _, query: NOTHING_PAGED,
+    f"{SPOT_HOST}/sapi/v1/margin/isolated/account": lambda _, query: NO_ISOLATED,
+    f"{SPOT_HOST}/sapi/v1/asset/transfer": lambda _, query: NOTHING_PAGED,
+    f"{SPOT_HOST}/sapi/v1/asset/assetDividend": lambda _, query: NOTHING_PAGED,
+    f"{SPOT_HOST}/sapi/v1/sub-account/transfer/subUserHistory": lambda _, query: [],
     f"{FUTURES_HOST}/fapi/v2/account": Account.futures_account,
     f"{FUTURES_HOST}/fapi/v3/account": Account.futures_account,
     f"{FUTURES_HOST}/fapi/v2/positionRisk": Account.position_risk,
@@ -157,6 +194,9 @@ SIGNED = {
     f"{FUTURES_HOST}/fapi/v1/leverageBracket": Account.brackets,
     f"{FUTURES_HOST}/fapi/v1/openOrders": lambda _, query: [],
     f"{FUTURES_HOST}/fapi/v1/openAlgoOrders": lambda _, query: [],
+    f"{FUTURES_HOST}/fapi/v3/balance": Account.futures_balance,
+    f"{FUTURES_HOST}/fapi/v1/income": lambda _, query: [],
+    f"{SPOT_HOST}/sapi/v1/algo/futures/openOrders": lambda _, query: {"total": 0, "orders": []},
 }
 
 
@@ -176,7 +216,8 @@ class Server:
             return web.json_response(PUBLIC[path](self.account, dict(request.query)))
         if path not in SIGNED:
             return web.json_response({"code": -1121, "msg": "no such address"}, status=404)
-        signed, _, signature = request.rel_url.raw_query_string.rpartition("&signature=")
+        payload = request.rel_url.raw_query_string + await request.text()
+        signed, _, signature = payload.rpartition("&signature=")
         expected = hmac.new(SECRET.encode(), signed.encode(), hashlib.sha256).hexdigest()
         if request.headers.get("X-MBX-APIKEY") != KEY or not hmac.compare_digest(signature, expected):
             return web.json_response({"code": -1022, "msg": "Signature for this request is not valid."}, status=400)

@@ -138,7 +138,30 @@ async def test_a_venue_that_counts_the_same_refuses_nothing_whatever_is_asked_in
         assert venue.admits(cost, clock.now().wall)
 
 
+@pytest.mark.looptime
+async def test_what_a_reply_tells_is_believed_however_its_name_is_written() -> None:
+    budget = Budget((Pool(100.0, 1.0, header="X-Used"),), LoopClock())
+    budget.heard({"x-used": "90", "X-Other": "5"})
+    assert await _spend_all(budget, ORDINARY) == 10
+    budget.heard({"X-USED": "nonsense"})
+    budget.heard({"X-Used": "0"})
+    assert await _spend_all(budget, ORDINARY) == 100
+
+
 def test_the_cost_of_a_log_is_that_of_the_rows_it_may_give() -> None:
     history: Pool = krakenfutures.VENUE.pools[0]
     counts = {25: 1, 26: 2, 1_000: 3, 5_000: 6, 5_001: 10}
     assert {count: history.cost("account-log", {"count": count}) for count in counts} == counts
+
+
+@pytest.mark.looptime
+async def test_a_listing_of_a_sweep_waits_where_the_venue_would_refuse_it() -> None:
+    """A cancel never does."""
+    pools = (Pool(3.0, 1.0, endpoints=frozenset({"listing"}), strict=True), Pool(3.0, 1.0))
+    budget = Budget(pools, LoopClock())
+    assert await _spend_all(budget, SWEEP, "listing") == 3
+    assert await _spend_all(budget, SWEEP, "cancel") == 1_000
+    budget.refused("listing")
+    began = asyncio.get_running_loop().time()
+    await budget.spend("listing", {}, SWEEP)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(1.0, abs=0.01)

@@ -31,38 +31,18 @@ def test_krakenfutures_has_one_scope_for_the_whole_account() -> None:
 
 @pytest.mark.parametrize(
     ("exchange", "markets"),
-    [("kraken", PERP), ("kraken", SPOT | PERP), ("krakenfutures", SPOT), ("binanceusdm", SPOT), ("mexc", PERP)],
+    [("kraken", PERP), ("kraken", SPOT | PERP), ("krakenfutures", SPOT), ("binanceusdm", SPOT)],
 )
 def test_a_market_without_a_scope_is_refused(exchange: str, markets: frozenset[Market]) -> None:
     with pytest.raises(ConfigError, match=f"{exchange} has no cancel plan for the"):
         plan_for(exchange, markets, EVERYTHING)
 
 
-def test_binance_usdm_lists_and_cancels_conditional_orders_apart() -> None:
-    plans = plan_for("binanceusdm", PERP, EVERYTHING)
-    assert {plan.scope.name: dict(plan.cancels[0]) for plan in plans} == {"plain": {}, "conditional": {"trigger": True}}
-    assert venue_of("binanceusdm").options["fetchOpenOrders"] == {"warnWithoutSymbol": False}
-
-
-def test_bybit_cancels_each_kind_of_spot_order_and_is_refused_for_futures() -> None:
-    (plan,) = plan_for("bybit", SPOT, EVERYTHING)
-    filters = [cancel["orderFilter"] for cancel in plan.cancels]
-    assert filters == ["Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder"]
-    with pytest.raises(ConfigError, match="perp"):
-        plan_for("bybit", PERP, EVERYTHING)
-
-
-ALGO_TYPES = {"conditional", "oco", "trigger", "move_order_stop", "iceberg", "smart_iceberg", "twap", "chase"}
-
-
-@pytest.mark.parametrize(("markets", "missing"), [(PERP, set()), (SPOT, {"chase"}), (MARGIN, {"chase"})])
-def test_okx_lists_each_kind_of_algo_order(markets: frozenset[Market], missing: set[str]) -> None:
-    plain, *algos = plan_for("okx", markets, EVERYTHING)
-    asked = [kind for plan in algos for kind in plan.listing["ordType"].split(",")]
-    assert sorted(asked) == sorted(ALGO_TYPES - missing)
-    assert all(plan.listing["trigger"] is True for plan in algos), "else ccxt lists plain orders"
-    assert len(algos) == (7 if not missing else 6), "20 calls in two seconds: three rounds"
-    assert all(plan.cancel_by is CancelBy.BATCH for plan in (plain, *algos))
+@pytest.mark.parametrize(("exchange", "first"), [("binanceusdm", ["strategies"]), ("binancecoinm", [])])
+def test_binances_futures_have_two_books_and_what_may_fill_them_comes_first(exchange: str, first: list[str]) -> None:
+    plans = plan_for(exchange, PERP, EVERYTHING)
+    assert [plan.scope.name for plan in plans] == [*first, "conditional", "plain"]
+    assert [plan.cancel_by for plan in plans[-2:]] == [CancelBy.SYMBOL, CancelBy.SYMBOL]
 
 
 @pytest.mark.parametrize(
@@ -90,14 +70,3 @@ def test_an_exchange_that_lacks_what_is_required_is_refused_by_name(
 ) -> None:
     with pytest.raises(ConfigError, match=f"lacks.*{word}"):
         plan_for(WITHOUT_A_FILE, SPOT, EVERYTHING | dict.fromkeys(missing, value))
-
-
-@pytest.mark.parametrize(
-    ("exchange", "missing"),
-    [("okx", "cancelOrders"), ("mexc", "cancelOrder"), ("bybit", "cancelAllOrders"), ("okx", "fetchOpenOrders")],
-)
-def test_a_plan_whose_calls_ccxt_does_not_have_is_refused_before_a_sweep_needs_them(
-    exchange: str, missing: str
-) -> None:
-    with pytest.raises(ConfigError, match=f"{exchange} lacks {missing}:"):
-        plan_for(exchange, SPOT, EVERYTHING | {missing: None})

@@ -15,7 +15,7 @@ from adapters.conversion import mid, needed_symbols, spot_pairs
 from adapters.generic import GenericDialect, parse_unified_balance, parse_unified_position, parse_wallet
 from adapters.guarded import _RECORD
 from adapters.registry import VENUES, build_adapter, venue_of
-from adapters.venue import VenueSettings, Wallet
+from adapters.venue import Venue, VenueSettings, Wallet
 from risk_daemon.config.settings import Data
 from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
 from risk_daemon.model.clock import ManualClock
@@ -59,7 +59,7 @@ async def test_flows_that_ccxt_can_not_list_are_refused_and_not_promised() -> No
     client = FakeClient()
     client.has = {"fetchWithdrawals": True}
     with pytest.raises(ConfigError, match="lacks fetchDeposits"):
-        _generic(client, "mexc")
+        _generic(client, WITH_FLOWS)
 
 
 @pytest.mark.parametrize("exchange", ["bitmex", "nosuchexchange", "Exchange", "__name__"])
@@ -202,8 +202,15 @@ def _wallet(exchange: str) -> Wallet:
     return wallet
 
 
-def _generic(client: FakeClient, exchange: str = WITHOUT_A_FILE, markets: frozenset[Market] = SPOT) -> GenericDialect:
-    dialect = GenericDialect("v", venue_of(exchange), markets, "USDT", client)
+# One of which nothing is known but where its deposits land.
+WITH_FLOWS = Venue(exchange="bitget", deposits_reach_spot=True)
+
+
+def _generic(
+    client: FakeClient, exchange: str | Venue = WITHOUT_A_FILE, markets: frozenset[Market] = SPOT
+) -> GenericDialect:
+    venue = venue_of(exchange) if isinstance(exchange, str) else exchange
+    dialect = GenericDialect("v", venue, markets, "USDT", client)
     dialect.may_learn = True  # as while it connects
     return dialect
 
@@ -335,12 +342,11 @@ def test_a_derivatives_wallet_is_read_without_unrealised_profit() -> None:
     reply = {
         "assets": [{"asset": "USDT", "walletBalance": "9450", "marginBalance": "9250", "unrealizedProfit": "-200"}]
     }
-    assert parse_wallet(_wallet("binanceusdm"), reply) == {"USDT": Decimal(9450)}
-    bybit = {"result": {"list": [{"coin": [{"coin": "USDT", "walletBalance": "10000", "equity": "9000"}]}]}}
-    assert parse_wallet(_wallet("bybit"), bybit) == {"USDT": Decimal(10000)}
+    flat = Wallet(("assets",), "asset", "walletBalance")
+    assert parse_wallet(flat, reply) == {"USDT": Decimal(9450)}
     for rows in (None, {}, [{"asset": "USDT"}], [{"asset": "USDT", "walletBalance": ""}]):
         with pytest.raises(MalformedReply):
-            parse_wallet(_wallet("binanceusdm"), {"assets": rows})
+            parse_wallet(flat, {"assets": rows})
 
 
 def test_unified_rows_that_lack_something_are_refused() -> None:
@@ -371,7 +377,7 @@ async def test_flows_are_settled_deposits_and_withdrawals() -> None:
         return {"id": str(number), "currency": "USDT", "amount": amount, "status": status, "timestamp": 5000}
 
     client = FakeClient(fetch_deposits=[row(1, 10.0), row(2, 5.0, "pending")], fetch_withdrawals=[row(1, 3.0)])
-    book = await _generic(client, "mexc").book(0.0, 10.0)
+    book = await _generic(client, WITH_FLOWS).book(0.0, 10.0)
     flows = book.flows
     assert book.trades is None
     assert [(flow.flow_id, flow.amount) for flow in flows] == [
@@ -382,7 +388,7 @@ async def test_flows_are_settled_deposits_and_withdrawals() -> None:
 
 async def test_flows_are_asked_for_month_by_month() -> None:
     client = FakeClient(fetch_deposits=[], fetch_withdrawals=[])
-    await _generic(client, "mexc").book(0.0, 100 * 86_400.0)
+    await _generic(client, WITH_FLOWS).book(0.0, 100 * 86_400.0)
     starts = [args[1] for name, args in client.calls if name == "fetch_deposits"]
     assert starts == [days * 86_400_000 for days in (0, 25, 50, 75)]
 
@@ -396,11 +402,11 @@ async def test_a_full_page_of_flows_is_followed_by_the_next() -> None:
                 {"id": str(n), "currency": "USDT", "amount": 1.0, "status": "ok", "timestamp": n * 1000} for n in rows
             ]
 
-    flows = (await _generic(Paged(fetch_withdrawals=[]), "mexc").book(0.0, 300.0)).flows
+    flows = (await _generic(Paged(fetch_withdrawals=[]), WITH_FLOWS).book(0.0, 300.0)).flows
     assert len(flows) == 250
 
 
-@pytest.mark.parametrize(("exchange", "markets"), [(WITHOUT_A_FILE, SPOT), ("okx", SPOT), ("binanceusdm", PERP)])
+@pytest.mark.parametrize(("exchange", "markets"), [(WITHOUT_A_FILE, SPOT), ("okx", SPOT)])
 async def test_a_venue_without_a_ledger_says_so_and_raises(exchange: str, markets: frozenset[Market]) -> None:
     dialect = _generic(FakeClient(), exchange, markets)
     assert not dialect.has_flows

@@ -38,7 +38,17 @@ class Talk:
         return Ask(key=kind, kind=kind, names=names, message={"want": kind})
 
     def hear(self, message: Mapping[str, Any]) -> Said:
-        return {"frame": Kind.BALANCES, "yes": Taken()}.get(str(message.get("is")))
+        words: dict[str, Said] = {"frame": Kind.BALANCES, "yes": Taken(), "both": (Kind.BALANCES, Kind.POSITIONS)}
+        return words.get(str(message.get("is")))
+
+
+@dataclass
+class PingedTalk(Talk):
+    """A venue that wants to be spoken to, and answers with a word that is no JSON."""
+
+    ping_every_s: float = 0.01
+    ping: str = '"ping"'
+    pong: str = "pong"
 
 
 @dataclass
@@ -46,11 +56,13 @@ class Heard:
     """Who listens to a connection, and what it was told."""
 
     frames: list[Any] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
     ends: list[VenueError] = field(default_factory=list)
     told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def on_frame(self, kind: Kind, arrived_mono: float, message: Any) -> None:
         self.frames.append(message)
+        self.kinds.append(kind)
         self.told.set()
 
     def on_refused(self, kind: Kind, reason: VenueError) -> None:
@@ -64,16 +76,23 @@ class Heard:
 class Venue:
     """A server that says yes and sends one frame; asked: what it was asked."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None, says: str = '{"is": "frame"}') -> None:
         self.context = context
+        self.says = says
         self.asked: list[Any] = []
         self.port = 0
+        self.pinged_thrice = asyncio.Event()
 
     async def serve(self, connection: ServerConnection) -> None:
         async for text in connection:
             self.asked.append(json.loads(text))
+            if self.asked[-1] == "ping":
+                await connection.send("pong")
+                if self.asked.count("ping") == 3:
+                    self.pinged_thrice.set()
+                continue
             await connection.send('{"is": "yes"}')
-            await connection.send('{"is": "frame"}')
+            await connection.send(self.says)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Venue]:
@@ -82,9 +101,9 @@ class Venue:
             yield self
 
 
-def connect(url: str, heard: Heard, tls: ssl.SSLContext | bool = True) -> Connection:
+def connect(url: str, heard: Heard, tls: ssl.SSLContext | bool = True, talk: type[Talk] = Talk) -> Connection:
     async def open_wire() -> Talk:
-        return Talk(url)
+        return talk(url)
 
     return Connection(open_wire, heard, Terms(clock=SystemClock(), secrets=("SECRET",), tls=lambda: tls))
 
@@ -108,6 +127,17 @@ async def test_what_is_wanted_before_it_is_dialled_is_asked_for_once_it_is() -> 
         await told(heard)
         assert venue.asked == [{"want": "balances"}]
         assert heard.frames == [{"is": "frame"}]
+        connection.end(VenueUnavailable("enough"))
+        await ended(connection)
+
+
+async def test_one_frame_may_be_of_two_streams() -> None:
+    heard = Heard()
+    async with Venue(says='{"is": "both"}').listening() as venue:
+        connection = connect(f"ws://127.0.0.1:{venue.port}", heard)
+        await connection.want(Kind.BALANCES, ACCOUNT)
+        await told(heard)
+        assert heard.kinds == [Kind.BALANCES, Kind.POSITIONS]
         connection.end(VenueUnavailable("enough"))
         await ended(connection)
 
@@ -142,6 +172,22 @@ async def test_nobody_there_is_unavailable() -> None:
     heard = Heard()
     await ended(connect("ws://127.0.0.1:1", heard))
     assert [type(reason) for reason in heard.ends] == [VenueUnavailable]
+
+
+@dataclass
+class KeyedTalk(Talk):
+    key: str = "listen-key-of-the-account"
+
+
+async def test_a_key_in_an_address_is_in_no_reason() -> None:
+    heard, refused = Heard(), Venue()
+    async with serve(refused.serve, "127.0.0.1", 0, process_request=lambda one, _: one.respond(404, "no")) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        connection = connect(f"ws://127.0.0.1:{port}/ws/{KeyedTalk.key}", heard, talk=KeyedTalk)
+        await told(heard)
+        await ended(connection)
+    assert "404" in str(heard.ends[0])
+    assert KeyedTalk.key not in str(heard.ends[0])
 
 
 async def test_what_can_not_be_opened_is_told() -> None:
@@ -182,3 +228,15 @@ async def test_what_is_sent_is_in_no_log(caplog: pytest.LogCaptureFixture) -> No
         await ended(connection)
     assert [record for record in caplog.records if record.name.startswith("adapters")] == []
     assert any(record.name.startswith("websockets.server") for record in caplog.records), "the other side writes all"
+
+
+async def test_a_venue_that_wants_to_be_pinged_is_and_its_answer_is_no_frame() -> None:
+    heard = Heard()
+    async with Venue().listening() as venue:
+        connection = connect(f"ws://127.0.0.1:{venue.port}", heard, talk=PingedTalk)
+        async with asyncio.timeout(DEADLINE_S):
+            await venue.pinged_thrice.wait()
+        assert connection.ended is None
+        assert heard.frames == []
+        connection.end(VenueUnavailable("done"))
+        await ended(connection)

@@ -153,3 +153,31 @@ def test_a_venues_own_codes_come_before_words_and_statuses(status: int, body: st
 def test_a_code_means_one_thing() -> None:
     with pytest.raises(ConfigError):
         Codes(at="code", later=frozenset({"1"}), gone=frozenset({"1"}))
+
+
+BY_ROWS = Codes(
+    at="code",
+    later=frozenset({"50011"}),
+    refused=frozenset({"50120"}),
+    gone=frozenset({"51400"}),
+    row_codes=("data", "sCode"),
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ('{"code": "1", "data": [{"sCode": "51400"}, {"sCode": "51400"}]}', OrderGone),
+        ('{"code": "1", "data": [{"sCode": "51400"}, {"sCode": "51404"}]}', VenueRejected),
+        ('{"code": "1", "data": [{"sCode": "51400"}, {"sCode": "50011"}]}', VenueUnavailable),
+        ('{"code": "50120", "data": []}', VenueRejected),
+        ('{"code": "1", "data": [{"other": "51400"}]}', VenueUnavailable),
+        ('{"code": "1", "data": "51400"}', VenueUnavailable),
+    ],
+)
+def test_rows_with_codes_of_their_own_speak_for_themselves(body: str, expected: type[VenueError]) -> None:
+    """ccxt goes by the first of them: one order that is gone would make the whole batch look gone."""
+    error = failure(ccxt.ExchangeError(body), HttpReply("POST", URL, 200, {}, body), codes=BY_ROWS)
+    assert type(error) is expected
+    first = failure(ccxt.OrderNotFound(body), HttpReply("POST", URL, 200, {}, body), codes=BY_ROWS)
+    assert is_gone(first) is (expected is OrderGone) or "sCode" not in body

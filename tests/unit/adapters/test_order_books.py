@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -25,7 +26,7 @@ from adapters.cancel_plans import (
     own_scope,
 )
 from adapters.lane import Urgency, current_urgency, travelling
-from adapters.order_books import MOST_PAGES, OrderBooks, rows_at
+from adapters.order_books import AHEAD_S, MOST_PAGES, OrderBooks, rows_at
 from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
 from risk_daemon.model.account import OrderSide
 from risk_daemon.model.events import Order
@@ -179,7 +180,8 @@ async def test_a_full_page_of_orders_that_stay_may_hide_others() -> None:
 
 async def test_windows_are_walked_back_as_far_as_the_venue_goes() -> None:
     day_ms = 86_400_000
-    rows = {number: NOW_MS - number * day_ms for number in (0, 7, 8, 20, 30)}
+    newest_ms = NOW_MS + int(AHEAD_S * 1000)
+    rows = {number: newest_ms - number * day_ms for number in (0, 7, 8, 20, 30)}
 
     def answer(params: dict[str, Any]) -> Any:
         return [row(number + 1) for number, at in rows.items() if params["from"] <= at <= params["to"]]
@@ -188,9 +190,50 @@ async def test_windows_are_walked_back_as_far_as_the_venue_goes() -> None:
     windows = Windows(start="from", end="to", span_s=7 * 86_400, back_s=30 * 86_400)
     assert len(await listed(client, windows=windows)) == 5, "an order on an edge is in two windows, and one order"
     asked = [(params["from"], params["to"]) for _, params, _ in client.calls]
-    assert asked[0] == (NOW_MS - 7 * day_ms, NOW_MS)
+    assert asked[0] == (newest_ms - 7 * day_ms, newest_ms), "our clock may be behind the venue's"
     assert asked[-1][0] == NOW_MS - 30 * day_ms
     assert all(earlier[1] == later[0] for later, earlier in itertools.pairwise(asked))
+
+
+def counting(client: Client, number: int | None) -> OrderBooks:
+    async def count(counted: str) -> int | None:
+        assert counted == "plain"
+        return number
+
+    return OrderBooks("venue", client, counts=count)
+
+
+async def test_a_listing_of_none_is_not_whole_while_the_venue_counts_some() -> None:
+    counted = plan(counted="plain")
+    with pytest.raises(VenueUnavailable, match="counts 2 orders and shows 0"):
+        await counting(Client(), 2).listed(counted)
+    with pytest.raises(VenueUnavailable, match="counts 2 orders and shows 1"):
+        await counting(Client(lambda _: [row(1, r=1)]), 2).listed(counted)
+    assert len(await counting(Client(lambda _: [row(1)]), 2).listed(counted)) == 1, "cancelled, it shows the rest"
+    assert await counting(Client(), 0).listed(counted) == ()
+    assert await counting(Client(), None).listed(counted) == (), "nobody counts"
+
+
+async def test_what_is_counted_is_looked_for_no_further_back_than_it_takes() -> None:
+    windows = Windows(start="from", end="to", span_s=86_400, back_s=30 * 86_400)
+    newest = Client(lambda params: [row(1)] if params["to"] > NOW_MS else [])
+    assert len(await counting(newest, 1).listed(plan(windows=windows, counted="plain"))) == 1
+    assert len(newest.calls) == 1
+    oldest = Client(lambda params: [row(1)] if params["from"] == NOW_MS - 30 * 86_400_000 else [])
+    assert len(await counting(oldest, 1).listed(plan(windows=windows, counted="plain"))) == 1
+    assert len(oldest.calls) == 31
+
+
+async def test_a_narrow_cancel_is_spared_until_the_wide_one_has_failed() -> None:
+    wide = Cancel(call="everything", by=CancelBy.ALL)
+    narrow = Cancel(call="market", by=CancelBy.SYMBOL, names=by_market("sym"), spares=lambda o: o.order_type == "limit")
+    client = Client()
+    books, swept = OrderBooks("venue", client), plan((wide, narrow))
+    await books.cancel(swept, [order(1), replace(order(2, "ETH/USDT"), order_type="stop")])
+    assert [call[:2] for call in client.calls] == [("everything", {}), ("market", {"sym": "ETH/USDT"})]
+    client.calls.clear()
+    await books.cancel(swept, [order(1), order(3, "SOL/USDT")])
+    assert [call[:2] for call in client.calls] == [("everything", {}), ("market", {"sym": "BTCUSDT"})]
 
 
 async def test_parts_are_asked_for_one_by_one() -> None:

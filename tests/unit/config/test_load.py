@@ -20,7 +20,7 @@ from risk_daemon.config.own_rule import OwnRule
 from risk_daemon.config.registry import RULES as RULE_TABLES
 from risk_daemon.config.rules.daily_loss import DailyLoss
 from risk_daemon.config.rules.drawdown import Drawdown
-from risk_daemon.config.settings import CircuitBreaker, Settings, Venue
+from risk_daemon.config.settings import CircuitBreaker, DeadMan, Settings, Venue
 from risk_daemon.gate.restraints import severity
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from tests.unit.config.files import PORTFOLIO, SIMULATED, VENUE, refusal, write
@@ -363,9 +363,25 @@ BAD = {
     ),
     "alerts": (PORTFOLIO + '[alerts.oncall]\nurl = "x"\n' + SIMULATED, "alerts: it is not available in this version"),
     "broadcast": (PORTFOLIO + "[broadcast.kafka]\n" + SIMULATED, "broadcast: it is not available in this version"),
-    "dead man's switch": (
+    "a dead man's switch that is shared": (
         PORTFOLIO + SIMULATED + '[venues.kraken.dead_man]\ntimeout = "60s"',
-        "venues.kraken.dead_man: it is not available in this version",
+        "venues.kraken.dead_man.exclusive: a switch has one owner",
+    ),
+    "said to be shared": (
+        PORTFOLIO + SIMULATED + '[venues.kraken.dead_man]\ntimeout = "60s"\nexclusive = false',
+        "venues.kraken.dead_man.exclusive: a switch has one owner",
+    ),
+    "a dead man's switch without a time": (
+        PORTFOLIO + SIMULATED + "[venues.kraken.dead_man]\nexclusive = true",
+        "venues.kraken.dead_man.timeout: it is missing",
+    ),
+    "a part of a second": (
+        PORTFOLIO + SIMULATED + '[venues.kraken.dead_man]\nexclusive = true\ntimeout = "1500ms"',
+        "venues.kraken.dead_man.timeout: 1.5s is not whole",
+    ),
+    "a typo in a venue's table": (
+        PORTFOLIO + SIMULATED + '[venues.kraken.dead_man]\nexclusive = true\ntimeout = "60s"\nexclusiv = 1',
+        'venues.kraken.dead_man.exclusiv: this key is not known: perhaps write "exclusive"',
     ),
     "no market": (
         PORTFOLIO + '[venues.kraken]\nexchange = "kraken"\nmarkets = []\n',
@@ -633,6 +649,7 @@ def test_every_key_and_default_stands_in_the_document(section: str) -> None:
 
 def test_every_key_of_a_venue_stands_in_the_document() -> None:
     assert documented("[venues.NAME]") == in_the_file(Venue)
+    assert documented("[venues.NAME.dead_man]") == {**in_the_file(DeadMan), "exclusive": "needed"}
 
 
 def test_every_key_of_blindness_stands_in_the_document() -> None:
@@ -658,7 +675,12 @@ def test_every_table_in_the_document_is_there() -> None:
     text = (REPOSITORY / "docs" / "configuration.md").read_text()
     rules = {f"[breakers.{name}]" for name in ("NAME", "blind", *RULE_TABLES)}
 
-    assert set(re.findall(r"^## (\[.+\])$", text, re.MULTILINE)) == {*SECTIONS, *rules, "[venues.NAME]"}
+    assert set(re.findall(r"^## (\[.+\])$", text, re.MULTILINE)) == {
+        *SECTIONS,
+        *rules,
+        "[venues.NAME]",
+        "[venues.NAME.dead_man]",
+    }
 
 
 def test_every_rule_s_reason_stands_in_the_document_in_its_place() -> None:

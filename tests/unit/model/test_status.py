@@ -44,6 +44,13 @@ FULL: dict[str, Any] = {
             "connected": True, "equity": "9400", "daily_loss_ratio": None,
             "age_s": {"balances": 1.5, "positions": None, "prices": 0}, "proven": None,
             "orders": {"listed_s": 3.0, "failing_s": None, "reason": None, "may_cancel": True},
+            "dead_man": {
+                "timeout_s": 60.0,
+                "armed_until": "2026-11-20T10:01:00.000+00:00",
+                "markets": ["BTC/USDT:USDT"],
+                "refreshed_s": 2.5,
+                "reason": None,
+            },
         },
     },
     "last_sweep": {

@@ -65,15 +65,21 @@ def test_the_word_is_the_guards_state_not_the_demos_arithmetic(
 def test_its_configuration_is_the_default_guard(tmp_path: Path) -> None:
     """The demo weakens nothing: all that it sets are the capital, the venues and the documented limits."""
     file = tmp_path / "config.toml"
-    file.write_text(demo.CONFIG)
+    file.write_text(demo.config_of())
     settings = load_config(file)
     assert settings.circuit_breaker == CircuitBreaker()
     assert settings.data == Data()
-    assert (settings.portfolio.initial_capital, settings.portfolio.reference_currency) == (demo.CAPITAL, "USDT")
+    assert (settings.portfolio.initial_capital, settings.portfolio.reference_currency) == (
+        demo.capital_of(demo.DEFAULT_VENUES),
+        "USDT",
+    )
     assert settings.circuit_breaker.loss_threshold == demo.LIMIT
     assert settings.circuit_breaker.warning_levels == (demo.WARNING,)
 
 
 def test_the_steps_are_the_four_losses() -> None:
-    losses = [(demo.CAPITAL - step.equity) / demo.CAPITAL for step in demo.STEPS]
+    losses = [
+        (demo.capital_of(demo.DEFAULT_VENUES) - step.equity) / demo.capital_of(demo.DEFAULT_VENUES)
+        for step in demo.steps_of(demo.DEFAULT_VENUES)
+    ]
     assert losses == [Decimal(text) for text in ("0.02", "0.035", "0.042", "0.055")]

@@ -19,7 +19,7 @@ from risk_daemon.rehearsal.rehearsal import PARTS, START_PRICE, Desk, Ended, Reh
 
 
 def settings_of(tmp_path: Path, *changes: tuple[str, str]) -> Settings:
-    text = demo.CONFIG
+    text = demo.config_of()
     for old, new in changes:
         assert old in text
         text = text.replace(old, new)
@@ -41,7 +41,7 @@ def test_an_exchange_that_it_can_not_set_up_is_refused(tmp_path: Path) -> None:
 
 def test_the_price_for_a_loss(tmp_path: Path) -> None:
     rehearsal = Rehearsal(settings_of(tmp_path))
-    assert rehearsal.price_for(Decimal("0.055")) == demo.STEPS[-1].price
+    assert rehearsal.price_for(Decimal("0.055")) == demo.steps_of(demo.DEFAULT_VENUES)[-1].price
     assert rehearsal.price_for(Decimal(0)) == START_PRICE
 
 
@@ -61,7 +61,7 @@ def test_every_account_has_plain_and_trigger_orders() -> None:
 async def test_waiting_for_a_daemon_that_has_ended(tmp_path: Path) -> None:
     """A story may ask once more after the end: it must be told, not left waiting."""
     file = tmp_path / "config.toml"
-    file.write_text(demo.CONFIG.replace('dir = "var"', 'dir = "/proc/none"'))
+    file.write_text(demo.config_of().replace('dir = "var"', 'dir = "/proc/none"'))
     rehearsal = Rehearsal(load_config(file))
     heard = []
 

@@ -13,6 +13,7 @@ from risk_daemon.engine.decision import (
     Decision,
     Finish,
     ReadNow,
+    RefreshDeadMan,
     SaveHalts,
     SaveLatch,
     SetGate,
@@ -49,6 +50,14 @@ ACTIVE, TRIGGERED = CircuitBreakerState.ACTIVE, CircuitBreakerState.TRIGGERED
 SWEEP = StartSweep("t-1", locked_mono=40.0, deadline_mono=340.0)
 
 
+class FakeDeadMen:
+    def __init__(self) -> None:
+        self.asked: list[RefreshDeadMan] = []
+
+    def refresh(self, action: RefreshDeadMan) -> None:
+        self.asked.append(action)
+
+
 class Hands:
     """Effects on fakes; `order` says what came first."""
 
@@ -57,7 +66,9 @@ class Hands:
         self.orders, self.feeds = FakeOrders(), {"spot": FakeFeed(), "perp": FakeFeed()}
         self.tasks = tasks = Tasks(lambda: None)
         self.finished: list[Finish] = []
+        self.dead_men = FakeDeadMen()
         orders: Any = self.orders
+        dead_men: Any = self.dead_men
         self.effects = Effects(
             locks=Locks(self.gate_map, [], tasks, 1.0),
             persistence=Persistence(
@@ -66,6 +77,7 @@ class Hands:
             events=EventWriter(self.journal, tasks),
             orders=orders,
             feeds=self.feeds,
+            dead_men=dead_men,
             tasks=tasks,
             finish=self.finished.append,
         )
@@ -102,6 +114,12 @@ async def test_a_trip_that_closes_has_it_all_done_in_one() -> None:
     hands.carry_out(replace(SWEEP, closes=True))
     await asyncio.sleep(0)
     assert (hands.orders.asked, hands.orders.closings) == ([], [("t-1", 40.0)])
+
+
+async def test_a_switch_is_refreshed_as_its_action_says() -> None:
+    hands, refresh = Hands(), RefreshDeadMan("spot", 60.0, 10.0)
+    hands.carry_out(refresh)
+    assert hands.dead_men.asked == [refresh]
 
 
 async def test_nothing_is_prepared_for_the_disk_before_the_sweep_has_begun() -> None:

@@ -181,6 +181,15 @@ def test_a_stop_that_closes_a_position_closes_what_it_is_by_then(exchange: Excha
     assert (exchange.positions, exchange.orders) == ({}, {})
 
 
+def test_a_cancel_may_take_effect_later(exchange: Exchange) -> None:
+    order, _ = exchange.place(BUY, NOW)
+    exchange.cancel(order.order_id, NOW, lag_s=30)
+    exchange.advance(NOW + 29)
+    assert list(exchange.orders) == [order.order_id]
+    exchange.advance(NOW + 30)
+    assert not exchange.orders
+
+
 def test_cancel_all_of_one_instrument_then_of_all(exchange: Exchange) -> None:
     exchange.place(BUY, NOW)
     exchange.place(STOP, NOW, checked=False)

@@ -1,0 +1,1 @@
+"""One file for each venue that can be simulated: its account as it looks at the start."""

@@ -1,0 +1,353 @@
+"""Bybit's unified account, read from its raw fields.
+
+What is guarded is the unified wallet: the one that trades, and whose every change its transaction log tells. Deposits
+land in the funding wallet, unless the account says otherwise; what is moved from there is a flow.
+https://bybit-exchange.github.io/docs/v5/account/wallet-balance
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+from adapters.base import PERP_MARKETS, SPOT_MARKETS
+from adapters.conversion import mid
+from adapters.dialect import (
+    Book,
+    OrdersTold,
+    legs,
+    market_symbol,
+    number,
+    optional_text,
+    orders_seen,
+    text,
+    told_of_legs,
+)
+from adapters.own_dialect import Market, OwnDialect
+from adapters.venue import VenueSettings
+from adapters.venues.bybit_book import LogReader
+from adapters.venues.bybit_wire import BybitPrivateWire, BybitPublicWire
+from risk_daemon.errors import MalformedReply
+from risk_daemon.model.account import side_of
+from risk_daemon.model.events import Input, Kind, Order, Position, Price, PricesSeen, Source
+from risk_daemon.model.units import ONE, ZERO, finite
+
+LINEAR_COINS = "settle coins of linear contracts"
+STRATEGY_PARTS = "strategies that live"
+
+_COINS = frozenset({"USDT", "USDC"})
+_LIVING = ("2", "5", "6")
+"""Strategies that run, are paused, or wait for their price. What has ended places nothing more."""
+
+_PERP_STRATEGIES = ("UTA_USDT", "UTA_USDC", "UTA_INVERSE", "UTA_USDT_FUTURE", "UTA_USDC_FUTURE", "UTA_INVERSE_FUTURE")
+_OPEN = frozenset({"New", "PartiallyFilled", "Untriggered"})
+_ENDED = frozenset({"Filled", "Cancelled", "Rejected", "PartiallyFilledCanceled", "Deactivated"})
+_SCOPES = {"option": "options"}
+_SIDES = {"Buy": 1, "Sell": -1}
+_LINES = {"private": "v5/private", "spot": "v5/public/spot", "linear": "v5/public/linear"}
+# Calls that ccxt does not have: https://bybit-exchange.github.io/docs/v5/strategy and .../v5/spread.
+_MORE_CALLS = {
+    "privateGetV5StrategyList": ("v5/strategy/list", "GET", 1),
+    "privatePostV5StrategyStop": ("v5/strategy/stop", "POST", 1),
+    "privateGetV5SpreadOrderRealtime": ("v5/spread/order/realtime", "GET", 1),
+    "privatePostV5SpreadOrderCancel": ("v5/spread/order/cancel", "POST", 10),
+    "privatePostV5SpreadOrderCancelAll": ("v5/spread/order/cancel-all", "POST", 10),
+}
+
+
+def add_calls(client: Any) -> None:
+    """Lets a ccxt client make them as it makes its own: it only signs and sends."""
+    for name, (path, method, cost) in _MORE_CALLS.items():
+
+        def call(params: Any = None, path: str = path, method: str = method, cost: int = cost) -> Any:
+            return client.request(path, ["private"], method, params or {}, {"cost": cost})
+
+        setattr(client, name, call)
+
+
+def parse_wallet(reply: Mapping[str, Any]) -> dict[str, Decimal]:
+    """wallet-balance: {coin: amount}, held less owed; unrealised profit stands beside it.
+
+    A coin of which there is nothing has no row. `spotBorrow` is what lies in `walletBalance` and is owed; derivatives'
+    liabilities are not in it: by them the balance itself is below zero.
+    """
+    accounts = reply["result"]["list"]
+    if len(accounts) != 1:
+        raise MalformedReply(f"{len(accounts)} unified wallets")
+    amounts: dict[str, Decimal] = {}
+    for row in accounts[0]["coin"]:
+        coin = text(row, "coin")
+        if coin in amounts:
+            raise MalformedReply(f"the wallet has {coin} twice")
+        amounts[coin] = number(row, "walletBalance") - number(row, "spotBorrow")
+    return amounts
+
+
+def parse_position(row: Mapping[str, Any], market: Market) -> Position | None:
+    """position/list: a row as a position; None for an empty one.
+
+    Profit of contracts in USDC is settled into the wallet every 8 hours: what is left of it counts from
+    `sessionAvgPrice` on, while `avgPrice` stays.
+    """
+    size, side = number(row, "size"), row.get("side")
+    if size == 0:
+        return None
+    sign = _SIDES.get(str(side))
+    settled = row.get("sessionAvgPrice") if market["settle"] == "USDC" else None
+    entry = number(row, "avgPrice") if settled in (None, "", "0") else finite(settled)
+    if sign is None or size < 0 or entry <= 0:
+        raise MalformedReply(f"a position of {row.get('symbol')!r} on the side {side!r}, of {size} at {entry}")
+    is_inverse = market["inverse"] is True
+    return Position(
+        symbol=market["symbol"],
+        quantity=size * sign,
+        entry=entry,
+        settle=market["settle"],
+        underlying=market["base"],
+        contract_size=finite(market["contractSize"]) if is_inverse else ONE,
+        inverse=is_inverse,
+    )
+
+
+def parse_mark(row: Mapping[str, Any], market: Market) -> Price | None:
+    """tickers: a contract's mark; None if it is not above zero."""
+    value = number(row, "markPrice")
+    return Price(market["symbol"], market["base"], market["quote"], value, converts=False) if value > 0 else None
+
+
+class BybitDialect(OwnDialect):
+    """Bybit's calls."""
+
+    def __init__(self, account: VenueSettings, client: Any) -> None:
+        super().__init__(account, client)
+        self.stream_kinds = frozenset({Kind.BALANCES, Kind.PRICES, Kind.ORDERS})
+        if self.has_positions:
+            self.stream_kinds |= {Kind.POSITIONS}
+        self.notes = (
+            "only the unified trading wallet is guarded: money in the funding wallet, in earn and in bots is not in it",
+            "disconnection protection is not armed: Bybit gives it to institutions, on request",
+            *(("options: their orders are cancelled, their positions are not valued",) if self.has_positions else ()),
+        )
+        client.has = {**client.has, "fetchCurrencies": False}  # needs a permission that nothing else here needs
+        add_calls(client)
+        self._log = LogReader(account.name, self._ask_log, client.safe_currency_code)
+        self._held: frozenset[str] = frozenset()
+        self._pairs: frozenset[str] = frozenset()
+        self._tickers: dict[str, dict[str, Any]] = {}
+        self._positions_told: dict[str, Any] = {}
+
+    # --- account ---------------------------------------------------------------------------------
+
+    async def balances(self) -> Mapping[str, Decimal]:
+        amounts = parse_wallet(await self._client.privateGetV5AccountWalletBalance({"accountType": "UNIFIED"}))
+        return {self._client.safe_currency_code(coin): amount for coin, amount in amounts.items()}
+
+    async def positions(self) -> tuple[Position, ...]:
+        queries: list[dict[str, Any]] = [{"category": "inverse"}]
+        queries += [{"category": "linear", **part} for part in await self.parts(LINEAR_COINS)]
+        pages = await asyncio.gather(*map(self._positions_of, queries))
+        positions = legs([position for page in pages for position in page])
+        self._held = frozenset(position.symbol for position in positions)
+        self._position_symbols = frozenset(map(market_symbol, self._held))
+        self._price_symbols = self._watchable()
+        return positions
+
+    async def _positions_of(self, query: Mapping[str, Any]) -> list[Position]:
+        found: list[Position] = []
+        seen: set[tuple[str, str]] = set()
+        cursor: Any = None
+        for _ in itertools.count():
+            asked = {**query, "limit": 200} | ({"cursor": cursor} if cursor else {})
+            result = (await self._client.privateGetV5PositionList(asked))["result"]
+            if result.get("category") != query["category"]:
+                raise MalformedReply(f"positions of {result.get('category')!r}, not of {query['category']}")
+            for row in result["list"]:
+                key = (text(row, "symbol"), str(row.get("positionIdx")))
+                if key in seen:
+                    raise MalformedReply(f"the position {key} is listed twice")
+                seen.add(key)
+                position = parse_position(row, self._contract(key[0]))
+                found += [] if position is None else [position]
+            cursor = result.get("nextPageCursor")
+            if not cursor or not result["list"]:
+                break
+        return found
+
+    def _contract(self, market_id: str) -> Market:
+        market = self.market_of(market_id, spot=False)
+        if market is None:
+            raise MalformedReply(f"a position of the unknown market {market_id!r}")
+        return market
+
+    # --- prices ----------------------------------------------------------------------------------
+
+    async def prices(self, assets: frozenset[str]) -> tuple[Price, ...]:
+        """Assets by the middle of their spot pairs; open positions by their marks. One call a category."""
+        self._pairs = self.pairs_for(assets)
+        self._price_symbols = self._watchable()
+        markets = self._client.markets
+        categories = {"inverse" if markets[name]["inverse"] else "linear" for name in self._position_symbols}
+        wanted = sorted(categories | ({"spot"} if self._pairs else set()))
+        pages = await asyncio.gather(*map(self._tickers_of, wanted))
+        found = itertools.chain.from_iterable(pages)
+        return told_of_legs(found, self._held)
+
+    async def _tickers_of(self, category: str) -> list[Price]:
+        result = (await self._client.publicGetV5MarketTickers({"category": category}))["result"]
+        if result["category"] != category:
+            raise MalformedReply(f"tickers of {result['category']!r}, not of {category}")
+        found = (self._price(row, is_spot=category == "spot") for row in result["list"])
+        return [price for price in found if price is not None]
+
+    def _price(self, row: Mapping[str, Any], *, is_spot: bool) -> Price | None:
+        market = self.market_of(str(row.get("symbol")), spot=is_spot)
+        if market is None or market["symbol"] not in (self._pairs if is_spot else self._position_symbols):
+            return None
+        return self._rate(market, row.get("bid1Price"), row.get("ask1Price")) if is_spot else parse_mark(row, market)
+
+    def _rate(self, market: Market, bid: Any, ask: Any) -> Price | None:
+        value = mid(bid or None, ask or None)
+        return None if value is None else Price(market["symbol"], market["base"], market["quote"], value)
+
+    # --- book and orders -------------------------------------------------------------------------
+
+    async def book(self, since_wall: float, now_wall: float) -> Book:
+        return await self._log.read(since_wall, now_wall)
+
+    async def _ask_log(self, query: dict[str, Any]) -> Mapping[str, Any]:
+        reply = await self._client.privateGetV5AccountTransactionLog({"accountType": "UNIFIED", **query})
+        return MappingProxyType(reply["result"])
+
+    async def parts(self, each: str) -> Sequence[Mapping[str, Any]]:
+        if each == LINEAR_COINS:
+            listed = {market["settle"] for market in self._client.markets.values() if market.get("linear")}
+            return [{"settleCoin": coin} for coin in sorted(_COINS | listed)]
+        if each != STRATEGY_PARTS:
+            return await super().parts(each)
+        guarded = self._settings.markets
+        if guarded & SPOT_MARKETS and guarded & PERP_MARKETS:
+            return [{"status": status} for status in _LIVING]
+        categories = ("UTA_SPOT",) if guarded & SPOT_MARKETS else _PERP_STRATEGIES
+        return [{"status": status, "category": name} for name in categories for status in _LIVING]
+
+    # --- streams ---------------------------------------------------------------------------------
+
+    def _watchable(self) -> frozenset[str]:
+        """Prices come over one socket: of spot, or of linear contracts where positions are guarded, whose tickers
+        tell the index of their underlying as well."""
+        if not self.has_positions:
+            return self._pairs
+        linear = {symbol for symbol in self._position_symbols if not self._client.markets[symbol]["inverse"]}
+        return frozenset(linear | self._indexes().keys())
+
+    def _indexes(self) -> dict[str, str]:
+        """{linear perpetual: the spot pair whose rate its index is}."""
+        named = ((pair, f"{pair}:{pair.partition('/')[2]}") for pair in self._pairs)
+        return {perpetual: pair for pair, perpetual in named if perpetual in self._client.markets}
+
+    def line_of(self, kind: Kind) -> str:
+        if kind is not Kind.PRICES:
+            return "private"
+        return "linear" if self.has_positions else "spot"
+
+    async def open_wire(self, line: str) -> BybitPrivateWire | BybitPublicWire:
+        client, path = self._client, _LINES[line]
+        host = client.implode_hostname(client.urls["api"]["ws"]["public"]["spot"]).removesuffix("/v5/public/spot")
+        url = f"{host}/{path}"
+        if line == "private":
+            return BybitPrivateWire(url, client.apiKey, client.secret, self._venue_ms)
+        topic = "orderbook.1" if line == "spot" else "tickers"
+        return BybitPublicWire(url, lambda symbol: f"{topic}.{client.market_id(symbol)}")
+
+    def _venue_ms(self) -> int:
+        return int(self._client.milliseconds() - int(self._client.options.get("timeDifference") or 0))
+
+    def stream_began(self, kind: Kind) -> None:
+        super().stream_began(kind)
+        if kind is Kind.PRICES:
+            self._tickers = {}
+        if kind is Kind.POSITIONS:
+            self._positions_told = {}
+
+    def is_confirming(self, kind: Kind) -> bool:
+        """Prices, once each came that is needed: what no socket tells is not vouched for."""
+        needed = self._position_symbols | self._pairs
+        return kind is Kind.PRICES and bool(needed) and needed <= self._seen.get(kind, set())
+
+    def read_frames(self, kind: Kind, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
+        if kind is Kind.PRICES:
+            return self._read_prices(frames, arrived_mono)
+        if kind is Kind.ORDERS:
+            return orders_seen(self._venue, arrived_mono, frames, self._told, lambda _: False)
+        return self._read_positions(frames) if kind is Kind.POSITIONS else ()
+
+    def _read_prices(self, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
+        found = {price.symbol: price for frame in frames for price in self._streamed(frame)}
+        self._seen.setdefault(Kind.PRICES, set()).update(found)
+        prices = told_of_legs(found.values(), self._held)
+        return (PricesSeen(self._venue, arrived_mono, Source.STREAM, prices),) if prices else None
+
+    def _streamed(self, frame: Mapping[str, Any]) -> Iterable[Price]:
+        """A level of the book of spot; a ticker of a contract, of which later frames tell only what changed."""
+        topic, data = text(frame, "topic"), frame["data"]
+        if topic.startswith("orderbook"):
+            market = self.market_of(text(data, "s"), spot=True)
+            bids, asks = data["b"], data["a"]
+            rate = None if market is None or not bids or not asks else self._rate(market, bids[0][0], asks[0][0])
+            return [] if rate is None else [rate]
+        market = self.market_of(topic.rpartition(".")[2], spot=False)
+        if market is None:
+            return []
+        known = {} if frame.get("type") == "snapshot" else self._tickers.get(topic, {})
+        self._tickers[topic] = row = known | data
+        return self._of_ticker(market, row)
+
+    def _of_ticker(self, market: Market, row: Mapping[str, Any]) -> list[Price]:
+        found: list[Price | None] = []
+        if market["symbol"] in self._position_symbols and "markPrice" in row:
+            found.append(parse_mark(row, market))
+        pair = self._indexes().get(market["symbol"])
+        if pair is not None and row.get("indexPrice"):
+            found.append(self._rate(self._client.markets[pair], row["indexPrice"], row["indexPrice"]))
+        return [price for price in found if price is not None]
+
+    def _read_positions(self, frames: Sequence[Any]) -> Sequence[Input] | None:
+        """Every order that is placed or cancelled tells of a position: it is read only when that has changed."""
+        rows = [row for frame in frames for row in frame["data"]]
+        told = {f"{text(row, 'symbol')} {row.get('positionIdx')}": _shape(row) for row in rows}
+        before, self._positions_told = self._positions_told, self._positions_told | told
+        return None if before and self._positions_told == before else ()
+
+    def _told(self, frames: Sequence[Any]) -> OrdersTold:
+        told = OrdersTold()
+        for row in (row for frame in frames for row in frame["data"]):
+            order, status = self._streamed_order(row), str(row.get("orderStatus"))
+            if status in _ENDED:
+                told.has_ended(order.order_id, order)
+            elif status in _OPEN:
+                told.is_open(order)
+        return told
+
+    def _streamed_order(self, row: Mapping[str, Any]) -> Order:
+        category, market_id = text(row, "category"), text(row, "symbol")
+        market = self.market_of(market_id, spot=category == "spot")
+        return Order(
+            venue=self._venue,
+            scope=_SCOPES.get(category, category),
+            order_id=text(row, "orderId"),
+            symbol=market_id if market is None else market["symbol"],
+            side=side_of(text(row, "side").lower()),
+            order_type=optional_text(row, "stopOrderType", "orderType") or "",
+            client_order_id=optional_text(row, "orderLinkId"),
+            reduce_only=row.get("reduceOnly") is True,
+        )
+
+
+def _shape(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What of a position matters: flat, it has neither side nor entry."""
+    size = number(row, "size")
+    return (size, row.get("side"), row.get("entryPrice")) if size != ZERO else (ZERO,)

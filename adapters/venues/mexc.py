@@ -319,6 +319,8 @@ VENUE = Venue(
     burst_s=0.5,
     probe=Probe("spotPrivateDeleteOrder", {"symbol": "BTCUSDT", "orderId": "C02__1"}),
     key_audit=KeyAudit(call="spotPrivateGetApiKeyInfo", reads=read_powers, key_param="accessKey"),
+    # By the side of the order, as on an account with one leg: ccxt's `hedged` takes it for the side of the position.
+    leg_params=MappingProxyType({"reduceOnly": True}),
     unprovable=(
         "grids, DCA bots and copy trading of the venue's own, which may place orders again, are listed by no call",
         "a chase order stands in the limit book; whether it comes again after a cancel is not documented",

@@ -7,10 +7,11 @@ from decimal import Decimal
 import pytest
 
 from adapters.simulated.accounts import Late
-from adapters.simulated.exchange import Depth, Exchange
+from adapters.simulated.exchange import Exchange
 from adapters.simulated.model import (
     BalanceChanged,
     Bot,
+    Depth,
     Instrument,
     Notice,
     OrderCancelled,

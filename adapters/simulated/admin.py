@@ -42,9 +42,9 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from adapters.simulated.accounts import Late
-from adapters.simulated.exchange import Depth, Exchange
+from adapters.simulated.exchange import Exchange
 from adapters.simulated.faults import FaultBook
-from adapters.simulated.model import Bot, OrderDraft, Refused
+from adapters.simulated.model import Bot, Depth, OrderDraft, Refused
 from adapters.simulated.wire.base import CallCounter, Key
 
 _B = TypeVar("_B", bound=BaseModel)

@@ -18,6 +18,7 @@ from adapters.simulated.model import (
     ZERO,
     Bot,
     Cancelled,
+    Depth,
     Fill,
     HeldPosition,
     Instrument,
@@ -35,18 +36,6 @@ from adapters.simulated.model import (
     check_draft,
     check_positive,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """How much of a market order is executed at once, for the next `count` of them; whether the rest of it rests.
-
-    count None: until it is lifted. What neither is executed nor rests expires.
-    """
-
-    quantity: Decimal
-    rests: bool = False
-    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

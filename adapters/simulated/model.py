@@ -147,6 +147,18 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Depth:
+    """How much of a market order is executed at once, for the next `count` of them; whether the rest of it rests.
+
+    count None: until it is lifted. What neither is executed nor rests expires.
+    """
+
+    quantity: Decimal
+    rests: bool = False
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HeldPosition:
     """A signed quantity of contracts at an average entry price. side: `long` or `short` where there may be both.
 

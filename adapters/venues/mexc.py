@@ -332,6 +332,8 @@ VENUE = Venue(
     probe=Probe("spotPrivateDeleteOrder", {"symbol": "BTCUSDT", "orderId": "C02__1"}),
     perp_probe=Probe("contractPrivatePostTrackorderCancel", {"symbol": "BTC_USDT", "trackOrderId": "1"}),
     key_audit=KeyAudit(call="spotPrivateGetApiKeyInfo", reads=read_powers, key_param="accessKey"),
+    # By the side of the order, as on an account with one leg: ccxt's `hedged` takes it for the side of the position.
+    leg_params=MappingProxyType({"reduceOnly": True}),
     unprovable=(
         "grids, DCA bots and copy trading of the venue's own, which may place orders again, are listed by no call",
         "a chase order stands in the limit book; whether it comes again after a cancel is not documented",

@@ -62,7 +62,6 @@ from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     BalancesSeen,
     CancelChecked,
-    ClosingFinished,
     DeadManAnswered,
     DisableRequested,
     EnableRequested,
@@ -74,11 +73,9 @@ from risk_daemon.model.events import (
     KeyAudited,
     Kind,
     ListingFailed,
-    OrderReplaced,
     OrderReported,
     OrdersListed,
     OrdersSeen,
-    PositionClosed,
     PositionsSeen,
     PricesSeen,
     ReleaseRequested,
@@ -87,14 +84,12 @@ from risk_daemon.model.events import (
     Started,
     StoreChecked,
     StreamConfirmed,
-    SweepFinished,
     Tick,
     TokenRevoked,
     VenueConnected,
     VenueLost,
-    VenueProven,
-    VenueUnproven,
 )
+from risk_daemon.model.sweep_reports import SweepReport
 from risk_daemon.model.units import EXACT
 from risk_daemon.portfolio.manager import Equity, PortfolioManager
 
@@ -314,10 +309,8 @@ class Engine:
                 self.dead_men.take(event, turn)
             case KeyAudited():
                 self._take_key(event, turn)
-            case VenueProven() | VenueUnproven() | OrderReplaced() | SweepFinished():
-                self._control.take_sweep(event, turn)
-            case PositionClosed() | ClosingFinished():
-                self._control.take_closing(event, turn)
+            case _ if isinstance(event, SweepReport):
+                self._control.take_report(event, turn)
             case OrdersSeen() | OrderReported() | ErrorReported():
                 self._desk.take(event, turn)
             case HaltRequested() | ReleaseRequested() | ResetRequested() | DisableRequested() | EnableRequested():

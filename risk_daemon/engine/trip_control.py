@@ -34,6 +34,7 @@ from risk_daemon.model.events import (
     VenueProven,
     VenueUnproven,
 )
+from risk_daemon.model.sweep_reports import SweepReport
 from risk_daemon.model.units import plain
 
 PRICE_KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})
@@ -254,8 +255,14 @@ class TripControl:
 
     # --- the sweep's reports -----------------------------------------------------------------------
 
-    def take_sweep(self, event: VenueProven | VenueUnproven | OrderReplaced | SweepFinished, turn: Turn) -> None:
-        """What the sweep of this trip found; reports of another one are not believed."""
+    def take_report(self, event: SweepReport, turn: Turn) -> None:
+        """What was found and done for a trip. Reports of another one are not believed."""
+        if isinstance(event, PositionClosed | ClosingFinished):
+            self._take_closing(event, turn)
+        else:
+            self._take_sweep(event, turn)
+
+    def _take_sweep(self, event: VenueProven | VenueUnproven | OrderReplaced | SweepFinished, turn: Turn) -> None:
         trip = self.trip
         if trip is None or trip.trip_id != event.trip_id:
             return
@@ -291,7 +298,7 @@ class TripControl:
 
     # --- positions ---------------------------------------------------------------------------------
 
-    def take_closing(self, event: PositionClosed | ClosingFinished, turn: Turn) -> None:
+    def _take_closing(self, event: PositionClosed | ClosingFinished, turn: Turn) -> None:
         """What became of positions: written down, whoever closed them; only the trip's own closing ends it."""
         if isinstance(event, PositionClosed):
             turn.record(EventName.POSITION_CLOSED, **_closed_facts(event))

@@ -81,3 +81,6 @@ class ClosingFinished:
     elapsed_s: float
     reason: str | None
     remaining: Mapping[str, Decimal] | None
+
+
+SweepReport = VenueProven | VenueUnproven | OrderReplaced | SweepFinished | PositionClosed | ClosingFinished

@@ -121,7 +121,6 @@ ELSEWHERE: dict[str, str] = {
     # --- adapters: as one venue ---
     "adapters/base.py": "none: protocols and plain records; what a venue must do is contract/test_venue_adapter.py",
     "adapters/cancel_probes.py": "contract/test_cancel_permission.py: keys that may cancel and that may not",
-    "adapters/closing.py": "contract/test_closing_positions.py: sizes and orders, by the venue's own books",
     "adapters/conversion.py": "unit/adapters/test_ccxt_venue.py: pairs, mids, symbols",
     "adapters/dead_man.py": "cards: a switch is armed, refreshed, and fires",
     "adapters/dialect.py": "contract/test_venue_adapter.py: what dialects say by default, through each venue",

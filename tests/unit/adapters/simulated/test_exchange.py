@@ -11,6 +11,7 @@ from adapters.simulated.exchange import Exchange
 from adapters.simulated.model import (
     BalanceChanged,
     Bot,
+    Depth,
     Instrument,
     Notice,
     OrderCancelled,
@@ -301,3 +302,24 @@ def test_state_is_json_and_the_same_for_the_same_story() -> None:
     assert story() == story()
     assert (told["holdings"]["USD"]["total"], len(told["cancelled_orders"])) == ("10000", 5)
     assert told["open_orders"]["spot_plain"][0]["client_order_id"] == "b-5"
+
+
+@pytest.mark.parametrize("rests", [False, True])
+def test_a_thin_market_executes_a_market_order_in_part(exchange: Exchange, rests: bool) -> None:
+    exchange.set_balance("BTC", Decimal(3), NOW)
+    exchange.depths["BTC/USD"] = Depth(Decimal(1), rests, count=1)
+    order, fill = exchange.place(OrderDraft("BTC/USD", "sell", "market", Decimal(2)), NOW)
+    assert fill is not None
+    assert (fill.quantity, order.remaining) == (1, 1)
+    assert (order.order_id in exchange.orders) is rests
+    _, whole = exchange.place(OrderDraft("BTC/USD", "sell", "market", Decimal(1)), NOW)
+    assert whole is not None
+    assert whole.quantity == 1, "one order only"
+
+
+def test_a_market_without_depth_only_acknowledges(exchange: Exchange) -> None:
+    exchange.depths["BTC/USD"] = Depth(Decimal(0))
+    exchange.set_balance("BTC", Decimal(3), NOW)
+    order, fill = exchange.place(OrderDraft("BTC/USD", "sell", "market", Decimal(2)), NOW)
+    assert fill is None
+    assert order.order_id not in exchange.orders

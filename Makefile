@@ -7,7 +7,7 @@ SECONDS_OF_FUZZ ?= 300
 BIN := .venv/bin
 VIRTUAL_HOURS := $(addprefix tests/unit/engine/test_engine_,freeze.py baselines.py streams.py book.py)
 
-.PHONY: venv install demo test long cover lint sim bench explore fuzz try-bots requirements clean
+.PHONY: venv install demo test long cards cover lint sim bench explore fuzz try-bots requirements clean
 
 venv: .venv/.built
 
@@ -36,11 +36,15 @@ lint: venv
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not long" tests
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not long" --ignore tests/cards tests
 
 # Whole processes that wait for what takes its time, and the bugs that the simulation must find: some minutes more.
 long: venv
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m long tests
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m long --ignore tests/cards tests
+
+# One contract over every venue, the whole daemon on each included.
+cards: venv
+	$(BIN)/python -m pytest -n 4 --dist worksteal tests/cards
 
 # How many lines the tests reach; fewer than nine of ten fail. Traced, virtual hours take several times as long.
 cover: venv

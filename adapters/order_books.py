@@ -15,7 +15,7 @@ from adapters.cancel_plans import Cancel, CancelBy, Listing, Named, OrderCalls, 
 from adapters.dialect import number, optional_text
 from adapters.failures import is_gone
 from adapters.lane import Urgency, current_urgency, travelling
-from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable, check
+from risk_daemon.errors import InvariantError, MalformedReply, VenueError, VenueRejected, VenueUnavailable
 from risk_daemon.model.account import OrderSide, side_of
 from risk_daemon.model.events import Order
 
@@ -187,8 +187,8 @@ def rows_at(reply: Any, at: Sequence[str]) -> Sequence[Row]:
 
 
 def _calls(plan: ScopePlan) -> OrderCalls:
-    check(plan.calls is not None, f"the scope {plan.scope.name} has no calls of its own")
-    assert plan.calls is not None
+    if plan.calls is None:
+        raise InvariantError(f"the scope {plan.scope.name} has no calls of its own")
     return plan.calls
 
 

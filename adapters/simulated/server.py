@@ -94,6 +94,7 @@ class VenueServer:
         )
         self.calls: dict[str, dict[str, Any]] = {}
         self.endpoints: dict[str, int] = {}
+        self.frames_heard = 0
         self._earlier: dict[str, bytes] = {}
         self._sockets: set[_Socket] = set()
         self._closing: set[asyncio.Task[bool]] = set()
@@ -286,6 +287,7 @@ class VenueServer:
 
     async def _read(self, ws: web.WebSocketResponse, socket: _Socket) -> None:
         async for message in ws:
+            self.frames_heard += 1
             if message.type is WSMsgType.TEXT:
                 self._send(socket, socket.session.received(message.data, self._advance()))
                 self.publish()

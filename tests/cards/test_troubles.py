@@ -13,6 +13,8 @@ from risk_daemon.model.events import Kind, OrdersSeen, PricesSeen
 from tests.cards.card import CardVenue, Table, dealt
 
 D = Decimal
+AGAIN_S = 0.05
+"""How often the other side does it again, until it is heard."""
 
 
 async def next_of(table: Table, kind: Kind, within_s: float = 5.0) -> Any:
@@ -39,13 +41,13 @@ async def test_card_30_streams_tell_at_once_that_something_changed(table: Table)
         waiting = asyncio.create_task(next_of(table, Kind.BALANCES))
         while not waiting.done():
             table.admin("flow", asset=table.venue.asset, amount="1", wallet=table.venue.wallet)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(AGAIN_S)
         await waiting
     if Kind.ORDERS in kinds and table.venue.streams_orders:
         waiting = asyncio.create_task(next_of(table, Kind.ORDERS))
         while not waiting.done():
             table.plain(client_order_id="bot-1")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(AGAIN_S)
         seen = list(await waiting)
         async with asyncio.timeout(5):
             while not any(isinstance(each, OrdersSeen) and each.orders for each in seen):

@@ -13,7 +13,7 @@ import aiohttp
 import ccxt
 import pytest
 import pytest_asyncio
-from venue_process import Sim, client_of, until, within
+from venue_process import Sim, client_of, until, until_subscribed, within
 
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
@@ -459,8 +459,7 @@ async def test_weight_is_counted_by_the_minute(sim: Sim) -> None:
 
 
 async def test_who_asks_too_much_is_refused_and_then_banned(sim: Sim) -> None:
-    if time.time() % 60 > 57:
-        await asyncio.sleep(3.5)  # the count starts anew with the minute
+    await until(lambda: asyncio.sleep(0, time.time() % 60 < 57))  # the count starts anew with the minute
     await sim.post("limit", ceiling=100, decay_per_s=1)
     await sim.client.fetch_open_orders()
     await sim.client.fetch_open_orders()
@@ -481,8 +480,7 @@ async def test_who_asks_too_much_is_refused_and_then_banned(sim: Sim) -> None:
 async def heard(sim: Sim, awaitable: Any, name: str, **body: Any) -> Any:
     """What a watcher hears of something that happens once it listens."""
     watching = asyncio.ensure_future(awaitable)
-    await until(lambda: asyncio.sleep(0, bool(sim.server._sockets)))
-    await asyncio.sleep(0.02)
+    await until_subscribed(sim.server)
     await sim.post(name, **body)
     return await within(watching)
 

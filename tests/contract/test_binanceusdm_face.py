@@ -9,7 +9,7 @@ import aiohttp
 import ccxt
 import pytest
 import pytest_asyncio
-from venue_process import Sim, client_of, until, within
+from venue_process import Sim, client_of, until, until_subscribed, within
 
 from adapters.simulated.server import VenueServer
 
@@ -326,10 +326,10 @@ async def test_weights_are_counted_and_too_much_is_refused(usdm: Sim) -> None:
 # --- streams -------------------------------------------------------------------------------------------
 
 
-async def watch(awaitable: Any) -> asyncio.Future[Any]:
+async def watch(sim: Sim, awaitable: Any) -> asyncio.Future[Any]:
     """Start watching, and wait until the socket is there, so that what happens next is not missed."""
     future = asyncio.ensure_future(awaitable)
-    await asyncio.sleep(0.05)
+    await until_subscribed(sim.server)
     return future
 
 
@@ -337,7 +337,7 @@ async def test_account_stream_tells_money_orders_and_positions(sim: Sim) -> None
     asset, amount = WALLET[sim.server.kind]
     symbol = SYMBOL[sim.server.kind]
     assert await within(sim.client.watch_positions()) == []
-    balance, orders = await watch(sim.client.watch_balance()), await watch(sim.client.watch_orders())
+    balance, orders = await watch(sim, sim.client.watch_balance()), await watch(sim, sim.client.watch_orders())
     await sim.post("flow", asset=asset, amount=str(-amount / 4))
     assert (await within(balance))[asset]["total"] == pytest.approx(amount * 3 / 4)
     placed = (await sim.post("order", **plain(sim)))["order_id"]
@@ -351,7 +351,7 @@ async def test_account_stream_tells_money_orders_and_positions(sim: Sim) -> None
         )
 
     await until(are_cancelled)
-    positions = await watch(sim.client.watch_positions())
+    positions = await watch(sim, sim.client.watch_positions())
     await sim.post("position", symbol=symbol, quantity="2", entry="60000")
     assert [(row["contracts"], row["side"]) for row in await within(positions)] == [(2, "long")]
 
@@ -360,7 +360,7 @@ async def test_marks_and_books_are_streamed(sim: Sim) -> None:
     symbol = SYMBOL[sim.server.kind]
     assert (await within(sim.client.watch_mark_prices([symbol])))[symbol]["markPrice"] == 60000
     assert (await within(sim.client.watch_bids_asks([symbol])))[symbol]["bid"] < 60000
-    update = await watch(sim.client.watch_mark_prices([symbol]))
+    update = await watch(sim, sim.client.watch_mark_prices([symbol]))
     await sim.post("price", symbol=symbol, price="59000")
     marks = [(await within(update))[symbol]["markPrice"]]
     while marks[-1] != 59000:

@@ -9,7 +9,7 @@ import aiohttp
 import ccxt
 import pytest
 import pytest_asyncio
-from venue_process import Sim, client_of, until, within
+from venue_process import Sim, client_of, until, until_subscribed, within
 
 from adapters.simulated.server import VenueServer
 from adapters.simulated.wire.base import hmac_sha256
@@ -281,7 +281,7 @@ async def test_a_strategy_places_again_until_it_is_stopped_and_bots_are_not_list
     stopped = await signed(sim, "POST", "/v5/strategy/stop", '{"strategyId":"slices"}')
     assert stopped["result"] == {"strategyId": "slices"}
     assert (await signed(sim, "POST", "/v5/strategy/stop", '{"strategyId":"web"}'))["retCode"] == 60065
-    assert await _listed(sim, {"CreateByFGridBot"})
+    await until(lambda: _listed(sim, {"CreateByFGridBot"}))
 
 
 async def _listed(sim: Sim, kinds: set[str]) -> bool:
@@ -501,23 +501,23 @@ def sign_in(sim: Sim, secret: str | None = None) -> dict[str, Any]:
 # --- sockets -------------------------------------------------------------------------------------------
 
 
-async def watch(awaitable: Any) -> asyncio.Future[Any]:
+async def watch(sim: Sim, awaitable: Any) -> asyncio.Future[Any]:
     future = asyncio.ensure_future(awaitable)
-    await asyncio.sleep(0.05)
+    await until_subscribed(sim.server)
     return future
 
 
 async def test_orders_wallet_and_positions_are_told_as_they_change(sim: Sim) -> None:
     await sim.post("balance", asset="BTC", amount="1")
-    seen = await watch(sim.client.watch_orders())
-    wallet = await watch(sim.client.watch_balance())
+    seen = await watch(sim, sim.client.watch_orders())
+    wallet = await watch(sim, sim.client.watch_balance())
     await sim.post("order", symbol=LINEAR, **STOP)
     await sim.post("balance", asset="USDT", amount="4000")
     (order,) = await within(seen)
     assert (order["symbol"], order["status"], order["triggerPrice"]) == (LINEAR, "open", 45000)
     assert (await within(wallet))["total"] == {"USDT": 4000}, "only what changed, and no snapshot"
-    gone = await watch(sim.client.watch_orders())
-    positions = await watch(sim.client.watch_positions())
+    gone = await watch(sim, sim.client.watch_orders())
+    positions = await watch(sim, sim.client.watch_positions())
     await sim.client.cancel_all_orders()
     assert (await within(gone))[-1]["info"]["orderStatus"] == "Deactivated"
     assert await within(positions) is not None
@@ -526,9 +526,9 @@ async def test_orders_wallet_and_positions_are_told_as_they_change(sim: Sim) -> 
 async def test_spot_tickers_tell_neither_bid_nor_mark_and_contracts_do(sim: Sim) -> None:
     spot = await within(sim.client.watch_ticker(SPOT))
     assert (spot["last"], spot["bid"], spot["markPrice"]) == (60000, None, None)
-    contract = await watch(sim.client.watch_ticker(LINEAR))
+    contract = await watch(sim, sim.client.watch_ticker(LINEAR))
     assert (await within(contract))["markPrice"] == 60000
-    moved = await watch(sim.client.watch_ticker(LINEAR))
+    moved = await watch(sim, sim.client.watch_ticker(LINEAR))
     await sim.post("price", symbol=LINEAR, price="50000")
     assert (await within(moved))["markPrice"] == 50000
     touch = await within(sim.client.watch_bids_asks([SPOT]))

@@ -21,6 +21,8 @@ SPOT = dataclasses.replace(BOTH, markets=frozenset({Market.SPOT}), perp=None)
 PERP = dataclasses.replace(BOTH, markets=frozenset({Market.PERP}))
 PLAN = {"type": "stop_loss", "side": "sell", "quantity": "1", "trigger_price": "1", "book": "plan"}
 
+AGAIN_S = 0.05
+
 
 @pytest_asyncio.fixture
 async def spot() -> AsyncIterator[Table]:
@@ -98,7 +100,7 @@ async def test_perps_alone_have_their_streams(perp: Table) -> None:
         async with asyncio.timeout(5):
             while not waiting.done():
                 perp.admin("position", symbol="BTC/USDT:USDT", quantity="4", entry="60000")
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(AGAIN_S)
         await waiting
 
 

@@ -11,7 +11,7 @@ import ccxt
 import pytest
 import pytest_asyncio
 from mexc_case import PERP, SPOT, SWAP, Workshop, books, opened
-from venue_process import Sim, until, within
+from venue_process import Sim, until_subscribed, within
 
 from adapters.simulated import API_KEY
 
@@ -38,11 +38,7 @@ async def watching(sim: Sim, sockets: int, *awaitables: Any) -> list[asyncio.Fut
     """Start to watch, and wait until the subscriptions stand. sockets: how many are open then."""
     futures = [asyncio.ensure_future(each) for each in awaitables]
 
-    async def are_open() -> bool:
-        return bool((await sim.state())["open_sockets"] >= sockets)
-
-    await until(are_open)
-    await asyncio.sleep(0.05)
+    await until_subscribed(sim.server, sockets)
     return futures
 
 

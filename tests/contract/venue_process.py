@@ -15,6 +15,8 @@ from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
 
 DEADLINE_S = 5.0
+POLL_S = 0.005
+QUIET_POLLS = 6
 
 
 def rewritten(value: Any, endpoint: str) -> Any:
@@ -70,3 +72,14 @@ async def until(condition: Callable[[], Awaitable[bool]], deadline_s: float = DE
     while not await condition():
         assert time.monotonic() < end, "the condition never held"
         await asyncio.sleep(0.005)
+
+
+async def until_subscribed(server: VenueServer, sockets: int = 1) -> None:
+    """Until so many sockets are open, and what their clients had to say is said."""
+    heard, still = -1, 0
+    end = time.monotonic() + DEADLINE_S
+    while still < QUIET_POLLS:
+        assert time.monotonic() < end, "the clients never came to an end"
+        still = still + 1 if heard == server.frames_heard and len(server._sockets) >= sockets else 0
+        heard = server.frames_heard
+        await asyncio.sleep(POLL_S)

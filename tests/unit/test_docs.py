@@ -154,7 +154,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 @of_each_document
 def test_paths_lead_somewhere(document: Path) -> None:
     rooms = "risk_daemon|adapters|oms|tests|docs|deploy|examples|benchmarks"
-    paths = {span.partition("::")[0] for span in spans(document) if re.match(rf"({rooms})/[^ ]*$", span)}
+    paths = {span.partition("::")[0] for span in spans(document) if re.match(rf"({rooms})/[^ <]*$", span)}
     installed = re.findall(rf"{INSTALLED}(?!\.venv)([\w./@-]+)", document.read_text())
     for path in {*paths, *installed}:
         assert (ROOT / path).exists(), path

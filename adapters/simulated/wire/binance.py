@@ -166,7 +166,13 @@ def _public(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
 
 
 def _account(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
-    exchange, listed = face.exchange, face.exchange.listed
+    """Everything that is neither market nor order."""
+    return {**_wallets(face), **_ledgers(face), **_of_masters(face), **_keys_and_lists(face), **_strategies(face)}
+
+
+def _wallets(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
+    """What each of them holds."""
+    exchange = face.exchange
     sapi, earn = "/sapi/v1/", "/sapi/v1/simple-earn/flexible/"
     balances: dict[tuple[str, str], Endpoint] = {
         ("GET", "/api/v3/account"): Endpoint(
@@ -189,6 +195,21 @@ def _account(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
     balances["GET", sapi + "simple-earn/locked/position"] = Endpoint(
         Call.BALANCES, lambda _, f: wallets.locked_positions(exchange, f), weight=150
     )
+    return balances
+
+
+def _ledger(
+    face: SpotFace, told: Callable[..., Any], weight: int, *, by_user: bool = False, **options: bool
+) -> Endpoint:
+    def handler(request: Request, form: dict[str, Any]) -> Any:
+        return told(face.exchange, form, request.wall, **options)
+
+    return Endpoint(Call.LEDGER, handler, weight=weight, by_user=by_user)
+
+
+def _ledgers(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
+    """Every way money moves, and how it is moved."""
+    sapi, earn = "/sapi/v1/", "/sapi/v1/simple-earn/flexible/"
     ledgers: dict[str, tuple[Callable[..., Any], int]] = {
         "capital/deposit/hisrec": (flows.deposits, 1),
         "asset/assetDividend": (flows.dividends, 10),
@@ -197,15 +218,23 @@ def _account(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
         "margin/borrow-repay": (flows.loans, 10),
     }
 
-    def ledger(told: Callable[..., Any], weight: int, *, by_user: bool = False, **options: bool) -> Endpoint:
-        def handler(request: Request, form: dict[str, Any]) -> Any:
-            return told(exchange, form, request.wall, **options)
+    return {
+        **{("GET", sapi + name): _ledger(face, told, weight) for name, (told, weight) in ledgers.items()},
+        ("GET", sapi + "capital/withdraw/history"): _ledger(face, flows.withdrawals, 18_000, by_user=True),
+        ("GET", earn + "history/subscriptionRecord"): _ledger(face, flows.earn_moves, 150, in_=True),
+        ("GET", earn + "history/redemptionRecord"): _ledger(face, flows.earn_moves, 150, in_=False),
+        ("POST", sapi + "asset/transfer"): Endpoint(
+            Call.PLACE, lambda r, f: flows.move(face.exchange, f, r.wall), weight=300, by_user=True
+        ),
+        ("POST", sapi + "margin/borrow-repay"): Endpoint(Call.PLACE, face.lend, weight=1_500, by_user=True),
+    }
 
-        return Endpoint(Call.LEDGER, handler, weight=weight, by_user=by_user)
+
+def _of_masters(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
+    """What only a master account may ask, and what only a sub-account."""
+    sub = "/sapi/v1/sub-account/"
 
     def only(allows: Callable[[], bool], endpoint: Endpoint) -> Endpoint:
-        """For a master account, or for a sub-account."""
-
         def handler(request: Request, form: dict[str, Any]) -> Any:
             if not allows():
                 raise refusal(-2015, "Invalid API-key, IP, or permissions for action.")
@@ -213,26 +242,20 @@ def _account(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
 
         return replace(endpoint, handler=handler)
 
-    books = {("GET", sapi + name): ledger(told, weight) for name, (told, weight) in ledgers.items()}
+    names = Endpoint(Call.OTHER, lambda _, __: {"subAccounts": [{"email": flows.SUB_EMAIL}]})
     return {
-        **balances,
-        **books,
-        ("GET", sapi + "capital/withdraw/history"): ledger(flows.withdrawals, 18_000, by_user=True),
-        ("GET", sapi + "sub-account/transfer/subUserHistory"): only(
-            lambda: not face.is_master, ledger(flows.sub_transfers, 1)
+        ("GET", sub + "transfer/subUserHistory"): only(
+            lambda: not face.is_master, _ledger(face, flows.sub_transfers, 1)
         ),
-        ("GET", sapi + "sub-account/universalTransfer"): only(
-            lambda: face.is_master, ledger(flows.master_transfers, 1)
-        ),
-        ("GET", sapi + "sub-account/list"): only(
-            lambda: face.is_master, Endpoint(Call.OTHER, lambda _, __: {"subAccounts": [{"email": flows.SUB_EMAIL}]})
-        ),
-        ("GET", earn + "history/subscriptionRecord"): ledger(flows.earn_moves, 150, in_=True),
-        ("GET", earn + "history/redemptionRecord"): ledger(flows.earn_moves, 150, in_=False),
-        ("POST", sapi + "asset/transfer"): Endpoint(
-            Call.PLACE, lambda r, f: flows.move(exchange, f, r.wall), weight=300, by_user=True
-        ),
-        ("POST", sapi + "margin/borrow-repay"): Endpoint(Call.PLACE, face.lend, weight=1_500, by_user=True),
+        ("GET", sub + "universalTransfer"): only(lambda: face.is_master, _ledger(face, flows.master_transfers, 1)),
+        ("GET", sub + "list"): only(lambda: face.is_master, names),
+    }
+
+
+def _keys_and_lists(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
+    """What the key may do, coins, and the markets of margin."""
+    sapi, listed = "/sapi/v1/", face.exchange.listed
+    return {
         ("GET", sapi + "account/apiRestrictions"): Endpoint(Call.TOKEN, lambda _, __: face.restrictions()),
         ("GET", sapi + "capital/config/getall"): Endpoint(Call.MARKETS, lambda _, __: face.coins(), weight=10),
         ("GET", sapi + "margin/allPairs"): Endpoint(
@@ -242,6 +265,13 @@ def _account(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
             Call.MARKETS, lambda _, __: markets.margin_pairs(listed()), False, 10, keyed=True
         ),
         ("POST", sapi + "userListenToken"): Endpoint(Call.TOKEN, face.token, False, keyed=True),
+    }
+
+
+def _strategies(face: SpotFace) -> dict[tuple[str, str], Endpoint]:
+    """Orders by which the venue places others, and conversions that wait."""
+    sapi = "/sapi/v1/"
+    return {
         ("GET", sapi + "algo/spot/openOrders"): Endpoint(Call.OPEN_ORDERS, lambda _, __: face.trading.algos()),
         ("DELETE", sapi + "algo/spot/order"): Endpoint(Call.CANCEL, face.trading.stop_algo),
         ("GET", sapi + "convert/limit/queryOpenOrders"): Endpoint(

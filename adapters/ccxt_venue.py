@@ -78,6 +78,7 @@ class CcxtVenue:
             replies=venue.replies,
             secrets=settings.secrets,
             codes=venue.codes,
+            local_address=settings.local_address,
             nonce_rises=venue.lane_width == 1,
         )
         self._client = build_client(settings.exchange, _client_config(venue, settings), self._shell)
@@ -304,7 +305,9 @@ def _dialect_and_streams(
 ) -> tuple[Dialect, SocketStreams | WatchedStreams]:
     if venue.dialect is not None:
         own = venue.dialect(settings, client)
-        terms = Terms(clock=clock, secrets=settings.secrets, tls=lambda: tls_of(client))
+        terms = Terms(
+            clock=clock, secrets=settings.secrets, tls=lambda: tls_of(client), local_address=settings.local_address
+        )
         return own, SocketStreams(own, terms)
     generic = GenericDialect(settings.name, venue, settings.markets, settings.reference_currency, client)
     return generic, WatchedStreams(generic, client, clock, settings.secrets)

@@ -68,11 +68,15 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What all connections of an account share. secrets: never to be written. tls: by what certificates are judged."""
+    """What all connections of an account share. secrets: never to be written. tls: by what certificates are judged.
+
+    local_address: the one of this machine's that they leave from; None: as it comes.
+    """
 
     clock: Clock
     secrets: Sequence[str]
     tls: Callable[[], ssl.SSLContext | bool]
+    local_address: str | None = None
 
 
 class _Dial(connect):
@@ -91,6 +95,7 @@ class Connection:
         self._clock = terms.clock
         self._secrets = terms.secrets
         self._tls = terms.tls
+        self._local_address = terms.local_address
         self._wire: Wire | None = None
         self._pong = ""
         self._socket: ClientConnection | None = None
@@ -138,8 +143,10 @@ class Connection:
             self.end(VenueUnavailable("the socket was dropped"))
 
     def _dial(self, url: str) -> connect:
+        bound: dict[str, Any] = {} if self._local_address is None else {"local_addr": (self._local_address, 0)}
         return _Dial(
             url,
+            **bound,
             ssl=self._tls() if url.startswith("wss:") else None,
             proxy=None,
             compression=None,

@@ -41,6 +41,7 @@ class Shell:
     secrets: tuple[str, ...]
     codes: Codes = NO_CODES
     tape: Tape | None = None
+    local_address: str | None = None
     nonce_rises: bool = True
 
 
@@ -76,7 +77,7 @@ class Guard:
         finally:
             self.own_session = is_own
         if is_own and self.session is None:
-            self.tcp_connector = open_connector(self.ssl_context)
+            self.tcp_connector = open_connector(self.ssl_context, self.shell.local_address)
             self.session = open_session(self.tcp_connector, trust_env=self.aiohttp_trust_env)
 
     def nonce(self) -> int:

@@ -83,9 +83,10 @@ class Session:
         await self._session.close()
 
 
-def open_connector(context: ssl.SSLContext | bool) -> aiohttp.TCPConnector:
-    """Connections of one client."""
+def open_connector(context: ssl.SSLContext | bool, local_address: str | None = None) -> aiohttp.TCPConnector:
+    """Connections of one client. local_address: the one of this machine's that they leave from."""
     return aiohttp.TCPConnector(
+        local_addr=None if local_address is None else (local_address, 0),
         ssl=context,
         family=socket.AF_UNSPEC,
         happy_eyeballs_delay=0,

@@ -36,7 +36,8 @@ _LEG_ONLY: Mapping[str, Any] = MappingProxyType({"reduceOnly": True, "hedged": T
 class VenueSettings:
     """What an account needs. `exchange` is a ccxt id; `endpoint` a loopback server that stands for it.
 
-    allow_unproven: guard it even where nothing can be proven; a trip there never ends with "proven".
+    allow_unproven: guard it even where nothing can be proven; a trip there never ends with "proven". local_address: the
+    one of this machine's that calls leave from: some exchanges count them by address, whoever's key they carry.
     """
 
     name: str
@@ -50,6 +51,7 @@ class VenueSettings:
     reference_currency: str = "USDT"
     options: Mapping[str, Any] = field(default_factory=lambda: NOTHING, repr=False)
     allow_unproven: bool = False
+    local_address: str | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -233,6 +233,7 @@ class Site:
             password=password,
             reference_currency=self.settings.portfolio.reference_currency,
             allow_unproven=venue.allow_unproven,
+            local_address=venue.local_address,
         )
         return build_adapter(settings, self.clock)
 

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -201,6 +202,7 @@ class Venue(Table):
     endpoint: str | None = None
     sandbox: bool = False
     allow_unproven: bool = False
+    local_address: str | None = None
     reconcile_every: Seconds | None = None
     balance_stale: Seconds | None = None
     position_stale: Seconds | None = None
@@ -220,6 +222,13 @@ class Venue(Table):
         if not markets or len(set(markets)) != len(markets):
             raise ValueError('name each market once: some of "spot", "margin", "perp"')
         return markets
+
+    @field_validator("local_address")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            ip_address(value)  # raises a ValueError that says so
+        return value
 
     @field_validator("endpoint")
     @classmethod

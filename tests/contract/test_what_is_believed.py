@@ -16,6 +16,7 @@ from aiohttp import web
 from connected import MARKETS, Venue, without_pauses
 
 from adapters import transport
+from adapters.base import Market
 from adapters.registry import build_adapter
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
@@ -253,3 +254,34 @@ async def test_a_bomb_is_read_no_further_than_the_longest_answer(
     fronted.says(bomb, **{"Content-Encoding": "gzip"})
     with pytest.raises(MalformedReply, match="longer"):
         await fronted.venue.adapter.list_orders(fronted.venue.scope)
+
+
+class WhoCalls(VenueServer):
+    """Notes from which addresses it is called."""
+
+    def __init__(self) -> None:
+        super().__init__("kraken")
+        self.peers: list[tuple[bool, str | None]] = []
+
+    async def _serve_venue(self, http: web.Request) -> web.StreamResponse:
+        self.peers.append(("Upgrade" in http.headers, http.remote))
+        return await super()._serve_venue(http)
+
+
+@pytest.mark.parametrize("address", [None, "127.0.0.7"])
+async def test_calls_and_sockets_leave_from_the_address_that_was_named(address: str | None) -> None:
+    """Exchanges that count calls by address count those of a bot beside us as well."""
+    server = WhoCalls()
+    await server.start()
+    keys = {"api_key": API_KEY, "secret": API_SECRET}
+    markets = frozenset({Market.SPOT})
+    settings = VenueSettings("kraken", "kraken", markets, server.endpoint, local_address=address, **keys)
+    adapter = build_adapter(settings, SystemClock())
+    without_pauses(adapter)
+    await adapter.connect()
+    async with asyncio.timeout(5):
+        await adapter.next_frame(Kind.BALANCES)
+    await adapter.close()
+    await server.stop()
+    assert {is_socket for is_socket, _ in server.peers} == {True, False}
+    assert {peer for _, peer in server.peers} == {address or "127.0.0.1"}

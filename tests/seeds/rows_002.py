@@ -56,10 +56,11 @@ DOCUMENT = Document(
             "Several exchanges: Kraken, MEXC and more",
             also=(
                 "tests/unit/adapters/test_ccxt_venue.py::test_an_adapter_is_built_for_any_exchange_that_can_do_what_is_required",
+                "tests/cards/test_orders.py::test_card_05_250_plain_and_30_conditional_orders_go_at_few_calls",
+                "tests/cards/test_daemon.py::test_card_41_flows_move_no_ratio_and_a_real_loss_after_them_trips",
             ),
-            to_come="testnet: kraken and krakenfutures are tried against servers; MEXC's spot and many more are built"
-            " from what ccxt says of them and were never run; perps of MEXC and others are refused, no listing of"
-            " theirs being known to be whole",
+            to_come="testnet: seven exchanges are tried against servers written from their documentation, not yet"
+            " against the exchanges themselves",
         ),
         "002-27": Row(
             "Fit for production: errors, logs, cleaning up",

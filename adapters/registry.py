@@ -18,6 +18,7 @@ from adapters.venues import (
     binanceusdm,
     bitget,
     bybit,
+    gate,
     kraken,
     krakenfutures,
     mexc,
@@ -56,7 +57,7 @@ def check_files(files: Iterable[str], registered: Iterable[str]) -> None:
         raise ConfigError(f"adapters/venues/{lost[0]}.py is of no registered venue: name it in adapters/registry.py")
 
 
-VENUES = by_exchange(binance, binancecoinm, binanceusdm, bitget, bybit, kraken, krakenfutures, mexc, okx)
+VENUES = by_exchange(binance, binancecoinm, binanceusdm, bitget, bybit, gate, kraken, krakenfutures, mexc, okx)
 check_files((found.name for found in pkgutil.iter_modules(venues.__path__)), VENUES)
 
 

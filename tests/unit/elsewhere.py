@@ -140,6 +140,7 @@ ELSEWHERE: dict[str, str] = {
     "adapters/venues/binanceusdm.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
     "adapters/venues/bitget.py": "unit/adapters/test_data_venues.py: its calls, pages, refusals and keys",
     "adapters/venues/bybit.py": "unit/adapters/venues/test_bybit_dialect.py: its scopes; whole in cards/",
+    "adapters/venues/gate.py": "unit/adapters/test_data_venues.py: its calls, groups, refusals and modes",
     "adapters/venues/kraken.py": "unit/adapters/test_registry.py: a table; its replies in test_envelopes.py",
     "adapters/venues/kraken_book.py": "unit/adapters/venues/test_venue_books.py: rows of kraken",
     "adapters/venues/krakenfutures.py": "unit/adapters/test_registry.py: a table; its replies in test_envelopes.py",

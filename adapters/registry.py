@@ -21,6 +21,7 @@ from adapters.venues import (
     gate,
     kraken,
     krakenfutures,
+    kucoin,
     mexc,
     okx,
 )
@@ -57,7 +58,7 @@ def check_files(files: Iterable[str], registered: Iterable[str]) -> None:
         raise ConfigError(f"adapters/venues/{lost[0]}.py is of no registered venue: name it in adapters/registry.py")
 
 
-VENUES = by_exchange(binance, binancecoinm, binanceusdm, bitget, bybit, gate, kraken, krakenfutures, mexc, okx)
+VENUES = by_exchange(binance, binancecoinm, binanceusdm, bitget, bybit, gate, kraken, krakenfutures, kucoin, mexc, okx)
 check_files((found.name for found in pkgutil.iter_modules(venues.__path__)), VENUES)
 
 

@@ -145,6 +145,7 @@ ELSEWHERE: dict[str, str] = {
     "adapters/venues/kraken_book.py": "unit/adapters/venues/test_venue_books.py: rows of kraken",
     "adapters/venues/krakenfutures.py": "unit/adapters/test_registry.py: a table; its replies in test_envelopes.py",
     "adapters/venues/krakenfutures_book.py": "unit/adapters/venues/test_venue_books.py: rows of krakenfutures",
+    "adapters/venues/kucoin.py": "unit/adapters/test_data_venues.py: its calls, symbols, pages and keys",
     "adapters/venues/mexc.py": "unit/adapters/test_cancel_plans.py: what it lists and cancels by",
     "adapters/venues/okx.py": "unit/adapters/venues/test_okx_dialect.py: its key; a table, played in cards/",
     "adapters/venues/okx_orders.py": "unit/adapters/venues/test_okx_dialect.py: scopes and refusals; played in cards/",

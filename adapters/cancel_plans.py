@@ -30,6 +30,9 @@ class CancelBy(Enum):
     ORDER = "the ids of the listing, one to a call"
 
 
+EACH = "*"
+"""In `Listing.at`: here stands a list of groups, and what follows leads to the rows of each of them."""
+
 Row = Mapping[str, Any]
 """A raw row of a listing."""
 
@@ -71,13 +74,27 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A call that tells the parts of a listing, on a venue without a dialect to ask it.
+
+    reads: its reply -> the params of one call a part. Raises a VenueError for a reply that does not tell them all.
+    """
+
+    call: str
+    reads: Callable[[Any], Sequence[Mapping[str, Any]]]
+    params: Mapping[str, Any] = field(default_factory=lambda: NO_PARAMS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """One of the venue's own calls that lists a scope, all pages and windows of it.
 
-    call: the method of ccxt's client (`privateGetV5OrderRealtime`). at: the names that lead to the rows in the reply.
-    page_rows: the most rows of one reply; None if it is never cut off. next_page: how to go on after a full page; None:
-    nothing leads to the others. agrees: what each row must say, by field: a reply for another category is no answer.
-    each: what the dialect must be asked for first, where one call shows one part only (`isolated pairs`).
+    call: the method of ccxt's client (`privateGetV5OrderRealtime`). at: the names that lead to the rows in the reply,
+    and `EACH`. page_rows: the most rows of one reply; None if it is never cut off. next_page: how to go on after a full
+    page; None: nothing leads to the others. agrees: what each row must say, by field: a reply for another category is
+    no answer.
+    each: what the dialect must be asked for first, where one call shows one part only (`isolated pairs`); without a
+    dialect, what the `parts` of the venue say.
     spot: whether its symbols are of spot pairs, where a venue uses a name for two markets; None: it does not.
     counted: what the dialect is asked for how many orders the venue counts in this scope: a listing of none, or of none
     but protective ones, is not whole while it counts more. None: nobody counts. shows: whether a row is of an order

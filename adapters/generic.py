@@ -122,7 +122,7 @@ class GenericDialect:
         self._markets = markets
         self._reference = reference
         self._client = client
-        self._books = OrderBooks(name, client)
+        self._books = OrderBooks(name, client, self._parts)
         self._shapes: dict[str, Shape] = {}
         self.may_learn = False
         self._position_symbols: frozenset[str] = frozenset()
@@ -267,6 +267,10 @@ class GenericDialect:
         )
 
     # --- orders ----------------------------------------------------------------------------------
+
+    async def _parts(self, each: str) -> Sequence[Mapping[str, Any]]:
+        parts = self._venue.parts[each]
+        return parts.reads(await getattr(self._client, parts.call)(dict(parts.params)))
 
     async def orders(self, plan: ScopePlan) -> tuple[Order, ...]:
         if plan.calls is not None:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from adapters.cancel_plans import Cancel, CancelBy, Listing, Named, OrderCalls, OrderFields, Row, ScopePlan
+from adapters.cancel_plans import EACH, Cancel, CancelBy, Listing, Named, OrderCalls, OrderFields, Row, ScopePlan
 from adapters.dialect import number, optional_text
 from adapters.failures import is_gone
 from adapters.lane import Urgency, current_urgency, travelling
@@ -178,6 +178,9 @@ def _paced() -> Urgency:
 
 def rows_at(reply: Any, at: Sequence[str]) -> Sequence[Row]:
     """The rows of a reply. Raises MalformedReply unless there is a list of objects where they belong."""
+    if EACH in at:
+        outer, inner = at[: at.index(EACH)], at[at.index(EACH) + 1 :]
+        return [row for group in rows_at(reply, outer) for row in rows_at(group, inner)]
     rows = reply
     for name in at:
         rows = rows.get(name) if isinstance(rows, Mapping) else None

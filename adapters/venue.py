@@ -15,7 +15,7 @@ from typing import Any
 
 from adapters.base import PERP_MARKETS, Market
 from adapters.budget import Pool
-from adapters.cancel_plans import ScopePlan
+from adapters.cancel_plans import Parts, ScopePlan
 from adapters.cancel_probes import Probe
 from adapters.dead_man import DeadMan
 from adapters.envelopes import Check
@@ -84,6 +84,7 @@ class Venue:
     exchange: its id in ccxt. options: of the ccxt client.
     dialect: reads it by calls of its own, and streams over sockets of its own; None: by ccxt's unified calls.
     scopes: every slice of its orders, whatever markets are configured; None: one a market, as ccxt lists them.
+    parts: what its listings are asked for by parts of (their `each`), where no dialect knows it.
     replies: what its own replies look like, by the last word of the path, "" for all others; None: as at connect.
     lane_width: how many signed calls may be under way at once: one where a nonce must rise, or where nobody knows;
         many where a time is signed.
@@ -107,6 +108,7 @@ class Venue:
     options: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     dialect: Callable[[VenueSettings, Any], SocketDialect] | None = None
     scopes: tuple[ScopePlan, ...] | None = None
+    parts: Mapping[str, Parts] = field(default_factory=lambda: NOTHING)
     replies: Mapping[str, Check] | None = None
     lane_width: int = 1
     pools: Sequence[Pool] = ()
@@ -147,10 +149,23 @@ def _half(venue: Venue) -> str | None:
         return "a row of its replies is no check"
     if venue.replies is not None and "" not in venue.replies:
         return 'its replies lack the row "": one without a row would be believed'
+    unknown = _unknown_parts(venue)
+    if unknown:
+        return f"listings by {', '.join(sorted(unknown))}, and nothing that tells those parts"
     is_read = venue.dialect is not None or venue.wallet is not None
     if not is_read and any(plan.scope.markets & PERP_MARKETS for plan in venue.scopes or ()):
         return "scopes of a perp market, and no wallet: unrealised profit would count twice"
     return None
+
+
+def _unknown_parts(venue: Venue) -> set[str]:
+    """What a listing or a cancel is asked for by parts of, and nobody knows; a count that nobody takes is as bad."""
+    if venue.dialect is not None:
+        return set()
+    calls = [plan.calls for plan in venue.scopes or () if plan.calls is not None]
+    wanted = {each for own in calls for each in (own.listing.each, *(cancel.each for cancel in own.cancels))}
+    counted = {own.listing.counted for own in calls}
+    return {name for name in (wanted - venue.parts.keys()) | counted if name is not None}
 
 
 def _wrong_scopes(scopes: tuple[ScopePlan, ...] | None) -> str | None:

@@ -75,4 +75,4 @@ def test_every_venue_without_a_row_is_not_known() -> None:
     from adapters import cancel_probes
 
     unasked: Callable[..., Any] = lambda *_: pytest.fail("it was asked")  # noqa: E731
-    assert asyncio.run(cancel_probes.ask(venue_of("bitget").probe, unasked)).may_cancel is None
+    assert asyncio.run(cancel_probes.ask(venue_of("bitvavo").probe, unasked)).may_cancel is None

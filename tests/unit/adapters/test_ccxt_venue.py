@@ -31,7 +31,7 @@ def _settings(exchange: str, markets: frozenset[Market] = SPOT, **rest: Any) -> 
 
 
 async def test_an_adapter_is_built_for_any_exchange_that_can_do_what_is_required() -> None:
-    for exchange in ("kraken", "binance", "bybit", "mexc", WITHOUT_A_FILE, "bitget"):
+    for exchange in ("kraken", "binance", "bybit", "mexc", "bitget", WITHOUT_A_FILE):
         adapter = build_adapter(_settings(exchange, allow_unproven=True), ManualClock())
         assert isinstance(adapter, VenueAdapter)
         assert adapter.scopes

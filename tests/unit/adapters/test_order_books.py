@@ -12,6 +12,7 @@ import pytest
 
 from adapters.base import SPOT_MARKETS, ScopeKind
 from adapters.cancel_plans import (
+    EACH,
     Cancel,
     CancelBy,
     Listing,
@@ -329,6 +330,18 @@ def test_a_scope_that_could_not_be_swept_is_refused() -> None:
     for cancels in ([], [wide]):
         with pytest.raises(ConfigError, match="no cancel"):
             own_scope("plain", SPOT_MARKETS, ScopeKind.PLAIN, listing=listing, cancels=cancels)
+
+
+def test_rows_may_stand_in_groups() -> None:
+    reply = {"data": [{"rows": [{"a": 1}]}, {"rows": []}, {"rows": [{"a": 2}]}]}
+    assert rows_at(reply, ("data", EACH, "rows")) == [{"a": 1}, {"a": 2}]
+    assert rows_at({"data": []}, ("data", EACH, "rows")) == []
+
+
+@pytest.mark.parametrize("data", [None, {}, [{}], [{"rows": None}], [{"rows": [1]}], [[]], [{"rows": []}, 1]])
+def test_a_group_that_is_none_is_no_listing(data: object) -> None:
+    with pytest.raises(MalformedReply):
+        rows_at({"data": data}, ("data", EACH, "rows"))
 
 
 def test_rows_may_stand_at_the_top() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from adapters import venues
-from adapters.base import PERP_MARKETS, SPOT_MARKETS
+from adapters.base import PERP_MARKETS, SPOT_MARKETS, ScopeKind
 from adapters.budget import Pool
-from adapters.cancel_plans import CancelBy, scope
+from adapters.cancel_plans import Cancel, CancelBy, Listing, OrderFields, Parts, ScopePlan, own_scope, scope
 from adapters.envelopes import is_a
 from adapters.registry import VENUES, by_exchange, check_files, venue_of
 from adapters.venue import Venue, Wallet
@@ -26,6 +26,17 @@ OBJECT = is_a(dict)
 
 def dialect(*_: Any) -> Any:
     pytest.fail("it was made")
+
+
+def own(name: str, **listing: Any) -> ScopePlan:
+    cancel = Cancel(call="cancel", by=CancelBy.ORDER)
+    return own_scope(
+        name,
+        SPOT_MARKETS,
+        ScopeKind.PLAIN,
+        listing=Listing(call="list", fields=OrderFields(), **listing),
+        cancels=[cancel],
+    )
 
 
 def file_of(name: str, venue: object) -> ModuleType:
@@ -80,6 +91,8 @@ def test_a_file_that_nobody_registered_is_refused() -> None:
         ({"scopes": ()}, "has no scope"),
         ({"scopes": (SPOT, PERP, SPOT)}, "two scopes named 'spot'"),
         ({"scopes": (SPOT, PERP)}, "no wallet"),
+        ({"scopes": (own("spot", each="pairs"),)}, "listings by pairs, and nothing that tells"),
+        ({"scopes": (own("spot", counted="orders"),)}, "listings by orders, and nothing that tells"),
         ({"dialect": dialect, "scopes": (SPOT,), "replies": {"": "an object"}}, "no check"),
         ({"pools": (Pool(15.0, 0.0),)}, "never falls"),
         ({"pools": (Pool(6.0, 0.3, for_urgent=3.0, for_sweep=3.0),)}, "leaves nothing"),
@@ -96,6 +109,11 @@ def test_half_a_venue_is_refused(half: dict[str, Any], reason: str) -> None:
 def test_a_whole_one_is_taken() -> None:
     whole = Venue(exchange="x", dialect=dialect, scopes=(SPOT, PERP), replies={"": OBJECT})
     assert by_exchange(file_of("x", whole)) == {"x": whole}
+
+
+def test_parts_that_a_call_tells_need_no_dialect() -> None:
+    parts = {"pairs": Parts(call="pairs", reads=list)}
+    assert Venue(exchange="x", scopes=(own("spot", each="pairs"),), parts=parts).parts == parts
 
 
 def test_where_a_nonce_must_rise_and_where_nobody_knows_calls_go_one_by_one() -> None:

@@ -110,7 +110,8 @@ class JointSweep:
         result = SweepResult(self.trip_id, self._joint.passed, elapsed_s, self.snapshot())
         for venue in self._venues:
             venue.tell_end()
-        self._around.emit(SweepFinished(self.trip_id, result.proven, result.cancelled, elapsed_s))
+        unprovable = tuple(f"{v.venue}: {what}" for v in result.venues.values() for what in v.unprovable)
+        self._around.emit(SweepFinished(self.trip_id, result.proven, result.cancelled, elapsed_s, unprovable))
         return result
 
     def _update(self) -> None:

@@ -282,7 +282,8 @@ class TripControl:
                 self._end_sweep(event, trip, turn)
 
     def _end_sweep(self, event: SweepFinished, trip: Trip, turn: Turn) -> None:
-        facts = {"proven": event.proven, "cancelled": event.cancelled, "elapsed_s": event.elapsed_s}
+        facts: dict[str, Any] = {"proven": event.proven, "cancelled": event.cancelled, "elapsed_s": event.elapsed_s}
+        facts |= {"unprovable": list(event.unprovable)} if event.unprovable else {}
         turn.record(EventName.SWEEP_FINISHED, trip_id=trip.trip_id, **facts)
         if event.proven and self._closes(trip):
             self._note_closing(trip, turn)  # it goes on: positions first, and then the orders once more

@@ -46,12 +46,16 @@ class OrderReplaced:
 
 @dataclass(frozen=True, slots=True)
 class SweepFinished:
-    """The sweep ended. proven: the joint round listed every scope of every venue empty."""
+    """The sweep ended. proven: the joint round listed every scope of every venue empty.
+
+    unprovable: what no listing of a venue shows, one sentence each that begins with the venue's name.
+    """
 
     trip_id: str
     proven: bool
     cancelled: int
     elapsed_s: float
+    unprovable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ initial_capital = {capital}
 settle = "200ms"
 order_flight = "300ms"
 auto_close_positions = {closes}
+{breaker}
 [data]
 reconcile_every = "5s"
 call_timeout = "3s"
@@ -52,7 +53,12 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
     daemons: list[Daemon] = []
 
     def start(
-        kind: CardVenue, *, more: str = "", closes: str = "false", before: Callable[[Venue], None] = lambda _: None
+        kind: CardVenue,
+        *,
+        more: str = "",
+        breaker: str = "",
+        closes: str = "false",
+        before: Callable[[Venue], None] = lambda _: None,
     ) -> tuple[Venue, Daemon]:
         venue = harness.simulated(kind.kind)
         venues.append(venue)
@@ -63,7 +69,7 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
         before(venue)
         markets = ", ".join(f'"{market.value}"' for market in sorted(kind.markets))
         told = {"kind": kind.kind, "markets": markets, "endpoint": venue.endpoint, "capital": MONEY}
-        config = CONFIG.format(**told, more=more, closes=closes)
+        config = CONFIG.format(**told, more=more, breaker=breaker, closes=closes)
         daemon = Daemon(tmp_path, config, {kind.kind: (API_KEY, API_SECRET, API_PASSPHRASE)})
         daemons.append(daemon)
         made = daemon.command("init", "--yes")
@@ -174,6 +180,35 @@ def test_card_41_flows_move_no_ratio_and_a_real_loss_after_them_trips(kind: Card
     venue.post("/balance", asset="USDT", amount=str(left), kind="trade", **account.wallet)
     assert daemon.exit_code(within_s=60) == 1, daemon.output()
     assert daemon.of("circuit_breaker_triggered")
+    assert venue.get("/state")["open_order_count"] == 0
+
+
+RUNNING = [(kind, name) for kind in KINDS.values() for name in (*kind.strategies[:1], *kind.hidden[:1])]
+
+
+@pytest.mark.parametrize(("kind", "strategy"), RUNNING, ids=lambda part: getattr(part, "kind", part))
+def test_card_42_while_a_strategy_of_the_venues_own_lives_the_daemon_does_not_end_with_one(
+    kind: CardVenue, strategy: str, guard: Guard
+) -> None:
+    """It places an order every second. Where no call lists it, the record names what no listing shows."""
+    venue, daemon = guard(kind, breaker='cancel_deadline = "6s"')
+    order = {"side": "sell", "type": "limit", "price": str(mark(kind, kind.symbols[0]) * 2), "quantity": "1"}
+    venue.post("/bot", symbol=kind.symbols[0], every_ms=1000, strategy=strategy, prefix="s", **order)
+    is_hidden = strategy in kind.hidden
+    if not is_hidden:
+        venue.post("/fault", how="ack_without_cancel", target="cancel")
+    halted = daemon.command("halt", "--reason", "card 42")
+    assert halted.returncode == 0, halted.stderr
+    assert daemon.exit_code() == 4, daemon.output()
+    finished = daemon.of("sweep_finished")[-1]
+    assert finished["proven"] is False
+    if is_hidden:
+        assert any(kind.kind in what for what in finished["unprovable"])
+        return
+    venue.delete("/fault")
+    daemon.start()
+    assert daemon.exit_code() == 1, daemon.output()
+    assert venue.get("/state")["bots"] == []
     assert venue.get("/state")["open_order_count"] == 0
 
 

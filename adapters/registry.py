@@ -12,7 +12,7 @@ from types import MappingProxyType, ModuleType
 from adapters import venues
 from adapters.base import VenueAdapter
 from adapters.venue import Venue, VenueSettings, unprovable
-from adapters.venues import binance, binancecoinm, binanceusdm, bybit, kraken, krakenfutures, mexc, okx
+from adapters.venues import binance, binancecoinm, binanceusdm, bybit, deribit, kraken, krakenfutures, mexc, okx
 from risk_daemon.errors import ConfigError
 from risk_daemon.model.clock import Clock
 
@@ -46,7 +46,7 @@ def check_files(files: Iterable[str], registered: Iterable[str]) -> None:
         raise ConfigError(f"adapters/venues/{lost[0]}.py is of no registered venue: name it in adapters/registry.py")
 
 
-VENUES = by_exchange(binance, binancecoinm, binanceusdm, bybit, kraken, krakenfutures, mexc, okx)
+VENUES = by_exchange(binance, binancecoinm, binanceusdm, bybit, deribit, kraken, krakenfutures, mexc, okx)
 check_files((found.name for found in pkgutil.iter_modules(venues.__path__)), VENUES)
 
 

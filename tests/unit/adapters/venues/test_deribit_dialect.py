@@ -21,15 +21,45 @@ from risk_daemon.model.account import OrderSide
 from risk_daemon.model.events import Kind, OrdersSeen, PricesSeen
 
 D = Decimal
-INVERSE = {"id": "BTC-PERPETUAL", "symbol": "BTC/USD:BTC", "base": "BTC", "quote": "USD", "settle": "BTC"}
-INVERSE |= {"inverse": True, "spot": False}
-LINEAR = {"id": "BTC_USDC-PERPETUAL", "symbol": "BTC/USDC:USDC", "base": "BTC", "quote": "USDC", "settle": "USDC"}
-LINEAR |= {"inverse": False, "spot": False}
-PAIR = {"id": "BTC_USDT", "symbol": "BTC/USDT", "base": "BTC", "quote": "USDT", "spot": True}
-ROW = {"instrument_name": "BTC-PERPETUAL", "kind": "future", "direction": "buy", "size": 50.0, "mark_price": 7476.65}
-ROW |= {"average_price": 7440.18, "floating_profit_loss": 0, "total_profit_loss": 0.000032781}
-ORDER = {"order_id": "ETH-SLTB-1", "instrument_name": "BTC-PERPETUAL", "direction": "sell", "order_type": "stop_market"}
-ORDER |= {"order_state": "untriggered", "amount": 10.0, "label": "", "reduce_only": True}
+INVERSE: dict[str, Any] = {
+    "id": "BTC-PERPETUAL",
+    "symbol": "BTC/USD:BTC",
+    "base": "BTC",
+    "quote": "USD",
+    "settle": "BTC",
+    "inverse": True,
+    "spot": False,
+}
+LINEAR: dict[str, Any] = {
+    "id": "BTC_USDC-PERPETUAL",
+    "symbol": "BTC/USDC:USDC",
+    "base": "BTC",
+    "quote": "USDC",
+    "settle": "USDC",
+    "inverse": False,
+    "spot": False,
+}
+PAIR: dict[str, Any] = {"id": "BTC_USDT", "symbol": "BTC/USDT", "base": "BTC", "quote": "USDT", "spot": True}
+ROW: dict[str, Any] = {
+    "instrument_name": "BTC-PERPETUAL",
+    "kind": "future",
+    "direction": "buy",
+    "size": 50.0,
+    "mark_price": 7476.65,
+    "average_price": 7440.18,
+    "floating_profit_loss": 0,
+    "total_profit_loss": 0.000032781,
+}
+ORDER: dict[str, Any] = {
+    "order_id": "ETH-SLTB-1",
+    "instrument_name": "BTC-PERPETUAL",
+    "direction": "sell",
+    "order_type": "stop_market",
+    "order_state": "untriggered",
+    "amount": 10.0,
+    "label": "",
+    "reduce_only": True,
+}
 
 
 class Client:

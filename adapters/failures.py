@@ -54,10 +54,10 @@ class ClockOff(VenueUnavailable):
 class Codes:
     """What the error codes of one venue mean, by its own documentation; a code without a row is left to its words.
 
-    at: the field of the reply that holds the code. later: ask again. refused: a person must look. gone: there is no
-    such order. clock: the time that was signed is wrong: the venue's is asked for. ban_statuses: the HTTP statuses of a
-    ban for asking too much, beside 418 and 429. row_codes: the list of rows and the field of each that holds a code of
-    its own, where the outer one only sums up that all have failed.
+    at: the field of the reply that holds the code; `error.code` is one within another. later: ask again. refused: a
+    person must look. gone: there is no such order. clock: the time that was signed is wrong: the venue's is asked for.
+    ban_statuses: the HTTP statuses of a ban for asking too much, beside 418 and 429. row_codes: the list of rows and
+    the field of each that holds a code of its own, where the outer one only sums up that all have failed.
     """
 
     at: str
@@ -175,9 +175,11 @@ def _code(seen: HttpReply, at: str) -> str | None:
     if not seen.body.startswith("{"):
         return None
     try:
-        value = json.loads(seen.body).get(at)
+        value = json.loads(seen.body)
     except (ValueError, RecursionError):
         return None
+    for name in at.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 _KEPT = re.compile(
     r"(?i)^(code|retcode|ret_code|scode|errorcode|status|state|result|success|count|total|totalcount|sumcount|.*count"
     r"|page.*|.*page|limit|size_limit|.*time|.*_ts|ts|.*date|.*tm|lever.*|level|type|.*type|.*mode|version|precision"
-    r"|decimals|cost|ver|v|e|t)$"
+    r"|decimals|cost|ver|v|e|t|jsonrpc)$"
 )
 """Fields whose numbers say something of the protocol and nothing of the account."""
 
@@ -31,6 +31,7 @@ _PLAIN_NAMES = frozenset(
     {
         "instid",
         "instrumentid",
+        "instrument_name",
         "productid",
         "marketid",
         "symbolid",
@@ -51,7 +52,8 @@ _SECRET_PARAMS = frozenset(
 
 def is_personal(param: str) -> bool:
     """Whether a parameter of a call signs it, or names somebody or something of theirs."""
-    return param.lower() in _SECRET_PARAMS or _NAMING.search(param) is not None
+    name = param.lower()
+    return name in _SECRET_PARAMS or (_NAMING.search(name) is not None and name != "instrument_name")
 
 
 class Mask:

@@ -25,6 +25,7 @@ from adapters.venues import (
     mexc,
     okx,
 )
+from adapters.venues import binance, binancecoinm, binanceusdm, bybit, deribit, kraken, krakenfutures, mexc, okx
 from risk_daemon.errors import ConfigError
 from risk_daemon.model.clock import Clock
 
@@ -59,6 +60,7 @@ def check_files(files: Iterable[str], registered: Iterable[str]) -> None:
 
 
 VENUES = by_exchange(binance, binancecoinm, binanceusdm, bitget, bybit, gate, kraken, krakenfutures, kucoin, mexc, okx)
+VENUES = by_exchange(binance, binancecoinm, binanceusdm, bybit, deribit, kraken, krakenfutures, mexc, okx)
 check_files((found.name for found in pkgutil.iter_modules(venues.__path__)), VENUES)
 
 

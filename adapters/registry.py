@@ -18,6 +18,7 @@ from adapters.venues import (
     binanceusdm,
     bitget,
     bybit,
+    deribit,
     gate,
     kraken,
     krakenfutures,
@@ -25,7 +26,6 @@ from adapters.venues import (
     mexc,
     okx,
 )
-from adapters.venues import binance, binancecoinm, binanceusdm, bybit, deribit, kraken, krakenfutures, mexc, okx
 from risk_daemon.errors import ConfigError
 from risk_daemon.model.clock import Clock
 
@@ -59,8 +59,9 @@ def check_files(files: Iterable[str], registered: Iterable[str]) -> None:
         raise ConfigError(f"adapters/venues/{lost[0]}.py is of no registered venue: name it in adapters/registry.py")
 
 
-VENUES = by_exchange(binance, binancecoinm, binanceusdm, bitget, bybit, gate, kraken, krakenfutures, kucoin, mexc, okx)
-VENUES = by_exchange(binance, binancecoinm, binanceusdm, bybit, deribit, kraken, krakenfutures, mexc, okx)
+VENUES = by_exchange(
+    binance, binancecoinm, binanceusdm, bitget, bybit, deribit, gate, kraken, krakenfutures, kucoin, mexc, okx
+)
 check_files((found.name for found in pkgutil.iter_modules(venues.__path__)), VENUES)
 
 

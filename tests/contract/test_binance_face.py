@@ -19,7 +19,7 @@ from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
 
 # Closing a client takes ccxt a quarter of a second: one loop for all lets them be closed at once.
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 BUY = {"symbol": "BTC/USDT", "side": "buy", "quantity": "0.01", "price": "50000"}
 SELL = {"symbol": "BTC/USDT", "side": "sell", "quantity": "0.01", "price": "70000"}

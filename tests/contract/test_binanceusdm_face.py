@@ -13,7 +13,7 @@ from venue_process import Sim, client_of, until, until_subscribed, within
 
 from adapters.simulated.server import VenueServer
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 SYMBOL = {"binanceusdm": "BTC/USDT:USDT", "binancecoinm": "BTC/USD:BTC"}
 OTHER = {"binanceusdm": "ETH/USDT:USDT", "binancecoinm": "ETH/USD:ETH"}

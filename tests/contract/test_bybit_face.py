@@ -16,7 +16,7 @@ from adapters.simulated.wire.base import hmac_sha256
 from adapters.simulated.wire.bybit import BybitFace
 from adapters.simulated.wire.bybit_orders import FILTERS
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 SPOT, LINEAR, USDC, INVERSE = "BTC/USDT", "BTC/USDT:USDT", "BTC/USDC:USDC", "BTC/USD:BTC"
 PRE_MARKET = "PREM/USDT:USDT"

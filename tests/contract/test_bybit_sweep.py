@@ -19,6 +19,8 @@ from risk_daemon.model.events import Kind, PricesSeen
 from tests.cards.card import DAY_S, Table, dealt
 from tests.cards.kinds.bybit import VENUE
 
+pytestmark = pytest.mark.long
+
 SPOT, LINEAR, USDC, INVERSE = "BTC/USDT", "BTC/USDT:USDT", "BTC/USDC:USDC", "BTC/USD:BTC"
 
 

@@ -19,7 +19,7 @@ from risk_daemon.errors import MalformedReply
 from tests.cards.card import Table, dealt
 from tests.cards.kinds.deribit import VENUE
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 D = Decimal
 PERP, INVERSE, DATED, OPTION = "BTC/USDC:USDC", "BTC/USD:BTC", "ETH/USD:ETH-310328", "BTC/USD:BTC-310328-50000-C"

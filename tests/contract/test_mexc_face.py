@@ -13,7 +13,7 @@ from venue_process import Sim
 from adapters.simulated import API_KEY
 
 # Closing a client takes ccxt a quarter of a second: one loop for all lets them be closed at once.
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 DAY_S = 86_400
 

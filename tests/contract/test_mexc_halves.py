@@ -15,6 +15,8 @@ from risk_daemon.errors import VenueUnavailable
 from risk_daemon.model.events import Kind
 from tests.cards.card import DAY_S, Table, all_kinds, dealt, until
 
+pytestmark = pytest.mark.long
+
 D = Decimal
 BOTH = all_kinds()["mexc"]
 SPOT = dataclasses.replace(BOTH, markets=frozenset({Market.SPOT}), perp=None)

@@ -17,7 +17,7 @@ from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
 from adapters.simulated.wire.okx_books import ALGOS
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 
 SPOT, SWAP, INVERSE = "BTC/USDT", "BTC/USDT:USDT", "BTC/USD:BTC"
 LIMIT = {"side": "buy", "quantity": "0.01", "price": "50000", "client_order_id": "bot7"}

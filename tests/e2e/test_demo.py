@@ -99,7 +99,7 @@ async def test_an_exchange_that_does_not_cancel_is_not_a_success(tmp_path: Path)
         await told
 
     code = await rehearsal.play(tell)
-    ended = demo.judge(code, show.equity, rehearsal.books)
+    ended = demo.judge(code, show.equity, show.steps[-1].equity, rehearsal.books)
     show.result(code, ended)
     assert ended is ExitCode.TRIGGERED_UNPROVEN
     assert rehearsal.books["kraken"].open_orders == {"spot_plain": 3, "spot_trigger": 1}

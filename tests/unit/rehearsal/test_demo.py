@@ -10,7 +10,7 @@ import pytest
 from risk_daemon.config.load import load as load_config
 from risk_daemon.config.settings import CircuitBreaker, Data
 from risk_daemon.engine.states import CircuitBreakerState
-from risk_daemon.errors import ExitCode
+from risk_daemon.errors import ExitCode, UsageError
 from risk_daemon.rehearsal import demo
 from risk_daemon.rehearsal.rehearsal import Book
 
@@ -22,7 +22,7 @@ FINAL = Decimal(9_450)
 
 def test_one_only_when_everybody_agrees() -> None:
     books = {"kraken": SETTLED, "krakenfutures": EMPTY}
-    assert demo.judge(ExitCode.TRIGGERED_AND_PROVEN, FINAL, books) is ExitCode.TRIGGERED_AND_PROVEN
+    assert demo.judge(ExitCode.TRIGGERED_AND_PROVEN, FINAL, FINAL, books) is ExitCode.TRIGGERED_AND_PROVEN
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,12 @@ def test_one_only_when_everybody_agrees() -> None:
     ids=["an order left", "on one of two", "books never read", "equity unknown", "another equity"],
 )
 def test_a_proof_that_does_not_hold_is_a_bug(equity: Decimal | None, books: dict[str, Book]) -> None:
-    assert demo.judge(ExitCode.TRIGGERED_AND_PROVEN, equity, books) is ExitCode.BUG
+    assert demo.judge(ExitCode.TRIGGERED_AND_PROVEN, equity, FINAL, books) is ExitCode.BUG
 
 
 @pytest.mark.parametrize("code", [code for code in ExitCode if code is not ExitCode.TRIGGERED_AND_PROVEN])
 def test_any_other_end_stays_what_it_is(code: ExitCode) -> None:
-    assert demo.judge(code, FINAL, {"kraken": SETTLED}) is code
+    assert demo.judge(code, FINAL, FINAL, {"kraken": SETTLED}) is code
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,17 @@ def test_the_steps_are_the_four_losses() -> None:
         for step in demo.steps_of(demo.DEFAULT_VENUES)
     ]
     assert losses == [Decimal(text) for text in ("0.02", "0.035", "0.042", "0.055")]
+
+
+def test_other_venues_lose_the_same_parts_of_what_they_hold() -> None:
+    venues = ("binance", "binanceusdm", "bybit", "okx", "mexc")
+    capital = demo.capital_of(venues)
+    assert capital == 29_000
+    losses = [(capital - step.equity) / capital for step in demo.steps_of(venues)]
+    assert [round(loss, 4) for loss in losses] == [Decimal(text) for text in ("0.02", "0.035", "0.042", "0.055")]
+
+
+@pytest.mark.parametrize("venues", [["kraken", "moon"], ["kraken", "kraken"], ["deribit"]])
+def test_a_venue_that_can_not_be_set_up_is_refused(venues: list[str]) -> None:
+    with pytest.raises(UsageError, match="name some of kraken, krakenfutures, binance"):
+        demo.config_of(venues)

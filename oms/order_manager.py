@@ -25,8 +25,8 @@ from risk_daemon.model.events import Input, Order, Position
 
 Markets = frozenset[Market]
 
-CLOSE_TELLS_S = 0.5
-"""So long before the deadline a closing ends, so that whoever waits no longer than that still hears what is open."""
+TELLS_S = 0.5
+"""So long before the deadline a sweep or closing ends: who waits no longer than that still hears what is open."""
 
 _TRIPS_REMEMBERED = 4
 
@@ -36,7 +36,7 @@ class OrderManager:
 
     settle_s: seconds between the two empty listings of a proof. order_flight_s: how long an order sent
     under the last lease may take to arrive. lease_s: how long a lease is valid. call_timeout_s: limit of
-    one adapter call. cancel_deadline_s: after this a sweep returns unproven.
+    one adapter call. cancel_deadline_s: by then a sweep has returned, at most TELLS_S before.
     protective_orders: "cancel" everything, or "keep" reduce-only orders against an open position.
     emit: takes VenueProven, VenueUnproven, OrderReplaced and SweepFinished as they happen, of a closing PositionClosed
     and ClosingFinished as well; must not block.
@@ -69,7 +69,8 @@ class OrderManager:
         times_s = (settle_s, order_flight_s, lease_s, call_timeout_s, cancel_deadline_s)
         if not all(math.isfinite(seconds) and seconds >= 0 for seconds in times_s):
             raise UsageError("the times of a sweep are finite seconds, zero or more")
-        self._settings = SweepSettings(*times_s, keep_protective=protective_orders == "keep")
+        ends_s = cancel_deadline_s - min(TELLS_S, cancel_deadline_s / 10)
+        self._settings = SweepSettings(*times_s[:-1], ends_s, keep_protective=protective_orders == "keep")
         self._emit = emit
         self._positions = positions
         self._open_orders = open_orders
@@ -192,8 +193,7 @@ class OrderManager:
             call_timeout_s=settings.call_timeout_s,
             emit=self._safe_emit,
         )
-        deadline_s = settings.cancel_deadline_s - min(CLOSE_TELLS_S, settings.cancel_deadline_s / 10)
-        closing = Closing(list(self._adapters.values()), terms, sweep, deadline_s)
+        closing = Closing(list(self._adapters.values()), terms, sweep, settings.cancel_deadline_s)
         task = asyncio.create_task(self._close(trip_id, closing), name=f"closing {trip_id}")
         self._closings[trip_id] = (closing, task)
 

@@ -3,7 +3,8 @@
 Only a well-formed listing is evidence, and only about the time after it was requested. A venue is
 proven when every order scope was listed empty twice, `settle_s` apart, and no order was seen in any
 of its scopes, nor a cancel sent, since. All venues are proven together when, after that and after
-every lease has run out, each scope lists empty once more in one round that no order interrupts. A
+every lease has run out, each scope lists empty once more in one round that no order interrupts. Who
+placed an order after the lock may do so again: that round waits for longer than the order took to come. A
 look that fails tells nothing: it undoes no evidence and adds none; but a scope that is looked at in
 vain again and again is not proven. Pure: the caller brings the times.
 
@@ -32,6 +33,11 @@ WATCH_S = 5.0
 
 CANCEL_PATIENCE_S = 2.0
 """A look while a cancel is on its way to the venue is no evidence: it waits for the answer, but no longer than this."""
+
+AGAIN_FACTOR = 1.5
+AGAIN_MAX_S = 5.0
+"""An order that appeared n seconds after the one before may be followed by another n seconds later: the joint round
+waits so many times n for it, and no longer than this."""
 
 _REDUCING_SIDE = {True: OrderSide.SELL, False: OrderSide.BUY}
 
@@ -209,7 +215,8 @@ class VenueProof:
     ) -> None:
         self.venue = venue
         self.voids = 0
-        self.arrived_mono = -math.inf  # when the last cancel without an acknowledgement is on its way no more
+        self.arrived_mono = -math.inf  # when what may be on its way, a cancel or the next order, has arrived
+        self._replaced_mono = started_mono
         self._scopes = {name: _Scope(rank=ranks.get(name, 0)) for name in scopes}
         self._ranks = sorted({scope.rank for scope in self._scopes.values()})
         self._settle_s = settle_s
@@ -276,11 +283,18 @@ class VenueProof:
         scope = self._scopes[listing.scope]
         found = self._judge(scope, listing, keep)
         scope.remember(listing, received_mono, found)
+        if found.replaced:
+            self._expect_another(received_mono)
         if found.open:
             self._void(received_mono)
         elif listing.requested_mono >= self._floor_mono and not self._cancels_under_way:
             scope.found_empty(listing.requested_mono, received_mono, self._settle_s)
         return found
+
+    def _expect_another(self, now_mono: float) -> None:
+        waits_s = min(AGAIN_FACTOR * (now_mono - self._replaced_mono), AGAIN_MAX_S)
+        self.arrived_mono = max(self.arrived_mono, now_mono + waits_s)
+        self._replaced_mono = now_mono
 
     def _judge(self, scope: _Scope, listing: OrderListing, keep: Callable[[Order], bool]) -> Sighting:
         marks = [(order, keep(order)) for order in listing.orders]
@@ -389,7 +403,7 @@ class JointRound:
     """The last look at everything at once.
 
     not_before_mono: when every lease has run out and every order sent under one has arrived. The round
-    begins when all venues are proven, that time has come, and no cancel is on its way any more; it passes
+    begins when all venues are proven, that time has come, and neither a cancel nor another order is awaited; it passes
     when all are proven and every scope of every venue was listed empty by a request made since it began.
     Any order and any cancel ends the round, even one that has passed; the next begins when all are proven
     again. A failed look only makes it wait for a good one.

@@ -56,7 +56,8 @@ class CardVenue:
     perp, inverse: markets of positions. wallet: the one that deposits and withdrawals move, None: the first. neutral:
     two wallets that are both part of the account; outside: (inside, outside), a transfer between which is a flow.
     least_calls: what the venue's own API needs for the proof of CARD-05, each round of listings thrice.
-    thirty: for CARD-36, on a venue whose calls may leave side by side. troubles: CARD-14's.
+    thirty: for CARD-36, on a venue whose calls may leave side by side. troubles: CARD-14's. pegs: what is worth how
+    much, where the venue itself has no price in USDT for what its positions settle in.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class CardVenue:
     hidden: tuple[str, ...] = ()
     perp: str | None = None
     inverse: str | None = None
+    pegs: Mapping[str, str] = field(default_factory=dict)
     asset: str = "USDT"
     wallet: str | None = None
     neutral: tuple[str, str] | None = None

@@ -11,6 +11,7 @@ VENUE = CardVenue(
     conditional=({"type": "stop_loss"}, {"type": "take_profit"}, {"type": "stop_loss", "reduce_only": True}),
     perp="BTC/USD:USD",
     inverse="BTC/USD:BTC",
+    pegs={"USD": "1", "BTC": "60000"},
     balance_field="quantity",
     position_field="size",
     least_calls=4,

@@ -31,7 +31,8 @@ ADDED = {
         "privateGetV5SpreadOrderRealtime",
         "privatePostV5SpreadOrderCancel",
         "privatePostV5SpreadOrderCancelAll",
-    }
+    },
+    "deribit": {"own_key"},
 }
 
 # The venue's own names of its calls, from its documentation: {scope: (its list, its wide cancels, its cancel by id)}.

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from adapters.base import OrderListing
-from oms.proof import JointRound, VenueProof, is_protective, listing_fault
+from oms.proof import AGAIN_MAX_S, JointRound, VenueProof, is_protective, listing_fault
 from risk_daemon.errors import InvariantError
 from risk_daemon.model.events import Order, Position
 
@@ -350,13 +350,13 @@ class TestJointRound:
         joint.step(6.1)
         assert joint.began_mono is None
         prove(b, 6.2)
-        joint.step(8.2)
-        assert joint.began_mono == 8.2
-        b.listed(listing(8.2, venue="b"), 8.3)
-        joint.step(8.3)
+        joint.step(11.2)
+        assert joint.began_mono == 11.2
+        b.listed(listing(11.2, venue="b"), 11.3)
+        joint.step(11.3)
         assert not joint.passed  # a was listed empty, but before the order on b was seen
-        a.listed(listing(8.4), 8.4)
-        joint.step(8.4)
+        a.listed(listing(11.4), 11.4)
+        joint.step(11.4)
         assert joint.passed
 
     def test_an_order_between_two_steps_is_not_overlooked(self) -> None:
@@ -367,9 +367,31 @@ class TestJointRound:
         b.listed(listing(6.0, venue="b"), 6.0)
         a.listed(listing(6.0, order(1)), 6.1)
         prove(a, 6.2)
-        joint.step(8.2)
-        assert joint.began_mono == 8.2
+        joint.step(11.2)
+        assert joint.began_mono == 11.2
         assert not joint.passed
+
+    def test_waits_for_longer_than_an_order_took_to_come(self) -> None:
+        """Each may have another behind it, on whichever venue; nobody is waited for without end."""
+        a, b, joint = self.two(not_before=0.0)
+        opens = []
+        for seen, number in ((1.0, 1), (2.0, 2), (60.0, 3)):
+            a.listed(listing(seen - 0.2), seen - 0.1)
+            a.listed(listing(seen, order(number)), seen)
+            prove(a, seen)
+            prove(b, seen)
+            opens.append(a.arrived_mono)
+            joint.step(opens[-1] - 0.01)
+            assert joint.began_mono is None
+        assert opens == [1.0 + 1.5, 2.0 + 1.5, 60.0 + AGAIN_MAX_S]
+        joint.step(opens[-1])
+        assert joint.began_mono == opens[-1]
+
+    def test_what_was_open_at_the_first_look_is_not_awaited_again(self) -> None:
+        venue = proof()
+        venue.listed(listing(1.0, order(1)), 1.0)
+        venue.listed(listing(2.0, order(1)), 2.0)
+        assert venue.arrived_mono < 0
 
     def test_a_failed_look_makes_it_wait_and_undoes_nothing(self) -> None:
         a, b, joint = self.two()

@@ -82,11 +82,9 @@ async def test_card_50_a_recording_hides_the_account_and_plays_back_as_it_was(ta
     assert len(again.flows.flows) == len(seen.flows.flows) >= 1
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no gzip", gzip.compress(b"{}"), gzip.compress(b'{"risk-daemon recording": 9}')]
-)
-def test_a_file_that_is_no_recording_is_refused(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [None, b"", b"no json", b"{}", b'{"risk-daemon recording": 9}'])
+def test_a_file_that_is_no_recording_is_refused(content: bytes | None, tmp_path: Path) -> None:
     file = tmp_path / "x.gz"
-    file.write_bytes(content)
+    file.write_bytes(b"no gzip" if content is None else gzip.compress(content))
     with pytest.raises(UsageError):
         recording.read(file)

@@ -30,7 +30,7 @@ from typing import Any, BinaryIO, Self
 
 from risk_daemon.errors import InvariantError, RecordError, StateError
 from risk_daemon.model.events import RiskEvent
-from risk_daemon.state.files import json_text, sync_directory, utc_text
+from risk_daemon.state.files import json_text, let_group_read, sync_directory, utc_text
 
 GENESIS = "0" * 64
 RESERVED = frozenset({"seq", "time", "event", "prev", "hash"})
@@ -94,6 +94,7 @@ class EventLog:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StateError(f"{path}: the event log can't be opened: {error.strerror}") from error
+        let_group_read(descriptor, path.parent)  # the second process of `watch`, which has no keys
         try:
             if new:
                 sync_directory(path.parent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -61,6 +62,13 @@ def replace_file(path: Path, data: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def let_group_read(descriptor: int, directory: Path) -> None:
+    """Whoever is in the directory's group may read the file, if that can be had; nobody else may."""
+    with suppress(OSError):
+        os.fchown(descriptor, -1, directory.stat().st_gid)
+        os.fchmod(descriptor, 0o640)
 
 
 def sync_directory(path: Path) -> None:

@@ -24,7 +24,7 @@ import structlog
 from risk_daemon.errors import InvariantError, RecordError
 from risk_daemon.gate.restraints import OrderRequest, Veto
 from risk_daemon.model.units import plain
-from risk_daemon.state.files import json_text, utc_text
+from risk_daemon.state.files import json_text, let_group_read, utc_text
 from risk_daemon.state.worker import Run, Worker
 
 _LOG = structlog.get_logger(__name__)
@@ -235,7 +235,7 @@ class RotatedFile:
         try:
             size = os.fstat(descriptor).st_size
             if not size:
-                self._let_group_read(descriptor)
+                let_group_read(descriptor, self.path.parent)  # a dashboard in it may show what was refused
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 data = b"\n" + data
             written = os.write(descriptor, data)
@@ -244,12 +244,6 @@ class RotatedFile:
                 raise OSError(f"only {written} of {len(data)} bytes could be written")
         finally:
             os.close(descriptor)
-
-    def _let_group_read(self, descriptor: int) -> None:
-        """A dashboard in the directory's group may read which orders were refused; nobody else may."""
-        with suppress(OSError):
-            os.fchown(descriptor, -1, self.path.parent.stat().st_gid)
-            os.fchmod(descriptor, 0o640)
 
     def _rotate_if_large(self) -> None:
         """A file that can't be moved is written on: one too large is better than none."""

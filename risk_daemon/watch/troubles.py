@@ -2,6 +2,9 @@
 
 Each trouble is told once it has stood for two looks, again while it stands, and once more when it is over. How a run
 ended is told at once. What was there before the first look is known and not told, except for what stands still.
+
+A trip that the guard could not tell of, or can't go on telling of because it has ended, is told from here as a trip:
+then it is repeated and escalated like any other, until somebody acknowledges it or it is over.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ from risk_daemon.state.files import utc_text
 SILENT_S = 4.0  # a guard that runs stamps the gate many times a second
 STARTING_S = 30.0  # this process may have been started before the guard was
 OLD_S = 5.0  # risk.json is written once a second
-UNTOLD_S = 10.0
+UNTOLD_S = 8.0
+ALONE_S = 60.0  # so long after its guard has gone a trip is repeated from here
+FAILING_S = 5.0
 REMIND_EVERY_S = 600.0
 MANY_STARTS, WITHIN_S = 3, 300.0
 LITTLE_BYTES = 64 * 1024 * 1024
@@ -37,7 +42,6 @@ class Trouble(StrEnum):
     RESTARTING = "guard_restarting"
     NOT_WRITING = "guard_not_writing"
     DISK_FULL = "disk_full"
-    TRIP_UNTOLD = "trip_untold"
     ALERTS_FAILING = "guard_alerts_failing"
     LOG_UNREADABLE = "guard_log_unreadable"
 
@@ -97,6 +101,16 @@ _ENDS: Mapping[int, str] = {
 
 
 @dataclass(slots=True)
+class _Trip:
+    """The one that the gate is shut for. down_mono: since when its guard is gone; None: it is not."""
+
+    trip_id: str
+    since_mono: float
+    down_mono: float | None = None
+    is_told_here: bool = False
+
+
+@dataclass(slots=True)
 class Watcher:
     """began: when this process did."""
 
@@ -108,8 +122,10 @@ class Watcher:
     _has_looked: bool = False
     _alive_since_mono: float | None = None
     _was_alive: bool = False
-    _told: deque[str] = field(default_factory=lambda: deque(maxlen=1_000))
-    _trip: tuple[str, float] | None = None
+    _failing: dict[str, float] = field(default_factory=dict)
+    _trip: _Trip | None = None
+    _told_trips: deque[str] = field(default_factory=lambda: deque(maxlen=1_000))
+    _acknowledged: deque[str] = field(default_factory=lambda: deque(maxlen=1_000))
 
     def look(self, seen: Seen, now: Instant) -> list[Alert]:
         """What to tell after this look."""
@@ -118,7 +134,8 @@ class Watcher:
             *self._silence(seen, now),
             *self._restarts(now),
             *self._files(seen, now),
-            *self._trip_untold(seen, now),
+            *self._failing_alerts(now),
+            *self._trips(seen, now),
         ]
         self._has_looked = True
         return alerts
@@ -126,7 +143,6 @@ class Watcher:
     # --- the event log ---------------------------------------------------------------------------------
 
     def _read(self, lines: Sequence[Line], now: Instant) -> Iterator[Alert]:
-        failed: dict[str, Line] = {}
         for line in lines:
             match line.event:
                 case EventName.CONFIGURATION_LOADED:
@@ -134,14 +150,13 @@ class Watcher:
                 case EventName.SYSTEM_SHUTDOWN:
                     yield from self._ended(line, now)
                 case EventName.ALERT_SENT:
-                    self._told.extend(_texts(line))
-                case EventName.ALERT_FAILED:
-                    failed[str(line.fields.get("channel"))] = line
-        if failed and self._has_looked:
-            names = ", ".join(sorted(failed))
-            sentence = f"Alerts of the guard are not delivered ({names}): somebody may not have heard of something."
-            details = {"channels": sorted(failed), "last": dict(failed[max(failed)].fields)}
-            yield _alert(Trouble.ALERTS_FAILING, Severity.CRITICAL, sentence, now, details)
+                    self._failing.pop(str(line.fields.get("channel")), None)
+                    self._told_trips.append(str(line.fields.get("alert_id")).partition(".")[0])
+                case EventName.ALERT_FAILED if self._has_looked:
+                    self._failing.setdefault(str(line.fields.get("channel")), now.mono)
+                case "alert_acknowledged":
+                    self._told_trips.append(str(line.fields.get("trip_id")))
+                    self._acknowledged.append(str(line.fields.get("trip_id")))
 
     def _started(self, line: Line, now: Instant) -> Iterator[Alert]:
         """A start after a start: between them it was killed, or failed with no last word."""
@@ -242,20 +257,46 @@ class Watcher:
             reminds=False,
         )
 
-    def _trip_untold(self, seen: Seen, now: Instant) -> Iterator[Alert]:
-        """The gate says that it tripped, and no channel has taken the guard's own alert of that."""
-        if seen.trip_id is None or self._trip is None or self._trip[0] != seen.trip_id:
-            self._trip = None if seen.trip_id is None else (seen.trip_id, now.mono)
-        since_mono = now.mono if self._trip is None else self._trip[1]
-        is_told = seen.trip_id is None or any(text.startswith(seen.trip_id) for text in self._told)
+    def _failing_alerts(self, now: Instant) -> Iterator[Alert]:
+        names = ", ".join(sorted(self._failing))
         yield from self._stands(
-            Trouble.TRIP_UNTOLD,
-            not is_told and now.mono - since_mono >= UNTOLD_S,
+            Trouble.ALERTS_FAILING,
+            any(now.mono - since_mono >= FAILING_S for since_mono in self._failing.values()),
             now,
-            f"The guard has TRIPPED (trip {seen.trip_id}) and no alert of its own was delivered.",
-            "",
-            trip_id=seen.trip_id,
+            f"Alerts of the guard are not delivered ({names}): somebody may not have heard of something.",
+            "Alerts of the guard are delivered again.",
+            reminds=False,
         )
+
+    # --- trips -----------------------------------------------------------------------------------------
+
+    def _trips(self, seen: Seen, now: Instant) -> Iterator[Alert]:
+        trip, trip_id = self._trip, seen.trip_id
+        if trip is not None and trip.trip_id != trip_id:
+            if trip.is_told_here:
+                yield _trip_alert(EventName.CIRCUIT_BREAKER_RESET, trip.trip_id, now, "The trip is over.")
+            self._trip = trip = None
+        if trip_id is None:
+            return
+        if trip is None:
+            trip = self._trip = _Trip(trip_id, now.mono)
+        if not self._is_told(Trouble.SILENT):
+            trip.down_mono = None
+        elif trip.down_mono is None:
+            trip.down_mono = now.mono
+        why = self._why_from_here(trip, now)
+        if why is not None and not trip.is_told_here and trip_id not in self._acknowledged:
+            trip.is_told_here = True
+            yield _trip_alert(EventName.CIRCUIT_BREAKER_TRIGGERED, trip_id, now, why)
+
+    def _why_from_here(self, trip: _Trip, now: Instant) -> str | None:
+        if trip.trip_id not in self._told_trips and now.mono - trip.since_mono >= UNTOLD_S:
+            return f"The guard has TRIPPED (trip {trip.trip_id}), and it is not known that anybody was told."
+        if trip.down_mono is not None and now.mono - trip.down_mono >= ALONE_S:
+            return f"The guard has TRIPPED (trip {trip.trip_id}) and has ended since. Nobody has reset it yet."
+        return None
+
+    # --- telling ---------------------------------------------------------------------------------------
 
     def _is_told(self, trouble: Trouble) -> bool:
         standing = self._standing.get(trouble)
@@ -271,15 +312,14 @@ class Watcher:
         *,
         severity: Severity = Severity.CRITICAL,
         reminds: bool = True,
-        trip_id: str | None = None,
     ) -> Iterator[Alert]:
-        """over: told at the end of what was told; empty: nothing."""
+        """over: what is told at the end of what was told."""
         standing = self._standing.get(trouble)
         if not is_so:
             self._standing.pop(trouble, None)
-            if over and standing is not None and standing.told_mono is not None:
+            if standing is not None and standing.told_mono is not None:
                 seconds = round(now.mono - standing.since_mono, 1)
-                yield _alert(trouble, Severity.WARNING, over, now, {"over": True, "after_s": seconds}, trip_id)
+                yield _alert(trouble, Severity.WARNING, over, now, {"over": True, "after_s": seconds})
             return
         if standing is None:
             standing = self._standing[trouble] = _Standing(now.mono)
@@ -288,16 +328,24 @@ class Watcher:
         is_due = standing.looks >= _LOOKS if told_mono is None else reminds and now.mono - told_mono >= REMIND_EVERY_S
         if is_due:
             standing.told_mono = now.mono
-            yield _alert(trouble, severity, sentence, now, {"for_s": round(now.mono - standing.since_mono, 1)}, trip_id)
+            yield _alert(trouble, severity, sentence, now, {"for_s": round(now.mono - standing.since_mono, 1)})
 
 
 def _is_stamped(seen: Seen) -> bool:
     return seen.stamp_age_s is not None and seen.stamp_age_s <= SILENT_S
 
 
-def _texts(line: Line) -> Iterator[str]:
-    """Whatever may be the id of an alert, or of its trip."""
-    return (value for value in line.fields.values() if isinstance(value, str) and value)
+def _trip_alert(event: EventName, trip_id: str, now: Instant, sentence: str) -> Alert:
+    is_over = event is EventName.CIRCUIT_BREAKER_RESET
+    return Alert(
+        alert_id=f"{trip_id}.watch.over" if is_over else f"{trip_id}.watch",
+        event=event,
+        severity=Severity.WARNING if is_over else Severity.CRITICAL,
+        summary=sentence,
+        wall=now.wall,
+        trip_id=trip_id,
+        details={"told_by": "watch"},
+    )
 
 
 def _alert(

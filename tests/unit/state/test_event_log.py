@@ -102,6 +102,14 @@ def test_the_chain_goes_on_after_a_restart(path: Path) -> None:
     assert log.torn is None
 
 
+def test_the_group_of_the_directory_may_read_it(path: Path) -> None:
+    """So that `risk-daemon watch` can, as a user of its own; also what an older version began."""
+    path.touch(0o600)
+    EventLog.open(path).close()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.stat().st_gid == path.parent.stat().st_gid
+
+
 def test_an_absent_log_starts_and_an_empty_one_is_fine(path: Path) -> None:
     missing = verify_log(path)
     assert not missing.ok

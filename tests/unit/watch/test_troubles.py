@@ -259,23 +259,72 @@ def test_a_log_that_can_not_be_read_is_said_once(guard: Guard) -> None:
 
 def test_alerts_of_the_guard_that_fail_are_told_together(guard: Guard) -> None:
     for channel in ("oncall", "mail", "oncall"):
-        guard.logs("alert_failed", channel=channel, status="timeout")
-    (told,) = guard.wait(2)
-    assert told.event == Trouble.ALERTS_FAILING
+        guard.logs("alert_failed", channel=channel, status="timeout", alert_id="x")
+    (told,) = guard.wait(9)
+    assert (told.event, told.severity) == (Trouble.ALERTS_FAILING, Severity.CRITICAL)
     assert "(mail, oncall)" in told.summary
+    guard.logs("alert_sent", channel="mail", alert_id="x")
+    assert guard.wait(60) == []
+    guard.logs("alert_sent", channel="oncall", alert_id="x")
+    assert [alert.details.get("over") for alert in guard.wait(2)] == [True]
+
+
+def test_an_alert_that_goes_out_at_the_second_try_is_nothing(guard: Guard) -> None:
+    guard.logs("alert_failed", channel="oncall", status="503", alert_id="x")
+    guard.wait(3)
+    guard.logs("alert_sent", channel="oncall", alert_id="x")
+    assert guard.wait(60) == []
+
+
+# --- trips -------------------------------------------------------------------------------------------
 
 
 def test_a_trip_of_which_no_alert_was_delivered_is_told_from_here(guard: Guard) -> None:
-    guard.trip_id = "2026-t1"
-    assert guard.wait(9) == []
+    guard.trip_id = "t-1"
+    assert guard.wait(7) == []
     (told,) = guard.wait(3)
-    assert (told.event, told.severity, told.trip_id) == (Trouble.TRIP_UNTOLD, Severity.CRITICAL, "2026-t1")
-
-
-@pytest.mark.parametrize("sent", ["2026-t1", "2026-t1.2"])
-def test_a_trip_that_was_told_is_not_told_from_here(guard: Guard, sent: str) -> None:
-    guard.trip_id = "2026-t1"
-    guard.logs("alert_sent", channel="oncall", id=sent)
+    assert (told.event, told.severity, told.trip_id) == ("circuit_breaker_triggered", Severity.CRITICAL, "t-1")
     assert guard.wait(60) == []
-    guard.trip_id = "2026-t2"
-    assert events(guard.wait(60)) == [Trouble.TRIP_UNTOLD]
+    guard.trip_id = None
+    assert events(guard.wait(2)) == ["circuit_breaker_reset"]
+
+
+@pytest.mark.parametrize("sent", ["t-1", "t-1.2"])
+def test_a_trip_that_was_told_is_not_told_from_here(guard: Guard, sent: str) -> None:
+    guard.trip_id = "t-1"
+    guard.logs("alert_sent", channel="oncall", alert_id=sent)
+    assert guard.wait(60) == []
+    guard.trip_id = "t-2"
+    assert events(guard.wait(60)) == ["circuit_breaker_triggered"]
+
+
+def test_a_trip_whose_guard_has_ended_is_gone_on_with_from_here(guard: Guard) -> None:
+    guard.trip_id = "t-1"
+    guard.logs("alert_sent", channel="oncall", alert_id="t-1")
+    guard.ends(1, trip_id="t-1")
+    assert events(guard.wait(50)) == [Trouble.ENDED]
+    (told,) = guard.wait(20)
+    assert (told.event, told.trip_id) == ("circuit_breaker_triggered", "t-1")
+    assert "has ended since" in told.summary
+    guard.trip_id = None
+    assert events(guard.wait(2)) == ["circuit_breaker_reset"]
+
+
+def test_a_trip_that_somebody_acknowledged_is_not_told_again(guard: Guard) -> None:
+    guard.trip_id = "t-1"
+    guard.logs("alert_acknowledged", trip_id="t-1", operator="alice")
+    guard.ends(1, trip_id="t-1")
+    assert events(guard.wait(300)) == [Trouble.ENDED]
+    guard.trip_id = None
+    assert guard.wait(60) == []
+
+
+def test_a_trip_whose_guard_goes_on_is_left_to_it(guard: Guard) -> None:
+    guard.trip_id = "t-1"
+    guard.logs("alert_sent", channel="oncall", alert_id="t-1")
+    for _ in range(2):
+        guard.ends(4, trip_id="t-1")
+        guard.wait(6)
+        guard.runs = True
+        told = events(guard.wait(50))
+    assert "circuit_breaker_triggered" not in told

@@ -60,7 +60,7 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/cli/operating.py": "unit/cli/test_commands.py: status, halt, release, disable, enable",
     "risk_daemon/cli/positions.py": "unit/cli/test_commands.py: close-positions",
     "risk_daemon/cli/tokens.py": "unit/cli/test_commands.py: token create, list, revoke",
-    "risk_daemon/cli/translating.py": "unit/cli/test_commands.py: convert-risk-limits",
+    "risk_daemon/cli/translating.py": "unit/cli/test_risk_limits.py: one command; the other in test_alert_env.py",
     # --- config: files that load and that are refused ---
     "risk_daemon/config/api.py": "unit/config/test_load.py: the table [api]",
     "risk_daemon/config/breakers.py": "unit/config/test_load.py: the table [breakers]",

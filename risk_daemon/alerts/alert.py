@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
+
+from risk_daemon.state.files import utc_text
 
 
 class Severity(StrEnum):
@@ -51,7 +52,7 @@ class Alert:
     @property
     def timestamp(self) -> str:
         """ISO 8601, UTC."""
-        return datetime.fromtimestamp(self.wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return utc_text(self.wall)
 
     def payload(self, strategy_name: str) -> dict[str, Any]:
         """The body that receivers get."""

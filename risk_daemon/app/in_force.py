@@ -14,6 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from risk_daemon.app.findings import Finding, Level
+from risk_daemon.config.alerts import Alerts
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.config.loosening import loosened
 from risk_daemon.config.notation import Table
@@ -77,13 +78,14 @@ def compared(settings: Settings) -> Iterator[Finding]:
 def finishing_settings(settings: Settings, paths: Paths) -> Settings:
     """For a trip that is finished although the settings are too loose to start with: it is swept as it was before.
 
-    Where nothing is known of that, it is swept by the defaults, which keep no order.
+    Whoever heard of it before does now. Where nothing is known of that, it is swept by the defaults, which keep no order.
     """
     known = _known(peek_documents(paths.database)) or {}
     tables = known.get("venues")
     venues = tables if isinstance(tables, Mapping) else {}
     before = {
         "circuit_breaker": _as_it_was(CircuitBreaker, known.get("circuit_breaker"), CircuitBreaker()),
+        "alerts": _as_it_was(Alerts, known.get("alerts"), settings.alerts),
         "venues": {name: _as_it_was(Venue, venues.get(name), venue) for name, venue in settings.venues.items()},
     }
     return settings.model_copy(update=before)

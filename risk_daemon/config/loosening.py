@@ -79,6 +79,16 @@ def when_fewer_warn(old: Any, new: Any) -> bool:
     return len(after) < len(before) or any(late > early for early, late in zip(before, after, strict=False))
 
 
+def when_fewer_are_told(old: Any, new: Any) -> bool:
+    """A list of which none may be missing."""
+    return not _all_in(old, new)
+
+
+def when_fewer_are_named(old: Any, new: Any) -> bool:
+    """A list of which none may be missing; an empty one stands for all there are."""
+    return bool(new) and (not old or not _all_in(old, new))
+
+
 def when_own_action_is_weaker(old: Any, new: Any) -> bool:
     """Without a value the class of the rule says what is done, a veto at least."""
     known = (None, "veto", "freeze", "trip")
@@ -125,15 +135,25 @@ def _levels(values: Any) -> list[tuple[str, Decimal]] | None:
     return sorted(known, key=lambda level: level[1]) if len(known) == len(measured) else None
 
 
+def _all_in(old: Any, new: Any) -> bool:
+    if not isinstance(old, list) or not isinstance(new, list):
+        return not either_way(old, new)
+    return all(one in new for one in old)
+
+
 # --- the answer of every key -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Each:
-    """Tables by names of the user's. One that was taken out is looser; is_looser_anew: so is one that is new."""
+    """Tables by names of the user's. One that was taken out is looser; is_looser_anew: so is one that is new.
+
+    has_kinds: `of` has the answers by the kind of a table.
+    """
 
     of: Mapping[str, Any]
-    is_looser_anew: bool
+    is_looser_anew: bool = False
+    has_kinds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +191,37 @@ RULE_ANSWERS: Mapping[str, Mapping[str, Answer]] = {
     "error_rate": {**_OF_A_RATE, "max_errors": when_more, "max_errors_total": when_more},
     # What else stands there is handed to the class, and only the class knows which way is which.
     OWN: {"class": either_way, "action": when_own_action_is_weaker, "active_hours": when_narrower},
+}
+
+_OF_ANY_CHANNEL: Mapping[str, Answer] = {
+    "kind": either_way,
+    "severity": when_further_down("info", "warning", "critical"),
+    "events": when_fewer_are_named,
+    "escalation": _ON_IS_STRICTER,
+    "heartbeat": _ON_IS_STRICTER,
+    "timeout": either_way,
+}
+CHANNEL_ANSWERS: Mapping[str, Mapping[str, Answer]] = {
+    "webhook": {**_OF_ANY_CHANNEL, "url": either_way, "allow": either_way, "bearer": either_way, "ca_file": either_way},
+    "email": {
+        **_OF_ANY_CHANNEL,
+        "host": either_way,
+        "port": either_way,
+        "security": either_way,
+        "username": either_way,
+        "sender": either_way,
+        "recipients": when_fewer_are_told,
+        "ca_file": either_way,
+    },
+    "sms": {
+        **_OF_ANY_CHANNEL,
+        "account_sid": either_way,
+        "sender": either_way,
+        "recipients": when_fewer_are_told,
+        "url": either_way,
+        "allow": either_way,
+    },
+    "apprise": {**_OF_ANY_CHANNEL, "allow": either_way},
 }
 
 ANSWERS: Mapping[str, Any] = {
@@ -232,6 +283,13 @@ ANSWERS: Mapping[str, Any] = {
         },
         is_looser_anew=True,  # its money hides a loss of the others
     ),
+    "alerts": {
+        "strategy_name": neither_way,
+        "rate": when_less,
+        "escalate_after": when_more,
+        "heartbeat_every": when_more,
+        "channels": Each(of=CHANNEL_ANSWERS, has_kinds=True),
+    },
     "api": {
         "listen": when_reached_from_elsewhere,
         "socket": neither_way,
@@ -276,7 +334,8 @@ def _each_compared(each: Each, path: tuple[str, ...], old: Document, new: Docume
         if name not in new:
             yield f"{_name((*path, name))} is taken out"
         elif name in old:
-            yield from _compared(each.of, (*path, name), old[name], new[name])
+            of = each.of.get(str(_table(new[name]).get("kind")), {}) if each.has_kinds else each.of
+            yield from _compared(of, (*path, name), old[name], new[name])
         elif each.is_looser_anew:
             yield f"{_name((*path, name))} is new"
 
@@ -314,24 +373,41 @@ def _filled(table: type[Table], document: Any) -> dict[str, Any]:
     """The document with the default of each key that it does not name."""
     whole = dict(_table(document))
     for name, field in table.model_fields.items():
-        key, inner = field.alias or name, table_of(field)
-        if inner is None:
+        key, inner = field.alias or name, tables_of(field)
+        if not inner:
             if key not in whole and not field.is_required():
                 whole[key] = _as_read(field.get_default(call_default_factory=True))
         elif is_named(field):
-            whole[key] = {each: _filled(inner, body) for each, body in _table(whole.get(key)).items()}
+            whole[key] = {each: _filled(_fitting(inner, body), body) for each, body in _table(whole.get(key)).items()}
         elif key in whole or NoneType not in get_args(field.annotation):
-            whole[key] = _filled(inner, whole.get(key))
+            whole[key] = _filled(inner[0], whole.get(key))
     if table is Breakers:
         rules = whole.keys() - Breakers.model_fields.keys()
         whole |= {name: _filled(_table_of_rule(whole[name]), whole[name]) for name in rules}
     return whole
 
 
-def table_of(field: FieldInfo) -> type[Table] | None:
-    """The table that a key of another one holds, or holds by names of the user's."""
-    kinds = (field.annotation, *get_args(field.annotation))
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Table)), None)
+def tables_of(field: FieldInfo) -> tuple[type[Table], ...]:
+    """The table that a key of another one holds, itself or by names of the user's; several where it has kinds."""
+    return tuple(_tables_in(field.annotation))
+
+
+def _tables_in(annotation: Any) -> Iterator[type[Table]]:
+    if isinstance(annotation, type) and issubclass(annotation, Table):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _tables_in(part)
+
+
+def kind_of_table(table: type[Table]) -> str:
+    """The word that tables of this kind have under `kind`."""
+    return str(get_args(table.model_fields["kind"].annotation)[0])
+
+
+def _fitting(tables: tuple[type[Table], ...], body: Any) -> type[Table]:
+    if len(tables) == 1:
+        return tables[0]
+    return next((table for table in tables if kind_of_table(table) == _table(body).get("kind")), Table)
 
 
 def is_named(field: FieldInfo) -> bool:

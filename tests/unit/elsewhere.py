@@ -13,6 +13,7 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/api/swift.py": "unit/api/test_app.py: every answer that is quick goes through it",
     "risk_daemon/api/tally.py": "unit/api/test_seats.py: who asks how often",
     # --- app: the parts put together ---
+    "risk_daemon/app/alerts.py": "e2e/test_alerts.py: whole processes that tell receivers",
     "risk_daemon/app/close.py": "e2e/test_closing_positions.py: with and without a daemon",
     "risk_daemon/app/closing_findings.py": "unit/app/test_check.py: which positions a trip would close",
     "risk_daemon/app/composition.py": "unit/app/test_init.py: a site of all venues; whole in e2e/test_restart.py",
@@ -59,7 +60,7 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/cli/operating.py": "unit/cli/test_commands.py: status, halt, release, disable, enable",
     "risk_daemon/cli/positions.py": "unit/cli/test_commands.py: close-positions",
     "risk_daemon/cli/tokens.py": "unit/cli/test_commands.py: token create, list, revoke",
-    "risk_daemon/cli/translating.py": "unit/cli/test_commands.py: convert-risk-limits",
+    "risk_daemon/cli/translating.py": "unit/cli/test_risk_limits.py: one command; the other in test_alert_env.py",
     # --- config: files that load and that are refused ---
     "risk_daemon/config/api.py": "unit/config/test_load.py: the table [api]",
     "risk_daemon/config/breakers.py": "unit/config/test_load.py: the table [breakers]",

@@ -43,8 +43,9 @@ class WebhookSettings(ChannelSettings):
     """A POST of JSON.
 
     url: it may hold a token, so it is kept out of every record but for its host.
-    secret: `whsec_` and base64, or the token where `bearer`.
+    secret: `whsec_` and base64, two of them while one replaces the other; or the token where `bearer`.
     allow: hosts it may go to; none: the URL's own. Private addresses only of hosts that are named.
+    ca_file: certificates to trust instead of the system's, for a server of one's own.
     """
 
     kind: ClassVar[str] = "webhook"
@@ -53,14 +54,12 @@ class WebhookSettings(ChannelSettings):
     secret: str = field(repr=False)
     bearer: bool = False
     allow: tuple[str, ...] = ()
+    ca_file: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmailSettings(ChannelSettings):
-    """A mail through any SMTP server. Without a username nobody logs in.
-
-    ca_file: certificates to trust instead of the system's, for a server of one's own.
-    """
+    """A mail through any SMTP server. Without a username nobody logs in. ca_file: as of a webhook."""
 
     kind: ClassVar[str] = "email"
 
@@ -76,7 +75,11 @@ class EmailSettings(ChannelSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmsSettings(ChannelSettings):
-    """A short message to each number, through Twilio's API. url: where the API is, for a face of it."""
+    """A short message to each number, through Twilio's API.
+
+    password: the account's auth token. sender: a number, a name, or the id of a messaging service (MG...).
+    url: where the API is, for a face of it or an account in another region.
+    """
 
     kind: ClassVar[str] = "sms"
 
@@ -126,7 +129,7 @@ class Channel(Protocol):
     def name(self) -> str: ...
 
     async def send(self, alert: Alert, payload: Mapping[str, Any]) -> Attempted:
-        """Try once. Never raises, but for CancelledError, after which it may be called again."""
+        """Try once, for `timeout_s` at most. Never raises, but for CancelledError; it may be called again then."""
         ...
 
     async def close(self) -> None: ...

@@ -30,7 +30,7 @@ def test_the_body_is_what_receivers_are_promised() -> None:
         "trip_id": "trip-1",
         "summary": "Drawdown reached 10.2 % of 10 %: everything is cancelled.",
         "details": {"observed": "0.102"},
-        "timestamp": "2023-11-14T22:13:20.250Z",
+        "timestamp": "2023-11-14T22:13:20.250000Z",
     }
 
 

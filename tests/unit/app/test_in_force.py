@@ -152,6 +152,13 @@ async def test_a_market_that_was_taken_out_is_swept_all_the_same(paths: Paths, t
     assert finishing_settings(configured(tmp_path), paths).venues["kraken"].markets == ("spot", "margin")
 
 
+async def test_whoever_heard_of_it_before_does_now(paths: Paths, tmp_path: Path) -> None:
+    before = in_force(configured(tmp_path))
+    before[CONFIGURATION]["settings"]["alerts"]["channels"] = {"pager": {"kind": "apprise"}}
+    await kept(paths, before)
+    assert set(finishing_settings(configured(tmp_path), paths).alerts.channels) == {"pager"}
+
+
 @pytest.mark.parametrize("settings", [None, {}, {"circuit_breaker": {"settle": 5}, "venues": {"kraken": {"a": 1}}}])
 async def test_what_is_not_known_is_finished_by_the_defaults(paths: Paths, tmp_path: Path, settings: Any) -> None:
     await kept(paths, {CONFIGURATION: {"settings": settings}})

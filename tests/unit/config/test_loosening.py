@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 
 from risk_daemon.config.breakers import OWN, Breakers
 from risk_daemon.config.load import effective
-from risk_daemon.config.loosening import ANSWERS, RULE_ANSWERS, Each, May, is_named, loosened, table_of
+from risk_daemon.config.loosening import (
+    ANSWERS,
+    CHANNEL_ANSWERS,
+    RULE_ANSWERS,
+    Each,
+    May,
+    is_named,
+    kind_of_table,
+    loosened,
+    tables_of,
+)
 from risk_daemon.config.notation import Table
 from risk_daemon.config.own_rule import OwnRule
 from risk_daemon.config.registry import RULES
@@ -52,6 +62,21 @@ exclusive = true
 [venues.other]
 exchange = "okx"
 markets = ["spot"]
+[alerts.channels.webhook]
+kind = "webhook"
+url = "https://hooks.example.org/risk"
+[alerts.channels.email]
+kind = "email"
+host = "mail.example.org"
+sender = "guard@example.org"
+recipients = ["alice@example.org"]
+[alerts.channels.sms]
+kind = "sms"
+account_sid = "AC1"
+sender = "+100"
+recipients = ["+1", "+2"]
+[alerts.channels.apprise]
+kind = "apprise"
 """)
 
 
@@ -127,6 +152,16 @@ RISING = {
     "venues.kraken.price_stale": ["20s", ABSENT, "1h"],
     "venues.kraken.dead_man": [{"timeout": "60s", "exclusive": True}, ABSENT],
     "venues.kraken.dead_man.timeout": ["30s", "60s", "1h"],
+    "alerts.rate": [100, 10, 1],
+    "alerts.escalate_after": ["1m", "5m", "off"],
+    "alerts.heartbeat_every": ["1m", "5m", "off"],
+    "alerts.channels.webhook": [{"kind": "webhook"}, ABSENT],
+    "alerts.channels.webhook.severity": ["info", "warning", "critical"],
+    "alerts.channels.webhook.events": [[], ["manual_halt", "venue_lost"], ["manual_halt"]],
+    "alerts.channels.webhook.escalation": [True, False],
+    "alerts.channels.webhook.heartbeat": [True, False],
+    "alerts.channels.email.recipients": [["a@example.org", "b@example.org"], ["b@example.org"]],
+    "alerts.channels.sms.recipients": [["+1", "+2"], ["+1"]],
     "api.listen": ["127.0.0.1:8787", "0.0.0.0:8787"],
 }
 EITHER = {
@@ -156,6 +191,23 @@ EITHER = {
     "data.settle_legs": ["250ms", "1s"],
     "data.call_timeout": ["10s", "20s"],
     "prices.pegs": [{}, {"USDC": 1}],
+    "alerts.channels.webhook.timeout": ["10s", "1s"],
+    "alerts.channels.webhook.url": ["https://hooks.example.org/risk", "https://elsewhere.example.org/"],
+    "alerts.channels.webhook.allow": [[], ["hooks.example.org"]],
+    "alerts.channels.webhook.bearer": [False, True],
+    "alerts.channels.webhook.ca_file": [ABSENT, __file__],
+    "alerts.channels.email.host": ["mail.example.org", "127.0.0.1"],
+    "alerts.channels.email.port": [587, 25],
+    "alerts.channels.email.security": ["starttls", "tls", "none"],
+    "alerts.channels.email.username": ["", "guard"],
+    "alerts.channels.email.sender": ["guard@example.org", "x@example.org"],
+    "alerts.channels.email.ca_file": [ABSENT, __file__],
+    "alerts.channels.email.recipients": [["a@example.org"], ["b@example.org"]],
+    "alerts.channels.sms.account_sid": ["AC1", "AC2"],
+    "alerts.channels.sms.sender": ["+100", "+200"],
+    "alerts.channels.sms.url": ["https://api.twilio.com", "http://127.0.0.1:9"],
+    "alerts.channels.sms.allow": [[], ["api.twilio.com"]],
+    "alerts.channels.apprise.allow": [[], ["api.example.org"]],
     "venues.kraken.exchange": ["kraken", "okx"],
     "venues.kraken.markets": [["spot"], ["spot", "margin"]],
     "venues.kraken.simulated": [False, True],
@@ -164,6 +216,7 @@ EITHER = {
     "venues.third": [ABSENT, {"exchange": "bybit", "markets": ["spot"]}],
 }
 NEITHER = {
+    "alerts.strategy_name": ["risk-daemon", "night shift"],
     "venues.kraken.local_address": [ABSENT, "127.0.0.2"],
     "api.socket": ["risk-daemon.sock", "other.sock"],
     "state.dir": ["var", "/srv/var"],
@@ -214,18 +267,22 @@ def test_what_says_nothing_of_the_guard_may_change(key: str, one: Any, other: An
 def keys_of_model(table: type[Table], path: tuple[str, ...] = ()) -> Iterator[str]:
     """Every key that can be set, names of the user's as *."""
     for name, field in table.model_fields.items():
-        key, inner = (*path, field.alias or name), table_of(field)
-        if inner is None:
+        key, inner = (*path, field.alias or name), tables_of(field)
+        if not inner:
             yield ".".join(key)
-        else:
-            yield from keys_of_model(inner, (*key, "*") if is_named(field) else key)
+        for one in inner:
+            named = f"<{kind_of_table(one)}>" if len(inner) > 1 else "*"
+            yield from keys_of_model(one, (*key, named) if is_named(field) else key)
     if table is Breakers:
         for kind, rule in {**RULES, OWN: OwnRule}.items():
             yield from keys_of_model(rule, (*path, f"<{kind}>"))
 
 
 def keys_of_answers(answer: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
-    if isinstance(answer, Each | May):
+    if isinstance(answer, Each) and answer.has_kinds:
+        for kind, answers in answer.of.items():
+            yield from keys_of_answers(answers, (*path, f"<{kind}>"))
+    elif isinstance(answer, Each | May):
         yield from keys_of_answers(answer.of, (*path, "*") if isinstance(answer, Each) else path)
     elif isinstance(answer, Mapping):
         for key, inner in answer.items():
@@ -255,13 +312,21 @@ def test_every_answer_has_a_row_here() -> None:
             parts[1] = "*"
         if parts[0] == "breakers" and len(parts) > 2 and parts[1] != "blind":
             parts[1] = f"<{OWN if parts[1] == 'spread' else parts[1]}>"
+        if parts[:2] == ["alerts", "channels"]:
+            parts[2] = f"<{parts[2]}>"
         return ".".join(parts)
 
     rows = {kind(key) for key in (*RISING, *EITHER, *NEITHER)}
     # What all rules have in common is one answer, shown by one rule.
     common = {f"breakers.<{rule}>.{key}" for rule in RULES for key in ("action", "active_hours", "warnings")}
-    assert "breakers.<drawdown>.action" in rows
+    common |= {
+        f"alerts.channels.<{kind}>.{key}"
+        for kind in CHANNEL_ANSWERS
+        for key in ("severity", "events", "escalation", "heartbeat", "timeout")
+    }
+    assert {"breakers.<drawdown>.action", "alerts.channels.<webhook>.severity"} <= rows
     free = NOT_TO_BE_SET | {f"breakers.<{rule}>.rule" for rule in RULES} | common
+    free |= {f"alerts.channels.<{kind}>.kind" for kind in CHANNEL_ANSWERS}
     assert set(keys_of_answers(ANSWERS)) - rows - free == set()
 
 
@@ -278,6 +343,7 @@ SIZES = [None, "off", "never", "all", 1, 30, "5%", "10%", "5 USDT", "500 USDT", 
 WORDS = [True, False, "trip", "freeze", "veto", "cancel", "keep", "14:30-21:00", "", "?"]
 VALUES = st.sampled_from([*SIZES, *WORDS, [], ["1%"], ["2%", "3%"], ["1 USDT"], {}])
 ALL_ANSWERS = [
+    *(answer for answers in CHANNEL_ANSWERS.values() for answer in answers.values()),
     *(answer for answers in RULE_ANSWERS.values() for answer in answers.values()),
     *(answer for table in ("circuit_breaker", "gate", "data") for answer in ANSWERS[table].values()),
 ]
@@ -308,6 +374,14 @@ def test_rules_are_told_by_their_names() -> None:
     assert loosened(read(WHOLE), read(other)) == ("spread is another rule: class -> drawdown",)
     looser = changed(changed(WHOLE, "breakers.drawdown.limit", "20%"), "circuit_breaker.settle", "1s")
     assert loosened(read(WHOLE), read(looser)) == ("circuit_breaker.settle 2 s -> 1 s", "drawdown 10 % -> 20 %")
+
+
+def test_a_channel_that_is_new_is_nothing_and_one_that_became_another_is_looser() -> None:
+    more = changed(WHOLE, "alerts.channels.more", {"kind": "apprise", "severity": "critical"})
+    assert loosened(read(WHOLE), read(more)) == ()
+    other = changed(WHOLE, "alerts.channels.webhook", {"kind": "apprise"})
+    found = loosened(read(WHOLE), read(other))
+    assert "alerts.channels.webhook.kind webhook -> apprise" in found
 
 
 def test_a_venue_that_takes_over_the_common_times_changes_nothing() -> None:

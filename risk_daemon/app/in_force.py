@@ -78,7 +78,7 @@ def compared(settings: Settings) -> Iterator[Finding]:
 def finishing_settings(settings: Settings, paths: Paths) -> Settings:
     """For a trip that is finished although the settings are too loose to start with: it is swept as it was before.
 
-    Whoever heard of it before does now. Where nothing is known of that, it is swept by the defaults, which keep no order.
+    Whoever was told before is told now. Where nothing is known of it, it is swept by the defaults, which keep no order.
     """
     known = _known(peek_documents(paths.database)) or {}
     tables = known.get("venues")

@@ -39,7 +39,7 @@ from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.trip import Trip
-from risk_daemon.errors import ExitCode, RecordError, StateError, StateOwned
+from risk_daemon.errors import ExitCode, RecordError, RiskDaemonError, StateError, StateOwned
 from risk_daemon.model.events import EventName, Input, Kind, Position, RiskEvent
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Listener, Parts
 from risk_daemon.runtime.inbox import Inbox
@@ -60,6 +60,7 @@ FLOWS_EVERY_S = 60.0
 # How long the end waits for channels to be tried once. After a bad one the guard must start again soon.
 _LAST_ALERTS_S = 5.0
 _LAST_ALERTS_OF_BAD_END_S = 1.0
+_LAST_WORD_S = 1.0
 _GOOD_ENDS = (ExitCode.STOPPED, ExitCode.TRIGGERED_AND_PROVEN)
 
 _LOG = structlog.get_logger(__name__)
@@ -113,7 +114,9 @@ async def _guard(daemon: Daemon, alerts: AlertManager | None, on_decision: Liste
         with _stopped_by_signals(daemon):
             code = await daemon.run()
     except Exception as error:
-        await _tell_failure(alerts, error, daemon.parts.clock.now().wall)
+        await asyncio.gather(
+            _note_failure(daemon.parts, error), _tell_failure(alerts, error, daemon.parts.clock.now().wall)
+        )
         raise
     if alerts is not None:
         await alerts.flushed(_LAST_ALERTS_S if code in _GOOD_ENDS else _LAST_ALERTS_OF_BAD_END_S)
@@ -121,6 +124,19 @@ async def _guard(daemon: Daemon, alerts: AlertManager | None, on_decision: Liste
         level = logging.INFO if code is ExitCode.STOPPED else logging.CRITICAL
         _LOG.log(level, "system_shutdown", exit_code=int(code), log=daemon.parts.journal.anchor())
     return code
+
+
+async def _note_failure(parts: Parts, error: Exception) -> None:
+    """A last word in the log, for whoever watches it from outside."""
+    code = error.exit_code if isinstance(error, RiskDaemonError) else ExitCode.BUG
+    trip = parts.engine.trip
+    facts = {"exit_code": int(code), "reason": repr(error), "trip_id": None if trip is None else trip.trip_id}
+    event, wall = RiskEvent(EventName.SYSTEM_SHUTDOWN, facts), parts.clock.now().wall
+    try:
+        async with asyncio.timeout(_LAST_WORD_S):
+            await parts.journal.append([event], wall, durable=True)
+    except (RiskDaemonError, TimeoutError) as failure_of_log:
+        _LOG.error("event_log_failed", error=str(failure_of_log), events=[str(event.name)])
 
 
 async def _tell_failure(alerts: AlertManager | None, error: Exception, wall: float) -> None:

@@ -22,8 +22,12 @@ from risk_daemon.config.notation import (
 )
 from risk_daemon.model.event_names import EventName
 
-# What is told and stands in no event log.
-OWN_EVENTS = ("event_log_failed", "guard_failed", "heartbeat", "test")
+# What is told and stands in no event log; the second row is told by `risk-daemon watch`.
+OWN_EVENTS = (
+    *("event_log_failed", "guard_failed", "heartbeat", "test"),
+    *("guard_silent", "guard_ended", "guard_restarting", "guard_not_writing", "disk_full"),
+    *("guard_alerts_failing", "guard_log_unreadable"),
+)
 
 _SECRET_PART = re.compile(r"secret|token|password|key|signature", re.IGNORECASE)
 

@@ -140,6 +140,11 @@ class Watcher:
         self._has_looked = True
         return alerts
 
+    @property
+    def standing(self) -> tuple[Trouble, ...]:
+        """What was told and is not over."""
+        return tuple(trouble for trouble in self._standing if self._is_told(trouble))
+
     # --- the event log ---------------------------------------------------------------------------------
 
     def _read(self, lines: Sequence[Line], now: Instant) -> Iterator[Alert]:
@@ -154,7 +159,7 @@ class Watcher:
                     self._told_trips.append(str(line.fields.get("alert_id")).partition(".")[0])
                 case EventName.ALERT_FAILED if self._has_looked:
                     self._failing.setdefault(str(line.fields.get("channel")), now.mono)
-                case "alert_acknowledged":
+                case EventName.ALERT_ACKNOWLEDGED:
                     self._told_trips.append(str(line.fields.get("trip_id")))
                     self._acknowledged.append(str(line.fields.get("trip_id")))
 

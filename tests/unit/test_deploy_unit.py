@@ -17,6 +17,7 @@ from risk_daemon.errors import ExitCode
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy" / "risk-daemon.service"
 PAGE_UNIT = ROOT / "deploy" / "risk-daemon-page@.service"
+WATCH_UNIT = ROOT / "deploy" / "risk-daemon-watch.service"
 NO_GROUP, NO_USER = 216, 217  # systemd.exec(5); ExecStopPost= can't run there either
 STAY_DOWN = {ExitCode.TRIGGERED_AND_PROVEN, ExitCode.REFUSED, NO_GROUP, NO_USER}
 PARTS = {"api_key", "secret", "password"}
@@ -29,15 +30,15 @@ class _Unit(configparser.RawConfigParser):
         return optionstr
 
 
-def read(section: str) -> dict[str, str]:
+def read(section: str, path: Path = UNIT) -> dict[str, str]:
     unit = _Unit(strict=False, interpolation=None, delimiters=("=",))
-    unit.read_string(UNIT.read_text())
+    unit.read_string(path.read_text())
     return dict(unit[section])
 
 
-def all_of(key: str) -> list[str]:
+def all_of(key: str, path: Path = UNIT) -> list[str]:
     """Every value of a key that may come more than once."""
-    return re.findall(rf"^{key}=(.*)$", UNIT.read_text(), re.MULTILINE)
+    return re.findall(rf"^{key}=(.*)$", path.read_text(), re.MULTILINE)
 
 
 SERVICE = read("Service")
@@ -129,7 +130,44 @@ def test_nothing_hides_what_the_daemon_needs_to_see() -> None:
     assert SERVICE.get("PrivateUsers", "no") == "no"
 
 
-@pytest.mark.parametrize("unit", [UNIT, PAGE_UNIT], ids=lambda unit: unit.name)
+# --- the watch -------------------------------------------------------------------------------------
+
+
+WATCH = read("Service", WATCH_UNIT)
+OF_ITS_OWN = {
+    *("ExecStart", "Restart", "RestartSec", "RestartPreventExitStatus", "ExecStopPost", "KillMode", "TimeoutStopSec"),
+    *("TimeoutStartSec", "User", "Group", "SupplementaryGroups", "InaccessiblePaths", "StateDirectory", "UMask"),
+    *("StateDirectoryMode", "LoadCredential", "LimitNOFILE"),
+}
+
+
+def test_the_watch_has_a_user_of_its_own_and_no_key_of_any_exchange() -> None:
+    assert WATCH["User"] != SERVICE["User"]
+    assert WATCH["SupplementaryGroups"] == SERVICE["Group"], "to read the event log"
+    assert WATCH["InaccessiblePaths"] == "-/etc/risk-daemon/credentials"
+    named = [line.partition(":")[0] for line in all_of("LoadCredential", WATCH_UNIT)]
+    assert named
+    assert all(re.fullmatch(r"alerts\.\w+\.(url|secret|password)", name) for name in named)
+    assert WATCH["StateDirectory"] != SERVICE["StateDirectory"]
+    assert WATCH["StateDirectoryMode"] == "0700"
+
+
+def test_the_watch_starts_with_the_same_configuration_and_never_gives_up() -> None:
+    assert WATCH["ExecStart"].split()[1:] == ["watch", *SERVICE["ExecStart"].split()[2:]]
+    assert WATCH["Restart"] == "always"
+    assert "RestartPreventExitStatus" not in WATCH
+    assert read("Unit", WATCH_UNIT)["StartLimitIntervalSec"] == "0"
+    assert "risk-daemon.service" not in " ".join(read("Unit", WATCH_UNIT).values()), "a guard that never starts is told"
+
+
+def test_the_walls_of_the_watch_are_those_of_the_guard() -> None:
+    guard, watch = ({key: all_of(key, path) for key in read("Service", path)} for path in (UNIT, WATCH_UNIT))
+    assert {key: watch.get(key) for key in guard.keys() - OF_ITS_OWN} == {
+        key: values for key, values in guard.items() if key not in OF_ITS_OWN
+    }
+
+
+@pytest.mark.parametrize("unit", [UNIT, PAGE_UNIT, WATCH_UNIT], ids=lambda unit: unit.name)
 def test_systemd_understands_all_of_it(tmp_path: Path, unit: Path) -> None:
     """By systemd itself where it is installed; every key was looked at above in any case."""
     keys = [line for line in unit.read_text().splitlines() if line and not line.startswith(("#", "["))]
@@ -137,7 +175,7 @@ def test_systemd_understands_all_of_it(tmp_path: Path, unit: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         return
-    for each in (UNIT, PAGE_UNIT):
+    for each in (UNIT, PAGE_UNIT, WATCH_UNIT):
         text = re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", each.read_text(), flags=re.MULTILINE)
         (tmp_path / each.name).write_text(text)
     copy = tmp_path / unit.name.replace("@.", "@x.")

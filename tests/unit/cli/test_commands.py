@@ -54,7 +54,7 @@ STATE = {
 COMMANDS = (
     "run", "init", "demo", "check", "status", "check-drawdown", "halt", "release", "reset", "disable", "enable",
     "cancel-all", "close-positions", "simulate-breach", "simulate-venue", "tail", "verify-log", "token",
-    "convert-risk-limits", "convert-alert-env", "migrate", "venues", "record-venue",
+    "convert-risk-limits", "convert-alert-env", "migrate", "venues", "record-venue", "watch",
 )  # fmt: skip
 TOKEN_COMMANDS = ("create", "list", "revoke")
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from risk_daemon.alerts.alert import Alert, Severity
+from risk_daemon.config.alerts import OWN_EVENTS
 from risk_daemon.model.clock import Instant
 from risk_daemon.watch.troubles import (
     LITTLE_BYTES,
@@ -142,6 +143,10 @@ def test_a_gate_that_says_nothing_is_one_that_a_bug_has_shut(guard: Guard) -> No
     guard.blank, guard.stamped_mono = True, None
     (told,) = guard.wait(2)
     assert "exit code 70" in told.summary
+
+
+def test_a_channel_may_name_each_trouble() -> None:
+    assert {str(trouble) for trouble in Trouble} <= set(OWN_EVENTS)
 
 
 # --- how it ends -------------------------------------------------------------------------------------

@@ -1,0 +1,241 @@
+"""The second process tells within 10 s what the guard can't tell itself: whole processes, a real receiver."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
+from tests.receivers.http import status
+from tests.receivers.webhook import SECRET, WebhookReceiver
+
+KEYS = {"kraken": (DOCS_KEY, docs_secret())}
+WITHIN_S = 10.0
+PLANT = """
+import os, sys, importlib.abc
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "risk_daemon.app.service":
+            sys.meta_path.remove(self)
+            from risk_daemon.engine.engine import Engine
+            process = Engine.process
+            def broken(self, event, now):
+                if os.path.exists(os.environ["PLANTED_FUSE"]):
+                    raise ZeroDivisionError("planted")
+                return process(self, event, now)
+            Engine.process = broken
+        return None
+sys.meta_path.insert(0, Finder())
+"""
+
+
+class Watch:
+    """`risk-daemon watch` beside a daemon, and who hears of it. It has no keys of any venue."""
+
+    def __init__(self, daemon: Daemon, receiver: WebhookReceiver) -> None:
+        self.receiver = receiver
+        self.log = (daemon.directory / "watch.txt").open("wb")
+        kept = {key: text for key, text in daemon.environment.items() if "KRAKEN" not in key}
+        options = ["--config", str(daemon.config), "--directory", str(daemon.directory / "watch")]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "risk_daemon", "watch", *options],
+            env=kept | {"RISK_DAEMON_ALERTS_PAGER_SECRET": SECRET},
+            cwd=daemon.directory,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def told(self, event: str) -> list[Mapping[str, Any]]:
+        return [body for body in self.receiver.alerts if body["event_type"] == event]
+
+    def wait_told(self, event: str, since: float, is_so: Callable[[Mapping[str, Any]], bool] = bool) -> str:
+        """The sentence of the first that fits, which must come within 10 s of `since` (monotonic)."""
+
+        def found() -> list[Mapping[str, Any]]:
+            return [body for body in self.told(event) if is_so(body)]
+
+        body = wait_for(found, f"{event}; told was {[one['event_type'] for one in self.receiver.alerts]}")[0]
+        took = next(request.at for request in self.receiver.taken if request.content == body)
+        assert took - since <= WITHIN_S, f"{event} came after {took - since:.1f} s"
+        return str(body["summary"])
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+        self.log.close()
+
+
+def is_over(body: Mapping[str, Any]) -> bool:
+    return body["details"].get("over") is True
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebhookReceiver]:
+    with WebhookReceiver() as found:
+        yield found
+
+
+@pytest.fixture
+def watched(documented_kraken, daemon_for, receiver) -> Iterator[Callable[..., tuple[Daemon, Watch]]]:
+    """A daemon that guards, and a watch that has looked at it."""
+    with ExitStack() as stack:
+
+        def begin(state: Path | None = None, environment: Mapping[str, str] | None = None, **breaker: str):
+            config = kraken_config(documented_kraken.endpoint, **breaker) + (
+                f'[alerts.channels.pager]\nkind = "webhook"\nurl = "{receiver.url}"\nallow = ["127.0.0.1"]\n'
+            )
+            daemon = daemon_for(config + (f'[state]\ndir = "{state}"\n' if state else ""), KEYS)
+            daemon.environment["RISK_DAEMON_ALERTS_PAGER_SECRET"] = SECRET
+            done = daemon.command("init", "--yes")
+            assert done.returncode == 0, done.stderr
+            daemon.start(**(environment or {}))
+            risk = (state or daemon.state) / "risk.json"
+            wait_for(lambda: b'"locked":false' in read_if_there(risk), "an open gate")
+            watch = Watch(daemon, receiver)
+            stack.callback(watch.close)
+            wait_for(lambda: (daemon.directory / "watch" / "alerts.json").exists(), "a watch that looks")
+            return daemon, watch
+
+        yield begin
+
+
+def read_if_there(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+# --- how a guard ends ----------------------------------------------------------------------------------
+
+
+def test_kill_9_is_told_within_ten_seconds_and_that_it_is_back(watched):
+    daemon, watch = watched()
+    since = time.monotonic()
+    daemon.signal(signal.SIGKILL)
+    assert "it was killed, or it hangs" in watch.wait_told("guard_silent", since)
+    assert daemon.exit_code() == -signal.SIGKILL
+    daemon.start()
+    wait_for(lambda: [body for body in watch.told("guard_silent") if is_over(body)], "that it is back")
+    assert watch.process.poll() is None
+
+
+def test_sigstop_is_told_within_ten_seconds(watched):
+    daemon, watch = watched()
+    since = time.monotonic()
+    daemon.signal(signal.SIGSTOP)
+    try:
+        assert "hangs" in watch.wait_told("guard_silent", since)
+    finally:
+        daemon.signal(signal.SIGCONT)
+    wait_for(lambda: [body for body in watch.told("guard_silent") if is_over(body)], "that it is back")
+
+
+def test_exit_4_is_told_within_ten_seconds(watched, documented_kraken):
+    daemon, watch = watched(settle='"300ms"', order_flight='"500ms"', cancel_deadline='"3s"')
+    documented_kraken.post(listing="empty_result")
+    documented_kraken.post(price={"BTC": 42000})
+    assert daemon.exit_code() == 4, daemon.output()
+    assert "ORDERS MAY BE OPEN" in watch.wait_told("guard_ended", time.monotonic())
+    (body,) = watch.told("guard_ended")
+    assert body["trip_id"] == daemon.of("system_shutdown")[-1]["trip_id"]
+
+
+def test_exit_70_is_told_within_ten_seconds(watched, tmp_path):
+    (tmp_path / "planted").mkdir()
+    (tmp_path / "planted" / "sitecustomize.py").write_text(PLANT)
+    fuse = tmp_path / "fuse"
+    daemon, watch = watched(environment={"PYTHONPATH": str(tmp_path / "planted"), "PLANTED_FUSE": str(fuse)})
+    since = time.monotonic()
+    fuse.touch()
+    assert daemon.exit_code() == 70, daemon.output()
+    assert "exit code 70" in watch.wait_told("guard_ended", since)
+
+
+def test_a_clean_stop_is_told_as_one(watched):
+    daemon, watch = watched()
+    since = time.monotonic()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0, daemon.output()
+    assert "was stopped (exit code 0)" in watch.wait_told("guard_silent", since)
+    assert watch.told("guard_ended") == []
+
+
+@pytest.mark.long
+def test_a_loop_of_restarts_is_told(watched):
+    daemon, watch = watched()
+    for _ in range(2):
+        daemon.signal(signal.SIGKILL)
+        daemon.exit_code()
+        since = time.monotonic()
+        started = len(daemon.of("configuration_loaded"))
+        daemon.start()
+        daemon.wait_for("configuration_loaded", started + 1)
+    assert "again and again" in watch.wait_told("guard_restarting", since + WITHIN_S)
+
+
+# --- what a guard can't tell -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of its own, with 160 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(command, check=False).returncode != 0:
+        pytest.skip("no file system can be mounted here: it takes root")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_full_disk_is_told_within_ten_seconds(watched, small_disk):
+    daemon, watch = watched(state=small_disk / "var")
+    since = time.monotonic()
+    with (small_disk / "ballast").open("wb") as ballast:
+        found = os.statvfs(small_disk)
+        os.posix_fallocate(ballast.fileno(), 0, found.f_bavail * found.f_frsize)
+    assert "is full" in watch.wait_told("disk_full", since)
+    watch.wait_told("guard_not_writing", since)
+    (small_disk / "ballast").unlink()
+    wait_for(lambda: [body for body in watch.told("disk_full") if is_over(body)], "that there is room again")
+    assert daemon.is_running()
+
+
+def test_alerts_of_the_guard_that_fail_are_told_within_ten_seconds(watched, documented_kraken, receiver):
+    daemon, watch = watched()
+    receiver.answering = status(503)
+    documented_kraken.post(price={"BTC": 46000})
+    daemon.wait_for("alert_failed")
+    since = time.monotonic()
+    wait_for(lambda: "guard_alerts_failing" in (daemon.directory / "watch.txt").read_text(), "the watch to see it")
+    assert time.monotonic() - since <= WITHIN_S
+    receiver.answering = None
+    wait_for(lambda: watch.told("guard_alerts_failing"), "that it is told")
+
+
+# --- the process itself ----------------------------------------------------------------------------------
+
+
+def test_two_watches_can_not_share_a_directory_and_a_stop_is_clean(watched):
+    daemon, watch = watched()
+    second = daemon.command("watch", "--directory", str(daemon.directory / "watch"))
+    assert second.returncode == 78
+    assert "owns this state directory" in second.stderr
+    watch.process.terminate()
+    assert watch.process.wait() == 0
+
+
+def test_without_a_channel_nobody_would_be_told_so_it_is_refused(daemon_for):
+    daemon = daemon_for(kraken_config("http://127.0.0.1:9"), {})
+    (daemon.directory / "var").mkdir()
+    done = daemon.command("watch")
+    assert done.returncode == 78
+    assert "add a table [alerts.channels.NAME]" in done.stderr

@@ -99,8 +99,10 @@ class Tail:
             self._at = max(0, status.st_size - _TAIL_BYTES) if self._is_first else 0
         self._identity, self._is_first = identity, False
         file.seek(self._at)
-        whole, _, rest = file.read(_MOST_BYTES).rpartition(b"\n")
-        self._at = file.tell() - len(rest)
+        block = file.read(_MOST_BYTES)
+        whole, _, rest = block.rpartition(b"\n")
+        # What has no end within so much is no line: it is passed over, or it would be read for ever.
+        self._at = file.tell() - (len(rest) if len(block) < _MOST_BYTES or whole else 0)
         return tuple(line for text in whole.split(b"\n") if (line := _line(text)) is not None)
 
 

@@ -85,8 +85,7 @@ class _End:
     """How the last run ended, and when."""
 
     code: int
-    wall: float
-    reason: str
+    mono: float
 
     def sentence(self) -> str:
         return f"The guard {_ENDS.get(self.code, f'ended with exit code {self.code}')}."
@@ -175,7 +174,8 @@ class Watcher:
     def _ended(self, line: Line, now: Instant) -> Iterator[Alert]:
         code, reason = line.fields.get("exit_code"), str(line.fields.get("reason") or "")
         self._is_running = False
-        self._end = _End(code if isinstance(code, int) else int(ExitCode.BUG), line.wall, reason)
+        ago_s = 0.0 if self._has_looked else max(0.0, now.wall - line.wall)
+        self._end = _End(code if isinstance(code, int) else int(ExitCode.BUG), now.mono - ago_s)
         if self._end.code == ExitCode.STOPPED or not self._has_looked:
             return
         trip_id = line.fields.get("trip_id")
@@ -209,14 +209,13 @@ class Watcher:
 
     @staticmethod
     def _was_stamped_since(end: _End, seen: Seen, now: Instant) -> bool:
-        ended_s = max(0.0, now.wall - end.wall)
-        return seen.stamp_age_s is not None and seen.stamp_age_s < ended_s - _AFTER_ITS_END_S
+        return seen.stamp_age_s is not None and seen.stamp_age_s < now.mono - end.mono - _AFTER_ITS_END_S
 
     def _why_silent(self, seen: Seen) -> str:
         if self._end is not None:
             return self._end.sentence()
         if seen.is_blank:
-            return _End(ExitCode.BUG, 0.0, "").sentence()
+            return _End(ExitCode.BUG, 0.0).sentence()
         if seen.stamp_age_s is None:
             return "There is no guard: it was not started since this machine was. NOTHING IS GUARDED."
         return (

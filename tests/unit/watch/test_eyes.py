@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from risk_daemon.model.events import EventName, RiskEvent
 from risk_daemon.state.event_log import EventLog
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.memory_map import SIZE, MemoryMap
+from risk_daemon.state.risk_file import RiskFile
+from risk_daemon.watch import eyes
 from risk_daemon.watch.eyes import Eyes, Tail
 
 OPEN = LockRecord(locked=False, since_wall=1.0)
@@ -105,6 +109,55 @@ def test_half_a_line_comes_when_it_is_whole_and_no_line_is_passed_over(tmp_path:
     path.write_bytes(whole + b"garbage\n{}\n[]\n" + b'{"time": 5, "event": "x"}\n' + b"[" * 100_000 + b"\n")
     assert codes(tail) == [2]
     assert codes(tail) == []
+
+
+def test_a_line_without_an_end_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eyes, "_MOST_BYTES", 1_000)
+    path = tmp_path / "events.jsonl"
+    write(path, 1)
+    tail = Tail(path)
+    assert codes(tail) == [1]
+    with path.open("ab") as file:
+        file.write(b"x" * 2_500 + b"\n")
+    whole = path.read_bytes()
+    found = [codes(tail) for _ in range(4)]
+    assert found == [[], [], [], []]
+    (tmp_path / "other.jsonl").write_bytes(b"")
+    write(tmp_path / "other.jsonl", 2)
+    path.write_bytes(whole + (tmp_path / "other.jsonl").read_bytes())
+    assert codes(tail) == [2]
+
+
+# --- as another user ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_in_group", [True, False])
+def test_a_user_of_its_own_sees_the_gate_and_with_the_group_the_log(is_in_group: bool) -> None:
+    """As under systemd: the directory is open for passing through, the log is its group's."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    root = Path(tempfile.mkdtemp())
+    try:
+        root.chmod(0o711)
+        os.chown(root, 0, 4242)
+        write(root / "events.jsonl", 4)
+        gate = MemoryMap(root / "gate.bin")
+        gate.write(OPEN, SystemClock().now())
+        gate.close()
+        RiskFile(root / "risk.json").write({}, SystemClock().now(), force=True)
+        groups = os.getgroups()
+        os.setgroups([4242] if is_in_group else [])
+        os.seteuid(65534)
+        try:
+            seen = Eyes(root).look(later(0))
+        finally:
+            os.seteuid(0)
+            os.setgroups(groups)
+    finally:
+        shutil.rmtree(root)
+    assert seen.stamp_age_s is not None
+    assert seen.risk_age_s is not None
+    assert (seen.lines is not None) is is_in_group
 
 
 def test_of_a_long_log_the_end_is_read_at_first(tmp_path: Path) -> None:

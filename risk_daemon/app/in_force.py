@@ -76,11 +76,15 @@ def compared(settings: Settings) -> Iterator[Finding]:
 
 
 def finishing_settings(settings: Settings, paths: Paths) -> Settings:
-    """For a trip that is finished although the settings are too loose to start with: it is swept as it was before.
+    """For a trip that is finished before a refusal: what is looser than a warden allowed is not used for it either.
 
-    Whoever was told before is told now. Where nothing is known of it, it is swept by the defaults, which keep no order.
+    Then it is swept as it was set before, and whoever was told before is told now. Where nothing is known of that, it
+    is swept by the defaults, which keep no order. Never raises.
     """
-    known = _known(peek_documents(paths.database)) or {}
+    documents = peek_documents(paths.database)
+    if not wardens_enrolled(paths) or looser_than_before(settings, documents) == ():
+        return settings
+    known = _known(documents) or {}
     tables = known.get("venues")
     venues = tables if isinstance(tables, Mapping) else {}
     before = {

@@ -33,7 +33,7 @@ from risk_daemon.app.composition import (
 )
 from risk_daemon.app.control import DaemonControl
 from risk_daemon.app.dead_men import refuse_wrong_dead_men
-from risk_daemon.app.in_force import LooserConfiguration, finishing_settings, keep, looser_than_before, refuse_looser
+from risk_daemon.app.in_force import finishing_settings, keep, looser_than_before, refuse_looser
 from risk_daemon.app.telling import say_events, terminal
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 from risk_daemon.config.load import Settings, effective
@@ -85,8 +85,6 @@ async def run(
             refusal = error
         else:
             return await _guard(*guard, on_decision)
-    if isinstance(refusal, LooserConfiguration):
-        settings = finishing_settings(settings, Paths(settings.state.dir))
     return await finish_unproven(settings, refusal, on_decision=on_decision)
 
 
@@ -101,6 +99,7 @@ async def finish_unproven(
 
     left_out: venues in the configuration that can't be used, and why. See `finishing`.
     """
+    settings = finishing_settings(settings, Paths(settings.state.dir))
     async with AsyncExitStack() as stack:
         opened = await finishing.take_up(settings, refusal, left_out or {}, stack)
         if opened is not None:

@@ -86,6 +86,8 @@ def when_fewer_are_told(old: Any, new: Any) -> bool:
 
 def when_fewer_are_named(old: Any, new: Any) -> bool:
     """A list of which none may be missing; an empty one stands for all there are."""
+    if not isinstance(old, list) or not isinstance(new, list):
+        return either_way(old, new)
     return bool(new) and (not old or not _all_in(old, new))
 
 

@@ -123,7 +123,7 @@ class Watcher:
     _was_alive: bool = False
     _failing: dict[str, float] = field(default_factory=dict)
     _trip: _Trip | None = None
-    _told_trips: deque[str] = field(default_factory=lambda: deque(maxlen=1_000))
+    _sent: deque[str] = field(default_factory=lambda: deque(maxlen=1_000))
     _acknowledged: deque[str] = field(default_factory=lambda: deque(maxlen=1_000))
 
     def look(self, seen: Seen, now: Instant) -> list[Alert]:
@@ -155,11 +155,10 @@ class Watcher:
                     yield from self._ended(line, now)
                 case EventName.ALERT_SENT:
                     self._failing.pop(str(line.fields.get("channel")), None)
-                    self._told_trips.append(str(line.fields.get("alert_id")).partition(".")[0])
+                    self._sent.append(str(line.fields.get("alert_id")))
                 case EventName.ALERT_FAILED if self._has_looked:
                     self._failing.setdefault(str(line.fields.get("channel")), now.mono)
                 case EventName.ALERT_ACKNOWLEDGED:
-                    self._told_trips.append(str(line.fields.get("trip_id")))
                     self._acknowledged.append(str(line.fields.get("trip_id")))
 
     def _started(self, line: Line, now: Instant) -> Iterator[Alert]:
@@ -294,7 +293,9 @@ class Watcher:
             yield _trip_alert(EventName.CIRCUIT_BREAKER_TRIGGERED, trip_id, now, why)
 
     def _why_from_here(self, trip: _Trip, now: Instant) -> str | None:
-        if trip.trip_id not in self._told_trips and now.mono - trip.since_mono >= UNTOLD_S:
+        # The first alert of a trip has its id, the others that and a number.
+        is_sent = any(sent == trip.trip_id or sent.startswith(f"{trip.trip_id}.") for sent in self._sent)
+        if not is_sent and now.mono - trip.since_mono >= UNTOLD_S:
             return f"The guard has TRIPPED (trip {trip.trip_id}), and it is not known that anybody was told."
         if trip.down_mono is not None and now.mono - trip.down_mono >= ALONE_S:
             return f"The guard has TRIPPED (trip {trip.trip_id}) and has ended since. Nobody has reset it yet."

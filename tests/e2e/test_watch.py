@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -179,6 +180,29 @@ def test_a_loop_of_restarts_is_told(watched):
         daemon.start()
         daemon.wait_for("configuration_loaded", started + 1)
     assert "again and again" in watch.wait_told("guard_restarting", since + WITHIN_S)
+
+
+@pytest.mark.long
+def test_a_trip_is_gone_on_with_when_its_guard_has_ended_until_somebody_acknowledges_it(watched, documented_kraken):
+    daemon, watch = watched(settle='"300ms"', order_flight='"500ms"')
+    documented_kraken.post(price={"BTC": 42000})
+    assert daemon.exit_code() == 1, daemon.output()
+
+    def from_here() -> list[Mapping[str, Any]]:
+        told = watch.told("circuit_breaker_triggered")
+        return [body for body in told if body["details"].get("told_by") == "watch"]
+
+    (body,) = wait_for(from_here, "the trip, from the watch", within_s=120)
+    assert body["trip_id"] == daemon.of("circuit_breaker_triggered")[0]["trip_id"]
+    assert "has ended since" in body["summary"]
+    done = daemon.command("alerts", "ack")
+    assert done.returncode == 0, done.stderr
+
+    def who_heard() -> str | None:
+        kept = json.loads((daemon.directory / "watch" / "alerts.json").read_text())
+        return kept["routing"]["standing"]["who"]
+
+    wait_for(who_heard, "the watch to know that somebody heard")
 
 
 # --- what a guard can't tell -----------------------------------------------------------------------------

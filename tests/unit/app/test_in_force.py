@@ -138,6 +138,8 @@ async def test_what_can_not_be_kept_keeps_nobody_from_guarding(
 async def test_a_trip_is_finished_as_strictly_as_it_would_have_been(paths: Paths, tmp_path: Path) -> None:
     await kept(paths, in_force(configured(tmp_path, order_flight='"7s"')))
     looser = configured(tmp_path, protective_orders='"keep"', order_flight='"1s"', cancel_deadline='"3s"')
+    assert finishing_settings(looser, paths) is looser
+    enrol(paths)
     finishing = finishing_settings(looser, paths)
     assert finishing.circuit_breaker.protective_orders == "cancel"
     assert finishing.circuit_breaker.order_flight == 7.0
@@ -149,6 +151,7 @@ async def test_a_market_that_was_taken_out_is_swept_all_the_same(paths: Paths, t
     before = in_force(configured(tmp_path))
     before[CONFIGURATION]["settings"]["venues"]["kraken"]["markets"] = ["spot", "margin"]
     await kept(paths, before)
+    enrol(paths)
     assert finishing_settings(configured(tmp_path), paths).venues["kraken"].markets == ("spot", "margin")
 
 
@@ -156,15 +159,24 @@ async def test_whoever_heard_of_it_before_does_now(paths: Paths, tmp_path: Path)
     before = in_force(configured(tmp_path))
     before[CONFIGURATION]["settings"]["alerts"]["channels"] = {"pager": {"kind": "apprise"}}
     await kept(paths, before)
+    enrol(paths)
     assert set(finishing_settings(configured(tmp_path), paths).alerts.channels) == {"pager"}
 
 
 @pytest.mark.parametrize("settings", [None, {}, {"circuit_breaker": {"settle": 5}, "venues": {"kraken": {"a": 1}}}])
 async def test_what_is_not_known_is_finished_by_the_defaults(paths: Paths, tmp_path: Path, settings: Any) -> None:
     await kept(paths, {CONFIGURATION: {"settings": settings}})
+    enrol(paths)
     finishing = finishing_settings(configured(tmp_path, protective_orders='"keep"'), paths)
     assert finishing.circuit_breaker.protective_orders == "cancel"
     assert finishing.venues["kraken"].markets == ("spot",)
+
+
+async def test_what_is_tighter_is_finished_as_it_is_now(paths: Paths, tmp_path: Path) -> None:
+    await kept(paths, in_force(configured(tmp_path)))
+    enrol(paths)
+    tighter = configured(tmp_path, order_flight='"9s"')
+    assert finishing_settings(tighter, paths) is tighter
 
 
 # --- check -------------------------------------------------------------------------------------------

@@ -400,3 +400,19 @@ def test_a_document_of_an_older_version_has_the_defaults_of_what_it_does_not_nam
 @pytest.mark.parametrize("odd", [{}, {"venues": 5}, {"breakers": {"x": 1}}, {"portfolio": None}])
 def test_a_document_that_says_little_does_not_allow_much(odd: Mapping[str, Any]) -> None:
     assert "venues.kraken is new" in loosened(odd, read(WHOLE))
+
+
+ANY_JSON = st.recursive(
+    st.sampled_from([None, True, 0, -1, 1.5, "", "5%", "trip", "drawdown", "webhook"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*ANSWERS, "kraken", "limit", "rule", "kind", "class", "channels"]), inner)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*ANSWERS, "brand_new"]), ANY_JSON))
+def test_whatever_was_kept_is_compared(old: Mapping[str, Any]) -> None:
+    """It is asked while a trip waits to be finished: it must not fail."""
+    assert loosened(old, read(WHOLE))

@@ -294,12 +294,12 @@ def test_a_trip_of_which_no_alert_was_delivered_is_told_from_here(guard: Guard) 
     assert events(guard.wait(2)) == ["circuit_breaker_reset"]
 
 
-@pytest.mark.parametrize("sent", ["t-1", "t-1.2"])
+@pytest.mark.parametrize("sent", ["trip-20261122T090018.207Z-56", "trip-20261122T090018.207Z-56.2"])
 def test_a_trip_that_was_told_is_not_told_from_here(guard: Guard, sent: str) -> None:
-    guard.trip_id = "t-1"
+    guard.trip_id = "trip-20261122T090018.207Z-56"
     guard.logs("alert_sent", channel="oncall", alert_id=sent)
     assert guard.wait(60) == []
-    guard.trip_id = "t-2"
+    guard.trip_id = "trip-20261122T090018.207Z-5"
     assert events(guard.wait(60)) == ["circuit_breaker_triggered"]
 
 

@@ -24,7 +24,7 @@ from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.event_names import EventName
 from risk_daemon.state.directory import StateDir
 from risk_daemon.watch.eyes import Eyes
-from risk_daemon.watch.troubles import Seen, Watcher
+from risk_daemon.watch.troubles import Seen, Trouble, Watcher
 
 EVERY_S = 0.5
 _LOOK_WITHIN_S = 3.0
@@ -98,12 +98,17 @@ class Lookout:
         self._watcher = Watcher(clock.now())
         self._looking: asyncio.Future[Seen] | None = None
 
+    @property
+    def standing(self) -> tuple[Trouble, ...]:
+        """What is wrong with the guard, as far as it was told."""
+        return self._watcher.standing
+
     async def look_until(self, stopped: asyncio.Event) -> None:
         """The watchdog of systemd is fed by looks alone."""
         self._notify("READY=1")
         while not stopped.is_set():
             await self.look()
-            wrong = ", ".join(self._watcher.standing) or "nothing is wrong"
+            wrong = ", ".join(self.standing) or "nothing is wrong"
             self._notify(f"WATCHDOG=1\nSTATUS={wrong}")
             with suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_S):

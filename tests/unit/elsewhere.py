@@ -63,7 +63,6 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/cli/positions.py": "unit/cli/test_commands.py: close-positions",
     "risk_daemon/cli/tokens.py": "unit/cli/test_commands.py: token create, list, revoke",
     "risk_daemon/cli/watching.py": "e2e/test_watch.py: the command, to whoever is told",
-    "risk_daemon/app/watch.py": "e2e/test_watch.py: whole processes, killed, stopped, on a full disk",
     "risk_daemon/cli/translating.py": "unit/cli/test_risk_limits.py: one command; the other in test_alert_env.py",
     # --- config: files that load and that are refused ---
     "risk_daemon/config/api.py": "unit/config/test_load.py: the table [api]",

@@ -72,6 +72,8 @@ class AppriseChannel:
         if service is None:
             raise ConfigError(f"{self.name}: Apprise does not know this url: see its list of services.")
         service.redirects = False  # also where the url itself asks for them
+        # Each service takes so many signs and no more; the sentence comes first.
+        service.overflow_mode = library.OverflowMode.TRUNCATE
         return service
 
 

@@ -75,9 +75,14 @@ async def test_the_body_has_the_keys_that_are_shown() -> None:
 async def test_the_receiver_of_the_page_believes_what_is_signed() -> None:
     (code,) = blocks("python")
     heard: list[tuple[str, str]] = []
-    seen: set[str] = set()
+    seen: list[str] = []
+
+    def seen_before(alert_id: str) -> bool:
+        seen.append(alert_id)
+        return seen.count(alert_id) > 1
+
     names: dict[str, Any] = {
-        "seen_before": lambda alert_id: alert_id in seen or seen.add(alert_id),
+        "seen_before": seen_before,
         "tell_somebody": lambda *what: heard.append(what),
     }
     exec(code, names)

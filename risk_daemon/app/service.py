@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -14,9 +15,11 @@ from sdnotify import SystemdNotifier
 
 from adapters.streams import VenueFeed
 from oms import OrderManager
+from risk_daemon.alerts.manager import AlertManager
 from risk_daemon.api.app import ControlServer
 from risk_daemon.api.tls import server_context
 from risk_daemon.app import finish as finishing
+from risk_daemon.app.alerts import TellingJournal, changed_settings, failure, open_alerts
 from risk_daemon.app.cancel import look_at
 from risk_daemon.app.composition import (
     Opened,
@@ -53,6 +56,10 @@ from risk_daemon.state.veto_log import VetoLog
 
 # A deposit that comes with a loss hides it until the ledger is read: read it often.
 FLOWS_EVERY_S = 60.0
+# How long the end waits for channels to be tried once. After a bad one the guard must start again soon.
+_LAST_ALERTS_S = 5.0
+_LAST_ALERTS_OF_BAD_END_S = 1.0
+_GOOD_ENDS = (ExitCode.STOPPED, ExitCode.TRIGGERED_AND_PROVEN)
 
 _LOG = structlog.get_logger(__name__)
 
@@ -69,13 +76,13 @@ async def run(
     """
     async with AsyncExitStack() as stack:
         try:
-            daemon = await _start(settings, stack, on_decision, on_site)
+            guard = await _start(settings, stack, on_decision, on_site)
         except StateOwned:
             raise
         except Exception as error:  # whatever it is: orders may be open, and that comes first
             refusal = error
         else:
-            return await _guard(daemon, on_decision)
+            return await _guard(*guard, on_decision)
     return await finish_unproven(settings, refusal, on_decision=on_decision)
 
 
@@ -93,17 +100,31 @@ async def finish_unproven(
     async with AsyncExitStack() as stack:
         opened = await finishing.take_up(settings, refusal, left_out or {}, stack)
         if opened is not None:
-            return await _guard(_daemon(settings, opened, stack, on_decision), on_decision)
+            alerts = await open_alerts(settings, opened, stack, takes_what_it_gets=True)
+            return await _guard(_daemon(settings, opened, stack, alerts, on_decision), alerts, on_decision)
     raise refusal
 
 
-async def _guard(daemon: Daemon, on_decision: Listener | None) -> ExitCode:
-    with _stopped_by_signals(daemon):
-        code = await daemon.run()
+async def _guard(daemon: Daemon, alerts: AlertManager | None, on_decision: Listener | None) -> ExitCode:
+    try:
+        with _stopped_by_signals(daemon):
+            code = await daemon.run()
+    except Exception as error:
+        await _tell_failure(alerts, error, daemon.parts.clock.now().wall)
+        raise
+    if alerts is not None:
+        await alerts.flushed(_LAST_ALERTS_S if code in _GOOD_ENDS else _LAST_ALERTS_OF_BAD_END_S)
     if on_decision is None:
         level = logging.INFO if code is ExitCode.STOPPED else logging.CRITICAL
         _LOG.log(level, "system_shutdown", exit_code=int(code), log=daemon.parts.journal.anchor())
     return code
+
+
+async def _tell_failure(alerts: AlertManager | None, error: Exception, wall: float) -> None:
+    """The guard is about to end by a fault: whatever started it again, people know."""
+    if alerts is not None:
+        alerts.send(failure("guard_failed", f"The guard failed and is ending: {error!r}", wall))
+        await alerts.flushed(_LAST_ALERTS_OF_BAD_END_S)
 
 
 @contextmanager
@@ -127,7 +148,7 @@ async def _start(
     stack: AsyncExitStack,
     on_decision: Listener | None,
     on_site: Callable[[Site], None] | None,
-) -> Daemon:
+) -> tuple[Daemon, AlertManager | None]:
     """Everything that may refuse the start. Raises RiskDaemonError."""
     refuse_wrong_dead_men(settings)
     site = await stack.enter_async_context(Site(settings))
@@ -136,12 +157,14 @@ async def _start(
     if on_site is not None:
         on_site(site)
     opened = await _open(settings, site, state_dir, stack)
-    daemon = _daemon(settings, opened, stack, on_decision, is_first_start=opened.engine.baselines.day is None)
+    alerts = await open_alerts(settings, opened, stack, takes_what_it_gets=False)
+    is_first_start = opened.engine.baselines.day is None
+    daemon = _daemon(settings, opened, stack, alerts, on_decision, is_first_start=is_first_start)
     addresses = await _serve(settings, daemon, opened, stack)
-    await _note_opening(settings, daemon.parts, addresses)
+    await _note_opening(settings, daemon.parts, alerts, addresses)
     if on_decision is None:
         await _tell_people(settings, daemon, site, addresses)
-    return daemon
+    return daemon, alerts
 
 
 async def _open(settings: Settings, site: Site, state_dir: StateDir, stack: AsyncExitStack) -> Opened:
@@ -196,16 +219,23 @@ async def _serve(settings: Settings, daemon: Daemon, opened: Opened, stack: Asyn
     return server.addresses
 
 
-async def _note_opening(settings: Settings, parts: Parts, addresses: Sequence[str]) -> None:
+async def _note_opening(
+    settings: Settings, parts: Parts, alerts: AlertManager | None, addresses: Sequence[str]
+) -> None:
     """A log that can't be written is shouted, and keeps nobody from guarding or from finishing a trip."""
+    changed = () if alerts is None else changed_settings(alerts, settings)
+    events, wall = _opening_events(settings, changed, addresses), parts.clock.now().wall
+    if alerts is not None:
+        alerts.tell(events, wall)
     try:
-        await parts.journal.append(_opening_events(settings, addresses), parts.clock.now().wall, durable=False)
+        await parts.journal.append(events, wall, durable=False)
     except RecordError as error:
         _LOG.critical("event_log_failed", error=str(error))
 
 
-def _opening_events(settings: Settings, addresses: Sequence[str]) -> list[RiskEvent]:
+def _opening_events(settings: Settings, changed: Sequence[str], addresses: Sequence[str]) -> list[RiskEvent]:
     facts = {"file": str(settings.file), "venues": sorted(settings.venues), "settings": effective(settings)}
+    facts |= {"changed": list(changed)} if changed else {}
     listening = [RiskEvent(EventName.API_LISTENING, {"address": address}) for address in addresses]
     return [RiskEvent(EventName.CONFIGURATION_LOADED, facts), *listening]
 
@@ -239,13 +269,18 @@ def _daemon(
     settings: Settings,
     opened: Opened,
     stack: AsyncExitStack,
+    alerts: AlertManager | None,
     on_decision: Listener | None,
     *,
     is_first_start: bool = False,
 ) -> Daemon:
-    """A daemon that somebody hears: whoever asked to, else the journal, one line an event."""
+    """A daemon that somebody hears: whoever asked to, else the journal, one line an event; and people, by alerts."""
     times = DaemonSettings(call_timeout_s=settings.data.call_timeout)
+    if alerts is not None:
+        opened = replace(opened, journal=TellingJournal(opened.journal, alerts.send))
     daemon = Daemon(_parts(settings, opened, stack), times, is_first_start=is_first_start)
+    if alerts is not None:
+        daemon.read_along(alerts.tell)
     daemon.subscribe(on_decision or say_events)
     return daemon
 

@@ -1,6 +1,7 @@
-"""The keys of the accounts: never in the configuration file, never in a sentence.
+"""The keys of the accounts and of the channels of alerts: never in the configuration file, never in a sentence.
 
 Each is in `$CREDENTIALS_DIRECTORY/<venue>.<part>` or else in `RISK_DAEMON_<VENUE>_<PART>`. What is empty is not there.
+A channel's are under `alerts.<channel>`, and `RISK_DAEMON_ALERTS_<CHANNEL>`.
 """
 
 from __future__ import annotations
@@ -132,10 +133,27 @@ def _missing(venue: str, parts: Sequence[str]) -> str:
     return f"its {' and '.join(parts)} {verb} missing: put {one} into {places}."
 
 
+def channel_secrets(settings: Settings, channel: str) -> dict[str, str]:
+    """Every secret that a channel needs, by its part. Raises ConfigError when one is missing or can't be read."""
+    prefix, parts = environment_name(f"alerts_{channel}"), settings.alerts.channels[channel].secrets
+    found = {
+        part: _in_file(f"alerts.{channel}.{part}").strip() or os.environ.get(f"{prefix}_{part.upper()}", "").strip()
+        for part in parts
+    }
+    missing = [part for part, text in found.items() if not text]
+    if missing:
+        raise ConfigError(f"{settings.file}: alerts.channels.{channel}: {_missing(f'alerts.{channel}', missing)}")
+    return found
+
+
 def unknown_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """RISK_DAEMON_ variables, in any case, that nothing reads. They change nothing; their owner may believe they do."""
     known = {
         f"{environment_name(venue)}_{part}" for venue in settings.venues for part in ("API_KEY", "SECRET", "PASSWORD")
+    } | {
+        f"{environment_name(f'alerts_{channel}')}_{part}"
+        for channel in settings.alerts.channels
+        for part in ("SECRET", "URL", "PASSWORD")
     }
     names = os.environ if environment is None else environment
     return tuple(sorted(n for n in names if n.upper().startswith(ENVIRONMENT_PREFIX) and n not in known))

@@ -17,7 +17,14 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from risk_daemon.config.credentials import Credentials, credentials, refuse_shared_accounts, unknown_environment
+from risk_daemon.config.alerts import KINDS
+from risk_daemon.config.credentials import (
+    Credentials,
+    channel_secrets,
+    credentials,
+    refuse_shared_accounts,
+    unknown_environment,
+)
 from risk_daemon.config.notation import ENVIRONMENT_PREFIX, Refused
 from risk_daemon.config.registry import RULES
 from risk_daemon.config.settings import CircuitBreaker, Data, Settings, Venue, as_file
@@ -30,6 +37,7 @@ __all__ = [
     "Data",
     "Settings",
     "Venue",
+    "channel_secrets",
     "check_loopback",
     "credentials",
     "effective",
@@ -40,6 +48,14 @@ __all__ = [
 
 _SECRET_KEY = re.compile(
     r"secret|password|passwd|passphrase|token|api_?key|private_?key|credential|^key$", re.IGNORECASE
+)
+
+_VENUE_PLACES = (
+    f"$CREDENTIALS_DIRECTORY/<venue>.api_key|secret|password or {ENVIRONMENT_PREFIX}<VENUE>_API_KEY|SECRET|PASSWORD"
+)
+_ALERT_PLACES = (
+    "$CREDENTIALS_DIRECTORY/alerts.<channel>.secret|url|password"
+    f" or {ENVIRONMENT_PREFIX}ALERTS_<CHANNEL>_SECRET|URL|PASSWORD"
 )
 
 
@@ -100,8 +116,7 @@ def _refuse_secrets(raw: Mapping[str, Any]) -> None:
             raise Refused(
                 ".".join(path),
                 "secrets do not belong in this file: take it out, revoke it if others could read it, and use"
-                " $CREDENTIALS_DIRECTORY/<venue>.api_key|secret|password"
-                f" or {ENVIRONMENT_PREFIX}<VENUE>_API_KEY|SECRET|PASSWORD",
+                f" {_ALERT_PLACES if path[0] == 'alerts' else _VENUE_PLACES}",
             )
 
 
@@ -109,7 +124,7 @@ def _refuse_unavailable(raw: Mapping[str, Any]) -> None:
     """Parts of the contract that this version does not have: said, never skipped."""
     for path, _ in _keys(raw):
         match path:
-            case ("alerts",) | ("broadcast",):
+            case ("broadcast",):
                 raise Refused(".".join(path), "it is not available in this version: take the table out")
 
 
@@ -120,6 +135,8 @@ _HINTS = {
     "tuple_type": "write a list in brackets",
     "dict_type": "write it as a table",
     "model_type": "write it as a table",
+    "union_tag_invalid": 'its kind is not known: write "webhook", "email", "sms" or "apprise"',
+    "union_tag_not_found": 'its kind is missing: add kind = "webhook", "email", "sms" or "apprise"',
     "model_attributes_type": "write it as a table",
 }
 
@@ -155,6 +172,8 @@ _EXAMPLES = {"limit": 'limit = "5%"'}
 def _path(loc: tuple[int | str, ...]) -> list[str]:
     """Where in the file: without the rule that pydantic names between a table's name and its key."""
     parts = [str(part) for part in loc if part != "[key]"]
+    if parts[:2] == ["alerts", "channels"] and len(parts) > 3:
+        return parts[:3] + parts[4:]
     return parts[:2] + parts[3:] if parts[:1] == ["breakers"] and len(parts) > 3 else parts
 
 
@@ -168,6 +187,8 @@ def _nearest(loc: tuple[int | str, ...]) -> str:
 def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
     if loc[0] == "breakers" and len(loc) > 3:
         return [key for key in RULES[str(loc[2])].model_fields if key != "rule"]
+    if loc[:2] == ("alerts", "channels") and len(loc) > 4:
+        return list(KINDS[str(loc[3])].model_fields)
     table: Any = Venue if loc[0] == "venues" else Settings
     for part in loc[2:-1] if table is Venue else loc[:-1]:
         table = table.model_fields[part].annotation

@@ -229,6 +229,9 @@ Seconds = Annotated[float, BeforeValidator(_positive_duration), PlainSerializer(
 SecondsOrNever = Annotated[
     float | None, BeforeValidator(_or_word("never", _positive_duration)), _or_word_text("never", seconds_text)
 ]
+SecondsOrOff = Annotated[
+    float | None, BeforeValidator(_or_word("off", _positive_duration)), _or_word_text("off", seconds_text)
+]
 DaysOrAll = Annotated[int | None, BeforeValidator(_or_word("all", _whole_days)), _or_word_text("all", int)]
 TimeOfDay = Annotated[dt.time, BeforeValidator(_time_of_day), PlainSerializer(lambda moment: moment.strftime("%H:%M"))]
 

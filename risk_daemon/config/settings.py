@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from risk_daemon.config.alerts import Alerts
 from risk_daemon.config.api import Api
 from risk_daemon.config.breakers import OWN, Breakers, kind_of
 from risk_daemon.config.notation import (
@@ -286,6 +287,7 @@ class Settings(Table):
     data: Data = Field(default_factory=Data)
     prices: Prices = Field(default_factory=Prices)
     venues: dict[Annotated[str, AfterValidator(_venue_name)], Venue]
+    alerts: Alerts = Field(default_factory=Alerts)
     api: Api = Field(default_factory=Api)
     state: State = as_written({})
 

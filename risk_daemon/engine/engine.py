@@ -37,7 +37,7 @@ from risk_daemon.engine.figures import Updates, figures_of
 from risk_daemon.engine.freeze import Freeze
 from risk_daemon.engine.listing_watch import ListingWatch, OrdersView
 from risk_daemon.engine.order_desk import OrderDesk
-from risk_daemon.engine.outages import Outages
+from risk_daemon.engine.outages import Outages, tell_of_store
 from risk_daemon.engine.quiet import Quiet
 from risk_daemon.engine.requests import Requests
 from risk_daemon.engine.settings import EngineSettings
@@ -319,7 +319,7 @@ class Engine:
             case TokenRevoked():
                 self.books.activity.forget(event.bot)
             case StoreChecked():
-                self._store_error = event.error
+                self._store_error = tell_of_store(self._store_error, event, turn)
             case Started():
                 self._control.resume(turn)
 

@@ -29,6 +29,8 @@ class EventName(StrEnum):
     BLIND_ENDED = "blind_ended"
     UNLISTABLE_STARTED = "unlistable_started"
     UNLISTABLE_ENDED = "unlistable_ended"
+    STORE_UNWRITABLE = "store_unwritable"
+    STORE_WRITABLE = "store_writable"
     BREACH_CONFIRMING = "breach_confirming"
     PHANTOM_BREACH = "phantom_breach"
     FLOW_DETECTED = "flow_detected"
@@ -50,6 +52,7 @@ class EventName(StrEnum):
     KEY_MAY_WITHDRAW = "key_may_withdraw"
     ALERT_SENT = "alert_sent"
     ALERT_FAILED = "alert_failed"
+    ALERT_ACKNOWLEDGED = "alert_acknowledged"
     OVERRIDE_GRANTED = "override_granted"
     OVERRIDE_REFUSED = "override_refused"
     CONFIGURATION_LOADED = "configuration_loaded"
@@ -91,6 +94,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.BLIND_ENDED: Level.INFO,
         EventName.UNLISTABLE_STARTED: Level.ERROR,
         EventName.UNLISTABLE_ENDED: Level.INFO,
+        EventName.STORE_UNWRITABLE: Level.ERROR,
+        EventName.STORE_WRITABLE: Level.INFO,
         EventName.BREACH_CONFIRMING: Level.WARNING,
         EventName.PHANTOM_BREACH: Level.WARNING,
         EventName.FLOW_DETECTED: Level.INFO,
@@ -112,6 +117,7 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.KEY_MAY_WITHDRAW: Level.ERROR,
         EventName.ALERT_SENT: Level.INFO,
         EventName.ALERT_FAILED: Level.ERROR,
+        EventName.ALERT_ACKNOWLEDGED: Level.INFO,
         EventName.OVERRIDE_GRANTED: Level.WARNING,
         EventName.OVERRIDE_REFUSED: Level.WARNING,
         EventName.CONFIGURATION_LOADED: Level.INFO,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,7 @@ from risk_daemon.state.log_anchor import ANCHOR
 __all__ = ["Daemon", "DaemonSettings", "Parts"]
 
 Listener = Callable[[Decision], None]
+Reader = Callable[[Sequence[RiskEvent], float], None]
 
 _LOG = structlog.get_logger(__name__)
 _TURNS_BEFORE_OTHERS = 32
@@ -79,6 +80,7 @@ class Daemon:
         self._readiness = Readiness(parts.engine, parts.clock.now().mono, gives_up_after_s)
         self._risk = RiskExport(parts.risk, self._status, tasks)
         self._listeners: list[Listener] = []
+        self._readers: list[Reader] = []
         self._commands: set[Command] = set()
         self._ending: Finish | None = None
         self._last_tick_mono = float("-inf")
@@ -86,6 +88,10 @@ class Daemon:
     def subscribe(self, listener: Listener) -> None:
         """Have `listener` hear of every decision, in its turn; it must not block, nor raise."""
         self._listeners.append(listener)
+
+    def read_along(self, reader: Reader) -> None:
+        """Have `reader` hear of all that is written down, with its moment (Unix); it must not block, nor raise."""
+        self._readers.append(reader)
 
     # --- life --------------------------------------------------------------------------------------
 
@@ -208,10 +214,16 @@ class Daemon:
             taken.answer(decision)
         for listener in self._listeners:
             listener(decision)
+        if decision.records:
+            self._read_out(decision.records, now)
         self._note(decision)
         if isinstance(event, Tick):
             self._do_what_is_due(now)
         return decision
+
+    def _read_out(self, records: Sequence[RiskEvent], now: Instant) -> None:
+        for reader in self._readers:
+            reader(records, now.wall)
 
     def _note(self, decision: Decision) -> None:
         """What the jobs beside guarding need to know of every turn."""
@@ -287,6 +299,7 @@ class Daemon:
         disarmed = await self._disarmed() if finish.exit_code in _GOOD_ENDS else ()
         events = (*self._engine.last_words(), *disarmed, RiskEvent(EventName.SYSTEM_SHUTDOWN, facts))
         self._events.write(events, now, durable=True)
+        self._read_out(events, now)
         await self._flush(gate)
         return finish.exit_code
 

@@ -220,6 +220,16 @@ def _verify(path: Path, file: BinaryIO, seq: int, digest: str) -> Verification:
 
 def hash_at(path: Path, seq: int) -> str | None:
     """The hash of line `seq`, looked for from the end; None if there is no such line. Raises StateError, OSError."""
+    return next((entry.hash for entry in _tail(path, seq) if entry.seq == seq), None)
+
+
+def lines_since(path: Path, seq: int, most_bytes: int) -> list[LogLine]:
+    """The lines after line `seq`, as far as they are among the last `most_bytes`. Raises StateError, OSError."""
+    return [entry for entry in _tail(path, seq, most_bytes) if entry.seq > seq]
+
+
+def _tail(path: Path, seq: int, most_bytes: float = float("inf")) -> list[LogLine]:
+    """The last lines, line `seq` among them if it is there. Raises StateError, OSError."""
     with _open_to_read(path) as file:
         descriptor, want = file.fileno(), _TAIL_BYTES
         size = os.fstat(descriptor).st_size
@@ -228,8 +238,8 @@ def hash_at(path: Path, seq: int) -> str | None:
             block = _read_at(descriptor, start, size - start)
             lines = block[: block.rfind(b"\n") + 1].split(b"\n")[0 if start == 0 else 1 : -1]
             entries = [_parse(path, 0, line) for line in lines]
-            if start == 0 or (entries and entries[0].seq <= seq):
-                return next((entry.hash for entry in entries if entry.seq == seq), None)
+            if start == 0 or want >= most_bytes or (entries and entries[0].seq <= seq):
+                return entries
             want *= 4
 
 

@@ -45,16 +45,18 @@ def utc_text(wall: float) -> str:
     return moment.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Readers see the old content or all of `data`, never a part. Not forced to disk. Raises OSError.
+def replace_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
+    """Readers see the old content or all of `data`, never a part. Forced to disk only if `durable`. Raises OSError.
 
     One writer a path: the temporary file beside it has a fixed name, so a killed writer leaves one at most.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         with open(descriptor, "wb", buffering=0) as file:
             written = file.write(data)
+            if durable:
+                os.fsync(descriptor)
         if written != len(data):
             raise OSError(f"only {written} of {len(data)} bytes could be written")
         os.replace(temporary, path)

@@ -72,8 +72,8 @@ def test_a_planted_import_is_named(contract: str, named: str, said: str) -> None
 
 def test_a_room_without_a_line_is_named(tmp_path: Path) -> None:
     copy = PackageCopy(tmp_path)
-    copy.write("risk_daemon/alerts/__init__.py", '"""A new room."""\n')
+    copy.write("risk_daemon/rumours/__init__.py", '"""A new room."""\n')
     code, text = linted(copy)
     assert code == 1
     assert f"{ROOMS} BROKEN" in text
-    assert "alerts" in of_contract(text, ROOMS)
+    assert "rumours" in of_contract(text, ROOMS)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from risk_daemon.config.alerts import KINDS, Channel
 from risk_daemon.config.breakers import Breakers
 from risk_daemon.config.load import effective
 from risk_daemon.config.load import load as load_config
@@ -361,7 +362,6 @@ BAD = {
         PORTFOLIO + "[breakers.manual]\n" + SIMULATED,
         "breakers.manual: it is always on",
     ),
-    "alerts": (PORTFOLIO + '[alerts.oncall]\nurl = "x"\n' + SIMULATED, "alerts: it is not available in this version"),
     "broadcast": (PORTFOLIO + "[broadcast.kafka]\n" + SIMULATED, "broadcast: it is not available in this version"),
     "a dead man's switch that is shared": (
         PORTFOLIO + SIMULATED + '[venues.kraken.dead_man]\ntimeout = "60s"',
@@ -589,7 +589,7 @@ def test_a_secret_is_refused_and_not_repeated(key: str, tmp_path: Path) -> None:
 
 
 def test_a_secret_in_a_part_to_come_is_seen_first(tmp_path: Path) -> None:
-    assert "alerts.oncall.token: secrets" in refusal(write(tmp_path, PORTFOLIO, '[alerts.oncall]\ntoken = "x"'))
+    assert "broadcast.kafka.token: secrets" in refusal(write(tmp_path, PORTFOLIO, '[broadcast.kafka]\ntoken = "x"'))
 
 
 def test_a_secret_in_a_store_s_address_is_not_repeated(tmp_path: Path) -> None:
@@ -652,6 +652,13 @@ def test_every_key_of_a_venue_stands_in_the_document() -> None:
     assert documented("[venues.NAME.dead_man]") == {**in_the_file(DeadMan), "exclusive": "needed"}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_key_of_a_channel_stands_in_the_document(kind: str) -> None:
+    common = in_the_file(Channel)
+    assert documented("[alerts.channels.NAME]") == {"kind": "needed", **common}
+    assert documented(f"A channel: {kind}") == in_the_file(KINDS[kind], besides=frozenset({"kind", *common}))
+
+
 def test_every_key_of_blindness_stands_in_the_document() -> None:
     assert documented("[breakers.blind]") == in_the_file(Breakers.model_fields["blind"].annotation)  # type: ignore[arg-type]
 
@@ -680,6 +687,7 @@ def test_every_table_in_the_document_is_there() -> None:
         *rules,
         "[venues.NAME]",
         "[venues.NAME.dead_man]",
+        "[alerts.channels.NAME]",
     }
 
 

@@ -1,0 +1,248 @@
+"""Which lines of the event log people are told, how loud, and in which sentence.
+
+An event that the table does not know is told all the same, rather too loud than not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from risk_daemon.alerts.alert import Alert, Severity
+from risk_daemon.errors import InvariantError
+from risk_daemon.model.event_names import EventName, RiskEvent
+from risk_daemon.state.files import json_text, utc_text
+
+Fields = Mapping[str, Any]
+Sentence = Callable[[Fields], str | None]
+
+_INFO, _WARNING, _CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
+_QUIET = frozenset(
+    {
+        EventName.PORTFOLIO_UPDATE,
+        EventName.FLOW_DETECTED,
+        EventName.CLOSING_STARTED,
+        EventName.VENUE_PROVEN,
+        EventName.KEY_AUDITED,
+        EventName.API_LISTENING,
+        EventName.DEAD_MAN_ARMED,
+        EventName.DEAD_MAN_DISARMED,
+        EventName.ALERT_SENT,
+        EventName.ALERT_FAILED,
+    }
+)
+_LEFT_OUT = ("settings",)  # pages of them, and nobody else's business
+
+
+def decide(records: Sequence[RiskEvent], wall: float) -> list[Alert]:
+    """The alerts of one turn. records: all that was written down at the moment `wall`, in order.
+
+    What a trip is opened with says the same as the trip. A line read back from the log has the id it had before.
+    """
+    trips = {record.fields.get("breaker") for record in records if record.name is EventName.CIRCUIT_BREAKER_TRIGGERED}
+    return [
+        alert
+        for alert_id, record in _named(records, wall)
+        if not (trips and _opens(record, trips))
+        if (alert := _alert(record, alert_id, wall)) is not None
+    ]
+
+
+def _named(records: Sequence[RiskEvent], wall: float) -> Iterator[tuple[str, RiskEvent]]:
+    """Each with its id: its name and moment, and which of several it is."""
+    stamp = utc_text(wall).replace(":", "").replace("-", "")
+    seen: Counter[str] = Counter()
+    for record in records:
+        seen[record.name] += 1
+        yield f"{record.name}-{stamp}{f'-{seen[record.name]}' if seen[record.name] > 1 else ''}", record
+
+
+def _opens(record: RiskEvent, trips: set[Any]) -> bool:
+    is_rule = record.name is EventName.BREAKER_TRIPPED and record.fields.get("breaker") in trips
+    return is_rule or (record.name is EventName.MANUAL_HALT and not _scope(record.fields))
+
+
+def _alert(record: RiskEvent, alert_id: str, wall: float) -> Alert | None:
+    if record.name in _QUIET:
+        return None
+    fields = _plain({key: value for key, value in record.fields.items() if key not in _LEFT_OUT})
+    severity, sentence = _TABLE.get(record.name, (_WARNING, _unknown))
+    summary = sentence(fields)
+    if summary is None:
+        return None
+    trip_id = fields.get("trip_id")
+    is_trip = record.name is EventName.CIRCUIT_BREAKER_TRIGGERED
+    return Alert(
+        alert_id=str(trip_id) if is_trip and trip_id else alert_id,
+        event=str(record.name),
+        severity=_CRITICAL if _is_worse(record.name, fields) else severity,
+        rule=str(fields.get("breaker_type") or fields.get("breaker") or ""),
+        trip_id=None if trip_id is None else str(trip_id),
+        summary=summary if summary != _UNKNOWN else f"{record.name}: look at the details",
+        details=fields,
+        wall=wall,
+    )
+
+
+def _plain(fields: Fields) -> dict[str, Any]:
+    """As JSON says it: what a rule of a user's own observed may be anything."""
+    try:
+        return dict(json.loads(json_text(fields)))
+    except InvariantError:
+        return {key: value if isinstance(value, str | int | None) else str(value) for key, value in fields.items()}
+
+
+def _is_worse(name: EventName, fields: Fields) -> bool:
+    """Ends that mean another thing when they are bad."""
+    match name:
+        case EventName.SWEEP_FINISHED:
+            return fields.get("proven") is not True
+        case EventName.CLOSING_FINISHED:
+            return fields.get("flat") is not True
+        case EventName.SYSTEM_SHUTDOWN:
+            return fields.get("exit_code") not in (0, 1)
+    return False
+
+
+# --- sentences -----------------------------------------------------------------------------------------
+
+_UNKNOWN = "?"
+
+
+def _unknown(_fields: Fields) -> str:
+    return _UNKNOWN
+
+
+def _says(template: str) -> Sentence:
+    """The sentence with the event's fields in it; what is missing is a question mark."""
+    return lambda fields: template.format_map(_Fields(fields))
+
+
+class _Fields(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def _percent(value: object) -> str:
+    return f"{value * 100:.2f} %" if isinstance(value, int | float) else "?"
+
+
+def _scope(fields: Fields) -> str:
+    """What a halt is about; "" for everything."""
+    return " and ".join(f"{kind} {fields[kind]}" for kind in ("venue", "bot") if fields.get(kind))
+
+
+def _triggered(fields: Fields) -> str:
+    word = "FROZEN" if fields.get("action") == "freeze" else "TRIPPED"
+    what = f"{word} by {fields.get('breaker', '?')}: {fields.get('reason', '?')}"
+    return f"{what}. New orders are refused, and every open one is being cancelled."
+
+
+def _warned(fields: Fields) -> str:
+    at = fields.get("loss_ratio")
+    now = "" if at is None else f" (now {_percent(at)})"
+    return (
+        f"{fields.get('breaker', '?')} is past its warning level of {_percent(fields.get('warning_threshold'))}{now}."
+    )
+
+
+def _halted(fields: Fields) -> str:
+    what = _scope(fields) or "everything"
+    return f"Halted by {fields.get('operator', '?')}: {what}: {fields.get('reason', '?')}."
+
+
+def _vetoed(fields: Fields) -> str:
+    count = fields.get("count")
+    return f"{count} order{'s were' if count != 1 else ' was'} vetoed: {fields.get('last_reason') or '?'}."
+
+
+def _swept(fields: Fields) -> str:
+    cancelled = fields.get("cancelled", "?")
+    if fields.get("proven") is True:
+        return f"Every order is proven gone, {cancelled} were cancelled (trip {fields.get('trip_id')})."
+    return f"NOT PROVEN: orders may be open, {cancelled} were cancelled (trip {fields.get('trip_id')})."
+
+
+def _resumed(fields: Fields) -> str | None:
+    """A trip that another process began: only then a sweep's start is news."""
+    if fields.get("resumed") is not True:
+        return None
+    return f"The guard was restarted in the middle of trip {fields.get('trip_id')} and goes on cancelling."
+
+
+def _closed(fields: Fields) -> str:
+    told = "every position is closed" if fields.get("flat") is True else "NOT EVERY POSITION IS CLOSED"
+    return f"Closing positions ended: {told}. {fields.get('reason') or ''}".rstrip()
+
+
+def _ended(fields: Fields) -> str:
+    return f"The guard ended with exit code {fields.get('exit_code')}: {fields.get('reason')}. Nothing is guarded now."
+
+
+def _configured(fields: Fields) -> str:
+    changed = fields.get("changed")
+    what = f"the configuration changed: {', '.join(changed)}" if changed else "the guard was started"
+    return f"{fields.get('file', '?')}: {what}."
+
+
+def _overridden(word: str) -> Sentence:
+    def say(fields: Fields) -> str:
+        who = fields.get("who") or fields.get("operator") or fields.get("warden") or "somebody"
+        why = fields.get("why") or fields.get("reason") or "?"
+        return f"An override was {word}: {fields.get('purpose', 'override')} by {who}: {why}."
+
+    return say
+
+
+_TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
+    EventName.CIRCUIT_BREAKER_TRIGGERED: (_CRITICAL, _triggered),
+    EventName.WARNING_TRIGGERED: (_WARNING, _warned),
+    EventName.WARNING_CLEARED: (_INFO, _says("{breaker} is below its warning levels again.")),
+    EventName.CIRCUIT_BREAKER_RESET: (_WARNING, _says("Trip {trip_id} was reset by {operator}: {reason}.")),
+    EventName.CIRCUIT_BREAKER_DISABLED: (
+        _WARNING,
+        _says("The circuit breaker was DISABLED by {operator} for {for_s} s: {reason}."),
+    ),
+    EventName.CIRCUIT_BREAKER_ENABLED: (_INFO, _says("The circuit breaker acts again: {operator}.")),
+    EventName.WOULD_HAVE_TRIGGERED: (_CRITICAL, _says("{breaker} is breached, and the circuit breaker is DISABLED.")),
+    EventName.FREEZE_EXPIRED: (_WARNING, _says("The freeze {trip_id} is over; {breaker} allows new orders again.")),
+    EventName.SYSTEM_SHUTDOWN: (_WARNING, _ended),
+    EventName.VENUE_CONNECTED: (_INFO, _says("{venue} is connected.")),
+    EventName.VENUE_LOST: (_WARNING, _says("{venue} is lost: {reason}.")),
+    EventName.STREAM_CONTRADICTED: (
+        _WARNING,
+        _says("{venue}: its stream says other {kind} than its listing, and is set aside."),
+    ),
+    EventName.BLIND_STARTED: (_WARNING, _says("The guard is blind: what the accounts are worth is not known.")),
+    EventName.BLIND_ENDED: (_INFO, _says("The guard sees again.")),
+    EventName.UNLISTABLE_STARTED: (_WARNING, _says("{venue}: its open orders can't be listed: {reason}.")),
+    EventName.UNLISTABLE_ENDED: (_INFO, _says("{venue}: its open orders can be listed again.")),
+    EventName.STORE_UNWRITABLE: (_CRITICAL, _says("The state can't be written, new orders are refused: {error}.")),
+    EventName.STORE_WRITABLE: (_INFO, _says("The state can be written again.")),
+    EventName.BREACH_CONFIRMING: (_INFO, _says("{breaker} looks breached: the gate is shut while it is read again.")),
+    EventName.PHANTOM_BREACH: (_INFO, _says("{breaker} was not breached: a reading was wrong.")),
+    EventName.FLOW_UNMATCHED: (_WARNING, _says("A row of the ledger at {venue} was never seen in the holdings.")),
+    EventName.ASSET_UNPRICED: (_WARNING, _says("{asset} has no price, and counts as nothing.")),
+    EventName.BREAKER_TRIPPED: (_WARNING, _says("{breaker} refuses new orders: {reason}.")),
+    EventName.BREAKER_RESET: (_INFO, _says("{breaker} allows new orders again.")),
+    EventName.MANUAL_HALT: (_CRITICAL, _halted),
+    EventName.ORDER_VETOED: (_WARNING, _vetoed),
+    EventName.SWEEP_STARTED: (_CRITICAL, _resumed),
+    EventName.SWEEP_FINISHED: (_WARNING, _swept),
+    EventName.VENUE_UNPROVEN: (_CRITICAL, _says("{venue} is NOT PROVEN, orders may be open: {reason}.")),
+    EventName.ORDER_REPLACED: (
+        _CRITICAL,
+        _says("Somebody placed an order during the trip: {side} {symbol} at {venue} ({order_id})."),
+    ),
+    EventName.CLOSING_FINISHED: (_WARNING, _closed),
+    EventName.POSITION_CLOSED: (_INFO, _says("{venue}: closed {quantity} of {symbol}, {residual} remain.")),
+    EventName.KEY_MAY_WITHDRAW: (_WARNING, _says("{venue}: the key may WITHDRAW. Replace it by one that may not.")),
+    EventName.ALERT_ACKNOWLEDGED: (_INFO, _says("Trip {trip_id} was acknowledged by {operator}.")),
+    EventName.OVERRIDE_GRANTED: (_WARNING, _overridden("GRANTED")),
+    EventName.OVERRIDE_REFUSED: (_WARNING, _overridden("refused")),
+    EventName.CONFIGURATION_LOADED: (_INFO, _configured),
+    EventName.DEAD_MAN_REFUSED: (_WARNING, _says("{venue}: its dead man's switch can't be armed: {reason}.")),
+    EventName.LOG_CUT: (_CRITICAL, _says("The event log was cut: {message}")),
+}

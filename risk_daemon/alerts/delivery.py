@@ -1,0 +1,182 @@
+"""Sending: two tasks a channel, one for trips and one for the rest, so that nothing ever waits behind anything else.
+
+What time may heal is tried again with growing pauses; the rest is given up at once, and told by others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import structlog
+
+from risk_daemon.alerts.alert import Alert
+from risk_daemon.alerts.attempts import Attempt
+from risk_daemon.alerts.channels.base import TRY_TIMEOUT_S, Attempted, Channel, later
+from risk_daemon.alerts.outbox import Lane, Outbox, lane_of
+from risk_daemon.model.clock import Clock
+
+_LOG = structlog.get_logger(__name__)
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+_AFTER_A_BUG_S = 1.0
+_BEYOND_ITS_OWN_S = 2.0  # a channel ends a try itself; one that does not is ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySettings:
+    """Pauses double from the first to the longest. give_up_after_s: for longer nothing but a trip is tried."""
+
+    timeout_s: float = TRY_TIMEOUT_S
+    first_pause_s: float = 0.5
+    longest_pause_s: float = 60.0
+    longest_pause_of_trip_s: float = 10.0
+    give_up_after_s: float = 24 * 3_600.0
+
+    def pause_s(self, lane: Lane, failures: int, wish_s: float | None) -> float:
+        """How long to wait after so many failures in a row, without jitter. wish_s: what the receiver asked for."""
+        longest_s = self.longest_pause_of_trip_s if lane is Lane.TRIP else self.longest_pause_s
+        return min(longest_s, max(wish_s or 0.0, self.first_pause_s * 2.0 ** min(failures - 1, 16)))
+
+
+class Deliverer:
+    """One channel. payload: the body of an alert. told: hears of every try, in the loop's thread; must not raise."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        outbox: Outbox,
+        clock: Clock,
+        settings: DeliverySettings,
+        *,
+        payload: Callable[[Alert], Mapping[str, Any]],
+        told: Callable[[Attempt], None],
+        jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0),
+    ) -> None:
+        self.channel = channel
+        self.failures = 0
+        self._outbox = outbox
+        self._clock = clock
+        self._settings = settings
+        self._payload = payload
+        self._told = told
+        self._jitter = jitter
+        self._tries: dict[str, tuple[int, float]] = {}
+        self._wake = {lane: asyncio.Event() for lane in Lane}
+        self._resting = dict.fromkeys(Lane, False)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Send what is owed, now and from now on."""
+        for lane in Lane:
+            name = f"alerts {self.channel.name} {lane}"
+            work = going_on(partial(self._work, lane), name)
+            self._tasks.append(asyncio.get_running_loop().create_task(work, name=name))
+
+    def nudge(self, lane: Lane) -> None:
+        """There is something new to send."""
+        self._wake[lane].set()
+
+    @property
+    def has_tried(self) -> bool:
+        """Whether nothing is owed that was not tried since the last pause."""
+        name = self.channel.name
+        return all(self._resting[lane] or self._outbox.first(name, lane) is None for lane in Lane)
+
+    async def once(self, alert: Alert) -> Attempted:
+        """One try beside all others, that leaves nothing owed."""
+        attempt = await self._tried(alert)
+        self._told(replace(attempt, is_last=True))
+        return attempt.outcome
+
+    async def close(self) -> None:
+        """Stop; what is under way is cut off, and stays owed."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        with suppress(Exception):  # it is over with it, however it ends
+            await self.channel.close()
+
+    async def _work(self, lane: Lane) -> None:
+        failures = 0
+        while True:
+            self._wake[lane].clear()
+            alert = self._outbox.first(self.channel.name, lane)
+            if alert is None:
+                await self._wake[lane].wait()
+                continue
+            outcome = await self._deliver(alert)
+            failures = 0 if outcome.delivered else failures + 1
+            if not outcome.delivered:
+                pause_s = self._settings.pause_s(lane, failures, outcome.retry_after_s)
+                await self._rest(lane, pause_s * self._jitter())
+
+    async def _rest(self, lane: Lane, pause_s: float) -> None:
+        """Another trip ends the pause: it may be the one that gets through."""
+        self._resting[lane] = True
+        try:
+            if lane is Lane.TRIP:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await self._wake[lane].wait()
+            else:
+                await asyncio.sleep(pause_s)
+        finally:
+            self._resting[lane] = False
+
+    async def _deliver(self, alert: Alert) -> Attempted:
+        attempt = await self._tried(alert)
+        if attempt.is_last:
+            self._outbox.settle(self.channel.name, alert)
+        else:
+            self._outbox.postpone(self.channel.name, alert)
+        self._told(attempt)
+        return attempt.outcome
+
+    async def _tried(self, alert: Alert) -> Attempt:
+        since_mono = self._clock.now().mono
+        number, first_mono = self._tries.get(alert.alert_id, (0, since_mono))
+        self._tries[alert.alert_id] = (number + 1, first_mono)
+        outcome = await self._send(alert)
+        now = self._clock.now()
+        is_old = lane_of(alert) is Lane.OTHER and now.mono - first_mono > self._settings.give_up_after_s
+        is_last = outcome.delivered or not outcome.may_retry or is_old
+        self.failures = 0 if outcome.delivered else self.failures + 1
+        if is_last:
+            self._tries.pop(alert.alert_id, None)
+        return Attempt(
+            channel=self.channel.name,
+            alert=alert,
+            number=number + 1,
+            outcome=outcome,
+            seconds=now.mono - since_mono,
+            wall=now.wall,
+            is_last=is_last,
+        )
+
+    async def _send(self, alert: Alert) -> Attempted:
+        """One try that ends, and never raises."""
+        try:
+            async with asyncio.timeout(self._settings.timeout_s + _BEYOND_ITS_OWN_S):
+                return await self.channel.send(alert, self._payload(alert))
+        except TimeoutError:
+            return later("timeout")
+        except Exception as error:  # a channel that breaks its word is a channel that failed
+            return later(type(error).__name__, str(error))
+
+
+async def going_on(work: Work, name: str) -> None:
+    """Do it for ever: a bug is shouted, and it begins anew."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            _LOG.critical("alert_task_failed", task=name, error=repr(error))
+            await asyncio.sleep(_AFTER_A_BUG_S)

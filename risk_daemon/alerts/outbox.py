@@ -1,0 +1,168 @@
+"""What each channel still owes, and the file that all of it survives in.
+
+A trip has a lane of its own in every channel: what was there before does not delay it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from risk_daemon.alerts.alert import Alert
+from risk_daemon.alerts.routing import HEARTBEAT, is_trip
+from risk_daemon.errors import InvariantError
+from risk_daemon.state.files import json_text, replace_file
+from risk_daemon.state.worker import Run
+
+_LOG = structlog.get_logger(__name__)
+
+LANE_MAX = 100
+RETRY_EVERY_S = 1.0
+
+
+class Lane(StrEnum):
+    """Two of each channel, emptied at once."""
+
+    TRIP = "trip"
+    OTHER = "other"
+
+
+def lane_of(alert: Alert) -> Lane:
+    return Lane.TRIP if is_trip(alert) else Lane.OTHER
+
+
+class Outbox:
+    """In memory. missed: how many a channel never got, for a lane that was full; told once it works again."""
+
+    def __init__(self, channels: Iterable[str]) -> None:
+        self._lanes: dict[str, dict[Lane, deque[Alert]]] = {name: {lane: deque() for lane in Lane} for name in channels}
+        self.missed: dict[str, int] = dict.fromkeys(self._lanes, 0)
+
+    def put(self, channel: str, alert: Alert) -> bool:
+        """Owe it. False: it would say nothing that is not owed already, or it is not known where to send it."""
+        lanes = self._lanes.get(channel)
+        if lanes is None:
+            return False
+        lane = lanes[lane_of(alert)]
+        if any(_says_the_same(owed, alert) for owed in lane):
+            return False
+        if len(lane) >= LANE_MAX:
+            lane.popleft()
+            self.missed[channel] += 1
+        lane.append(alert)
+        return True
+
+    def first(self, channel: str, lane: Lane) -> Alert | None:
+        """What is to be sent next."""
+        owed = self._lanes[channel][lane]
+        return owed[0] if owed else None
+
+    def postpone(self, channel: str, alert: Alert) -> None:
+        """Have the others of its lane go first: one that is refused again and again must not keep them."""
+        owed = self._lanes[channel][lane_of(alert)]
+        if owed and owed[0].alert_id == alert.alert_id:
+            owed.rotate(-1)
+
+    def settle(self, channel: str, alert: Alert) -> None:
+        """It is not owed any more."""
+        lanes, lane = self._lanes[channel], lane_of(alert)
+        lanes[lane] = deque(owed for owed in lanes[lane] if owed.alert_id != alert.alert_id)
+
+    def owed(self, channel: str) -> list[Alert]:
+        """Everything, trips first."""
+        return [alert for lane in self._lanes[channel].values() for alert in lane]
+
+    def document(self) -> dict[str, Any]:
+        """Each alert once, however many owe it."""
+        alerts = {alert.alert_id: alert for name in self._lanes for alert in self.owed(name)}
+        return {
+            "alerts": {alert_id: alert.document() for alert_id, alert in alerts.items()},
+            "owed": {name: [alert.alert_id for alert in self.owed(name)] for name in self._lanes},
+            "missed": dict(self.missed),
+        }
+
+    def restore(self, document: Mapping[str, Any]) -> None:
+        """What channels owe that are still there. Raises KeyError, TypeError or ValueError, and takes nothing then."""
+        alerts = {alert_id: Alert.restored(one) for alert_id, one in document["alerts"].items()}
+        owed = [(name, alerts[alert_id]) for name, ids in document["owed"].items() for alert_id in ids]
+        missed = {str(name): int(count) for name, count in document["missed"].items() if name in self.missed}
+        self.missed.update(missed)
+        lost = sorted({name for name, _ in owed if name not in self._lanes})
+        if lost:
+            _LOG.warning("alerts_without_channel", channels=lost)
+        for name, alert in owed:
+            self.put(name, alert)
+
+
+def _says_the_same(owed: Alert, alert: Alert) -> bool:
+    """A repeat of what is still owed, or another heartbeat."""
+    is_repeat = is_trip(alert) and owed.trip_id is not None and owed.trip_id == alert.trip_id
+    return owed.alert_id == alert.alert_id or is_repeat or owed.event == alert.event == HEARTBEAT
+
+
+class KeptFile:
+    """One document in one file, replaced whole soon after it changed. `run`: on a thread of its own."""
+
+    def __init__(self, path: Path, document: Callable[[], Mapping[str, Any]], run: Run) -> None:
+        self._path = path
+        self._document = document
+        self._run = run
+        self._changed = asyncio.Event()
+        self._is_failing = False
+
+    def read(self) -> Mapping[str, Any] | None:
+        """What was kept; None: nothing was. Blocks. What can't be read is said, set aside, and nothing then."""
+        try:
+            found = json.loads(self._path.read_bytes())
+            if isinstance(found, dict):
+                return found
+            raise ValueError("it is not an object")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            self.set_aside(str(error))
+            return None
+
+    def set_aside(self, why: str) -> None:
+        """Keep what can't be understood for whoever wants to look. Blocks."""
+        _LOG.critical("alerts_not_restored", path=str(self._path), error=why)
+        try:
+            os.replace(self._path, self._path.with_name(f"{self._path.name}.damaged"))
+        except OSError as error:
+            _LOG.error("alerts_not_set_aside", path=str(self._path), error=str(error))
+
+    def touch(self) -> None:
+        """It changed."""
+        self._changed.set()
+
+    async def keep(self) -> None:
+        """Save whenever it changed, for ever."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if not await self.save():
+                self._changed.set()
+                await asyncio.sleep(RETRY_EVERY_S)
+
+    async def save(self) -> bool:
+        """Save now. False, and told once, where it can't be done: what is owed is sent all the same."""
+        try:
+            await self._run(self._write, json_text(self._document()).encode("ascii"))
+        except (OSError, InvariantError) as error:
+            if not self._is_failing:
+                _LOG.critical("alerts_not_kept", path=str(self._path), error=str(error))
+            self._is_failing = True
+            return False
+        self._is_failing = False
+        return True
+
+    def _write(self, data: bytes) -> None:
+        replace_file(self._path, data, mode=0o600, durable=True)

@@ -1,0 +1,266 @@
+"""Alerts in the running service: settings into channels, what the daemon writes down into what people are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from risk_daemon.alerts.alert import Alert, Severity
+from risk_daemon.alerts.channels import build
+from risk_daemon.alerts.channels.base import (
+    AnySettings,
+    AppriseSettings,
+    EmailSettings,
+    Security,
+    SmsSettings,
+    WebhookSettings,
+)
+from risk_daemon.alerts.manager import AlertManager, AlertSettings
+from risk_daemon.alerts.outbound import refusal_of_url
+from risk_daemon.alerts.routing import RoutingSettings
+from risk_daemon.app.composition import Opened
+from risk_daemon.config.alerts import Apprise, Email, Sms, Webhook
+from risk_daemon.config.load import Settings, channel_secrets, effective
+from risk_daemon.engine.trip import Trip
+from risk_daemon.errors import ConfigError, RecordError, StateError
+from risk_daemon.model.clock import Clock, SystemClock
+from risk_daemon.model.event_names import EventName, RiskEvent
+from risk_daemon.runtime.ports import Journal
+from risk_daemon.state.event_log import LogLine, lines_since
+
+_LOG = structlog.get_logger(__name__)
+
+_CATCH_UP_S = 24 * 3_600.0  # what is older is in the log, and no news
+_CATCH_UP_BYTES = 16 * 1024 * 1024
+_CONFIGURATION = "configuration"
+
+
+# --- settings ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """Those that can be used, and by name why the others can't."""
+
+    usable: tuple[AnySettings, ...]
+    unusable: Mapping[str, str]
+
+
+def channels_of(settings: Settings) -> Channels:
+    """Every channel, with its secrets. Nothing is called yet."""
+    good: list[AnySettings] = []
+    bad: dict[str, str] = {}
+    for name in settings.alerts.channels:
+        try:
+            good.append(_checked(settings, name))
+        except ConfigError as error:
+            bad[name] = str(error)
+    return Channels(tuple(good), bad)
+
+
+def _checked(settings: Settings, name: str) -> AnySettings:
+    """Raises ConfigError for a channel that could never tell anybody."""
+    channel = _channel(settings, name)
+    try:
+        build.opened(channel, SystemClock())
+    except ConfigError as error:
+        raise ConfigError(f"{settings.file}: alerts.channels.{name}: {error}") from None
+    refusal = refusal_of_url(channel.url, channel.allow) if isinstance(channel, WebhookSettings | SmsSettings) else None
+    if refusal is not None:
+        raise ConfigError(f"{settings.file}: alerts.channels.{name}: {refusal}.")
+    return channel
+
+
+def _channel(settings: Settings, name: str) -> AnySettings:
+    """Raises ConfigError for a secret that is missing."""
+    table, secrets = settings.alerts.channels[name], channel_secrets(settings, name)
+    common: dict[str, Any] = {
+        "name": name,
+        "severity": Severity(table.severity),
+        "events": frozenset(table.events),
+        "escalation": table.escalation,
+        "heartbeat": table.heartbeat,
+        "timeout_s": table.timeout,
+    }
+    match table:
+        case Webhook():
+            return WebhookSettings(
+                **common,
+                url=table.url or secrets["url"],
+                secret=secrets["secret"],
+                bearer=table.bearer,
+                allow=table.allow,
+                ca_file=_path_text(table.ca_file),
+            )
+        case Email():
+            return EmailSettings(
+                **common,
+                host=table.host,
+                port=table.port,
+                security=Security(table.security),
+                username=table.username,
+                password=secrets.get("password", ""),
+                sender=table.sender,
+                recipients=table.recipients,
+                ca_file=_path_text(table.ca_file),
+            )
+        case Sms():
+            return SmsSettings(
+                **common,
+                account_sid=table.account_sid,
+                password=secrets["password"],
+                sender=table.sender,
+                recipients=table.recipients,
+                url=table.url,
+                allow=table.allow,
+            )
+        case Apprise():
+            return AppriseSettings(**common, url=secrets["url"], allow=table.allow)
+
+
+def _path_text(path: Path | None) -> str:
+    return "" if path is None else str(path)
+
+
+def alert_settings(settings: Settings) -> AlertSettings:
+    table = settings.alerts
+    routing = RoutingSettings(
+        rate=table.rate, escalate_after_s=table.escalate_after, heartbeat_every_s=table.heartbeat_every
+    )
+    return AlertSettings(strategy_name=table.strategy_name, routing=routing)
+
+
+# --- the running service -----------------------------------------------------------------------------
+
+
+async def open_alerts(
+    settings: Settings, opened: Opened, stack: AsyncExitStack, *, takes_what_it_gets: bool
+) -> AlertManager | None:
+    """The alerts of this run, sending; what an earlier one logged and nobody got is among them. None: nobody is told.
+
+    takes_what_it_gets: a channel that can't be used is shouted, and the others go on. Without it: raises ConfigError.
+    """
+    channels = channels_of(settings)
+    if channels.unusable and not takes_what_it_gets:
+        raise ConfigError("\n".join(channels.unusable.values()))
+    for name, why in channels.unusable.items():
+        _LOG.critical("alert_channel_left_out", channel=name, error=why)
+    if not channels.usable:
+        return None
+    written = _position(opened.journal)
+    alerts = AlertManager(
+        channels.usable,
+        alert_settings(settings),
+        directory=opened.paths.root,
+        clock=opened.site.clock,
+        record=Recorder(opened.journal),
+        position=lambda: _position(opened.journal),
+    )
+    stack.push_async_callback(alerts.aclose)
+    await alerts.start()
+    await _catch_up(alerts, opened.paths.events, written, opened.site.clock)
+    if opened.engine.trip is not None:
+        tell_trip(alerts, opened.engine.trip)
+    return alerts
+
+
+def _position(journal: Journal) -> int:
+    return int(journal.anchor()["seq"])
+
+
+def tell_trip(alerts: AlertManager, trip: Trip) -> None:
+    """A trip that an earlier process began, whether or not it could tell of it."""
+    alerts.tell_standing(trip.trip_id, trip.breaker, trip.reason, trip.since_wall)
+
+
+def changed_settings(alerts: AlertManager, settings: Settings) -> tuple[str, ...]:
+    """The keys that differ from the last start. They are remembered from now on."""
+    now = effective(settings)
+    before = alerts.memo.get(_CONFIGURATION)
+    alerts.memo[_CONFIGURATION] = now
+    return () if before is None else tuple(_changed(before, now))
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> list[str]:
+    found: list[str] = []
+    for key in sorted(before.keys() | now.keys()):
+        old, new, name = before.get(key), now.get(key), f"{at}{key}"
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += _changed(old, new, f"{name}.")
+        elif old != new:
+            found.append(name)
+    return found
+
+
+async def _catch_up(alerts: AlertManager, path: Path, written: int, clock: Clock) -> None:
+    """Tell what stands in the log since an earlier process last looked, up to where this one goes on."""
+    if alerts.cursor is None:
+        return
+    since = alerts.cursor if alerts.cursor <= written else 0
+    try:
+        lines = await asyncio.to_thread(lines_since, path, since, _CATCH_UP_BYTES)
+    except (StateError, OSError) as error:
+        _LOG.error("alerts_not_caught_up", error=str(error))
+        return
+    oldest_wall = clock.now().wall - _CATCH_UP_S
+    wanted = [line for line in lines if line.seq <= written and line.wall >= oldest_wall]
+    for _, turn in groupby(wanted, key=lambda line: line.time):
+        lines_of_turn = list(turn)
+        records = [record for record in map(_record, lines_of_turn) if record is not None]
+        alerts.tell_missed(records, lines_of_turn[0].wall)
+
+
+def _record(line: LogLine) -> RiskEvent | None:
+    try:
+        return RiskEvent(EventName(line.event), line.fields)
+    except ValueError:  # of another version
+        return None
+
+
+class Recorder:
+    """Attempts into the event log, without waiting. What can't be written is in `alerts.jsonl`."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def __call__(self, event: RiskEvent, wall: float) -> None:
+        task = asyncio.get_running_loop().create_task(self._append(event, wall), name="alert event")
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _append(self, event: RiskEvent, wall: float) -> None:
+        try:
+            await self._journal.append([event], wall, durable=False)
+        except RecordError as error:
+            _LOG.error("event_log_failed", error=str(error), events=[str(event.name)])
+
+
+class TellingJournal:
+    """The event log, and people are told when it can't be written."""
+
+    def __init__(self, journal: Journal, send: Callable[[Alert], None]) -> None:
+        self._journal = journal
+        self._send = send
+
+    def anchor(self) -> Mapping[str, Any]:
+        return self._journal.anchor()
+
+    async def append(self, events: Sequence[RiskEvent], wall: float, *, durable: bool) -> None:
+        try:
+            await self._journal.append(events, wall, durable=durable)
+        except RecordError as error:
+            self._send(failure("event_log_failed", f"The event log can't be written: {error}", wall))
+            raise
+
+
+def failure(event: str, summary: str, wall: float) -> Alert:
+    """What no line of the log stands for."""
+    return Alert(alert_id=f"{event}-{wall:.6f}", event=event, severity=Severity.CRITICAL, summary=summary, wall=wall)

@@ -1,0 +1,99 @@
+"""Which events people are told, how loud, and that ids are the same when a log is read again."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from risk_daemon.alerts.alert import Alert, Severity
+from risk_daemon.alerts.decide import decide
+from risk_daemon.model.event_names import EventName, RiskEvent
+
+WALL = 1_700_000_000.25
+TRIP = RiskEvent(
+    EventName.CIRCUIT_BREAKER_TRIGGERED,
+    {"trip_id": "trip-1", "breaker": "drawdown", "reason": "10.2 % of 10 %", "action": "trip", "observed": {}},
+)
+
+# Everything the issue asks for, with the fields that its sentence is made of, and how loud it is.
+TOLD = [
+    (TRIP.name, TRIP.fields, Severity.CRITICAL, "drawdown: 10.2 % of 10 %"),
+    (EventName.BREAKER_TRIPPED, {"breaker": "order_rate", "reason": "101 of 100"}, Severity.WARNING, "101 of 100"),
+    (EventName.ORDER_VETOED, {"count": 7, "last_reason": "the gate is shut"}, Severity.WARNING, "7 orders were vetoed"),
+    (EventName.MANUAL_HALT, {"operator": "ann", "reason": "x", "venue": "kraken"}, Severity.CRITICAL, "venue kraken"),
+    (EventName.WARNING_TRIGGERED, {"breaker": "drawdown", "warning_threshold": 0.03}, Severity.WARNING, "3.00 %"),
+    (EventName.BLIND_STARTED, {}, Severity.WARNING, "blind"),
+    (EventName.VENUE_UNPROVEN, {"venue": "okx", "reason": "no answer"}, Severity.CRITICAL, "okx is NOT PROVEN"),
+    (EventName.VENUE_LOST, {"venue": "okx", "reason": "no answer"}, Severity.WARNING, "okx is lost"),
+    (EventName.ORDER_REPLACED, {"venue": "okx", "order_id": "7"}, Severity.CRITICAL, "(7)"),
+    (EventName.STORE_UNWRITABLE, {"error": "disk full"}, Severity.CRITICAL, "disk full"),
+    (EventName.STREAM_CONTRADICTED, {"venue": "okx", "kind": "balances"}, Severity.WARNING, "balances"),
+    (EventName.KEY_MAY_WITHDRAW, {"venue": "okx"}, Severity.WARNING, "WITHDRAW"),
+    (EventName.CONFIGURATION_LOADED, {"file": "c", "changed": ["gate.x"]}, Severity.INFO, "changed: gate.x"),
+    (EventName.OVERRIDE_GRANTED, {"who": "ann", "why": "both keys"}, Severity.WARNING, "ann: both keys"),
+    (EventName.OVERRIDE_REFUSED, {"who": "eve", "why": "wrong code"}, Severity.WARNING, "eve: wrong code"),
+    (EventName.SWEEP_FINISHED, {"trip_id": "t", "proven": False}, Severity.CRITICAL, "NOT PROVEN"),
+    (EventName.SWEEP_FINISHED, {"trip_id": "t", "proven": True}, Severity.WARNING, "proven gone"),
+    (EventName.SYSTEM_SHUTDOWN, {"exit_code": 4, "reason": "late"}, Severity.CRITICAL, "exit code 4"),
+    (EventName.SWEEP_STARTED, {"trip_id": "t", "resumed": True}, Severity.CRITICAL, "restarted in the middle"),
+]
+
+
+def one(*records: RiskEvent) -> Alert:
+    found = decide(records, WALL)
+    assert len(found) == 1, found
+    return found[0]
+
+
+@pytest.mark.parametrize(("name", "fields", "severity", "words"), TOLD)
+def test_what_people_are_told(name: EventName, fields: dict[str, object], severity: Severity, words: str) -> None:
+    alert = one(RiskEvent(name, fields))
+    assert (alert.event, alert.severity, alert.wall) == (name, severity, WALL)
+    assert words in alert.summary
+
+
+@pytest.mark.parametrize("name", list(EventName))
+def test_every_event_with_nothing_in_it_is_told_or_left_out_and_breaks_nothing(name: EventName) -> None:
+    for alert in decide([RiskEvent(name)], WALL):
+        assert alert.summary
+        assert alert.summary != "?"
+
+
+def test_of_alerts_nobody_is_alerted() -> None:
+    assert decide([RiskEvent(EventName.ALERT_FAILED), RiskEvent(EventName.ALERT_SENT)], WALL) == []
+    assert decide([RiskEvent(EventName.SWEEP_STARTED, {"resumed": False})], WALL) == []
+
+
+def test_a_trip_is_one_alert_under_its_own_id() -> None:
+    rule = RiskEvent(EventName.BREAKER_TRIPPED, {"breaker": "drawdown", "reason": "10.2 %"})
+    halt = RiskEvent(EventName.MANUAL_HALT, {"operator": "ann", "reason": "x"})
+    alert = one(halt, rule, TRIP)
+    assert (alert.alert_id, alert.trip_id, alert.rule) == ("trip-1", "trip-1", "drawdown")
+
+
+def test_a_halt_of_one_venue_and_another_rule_are_told_beside_a_trip() -> None:
+    halt = RiskEvent(EventName.MANUAL_HALT, {"operator": "ann", "reason": "x", "bot": "b"})
+    rule = RiskEvent(EventName.BREAKER_TRIPPED, {"breaker": "order_rate", "reason": "101"})
+    assert [alert.event for alert in decide([halt, rule, TRIP], WALL)] == [halt.name, rule.name, TRIP.name]
+
+
+def test_ids_tell_two_of_a_turn_apart_and_are_the_same_when_it_is_read_again() -> None:
+    lost = [RiskEvent(EventName.VENUE_LOST, {"venue": venue, "reason": "x"}) for venue in ("a", "b")]
+    ids = [alert.alert_id for alert in decide(lost, WALL)]
+    assert len(set(ids)) == 2
+    assert ids == [alert.alert_id for alert in decide(lost, WALL)]
+    assert not set(ids) & {alert.alert_id for alert in decide(lost, WALL + 0.000_01)}
+
+
+def test_amounts_and_whatever_else_a_rule_observed_become_json() -> None:
+    fields = {"breaker": "mine", "reason": "x", "observed": {"loss": Decimal("1E+2"), "odd": object()}}
+    alert = one(RiskEvent(EventName.BREAKER_TRIPPED, fields))
+    assert alert.details["breaker"] == "mine"
+    exact = one(RiskEvent(EventName.BREAKER_TRIPPED, {"breaker": "mine", "observed": {"loss": Decimal("1E+2")}}))
+    assert exact.details["observed"] == {"loss": "100"}
+
+
+def test_the_settings_stay_at_home() -> None:
+    alert = one(RiskEvent(EventName.CONFIGURATION_LOADED, {"file": "c", "settings": {"state": {"dir": "/x"}}}))
+    assert alert.details == {"file": "c"}

@@ -1,0 +1,261 @@
+"""Everything together, to real receivers: what is told arrives, survives, and is told again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from risk_daemon.alerts.alert import Severity
+from risk_daemon.alerts.channels.base import WebhookSettings
+from risk_daemon.alerts.delivery import DeliverySettings
+from risk_daemon.alerts.manager import FILE_NAME, AlertManager, AlertSettings
+from risk_daemon.alerts.routing import RoutingSettings
+from risk_daemon.model.event_names import EventName, RiskEvent
+from tests.receivers.http import hanging, status
+from tests.receivers.webhook import SECRET, WebhookReceiver
+from tests.unit.alerts.scripted import alert
+
+TRIP = RiskEvent(
+    EventName.CIRCUIT_BREAKER_TRIGGERED,
+    {"trip_id": "trip-1", "breaker": "drawdown", "reason": "10.2 %", "action": "trip"},
+)
+LOST = RiskEvent(EventName.VENUE_LOST, {"venue": "kraken", "reason": "no answer"})
+QUICK = AlertSettings(delivery=DeliverySettings(timeout_s=1.0, first_pause_s=0.05), look_every_s=0.02)
+
+POLL_S = 0.01
+
+Receive = Callable[[], WebhookReceiver]
+
+
+@pytest.fixture
+def receive() -> Iterator[Receive]:
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(WebhookReceiver())
+
+
+def hook(receiver: WebhookReceiver, name: str = "hook", **settings: Any) -> WebhookSettings:
+    return WebhookSettings(name=name, url=receiver.url, secret=SECRET, allow=("127.0.0.1",), **settings)
+
+
+async def until(condition: Callable[[], Any], within_s: float = 20.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - the receiver is in a thread of its own
+            await asyncio.sleep(POLL_S)
+
+
+class Log:
+    """The event log, as a list."""
+
+    def __init__(self) -> None:
+        self.events: list[RiskEvent] = []
+
+    def __call__(self, event: RiskEvent, wall: float) -> None:
+        self.events.append(event)
+
+    def of(self, name: EventName) -> list[dict[str, Any]]:
+        return [dict(event.fields) for event in self.events if event.name is name]
+
+
+async def test_what_is_told_arrives_signed_and_each_try_is_written_down(receive: Receive, tmp_path: Path) -> None:
+    receiver, log = receive(), Log()
+    async with AlertManager([hook(receiver)], QUICK, directory=tmp_path, record=log) as alerts:
+        alerts.tell([TRIP])
+        await until(lambda: receiver.alerts)
+    assert receiver.ids == ["trip-1"]
+    assert receiver.alerts[0]["summary"].startswith("TRIPPED by drawdown: 10.2 %")
+    (line,) = map(json.loads, (tmp_path / "alerts.jsonl").read_text().splitlines())
+    assert (line["channel"], line["event"], line["id"], line["attempt"], line["status"], line["delivered"]) == (
+        "hook",
+        "circuit_breaker_triggered",
+        "trip-1",
+        1,
+        "204",
+        True,
+    )
+    (sent,) = log.of(EventName.ALERT_SENT)
+    assert (sent["channel"], sent["alert_id"], sent["alert_event"]) == ("hook", "trip-1", "circuit_breaker_triggered")
+
+
+async def test_nine_that_hang_hold_up_nobody(receive: Receive) -> None:
+    good, others = receive(), [receive() for _ in range(9)]
+    for other in others:
+        other.answering = hanging
+    channels = [hook(other, f"c{number}") for number, other in enumerate(others)] + [hook(good, "good")]
+    alerts = AlertManager(channels, QUICK)
+    await alerts.start()
+    alerts.tell([LOST])
+    alerts.tell([TRIP])
+    await until(lambda: "trip-1" in good.ids, within_s=1.0)
+    await alerts.aclose()
+
+
+async def test_what_nobody_got_is_sent_by_the_next_process_under_the_same_id(receive: Receive, tmp_path: Path) -> None:
+    receiver = receive()
+    receiver.shut()
+    first = AlertManager([hook(receiver)], QUICK, directory=tmp_path)
+    await first.start()
+    first.tell([LOST], 1_700_000_000.0)
+    first.tell([TRIP], 1_700_000_000.0)
+    await until(lambda: b"trip-1" in ((tmp_path / FILE_NAME).read_bytes() if (tmp_path / FILE_NAME).exists() else b""))
+    copy = (tmp_path / FILE_NAME).read_bytes()
+    await first.aclose()
+    (tmp_path / FILE_NAME).write_bytes(copy)  # as kill -9 would have left it
+
+    receiver.open()
+    async with AlertManager([hook(receiver)], QUICK, directory=tmp_path) as second:
+        await until(lambda: len(receiver.ids) >= 2)
+        assert second.status()["standing"]["trip_id"] == "trip-1"
+        second.tell_missed([LOST], 1_700_000_000.0)
+        second.tell_standing("trip-1", "drawdown", "10.2 %", 1_700_000_000.0)
+        assert await second.flushed(5.0)
+    assert sorted(set(receiver.ids)) == sorted(receiver.ids), "the log and the latch told nothing new"
+    assert set(receiver.ids) == {"trip-1", "venue_lost-20231114T221320.000000Z"}
+
+
+async def test_what_only_the_log_or_the_latch_still_tells_is_told(receive: Receive, tmp_path: Path) -> None:
+    receiver = receive()
+    async with AlertManager([hook(receiver)], QUICK, directory=tmp_path) as alerts:
+        alerts.tell_missed([LOST], 1_700_000_000.0)
+        alerts.tell_standing("trip-9", "drawdown", "10.2 %", 1_700_000_000.0)
+        await until(lambda: len(receiver.ids) >= 2)
+    assert set(receiver.ids) == {"trip-9", "venue_lost-20231114T221320.000000Z"}
+
+
+async def test_a_trip_is_repeated_until_it_is_acknowledged_also_after_a_restart(
+    receive: Receive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("risk_daemon.alerts.routing.REPEAT_EVERY_S", 0.05)
+    receiver, log = receive(), Log()
+    async with AlertManager([hook(receiver)], QUICK, directory=tmp_path, record=log) as first:
+        first.tell([TRIP])
+        await until(lambda: "trip-1.3" in receiver.ids)
+        assert first.acknowledge("trip-7", "ann") is None
+    async with AlertManager([hook(receiver)], QUICK, directory=tmp_path, record=log) as second:
+        since = len(receiver.ids)
+        await until(lambda: len(receiver.ids) > since + 1)
+        assert second.acknowledge(None, "ann") == "trip-1"
+        assert await second.flushed(5.0)
+        told = len(receiver.ids)
+        second.tell([LOST])
+        await until(lambda: len(receiver.ids) > told)
+        assert second.status()["standing"]["acknowledged_by"] == "ann"
+    async with AlertManager([hook(receiver)], QUICK, directory=tmp_path, record=log) as third:
+        assert third.status()["standing"]["acknowledged_by"] == "ann"
+    assert log.of(EventName.ALERT_ACKNOWLEDGED) == [{"trip_id": "trip-1", "operator": "ann"}]
+    assert len(receiver.ids) == len(set(receiver.ids))
+
+
+async def test_an_acknowledgement_may_come_by_the_log(receive: Receive) -> None:
+    async with AlertManager([hook(receive())], QUICK) as alerts:
+        alerts.tell([TRIP])
+        alerts.tell([RiskEvent(EventName.ALERT_ACKNOWLEDGED, {"trip_id": "trip-1", "operator": "ann"})])
+        assert alerts.status()["standing"]["acknowledged_by"] == "ann"
+
+
+async def test_a_channel_that_fails_for_good_is_told_by_the_others_once(receive: Receive) -> None:
+    good, bad, log = receive(), receive(), Log()
+    bad.answering = status(404, "no such hook")
+    async with AlertManager([hook(good, "good"), hook(bad, "bad")], QUICK, record=log) as alerts:
+        alerts.tell([TRIP])
+        await until(lambda: [one for one in good.alerts if one["event_type"] == "alert_failed"])
+        alerts.tell([LOST])
+        await until(lambda: "venue_lost" in [one["event_type"] for one in good.alerts])
+        await until(lambda: len(bad.requests) == 2)
+    (told,) = [one for one in good.alerts if one["event_type"] == "alert_failed"]
+    assert "can't be delivered by bad: 404 no such hook" in told["summary"]
+    assert {one["channel"] for one in log.of(EventName.ALERT_FAILED)} == {"bad"}
+
+
+async def test_a_channel_that_never_answers_is_told_by_the_others(receive: Receive) -> None:
+    good, bad = receive(), receive()
+    bad.shut()
+    async with AlertManager([hook(good, "good"), hook(bad, "bad")], QUICK) as alerts:
+        alerts.tell([TRIP])
+        await until(lambda: "alert_failed" in [one["event_type"] for one in good.alerts])
+        bad.open()
+        await until(lambda: "trip-1" in bad.ids)
+
+
+async def test_10_000_events_in_a_second_are_ten_messages_of_each_and_cost_no_trip(receive: Receive) -> None:
+    receiver = receive()
+    async with AlertManager([hook(receiver)], QUICK) as alerts:
+        for number in range(10_000):
+            alerts.tell([LOST], 1_700_000_000.0 + number)
+        alerts.tell([TRIP])
+        await until(lambda: "trip-1" in receiver.ids)
+        assert await alerts.flushed(10.0)
+        assert alerts.status()["channels"]["hook"]["missed"] == 0
+    assert len(receiver.ids) == 11
+
+
+async def test_heartbeats_go_on(receive: Receive) -> None:
+    receiver = receive()
+    settings = AlertSettings(routing=RoutingSettings(heartbeat_every_s=0.05), look_every_s=0.02)
+    async with AlertManager([hook(receiver, heartbeat=True, severity=Severity.CRITICAL)], settings):
+        await until(lambda: len(receiver.ids) >= 3)
+    assert {one["event_type"] for one in receiver.alerts} == {"heartbeat"}
+    assert len(set(receiver.ids)) == len(receiver.ids)
+
+
+async def test_one_may_be_sent_to_see_whether_it_arrives(receive: Receive) -> None:
+    good, bad = receive(), receive()
+    bad.answering = status(401)
+    async with AlertManager([hook(good, "good"), hook(bad, "bad")], QUICK) as alerts:
+        tried = await alerts.test()
+        assert {name: one.delivered for name, one in tried.items()} == {"good": True, "bad": False}
+        assert list(await alerts.test("good")) == ["good"]
+        with pytest.raises(KeyError):
+            await alerts.test("nobody")
+        assert alerts.status()["channels"]["bad"]["owed"] == 0
+
+
+async def test_nothing_that_is_told_ever_raises(receive: Receive) -> None:
+    receiver = receive()
+    async with AlertManager([hook(receiver)], QUICK) as alerts:
+        with capture_logs() as logs:
+            alerts.tell([TRIP], float("nan"))
+            alerts.tell_missed([TRIP], float("inf"))
+            alerts.send(None)  # type: ignore[arg-type]
+        assert [log["event"] for log in logs] == ["alert_lost"] * 3
+        alerts.send(alert("mine", event="my_own"))
+        await until(lambda: receiver.ids == ["mine"])
+
+
+@pytest.mark.parametrize("spoilt", ["{", "{}", '{"format": 2}', '{"format": 1, "cursor": "x", "memo": {}}'])
+async def test_what_can_not_be_understood_is_set_aside_and_alerts_go_on(
+    receive: Receive, tmp_path: Path, spoilt: str
+) -> None:
+    receiver = receive()
+    (tmp_path / FILE_NAME).write_text(spoilt)
+    with capture_logs() as logs:
+        async with AlertManager([hook(receiver)], QUICK, directory=tmp_path) as alerts:
+            assert alerts.cursor is None
+            alerts.tell([TRIP])
+            await until(lambda: receiver.ids == ["trip-1"])
+    assert "alerts_not_restored" in [log["event"] for log in logs]
+    assert (tmp_path / f"{FILE_NAME}.damaged").read_text() == spoilt
+
+
+async def test_a_disk_that_takes_nothing_keeps_nobody_from_being_told(receive: Receive, tmp_path: Path) -> None:
+    receiver = receive()
+    with capture_logs() as logs:
+        async with AlertManager([hook(receiver)], QUICK, directory=tmp_path / "gone") as alerts:
+            alerts.tell([TRIP])
+            await until(lambda: receiver.ids == ["trip-1"])
+    assert [log["event"] for log in logs].count("alert_attempts_not_written") == 1
+    assert [log["event"] for log in logs].count("alerts_not_kept") == 1
+
+
+async def test_what_its_owner_remembers_and_how_far_the_log_was_heard_survive(receive: Receive, tmp_path: Path) -> None:
+    channel = hook(receive())
+    async with AlertManager([channel], QUICK, directory=tmp_path, position=lambda: 17) as first:
+        first.memo["configuration"] = {"x": 1}
+    async with AlertManager([channel], QUICK, directory=tmp_path, position=lambda: 18) as second:
+        assert (second.cursor, second.memo) == (17, {"configuration": {"x": 1}})

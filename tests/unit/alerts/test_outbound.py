@@ -172,7 +172,7 @@ async def test_names_of_this_machine_are_found() -> None:
     assert "127.0.0.1" in await Names(Threads("test"))("localhost")
 
 
-@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "x" * 80 + ".example.org"])
+@pytest.mark.parametrize("host", ["a..b", "x" * 80 + ".example.org"])
 async def test_a_name_that_is_not_found_is_an_os_error(host: str) -> None:
     with pytest.raises(OSError):
         await Names(Threads("test"))(host)

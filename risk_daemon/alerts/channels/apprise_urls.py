@@ -100,7 +100,9 @@ def _apprise() -> Any:
     try:
         import apprise
     except ImportError:
-        raise ConfigError('Apprise is not installed: `pip install "risk-daemon[apprise]"`.') from None
+        raise ConfigError(
+            'Apprise is not installed: `pip install "apprise>=2.2,<3"` with the python that runs risk-daemon.'
+        ) from None
     logger = logging.getLogger("apprise")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # or each failure would be on stderr, beside the daemon's own log

@@ -39,6 +39,9 @@ class FakeControl:
 
     events: list[Input] = field(default_factory=list)
     sweeps: list[tuple[str | None, str | None]] = field(default_factory=list)
+    acknowledged: list[tuple[str | None, str]] = field(default_factory=list)
+    tested: list[str | None] = field(default_factory=list)
+    trip_id: str | None = "t1"
     closings: list[str | None] = field(default_factory=list)
     orders: list[OrderRequest] = field(default_factory=list)
     reports: list[OrderReported | ErrorReported] = field(default_factory=list)
@@ -82,6 +85,17 @@ class FakeControl:
         self.closings.append(venue)
         return {"flat": True, "venues": {}}
 
+    def alerts(self) -> Mapping[str, Any]:
+        return {"standing": None, "channels": {"oncall": {}}, "attempts": []}
+
+    def acknowledge(self, trip_id: str | None, who: str) -> str | None:
+        self.acknowledged.append((trip_id, who))
+        return trip_id or self.trip_id
+
+    async def test_alerts(self, channel: str | None) -> Mapping[str, Any]:
+        self.tested.append(channel)
+        return {channel or "oncall": {"delivered": True, "status": "204", "answer": ""}}
+
     def check_order(self, order: OrderRequest) -> OrderAnswer:
         self._fail()
         self.orders.append(order)
@@ -110,7 +124,8 @@ class FakeControl:
 
     def effects(self) -> tuple[list[Any], ...]:
         """Everything that requests led to."""
-        return self.events, self.sweeps, self.closings, self.orders, self.reports, self.vetoed_reports
+        asked = self.events, self.sweeps, self.closings, self.acknowledged, self.tested
+        return *asked, self.orders, self.reports, self.vetoed_reports
 
     def _fail(self) -> None:
         if self.error is not None:

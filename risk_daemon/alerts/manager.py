@@ -34,6 +34,7 @@ from risk_daemon.state.worker import Worker
 _LOG = structlog.get_logger(__name__)
 
 FILE_NAME = "alerts.json"
+TEST = "test"
 _HEARD_MAX = 4_000
 _READ_WITHIN_S = 2.0
 _SAVE_WITHIN_S = 1.0
@@ -205,7 +206,7 @@ class AlertManager:
         now = self._clock.now()
         alert = Alert(
             alert_id=f"test-{now.wall:.6f}",
-            event="test",
+            event=TEST,
             severity=Severity.INFO,
             summary="This is a test: nothing happened.",
             wall=now.wall,
@@ -280,7 +281,11 @@ class AlertManager:
         if outcome.delivered:
             self._broken.discard(name)
             self._tell_missed_by(name, attempt.wall)
-        elif name not in self._broken and (attempt.is_last or self._deliverers[name].failures >= _FAILS_FOR_GOOD):
+        elif (
+            name not in self._broken
+            and attempt.alert.event != TEST
+            and (attempt.is_last or self._deliverers[name].failures >= _FAILS_FOR_GOOD)
+        ):
             self._broken.add(name)
             self._tell_broken(attempt)
         if self._file is not None:

@@ -14,6 +14,7 @@ from risk_daemon.api.doors import Caller, Door
 from risk_daemon.api.feed import Subscription
 from risk_daemon.api.limits import Limits
 from risk_daemon.api.models import (
+    Acknowledge,
     CancelAll,
     ClosePositions,
     Disable,
@@ -23,6 +24,7 @@ from risk_daemon.api.models import (
     Release,
     Reset,
     SentReport,
+    TestAlerts,
     VetoedReport,
 )
 from risk_daemon.api.port import Control
@@ -196,6 +198,25 @@ async def close_positions(call: Call) -> web.Response:
     body: ClosePositions = call.body
     _check_venue(body.venue, call.control)
     return answer(await call.control.close_positions(body.venue))
+
+
+async def alerts(call: Call) -> web.Response:
+    return answer(call.control.alerts())
+
+
+async def acknowledge(call: Call) -> web.Response:
+    body: Acknowledge = call.body
+    trip_id = call.control.acknowledge(body.trip_id, _operator(call))
+    if trip_id is None:
+        raise Refused(HTTPStatus.CONFLICT, "there is no such trip, or nobody is told of any")
+    return answer({"accepted": True, "trip_id": trip_id})
+
+
+async def test_alerts(call: Call) -> web.Response:
+    body: TestAlerts = call.body
+    if body.channel is not None and body.channel not in call.control.alerts()["channels"]:
+        raise orders.unknown("channel", body.channel)
+    return answer({"channels": await call.control.test_alerts(body.channel)})
 
 
 async def _command(call: Call, event: Input) -> web.Response:

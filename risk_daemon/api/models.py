@@ -258,6 +258,18 @@ class Enable(Body):
     """End a disable before its time."""
 
 
+class Acknowledge(Body):
+    """Somebody has heard of a trip: it is not repeated any more. Without `trip_id` it is the one that is not over."""
+
+    trip_id: Name | None = None
+
+
+class TestAlerts(Body):
+    """Send a test through every channel, or the one that is named."""
+
+    channel: Name | None = None
+
+
 # --- what is answered ------------------------------------------------------------------------------
 
 
@@ -328,6 +340,27 @@ class Closed(Document):
     flat: bool
     venues: dict[str, Any] = {}
     remaining: dict[str, str] | None = None
+
+
+class Alerts(Document):
+    """Who is told of what. standing: the trip that is not over; attempts: the last ones, oldest first."""
+
+    standing: dict[str, Any] | None
+    channels: dict[str, Any]
+    attempts: list[dict[str, Any]]
+
+
+class Acknowledged(Document):
+    """It is not repeated any more."""
+
+    accepted: Literal[True]
+    trip_id: str
+
+
+class AlertsTested(Document):
+    """What came of it, by channel: `delivered`, `status`, `answer`."""
+
+    channels: dict[str, Any]
 
 
 _LINE_SCHEMA = {

@@ -40,6 +40,18 @@ class Control(Protocol):
         """Cancel, prove and close; an answer as `oms.CloseResult.document` makes it. See `cancel_all`."""
         ...
 
+    def alerts(self) -> Mapping[str, Any]:
+        """Who is told, of which trip, and what came of it, JSON-able."""
+        ...
+
+    def acknowledge(self, trip_id: str | None, who: str) -> str | None:
+        """Somebody heard of the trip (None: the one that is not over). Its id; None where there is none such."""
+        ...
+
+    async def test_alerts(self, channel: str | None) -> Mapping[str, Any]:
+        """Send a test through every channel, or one, and say by channel what came of it."""
+        ...
+
     def check_order(self, order: OrderRequest) -> OrderAnswer:
         """Decide at this moment, and take the order's place in the order rate."""
         ...

@@ -63,6 +63,7 @@ _LEASED = {HTTPStatus.OK: models.Lease, HTTPStatus.LOCKED: models.Vetoed}
 _TAKEN = {HTTPStatus.ACCEPTED: models.Taken}
 _DONE = {HTTPStatus.OK: models.Commanded, HTTPStatus.CONFLICT: models.NotCommanded}
 _CLOSED = {HTTPStatus.OK: models.Closed, HTTPStatus.CONFLICT: models.NotCommanded}
+_HEARD = {HTTPStatus.OK: models.Acknowledged, HTTPStatus.CONFLICT: models.Problem}
 _SWEPT = {HTTPStatus.OK: models.Swept, HTTPStatus.CONFLICT: models.NotCommanded}
 
 
@@ -73,9 +74,26 @@ ROUTES: tuple[Route, ...] = (
     _read("/api/v1/state", "How things stand.", handlers.state, _ok(State)),
     _read("/api/v1/history", "Equity, a point a minute.", streams.history, _ok(models.History)),
     _stream("/api/v1/events", "Every event from now on.", streams.events, _ok(models.Event)),
+    _read("/api/v1/alerts", "Who is told, and what came of it.", handlers.alerts, _ok(models.Alerts)),
     _check("/api/v1/orders/check", "May this order be sent?", handlers.check_order, _LEASED, models.OrderCheck),
     _report("/api/v1/orders/report", "What became of an order.", handlers.report, _TAKEN, models.OrderReport),
     _command("/api/v1/halt", "Stop everything, one venue or one bot.", handlers.halt, _DONE, models.Halt),
+    _command(
+        "/api/v1/alerts/ack",
+        "Somebody has heard of the trip.",
+        handlers.acknowledge,
+        _HEARD,
+        models.Acknowledge,
+        may_be_empty=True,
+    ),
+    _local(
+        "/api/v1/alerts/test",
+        "Send a test through the channels.",
+        handlers.test_alerts,
+        _ok(models.AlertsTested),
+        models.TestAlerts,
+        may_be_empty=True,
+    ),
     _local("/api/v1/release", "End the halt of a venue or a bot.", handlers.release, _DONE, models.Release),
     _local("/api/v1/reset", "End a trip.", handlers.reset, _DONE, models.Reset),
     _local("/api/v1/disable", "Watch without acting, for a time.", handlers.disable, _DONE, models.Disable),

@@ -17,6 +17,7 @@ from risk_daemon.alerts.channels import build
 from risk_daemon.alerts.channels.base import (
     AnySettings,
     AppriseSettings,
+    Attempted,
     EmailSettings,
     Security,
     SmsSettings,
@@ -169,6 +170,23 @@ async def open_alerts(
     if opened.engine.trip is not None:
         tell_trip(alerts, opened.engine.trip)
     return alerts
+
+
+async def test_alone(settings: Settings, channel: str | None) -> Mapping[str, Any]:
+    """Send a test by this process, through all channels or one. What can't be used says why."""
+    channels = channels_of(settings)
+    wanted = [one for one in channels.usable if channel in (None, one.name)]
+    refused = {name: why for name, why in channels.unusable.items() if channel in (None, name)}
+    async with AlertManager(wanted, alert_settings(settings)) as alerts:
+        tried = await alerts.test()
+    unusable = {name: {"delivered": False, "status": "unusable", "answer": why} for name, why in refused.items()}
+    return {**unusable, **tried_document(tried)}
+
+
+def tried_document(tried: Mapping[str, Attempted]) -> dict[str, Any]:
+    return {
+        name: {"delivered": one.delivered, "status": one.status, "answer": one.answer} for name, one in tried.items()
+    }
 
 
 def _position(journal: Journal) -> int:

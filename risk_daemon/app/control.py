@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any, overload
 
 from oms import OrderManager
+from risk_daemon.alerts.manager import AlertManager
 from risk_daemon.api.feed import Feed, Subscription
+from risk_daemon.app.alerts import tried_document
 from risk_daemon.app.cancel import first_look, sweep
 from risk_daemon.app.close import chosen_of, manager_for
 from risk_daemon.app.composition import LEASE_S, Site
@@ -51,11 +53,14 @@ class Documents(Sequence[Mapping[str, Any]]):
 class DaemonControl:
     """What the API's port asks for. Made before the daemon runs; `heard` is told of every decision."""
 
-    def __init__(self, daemon: Daemon, settings: Settings, site: Site, vetoes: VetoLog) -> None:
+    def __init__(
+        self, daemon: Daemon, settings: Settings, site: Site, vetoes: VetoLog, alerts: AlertManager | None = None
+    ) -> None:
         self._daemon = daemon
         self._settings = settings
         self._site = site
         self._vetoes = vetoes
+        self._alerts = alerts
         self._feed = Feed()
         self._recent = Recent()
         self._published = 0
@@ -93,6 +98,18 @@ class DaemonControl:
         recent = {**self._recent.document(), "vetoes": self._vetoes.recent()}
         status = status_of(parts.engine, parts.clock.now(), parts.orders.snapshot())
         return {**status.document(), "recent": recent}
+
+    def alerts(self) -> Mapping[str, Any]:
+        """Who is told, and what came of it; with no channel nobody is."""
+        return {"standing": None, "channels": {}, "attempts": []} if self._alerts is None else self._alerts.status()
+
+    def acknowledge(self, trip_id: str | None, who: str) -> str | None:
+        """See AlertManager."""
+        return None if self._alerts is None else self._alerts.acknowledge(trip_id, who)
+
+    async def test_alerts(self, channel: str | None) -> Mapping[str, Any]:
+        """See AlertManager."""
+        return {} if self._alerts is None else tried_document(await self._alerts.test(channel))
 
     def history(self) -> Sequence[Mapping[str, Any]]:
         """Equity, a point a minute."""

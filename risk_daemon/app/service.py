@@ -160,7 +160,7 @@ async def _start(
     alerts = await open_alerts(settings, opened, stack, takes_what_it_gets=False)
     is_first_start = opened.engine.baselines.day is None
     daemon = _daemon(settings, opened, stack, alerts, on_decision, is_first_start=is_first_start)
-    addresses = await _serve(settings, daemon, opened, stack)
+    addresses = await _serve(settings, daemon, opened, alerts, stack)
     await _note_opening(settings, daemon.parts, alerts, addresses)
     if on_decision is None:
         await _tell_people(settings, daemon, site, addresses)
@@ -204,11 +204,13 @@ def _refuse_lost(paths: Paths, documents: Mapping[str, Any]) -> None:
         )
 
 
-async def _serve(settings: Settings, daemon: Daemon, opened: Opened, stack: AsyncExitStack) -> Sequence[str]:
+async def _serve(
+    settings: Settings, daemon: Daemon, opened: Opened, alerts: AlertManager | None, stack: AsyncExitStack
+) -> Sequence[str]:
     """Bots and people are answered from now on. Returns where. Raises ConfigError for an unusable certificate."""
     vetoes = VetoLog.open(opened.paths.vetoes)
     stack.push_async_callback(vetoes.close)
-    control = DaemonControl(daemon, settings, opened.site, vetoes)
+    control = DaemonControl(daemon, settings, opened.site, vetoes, alerts)
     tokens = TokenStore.open(settings.state.dir / FILE_NAME)
     daemon.subscribe(control.heard)
     daemon.subscribe(TokenWatch(tokens, daemon.parts.inbox.put).heard)

@@ -13,6 +13,7 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/api/swift.py": "unit/api/test_app.py: every answer that is quick goes through it",
     "risk_daemon/api/tally.py": "unit/api/test_seats.py: who asks how often",
     # --- app: the parts put together ---
+    "risk_daemon/app/acknowledge.py": "e2e/test_alerts.py: a trip whose daemon has ended",
     "risk_daemon/app/alerts.py": "e2e/test_alerts.py: whole processes that tell receivers",
     "risk_daemon/app/close.py": "e2e/test_closing_positions.py: with and without a daemon",
     "risk_daemon/app/closing_findings.py": "unit/app/test_check.py: which positions a trip would close",
@@ -50,6 +51,7 @@ ELSEWHERE: dict[str, str] = {
     # --- cli: as typed ---
     "risk_daemon/app/venue_list.py": "seeds/test_venue_page.py: the page docs/venues.md",
     "risk_daemon/cli/venues.py": "seeds/test_venue_page.py: the command",
+    "risk_daemon/cli/alerts.py": "unit/cli/test_commands.py: alerts, ack, test",
     "risk_daemon/cli/common.py": "unit/cli/test_commands.py: options of all commands",
     "risk_daemon/cli/guarding.py": "unit/cli/test_commands.py: run, check, init, reset, demo, drill",
     "risk_daemon/cli/help.py": "unit/cli/test_commands.py: the help of every command",

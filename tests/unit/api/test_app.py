@@ -197,6 +197,25 @@ async def test_a_closing_passes_its_selection_on(world: ApiWorld) -> None:
     assert world.control.closings == ["kraken", None]
 
 
+async def test_an_operator_acknowledges_by_name(world: ApiWorld) -> None:
+    by_token = await world.tcp("POST", "/api/v1/alerts/ack", {"trip_id": "t7"}, token=world.operator)
+    assert (by_token.status, by_token.body) == (200, {"accepted": True, "trip_id": "t7"})
+    assert (await world.tcp("POST", "/api/v1/alerts/ack", token=world.operator)).body["trip_id"] == "t1"
+    assert world.control.acknowledged == [("t7", "token:alice"), (None, "token:alice")]
+
+    world.control.trip_id = None
+    assert (await world.tcp("POST", "/api/v1/alerts/ack", token=world.operator)).status == 409
+
+
+async def test_alerts_are_read_and_tested(world: ApiWorld) -> None:
+    assert (await world.tcp("GET", "/api/v1/alerts", token=world.operator)).body["channels"] == {"oncall": {}}
+    tested = await world.socket("POST", "/api/v1/alerts/test", {"channel": "oncall"})
+    assert tested.body["channels"]["oncall"]["delivered"] is True
+    assert (await world.socket("POST", "/api/v1/alerts/test", {"channel": "nobody"})).status == 422
+    assert (await world.socket("POST", "/api/v1/alerts/test")).status == 200
+    assert world.control.tested == ["oncall", None]
+
+
 # --- who asks --------------------------------------------------------------------------------------
 
 

@@ -25,8 +25,11 @@ PROTECTED = [
     ("POST", "/api/v1/enable", {}),
     ("POST", "/api/v1/cancel-all", {}),
     ("POST", "/api/v1/close-positions", {}),
+    ("GET", "/api/v1/alerts", None),
+    ("POST", "/api/v1/alerts/ack", {}),
+    ("POST", "/api/v1/alerts/test", {}),
 ]
-LOCAL = {"release", "reset", "disable", "enable", "cancel-all", "close-positions"}
+LOCAL = {"release", "reset", "disable", "enable", "cancel-all", "close-positions", "test"}
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ STATE = {
 COMMANDS = (
     "run", "init", "demo", "check", "status", "check-drawdown", "halt", "release", "reset", "disable", "enable",
     "cancel-all", "close-positions", "simulate-breach", "simulate-venue", "tail", "verify-log", "token",
-    "convert-risk-limits", "convert-alert-env", "migrate", "venues", "record-venue",
+    "convert-risk-limits", "convert-alert-env", "migrate", "venues", "record-venue", "alerts",
 )  # fmt: skip
 TOKEN_COMMANDS = ("create", "list", "revoke")
 
@@ -668,6 +668,107 @@ def test_progress_is_shown_and_can_t_disturb(
     monkeypatch.setattr(sys, "stdout", Full())
     show({"kraken": SimpleNamespace(proven=True, cancelled=2, unproven_reason=None)})
     assert cli.operating.progress(as_json=True) is None
+
+
+# --- alerts ----------------------------------------------------------------------------------------
+
+STANDING = {"trip_id": "t1", "summary": "TRIPPED by drawdown.", "told": 3, "acknowledged_by": None}
+ATTEMPT = {
+    "time": "2026-11-20T11:00:00.000000Z",
+    "channel": "oncall",
+    "event": "circuit_breaker_triggered",
+    "attempt": 2,
+    "delivered": False,
+    "status": "503",
+    "answer": "come back later",
+}
+
+
+def test_alerts_shows_the_trip_the_channels_and_what_came_of_it(
+    daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    oncall = {"kind": "webhook", "severity": "warning", "owed": 2, "failures": 4}
+    daemon.answer = remote.Answer(200, {"standing": STANDING, "channels": {"oncall": oncall}, "attempts": [ATTEMPT]})
+    assert cli.main(["alerts"]) == ExitCode.STOPPED
+    told = capsys.readouterr().out
+    assert "t1: TRIPPED by drawdown." in told
+    assert "told 3 times; NOBODY HAS ACKNOWLEDGED IT" in told
+    assert "oncall: webhook, warning and above, 2 not delivered yet, FAILED 4 times in a row" in told
+    assert "come back later" in told
+    assert daemon.asked == [("GET", "/api/v1/alerts", None)]
+
+
+def test_alerts_with_no_channel_says_that_nobody_is_told(
+    daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.answer = remote.Answer(200, {"standing": None, "channels": {}, "attempts": []})
+    assert cli.main(["alerts"]) == ExitCode.STOPPED
+    assert "nobody is told" in capsys.readouterr().out
+
+
+def test_alerts_without_a_daemon_are_what_the_last_run_left(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["alerts", "--json"]) == ExitCode.STOPPED
+    nothing = {"running": False, "standing": None, "channels": {}, "attempts": []}
+    assert json.loads(capsys.readouterr().out) == nothing
+
+    standing = {"alert": {"trip_id": "t1", "summary": "TRIPPED."}, "number": 3, "who": "ann"}
+    kept = {"outbox": {"owed": {"oncall": ["t1"]}}, "routing": {"standing": standing}}
+    (place / "var" / "alerts.json").write_text(json.dumps(kept))
+    (place / "var" / "alerts.jsonl").write_text(json.dumps(ATTEMPT) + "\n")
+    assert cli.main(["alerts", "--json"]) == ExitCode.STOPPED
+    assert json.loads(capsys.readouterr().out) == {
+        "running": False,
+        "standing": {"trip_id": "t1", "summary": "TRIPPED.", "told": 3, "acknowledged_by": "ann"},
+        "channels": {"oncall": {"owed": 1}},
+        "attempts": [ATTEMPT],
+    }
+    assert cli.main(["alerts"]) == ExitCode.STOPPED
+    told = capsys.readouterr().out
+    assert "DAEMON NOT RUNNING" in told
+    assert "acknowledged by ann" in told
+
+    (place / "var" / "alerts.json").write_text("{}")
+    with pytest.raises(StateError, match="what is known of alerts can't be read"):
+        cli.main(["alerts"])
+
+
+@pytest.mark.parametrize(("words", "body"), [([], {}), (["t1"], {"trip_id": "t1"})])
+def test_ack_by_the_daemon(
+    daemon: FakeDaemon, words: list[str], body: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["alerts", "ack", *words]) == ExitCode.STOPPED
+    assert daemon.asked == [("POST", "/api/v1/alerts/ack", body)]
+    assert "Acknowledged: t1." in capsys.readouterr().out
+    daemon.answer = remote.Answer(409, {"detail": "there is no such trip"})
+    with pytest.raises(UsageError, match="no such trip"):
+        cli.main(["alerts", "ack"])
+
+
+def test_ack_without_a_daemon(place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list[Any] = []
+    module("app.acknowledge", acknowledge_stopped=returning("t1", calls))
+    assert cli.main(["alerts", "ack", "--json"]) == ExitCode.STOPPED
+    assert json.loads(capsys.readouterr().out) == {"accepted": True, "trip_id": "t1"}
+    assert calls
+
+
+@pytest.mark.parametrize(
+    ("delivered", "code"), [({"a": True}, ExitCode.STOPPED), ({"a": True, "b": False}, ExitCode.REFUSED), ({}, 78)]
+)
+def test_a_test_ends_with_0_only_if_everybody_got_it(
+    daemon: FakeDaemon, delivered: dict[str, bool], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried = {name: {"delivered": good, "status": "x", "answer": "y"} for name, good in delivered.items()}
+    daemon.answer = remote.Answer(200, {"channels": tried})
+    assert cli.main(["alerts", "test"]) == code
+    told = capsys.readouterr().out
+    assert told.count("NOT DELIVERED") == list(delivered.values()).count(False)
+    assert daemon.asked == [("POST", "/api/v1/alerts/test", {})]
+
+
+def test_a_test_of_a_channel_that_is_not_there(place: Path) -> None:
+    with pytest.raises(UsageError, match="there is no channel 'x': one of none"):
+        cli.main(["alerts", "test", "x"])
 
 
 # --- close-positions -------------------------------------------------------------------------------

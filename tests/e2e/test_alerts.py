@@ -98,6 +98,25 @@ def test_the_first_alert_of_a_trip_is_there_within_a_second_though_nine_of_ten_h
     assert trip["trip_id"] in good.ids
 
 
+def test_a_warning_a_veto_and_a_freeze_are_told_each_with_its_rule(documented_kraken, daemon_for, receivers):
+    (one,) = receivers(1)
+    veto = '[breakers.drawdown]\nlimit = "4%"\naction = "veto"\n'
+    daemon = started(documented_kraken, daemon_for, [one], config=veto, action='"freeze"', **QUICK)
+    documented_kraken.post(price={"BTC": 45500})
+    assert wait_told(one, "warning_triggered")["severity"] == "warning"
+    documented_kraken.post(price={"BTC": 44500})
+    assert wait_told(one, "breaker_tripped")["circuit_breaker_type"] == "drawdown"
+    crash(documented_kraken)
+    frozen = wait_told(one)
+    assert frozen["summary"].startswith("FROZEN by capital_loss")
+    assert (frozen["severity"], frozen["details"]["action"]) == ("critical", "freeze")
+    assert "proven gone" in wait_told(one, "sweep_finished")["summary"]
+    assert daemon.command("alerts", "ack").returncode == 0
+    assert daemon.command("reset", "--reason", "drill", "--rebaseline", "current", "--yes").returncode == 0
+    assert wait_told(one, "circuit_breaker_reset")["trip_id"] == frozen["trip_id"]
+    assert shown(daemon)["standing"] is None
+
+
 @pytest.mark.long
 def test_a_trip_that_nobody_could_be_told_of_before_a_kill_is_told_after_it(documented_kraken, daemon_for, receivers):
     found = receivers(2)

@@ -73,9 +73,8 @@ def _alert(record: RiskEvent, alert_id: str, wall: float) -> Alert | None:
     if summary is None:
         return None
     trip_id = fields.get("trip_id")
-    is_trip = record.name is EventName.CIRCUIT_BREAKER_TRIGGERED
     return Alert(
-        alert_id=str(trip_id) if is_trip and trip_id else alert_id,
+        alert_id=_once(record.name, fields) or alert_id,
         event=str(record.name),
         severity=_CRITICAL if _is_worse(record.name, fields) else severity,
         rule=str(fields.get("breaker_type") or fields.get("breaker") or ""),
@@ -84,6 +83,16 @@ def _alert(record: RiskEvent, alert_id: str, wall: float) -> Alert | None:
         details=fields,
         wall=wall,
     )
+
+
+def _once(name: EventName, fields: Fields) -> str | None:
+    """An id for what is told once a trip: the trip, and its proof, which a freeze repeats twice a minute."""
+    trip_id = fields.get("trip_id")
+    if trip_id and name is EventName.CIRCUIT_BREAKER_TRIGGERED:
+        return str(trip_id)
+    if trip_id and name is EventName.SWEEP_FINISHED and fields.get("proven") is True:
+        return f"{trip_id}.proven"
+    return None
 
 
 def _plain(fields: Fields) -> dict[str, Any]:
@@ -239,7 +248,7 @@ _TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
     EventName.CLOSING_FINISHED: (_WARNING, _closed),
     EventName.POSITION_CLOSED: (_INFO, _says("{venue}: closed {quantity} of {symbol}, {residual} remain.")),
     EventName.KEY_MAY_WITHDRAW: (_WARNING, _says("{venue}: the key may WITHDRAW. Replace it by one that may not.")),
-    EventName.ALERT_ACKNOWLEDGED: (_INFO, _says("Trip {trip_id} was acknowledged by {operator}.")),
+    EventName.ALERT_ACKNOWLEDGED: (_WARNING, _says("Trip {trip_id} was acknowledged by {operator}.")),
     EventName.OVERRIDE_GRANTED: (_WARNING, _overridden("GRANTED")),
     EventName.OVERRIDE_REFUSED: (_WARNING, _overridden("refused")),
     EventName.CONFIGURATION_LOADED: (_INFO, _configured),

@@ -34,7 +34,8 @@ from risk_daemon.state.worker import Worker
 _LOG = structlog.get_logger(__name__)
 
 FILE_NAME = "alerts.json"
-_HEARD_MAX = 4_000
+TEST = "test"
+_HEARD_MAX = 1_000
 _READ_WITHIN_S = 2.0
 _SAVE_WITHIN_S = 1.0
 _FAILS_FOR_GOOD = 5  # tries in a row that nobody answered
@@ -156,21 +157,15 @@ class AlertManager:
     # --- what is told ----------------------------------------------------------------------------------
 
     def tell(self, records: Sequence[RiskEvent], wall: float | None = None) -> None:
-        """Everything that was written down at one moment, in order. Returns at once, and never raises."""
+        """Everything that was written down at one moment, in order. Returns at once, and never raises.
+
+        It may have been read back from a log: what was told already is left out.
+        """
         try:
             at = self._clock.now().wall if wall is None else wall
             for alert in self._decided(records, at):
-                self._send(alert)
+                self._send_once(alert)
         except Exception as error:  # whatever it is, it must not reach the guard's turn
-            _LOG.critical("alert_lost", error=repr(error), events=[str(record.name) for record in records])
-
-    def tell_missed(self, records: Sequence[RiskEvent], wall: float) -> None:
-        """The same, of what was read back from a log: what was told already is left out."""
-        try:
-            for alert in self._decided(records, wall):
-                if alert.alert_id not in self._heard:
-                    self._send(alert)
-        except Exception as error:  # as above
             _LOG.critical("alert_lost", error=repr(error), events=[str(record.name) for record in records])
 
     def send(self, alert: Alert) -> None:
@@ -187,6 +182,10 @@ class AlertManager:
             return
         facts = {"trip_id": trip_id, "breaker": breaker, "reason": reason}
         self.tell([RiskEvent(EventName.CIRCUIT_BREAKER_TRIGGERED, facts)], wall)
+
+    def tell_nothing_stands(self) -> None:
+        """That there is no trip, whatever an earlier process left: its end may be too long ago to be read again."""
+        self._router.standing = None
 
     def acknowledge(self, trip_id: str | None, who: str) -> str | None:
         """Somebody heard of the trip (None: the one that stands). Returns its id, or None where there is none such."""
@@ -205,7 +204,7 @@ class AlertManager:
         now = self._clock.now()
         alert = Alert(
             alert_id=f"test-{now.wall:.6f}",
-            event="test",
+            event=TEST,
             severity=Severity.INFO,
             summary="This is a test: nothing happened.",
             wall=now.wall,
@@ -248,6 +247,10 @@ class AlertManager:
                 self._router.acknowledge(record.fields.get("trip_id"), str(record.fields.get("operator")))
         return decide(records, wall)
 
+    def _send_once(self, alert: Alert) -> None:
+        if alert.alert_id not in self._heard:
+            self._send(alert)
+
     def _send(self, alert: Alert) -> None:
         self._heard.append(alert.alert_id)
         self._put(self._router.take(alert, self._clock.now()))
@@ -280,7 +283,11 @@ class AlertManager:
         if outcome.delivered:
             self._broken.discard(name)
             self._tell_missed_by(name, attempt.wall)
-        elif name not in self._broken and (attempt.is_last or self._deliverers[name].failures >= _FAILS_FOR_GOOD):
+        elif (
+            name not in self._broken
+            and attempt.alert.event != TEST
+            and (attempt.is_last or self._deliverers[name].failures >= _FAILS_FOR_GOOD)
+        ):
             self._broken.add(name)
             self._tell_broken(attempt)
         if self._file is not None:
@@ -331,7 +338,7 @@ class AlertManager:
     def _document(self) -> Mapping[str, Any]:
         return {
             "format": 1,
-            "cursor": self.cursor if self._position is None else self._position(),
+            "cursor": (0 if self._position is None else self._position()) or self.cursor,
             "memo": self.memo,
             "heard": list(self._heard),
             "routing": self._router.document(self._clock.now()),

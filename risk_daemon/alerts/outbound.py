@@ -6,6 +6,7 @@ daemon knock at what only this machine reaches: a database, a router, the metada
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +18,9 @@ from risk_daemon.alerts.threads import Busy, Threads
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 LookUp = Callable[[str], Awaitable[tuple[str, ...]]]
+
+# A resolver that is out is mostly silent, and a trip can't wait for it where the answer is known of last time.
+_LOOK_UP_AGAIN_WITHIN_S = 0.5
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -59,7 +63,7 @@ def refusal_of_addresses(host: str, addresses: Sequence[str], allow: Sequence[st
 
 def is_named(host: str, allow: Sequence[str]) -> bool:
     """`hooks.example.org` names itself, `*.example.org` all below example.org."""
-    return any(_matches(_plain(host), _plain(pattern)) for pattern in allow)
+    return any(_matches(host, pattern.strip()) for pattern in allow)
 
 
 def is_public(address: Ip) -> bool:
@@ -87,14 +91,20 @@ def _address(text: str) -> Ip | None:
         return None
 
 
-def _plain(host: str) -> str:
-    return host.strip().lower().rstrip(".").strip("[]")
-
-
 def _matches(host: str, pattern: str) -> bool:
     if pattern.startswith("*."):
-        return len(pattern) > 2 and host.endswith(pattern[1:])
-    return bool(host) and host == pattern
+        below = _plain(pattern[2:])
+        return bool(below) and _plain(host).endswith(f".{below}")
+    return bool(_plain(host)) and _plain(host) == _plain(pattern)
+
+
+def _plain(host: str) -> str:
+    """As it is asked for, however it was written: letters of other alphabets too."""
+    text = host.strip().rstrip(".").strip("[]")
+    try:
+        return (URL.build(scheme="https", host=text).raw_host or "").lower()
+    except ValueError:
+        return ""
 
 
 # --- looking it up ----------------------------------------------------------------------------------
@@ -109,12 +119,14 @@ class Names:
 
     async def __call__(self, host: str) -> tuple[str, ...]:
         """Its addresses, the resolver's favourite first. Raises OSError or Busy for one that was never found."""
+        last = self._last.get(host)
         try:
-            found = await self._threads.run(_addresses_of, host)
-        except (OSError, Busy):
-            if host not in self._last:
+            async with asyncio.timeout(None if last is None else _LOOK_UP_AGAIN_WITHIN_S):
+                found = await self._threads.run(_addresses_of, host)
+        except (OSError, Busy):  # a timeout is an OSError
+            if last is None:
                 raise
-            return self._last[host]
+            return last
         self._last[host] = found
         return found
 

@@ -26,6 +26,7 @@ _LOG = structlog.get_logger(__name__)
 
 LANE_MAX = 100
 RETRY_EVERY_S = 1.0
+AT_MOST_EVERY_S = 0.05
 
 
 class Lane(StrEnum):
@@ -148,9 +149,10 @@ class KeptFile:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if not await self.save():
+            is_saved = await self.save()
+            if not is_saved:
                 self._changed.set()
-                await asyncio.sleep(RETRY_EVERY_S)
+            await asyncio.sleep(AT_MOST_EVERY_S if is_saved else RETRY_EVERY_S)
 
     async def save(self) -> bool:
         """Save now. False, and told once, where it can't be done: what is owed is sent all the same."""

@@ -114,6 +114,8 @@ class Router:
     def take(self, alert: Alert, now: Instant) -> Sends:
         """Who hears of it at once."""
         if is_trip(alert):
+            if self.standing is not None and self.standing.trip_id == alert.trip_id:
+                return []
             self.standing = Standing(alert, now.mono, now.mono)
             return self._to_hearers(alert)
         if alert.event in _ENDS:

@@ -167,8 +167,7 @@ async def open_alerts(
     stack.push_async_callback(alerts.aclose)
     await alerts.start()
     await _catch_up(alerts, opened.paths.events, written, opened.site.clock)
-    if opened.engine.trip is not None:
-        tell_trip(alerts, opened.engine.trip)
+    _tell_trip(alerts, opened.engine.trip)
     return alerts
 
 
@@ -193,8 +192,11 @@ def _position(journal: Journal) -> int:
     return int(journal.anchor()["seq"])
 
 
-def tell_trip(alerts: AlertManager, trip: Trip) -> None:
+def _tell_trip(alerts: AlertManager, trip: Trip | None) -> None:
     """A trip that an earlier process began, whether or not it could tell of it."""
+    if trip is None:
+        alerts.tell_nothing_stands()
+        return
     alerts.tell_standing(trip.trip_id, trip.breaker, trip.reason, trip.since_wall)
 
 
@@ -232,7 +234,7 @@ async def _catch_up(alerts: AlertManager, path: Path, written: int, clock: Clock
     for _, turn in groupby(wanted, key=lambda line: line.time):
         lines_of_turn = list(turn)
         records = [record for record in map(_record, lines_of_turn) if record is not None]
-        alerts.tell_missed(records, lines_of_turn[0].wall)
+        alerts.tell(records, lines_of_turn[0].wall)
 
 
 def _record(line: LogLine) -> RiskEvent | None:

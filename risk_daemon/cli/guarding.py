@@ -127,6 +127,9 @@ def check(
 def simulate_breach(
     config: ConfigFile = CONFIG,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="On real venues: everything but the cancels.")] = False,
+    with_alerts: Annotated[
+        bool, typer.Option("--alerts/--no-alerts", help="Tell people through every channel, as a drill.")
+    ] = True,
     as_json: AsJson = False,
 ) -> ExitCode:
     """A drill: on simulated venues from a breach to exit 1 and the reset; with --dry-run on the real ones."""
@@ -137,7 +140,9 @@ def simulate_breach(
     from risk_daemon.cli import render
     from risk_daemon.rehearsal import drill
 
-    document = run_to_end(drill.simulate_breach(settings, dry_run=dry_run, progress=_told_as_it_goes(as_json)))
+    told = _told_as_it_goes(as_json)
+    work = drill.simulate_breach(settings, dry_run=dry_run, with_alerts=with_alerts, progress=told)
+    document = run_to_end(work)
     show(document, as_json, render.facts)
     return ExitCode.STOPPED if document.get("passed") is True else ExitCode.TRIGGERED_UNPROVEN
 

@@ -18,6 +18,11 @@ from typing import Any
 
 from adapters.base import OrderScope, VenueAdapter
 from oms.proof import listing_fault
+from risk_daemon.alerts.alert import Severity
+from risk_daemon.alerts.attempts import FILE_NAME as ATTEMPTS
+from risk_daemon.alerts.attempts import read_attempts
+from risk_daemon.alerts.routing import Router
+from risk_daemon.app.alerts import channels_of, test_alone
 from risk_daemon.app.composition import Site
 from risk_daemon.app.init import look_once
 from risk_daemon.app.reset import reset_stopped
@@ -63,15 +68,16 @@ STORY = (
 
 
 async def simulate_breach(
-    settings: Settings, *, dry_run: bool = False, progress: Progress | None = None
+    settings: Settings, *, dry_run: bool = False, with_alerts: bool = True, progress: Progress | None = None
 ) -> Mapping[str, Any]:
     """Drill. Returns `passed`, `failed` (names of steps), `steps` (name: sentence) and times, JSON-able.
 
     dry_run: on the configured venues, live or not: connect, read, value and list every order scope twice,
-    cancel nothing. Without it every venue must be simulated. Raises UsageError where one is live, StateError
-    where the drill's own state can't be made.
+    cancel nothing. Without it every venue must be simulated. with_alerts: every channel is told, as of a drill.
+    Raises UsageError where a venue is live, StateError where the drill's own state can't be made.
     """
     steps = Steps(progress or _silent)
+    settings = with_drill_alerts(settings, with_alerts=with_alerts)
     if dry_run:
         return await _dry_run(settings, steps)
     live = [name for name, venue in settings.venues.items() if not venue.simulated]
@@ -117,6 +123,7 @@ async def _drill(settings: Settings, steps: Steps) -> dict[str, Any]:
     breach = Breach(Rehearsal(own), own.circuit_breaker.loss_threshold + _BEYOND)
     try:
         if await _breach(breach, steps):
+            await _note_alerts(own, breach, steps)
             await _aftermath(own, breach, steps)
     except (RiskDaemonError, TimeoutError) as error:
         steps.note("the_end", False, f"{type(error).__name__}: {error}")
@@ -153,6 +160,25 @@ def _drill_settings(settings: Settings, directory: Path) -> Settings:
         "circuit_breaker": settings.circuit_breaker.model_copy(update={"action": "trip"}),
     }
     return settings.model_copy(update=own)
+
+
+def with_drill_alerts(settings: Settings, *, with_alerts: bool) -> Settings:
+    """Who is told must see that it is a drill."""
+    name = f"{settings.alerts.strategy_name} (drill)"
+    alerts = settings.alerts.model_copy(update={"strategy_name": name} | ({} if with_alerts else {"channels": {}}))
+    return settings.model_copy(update={"alerts": alerts})
+
+
+async def _note_alerts(settings: Settings, breach: Breach, steps: Steps) -> None:
+    """Whether every channel delivered the trip, by what it answered."""
+    attempts = await asyncio.to_thread(read_attempts, settings.state.dir / ATTEMPTS)
+    hearers = Router(channels_of(settings).usable).hearers(EventName.CIRCUIT_BREAKER_TRIGGERED, Severity.CRITICAL)
+    for name in settings.alerts.channels:
+        tried = [line for line in attempts if (line["channel"], line["id"]) == (name, breach.rehearsal.trip_id)]
+        arrived = any(line["delivered"] for line in tried)
+        last = f"{tried[-1]['status']} after {tried[-1]['seconds']} s" if tried else "no answer"
+        sentence = f"told of the trip: {last}" if name in hearers else "its events leave a trip out, so it was not told"
+        steps.note(f"alerts.{name}", arrived or name not in hearers, sentence)
 
 
 @dataclass(slots=True)
@@ -271,6 +297,8 @@ async def _reset(settings: Settings, steps: Steps) -> None:
 
 async def _dry_run(settings: Settings, steps: Steps) -> dict[str, Any]:
     watch = Stopwatch(SystemClock())
+    for name, tried in (await test_alone(settings, None)).items():
+        steps.note(f"alerts.{name}", tried["delivered"] is True, f"a test: {tried['status']} {tried['answer']}".strip())
     await _value(settings, steps, watch)
     try:
         async with Site(settings) as site:

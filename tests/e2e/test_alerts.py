@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import time
 from contextlib import ExitStack
 from datetime import datetime
 
 import pytest
 
+from risk_daemon.client import DaemonGate
 from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
-from tests.receivers.http import hanging
+from tests.receivers.http import hanging, status
 from tests.receivers.webhook import SECRET, WebhookReceiver
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
+QUICK = {"settle": '"300ms"', "order_flight": '"500ms"', "cancel_deadline": '"60s"'}
+EVERY, INFO = 'allow = ["127.0.0.1"]\n', 'severity = "info"\n'
 TRIGGERED = "circuit_breaker_triggered"
 
 
@@ -62,6 +67,18 @@ def came_after_s(receiver, event: str = TRIGGERED) -> float:
     return now_wall - (now_mono - took.at) - datetime.fromisoformat(took.content["timestamp"]).timestamp()
 
 
+def url_of(daemon: Daemon) -> str:
+    addresses = [event["address"] for event in daemon.of("api_listening")]
+    return "http://" + next(address for address in reversed(addresses) if not address.startswith("unix:"))
+
+
+def shown(daemon: Daemon) -> dict:
+    """What `risk-daemon alerts` says."""
+    said = daemon.command("alerts", "--json")
+    assert said.returncode == 0, said.stderr
+    return json.loads(said.stdout)
+
+
 def test_the_first_alert_of_a_trip_is_there_within_a_second_though_nine_of_ten_hang(
     documented_kraken, daemon_for, receivers
 ):
@@ -79,3 +96,169 @@ def test_the_first_alert_of_a_trip_is_there_within_a_second_though_nine_of_ten_h
     assert (body["trip_id"], body["severity"], body["strategy_name"]) == (trip["trip_id"], "critical", "risk-daemon")
     assert body["circuit_breaker_type"] == trip["breaker"]
     assert trip["trip_id"] in good.ids
+
+
+def test_a_warning_a_veto_and_a_freeze_are_told_each_with_its_rule(documented_kraken, daemon_for, receivers):
+    (one,) = receivers(1)
+    veto = '[breakers.drawdown]\nlimit = "4%"\naction = "veto"\n'
+    daemon = started(documented_kraken, daemon_for, [one], config=veto, action='"freeze"', **QUICK)
+    documented_kraken.post(price={"BTC": 45500})
+    assert wait_told(one, "warning_triggered")["severity"] == "warning"
+    documented_kraken.post(price={"BTC": 44500})
+    assert wait_told(one, "breaker_tripped")["circuit_breaker_type"] == "drawdown"
+    crash(documented_kraken)
+    frozen = wait_told(one)
+    assert frozen["summary"].startswith("FROZEN by capital_loss")
+    assert (frozen["severity"], frozen["details"]["action"]) == ("critical", "freeze")
+    assert "proven gone" in wait_told(one, "sweep_finished")["summary"]
+    assert daemon.command("alerts", "ack").returncode == 0
+    assert daemon.command("reset", "--reason", "drill", "--rebaseline", "current", "--yes").returncode == 0
+    assert wait_told(one, "circuit_breaker_reset")["trip_id"] == frozen["trip_id"]
+    assert shown(daemon)["standing"] is None
+
+
+@pytest.mark.long
+def test_a_trip_that_nobody_could_be_told_of_before_a_kill_is_told_after_it(documented_kraken, daemon_for, receivers):
+    found = receivers(2)
+    daemon = started(documented_kraken, daemon_for, found, **QUICK)
+    for one in found:
+        one.shut()
+    documented_kraken.post(listing="empty_result")  # not proven, so it lasts
+    crash(documented_kraken)
+    trip_id = daemon.wait_for("sweep_started")["trip_id"]
+    daemon.signal(signal.SIGKILL)
+    daemon.exit_code()
+
+    daemon.start()
+    wait_for(lambda: len(daemon.of("alert_failed")) >= 4, "tries by the second process")
+    for one in found:
+        one.open()
+    for one in found:
+        assert wait_told(one)["trip_id"] == trip_id
+        told_ids = [one.ids[number] for number, body in enumerate(one.alerts) if body["event_type"] == TRIGGERED]
+        assert told_ids[0] == trip_id, "the same as of every try before"
+        assert {body["trip_id"] for body in told(one)} == {trip_id}
+    tried = {line["alert_id"] for line in daemon.of("alert_failed") if line["alert_event"] == TRIGGERED}
+    assert tried == {trip_id}
+    assert "restarted in the middle of" in wait_told(found[0], "sweep_started")["summary"]
+    documented_kraken.post(listing="ok")
+    assert daemon.exit_code() == 1, daemon.output()
+
+
+@pytest.mark.long
+def test_100_vetoes_in_a_minute_are_ten_messages_and_one_summary_and_a_trip_after_them_arrives_at_once(
+    documented_kraken, daemon_for, receivers
+):
+    (one,) = receivers(1)
+    daemon = started(documented_kraken, daemon_for, [one])
+    made = daemon.command("token", "create", "--role", "bot", "--name", "evil")
+    assert daemon.command("halt", "--bot", "evil", "--reason", "it floods").returncode == 0
+    gate = DaemonGate(url_of(daemon), token=made.stdout.strip().splitlines()[-1])
+    for _ in range(20):
+        before = len(daemon.of("order_vetoed"))
+        for _ in range(5):
+            assert not gate.check(venue="kraken", symbol="BTC/USDT", side="buy", quantity="0.1", price="1").allowed
+        daemon.wait_for("order_vetoed", before + 1)
+    wait_told(one, "order_vetoed", 11)
+    counts = [body["details"]["count"] for body in told(one, "order_vetoed")]
+    assert len(counts) == 11
+    assert sum(counts) == 100
+    assert "more of order_vetoed" in told(one, "order_vetoed")[-1]["summary"]
+    crash(documented_kraken)
+    wait_told(one)
+    assert came_after_s(one) <= 1.0
+    assert daemon.exit_code() == 1, daemon.output()
+
+
+def test_a_halt_goes_to_all_and_is_acknowledged_with_and_without_a_daemon(documented_kraken, daemon_for, receivers):
+    found = receivers(2)
+    extra = 'events = ["venue_lost"]\n'  # of the last one
+    daemon = started(documented_kraken, daemon_for, found, extra, **QUICK)
+    documented_kraken.post(listing="empty_result")
+    assert daemon.command("halt", "--reason", "drill").returncode == 0
+    for one in found:
+        assert wait_told(one)["circuit_breaker_type"] == "manual"
+    trip_id = told(found[0])[0]["trip_id"]
+    assert wait_for(lambda: shown(daemon)["standing"], "a trip")["acknowledged_by"] is None
+    assert daemon.command("alerts", "ack", "another").returncode == 78
+    assert daemon.command("alerts", "ack").returncode == 0
+    assert shown(daemon)["standing"]["trip_id"] == trip_id
+    assert "uid:" in shown(daemon)["standing"]["acknowledged_by"]
+    assert [(line["trip_id"], line["operator"][:4]) for line in daemon.of("alert_acknowledged")] == [(trip_id, "uid:")]
+    documented_kraken.post(listing="ok")
+    assert daemon.exit_code() == 1, daemon.output()
+
+
+def test_a_trip_is_acknowledged_after_its_daemon_has_ended(documented_kraken, daemon_for, receivers):
+    (one,) = receivers(1)
+    daemon = started(documented_kraken, daemon_for, [one])
+    assert daemon.command("alerts", "ack").returncode == 78, "there is no trip"
+    crash(documented_kraken)
+    assert daemon.exit_code() == 1, daemon.output()
+    trip_id = told(one)[0]["trip_id"]
+    left = shown(daemon)
+    assert (left["running"], left["standing"]["trip_id"], left["standing"]["acknowledged_by"]) == (False, trip_id, None)
+    assert [line["delivered"] for line in left["attempts"] if line["id"] == trip_id] == [True]
+    assert daemon.command("alerts", "ack", "another").returncode == 78
+    assert daemon.command("alerts", "ack", trip_id).returncode == 0
+    daemon.start()
+    assert daemon.exit_code() == 1, daemon.output()
+    assert "uid:" in shown(daemon)["standing"]["acknowledged_by"]
+    assert len(told(one)) == 1, "it was not told again"
+    assert daemon.command("verify-log").returncode == 0
+
+
+def test_a_channel_without_its_secret_is_refused_and_a_trip_is_finished_and_told_all_the_same(
+    documented_kraken, daemon_for, receivers
+):
+    found = receivers(2)
+    daemon = started(documented_kraken, daemon_for, found, **QUICK)
+    documented_kraken.post(listing="empty_result")
+    crash(documented_kraken)
+    daemon.wait_for("sweep_started")
+    daemon.signal(signal.SIGKILL)
+    daemon.exit_code()
+    seen = [len(one.ids) for one in found]
+    secret = daemon.environment.pop("RISK_DAEMON_ALERTS_C1_SECRET")
+    documented_kraken.post(listing="ok")
+    daemon.start()
+    assert daemon.exit_code() == 1, daemon.output()
+    assert "alert_channel_left_out" in daemon.output()
+    assert [body["event_type"] for body in found[0].alerts[seen[0] :]].count("sweep_finished") == 1
+    assert len(found[1].ids) == seen[1]
+
+    daemon.start()
+    assert daemon.exit_code() == 78, daemon.output()
+    assert "alerts.channels.c1: its secret is missing" in daemon.output()
+    daemon.environment["RISK_DAEMON_ALERTS_C1_SECRET"] = secret
+    daemon.start()
+    assert daemon.exit_code() == 1, daemon.output()
+
+
+def test_a_test_a_changed_configuration_and_an_address_that_is_not_allowed(documented_kraken, daemon_for, receivers):
+    found = receivers(2)
+    daemon = started(documented_kraken, daemon_for, found)
+    found[1].answering = status(500, "on fire")
+    sent = daemon.command("alerts", "test", "--json")
+    assert sent.returncode == 78, sent.stdout
+    tried = json.loads(sent.stdout)["channels"]
+    assert (tried["c0"]["delivered"], tried["c1"]["status"], tried["c1"]["answer"]) == (True, "500", "on fire")
+    assert [body["event_type"] for body in found[0].alerts][-1:] == ["test"]
+    assert daemon.command("alerts", "test", "c0").returncode == 0
+    daemon.signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0
+    assert told(found[0], "system_shutdown")[0]["severity"] == "warning"
+    assert daemon.command("alerts", "test", "c0").returncode == 0, "without a daemon too"
+
+    text = daemon.config.read_text()
+    daemon.config.write_text(text.replace('peak_hold = "1s"', 'peak_hold = "2s"').replace(EVERY, EVERY + INFO, 1))
+    daemon.start()
+    changed = wait_told(found[0], "configuration_loaded")
+    assert "the configuration changed: alerts.channels.c0.severity, baselines.peak_hold." in changed["summary"]
+    daemon.signal(signal.SIGTERM)
+    daemon.exit_code()
+
+    daemon.config.write_text(text.replace('allow = ["127.0.0.1"]', 'allow = ["hooks.example.org"]'))
+    daemon.start()
+    assert daemon.exit_code() == 78
+    assert "alerts.channels.c0: 127.0.0.1 is not in allow" in daemon.output()

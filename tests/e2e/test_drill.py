@@ -18,6 +18,8 @@ from risk_daemon.errors import UsageError
 from risk_daemon.rehearsal import demo, drill
 from risk_daemon.rehearsal.rehearsal import PARTS, Desk, Rehearsal
 from tests.e2e.harness import Venue, simulated
+from tests.receivers.http import status
+from tests.receivers.webhook import SECRET, WebhookReceiver
 
 TIMEOUT_S = 240
 QUICK = demo.config_of().replace("[circuit_breaker]", '[circuit_breaker]\nsettle = "200ms"\norder_flight = "300ms"')
@@ -65,6 +67,48 @@ def test_the_command(tmp_path: Path) -> None:
     assert 0 <= phases["gate_shut_s"] <= phases["first_cancel_s"] <= phases["last_venue_proven_s"]
     assert phases["last_venue_proven_s"] <= phases["joint_proof_s"]
     assert names_in(tmp_path) == ["config.toml"], "the real state is never made"
+
+
+def with_channels(*found: WebhookReceiver) -> str:
+    tables = (
+        f'[alerts.channels.c{number}]\nkind = "webhook"\nurl = "{one.url}"\nallow = ["127.0.0.1"]\n'
+        for number, one in enumerate(found)
+    )
+    return QUICK + "".join(tables)
+
+
+@pytest.fixture
+def two(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[WebhookReceiver, WebhookReceiver]]:
+    """Receivers whose channels are c0 and c1; the second is out of order."""
+    for number in (0, 1):
+        monkeypatch.setenv(f"RISK_DAEMON_ALERTS_C{number}_SECRET", SECRET)
+    with WebhookReceiver() as good, WebhookReceiver() as bad:
+        bad.answering = status(404, "gone")
+        yield good, bad
+
+
+@pytest.mark.long
+async def test_people_are_told_that_it_is_a_drill_and_a_channel_that_does_not_deliver_fails_it(
+    tmp_path: Path, two: tuple[WebhookReceiver, WebhookReceiver]
+) -> None:
+    found = await drill.simulate_breach(load_config(written(tmp_path, with_channels(*two))))
+    assert found["failed"] == ["alerts.c1"]
+    assert found["steps"]["alerts.c0"].startswith("told of the trip: 204")
+    assert found["steps"]["alerts.c1"].startswith("FAILED: told of the trip: 404")
+    assert found["trip_id"] in two[0].ids
+    assert {body["strategy_name"] for body in two[0].alerts} == {"risk-daemon (drill)"}
+
+
+async def test_the_dry_run_sends_a_test_through_every_channel_unless_it_is_told_not_to(
+    tmp_path: Path, two: tuple[WebhookReceiver, WebhookReceiver]
+) -> None:
+    settings = load_config(written(tmp_path, with_channels(*two)))
+    found = await drill.simulate_breach(settings, dry_run=True)
+    assert found["failed"] == ["alerts.c1"]
+    assert [body["event_type"] for body in two[0].alerts] == ["test"]
+    silent = await drill.simulate_breach(settings, dry_run=True, with_alerts=False)
+    assert silent["passed"] is True
+    assert len(two[0].requests) == len(two[1].requests) == 1
 
 
 async def test_a_venue_that_does_not_cancel_fails_the_drill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,11 @@
-"""What Apprise talks to: its own JSON, and PagerDuty's events."""
+"""What Apprise talks to: its own JSON, Slack's webhooks, and PagerDuty's events."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -29,6 +30,33 @@ class AppriseJson(HttpReceiver):
         return web.Response(status=200), content
 
 
+class Slack(HttpReceiver):
+    """A face of Slack's incoming webhooks."""
+
+    tokens = ("T1JJ3T3L2", "A1BRTD4JD", "TIiajkdnlazkcOXrIdevi7FQ")
+
+    @property
+    def apprise_url(self) -> str:
+        """As Slack shows it."""
+        return "https://hooks.slack.com/services/" + "/".join(self.tokens)
+
+    @contextmanager
+    def called(self) -> Iterator[None]:
+        """In this process, Apprise calls this one."""
+        from apprise.plugins.slack import NotifySlack
+
+        with patch.object(NotifySlack, "webhook_url", f"{self.url}services"):
+            yield
+
+    async def judge(self, request: web.Request, body: bytes) -> tuple[web.Response, Mapping[str, Any] | None]:
+        if request.path != "/services/" + "/".join(self.tokens):
+            return web.Response(status=404, text="no_team"), None
+        content = json.loads(body)
+        if not any(content.get(key) for key in ("text", "blocks", "attachments")):
+            return web.Response(status=400, text="no_text"), None
+        return web.Response(text="ok"), content
+
+
 class PagerDuty(HttpReceiver):
     """A face of PagerDuty's Events API v2."""
 
@@ -38,15 +66,14 @@ class PagerDuty(HttpReceiver):
     def events_url(self) -> str:
         return f"{self.url}v2/enqueue"
 
-    @property
-    def program(self) -> str:
-        """The daemon, as the text of a Python program, whose Apprise knows no PagerDuty but this one."""
-        return (
+    def known_in(self, directory: Path) -> str:
+        """A directory for PYTHONPATH: Apprise of a process that has it calls this one."""
+        directory.mkdir(exist_ok=True)
+        (directory / "sitecustomize.py").write_text(
             "from apprise.plugins import pagerduty\n"
             f"pagerduty.PAGERDUTY_API_LOOKUP.update(us={self.events_url!r}, eu={self.events_url!r})\n"
-            "from risk_daemon.__main__ import process\n"
-            "process()\n"
         )
+        return str(directory)
 
     @contextmanager
     def called(self) -> Iterator[None]:

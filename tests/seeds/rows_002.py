@@ -116,7 +116,13 @@ DOCUMENT = Document(
             ),
         ),
         "002-44": Row("Initial capital is remembered"),
-        "002-45": Row("Alerts by mail, SMS, Slack", to_come="alerts: none leave yet"),
+        "002-45": Row(
+            "Alerts by mail, SMS, Slack",
+            also=(
+                "tests/e2e/test_alert_channels.py::test_every_kind_of_channel_has_the_trip_in_a_second",
+                "tests/unit/alerts/channels/test_apprise_urls.py::test_slack_has_it_in_its_channel",
+            ),
+        ),
         "002-46": Row("Every trigger is in an audit log"),
         "002-47": Row(
             "A reset by hand, with authentication",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from tests.seeds.row import Document, Row
 
-_ALERT = "alerts: none leave yet; the event is in the log"
+_ALERTS = "tests/unit/alerts/test_manager.py::"
+_ALERT_E2E = "tests/e2e/test_alerts.py::"
+_FIRST = f"{_ALERT_E2E}test_the_first_alert_of_a_trip_is_there_within_a_second_though_nine_of_ten_hang"
+_FLOOD = (
+    f"{_ALERT_E2E}test_100_vetoes_in_a_minute_are_ten_messages_and_one_summary_and_a_trip_after_them_arrives_at_once"
+)
+_EVERY_STEP = f"{_ALERT_E2E}test_a_warning_a_veto_and_a_freeze_are_told_each_with_its_rule"
+_CHANNELS = "tests/unit/alerts/channels/"
+_EVERY_KIND = "tests/e2e/test_alert_channels.py::test_every_kind_of_channel_has_the_trip_in_a_second"
 _PANEL = "dashboard: there is no page"
 _NO_DATA = "dashboard: nor is it in the state yet: no position, market value, profit or fill is"
 _PAGE = "tests/unit/config/test_load.py::"
@@ -33,7 +41,7 @@ DOCUMENT = Document(
         ),
         "003-06": Row("A button for it", to_come=_PANEL),
         "003-07": Row("States are tracked"),
-        "003-08": Row("Alerts when something trips", to_come=_ALERT),
+        "003-08": Row("Alerts when something trips", also=(_FIRST, _EVERY_STEP)),
         "003-09": Row("A dashboard with positions, profit and status", to_come=_NO_DATA),
         "003-10": Row("Tests that each trips under adverse conditions"),
         "003-11": Row(
@@ -104,30 +112,81 @@ DOCUMENT = Document(
             "State survives a restart",
             also=("tests/unit/engine/test_engine_restart.py::test_an_unproven_trip_goes_on_under_the_same_id",),
         ),
-        "003-36": Row("A class for alerts", to_come=_ALERT),
-        "003-37": Row("Mail over SMTP", to_come=_ALERT),
-        "003-38": Row("SMS over Twilio", to_come=_ALERT),
-        "003-39": Row("Webhooks", to_come=_ALERT),
-        "003-40": Row("What an alert says", to_come=_ALERT),
-        "003-41": Row("Sent at once", to_come=_ALERT),
-        "003-42": Row("Over several channels", to_come=_ALERT),
-        "003-43": Row("Every delivery is logged", to_come=_ALERT),
-        "003-44": Row("At most ten an hour for each breaker", to_come=_ALERT),
-        "003-45": Row("Webhooks are signed or carry a token", to_come=_ALERT),
-        "003-46": Row("Webhooks go to allowed addresses only", to_come=_ALERT),
+        "003-36": Row(
+            "A class for alerts", also=(f"{_ALERTS}test_what_is_told_arrives_signed_and_each_try_is_written_down",)
+        ),
+        "003-37": Row(
+            "Mail over SMTP",
+            also=(
+                _EVERY_KIND,
+                f"{_CHANNELS}test_email.py::test_encrypted_and_logged_in",
+            ),
+        ),
+        "003-38": Row(
+            "SMS over Twilio",
+            also=(
+                _EVERY_KIND,
+                f"{_CHANNELS}test_sms.py::test_everybody_gets_a_message",
+            ),
+        ),
+        "003-39": Row(
+            "Webhooks",
+            also=(
+                _EVERY_KIND,
+                f"{_CHANNELS}test_webhook.py::test_the_receiver_verifies_it_and_has_the_whole_alert",
+            ),
+        ),
+        "003-40": Row(
+            "What an alert says",
+            also=("tests/unit/alerts/test_alert.py::test_the_body_is_what_receivers_are_promised", _FIRST),
+        ),
+        "003-41": Row("Sent at once", also=(_FIRST, f"{_ALERTS}test_nine_that_hang_hold_up_nobody")),
+        "003-42": Row(
+            "Over several channels",
+            also=(_EVERY_KIND,),
+        ),
+        "003-43": Row(
+            "Every delivery is logged",
+            also=(
+                f"{_ALERTS}test_what_is_told_arrives_signed_and_each_try_is_written_down",
+                f"{_ALERTS}test_a_disk_that_takes_nothing_keeps_nobody_from_being_told",
+                f"{_ALERT_E2E}test_a_trip_that_nobody_could_be_told_of_before_a_kill_is_told_after_it",
+            ),
+        ),
+        "003-44": Row("At most ten an hour for each breaker", also=(_FLOOD,)),
+        "003-45": Row(
+            "Webhooks are signed or carry a token",
+            also=(
+                _EVERY_KIND,
+                f"{_CHANNELS}test_webhook.py::test_a_receiver_with_another_key_takes_nothing",
+                f"{_CHANNELS}test_webhook.py::test_a_bearer_token_instead_of_a_signature",
+            ),
+        ),
+        "003-46": Row(
+            "Webhooks go to allowed addresses only",
+            also=(
+                f"{_CHANNELS}test_webhook.py::test_this_machine_is_not_called_unless_it_is_named",
+                f"{_CHANNELS}test_webhook.py::test_a_redirect_is_not_followed",
+                "tests/unit/alerts/test_outbound.py::test_a_name_that_leads_to_this_machine_is_not_called",
+            ),
+        ),
         "003-47": Row("A page with worth, profit, positions, status", to_come=_NO_DATA),
         "003-48": Row("Recent orders, fills and errors on it", to_come=_NO_DATA),
         "003-49": Row("A halt button; refreshed every 5 s", to_come=_PANEL),
         "003-50": Row("Grafana is documented", to_come="metrics: there are none to show yet"),
         "003-51": Row("Tests: each at its threshold, transitions, submission blocked"),
-        "003-52": Row("Tests that alerts are sent", to_come=_ALERT),
+        "003-52": Row("Tests that alerts are sent", also=(_FIRST, _EVERY_KIND)),
         "003-53": Row(
             "Mocks of engine, ledger and order manager for the tests",
             different="7: the real engine on virtual time in a small world; alerts come with theirs",
         ),
         "003-54": Row(
             "Documentation of types, calculations, profiles, alerts, halts, practice, trouble",
-            to_come="alerts: their setup; the rest is in docs/configuration.md and docs/operations.md",
+            also=(
+                "tests/unit/alerts/test_alerts_page.py::test_every_table_is_a_channel",
+                "tests/unit/alerts/test_alerts_page.py::test_the_receiver_of_the_page_believes_what_is_signed",
+            ),
+            note="docs/configuration.md, docs/operations.md, docs/alerts.md",
         ),
         "003-55": Row("Examples of three profiles"),
         "003-56": Row("Decimals for amounts"),
@@ -161,8 +220,8 @@ DOCUMENT = Document(
         ),
         "003-68": Row(
             "Settings of alerts in an .env file",
-            different="5.2: in config.toml; secrets from credentials, no environment variable changes a setting",
-            to_come=_ALERT,
+            different="5.2: in config.toml, secrets from credentials; `convert-alert-env` converts such a file",
+            also=("tests/e2e/test_alert_channels.py::test_channels_that_were_converted_from_a_env_hear_of_a_trip",),
         ),
         "003-69": Row("A chart of the worth over time", to_come=_PANEL),
         "003-70": Row("A halt that asks back, errors to filter, colours", to_come=_PANEL),
@@ -170,10 +229,22 @@ DOCUMENT = Document(
             "At least 90 % of the code is covered",
             different="5.1: `make cover` fails below, and `.ci/run` with it; a test tries its settings on ten lines",
         ),
-        "003-72": Row("Mocks of mail, SMS and webhook servers", to_come=_ALERT),
+        "003-72": Row(
+            "Mocks of mail, SMS and webhook servers",
+            note="real servers over loopback, in tests/receivers/",
+            also=(_EVERY_KIND,),
+        ),
         "003-73": Row("Integration tests: drawdown, rapid orders, errors"),
         "003-74": Row("Scenarios: 10 %, the day, 150 orders, 15 errors, a halt, blocked, reset"),
-        "003-75": Row("Alerts on every trip", to_come=_ALERT),
+        "003-75": Row(
+            "Alerts on every trip",
+            also=(
+                _FIRST,
+                _EVERY_STEP,
+                f"{_ALERT_E2E}test_a_halt_goes_to_all_and_is_acknowledged_with_and_without_a_daemon",
+                _FLOOD,
+            ),
+        ),
         "003-76": Row(
             "A reset asks for confirmation",
             also=(

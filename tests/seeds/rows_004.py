@@ -7,6 +7,10 @@ from tests.seeds.row import Document, Row
 _DOCS = "tests/unit/test_docs.py::"
 _AT_LIMIT = "5.3: at the limit itself it trips as well, as 000, 001 and 002 have it"
 
+_DRILL = "tests/e2e/test_drill.py::"
+_ALERTS = "tests/unit/alerts/"
+_CALLED_LAST = "test_a_trip_is_repeated_until_somebody_acknowledges_it_and_goes_to_those_who_are_called_last"
+
 DOCUMENT = Document(
     "004",
     "a guide",
@@ -69,7 +73,10 @@ DOCUMENT = Document(
         "004-33": Row("Four states and their transitions"),
         "004-34": Row(
             "A trip is logged and alerted, a halt told to all operators",
-            to_come="alerts: both are logged with their reasons; nobody is alerted yet",
+            also=(
+                "tests/e2e/test_alerts.py::test_the_first_alert_of_a_trip_is_there_within_a_second_though_nine_of_ten_hang",
+                "tests/e2e/test_alerts.py::test_a_halt_goes_to_all_and_is_acknowledged_with_and_without_a_daemon",
+            ),
         ),
         "004-35": Row("Never live without breakers"),
         "004-36": Row(
@@ -79,12 +86,18 @@ DOCUMENT = Document(
         "004-37": Row("Start with 5 %, 2500 a day, 5 orders a minute"),
         "004-38": Row(
             "Try it in paper trading with 1 %: trip, halt, log, alert, reset",
-            to_come="alerts: everything but the alert",
-            also=("tests/e2e/test_drill.py::test_the_command",),
+            also=(
+                "tests/e2e/test_drill.py::test_the_command",
+                f"{_DRILL}test_people_are_told_that_it_is_a_drill_and_a_channel_that_does_not_deliver_fails_it",
+            ),
         ),
         "004-39": Row("Paper and testnet accounts"),
         "004-40": Row(
-            "Look at the status every minute, alert while tripped", to_come="alerts: the status is there to look at"
+            "Look at the status every minute, alert while tripped",
+            also=(
+                f"{_ALERTS}test_manager.py::test_a_trip_is_repeated_until_it_is_acknowledged_also_after_a_restart",
+                f"{_ALERTS}test_routing.py::{_CALLED_LAST}",
+            ),
         ),
         "004-41": Row("A trip is logged with type, state, reason and time"),
         "004-42": Row(

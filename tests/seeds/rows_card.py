@@ -46,7 +46,13 @@ DOCUMENT = Document(
             "It is proven that they are gone",
             also=("tests/e2e/test_main_job.py::test_odd_listings_prove_nothing_until_they_heal",),
         ),
-        "card-15": Row("People are alerted", to_come="alerts: none leave yet; systemd hears of it by OnFailure="),
+        "card-15": Row(
+            "People are alerted",
+            also=(
+                "tests/e2e/test_alerts.py::test_the_first_alert_of_a_trip_is_there_within_a_second_though_nine_of_ten_hang",
+                "tests/e2e/test_alerts.py::test_a_trip_that_nobody_could_be_told_of_before_a_kill_is_told_after_it",
+            ),
+        ),
         "card-16": Row("It exits with code 1", also=(_MAIN_JOB,)),
         "card-17": Row(
             "A systemd unit beside the bots",

@@ -14,7 +14,6 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/api/tally.py": "unit/api/test_seats.py: who asks how often",
     # --- app: the parts put together ---
     "risk_daemon/app/acknowledge.py": "e2e/test_alerts.py: a trip whose daemon has ended",
-    "risk_daemon/app/alerts.py": "e2e/test_alerts.py: whole processes that tell receivers",
     "risk_daemon/app/close.py": "e2e/test_closing_positions.py: with and without a daemon",
     "risk_daemon/app/closing_findings.py": "unit/app/test_check.py: which positions a trip would close",
     "risk_daemon/app/composition.py": "unit/app/test_init.py: a site of all venues; whole in e2e/test_restart.py",

@@ -72,6 +72,8 @@ class AppriseChannel:
         if service is None:
             raise ConfigError(f"{self.name}: Apprise does not know this url: see its list of services.")
         service.redirects = False  # also where the url itself asks for them
+        # Each service takes so many signs and no more; the sentence comes first.
+        service.overflow_mode = library.OverflowMode.TRUNCATE
         return service
 
 
@@ -98,7 +100,9 @@ def _apprise() -> Any:
     try:
         import apprise
     except ImportError:
-        raise ConfigError('Apprise is not installed: `pip install "risk-daemon[apprise]"`.') from None
+        raise ConfigError(
+            'Apprise is not installed: `pip install "apprise>=2.2,<3"` with the python that runs risk-daemon.'
+        ) from None
     logger = logging.getLogger("apprise")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())  # or each failure would be on stderr, beside the daemon's own log

@@ -22,7 +22,7 @@ from risk_daemon.alerts.channels.wording import headline, page
 from risk_daemon.alerts.outbound import LookUp
 from risk_daemon.errors import ConfigError
 
-_CONNECT_WITHIN_S = 3.0  # for each address, so that one that is dead leaves time for the next
+_CONNECT_WITHIN_S = 1.0  # where there is another address; the last may take as long as the try does
 _FINAL = 500  # replies from here on are refusals; those below ask for patience
 
 
@@ -133,10 +133,11 @@ async def _connection(addresses: tuple[str, ...], port: int) -> socket.socket:
     """A socket to the first address that takes it. Raises OSError when none does."""
     problems: list[str] = []
     for address in addresses:
+        within_s = None if address == addresses[-1] else _CONNECT_WITHIN_S
         sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            async with asyncio.timeout(_CONNECT_WITHIN_S):
+            async with asyncio.timeout(within_s):
                 await asyncio.get_running_loop().sock_connect(sock, (address, port))
         except OSError as error:  # a timeout is one
             sock.close()

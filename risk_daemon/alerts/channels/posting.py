@@ -20,7 +20,8 @@ from risk_daemon.model.clock import Clock
 _ANSWER_BYTES = 4_096
 _ANSWER_WITHIN_S = 1.0
 _LATER = frozenset({408, 425, 429})
-_AGENT = "risk-daemon"
+# Whatever is packed may be a bomb, and an answer of a line needs no packing.
+_HEADERS = {"User-Agent": "risk-daemon", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class Poster:
         if refusal is not None:
             raise Disallowed(refusal)
         session = self._opened()
-        request = session.post(self._url, data=body, headers={"User-Agent": _AGENT, **headers}, allow_redirects=False)
+        request = session.post(self._url, data=body, headers={**_HEADERS, **headers}, allow_redirects=False)
         async with request as response:
             wait = retry_after_s(response.headers.get("Retry-After"), self._clock.now().wall)
             return Answer(status=response.status, text=await _beginning(response), retry_after_s=wait)
@@ -76,6 +77,7 @@ class Poster:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),  # whoever asks sets the limit
                 trust_env=False,
+                auto_decompress=False,
             )
         return self._session
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ from risk_daemon.state.files import json_text
 
 KEY_PREFIX = "whsec_"
 KEY_BYTES = range(24, 65)
+BODY_BYTES = 20_000  # what Standard Webhooks advises; many servers refuse a body that is much longer
+_SUMMARY_CHARACTERS = 1_000
 
 
 class WebhookChannel:
@@ -44,7 +47,7 @@ class WebhookChannel:
         await self._poster.close()
 
     async def _post(self, alert: Alert, payload: Mapping[str, Any]) -> Attempted:
-        body = json_text(payload).encode()
+        body = body_of(payload)
         # The time of this try, not of the alert: a receiver refuses what is older than some minutes.
         stamp = str(int(self._clock.now().wall))
         headers = {"Content-Type": "application/json", "webhook-id": alert.alert_id, "webhook-timestamp": stamp}
@@ -53,6 +56,21 @@ class WebhookChannel:
         else:
             headers["webhook-signature"] = signatures(self._keys, alert.alert_id, stamp, body)
         return judged(await self._poster.post(body, headers), self._secrets)
+
+
+def body_of(payload: Mapping[str, Any]) -> bytes:
+    """The alert, however long it is: rather without details than refused by a receiver that takes no more."""
+    body = _utf8(payload)
+    if len(body) <= BODY_BYTES:
+        return body
+    details = {"left_out": "they are too long: see the event log"}
+    return _utf8({**payload, "summary": payload["summary"][:_SUMMARY_CHARACTERS], "details": details})
+
+
+def _utf8(payload: Mapping[str, Any]) -> bytes:
+    """JSON without halves of signs, which a venue may say and many a receiver refuses to read."""
+    plain = json.loads(json_text(payload))
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode("utf-8", errors="replace")
 
 
 def signatures(keys: tuple[bytes, ...], alert_id: str, stamp: str, body: bytes) -> str:

@@ -10,6 +10,8 @@ from risk_daemon.alerts.alert import Alert
 
 SUBJECT_CHARACTERS = 150
 SMS_CHARACTERS = 480  # three parts of a long one; the API takes 1,600
+PAGE_CHARACTERS = 20_000
+VALUE_CHARACTERS = 1_000
 
 
 def headline(alert: Alert, payload: Mapping[str, Any], most: int = SUBJECT_CHARACTERS) -> str:
@@ -25,11 +27,11 @@ def short(alert: Alert, payload: Mapping[str, Any]) -> str:
 
 def page(alert: Alert, payload: Mapping[str, Any]) -> str:
     """Everything that is known, a line each."""
-    return "\n".join(_lines(alert, payload)) + "\n"
+    return _writable("\n".join(_lines(alert, payload)))[:PAGE_CHARACTERS] + "\n"
 
 
 def _lines(alert: Alert, payload: Mapping[str, Any]) -> Iterator[str]:
-    yield alert.summary
+    yield _cut(alert.summary, VALUE_CHARACTERS)
     yield ""
     yield f"event: {payload['event_type']}"
     yield f"severity: {payload['severity']}"
@@ -43,7 +45,7 @@ def _lines(alert: Alert, payload: Mapping[str, Any]) -> Iterator[str]:
     yield f"id: {alert.alert_id}"
     if alert.details:
         yield ""
-        yield from (f"{name}: {_value(value)}" for name, value in alert.details.items())
+        yield from (f"{name}: {_cut(_value(value), VALUE_CHARACTERS)}" for name, value in alert.details.items())
 
 
 def _value(value: object) -> str:
@@ -51,5 +53,11 @@ def _value(value: object) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    line = " ".join(text.split())
+    line = " ".join(_writable(text).split())
     return line if len(line) <= most else line[: most - 3] + "..."
+
+
+def _writable(text: str) -> str:
+    """What a venue said may hold halves of signs, which no mail and no form can carry, and signs that do things."""
+    whole = text.encode("utf-8", errors="replace").decode()
+    return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in whole)

@@ -97,3 +97,10 @@ def test_amounts_and_whatever_else_a_rule_observed_become_json() -> None:
 def test_the_settings_stay_at_home() -> None:
     alert = one(RiskEvent(EventName.CONFIGURATION_LOADED, {"file": "c", "settings": {"state": {"dir": "/x"}}}))
     assert alert.details == {"file": "c"}
+
+
+def test_the_proof_of_a_trip_is_told_once_however_often_a_freeze_proves_it() -> None:
+    proven = [RiskEvent(EventName.SWEEP_FINISHED, {"trip_id": "t", "proven": True}) for _ in range(2)]
+    failed = RiskEvent(EventName.SWEEP_FINISHED, {"trip_id": "t", "proven": False})
+    assert [one.alert_id for one in decide(proven, WALL)] == ["t.proven", "t.proven"]
+    assert one(failed).alert_id != "t.proven"

@@ -112,7 +112,7 @@ async def test_what_nobody_got_is_sent_by_the_next_process_under_the_same_id(rec
     async with AlertManager([hook(receiver)], QUICK, directory=tmp_path) as second:
         await until(lambda: len(receiver.ids) >= 2)
         assert second.status()["standing"]["trip_id"] == "trip-1"
-        second.tell_missed([LOST], 1_700_000_000.0)
+        second.tell([LOST], 1_700_000_000.0)
         second.tell_standing("trip-1", "drawdown", "10.2 %", 1_700_000_000.0)
         assert await second.flushed(5.0)
     assert sorted(set(receiver.ids)) == sorted(receiver.ids), "the log and the latch told nothing new"
@@ -122,7 +122,7 @@ async def test_what_nobody_got_is_sent_by_the_next_process_under_the_same_id(rec
 async def test_what_only_the_log_or_the_latch_still_tells_is_told(receive: Receive, tmp_path: Path) -> None:
     receiver = receive()
     async with AlertManager([hook(receiver)], QUICK, directory=tmp_path) as alerts:
-        alerts.tell_missed([LOST], 1_700_000_000.0)
+        alerts.tell([LOST], 1_700_000_000.0)
         alerts.tell_standing("trip-9", "drawdown", "10.2 %", 1_700_000_000.0)
         await until(lambda: len(receiver.ids) >= 2)
     assert set(receiver.ids) == {"trip-9", "venue_lost-20231114T221320.000000Z"}
@@ -150,6 +150,32 @@ async def test_a_trip_is_repeated_until_it_is_acknowledged_also_after_a_restart(
         assert third.status()["standing"]["acknowledged_by"] == "ann"
     assert log.of(EventName.ALERT_ACKNOWLEDGED) == [{"trip_id": "trip-1", "operator": "ann"}]
     assert len(receiver.ids) == len(set(receiver.ids))
+
+
+async def test_a_trip_that_ended_while_nobody_looked_is_not_repeated(
+    receive: Receive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = hook(receive())
+    async with AlertManager([channel], QUICK, directory=tmp_path) as first:
+        first.tell([TRIP])
+    async with AlertManager([channel], QUICK, directory=tmp_path) as second:
+        assert second.status()["standing"] is not None
+        second.tell_nothing_stands()
+        assert second.status()["standing"] is None
+    async with AlertManager([channel], QUICK, directory=tmp_path) as third:
+        assert third.status()["standing"] is None
+
+
+async def test_what_a_freeze_proves_again_and_again_is_told_once(receive: Receive) -> None:
+    receiver = receive()
+    proven = RiskEvent(EventName.SWEEP_FINISHED, {"trip_id": "trip-1", "proven": True, "cancelled": 3})
+    async with AlertManager([hook(receiver)], QUICK) as alerts:
+        alerts.tell([proven])
+        alerts.tell([proven])
+        alerts.tell([TRIP])
+        await until(lambda: "trip-1" in receiver.ids)
+        assert await alerts.flushed(5.0)
+    assert sorted(receiver.ids) == ["trip-1", "trip-1.proven"]
 
 
 async def test_an_acknowledgement_may_come_by_the_log(receive: Receive) -> None:
@@ -221,7 +247,7 @@ async def test_nothing_that_is_told_ever_raises(receive: Receive) -> None:
     async with AlertManager([hook(receiver)], QUICK) as alerts:
         with capture_logs() as logs:
             alerts.tell([TRIP], float("nan"))
-            alerts.tell_missed([TRIP], float("inf"))
+            alerts.tell([TRIP], float("inf"))
             alerts.send(None)  # type: ignore[arg-type]
         assert [log["event"] for log in logs] == ["alert_lost"] * 3
         alerts.send(alert("mine", event="my_own"))

@@ -169,6 +169,14 @@ def test_a_trip_that_takes_the_place_of_a_freeze_is_unacknowledged_again(clock: 
     assert [one.alert_id for _, one in router.due(clock.advance(60.0))] == ["trip-2.2"]
 
 
+def test_a_trip_that_stands_is_news_once(clock: ManualClock) -> None:
+    router = Router([channel("usual")])
+    router.take(trip(), clock.now())
+    router.acknowledge(None, "ann")
+    assert router.take(trip(), clock.now()) == []
+    assert router.due(clock.advance(HOUR_S)) == [], "it stays acknowledged"
+
+
 def test_heartbeats_go_to_those_who_count_them(clock: ManualClock) -> None:
     router = Router([channel("usual"), channel("snitch", heartbeat=True)], RoutingSettings(heartbeat_every_s=60.0))
     first, none, second = (router.due(clock.advance(step)) for step in (0.0, 59.0, 1.0))

@@ -15,9 +15,9 @@ import pytest
 from risk_daemon.alerts.alert import Severity
 from risk_daemon.alerts.channels.base import AppriseSettings
 from risk_daemon.errors import ConfigError
-from tests.receivers.apprise_faces import AppriseJson, PagerDuty
+from tests.receivers.apprise_faces import AppriseJson, PagerDuty, Slack
 from tests.receivers.http import hanging, status
-from tests.unit.alerts.channels.worlds import PAYLOAD, TRIP, channel_of, told
+from tests.unit.alerts.channels.worlds import ODD, PAYLOAD, TRIP, channel_of, told
 
 HEADLINE = "CRITICAL momentum: Drawdown reached 10.2 % of 10 %: everything is cancelled."
 
@@ -50,6 +50,24 @@ async def test_pagerduty_opens_an_incident() -> None:
         (request,) = face.taken
     assert request.content["payload"]["severity"] == "critical"
     assert HEADLINE in request.content["payload"]["summary"]
+
+
+async def test_slack_has_it_in_its_channel() -> None:
+    with Slack() as face, face.called():
+        attempted = await told(AppriseSettings(name="chat", url=face.apprise_url))
+        assert attempted.delivered, attempted
+        (request,) = face.taken
+    assert HEADLINE in request.body.decode()
+    assert "observed: 0.102" in request.body.decode()
+
+
+async def test_whatever_a_venue_said_arrives_and_no_longer_than_the_service_takes() -> None:
+    with PagerDuty() as face, face.called():
+        attempted = await told(AppriseSettings(name="pager", url=face.apprise_url), ODD)
+        assert attempted.delivered, attempted
+        (request,) = face.taken
+    assert "half ? [2J x" in request.content["payload"]["summary"]
+    assert len(request.content["payload"]["summary"]) <= 1_024
 
 
 async def test_a_warning_just_before_holds_no_trip_back() -> None:

@@ -14,7 +14,7 @@ from risk_daemon.alerts.channels.base import EmailSettings, Security
 from risk_daemon.errors import ConfigError
 from tests.receivers.certificates import Certificates, made_in
 from tests.receivers.mail import PASSWORD, USER, MailServer
-from tests.unit.alerts.channels.worlds import PAYLOAD, TRIP, channel_of, told
+from tests.unit.alerts.channels.worlds import ODD, PAYLOAD, TRIP, channel_of, told
 
 
 @pytest.fixture
@@ -76,6 +76,11 @@ async def test_a_summary_makes_no_headers(server: MailServer) -> None:
     (mail,) = server.mails
     assert mail.message["Bcc"] is None
     assert mail.message["Subject"] == "CRITICAL momentum: stop Bcc: thief@example.org body — größer"
+
+
+async def test_whatever_a_venue_said_arrives(server: MailServer) -> None:
+    assert (await told(settings_of(server), ODD)).delivered
+    assert server.mails[0].message.get_content().startswith("half ? [2J x")
 
 
 @pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
@@ -165,7 +170,7 @@ async def test_a_server_that_says_nothing_is_given_up(server: MailServer) -> Non
     assert (attempted.delivered, attempted.may_retry, attempted.status) == (False, True, "timeout")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "no..host"])
 async def test_a_server_that_is_not_there(server: MailServer, host: str) -> None:
     settings = settings_of(server, host=host)
     server.shut()

@@ -12,7 +12,7 @@ from risk_daemon.alerts.channels.base import SmsSettings
 from risk_daemon.errors import ConfigError
 from tests.receivers.http import Answering, hanging, status
 from tests.receivers.twilio import SENDER, SID, TOKEN, TwilioFace
-from tests.unit.alerts.channels.worlds import PAYLOAD, TRIP, channel_of, told
+from tests.unit.alerts.channels.worlds import ODD, PAYLOAD, TRIP, channel_of, told
 
 TEXT = "CRITICAL momentum: Drawdown reached 10.2 % of 10 %: everything is cancelled. (trip trip-1)"
 
@@ -53,6 +53,11 @@ async def test_through_a_messaging_service(face: TwilioFace) -> None:
 async def test_signs_of_every_language_and_of_forms_arrive(face: TwilioFace) -> None:
     await told(settings_of(face), replace(TRIP, summary="Größe & Co: 100 % = 日本?", trip_id=None))
     assert {text for _, text in face.messages} == {"CRITICAL momentum: Größe & Co: 100 % = 日本?"}
+
+
+async def test_whatever_a_venue_said_arrives(face: TwilioFace) -> None:
+    assert (await told(settings_of(face), ODD)).delivered
+    assert {len(text) for _, text in face.messages} == {480}
 
 
 async def test_a_wrong_token_is_final_and_not_shown(face: TwilioFace) -> None:

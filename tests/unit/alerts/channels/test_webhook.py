@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from risk_daemon.alerts.channels.base import WebhookSettings
 from risk_daemon.alerts.channels.webhook import bearer_of, keys_of, signatures
@@ -17,7 +19,7 @@ from risk_daemon.errors import ConfigError
 from tests.receivers.certificates import made_in
 from tests.receivers.http import Answering, endless, hanging, silent, status
 from tests.receivers.webhook import SECRET, WebhookReceiver
-from tests.unit.alerts.channels.worlds import PAYLOAD, TRIP, channel_of, told
+from tests.unit.alerts.channels.worlds import ODD, PAYLOAD, TRIP, channel_of, told
 
 OTHER = "whsec_" + base64.b64encode(b"another key of a test, as long").decode()
 
@@ -139,6 +141,33 @@ async def test_what_a_receiver_says_is_kept_short_and_without_the_secret(receive
     assert "hook-token-1" not in attempted.answer
     assert attempted.answer.startswith("[31mkey *** at ***")
     assert len(attempted.answer) == 200
+
+
+async def test_whatever_a_venue_said_arrives_and_no_longer_than_servers_take(receiver: WebhookReceiver) -> None:
+    assert (await told(settings_of(receiver), ODD)).delivered
+    (alert,) = receiver.alerts
+    assert len(receiver.requests[0].body) < 20_000
+    assert alert["details"] == {"left_out": "they are too long: see the event log"}
+    assert alert["summary"].startswith("half ? ")
+
+
+async def test_no_half_of_a_sign_is_left_in_what_is_signed(receiver: WebhookReceiver) -> None:
+    alert = replace(TRIP, summary="größe \ud83d", details={"\udc00": ["\ud800", "😀"]})
+    assert (await told(settings_of(receiver), alert)).delivered
+    (heard,) = receiver.alerts
+    assert (heard["summary"], heard["details"]) == ("größe ?", {"?": ["?", "😀"]})
+
+
+async def test_a_packed_answer_is_not_unpacked(receiver: WebhookReceiver) -> None:
+    receiver.answering = packed
+    attempted = await told(settings_of(receiver))
+    assert (attempted.delivered, attempted.status) == (True, "200")
+    assert "x" * 50 not in attempted.answer
+    assert receiver.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+async def packed(_: web.Request) -> web.StreamResponse:
+    return web.Response(body=gzip.compress(b"x" * 10_000_000), headers={"Content-Encoding": "gzip"})
 
 
 # --- where it may go --------------------------------------------------------------------------------

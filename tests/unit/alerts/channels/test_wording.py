@@ -42,3 +42,17 @@ def test_a_page_has_everything() -> None:
         "observed: 0.102",
         "orders: 3",
     ]
+
+
+def test_halves_of_signs_and_signs_that_do_things_become_harmless() -> None:
+    odd = replace(TRIP, summary="half \ud83d sign \x1b[2J\x00", details={"reply": "\udc00\n\ttab", "more": ["\ud800"]})
+    assert short(odd, PAYLOAD) == "CRITICAL momentum: half ? sign [2J (trip trip-1)"
+    lines = page(odd, PAYLOAD).splitlines()
+    assert (lines[0], lines[-2:]) == ("half ? sign [2J", ["reply: ? tab", 'more: ["\\ud800"]'])
+
+
+def test_a_page_ends_however_much_there_is_to_say() -> None:
+    long = replace(TRIP, details={str(number): "x" * 5_000 for number in range(1_000)})
+    text = page(long, PAYLOAD)
+    assert len(text) == 20_001
+    assert max(map(len, text.splitlines())) < 1_010

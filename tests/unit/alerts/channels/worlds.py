@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from risk_daemon.alerts.alert import Alert, Severity
 from risk_daemon.alerts.channels.base import AnySettings, Attempted, Channel
@@ -22,6 +23,10 @@ TRIP = Alert(
     wall=1_700_000_000.25,
 )
 PAYLOAD = TRIP.payload("momentum")
+# As a venue may say it: halves of signs, signs that do things, and far too much.
+ODD = replace(
+    TRIP, summary="half \ud83d \x00\x1b[2J " + "x" * 5_000, details={str(n): "\udc00" * 500 for n in range(99)}
+)
 
 
 @asynccontextmanager

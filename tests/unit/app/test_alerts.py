@@ -1,0 +1,171 @@
+"""Alerts beside a daemon: what a log still tells, what changed in the configuration, a log that can't be written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from risk_daemon.alerts.alert import Alert
+from risk_daemon.alerts.manager import FILE_NAME, AlertManager
+from risk_daemon.app import alerts as wiring
+from risk_daemon.config.load import load as load_config
+from risk_daemon.config.settings import Settings
+from risk_daemon.engine.trip import Trip
+from risk_daemon.errors import ConfigError, RecordError
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.model.event_names import EventName, RiskEvent
+from risk_daemon.state.directory import Paths
+from risk_daemon.state.event_log import EventLog
+from risk_daemon.state.journals import LogJournal
+from tests.receivers.webhook import SECRET, WebhookReceiver
+
+BASE = (
+    '[portfolio]\ninitial_capital = 10000\n[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\nsimulated = true\n'
+)
+LOST = RiskEvent(EventName.VENUE_LOST, {"venue": "kraken", "reason": "no answer"})
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookReceiver]:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    monkeypatch.setenv("RISK_DAEMON_ALERTS_ONCALL_SECRET", SECRET)
+    with WebhookReceiver() as one:
+        yield one
+
+
+def configured(directory: Path, *urls: str) -> Settings:
+    path = directory / "config.toml"
+    names = ("oncall", "other")
+    path.write_text(
+        BASE
+        + "".join(
+            f'[alerts.channels.{name}]\nkind = "webhook"\nurl = "{url}"\nallow = ["127.0.0.1"]\n'
+            for name, url in zip(names, urls, strict=False)
+        )
+    )
+    return load_config(path)
+
+
+class Place:
+    """A state directory with an event log in it, as a start finds it."""
+
+    def __init__(self, directory: Path, *, trip: Trip | None = None) -> None:
+        self.paths = Paths(directory)
+        self.trip = trip
+
+    def write(self, *events: RiskEvent, wall: float | None = None) -> None:
+        log = EventLog.open(self.paths.events)
+        for event in events:
+            log.append(event, SystemClock().now().wall if wall is None else wall)
+        log.close()
+
+    async def run(self, settings: Settings, *, takes_what_it_gets: bool = False) -> AlertManager | None:
+        """Alerts are opened, everything is tried, and they are closed."""
+        async with AsyncExitStack() as stack:
+            journal = LogJournal(EventLog.open(self.paths.events))
+            stack.push_async_callback(journal.close)
+            opened: Any = SimpleNamespace(
+                paths=self.paths,
+                journal=journal,
+                engine=SimpleNamespace(trip=self.trip),
+                site=SimpleNamespace(clock=SystemClock()),
+            )
+            alerts = await wiring.open_alerts(settings, opened, stack, takes_what_it_gets=takes_what_it_gets)
+            if alerts is not None:
+                assert await alerts.flushed(10.0)
+            return alerts
+
+
+def events(receiver: WebhookReceiver) -> list[str]:
+    return [body["event_type"] for body in receiver.alerts]
+
+
+async def test_nobody_is_told_without_a_channel(tmp_path: Path) -> None:
+    assert await Place(tmp_path).run(configured(tmp_path)) is None
+    assert not (tmp_path / FILE_NAME).exists()
+
+
+async def test_the_first_start_tells_nothing_of_old_and_the_next_what_was_logged_meanwhile(
+    tmp_path: Path, receiver: WebhookReceiver
+) -> None:
+    settings, place = configured(tmp_path, receiver.url), Place(tmp_path)
+    place.write(LOST)
+    await place.run(settings)
+    assert events(receiver) == []
+
+    a_week_ago = SystemClock().now().wall - 7 * 86_400
+    place.write(RiskEvent(EventName.KEY_MAY_WITHDRAW, {"venue": "kraken"}), wall=a_week_ago)
+    place.write(LOST, RiskEvent(EventName.BLIND_STARTED))
+    await place.run(settings)
+    assert sorted(events(receiver)) == ["blind_started", "venue_lost"], "what is a week old is no news"
+    await place.run(settings)
+    assert len(events(receiver)) == 2
+
+
+async def test_a_log_that_was_cut_is_read_from_where_it_begins(tmp_path: Path, receiver: WebhookReceiver) -> None:
+    settings, place = configured(tmp_path, receiver.url), Place(tmp_path)
+    place.write(*[RiskEvent(EventName.PORTFOLIO_UPDATE)] * 20)
+    await place.run(settings)
+    place.paths.events.unlink()
+    place.write(RiskEvent(EventName.LOG_CUT, {"message": "19 lines are gone"}))
+    await place.run(settings)
+    assert events(receiver) == ["log_cut"]
+
+
+async def test_a_trip_that_no_line_tells_of_is_told_and_one_that_is_over_is_forgotten(
+    tmp_path: Path, receiver: WebhookReceiver
+) -> None:
+    settings = configured(tmp_path, receiver.url)
+    trip = Trip("trip-1", "drawdown", "10.2 %", SystemClock().now().wall, 0.0)
+    alerts = await Place(tmp_path, trip=trip).run(settings)
+    assert alerts is not None
+    assert (receiver.ids, alerts.status()["standing"]["trip_id"]) == (["trip-1"], "trip-1")
+    await Place(tmp_path, trip=trip).run(settings)
+    assert receiver.ids == ["trip-1"]
+    alerts = await Place(tmp_path).run(settings)
+    assert alerts is not None
+    assert alerts.status()["standing"] is None
+
+
+async def test_a_channel_that_can_not_be_used_refuses_the_start_but_not_the_end_of_a_trip(
+    tmp_path: Path, receiver: WebhookReceiver
+) -> None:
+    settings = configured(tmp_path, receiver.url, receiver.url)
+    with pytest.raises(ConfigError, match=r"alerts\.channels\.other: its secret is missing"):
+        await Place(tmp_path).run(settings)
+    alerts = await Place(tmp_path).run(settings, takes_what_it_gets=True)
+    assert alerts is not None
+    assert [one.name for one in alerts.channels] == ["oncall"]
+
+
+async def test_the_keys_that_changed_are_named(tmp_path: Path, receiver: WebhookReceiver) -> None:
+    settings = configured(tmp_path, receiver.url)
+    alerts = await Place(tmp_path).run(settings)
+    assert alerts is not None
+    assert wiring.changed_settings(alerts, settings) == ()
+    other = settings.model_copy(update={"data": settings.data.model_copy(update={"call_timeout": 3.0})})
+    assert wiring.changed_settings(alerts, other) == ("data.call_timeout",)
+    assert wiring.changed_settings(alerts, other) == ()
+
+
+async def test_a_log_that_can_not_be_written_is_told() -> None:
+    class Full:
+        def anchor(self) -> dict[str, Any]:
+            return {"seq": 1}
+
+        async def append(self, events: Sequence[RiskEvent], wall: float, *, durable: bool) -> None:
+            raise RecordError("disk full")
+
+    sent: list[Alert] = []
+    journal = wiring.TellingJournal(Full(), sent.append)
+    with pytest.raises(RecordError):
+        await journal.append([LOST], 1.0, durable=True)
+    assert [(one.event, one.summary) for one in sent] == [
+        ("event_log_failed", "The event log can't be written: disk full")
+    ]
+    assert journal.anchor() == {"seq": 1}

@@ -10,6 +10,7 @@ import datetime as dt
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -264,8 +265,10 @@ def _beside_the_file(value: Path, info: ValidationInfo) -> Path:
 
 
 def _is_there(value: Path) -> Path:
-    if not value.is_file():
-        raise ValueError(f"there is no such file: {value}")
+    """Where somebody else may not look, such as `watch`, whoever needs the file will be told."""
+    with suppress(PermissionError):
+        if not value.is_file():
+            raise ValueError(f"there is no such file: {value}")
     return value
 
 

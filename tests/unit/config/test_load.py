@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
+import shutil
+import tempfile
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -234,6 +237,29 @@ def test_listening_elsewhere_takes_tls(tmp_path: Path) -> None:
 
     assert (api.host, api.port, api.is_local) == ("0.0.0.0", 0, False)
     assert (api.tls_certificate, api.tls_key) == (tmp_path / "tls" / "cert.pem", tmp_path / "tls" / "key.pem")
+
+
+def test_a_file_that_somebody_else_may_not_look_for_is_left_to_who_needs_it() -> None:
+    """`watch` runs as a user of its own, and reads the same configuration."""
+    directory = Path(tempfile.mkdtemp())
+    try:
+        directory.chmod(0o755)
+        (directory / "tls").mkdir()
+        (directory / "tls" / "key.pem").touch()
+        (directory / "tls").chmod(0o000)
+        tls = '[api]\ntls_certificate = "tls/cert.pem"\ntls_key = "tls/key.pem"\n'
+        path = write(directory, PORTFOLIO + VENUE + tls)
+        path.chmod(0o644)
+        uid = os.geteuid()
+        if uid == 0:
+            os.seteuid(65534)
+        try:
+            assert load_config(path).api.tls_key == directory / "tls" / "key.pem"
+        finally:
+            os.seteuid(uid)
+    finally:
+        (directory / "tls").chmod(0o700)
+        shutil.rmtree(directory)
 
 
 @pytest.mark.parametrize(

@@ -113,9 +113,8 @@ async def _guard(daemon: Daemon, alerts: AlertManager | None, on_decision: Liste
         with _stopped_by_signals(daemon):
             code = await daemon.run()
     except Exception as error:
-        await asyncio.gather(
-            _note_failure(daemon.parts, error), _tell_failure(alerts, error, daemon.parts.clock.now().wall)
-        )
+        telling = _tell_failure(alerts, error, daemon.parts.clock.now().wall)
+        await asyncio.gather(_note_failure(daemon.parts, error), telling, return_exceptions=True)
         raise
     if alerts is not None:
         await alerts.flushed(_LAST_ALERTS_S if code in _GOOD_ENDS else _LAST_ALERTS_OF_BAD_END_S)
@@ -126,8 +125,9 @@ async def _guard(daemon: Daemon, alerts: AlertManager | None, on_decision: Liste
 
 
 async def _note_failure(parts: Parts, error: Exception) -> None:
-    """A last word in the log, for whoever watches it from outside."""
+    """A last word in the log, for whoever watches it from outside. No error means "triggered and proven"."""
     code = error.exit_code if isinstance(error, RiskDaemonError) else ExitCode.BUG
+    code = ExitCode.BUG if code == ExitCode.TRIGGERED_AND_PROVEN else code
     trip = parts.engine.trip
     facts = {"exit_code": int(code), "reason": repr(error), "trip_id": None if trip is None else trip.trip_id}
     event, wall = RiskEvent(EventName.SYSTEM_SHUTDOWN, facts), parts.clock.now().wall

@@ -95,6 +95,7 @@ _ENDS: Mapping[int, str] = {
     ExitCode.STOPPED: "was stopped (exit code 0). The gate is shut and NOTHING IS GUARDED",
     ExitCode.TRIGGERED_AND_PROVEN: "has TRIGGERED and every cancel is proven (exit code 1). It stays down until reset",
     ExitCode.TRIGGERED_UNPROVEN: "has TRIGGERED AND NOT PROVEN it (exit code 4): ORDERS MAY BE OPEN",
+    ExitCode.VENUE_UNAVAILABLE_AT_FIRST_START: "could not reach a venue at its first start (exit code 75)",
     ExitCode.BUG: "ended by a bug (exit code 70). The gate is shut and NOTHING IS GUARDED",
 }
 

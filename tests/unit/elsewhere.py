@@ -19,7 +19,6 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/app/composition.py": "unit/app/test_init.py: a site of all venues; whole in e2e/test_restart.py",
     "risk_daemon/app/findings.py": "unit/app/test_check.py: each finding as `check` gives it",
     "risk_daemon/app/reset.py": "e2e/test_finish_first.py: the command, on what a daemon left",
-    "risk_daemon/app/service.py": "e2e/test_restart.py: whole processes; in one process in unit/test_main.py",
     # --- baselines ---
     "risk_daemon/baselines/equity_history.py": "unit/breakers/test_volatility.py: samples and their returns",
     "risk_daemon/baselines/hold_window.py": "unit/baselines/test_baselines.py: what a peak must be held for",

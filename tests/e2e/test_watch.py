@@ -43,11 +43,12 @@ sys.meta_path.insert(0, Finder())
 class Watch:
     """`risk-daemon watch` beside a daemon, and who hears of it. It has no keys of any venue."""
 
-    def __init__(self, daemon: Daemon, receiver: WebhookReceiver) -> None:
+    def __init__(self, daemon: Daemon, receiver: WebhookReceiver, directory: Path) -> None:
         self.receiver = receiver
+        self.directory = directory
         self.log = (daemon.directory / "watch.txt").open("wb")
         kept = {key: text for key, text in daemon.environment.items() if "KRAKEN" not in key}
-        options = ["--config", str(daemon.config), "--directory", str(daemon.directory / "watch")]
+        options = ["--config", str(daemon.config), "--directory", str(directory)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "risk_daemon", "watch", *options],
             env=kept | {"RISK_DAEMON_ALERTS_PAGER_SECRET": SECRET},
@@ -102,9 +103,9 @@ def watched(documented_kraken, daemon_for, receiver) -> Iterator[Callable[..., t
             daemon.start(**(environment or {}))
             risk = (state or daemon.state) / "risk.json"
             wait_for(lambda: b'"locked":false' in read_if_there(risk), "an open gate")
-            watch = Watch(daemon, receiver)
+            watch = Watch(daemon, receiver, (state.parent if state else daemon.directory) / "watch")
             stack.callback(watch.close)
-            wait_for(lambda: (daemon.directory / "watch" / "alerts.json").exists(), "a watch that looks")
+            wait_for(lambda: (watch.directory / "alerts.json").exists(), "a watch that looks")
             return daemon, watch
 
         yield begin
@@ -199,7 +200,7 @@ def test_a_trip_is_gone_on_with_when_its_guard_has_ended_until_somebody_acknowle
     assert done.returncode == 0, done.stderr
 
     def who_heard() -> str | None:
-        kept = json.loads((daemon.directory / "watch" / "alerts.json").read_text())
+        kept = json.loads((watch.directory / "alerts.json").read_text())
         return kept["routing"]["standing"]["who"]
 
     wait_for(who_heard, "the watch to know that somebody heard")
@@ -221,6 +222,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_told_within_ten_seconds(watched, small_disk):
+    """The watch keeps what it owes on the same disk: that must not keep it from telling."""
     daemon, watch = watched(state=small_disk / "var")
     since = time.monotonic()
     with (small_disk / "ballast").open("wb") as ballast:
@@ -250,7 +252,7 @@ def test_alerts_of_the_guard_that_fail_are_told_within_ten_seconds(watched, docu
 
 def test_two_watches_can_not_share_a_directory_and_a_stop_is_clean(watched):
     daemon, watch = watched()
-    second = daemon.command("watch", "--directory", str(daemon.directory / "watch"))
+    second = daemon.command("watch", "--directory", str(watch.directory))
     assert second.returncode == 78
     assert "owns this state directory" in second.stderr
     watch.process.terminate()

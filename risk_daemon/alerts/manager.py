@@ -187,6 +187,11 @@ class AlertManager:
         """That there is no trip, whatever an earlier process left: its end may be too long ago to be read again."""
         self._router.standing = None
 
+    @property
+    def standing_trip(self) -> str | None:
+        """The trip that is repeated, or was until somebody acknowledged it."""
+        return None if self._router.standing is None else self._router.standing.trip_id
+
     def acknowledge(self, trip_id: str | None, who: str) -> str | None:
         """Somebody heard of the trip (None: the one that stands). Returns its id, or None where there is none such."""
         standing = self._router.acknowledge(trip_id, who)

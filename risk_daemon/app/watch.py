@@ -29,7 +29,7 @@ from risk_daemon.watch.troubles import Seen, Trouble, Watcher
 EVERY_S = 0.5
 _LOOK_WITHIN_S = 3.0
 _LAST_ALERTS_S = 5.0
-_NOTHING = Seen(stamp_age_s=None, risk_age_s=None, lines=None, free_bytes=None)
+_NOTHING = Seen(stamp_age_s=None, is_legible=False, risk_age_s=None, lines=None, free_bytes=None)
 _LOG = structlog.get_logger(__name__)
 
 
@@ -97,6 +97,7 @@ class Lookout:
         self._notify = notify
         self._watcher = Watcher(clock.now())
         self._looking: asyncio.Future[Seen] | None = None
+        self._has_looked = False
 
     @property
     def standing(self) -> tuple[Trouble, ...]:
@@ -118,9 +119,14 @@ class Lookout:
     async def look(self) -> None:
         """Once, and tell what came of it."""
         seen, now = await self._seen(), self._clock.now()
+        standing = self._alerts.standing_trip
+        if standing is not None and seen.is_legible and seen.trip_id != standing and not self._has_looked:
+            self._alerts.tell_nothing_stands()  # it ended while nobody looked
+        self._has_looked = self._has_looked or seen.is_legible
         for alert in self._watcher.look(seen, now):
             _say(alert)
-            self._alerts.send(alert)
+            if alert.event != EventName.CIRCUIT_BREAKER_TRIGGERED or alert.trip_id != self._alerts.standing_trip:
+                self._alerts.send(alert)  # a trip that is repeated already is known, and perhaps acknowledged
         for line in seen.lines or ():
             if line.event == EventName.ALERT_ACKNOWLEDGED:
                 self._alerts.acknowledge(str(line.fields.get("trip_id")), str(line.fields.get("operator")))

@@ -32,6 +32,7 @@ class Eyes:
         return Seen(
             stamp_age_s=stamp_age_s,
             is_blank=is_blank,
+            is_legible=record is not None,
             trip_id=record.trip_id if record is not None and record.locked else None,
             risk_age_s=_age_s(self._paths.risk, now),
             lines=self._log.news(),

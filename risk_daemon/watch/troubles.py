@@ -60,13 +60,15 @@ class Seen:
     """What one look found.
 
     stamp_age_s: since the gate was stamped; None: there is none that was stamped since this machine started.
-    is_blank: the gate says nothing at all. trip_id: what it is shut for. risk_age_s: of risk.json; None: there is none.
+    is_blank: there is a gate and nothing in it. is_legible: it says something. trip_id: what it is shut for.
+    risk_age_s: of risk.json; None: there is none.
     lines: what the event log has got since the look before, oldest first; None: it can't be read.
     free_bytes: where the state is kept; None: that can't be seen.
     """
 
     stamp_age_s: float | None
     is_blank: bool = False
+    is_legible: bool = True
     trip_id: str | None = None
     risk_age_s: float | None
     lines: Sequence[Line] | None
@@ -275,7 +277,10 @@ class Watcher:
     # --- trips -----------------------------------------------------------------------------------------
 
     def _trips(self, seen: Seen, now: Instant) -> Iterator[Alert]:
+        """A gate that says nothing says nothing of a trip that it told of before: that stands."""
         trip, trip_id = self._trip, seen.trip_id
+        if not seen.is_legible:
+            trip_id = None if trip is None else trip.trip_id
         if trip is not None and trip.trip_id != trip_id:
             if trip.is_told_here:
                 yield _trip_alert(EventName.CIRCUIT_BREAKER_RESET, trip.trip_id, now, "The trip is over.")

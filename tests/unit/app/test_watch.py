@@ -12,6 +12,8 @@ from risk_daemon.alerts.manager import AlertManager
 from risk_daemon.app import watch as watching
 from risk_daemon.app.watch import Lookout
 from risk_daemon.model.clock import Instant, ManualClock
+from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.lock.memory_map import shut
 from risk_daemon.watch.eyes import Eyes
 from risk_daemon.watch.troubles import STARTING_S, Seen, Trouble
 
@@ -44,6 +46,43 @@ async def test_a_disk_that_does_not_answer_is_told_and_asked_only_once(
         answers.set()
         await lookout.look()
         assert lookout.standing == ()
+
+
+TRIPPED = LockRecord(locked=True, cause="capital_loss", trip_id="t-1", since_wall=1.0)
+STARTING = LockRecord(locked=True, cause="starting", since_wall=2.0)
+
+
+async def repeats(directory: Path, clock: ManualClock) -> str | None:
+    """What is repeated after a watch was started, and has looked for a while."""
+    async with AlertManager([], directory=directory, clock=clock) as alerts:
+        lookout = Lookout(directory, alerts, clock, lambda _: None)
+        for _ in range(20):
+            await lookout.look()
+            clock.advance(0.5)
+        return alerts.standing_trip
+
+
+async def test_a_trip_stands_over_a_restart_and_not_longer_than_the_gate_says(tmp_path: Path) -> None:
+    """A gate that can't be read ends nothing."""
+    clock, path = ManualClock(), tmp_path / "gate.bin"
+    shut(path, TRIPPED)
+    assert await repeats(tmp_path, clock) == "t-1"
+    path.write_bytes(b"")
+    assert await repeats(tmp_path, clock) == "t-1"
+    path.unlink()
+    shut(path, STARTING)
+    assert await repeats(tmp_path, clock) is None
+
+
+async def test_who_has_acknowledged_a_trip_is_left_alone_after_a_restart(tmp_path: Path) -> None:
+    clock = ManualClock()
+    shut(tmp_path / "gate.bin", TRIPPED)
+    await repeats(tmp_path, clock)
+    async with AlertManager([], directory=tmp_path, clock=clock) as alerts:
+        assert alerts.acknowledge("t-1", "alice") == "t-1"
+    await repeats(tmp_path, clock)
+    async with AlertManager([], directory=tmp_path, clock=clock) as alerts:
+        assert alerts.status()["standing"]["acknowledged_by"] == "alice"
 
 
 async def test_looks_feed_the_watchdog_until_it_is_told_to_stop(tmp_path: Path, clock: ManualClock) -> None:

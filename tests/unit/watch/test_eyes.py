@@ -58,7 +58,7 @@ def test_how_old_the_stamp_and_the_risk_file_are(tmp_path: Path) -> None:
 def test_a_gate_that_is_none(tmp_path: Path, content: bytes, is_blank: bool) -> None:
     (tmp_path / "gate.bin").write_bytes(content)
     seen = Eyes(tmp_path).look(later(0))
-    assert (seen.stamp_age_s, seen.is_blank, seen.trip_id) == (None, is_blank, None)
+    assert (seen.stamp_age_s, seen.is_blank, seen.is_legible, seen.trip_id) == (None, is_blank, False, None)
 
 
 def test_a_stamp_of_the_future_or_of_another_boot_is_none(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class Guard:
         self.runs = True
         self.writes = True
         self.blank = False
+        self.legible = True
         self.trip_id: str | None = None
         self.free = PLENTY
         self.lines: list[Line] | None = []
@@ -64,7 +65,8 @@ class Guard:
             Seen(
                 stamp_age_s=None if self.stamped_mono is None else mono - self.stamped_mono,
                 is_blank=self.blank,
-                trip_id=self.trip_id,
+                is_legible=self.legible,
+                trip_id=self.trip_id if self.legible else None,
                 risk_age_s=None if self.risk_mono is None else mono - self.risk_mono,
                 lines=lines,
                 free_bytes=self.free,
@@ -313,6 +315,15 @@ def test_a_trip_whose_guard_has_ended_is_gone_on_with_from_here(guard: Guard) ->
     assert "has ended since" in told.summary
     guard.trip_id = None
     assert events(guard.wait(2)) == ["circuit_breaker_reset"]
+
+
+def test_a_gate_that_can_not_be_read_ends_no_trip(guard: Guard) -> None:
+    guard.trip_id = "t-1"
+    assert events(guard.wait(20)) == ["circuit_breaker_triggered"]
+    guard.legible = False
+    assert guard.wait(60) == []
+    guard.legible = True
+    assert guard.wait(60) == []
 
 
 def test_a_trip_that_somebody_acknowledged_is_not_told_again(guard: Guard) -> None:

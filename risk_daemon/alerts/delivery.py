@@ -18,7 +18,7 @@ import structlog
 from risk_daemon.alerts.alert import Alert
 from risk_daemon.alerts.attempts import Attempt
 from risk_daemon.alerts.channels.base import TRY_TIMEOUT_S, Attempted, Channel, later
-from risk_daemon.alerts.outbox import Lane, Outbox, lane_of
+from risk_daemon.alerts.outbox import LANE_MAX, Lane, Outbox, lane_of
 from risk_daemon.model.clock import Clock
 
 _LOG = structlog.get_logger(__name__)
@@ -26,6 +26,7 @@ _LOG = structlog.get_logger(__name__)
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 _AFTER_A_BUG_S = 1.0
+_TRIES_MAX = 4 * LANE_MAX
 _BEYOND_ITS_OWN_S = 2.0  # a channel ends a try itself; one that does not is ended
 
 
@@ -137,8 +138,15 @@ class Deliverer:
             self._outbox.settle(self.channel.name, alert)
         else:
             self._outbox.postpone(self.channel.name, alert)
+        self._forget_lost()
         self._told(attempt)
         return attempt.outcome
+
+    def _forget_lost(self) -> None:
+        """What fell out of a full lane is counted no more."""
+        if len(self._tries) > _TRIES_MAX:
+            owed = {alert.alert_id for alert in self._outbox.owed(self.channel.name)}
+            self._tries = {alert_id: tries for alert_id, tries in self._tries.items() if alert_id in owed}
 
     async def _tried(self, alert: Alert) -> Attempt:
         since_mono = self._clock.now().mono

@@ -54,7 +54,7 @@ class AlertSettings:
 
 
 class AlertManager:
-    """One a process and directory. directory None: nothing survives it.
+    """One a process and directory. directory None: nothing survives it. Raises ConfigError for a useless channel.
 
     record: told of every attempt, to be written into the event log. position: how many lines of the log have been
     heard for certain; `cursor` is what it was when an earlier process saved it. memo: whatever its owner wants to find
@@ -73,10 +73,11 @@ class AlertManager:
         build: Callable[[AnySettings, Clock], Channel] = opened,
     ) -> None:
         self.channels = tuple(channels)
+        self._clock = clock or SystemClock()
+        built = [build(one, self._clock) for one in self.channels]
         self.cursor: int | None = None
         self.memo: dict[str, Any] = {}
         self._settings = settings or AlertSettings()
-        self._clock = clock or SystemClock()
         self._record = record or _nowhere
         self._position = position
         self._router = Router(self.channels, self._settings.routing)
@@ -88,7 +89,7 @@ class AlertManager:
         self._broken: set[str] = set()
         self._tried = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._deliverers = {one.name: self._deliverer(build(one, self._clock)) for one in self.channels}
+        self._deliverers = {one.name: self._deliverer(one) for one in built}
 
     def _deliverer(self, channel: Channel) -> Deliverer:
         return Deliverer(
@@ -194,9 +195,11 @@ class AlertManager:
 
     def acknowledge(self, trip_id: str | None, who: str) -> str | None:
         """Somebody heard of the trip (None: the one that stands). Returns its id, or None where there is none such."""
+        standing = self._router.standing
+        is_new = standing is not None and standing.who is None
         standing = self._router.acknowledge(trip_id, who)
-        if standing is None:
-            return None
+        if standing is None or not is_new:
+            return None if standing is None else standing.trip_id
         facts = {"trip_id": standing.trip_id, "operator": who}
         event, wall = RiskEvent(EventName.ALERT_ACKNOWLEDGED, facts), self._clock.now().wall
         self._record(event, wall)

@@ -39,6 +39,7 @@ from risk_daemon.state.event_log import LogLine, lines_since
 _LOG = structlog.get_logger(__name__)
 
 _CATCH_UP_S = 24 * 3_600.0  # what is older is in the log, and no news
+_CATCH_UP_WITHIN_S = 5.0
 _CATCH_UP_BYTES = 16 * 1024 * 1024
 _CONFIGURATION = "configuration"
 
@@ -223,14 +224,14 @@ async def _catch_up(alerts: AlertManager, path: Path, written: int, clock: Clock
     """Tell what stands in the log since an earlier process last looked, up to where this one goes on."""
     if alerts.cursor is None:
         return
-    since = alerts.cursor if alerts.cursor <= written else 0
+    since, oldest_wall = alerts.cursor if alerts.cursor <= written else 0, clock.now().wall - _CATCH_UP_S
     try:
-        lines = await asyncio.to_thread(lines_since, path, since, _CATCH_UP_BYTES)
-    except (StateError, OSError) as error:
-        _LOG.error("alerts_not_caught_up", error=str(error))
+        async with asyncio.timeout(_CATCH_UP_WITHIN_S):
+            lines = await asyncio.to_thread(lines_since, path, since, _CATCH_UP_BYTES)
+        wanted = [line for line in lines if line.seq <= written and line.wall >= oldest_wall]
+    except (StateError, OSError, ValueError, TimeoutError) as error:
+        _LOG.error("alerts_not_caught_up", error=str(error) or "the disk does not answer")
         return
-    oldest_wall = clock.now().wall - _CATCH_UP_S
-    wanted = [line for line in lines if line.seq <= written and line.wall >= oldest_wall]
     for _, turn in groupby(wanted, key=lambda line: line.time):
         lines_of_turn = list(turn)
         records = [record for record in map(_record, lines_of_turn) if record is not None]

@@ -175,9 +175,7 @@ def _webhook(url: str, random: bytes) -> _Channel:
     url = url.strip()
     host = _host(url)
     if host in _SERVICES:
-        remark = (
-            f"webhook: {host} takes a text of its own, so that Apprise sends it: install the extra, see docs/alerts.md"
-        )
+        remark = f"webhook: {host} takes a text of its own, so Apprise sends it: install that, see docs/alerts.md"
         return _Channel(name="webhook", table={"kind": "apprise"}, credentials={"url": url}, remarks=(remark,))
     key = f"whsec_{base64.b64encode(random).decode()}"
     remark = "webhook: each message is signed with a new key: give it to the receiver, see docs/alerts.md"

@@ -7,7 +7,8 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine
-from typing import IO, Any, TypeVar
+from contextlib import suppress
+from typing import IO, Any, TextIO, TypeVar, cast
 
 import structlog
 import uvloop
@@ -49,8 +50,24 @@ def configure_logs(log_format: LogFormat = LogFormat.AUTO) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Unbreakable(sys.stderr))),
     )
+
+
+class Unbreakable:
+    """Standard error, where a full disk or a reader that is gone costs a line and never the guard."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def _fitting() -> LogFormat:

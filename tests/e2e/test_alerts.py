@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import shutil
 import signal
 import time
 from contextlib import ExitStack
@@ -18,6 +20,7 @@ from tests.receivers.webhook import SECRET, WebhookReceiver
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"', "cancel_deadline": '"60s"'}
 EVERY, INFO = 'allow = ["127.0.0.1"]\n', 'severity = "info"\n'
+SLACK_S = 0.5  # of two runs on a machine that does other things too
 TRIGGERED = "circuit_breaker_triggered"
 
 
@@ -187,6 +190,51 @@ def test_a_halt_goes_to_all_and_is_acknowledged_with_and_without_a_daemon(docume
     assert [(line["trip_id"], line["operator"][:4]) for line in daemon.of("alert_acknowledged")] == [(trip_id, "uid:")]
     documented_kraken.post(listing="ok")
     assert daemon.exit_code() == 1, daemon.output()
+
+
+@pytest.mark.long
+def test_with_a_full_disk_people_are_told_all_the_same(documented_kraken, daemon_for, receivers):
+    """Worse than full: no line, no latch, no lock, no list of what is owed, not even standard error can be written."""
+    (one,) = receivers(1)
+    daemon = started(documented_kraken, daemon_for, [one], cancel_deadline='"10s"')
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    crash(documented_kraken)
+    wait_told(one)
+    assert came_after_s(one) <= 1.0
+    assert wait_told(one, "event_log_failed")["severity"] == "critical"
+    assert wait_told(one, "sweep_finished")["details"]["proven"] is True
+    assert daemon.exit_code() == 4, "no latch is durable"
+    assert wait_told(one, "system_shutdown")["severity"] == "critical"
+    assert daemon.of(TRIGGERED) == []
+
+
+@pytest.mark.long
+def test_the_phases_of_a_trip_take_no_longer_with_nine_channels_that_hang(documented_kraken, daemon_for, receivers):
+    found = receivers(10)
+    for other in found[1:]:
+        other.answering = hanging
+    phases = [_phases(documented_kraken, daemon_for, channels_of) for channels_of in ((), found)]
+    without, with_alerts = phases
+    assert with_alerts["shut"] <= without["shut"] + SLACK_S
+    assert with_alerts["proven"] <= without["proven"] + SLACK_S
+    assert told(found[0])
+
+
+def _phases(venue, daemon_for, found) -> dict[str, float]:
+    """Seconds from the breach that was suspected to the shut gate, and from the trip to the proof."""
+    venue.post(price={"BTC": 50000})
+    daemon = started(venue, daemon_for, found, **QUICK)
+    crash(venue)
+    assert daemon.exit_code() == 1, daemon.output()
+    moments = {
+        name: datetime.fromisoformat(daemon.of(name)[-1]["time"]).timestamp()
+        for name in ("breach_confirming", TRIGGERED, "sweep_finished")
+    }
+    shutil.rmtree(daemon.state)
+    return {
+        "shut": moments[TRIGGERED] - moments["breach_confirming"],
+        "proven": moments["sweep_finished"] - moments[TRIGGERED],
+    }
 
 
 def test_a_trip_is_acknowledged_after_its_daemon_has_ended(documented_kraken, daemon_for, receivers):

@@ -141,6 +141,7 @@ async def test_a_trip_is_repeated_until_it_is_acknowledged_also_after_a_restart(
         since = len(receiver.ids)
         await until(lambda: len(receiver.ids) > since + 1)
         assert second.acknowledge(None, "ann") == "trip-1"
+        assert second.acknowledge("trip-1", "bob") == "trip-1", "once more is no news"
         assert await second.flushed(5.0)
         told = len(receiver.ids)
         second.tell([LOST])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -96,3 +98,13 @@ def test_a_person_is_told_where_it_listens_and_when_the_gate_moves() -> None:
     assert "Ctrl-C" in second
     assert "OPEN" in opened
     assert "SHUT (unlistable:kraken)" in shut
+
+
+def test_a_standard_error_that_takes_nothing_costs_lines_and_nothing_else() -> None:
+    code = (
+        "import structlog\nfrom risk_daemon.cli import loop\nloop.configure_logs()\n"
+        "structlog.get_logger().critical('event_log_failed')\nprint('it goes on')\n"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
+    assert done.stdout == "it goes on\n"

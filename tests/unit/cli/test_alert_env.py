@@ -167,7 +167,7 @@ def test_a_webhook_of_slack_takes_apprise(tmp_path: Path) -> None:
     made = made_of(tmp_path, f"ALERT_WEBHOOK_URL={url}\n")
     assert channels_of(made) == {"webhook": {"kind": "apprise"}}
     assert dict(made.credentials) == {"alerts.webhook.url": url}
-    assert "install the extra" in made.remarks[0]
+    assert "install that" in made.remarks[0]
 
 
 def test_signs_that_mean_something_in_toml_stay_what_they_are(tmp_path: Path) -> None:

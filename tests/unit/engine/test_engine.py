@@ -23,6 +23,7 @@ from risk_daemon.model.events import (
     ResetRequested,
     Source,
     Started,
+    StoreChecked,
     StreamConfirmed,
     SweepFinished,
     Tick,
@@ -911,3 +912,12 @@ def test_a_tick_without_news_does_nothing() -> None:
     assert decision.actions == ()
     assert decision.records == ()
     assert not decision.persist
+
+
+def test_a_state_that_can_not_be_saved_is_told_when_it_begins_and_when_it_ends() -> None:
+    world = btc_world()
+    told = [
+        [record.name for record in world.send(StoreChecked(error)).records if "store" in record.name]
+        for error in (None, "disk full", "disk still full", None, None)
+    ]
+    assert told == [[], [EventName.STORE_UNWRITABLE], [], [EventName.STORE_WRITABLE], []]

@@ -174,6 +174,19 @@ async def test_what_is_known_is_saved_and_written_for_programs() -> None:
     assert (last["state"], last["equity"], last["locked"], last["lock"]["cause"]) == ("ACTIVE", "10000", True, "locked")
 
 
+async def test_who_reads_along_hears_every_line_with_its_moment_and_the_last_words_too() -> None:
+    running = Running()
+    heard: list[tuple[str, float]] = []
+    running.daemon.read_along(lambda records, wall: heard.extend((record.name.value, wall) for record in records))
+    await running.ready()
+    await running.daemon.command(HALT_BOT)
+    running.daemon.stop()
+    await running.ends()
+    assert [name for name, _ in heard] == [name for name, _ in running.machine.journal.written]
+    assert {"manual_halt", "system_shutdown"} <= {name for name, _ in heard}
+    assert [wall for _, wall in heard] == sorted(wall for _, wall in heard)
+
+
 async def test_a_start_that_knows_nothing_saves_nothing() -> None:
     running = Running()
     await pass_time(20.0)

@@ -23,7 +23,7 @@ from risk_daemon.config.notation import (
 from risk_daemon.model.event_names import EventName
 
 # What is told and stands in no event log.
-OWN_EVENTS = ("event_log_failed", "guard_failed", "heartbeat", "test")
+OWN_EVENTS = ("alert_lost", "event_log_failed", "guard_failed", "heartbeat", "test")
 
 _SECRET_PART = re.compile(r"secret|token|password|key|signature", re.IGNORECASE)
 

@@ -34,10 +34,11 @@ from risk_daemon.state.worker import Worker
 _LOG = structlog.get_logger(__name__)
 
 FILE_NAME = "alerts.json"
-TEST = "test"
+TEST, LOST = "test", "alert_lost"
 _HEARD_MAX = 1_000
 _READ_WITHIN_S = 2.0
 _SAVE_WITHIN_S = 1.0
+_LOST_EVERY_S = 10.0
 _FAILS_FOR_GOOD = 5  # tries in a row that nobody answered
 
 Record = Callable[[RiskEvent, float], None]
@@ -87,6 +88,7 @@ class AlertManager:
         self._file = None if directory is None else KeptFile(directory / FILE_NAME, self._document, self._worker.run)
         self._attempts = AttemptLog(None if directory is None else directory / ATTEMPTS, self._worker.run)
         self._broken: set[str] = set()
+        self._lost_mono = float("-inf")
         self._tried = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._deliverers = {one.name: self._deliverer(one) for one in built}
@@ -167,14 +169,30 @@ class AlertManager:
             for alert in self._decided(records, at):
                 self._send_once(alert)
         except Exception as error:  # whatever it is, it must not reach the guard's turn
-            _LOG.critical("alert_lost", error=repr(error), events=[str(record.name) for record in records])
+            self._tell_lost(error, [str(record.name) for record in records])
 
     def send(self, alert: Alert) -> None:
         """An alert of one's own making, that no event stands for. Returns at once, and never raises."""
         try:
             self._send(alert)
         except Exception as error:  # as above
-            _LOG.critical("alert_lost", error=repr(error), events=[repr(alert)])
+            self._tell_lost(error, [repr(alert)])
+
+    def _tell_lost(self, error: Exception, events: list[str]) -> None:
+        """What could not be put into words is named at least, to everybody; a flood of it once in a while."""
+        _LOG.critical("alert_lost", error=repr(error), events=events)
+        now = self._clock.now()
+        if now.mono - self._lost_mono < _LOST_EVERY_S:
+            return
+        self._lost_mono, wall = now.mono, now.wall
+        alert = Alert(
+            alert_id=f"{LOST}-{wall:.6f}",
+            event=LOST,
+            severity=Severity.CRITICAL,
+            summary=f"Something happened that can't be put into words, see the event log: {', '.join(events)}"[:500],
+            wall=wall,
+        )
+        self._put([(one.name, alert) for one in self.channels])
 
     def tell_standing(self, trip_id: str, breaker: str, reason: str, wall: float) -> None:
         """That a trip is not over, whoever told of it before: what is known already is not told again."""
@@ -260,8 +278,8 @@ class AlertManager:
             self._send(alert)
 
     def _send(self, alert: Alert) -> None:
-        self._heard.append(alert.alert_id)
         self._put(self._router.take(alert, self._clock.now()))
+        self._heard.append(alert.alert_id)
 
     def _put(self, sends: Sends) -> None:
         for name, alert in sends:

@@ -127,9 +127,7 @@ def check(
 def simulate_breach(
     config: ConfigFile = CONFIG,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="On real venues: everything but the cancels.")] = False,
-    with_alerts: Annotated[
-        bool, typer.Option("--alerts/--no-alerts", help="Tell people through every channel, as a drill.")
-    ] = True,
+    no_alerts: Annotated[bool, typer.Option("--no-alerts", help="Tell nobody that there is a drill.")] = False,
     as_json: AsJson = False,
 ) -> ExitCode:
     """A drill: on simulated venues from a breach to exit 1 and the reset; with --dry-run on the real ones."""
@@ -141,7 +139,7 @@ def simulate_breach(
     from risk_daemon.rehearsal import drill
 
     told = _told_as_it_goes(as_json)
-    work = drill.simulate_breach(settings, dry_run=dry_run, with_alerts=with_alerts, progress=told)
+    work = drill.simulate_breach(settings, dry_run=dry_run, with_alerts=not no_alerts, progress=told)
     document = run_to_end(work)
     show(document, as_json, render.facts)
     return ExitCode.STOPPED if document.get("passed") is True else ExitCode.TRIGGERED_UNPROVEN

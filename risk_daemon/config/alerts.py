@@ -24,7 +24,7 @@ from risk_daemon.model.event_names import EventName
 
 # What is told and stands in no event log; the second row is told by `risk-daemon watch`.
 OWN_EVENTS = (
-    *("event_log_failed", "guard_failed", "heartbeat", "test"),
+    *("alert_lost", "event_log_failed", "guard_failed", "heartbeat", "test"),
     *("guard_silent", "guard_ended", "guard_restarting", "guard_not_writing", "disk_full"),
     *("guard_alerts_failing", "guard_log_unreadable"),
 )

@@ -243,7 +243,7 @@ async def test_one_may_be_sent_to_see_whether_it_arrives(receive: Receive) -> No
         assert alerts.status()["channels"]["bad"]["owed"] == 0
 
 
-async def test_nothing_that_is_told_ever_raises(receive: Receive) -> None:
+async def test_nothing_that_is_told_ever_raises_and_what_has_no_words_is_named(receive: Receive) -> None:
     receiver = receive()
     async with AlertManager([hook(receiver)], QUICK) as alerts:
         with capture_logs() as logs:
@@ -251,8 +251,11 @@ async def test_nothing_that_is_told_ever_raises(receive: Receive) -> None:
             alerts.tell([TRIP], float("inf"))
             alerts.send(None)  # type: ignore[arg-type]
         assert [log["event"] for log in logs] == ["alert_lost"] * 3
+        await until(lambda: len(receiver.ids) == 1)
+        assert receiver.alerts[0]["severity"] == "critical"
+        assert receiver.alerts[0]["summary"].endswith("see the event log: circuit_breaker_triggered")
         alerts.send(alert("mine", event="my_own"))
-        await until(lambda: receiver.ids == ["mine"])
+        await until(lambda: receiver.ids[1:] == ["mine"])
 
 
 @pytest.mark.parametrize("spoilt", ["{", "{}", '{"format": 2}', '{"format": 1, "cursor": "x", "memo": {}}'])

@@ -859,13 +859,15 @@ def test_a_drill(document: dict[str, Any], code: int, place: Path, module: Calla
 def test_a_drill_tells_each_step_as_it_goes(
     as_json: bool, place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def drilled(_: Any, *, dry_run: bool, progress: Any) -> dict[str, Any]:
+    async def drilled(_: Any, *, dry_run: bool, with_alerts: bool, progress: Any) -> dict[str, Any]:
+        assert with_alerts is not as_json
         if progress is not None:
             progress({"event": "step_passed", "step": "baseline", "found": "gate open"})
         return {"passed": True}
 
     module("rehearsal.drill", simulate_breach=drilled)
-    assert cli.main(["simulate-breach", *(["--json"] if as_json else [])]) is ExitCode.STOPPED
+    words = ["--json", "--no-alerts"] if as_json else []
+    assert cli.main(["simulate-breach", *words]) is ExitCode.STOPPED
     assert ("baseline: gate open" in capsys.readouterr().err) is not as_json
 
 

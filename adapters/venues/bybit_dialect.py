@@ -192,8 +192,10 @@ class BybitDialect(OwnDialect):
                 position = parse_position(row, self._contract(key[0]))
                 found += [] if position is None else [position]
             cursor = result.get("nextPageCursor")
-            if not cursor or not result["list"]:
+            if not cursor:
                 break
+            if not result["list"]:
+                raise MalformedReply("a page without positions that says that there are more")
         return found
 
     def _contract(self, market_id: str) -> Market:

@@ -101,6 +101,31 @@ def test_a_position_that_can_not_be_is_refused(wrong: dict[str, Any]) -> None:
         parse_position(position(**wrong), LINEAR)
 
 
+async def test_positions_end_with_a_page_that_says_so() -> None:
+    asked: list[Any] = []
+
+    def reader(**pages: Any) -> BybitDialect:
+        """pages: {the cursor that asks for one: its rows, the next cursor}."""
+
+        async def listing(query: dict[str, Any]) -> Any:
+            rows, cursor = pages[query.get("cursor", "first")] if query.get("settleCoin") == "USDT" else ([], "")
+            asked.append(query.get("cursor"))
+            return {"result": {"category": query["category"], "list": rows, "nextPageCursor": cursor}}
+
+        made = dialect()
+        made._client.privateGetV5PositionList = listing
+        return made
+
+    row = position(positionIdx=0)
+    assert len(await reader(first=([row], "more"), more=([], "")).positions()) == 1
+    assert "more" in asked
+    assert await reader(first=([], "")).positions() == ()
+    contradicting: list[dict[str, Any]] = [{"first": ([], "more")}, {"first": ([row], "more"), "more": ([], "more")}]
+    for pages in contradicting:
+        with pytest.raises(MalformedReply, match="says that there are more"):
+            await reader(**pages).positions()
+
+
 # --- scopes --------------------------------------------------------------------------------------------
 
 

@@ -62,6 +62,12 @@ def test_a_wallet_is_what_is_held_less_what_is_owed_without_profit() -> None:
     }
 
 
+def test_a_wallet_without_a_word_on_spot_is_read_where_nothing_at_all_is_owed() -> None:
+    reply = wallet({"coin": "ETH", "walletBalance": "2.5", "borrowAmount": "0.000000000000000000"})
+    assert bybit.REPLIES["wallet-balance"]({"retCode": 0, **reply}) is None
+    assert parse_wallet(reply) == {"ETH": D("2.5")}
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -71,6 +77,9 @@ def test_a_wallet_is_what_is_held_less_what_is_owed_without_profit() -> None:
         wallet(coin("USDT", "1", None)),
         wallet(coin("USDT", "1"), coin("USDT", "1")),
         wallet({"coin": "USDT", "walletBalance": "1"}),
+        wallet({"coin": "USDT", "walletBalance": "1", "borrowAmount": ""}),
+        wallet({"coin": "USDT", "walletBalance": "1", "borrowAmount": "0.5"}),
+        wallet({"coin": "USDT", "walletBalance": "1", "borrowAmount": "0", "spotBorrow": ""}),
     ],
 )
 def test_a_wallet_that_lacks_something_is_refused(reply: Any) -> None:

@@ -39,7 +39,7 @@ def _says(**result: Check) -> Check:
     return has(retCode=equals(0), result=has(**result))
 
 
-_COIN = has(coin=TEXT, walletBalance=is_number, spotBorrow=is_number)
+_COIN = has(coin=TEXT, walletBalance=is_number)
 _WALLET = has(accountType=equals("UNIFIED"), coin=each(_COIN, list))
 
 REPLIES: Mapping[str, Check] = MappingProxyType(

@@ -98,8 +98,15 @@ def parse_wallet(reply: Mapping[str, Any]) -> dict[str, Decimal]:
         coin = text(row, "coin")
         if coin in amounts:
             raise MalformedReply(f"the wallet has {coin} twice")
-        amounts[coin] = number(row, "walletBalance") - number(row, "spotBorrow")
+        amounts[coin] = number(row, "walletBalance") - _owed(row)
     return amounts
+
+
+def _owed(row: Mapping[str, Any]) -> Decimal:
+    """`spotBorrow`, which replies until 2025 had not: then a coin can be read only if nothing at all is owed of it."""
+    if "spotBorrow" not in row and number(row, "borrowAmount") == ZERO:
+        return ZERO
+    return number(row, "spotBorrow")
 
 
 def _is_worth(total: Any) -> bool:
@@ -192,8 +199,10 @@ class BybitDialect(OwnDialect):
                 position = parse_position(row, self._contract(key[0]))
                 found += [] if position is None else [position]
             cursor = result.get("nextPageCursor")
-            if not cursor or not result["list"]:
+            if not cursor:
                 break
+            if not result["list"]:
+                raise MalformedReply("a page without positions that says that there are more")
         return found
 
     def _contract(self, market_id: str) -> Market:

@@ -62,6 +62,12 @@ def test_a_wallet_is_what_is_held_less_what_is_owed_without_profit() -> None:
     }
 
 
+def test_a_wallet_without_a_word_on_spot_is_read_where_nothing_at_all_is_owed() -> None:
+    reply = wallet({"coin": "ETH", "walletBalance": "2.5", "borrowAmount": "0.000000000000000000"})
+    assert bybit.REPLIES["wallet-balance"]({"retCode": 0, **reply}) is None
+    assert parse_wallet(reply) == {"ETH": D("2.5")}
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -71,6 +77,9 @@ def test_a_wallet_is_what_is_held_less_what_is_owed_without_profit() -> None:
         wallet(coin("USDT", "1", None)),
         wallet(coin("USDT", "1"), coin("USDT", "1")),
         wallet({"coin": "USDT", "walletBalance": "1"}),
+        wallet({"coin": "USDT", "walletBalance": "1", "borrowAmount": ""}),
+        wallet({"coin": "USDT", "walletBalance": "1", "borrowAmount": "0.5"}),
+        wallet({"coin": "USDT", "walletBalance": "1", "borrowAmount": "0", "spotBorrow": ""}),
     ],
 )
 def test_a_wallet_that_lacks_something_is_refused(reply: Any) -> None:
@@ -99,6 +108,31 @@ def test_positions_are_signed_and_what_was_settled_counts_from_its_session() -> 
 def test_a_position_that_can_not_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(MalformedReply):
         parse_position(position(**wrong), LINEAR)
+
+
+async def test_positions_end_with_a_page_that_says_so() -> None:
+    asked: list[Any] = []
+
+    def reader(**pages: Any) -> BybitDialect:
+        """pages: {the cursor that asks for one: its rows, the next cursor}."""
+
+        async def listing(query: dict[str, Any]) -> Any:
+            rows, cursor = pages[query.get("cursor", "first")] if query.get("settleCoin") == "USDT" else ([], "")
+            asked.append(query.get("cursor"))
+            return {"result": {"category": query["category"], "list": rows, "nextPageCursor": cursor}}
+
+        made = dialect()
+        made._client.privateGetV5PositionList = listing
+        return made
+
+    row = position(positionIdx=0)
+    assert len(await reader(first=([row], "more"), more=([], "")).positions()) == 1
+    assert "more" in asked
+    assert await reader(first=([], "")).positions() == ()
+    contradicting: list[dict[str, Any]] = [{"first": ([], "more")}, {"first": ([row], "more"), "more": ([], "more")}]
+    for pages in contradicting:
+        with pytest.raises(MalformedReply, match="says that there are more"):
+            await reader(**pages).positions()
 
 
 # --- scopes --------------------------------------------------------------------------------------------

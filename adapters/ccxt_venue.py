@@ -195,7 +195,7 @@ class CcxtVenue:
 
     def lot(self, symbol: str) -> Lot:
         """What sizes orders in the market of a position have. Raises a VenueError if the venue does not say."""
-        return closing.lot_of(self._client, symbol)
+        return closing.lot_of(self._client, self._venue, symbol)
 
     async def close_position(self, position: Position, quantity: Decimal, *, label: str) -> None:
         """Send one market order that can only reduce the position. Proves nothing, whether it returns or raises."""

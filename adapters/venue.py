@@ -99,6 +99,7 @@ class Venue:
     unprovable: what may hold or place orders on it that no call lists, one sentence each: a proof names them.
     reduce_params: what makes a market order of ccxt's one that can only reduce; leg_params: the same on an account
         that holds a long and a short of one market apart. ccxt tells the leg by the side of the order.
+    closes_margin: whether `reduce_params` make it one that closes a position on margin too, and spares the holding.
     client_id_length: how many letters and digits a client order id may have.
 
     Raises ConfigError for half a venue.
@@ -125,6 +126,7 @@ class Venue:
     unprovable: tuple[str, ...] = ()
     reduce_params: Mapping[str, Any] = field(default_factory=lambda: _REDUCE_ONLY)
     leg_params: Mapping[str, Any] = field(default_factory=lambda: _LEG_ONLY)
+    closes_margin: bool = False
     client_id_length: int = 32
 
     def __post_init__(self) -> None:

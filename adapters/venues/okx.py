@@ -41,7 +41,7 @@ REPLIES = MappingProxyType(
         "orders-algo-pending": _LISTED_BOTS,
         "ongoing-list": _LISTED_BOTS,
         "balance": _says(each(has(totalEq=is_number, details=each(has(ccy=TEXT, cashBal=is_number), list)), list)),
-        "positions": _says(each(has(instType=TEXT, instId=TEXT, pos=is_number, posSide=TEXT), list)),
+        "positions": _says(each(has(posId=TEXT, instType=TEXT, instId=TEXT, pos=is_number, posSide=TEXT), list)),
         "tickers": _says(FILLED_ROWS),
         "mark-price": _says(each(has(instId=TEXT, markPx=is_number), list)),
         "bills": _BILLS,

@@ -18,6 +18,7 @@ from adapters.conversion import mid
 from adapters.dialect import (
     Book,
     OrdersTold,
+    check_once,
     legs,
     market_symbol,
     number,
@@ -74,6 +75,7 @@ def _told(row: Mapping[str, Any], key: str) -> Decimal:
 
 def parse_positions(reply: Mapping[str, Any], market_of: MarketOf) -> tuple[Position, ...]:
     """account/positions: swaps, futures and margin; raises MalformedReply for what has no known value."""
+    check_once(reply["data"], "posId")
     found = (_position(row, market_of) for row in reply["data"])
     return legs([position for position in found if position is not None])
 

@@ -123,6 +123,15 @@ def test_the_side_is_in_the_size_or_in_the_leg_or_in_the_coin() -> None:
     assert sorted(row.quantity for row in legs) == [-3, 2]
 
 
+def test_a_position_that_stands_twice_is_none_of_twice_the_size() -> None:
+    """In profit it would hide a loss; an isolated one beside one that is not is another."""
+    rows = [held(posId="1"), held(posId="2", mgnMode="isolated")]
+    (both,) = parse_positions({"data": rows}, market_of)
+    assert both.quantity == -10
+    with pytest.raises(MalformedReply, match="twice"):
+        parse_positions({"data": [*rows, rows[0]]}, market_of)
+
+
 @pytest.mark.parametrize(
     "row",
     [

@@ -56,6 +56,8 @@ CODES = Codes(
 
 def _next_plans(reply: Any, rows: Sequence[Row], _number: int) -> Mapping[str, Any] | None:
     """Whether there are more is told; a full page is not believed to be the last."""
+    if not isinstance(reply["data"].get("nextFlag"), bool):
+        raise MalformedReply("a page that does not say whether there are more")
     if not reply["data"].get("nextFlag") and len(rows) < _PAGE:
         return None
     if not rows:

@@ -53,6 +53,8 @@ def read_symbols(reply: Any) -> Sequence[Mapping[str, Any]]:
     symbols = data.get("symbols") if isinstance(data, dict) else None
     if not isinstance(symbols, list) or not all(isinstance(symbol, str) and symbol for symbol in symbols):
         raise MalformedReply(f"the {SYMBOLS} are no list of names")
+    if data.get("symbolSize", len(symbols)) != len(symbols):
+        raise MalformedReply(f"{data['symbolSize']} {SYMBOLS} are counted and {len(symbols)} named")
     return [{"symbol": symbol} for symbol in sorted(set(symbols))]
 
 
@@ -61,9 +63,9 @@ def _next_page(reply: Any, rows: Sequence[Row], number: int) -> Mapping[str, Any
     pages, count = (reply["data"].get(name) for name in ("totalPage", "totalNum"))
     if not all(isinstance(told, int) and not isinstance(told, bool) for told in (pages, count)):
         raise MalformedReply("a listing that does not say how many pages and orders there are")
-    if number < pages:
+    if number < pages and rows:
         return {"currentPage": number + 1}
-    if number == 1 and len(rows) != count:
+    if (number == 1 or not rows) and len(rows) != count:
         raise MalformedReply(f"{count} orders are counted and {len(rows)} shown")
     return None
 

@@ -89,8 +89,8 @@ class Venue:
     lane_width: how many signed calls may be under way at once: one where a nonce must rise, or where nobody knows;
         many where a time is signed.
     pools: its own count of our calls. burst_s: how far calls that none of them counts may run ahead of ccxt's pace.
-    probe: how a key is asked whether it may cancel; None: it can't be asked. perp_probe: instead, where no spot
-        market is guarded, on a venue whose keys may do one without the other.
+    probe: how a key is asked whether it may cancel; None: it can't be asked. perp_probe: the same for its
+        contracts, on a venue whose keys may do one without the other.
     wallet: where its balance excludes unrealised profit; a perp market needs it, unless a dialect reads it.
     shares_wallet: spot and derivatives have one wallet: asked twice, it would count twice.
     marks_apart: its tickers have neither mark nor bid and ask: marks are asked for by a call of their own.

@@ -283,7 +283,8 @@ VENUE = Venue(
         Pool(25.0, 25.0, for_urgent=10.0, endpoints=frozenset({"v5/account/transaction-log"})),
     ),
     burst_s=1.0,
-    probe=Probe(
+    probe=Probe("privatePostV5OrderCancel", {"category": "spot", "symbol": "BTCUSDT", "orderId": "1"}),
+    perp_probe=Probe(
         "privatePostV5OrderCancel",
         {"category": "linear", "symbol": "BTCUSDT", "orderId": "00000000-0000-0000-0000-000000000000"},
     ),

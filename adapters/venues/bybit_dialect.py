@@ -192,6 +192,8 @@ class BybitDialect(OwnDialect):
                 position = parse_position(row, self._contract(key[0]))
                 found += [] if position is None else [position]
             cursor = result.get("nextPageCursor")
+            if cursor and not seen:
+                raise MalformedReply("a page without positions that says that there are more")
             if not cursor or not result["list"]:
                 break
         return found

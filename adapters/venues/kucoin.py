@@ -20,7 +20,7 @@ from adapters.cancel_plans import Cancel, CancelBy, Listing, OrderFields, Parts,
 from adapters.dead_man import DeadMan
 from adapters.envelopes import TEXT, Check, both, equals, has
 from adapters.failures import Codes
-from adapters.key_audit import KeyAudit, KeyPowers
+from adapters.key_audit import KeyAudit, KeyPowers, may_withdraw
 from adapters.venue import Venue
 from risk_daemon.errors import MalformedReply
 
@@ -130,6 +130,9 @@ SCOPES = (
 )
 
 
+_NO_WITHDRAWALS = frozenset({"General", "Spot", "Margin", "Futures", "InnerTransfer", "Earn"})
+
+
 def read_powers(reply: Any) -> KeyPowers:
     """user/api-key: permissions in words, beside commas. Which word stands for withdrawals, it does not say."""
     told = reply.get("data") if isinstance(reply, dict) else None
@@ -141,7 +144,7 @@ def read_powers(reply: Any) -> KeyPowers:
         may_read="General" in may,
         may_cancel="Spot" in may,
         # No word of the documented ones is of withdrawals alone: one of transfers is taken for it.
-        may_withdraw=not {"Transfer", "Withdrawal"}.isdisjoint(may),
+        may_withdraw=may_withdraw(may, {"Transfer", "Withdrawal"}, _NO_WITHDRAWALS),
         is_bound=bool(told.get("ipWhitelist")),
     )
 

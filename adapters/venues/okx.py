@@ -15,11 +15,12 @@ from adapters.dead_man import DeadMan
 from adapters.dialect import text
 from adapters.envelopes import FILLED_ROWS, ROWS, TEXT, Check, each, equals, has, is_a, is_number
 from adapters.failures import Codes
-from adapters.key_audit import KeyAudit, KeyPowers
+from adapters.key_audit import KeyAudit, KeyPowers, may_withdraw
 from adapters.venue import Venue
 from adapters.venues.okx_dialect import OkxDialect
 from adapters.venues.okx_orders import GONE, SCOPES
 from risk_daemon.errors import MalformedReply
+from risk_daemon.model.units import finite
 
 
 def _says(rows: Check = ROWS) -> Check:
@@ -47,7 +48,7 @@ REPLIES = MappingProxyType(
         "bills": _BILLS,
         "bills-archive": _BILLS,
         "config": _says(FILLED_ROWS),
-        "cancel-all-after": _says(each(has(triggerTime=TEXT), list, filled=True)),
+        "cancel-all-after": _says(each(has(triggerTime=is_number), list, filled=True)),
         "mass-cancel": _says(each(has(result=is_a(bool)), list, filled=True)),
         **dict.fromkeys(("cancel-order", "cancel-batch-orders", "cancel-algos", "cancel-advance-algos"), _DONE),
         **dict.fromkeys(("stop-order-algo", "stop"), _DONE),
@@ -126,7 +127,7 @@ def read_powers(reply: Any) -> KeyPowers:
     return KeyPowers(
         may_read="read_only" in granted,
         may_cancel="trade" in granted,
-        may_withdraw="withdraw" in granted,
+        may_withdraw=may_withdraw(granted, {"withdraw"}, {"read_only", "trade"}),
         is_bound=bool(addresses.strip()),
     )
 
@@ -151,6 +152,7 @@ VENUE = Venue(
             most_s=120.0,
             covers="plain orders of the whole account, options included",
             leaves="spread orders; whether algo orders and trading bots are reached, the documentation does not say",
+            says=lambda reply: finite(reply["data"][0]["triggerTime"]) > 0,
         ),
     ),
     key_audit=KeyAudit(call="privateGetAccountConfig", reads=read_powers),

@@ -412,6 +412,13 @@ def test_kucoin_tells_what_a_key_may_do() -> None:
     assert kucoin.read_powers(told) == KeyPowers(may_read=True, may_cancel=False, may_withdraw=True, is_bound=False)
 
 
+def test_a_word_that_nobody_knows_is_no_word_against_withdrawals() -> None:
+    for permission in ("", "General,FlexTransfers"):
+        assert kucoin.read_powers({"data": {"permission": permission}}).may_withdraw is None
+    for words in ([], ["xyzw"]):
+        assert bitget.read_powers({"data": {"authorities": words}}).may_withdraw is None
+
+
 @pytest.mark.parametrize("reads", [bitget.read_powers, kucoin.read_powers])
 @pytest.mark.parametrize("reply", [[], {}, {"data": None}, {"data": {}}, {"data": {"authorities": [1]}}])
 def test_an_odd_word_on_a_key_is_refused(reads: Callable[[Any], KeyPowers], reply: Any) -> None:

@@ -137,6 +137,8 @@ def test_what_the_venue_tells_of_a_key() -> None:
     assert (powers.may_read, powers.may_cancel, powers.may_withdraw, powers.is_bound) == (True, True, False, False)
     powers = read_powers({"permissions": "SPOT_WITHDRAW_WRITE", "ipWhiteList": "1.2.3.4"})
     assert (powers.may_read, powers.may_cancel, powers.may_withdraw, powers.is_bound) == (False, False, True, True)
+    for words in ("SPOT_ACCOUNT_READ,ALL", "", "*"):
+        assert read_powers({"permissions": words, "ipWhiteList": ""}).may_withdraw is None
     for odd in ({}, [], {"permissions": None}, {"permissions": "A", "ipWhiteList": 5}):
         with pytest.raises(MalformedReply):
             read_powers(odd)

@@ -220,9 +220,16 @@ def test_a_key_tells_what_it_may() -> None:
     assert okx.read_powers({"data": [row]}) == powers
     powers = KeyPowers(may_read=True, may_cancel=False, may_withdraw=False, is_bound=False)
     assert okx.read_powers({"data": [{"perm": "read_only", "ip": ""}]}) == powers
+    assert okx.read_powers({"data": [{"perm": "read_only,all", "ip": ""}]}).may_withdraw is None
     for rows in ([], [{"ip": ""}], [{"perm": "trade"}], [row, row]):
         with pytest.raises(MalformedReply):
             okx.read_powers({"data": rows})
+
+
+def test_a_switch_says_whether_it_is_armed() -> None:
+    (switch,) = okx.VENUE.dead_men
+    assert switch.says({"data": [{"triggerTime": "1587971460"}]}) is True
+    assert switch.says({"data": [{"triggerTime": "0"}]}) is False
 
 
 # --- streams -------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl
 
 _KEPT = re.compile(
     r"(?i)^(code|retcode|ret_code|scode|errorcode|status|state|result|success|count|totalcount|totalnum|symbolsize"
-    r"|sumcount|(?!.*(account|discount)$).*count|page.*|.*page|limit|size_limit|.*time|.*_ts|ts|.*date|.*tm|lever.*|level|type"
-    r"|.*type|.*mode|version|precision|decimals|ver|v|e|t|jsonrpc)$"
+    r"|sumcount|(?!.*(account|discount)$).*count|page.*|.*page|limit|size_limit|.*time(stamp)?|.*_ts|ts|.*date|.*tm"
+    r"|lever.*|level|type|.*type|.*mode|version|precision|decimals|ver|v|e|t|jsonrpc)$"
 )
 """Fields whose numbers say something of the protocol and nothing of the account."""
 
@@ -26,7 +26,8 @@ _COUNT = "total"
 
 _NAMING = re.compile(
     r"(?i)(id|ids|uid|address|addr|memo|tag|email|mail|phone|label|note|text|remark|user|username|owner|party|ip|ips"
-    r"|ip.*list|key|secret|token|hash|ref|refid|refno|txn|clord|client.*|name|nick.*|invite.*|code_name|listenkey|account|cursor)$"
+    r"|ip.*list|key|secret|token|hash|ref|refid|refno|txn|clord|client.*|name|nick.*|invite.*|code_name|listenkey"
+    r"|account|cursor)$"
 )
 """Fields whose text names a person, an order, a transfer or a key."""
 

@@ -44,6 +44,7 @@ def test_what_says_something_of_the_protocol_stays() -> None:
         "code": "51400",
         "retCode": 0,
         "time": 1_700_000_000_123,
+        "timestamp": 1_700_000_000_123,
         "count": 3,
         "category": "linear",
         "symbol": "1000PEPEUSDT",

@@ -292,7 +292,7 @@ VENUE = Venue(
     client_id_length=36,
     key_audit=KeyAudit(call="privateGetV5UserQueryApi", reads=read_powers),
     unprovable=(
-        "bots of Bybit's own (grid, DCA, martingale, combo) and copy trading: no call lists them, and they go on placing",
+        "bots of Bybit's own (grid, DCA, martingale, combo) and copy trading: no call lists them, and they place again",
         "orders for spreads, some of which trade spot, are looked at only where contracts are guarded",
         "quotes for requests (RFQ) and orders of sub-accounts: they are not looked at",
     ),

@@ -25,9 +25,9 @@ _COUNT = "total"
 """Counts the rows beside it, and is an amount where there are none."""
 
 _NAMING = re.compile(
-    r"(?i)(id|ids|uid|address|addr|memo|tag|email|mail|phone|label|note|text|remark|user|username|owner|party|ip|ips"
-    r"|ip.*list|key|secret|token|hash|ref|refid|refno|txn|clord|client.*|name|nick.*|invite.*|code_name|listenkey"
-    r"|account|cursor)$"
+    r"(?i)(id|ids|uid|address|addr|memo|tag|email|mail|phone|label|notes?|text|alias|remark|user|username|owner|party"
+    r"|ip|ips|ip.*list|key|secret|token|hash|ref|refid|refno|txn|clord|client.*|name|nick.*|invite.*|code_name"
+    r"|listenkey|account|cursor)$"
 )
 """Fields whose text names a person, an order, a transfer or a key."""
 

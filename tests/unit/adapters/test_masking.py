@@ -81,6 +81,7 @@ def test_a_refusal_does_not_tell_who_was_refused(sentence: str, who: str) -> Non
         {"account": "85713"},
         {"subAccount": "anna-fund"},
         {"text": "t-mybot"},
+        {"accountAlias": "SgsR"},
         {"total": "10234.55"},
         {"total": 9000},
         {"total": "10234.55", "rows": []},

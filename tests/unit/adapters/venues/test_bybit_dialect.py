@@ -104,6 +104,23 @@ def test_a_position_that_can_not_be_is_refused(wrong: dict[str, Any]) -> None:
 # --- scopes --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", ["0", "-1", "1"])
+async def test_an_option_that_is_held_has_no_value_and_hides_no_loss(size: str) -> None:
+    reader = dialect()
+
+    async def page(query: Any) -> Any:
+        held = {"symbol": "BTC-30JUN26-60000-C-USDT", "size": size, "side": "Sell", "avgPrice": "100"}
+        rows = [held] if query["category"] == "option" else []
+        return {"result": {"category": query["category"], "list": rows, "nextPageCursor": ""}}
+
+    reader._client.privateGetV5PositionList = page
+    if size == "0":
+        assert await reader.positions() == ()
+        return
+    with pytest.raises(MalformedReply, match="unknown market"):
+        await reader.positions()
+
+
 async def test_no_position_on_a_page_that_leads_to_another_is_no_answer() -> None:
     reader = dialect()
 

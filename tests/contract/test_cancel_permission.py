@@ -85,6 +85,15 @@ async def test_an_account_that_may_cancel_nothing_is_told_as_a_key_that_may_not(
     assert (await cancel_probes.ask(venue_of("binance").probe, Client())).may_cancel is False
 
 
+@pytest.mark.parametrize("words", ["Api key info invalid", "Your api key has expired."])
+async def test_a_key_that_is_good_no_more_may_not_cancel(words: str) -> None:
+    class Client:
+        async def spotPrivateDeleteOrder(self, _: Any) -> None:  # noqa: N802 - ccxt's name
+            raise VenueRejected(f'DELETE api.mexc.com/api/v3/order answered 400: {{"code": 10072, "msg": "{words}"}}')
+
+    assert (await cancel_probes.ask(venue_of("mexc").probe, Client())).may_cancel is False
+
+
 def test_every_venue_without_a_row_is_not_known() -> None:
     import asyncio
 

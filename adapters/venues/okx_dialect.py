@@ -269,7 +269,12 @@ class OkxDialect(OwnDialect):
     async def open_wire(self, line: str) -> OkxWire:
         client = self._client
         suffix = "?brokerId=9999" if self._settings.sandbox else ""
-        return OkxWire(f"{client.urls['api']['ws']}/{line}{suffix}", self._settings, client.seconds, self._channel)
+        return OkxWire(
+            f"{client.urls['api']['ws']}/{line}{suffix}",
+            self._settings,
+            lambda: int(client.nonce()) // 1000,
+            self._channel,
+        )
 
     def _channel(self, symbol: str) -> dict[str, str]:
         market = self._client.market(symbol)

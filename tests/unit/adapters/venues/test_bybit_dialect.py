@@ -138,6 +138,34 @@ async def test_positions_end_with_a_page_that_says_so() -> None:
 # --- scopes --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", ["0", "-1", "1"])
+async def test_an_option_that_is_held_has_no_value_and_hides_no_loss(size: str) -> None:
+    reader = dialect()
+
+    async def page(query: Any) -> Any:
+        held = {"symbol": "BTC-30JUN26-60000-C-USDT", "size": size, "side": "Sell", "avgPrice": "100"}
+        rows = [held] if query["category"] == "option" else []
+        return {"result": {"category": query["category"], "list": rows, "nextPageCursor": ""}}
+
+    reader._client.privateGetV5PositionList = page
+    if size == "0":
+        assert await reader.positions() == ()
+        return
+    with pytest.raises(MalformedReply, match="unknown market"):
+        await reader.positions()
+
+
+async def test_no_position_on_a_page_that_leads_to_another_is_no_answer() -> None:
+    reader = dialect()
+
+    async def page(query: Any) -> Any:
+        return {"result": {"category": query["category"], "list": [], "nextPageCursor": "x"}}
+
+    reader._client.privateGetV5PositionList = page
+    with pytest.raises(MalformedReply, match="there are more"):
+        await reader.positions()
+
+
 async def test_strategies_are_asked_for_by_what_lives_and_what_is_guarded() -> None:
     whole = await dialect(Market.SPOT, Market.PERP).parts(STRATEGY_PARTS)
     assert [part["status"] for part in whole] == ["2", "5", "6"]
@@ -183,6 +211,11 @@ def test_a_cancel_that_calls_itself_failed_is_one(success: str, is_done: bool) -
     alls = [cancel for cancel in cancels if cancel.call.endswith("CancelAll")]
     assert len(alls) == 10
     assert all((cancel.refused({"result": {"success": success}}) is None) is is_done for cancel in alls)
+
+
+def test_a_key_is_asked_in_each_category_that_it_may_be_barred_from() -> None:
+    probes = [bybit.VENUE.probe, bybit.VENUE.perp_probe]
+    assert [probe and probe.params["category"] for probe in probes] == ["spot", "linear"]
 
 
 def test_a_key_is_read_for_what_it_may() -> None:

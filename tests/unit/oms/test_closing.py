@@ -323,7 +323,7 @@ async def test_what_is_held_is_told_in_time_or_not_at_all(heard: list[Input]) ->
     venue = ClosingVenue("a", **{BTC: "1"})
 
     async def hangs(*, urgent: bool = False) -> BalancesSeen:
-        await asyncio.sleep(9_999.0)
+        await asyncio.Event().wait()
         raise AssertionError(urgent)
 
     venue.read_balances = hangs  # type: ignore[method-assign]

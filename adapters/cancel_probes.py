@@ -25,7 +25,8 @@ class Probe:
 
 
 _DENIED = re.compile(
-    r"permission|write access|authentication|invalid.{0,3}key|invalid.{0,3}signature|unauthori[sz]ed|answered 401",
+    r"permission|may not (?:place|cancel)|disabled on this account|write access|authentication"
+    r"|key.{0,10}(?:invalid|expired)|invalid.{0,3}key|invalid.{0,3}signature|unauthori[sz]ed|answered 401",
     re.IGNORECASE,
 )
 

@@ -195,7 +195,7 @@ class CcxtVenue:
 
     def lot(self, symbol: str) -> Lot:
         """What sizes orders in the market of a position have. Raises a VenueError if the venue does not say."""
-        return closing.lot_of(self._client, symbol)
+        return closing.lot_of(self._client, self._venue, symbol)
 
     async def close_position(self, position: Position, quantity: Decimal, *, label: str) -> None:
         """Send one market order that can only reduce the position. Proves nothing, whether it returns or raises."""
@@ -203,9 +203,16 @@ class CcxtVenue:
         await self._ask(Urgency.SWEEP, lambda: closing.send(self._client, self._venue, position, quantity, order_id))
 
     async def cancel_permission(self) -> CancelPermission:
-        """Whether this key may cancel, asked without harm."""
-        probe = self._venue.probe if self.markets & SPOT_MARKETS else self._venue.perp_probe or self._venue.probe
-        return await self._ask(Urgency.ORDINARY, lambda: cancel_probes.ask(probe, self._client))
+        """Whether this key may cancel, asked without harm; of two houses that are guarded, in both."""
+        venue = self._venue
+        probes = [venue.probe] if self.markets & SPOT_MARKETS or venue.perp_probe is None else []
+        if venue.perp_probe is not None and self.markets & PERP_MARKETS:
+            probes.append(venue.perp_probe)
+        for probe in probes:
+            told = await self._ask(Urgency.ORDINARY, lambda probe=probe: cancel_probes.ask(probe, self._client))  # type: ignore[misc]
+            if told.may_cancel is not True:
+                break
+        return told
 
     @property
     def dead_men(self) -> Sequence[DeadMan]:

@@ -45,11 +45,17 @@ def _number(value: int) -> str:
     return digits
 
 
-def lot_of(client: Any, symbol: str) -> Lot:
-    """What sizes orders in the market of a position have, as ccxt lists them. Raises a VenueError if it does not."""
+def lot_of(client: Any, venue: Venue, symbol: str) -> Lot:
+    """What sizes orders in the market of a position have, as ccxt lists them. Raises a VenueError if it does not.
+
+    So it does for a position on margin where it is not known how one is closed: any other order in a spot market
+    trades the holding, and leaves the position as it is.
+    """
     market = (client.markets or {}).get(market_symbol(symbol))
     if not market:
         raise VenueRejected(f"{symbol} is not in the market list (any more): it can't be closed here")
+    if market.get("spot") is True and not venue.closes_margin:
+        raise VenueRejected(f"{symbol} is a position on margin, which can't be closed here: close it at the venue")
     try:
         step = _step(client, market)
         floors, ceilings = _limits(market, "min"), _limits(market, "max")

@@ -94,6 +94,16 @@ def optional_text(row: Mapping[str, Any], *keys: str) -> str | None:
     return next((str(value) for value in values if value not in (None, "", 0, "0")), None)
 
 
+def check_once(rows: Iterable[Mapping[str, Any]], *keys: str) -> None:
+    """Raises MalformedReply for two rows of one thing: each would count. A row without any of these fields is none."""
+    seen: set[tuple[str, ...]] = set()
+    for row in rows:
+        name = tuple(str(row.get(key)) for key in keys)
+        if name in seen and any(row.get(key) is not None for key in keys):
+            raise MalformedReply(f"a row stands twice: {' '.join(name)[:60]}")
+        seen.add(name)
+
+
 class OrdersTold:
     """Orders that frames tell of, row after row: which are open, and which were and have ended."""
 

@@ -15,15 +15,19 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 _KEPT = re.compile(
-    r"(?i)^(code|retcode|ret_code|scode|errorcode|status|state|result|success|count|total|totalcount|sumcount|.*count"
-    r"|page.*|.*page|limit|size_limit|.*time|.*_ts|ts|.*date|.*tm|lever.*|level|type|.*type|.*mode|version|precision"
-    r"|decimals|cost|ver|v|e|t|jsonrpc)$"
+    r"(?i)^(code|retcode|ret_code|scode|errorcode|status|state|result|success|count|totalcount|totalnum|symbolsize"
+    r"|sumcount|(?!.*(account|discount)$).*count|page.*|.*page|limit|size_limit|.*time(stamp)?|.*_ts|ts|.*date|.*tm"
+    r"|lever.*|level|type|.*type|.*mode|version|precision|decimals|ver|v|e|t|jsonrpc)$"
 )
 """Fields whose numbers say something of the protocol and nothing of the account."""
 
+_COUNT = "total"
+"""Counts the rows beside it, and is an amount where there are none."""
+
 _NAMING = re.compile(
-    r"(?i)(id|ids|uid|address|addr|memo|tag|email|mail|phone|label|note|remark|user|username|owner|ip|ips|key|secret"
-    r"|token|hash|ref|refid|refno|txn|clord|client.*|name|nick.*|invite.*|code_name|listenkey|account|cursor)$"
+    r"(?i)(id|ids|uid|address|addr|memo|tag|email|mail|phone|label|notes?|text|alias|remark|user|username|owner|party"
+    r"|ip|ips|ip.*list|key|secret|token|hash|ref|refid|refno|txn|clord|client.*|name|nick.*|invite.*|code_name"
+    r"|listenkey|account|cursor)$"
 )
 """Fields whose text names a person, an order, a transfer or a key."""
 
@@ -42,6 +46,20 @@ _PLAIN_NAMES = frozenset(
     }
 )
 """Those of markets and kinds, which are the venue's and not the account's."""
+
+_ACCOUNT_KINDS = re.compile(
+    r"(?i)^(spot|margin|normal|unified|classic|cash|flex|main|funding|trade|swap|contract|futures?|cross.*|isolated.*"
+    r"|f[a-z]?-[a-z]+:[a-z]+)$"
+)
+"""What stands under `account` where it is a kind of account, and not a name or number of one."""
+
+_SAYS_WHO = re.compile(
+    r"[^\s@,;]+@[^\s@,;]+|\b\d{1,3}(?:\.\d{1,3}){3}\b|(?i:\b(?:[0-9a-f]{0,4}:){2,7}:?[0-9a-f]{1,4}\b)"
+)
+"""Addresses of people and of machines, wherever they stand."""
+
+_WITH_A_DIGIT = re.compile(r"(?=[\w.-]*\d)[\w.-]{4,}")
+"""In a sentence: ids, amounts and keys."""
 
 _NUMBER = re.compile(r"^-?\d+(\.\d+)?([eE][-+]?\d+)?$")
 _LIKE_AN_ID = re.compile(r"^(?=.*\d)[A-Za-z0-9_\-:]{10,}$|^[A-Z0-9]{5,}(-[A-Z0-9]{5,}){2,}$")
@@ -65,7 +83,8 @@ class Mask:
     def reply(self, value: Any, field: str = "") -> Any:
         """A parsed reply to a signed call, masked."""
         if isinstance(value, Mapping):
-            return {self._name(name): self.reply(inner, str(name)) for name, inner in value.items()}
+            has_rows = any(isinstance(inner, list) for inner in value.values())
+            return {self._name(name): self._field(inner, str(name), has_rows) for name, inner in value.items()}
         if isinstance(value, list):
             return [self.reply(inner, field) for inner in value]
         if isinstance(value, bool) or value is None:
@@ -73,6 +92,11 @@ class Mask:
         if isinstance(value, int | float):
             return self._number_itself(value, field)
         return self._text(str(value), field)
+
+    def _field(self, value: Any, name: str, has_rows: bool) -> Any:
+        """One of a row's. has_rows: whether others are lists."""
+        counts = name.lower() == _COUNT and has_rows and str(value).isdigit()
+        return value if counts else self.reply(value, name)
 
     def query(self, query: str) -> dict[str, str]:
         """The parameters of a call, masked, without those that sign it."""
@@ -83,13 +107,18 @@ class Mask:
         return self._word(str(name)) if _LIKE_AN_ID.match(str(name)) and "USD" not in str(name) else str(name)
 
     def _text(self, text: str, field: str) -> str:
-        if text == "" or _KEPT.match(field):
+        if text == "" or _KEPT.match(field) or (field.lower().endswith("account") and _ACCOUNT_KINDS.match(text)):
             return text
         if _NAMING.search(field) and field.lower() not in _PLAIN_NAMES:
             return self._word(text)
         if _NUMBER.match(text):
             return self._digits(text)
-        return self._word(text) if len(text) >= 16 and _LIKE_AN_ID.match(text) else text
+        return self._word(text) if len(text) >= 16 and _LIKE_AN_ID.match(text) else self._words(text)
+
+    def _words(self, text: str) -> str:
+        """A name or a sentence, such as a refusal that tells who was refused: only what could be theirs is masked."""
+        text = _SAYS_WHO.sub(lambda found: self._word(found[0]), text)
+        return _WITH_A_DIGIT.sub(lambda found: self._word(found[0]), text) if " " in text.strip() else text
 
     def _number_itself(self, value: float, field: str) -> int | float:
         if _KEPT.match(field):

@@ -72,7 +72,9 @@ class OrderBooks:
         windows = listing.windows
         if windows is None:
             return await self._pages(scope, listing, params)
-        now_ms, span_ms = self._client.milliseconds(), int(windows.span_s * 1000)
+        # By the venue's clock, as calls are signed: ours may be off by more than the newest window reaches ahead.
+        apart_ms = int(self._client.options.get("timeDifference") or 0)
+        now_ms, span_ms = self._client.milliseconds() - apart_ms, int(windows.span_s * 1000)
         end_ms, oldest_ms = now_ms + int(AHEAD_S * 1000), now_ms - int(windows.back_s * 1000)
         found: dict[str, Row] = {}
         while end_ms > oldest_ms:

@@ -89,8 +89,8 @@ class Venue:
     lane_width: how many signed calls may be under way at once: one where a nonce must rise, or where nobody knows;
         many where a time is signed.
     pools: its own count of our calls. burst_s: how far calls that none of them counts may run ahead of ccxt's pace.
-    probe: how a key is asked whether it may cancel; None: it can't be asked. perp_probe: instead, where no spot
-        market is guarded, on a venue whose keys may do one without the other.
+    probe: how a key is asked whether it may cancel; None: it can't be asked. perp_probe: the same for its
+        contracts, on a venue whose keys may do one without the other.
     wallet: where its balance excludes unrealised profit; a perp market needs it, unless a dialect reads it.
     shares_wallet: spot and derivatives have one wallet: asked twice, it would count twice.
     marks_apart: its tickers have neither mark nor bid and ask: marks are asked for by a call of their own.
@@ -99,6 +99,7 @@ class Venue:
     unprovable: what may hold or place orders on it that no call lists, one sentence each: a proof names them.
     reduce_params: what makes a market order of ccxt's one that can only reduce; leg_params: the same on an account
         that holds a long and a short of one market apart. ccxt tells the leg by the side of the order.
+    closes_margin: whether `reduce_params` make it one that closes a position on margin too, and spares the holding.
     client_id_length: how many letters and digits a client order id may have.
 
     Raises ConfigError for half a venue.
@@ -125,6 +126,7 @@ class Venue:
     unprovable: tuple[str, ...] = ()
     reduce_params: Mapping[str, Any] = field(default_factory=lambda: _REDUCE_ONLY)
     leg_params: Mapping[str, Any] = field(default_factory=lambda: _LEG_ONLY)
+    closes_margin: bool = False
     client_id_length: int = 32
 
     def __post_init__(self) -> None:

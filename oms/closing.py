@@ -121,13 +121,13 @@ class Closing:
     async def _balances(self, adapter: VenueAdapter) -> BalancesSeen | None:
         """Asked for again and again: a venue that was asked so much may have no room for one more call yet."""
         until_mono = self._now_mono() + min(BALANCES_WITHIN_S, self._left_s())
-        while True:
-            answer = await ask(lambda: adapter.read_balances(urgent=True), self._terms.call_timeout_s)
+        while not self._stopped and (left_s := until_mono - self._now_mono()) > 0:
+            within_s = min(self._terms.call_timeout_s, left_s)
+            answer = await ask(lambda: adapter.read_balances(urgent=True), within_s)
             if not isinstance(answer, Failure):
                 return answer
-            if self._stopped or self._now_mono() >= until_mono:
-                return None
-            await asyncio.sleep(BALANCES_EVERY_S)
+            await asyncio.sleep(min(BALANCES_EVERY_S, max(0.0, until_mono - self._now_mono())))
+        return None
 
     def _is_over(self) -> bool:
         return self._stopped or self._left_s() <= 0

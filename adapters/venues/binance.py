@@ -210,9 +210,10 @@ WALLETS = Pool(
 # the account may cancel nothing. 403 is a firewall's, which may mean too many calls.
 CODES = Codes(
     at="code",
-    later=frozenset({"-1000", "-1001", "-1003", "-1006", "-1007", "-1008", "-1015", "-1016", "-1021", "-1034"}),
+    later=frozenset({"-1000", "-1001", "-1003", "-1006", "-1007", "-1008", "-1015", "-1016", "-1034"}),
     refused=frozenset({"-1002", "-1022", "-2008", "-2014", "-2015"}),
     gone=frozenset({"-2013", "-20124"}),
+    clock=frozenset({"-1021"}),
     ban_statuses=frozenset({403}),
 )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from adapters.base import Market
 from adapters.conversion import mid
-from adapters.dialect import Book, OrdersTold, number, orders_seen, text
+from adapters.dialect import Book, OrdersTold, check_once, number, orders_seen, text
 from adapters.order_books import rows_at
 from adapters.own_dialect import OwnDialect
 from adapters.venue import VenueSettings
@@ -25,7 +25,7 @@ from adapters.venues.binance_wire import ORDER_EVENTS, Account, AccountWire, Mar
 from risk_daemon.errors import MalformedReply, VenueRejected
 from risk_daemon.model.account import side_of
 from risk_daemon.model.events import Input, Kind, Order, Price, PricesSeen, Source
-from risk_daemon.model.units import ZERO
+from risk_daemon.model.units import ZERO, finite
 
 SPOT, CROSS, ISOLATED = "spot", "cross margin", "isolated margin"
 PAIRS = "isolated pairs"
@@ -43,7 +43,9 @@ Amounts = dict[str, Decimal]
 def parse_spot(reply: Mapping[str, Any], earning: Mapping[str, Decimal]) -> Amounts:
     """account: free and locked. What lies in flexible earn stands there once more, as LDUSDT of USDT."""
     shadows = {f"LD{asset}" for asset in earning}
-    rows = ((text(row, "asset"), number(row, "free") + number(row, "locked")) for row in rows_at(reply, ("balances",)))
+    told = rows_at(reply, ("balances",))
+    check_once(told, "asset")
+    rows = ((text(row, "asset"), number(row, "free") + number(row, "locked")) for row in told)
     return _summed([(asset, amount) for asset, amount in rows if asset not in shadows])
 
 
@@ -57,14 +59,20 @@ def _net(row: Mapping[str, Any]) -> Decimal:
 
 
 def isolated_legs(reply: Any) -> list[Mapping[str, Any]]:
-    """Both assets of every isolated pair."""
-    legs = [row.get(leg) for row in rows_at(reply, ("assets",)) for leg in ("baseAsset", "quoteAsset")]
+    """Both assets of every isolated pair. None at all of an account that has or owes something is no answer."""
+    pairs = rows_at(reply, ("assets",))
+    check_once(pairs, "symbol")
+    sums = [reply.get(name) for name in ("totalAssetOfBtc", "totalLiabilityOfBtc")]
+    if not pairs and any(told is not None and finite(told) for told in sums):
+        raise MalformedReply("an isolated account that is worth something, and has no pair")
+    legs = [row.get(leg) for row in pairs for leg in ("baseAsset", "quoteAsset")]
     return rows_at(legs, ())  # type: ignore[return-value]
 
 
 def parse_funding(rows: Sequence[Mapping[str, Any]]) -> Amounts:
     """get-funding-asset: all that is there, whatever holds it."""
     parts = ("free", "locked", "freeze", "withdrawing")
+    check_once(rows, "asset")
     return _summed([(text(row, "asset"), sum((number(row, part) for part in parts), ZERO)) for row in rows])
 
 
@@ -172,13 +180,16 @@ class BinanceDialect(OwnDialect):
         return parse_funding(rows_at(await self._client.sapiPostAssetGetFundingAsset(), ()))
 
     async def _cross(self) -> Amounts:
-        return parse_margin(rows_at(await self._client.sapiGetMarginAccount(), ("userAssets",)))
+        rows = rows_at(await self._client.sapiGetMarginAccount(), ("userAssets",))
+        check_once(rows, "asset")
+        return parse_margin(rows)
 
     async def _isolated(self) -> Amounts:
         return parse_margin(isolated_legs(await self._isolated_account()))
 
     async def _isolated_account(self) -> Any:
         reply = await self._client.sapiGetMarginIsolatedAccount()
+        isolated_legs(reply)
         self._pairs = tuple(text(row, "symbol") for row in rows_at(reply, ("assets",)))
         return reply
 

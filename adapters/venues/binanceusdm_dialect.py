@@ -19,6 +19,7 @@ from adapters.conversion import needed_symbols
 from adapters.dialect import (
     Book,
     OrdersTold,
+    check_once,
     legs,
     market_symbol,
     number,
@@ -180,6 +181,7 @@ class BinanceFuturesDialect(OwnDialect):
 
     async def positions(self) -> tuple[Position, ...]:
         rows = await getattr(self._client, self._half.positions)()
+        check_once(rows, "symbol", "positionSide")
         found = (parse_position(row, self.market_of(text(row, "symbol"), spot=False)) for row in rows)
         positions = legs([position for position in found if position is not None])
         self._held = frozenset(position.symbol for position in positions)

@@ -31,7 +31,7 @@ from adapters.cancel_plans import (
 )
 from adapters.envelopes import Check, equals, has
 from adapters.failures import Codes
-from adapters.key_audit import KeyAudit, KeyPowers
+from adapters.key_audit import KeyAudit, KeyPowers, may_withdraw
 from adapters.venue import Venue
 from risk_daemon.errors import MalformedReply
 
@@ -56,6 +56,8 @@ CODES = Codes(
 
 def _next_plans(reply: Any, rows: Sequence[Row], _number: int) -> Mapping[str, Any] | None:
     """Whether there are more is told; a full page is not believed to be the last."""
+    if not isinstance(reply["data"].get("nextFlag"), bool):
+        raise MalformedReply("a page that does not say whether there are more")
     if not reply["data"].get("nextFlag") and len(rows) < _PAGE:
         return None
     if not rows:
@@ -167,10 +169,12 @@ def read_powers(reply: Any) -> KeyPowers:
     words = told.get("authorities") if isinstance(told, dict) else None
     if not isinstance(told, dict) or not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise MalformedReply("the venue's word on the key is odd")
+    may_read = not {"stor", "stow", "readonly", "trade"}.isdisjoint(words)
     return KeyPowers(
-        may_read=not {"stor", "stow", "readonly", "trade"}.isdisjoint(words),
+        may_read=may_read,
         may_cancel=not {"stow", "trade"}.isdisjoint(words),
-        may_withdraw=not {"wwow", "withdraw"}.isdisjoint(words),
+        # There are many words: of those that do not even tell who may ask this, none is understood.
+        may_withdraw=may_withdraw(words, {"wwow", "withdraw"}, words if may_read else ()),
         is_bound=bool(told.get("ips")),
     )
 

@@ -39,7 +39,7 @@ def _says(**result: Check) -> Check:
     return has(retCode=equals(0), result=has(**result))
 
 
-_COIN = has(coin=TEXT, walletBalance=is_number, spotBorrow=is_number)
+_COIN = has(coin=TEXT, walletBalance=is_number)
 _WALLET = has(accountType=equals("UNIFIED"), coin=each(_COIN, list))
 
 REPLIES: Mapping[str, Check] = MappingProxyType(
@@ -283,7 +283,8 @@ VENUE = Venue(
         Pool(25.0, 25.0, for_urgent=10.0, endpoints=frozenset({"v5/account/transaction-log"})),
     ),
     burst_s=1.0,
-    probe=Probe(
+    probe=Probe("privatePostV5OrderCancel", {"category": "spot", "symbol": "BTCUSDT", "orderId": "1"}),
+    perp_probe=Probe(
         "privatePostV5OrderCancel",
         {"category": "linear", "symbol": "BTCUSDT", "orderId": "00000000-0000-0000-0000-000000000000"},
     ),
@@ -291,7 +292,8 @@ VENUE = Venue(
     client_id_length=36,
     key_audit=KeyAudit(call="privateGetV5UserQueryApi", reads=read_powers),
     unprovable=(
-        "bots of Bybit's own (grid, DCA, martingale, combo): no call lists them, and they may place orders again",
+        "bots of Bybit's own (grid, DCA, martingale, combo) and copy trading: no call lists them, and they place again",
+        "orders for spreads, some of which trade spot, are looked at only where contracts are guarded",
         "quotes for requests (RFQ) and orders of sub-accounts: they are not looked at",
     ),
 )

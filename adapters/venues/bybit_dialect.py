@@ -98,8 +98,15 @@ def parse_wallet(reply: Mapping[str, Any]) -> dict[str, Decimal]:
         coin = text(row, "coin")
         if coin in amounts:
             raise MalformedReply(f"the wallet has {coin} twice")
-        amounts[coin] = number(row, "walletBalance") - number(row, "spotBorrow")
+        amounts[coin] = number(row, "walletBalance") - _owed(row)
     return amounts
+
+
+def _owed(row: Mapping[str, Any]) -> Decimal:
+    """`spotBorrow`, which replies until 2025 had not: then a coin can be read only if nothing at all is owed of it."""
+    if "spotBorrow" not in row and number(row, "borrowAmount") == ZERO:
+        return ZERO
+    return number(row, "spotBorrow")
 
 
 def _is_worth(total: Any) -> bool:
@@ -148,7 +155,11 @@ class BybitDialect(OwnDialect):
         self.notes = (
             "only the unified trading wallet is guarded: money in the funding wallet, in earn and in bots is not in it",
             "disconnection protection is not armed: Bybit gives it to institutions, on request",
-            *(("options: their orders are cancelled, their positions are not valued",) if self.has_positions else ()),
+            *(
+                ("an option has no known value: while one is held, positions can't be read",)
+                if self.has_positions
+                else ()
+            ),
         )
         client.has = {**client.has, "fetchCurrencies": False}  # needs a permission that nothing else here needs
         add_calls(client)
@@ -166,7 +177,7 @@ class BybitDialect(OwnDialect):
         return {self._client.safe_currency_code(coin): amount for coin, amount in amounts.items()}
 
     async def positions(self) -> tuple[Position, ...]:
-        queries: list[dict[str, Any]] = [{"category": "inverse"}]
+        queries: list[dict[str, Any]] = [{"category": "inverse"}, {"category": "option"}]
         queries += [{"category": "linear", **part} for part in await self.parts(LINEAR_COINS)]
         pages = await asyncio.gather(*map(self._positions_of, queries))
         positions = legs([position for page in pages for position in page])
@@ -189,11 +200,13 @@ class BybitDialect(OwnDialect):
                 if key in seen:
                     raise MalformedReply(f"the position {key} is listed twice")
                 seen.add(key)
-                position = parse_position(row, self._contract(key[0]))
+                position = None if number(row, "size") == ZERO else parse_position(row, self._contract(key[0]))
                 found += [] if position is None else [position]
             cursor = result.get("nextPageCursor")
-            if not cursor or not result["list"]:
+            if not cursor:
                 break
+            if not result["list"]:
+                raise MalformedReply("a page without positions that says that there are more")
         return found
 
     def _contract(self, market_id: str) -> Market:

@@ -8,6 +8,7 @@ https://docs.deribit.com/api-reference/account-management/private-get_account_su
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from adapters.base import KeyPowers
 from adapters.conversion import mid
 from adapters.dialect import Book, OrdersTold, number, optional_text, orders_seen, text
+from adapters.key_audit import may_withdraw
 from adapters.own_dialect import Market, OwnDialect
 from adapters.venue import VenueSettings
 from adapters.venues.deribit_book import LogReader
@@ -95,6 +97,9 @@ def parse_price(row: Mapping[str, Any], market: Market) -> Price | None:
     return Price(market["symbol"], market["base"], market["quote"], value, converts=is_spot)
 
 
+_A_SCOPE = re.compile(r"[a-z_]+:(read|read_write|none)$")
+
+
 def read_powers(row: Any) -> KeyPowers:
     """What list_api_keys tells of our own key; nothing, if it does not tell. Raises MalformedReply for an odd row."""
     if row is None:
@@ -106,7 +111,7 @@ def read_powers(row: Any) -> KeyPowers:
     return KeyPowers(
         may_read=bool(may & {"account:read", "account:read_write"}),
         may_cancel="trade:read_write" in may,
-        may_withdraw="wallet:read_write" in may,
+        may_withdraw=may_withdraw(may, {"wallet:read_write"}, [*filter(_A_SCOPE.match, may)]),
         is_bound=bool(addresses),
     )
 

@@ -46,9 +46,15 @@ def _no_label(reply: Any) -> str | None:
     return f"is refused: {str(reply['label'])[:80]}" if isinstance(reply, dict) and reply.get("label") else None
 
 
+def _no_count(group: Any) -> str | None:
+    """A pair of which orders are counted shows them."""
+    counted = group["orders"] or group.get("total") in (None, 0, "0")
+    return None if counted else f"counts {group['total']!r} orders and shows none"
+
+
 REPLIES: Mapping[str, Check] = MappingProxyType(
     {
-        "open_orders": each(has(currency_pair=TEXT, orders=ROWS), list),
+        "open_orders": each(both(has(currency_pair=TEXT, orders=ROWS), _no_count), list),
         "unified_mode": has(mode=TEXT),
         "": both(is_a(dict, list), _no_label),
     }

@@ -74,5 +74,6 @@ VENUE = Venue(
     # A position is closed by an order with leverage, of any size: without one it would sell the spot holding.
     # https://support.kraken.com/hc/en-us/articles/202966956-What-is-closing-a-position-and-how-do-I-do-it-
     reduce_params=MappingProxyType({"reduceOnly": True, "leverage": "2"}),
+    closes_margin=True,
     client_id_length=18,  # of free text: docs.kraken.com/api-reference/trading/add-order
 )

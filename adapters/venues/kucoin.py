@@ -20,7 +20,7 @@ from adapters.cancel_plans import Cancel, CancelBy, Listing, OrderFields, Parts,
 from adapters.dead_man import DeadMan
 from adapters.envelopes import TEXT, Check, both, equals, has
 from adapters.failures import Codes
-from adapters.key_audit import KeyAudit, KeyPowers
+from adapters.key_audit import KeyAudit, KeyPowers, may_withdraw
 from adapters.venue import Venue
 from risk_daemon.errors import MalformedReply
 
@@ -53,6 +53,8 @@ def read_symbols(reply: Any) -> Sequence[Mapping[str, Any]]:
     symbols = data.get("symbols") if isinstance(data, dict) else None
     if not isinstance(symbols, list) or not all(isinstance(symbol, str) and symbol for symbol in symbols):
         raise MalformedReply(f"the {SYMBOLS} are no list of names")
+    if data.get("symbolSize", len(symbols)) != len(symbols):
+        raise MalformedReply(f"{data['symbolSize']} {SYMBOLS} are counted and {len(symbols)} named")
     return [{"symbol": symbol} for symbol in sorted(set(symbols))]
 
 
@@ -61,9 +63,9 @@ def _next_page(reply: Any, rows: Sequence[Row], number: int) -> Mapping[str, Any
     pages, count = (reply["data"].get(name) for name in ("totalPage", "totalNum"))
     if not all(isinstance(told, int) and not isinstance(told, bool) for told in (pages, count)):
         raise MalformedReply("a listing that does not say how many pages and orders there are")
-    if number < pages:
+    if number < pages and rows:
         return {"currentPage": number + 1}
-    if number == 1 and len(rows) != count:
+    if (number == 1 or not rows) and len(rows) != count:
         raise MalformedReply(f"{count} orders are counted and {len(rows)} shown")
     return None
 
@@ -128,6 +130,9 @@ SCOPES = (
 )
 
 
+_NO_WITHDRAWALS = frozenset({"General", "Spot", "Margin", "Futures", "InnerTransfer", "Earn"})
+
+
 def read_powers(reply: Any) -> KeyPowers:
     """user/api-key: permissions in words, beside commas. Which word stands for withdrawals, it does not say."""
     told = reply.get("data") if isinstance(reply, dict) else None
@@ -139,7 +144,7 @@ def read_powers(reply: Any) -> KeyPowers:
         may_read="General" in may,
         may_cancel="Spot" in may,
         # No word of the documented ones is of withdrawals alone: one of transfers is taken for it.
-        may_withdraw=not {"Transfer", "Withdrawal"}.isdisjoint(may),
+        may_withdraw=may_withdraw(may, {"Transfer", "Withdrawal"}, _NO_WITHDRAWALS),
         is_bound=bool(told.get("ipWhitelist")),
     )
 

@@ -5,6 +5,7 @@ www.mexc.com/api-docs/spot-v3, www.mexc.com/api-docs/futures
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -27,7 +28,7 @@ from adapters.cancel_plans import (
 from adapters.cancel_probes import Probe
 from adapters.envelopes import FILLED_ROWS, ROWS, TEXT, Check, both, each, equals, has, is_a, is_number
 from adapters.failures import Codes
-from adapters.key_audit import KeyAudit, KeyPowers
+from adapters.key_audit import KeyAudit, KeyPowers, may_withdraw
 from adapters.venue import Venue
 from adapters.venues.mexc_dialect import BOOKS, MexcDialect
 from risk_daemon.errors import MalformedReply
@@ -91,14 +92,15 @@ REPLIES: Mapping[str, Check] = MappingProxyType(
 CODES = Codes(
     at="code",
     later=frozenset(
-        # 700003 and 513: a time that is off. 510: too many calls, with status 200. 500, 604, 801, 11444: maintenance.
-        {"700003", "513", "429", "510", "500", "501", "503", "504", "604", "801", "11444"}
+        # 510: too many calls, with status 200. 500, 604, 801, 11444: maintenance.
+        {"429", "510", "500", "501", "503", "504", "604", "801", "11444"}
     ),
     refused=frozenset(
         {"10072", "700001", "700002", "700005", "700006", "700007", "401", "402", "403", "406", "511", "602"}
         | {"701", "702", "703", "704"}
     ),
     gone=frozenset({"-2011", "2040", "5002"}),
+    clock=frozenset({"700003", "513"}),
 )
 
 # --- orders --------------------------------------------------------------------------------------
@@ -273,6 +275,9 @@ SCOPES = (
 # --- the rest ------------------------------------------------------------------------------------
 
 
+_A_POWER = re.compile(r"[A-Z]+_(ACCOUNT|DEAL|TRANSFER|WITHDRAW)_(READ|WRITE)$")
+
+
 def read_powers(reply: Any) -> KeyPowers:
     """apiKeyInfo: what the key may do, in words. Raises MalformedReply for an odd reply."""
     words = reply.get("permissions") if isinstance(reply, dict) else None
@@ -280,10 +285,11 @@ def read_powers(reply: Any) -> KeyPowers:
     if not isinstance(words, str) or not (addresses is None or isinstance(addresses, str)):
         raise MalformedReply("the venue's word on the key is odd")
     may = frozenset(word.strip() for word in words.split(","))
+    grants = [word for word in may if word.endswith("WITHDRAW_WRITE")]
     return KeyPowers(
         may_read=any(word.endswith("ACCOUNT_READ") for word in may),
         may_cancel=any(word.endswith("DEAL_WRITE") for word in may),
-        may_withdraw=any(word.endswith("WITHDRAW_WRITE") for word in may),
+        may_withdraw=may_withdraw(may, grants, [*filter(_A_POWER.match, may)]),
         is_bound=bool(addresses),
     )
 

@@ -16,6 +16,7 @@ from adapters.conversion import mid
 from adapters.dialect import (
     Book,
     OrdersTold,
+    check_once,
     legs,
     market_symbol,
     number,
@@ -56,22 +57,18 @@ class _Listening:
 
 def parse_spot(reply: Mapping[str, Any]) -> dict[str, Decimal]:
     """account: {asset: free + locked}."""
-    amounts: dict[str, Decimal] = {}
-    for row in reply["balances"]:
-        asset = text(row, "asset")
-        amounts[asset] = amounts.get(asset, ZERO) + number(row, "free") + number(row, "locked")
-    return amounts
+    check_once(reply["balances"], "asset")
+    return {text(row, "asset"): number(row, "free") + number(row, "locked") for row in reply["balances"]}
 
 
 def parse_contract_wallet(reply: Mapping[str, Any]) -> dict[str, Decimal]:
     """account/assets: {coin: equity less unrealised profit}: what is available, in positions and held by orders."""
-    amounts: dict[str, Decimal] = {}
-    for row in reply["data"]:
-        asset = text(row, "currency")
-        # The venue writes numbers as floats, whose difference has digits that nobody wrote.
-        amount = (number(row, "equity") - number(row, "unrealized")).quantize(_PLACES)
-        amounts[asset] = amounts.get(asset, ZERO) + amount
-    return amounts
+    check_once(reply["data"], "currency")
+    # The venue writes numbers as floats, whose difference has digits that nobody wrote.
+    return {
+        text(row, "currency"): (number(row, "equity") - number(row, "unrealized")).quantize(_PLACES)
+        for row in reply["data"]
+    }
 
 
 def parse_prices(rows: Sequence[Mapping[str, Any]], markets: Mapping[str, Mapping[str, Any]]) -> tuple[Price, ...]:
@@ -149,6 +146,7 @@ class MexcDialect(OwnDialect):
 
     async def positions(self) -> tuple[Position, ...]:
         rows = (await self._client.contractPrivateGetPositionOpenPositions())["data"]
+        check_once(rows, "positionId")
         positions = legs([position for row in rows if (position := self._position(row)) is not None])
         self._held = frozenset(position.symbol for position in positions)
         self._position_symbols = frozenset(map(market_symbol, self._held))

@@ -15,11 +15,12 @@ from adapters.dead_man import DeadMan
 from adapters.dialect import text
 from adapters.envelopes import FILLED_ROWS, ROWS, TEXT, Check, each, equals, has, is_a, is_number
 from adapters.failures import Codes
-from adapters.key_audit import KeyAudit, KeyPowers
+from adapters.key_audit import KeyAudit, KeyPowers, may_withdraw
 from adapters.venue import Venue
 from adapters.venues.okx_dialect import OkxDialect
 from adapters.venues.okx_orders import GONE, SCOPES
 from risk_daemon.errors import MalformedReply
+from risk_daemon.model.units import finite
 
 
 def _says(rows: Check = ROWS) -> Check:
@@ -41,13 +42,13 @@ REPLIES = MappingProxyType(
         "orders-algo-pending": _LISTED_BOTS,
         "ongoing-list": _LISTED_BOTS,
         "balance": _says(each(has(totalEq=is_number, details=each(has(ccy=TEXT, cashBal=is_number), list)), list)),
-        "positions": _says(each(has(instType=TEXT, instId=TEXT, pos=is_number, posSide=TEXT), list)),
+        "positions": _says(each(has(posId=TEXT, instType=TEXT, instId=TEXT, pos=is_number, posSide=TEXT), list)),
         "tickers": _says(FILLED_ROWS),
         "mark-price": _says(each(has(instId=TEXT, markPx=is_number), list)),
         "bills": _BILLS,
         "bills-archive": _BILLS,
         "config": _says(FILLED_ROWS),
-        "cancel-all-after": _says(each(has(triggerTime=TEXT), list, filled=True)),
+        "cancel-all-after": _says(each(has(triggerTime=is_number), list, filled=True)),
         "mass-cancel": _says(each(has(result=is_a(bool)), list, filled=True)),
         **dict.fromkeys(("cancel-order", "cancel-batch-orders", "cancel-algos", "cancel-advance-algos"), _DONE),
         **dict.fromkeys(("stop-order-algo", "stop"), _DONE),
@@ -83,9 +84,7 @@ POOLS = (
 
 CODES = Codes(
     at="code",
-    later=frozenset(
-        {"50001", "50004", "50005", "50011", "50013", "50026", "50040", "50061", "50102", "50112", "51149"}
-    ),
+    later=frozenset({"50001", "50004", "50005", "50011", "50013", "50026", "50040", "50061", "51149"}),
     refused=frozenset(
         {
             *("50000", "50002", "50014", "51000"),
@@ -107,6 +106,7 @@ CODES = Codes(
         }
     ),
     gone=GONE,
+    clock=frozenset({"50102", "50112"}),
     row_codes=("data", "sCode"),
 )
 
@@ -126,7 +126,7 @@ def read_powers(reply: Any) -> KeyPowers:
     return KeyPowers(
         may_read="read_only" in granted,
         may_cancel="trade" in granted,
-        may_withdraw="withdraw" in granted,
+        may_withdraw=may_withdraw(granted, {"withdraw"}, {"read_only", "trade"}),
         is_bound=bool(addresses.strip()),
     )
 
@@ -151,6 +151,7 @@ VENUE = Venue(
             most_s=120.0,
             covers="plain orders of the whole account, options included",
             leaves="spread orders; whether algo orders and trading bots are reached, the documentation does not say",
+            says=lambda reply: finite(reply["data"][0]["triggerTime"]) > 0,
         ),
     ),
     key_audit=KeyAudit(call="privateGetAccountConfig", reads=read_powers),

@@ -18,6 +18,7 @@ from adapters.conversion import mid
 from adapters.dialect import (
     Book,
     OrdersTold,
+    check_once,
     legs,
     market_symbol,
     number,
@@ -74,6 +75,7 @@ def _told(row: Mapping[str, Any], key: str) -> Decimal:
 
 def parse_positions(reply: Mapping[str, Any], market_of: MarketOf) -> tuple[Position, ...]:
     """account/positions: swaps, futures and margin; raises MalformedReply for what has no known value."""
+    check_once(reply["data"], "posId")
     found = (_position(row, market_of) for row in reply["data"])
     return legs([position for position in found if position is not None])
 
@@ -267,7 +269,12 @@ class OkxDialect(OwnDialect):
     async def open_wire(self, line: str) -> OkxWire:
         client = self._client
         suffix = "?brokerId=9999" if self._settings.sandbox else ""
-        return OkxWire(f"{client.urls['api']['ws']}/{line}{suffix}", self._settings, client.seconds, self._channel)
+        return OkxWire(
+            f"{client.urls['api']['ws']}/{line}{suffix}",
+            self._settings,
+            lambda: int(client.nonce()) // 1000,
+            self._channel,
+        )
 
     def _channel(self, symbol: str) -> dict[str, str]:
         market = self._client.market(symbol)

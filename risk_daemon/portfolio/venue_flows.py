@@ -393,9 +393,21 @@ class VenueFlows:
         for lot in list(found.lots()):
             waited_s = now_mono - lot.mono
             is_verified = lot.seen_mono <= verified_mono and not lot.bought_unpriced and waited_s >= self._least_s()
-            if (is_verified and lot.asset not in named) or waited_s >= settings.flow_wait_s:
+            is_late = waited_s >= settings.flow_wait_s and self._may_count(lot)
+            if is_late or (is_verified and lot.asset not in named):
                 found.close(lot)
         found.forget(now_mono)
+
+    def _may_count(self, lot: Lot) -> bool:
+        """What fell counts, whatever the book says. What rose is no gain before the book was listed since.
+
+        It may be a deposit: as a gain it would hide a loss of its size.
+        """
+        return (
+            lot.value <= ZERO
+            or not self.settings.has_ledger
+            or self._listed_mono >= lot.seen_mono + self.settings.lag_s
+        )
 
     def _verified_mono(self, account_mono: float) -> float:
         """Changes up to then were read again, and are no flows by what this venue's book can tell."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,13 @@ call_timeout = "3s"
 [baselines]
 peak_hold = "1s"
 flow_wait = "20s"
+"""
+
+TABLE = """
 [venues.{kind}]
 exchange = "{kind}"
 markets = [{markets}]
 endpoint = "{endpoint}"
-{more}
 """
 
 Guard = Callable[..., tuple[Venue, Daemon]]
@@ -62,21 +64,11 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
     ) -> tuple[Venue, Daemon]:
         venue = harness.simulated(kind.kind)
         venues.append(venue)
-        for name, wallet in venue.get("/state")["wallets"].items():
-            for asset in wallet:
-                venue.post("/balance", asset=asset, amount="0", wallet=name, kind="none")
-        venue.post("/balance", asset="USDT", amount=str(MONEY), wallet=money_wallet(kind), kind="none")
+        leave_nothing_but_money(venue, kind)
         before(venue)
-        markets = ", ".join(f'"{market.value}"' for market in sorted(kind.markets))
-        told = {"kind": kind.kind, "markets": markets, "endpoint": venue.endpoint, "capital": MONEY}
-        config = CONFIG.format(**told, more=more, breaker=breaker, closes=closes)
-        daemon = Daemon(tmp_path, config, {kind.kind: (API_KEY, API_SECRET, API_PASSPHRASE)})
-        daemons.append(daemon)
-        made = daemon.command("init", "--yes")
-        assert made.returncode == 0, made.stderr
-        daemon.start()
-        daemon.wait_open()
-        return venue, daemon
+        config = CONFIG.format(capital=MONEY, breaker=breaker, closes=closes) + table(kind, venue) + more
+        daemons.append(started(tmp_path, config, [kind]))
+        return venue, daemons[-1]
 
     yield start
     for daemon in daemons:
@@ -85,8 +77,31 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
         venue.kill()
 
 
-def money_wallet(kind: CardVenue) -> str | None:
-    return kind.wallet
+def leave_nothing_but_money(venue: Venue, kind: CardVenue) -> None:
+    for name, wallet in venue.get("/state")["wallets"].items():
+        for asset in wallet:
+            venue.post("/balance", asset=asset, amount="0", wallet=name, kind="none")
+    venue.post("/balance", asset="USDT", amount=str(MONEY), wallet=kind.wallet, kind="none")
+
+
+def table(kind: CardVenue, venue: Venue) -> str:
+    """The venue in a configuration."""
+    markets = ", ".join(f'"{market.value}"' for market in sorted(kind.markets))
+    return TABLE.format(kind=kind.kind, markets=markets, endpoint=venue.endpoint)
+
+
+def started(directory: Path, config: str, kinds: Iterable[CardVenue]) -> Daemon:
+    """A daemon that guards these with an open gate."""
+    daemon = Daemon(directory, config, {kind.kind: (API_KEY, API_SECRET, API_PASSPHRASE) for kind in kinds})
+    try:
+        made = daemon.command("init", "--yes")
+        assert made.returncode == 0, made.stderr
+        daemon.start()
+        daemon.wait_open()
+    except BaseException:
+        daemon.close()
+        raise
+    return daemon
 
 
 def equity(daemon: Daemon) -> Decimal:

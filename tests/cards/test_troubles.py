@@ -84,6 +84,17 @@ async def test_card_32_a_clock_that_is_off_by_a_minute_is_no_refusal(kind: CardV
             assert (await table.sweep()).proven
 
 
+async def test_card_32_a_clock_that_is_set_while_the_guard_runs_keeps_nothing_from_being_cancelled(
+    kind: CardVenue,
+) -> None:
+    for skew_s in (-120.0, 120.0):
+        async with dealt(kind) as table:
+            table.plain()
+            table.admin("clock", skew_s=skew_s)
+            assert (await table.sweep(deadline_s=10.0)).proven
+            assert not table.open_ids
+
+
 async def test_card_34_a_key_is_known_for_what_it_may(table: Table) -> None:
     permission = await table.adapter.cancel_permission()  # type: ignore[attr-defined]
     assert permission.may_cancel is not False

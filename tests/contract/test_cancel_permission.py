@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from adapters import cancel_probes
 from adapters.base import CancelPermission, Market
 from adapters.ccxt_venue import CcxtVenue
 from adapters.registry import venue_of
 from adapters.simulated import API_KEY, API_SECRET
 from adapters.simulated.server import VenueServer
 from adapters.venue import VenueSettings
-from risk_daemon.errors import VenueError
+from risk_daemon.errors import VenueError, VenueRejected
 from risk_daemon.model.clock import SystemClock
 
 KINDS = {"kraken": Market.SPOT, "krakenfutures": Market.PERP}
@@ -69,10 +70,32 @@ async def test_an_answer_that_is_none_says_nothing_of_the_key(how: str) -> None:
             await venue.cancel_permission()
 
 
+@pytest.mark.parametrize(
+    "words", ["This account may not place or cancel orders.", "This action is disabled on this account."]
+)
+async def test_an_account_that_may_cancel_nothing_is_told_as_a_key_that_may_not(words: str) -> None:
+    """Binance says both by the code that also says that the order is not there."""
+
+    class Client:
+        async def privateDeleteOrder(self, _: Any) -> None:  # noqa: N802 - ccxt's name
+            raise VenueRejected(
+                f'DELETE api.binance.com/api/v3/order answered 400: {{"code": -2011, "msg": "{words}"}}'
+            )
+
+    assert (await cancel_probes.ask(venue_of("binance").probe, Client())).may_cancel is False
+
+
+@pytest.mark.parametrize("words", ["Api key info invalid", "Your api key has expired."])
+async def test_a_key_that_is_good_no_more_may_not_cancel(words: str) -> None:
+    class Client:
+        async def spotPrivateDeleteOrder(self, _: Any) -> None:  # noqa: N802 - ccxt's name
+            raise VenueRejected(f'DELETE api.mexc.com/api/v3/order answered 400: {{"code": 10072, "msg": "{words}"}}')
+
+    assert (await cancel_probes.ask(venue_of("mexc").probe, Client())).may_cancel is False
+
+
 def test_every_venue_without_a_row_is_not_known() -> None:
     import asyncio
-
-    from adapters import cancel_probes
 
     unasked: Callable[..., Any] = lambda *_: pytest.fail("it was asked")  # noqa: E731
     assert asyncio.run(cancel_probes.ask(venue_of("bitvavo").probe, unasked)).may_cancel is None

@@ -93,6 +93,14 @@ async def test_a_key_is_asked_by_the_house_that_is_guarded(spot: Table, perp: Ta
         assert (await adapter.cancel_permission()).may_cancel is False
 
 
+async def test_a_key_is_asked_by_both_houses_where_both_are_guarded() -> None:
+    async with dealt(BOTH) as table:
+        adapter: Any = table.adapter
+        assert (await adapter.cancel_permission()).may_cancel is True
+        table.fault("read_only_key", "trackorder/cancel")
+        assert (await adapter.cancel_permission()).may_cancel is False
+
+
 async def test_perps_alone_have_their_streams(perp: Table) -> None:
     perp.admin("position", symbol="BTC/USDT:USDT", quantity="3", entry="60000")
     await perp.adapter.read_positions()

@@ -10,6 +10,7 @@ import pytest
 from adapters.base import Lot
 from adapters.closing import OrderIds, lot_of, send
 from adapters.dialect import SHORT_LEG
+from adapters.registry import venue_of
 from adapters.venue import Venue
 from risk_daemon.errors import MalformedReply, VenueRejected
 from risk_daemon.model.account import Position
@@ -71,28 +72,37 @@ async def test_one_market_order_against_the_leg(held: Position, hedged: bool | N
     ],
 )
 def test_what_sizes_fit(market: Any, lot: Lot) -> None:
-    assert lot_of(FakeClient(**market), BTC) == lot
-    assert lot_of(FakeClient(**market), BTC + SHORT_LEG) == lot
+    assert lot_of(FakeClient(**market), VENUE, BTC) == lot
+    assert lot_of(FakeClient(**market), VENUE, BTC + SHORT_LEG) == lot
 
 
 def test_a_precision_in_digits_after_the_point() -> None:
     client = FakeClient(precision={"amount": 3}, limits={})
     client.precisionMode = 2
-    assert lot_of(client, BTC).step == D("0.001")
+    assert lot_of(client, VENUE, BTC).step == D("0.001")
     client.precisionMode = 3
     with pytest.raises(MalformedReply, match="no step"):
-        lot_of(client, BTC)
+        lot_of(client, VENUE, BTC)
 
 
 @pytest.mark.parametrize("precision", [{}, {"amount": None}, {"amount": 0}, {"amount": "x"}])
 def test_a_market_that_does_not_say_is_no_guess(precision: Any) -> None:
     with pytest.raises(MalformedReply, match="what sizes"):
-        lot_of(FakeClient(precision=precision), BTC)
+        lot_of(FakeClient(precision=precision), VENUE, BTC)
 
 
 def test_a_market_that_is_gone() -> None:
     with pytest.raises(VenueRejected, match="any more"):
-        lot_of(FakeClient(), "GONE/USDT:USDT")
+        lot_of(FakeClient(), VENUE, "GONE/USDT:USDT")
+
+
+def test_on_margin_only_where_it_is_known_how() -> None:
+    """An order of ccxt's in a spot market trades the holding: again and again, because the position stays."""
+    client = FakeClient(spot=True)
+    with pytest.raises(VenueRejected, match="on margin"):
+        lot_of(client, venue_of("okx"), BTC)
+
+    assert lot_of(client, venue_of("kraken"), BTC).step == D("0.001")
 
 
 @pytest.mark.parametrize("length", [18, 32, 36])

@@ -257,7 +257,7 @@ async def test_bitgets_trigger_orders_go_on_while_it_says_so() -> None:
         await listed("bitget", "plan", empty)
 
 
-@pytest.mark.parametrize("data", [None, [], {}, {"orderList": None}])
+@pytest.mark.parametrize("data", [None, [], {}, {"orderList": None}, {"orderList": []}])
 async def test_nothing_where_a_list_belongs_is_no_empty_list(data: Any) -> None:
     with pytest.raises(MalformedReply):
         await listed("bitget", "plan", Client(privateSpotGetV2SpotTradeCurrentPlanOrder=[{"data": data}]))
@@ -287,6 +287,13 @@ async def test_a_group_without_orders_is_no_listing(groups: Any) -> None:
     client = Client(privateUnifiedGetUnifiedMode=[{"mode": "classic"}], privateSpotGetOpenOrders=[groups])
     with pytest.raises(MalformedReply):
         await listed("gate", "plain", client)
+
+
+@pytest.mark.parametrize(("total", "is_good"), [(0, True), (2, False), ("2", False)])
+def test_a_pair_of_gate_whose_orders_are_counted_and_not_shown_is_no_listing(total: Any, is_good: bool) -> None:
+    groups = [{"currency_pair": "M", "total": total, "orders": []}]
+    wrong = wrong_with(VENUES["gate"].replies, "https://api.gateio.ws/api/v4/spot/open_orders", groups)
+    assert (wrong is None) is is_good
 
 
 @pytest.mark.parametrize("mode", ["multi_currency", "portfolio", "single_currency", "new"])
@@ -335,6 +342,12 @@ async def test_symbols_that_are_not_told_are_not_none(data: Any) -> None:
         await listed("kucoin", "plain", Client(privateGetHfOrdersActiveSymbols=[{"data": data}]))
 
 
+async def test_symbols_that_are_counted_and_not_named_are_not_none() -> None:
+    data = {"symbolSize": 1, "symbols": []}
+    with pytest.raises(MalformedReply, match="are counted"):
+        await listed("kucoin", "plain", Client(privateGetHfOrdersActiveSymbols=[{"data": data}]))
+
+
 async def test_kucoins_pages_are_counted() -> None:
     def page(number: int, rows: list[Any], **rest: Any) -> dict[str, Any]:
         return {"data": {"currentPage": number, "totalNum": 3, "totalPage": 2, "items": rows} | rest}
@@ -343,7 +356,7 @@ async def test_kucoins_pages_are_counted() -> None:
     client = Client(privateGetStopOrder=[page(1, rows[:2]), page(2, rows[2:])])
     assert len(await listed("kucoin", "stop", client)) == 3
     assert client.seen[1][1]["currentPage"] == 2
-    for wrong in (page(1, [], totalPage=1), page(1, [], totalPage=None), page(1, [], totalNum="0")):
+    for wrong in (page(1, [], totalPage=1), page(1, [], totalPage=None), page(1, [], totalNum="0"), page(1, [])):
         with pytest.raises(MalformedReply):
             await listed("kucoin", "stop", Client(privateGetStopOrder=[wrong]))
 
@@ -397,6 +410,13 @@ def test_kucoin_tells_what_a_key_may_do() -> None:
     assert kucoin.read_powers(told) == KeyPowers(may_read=True, may_cancel=True, may_withdraw=False, is_bound=True)
     told = {"data": {"permission": "General,Transfer"}}
     assert kucoin.read_powers(told) == KeyPowers(may_read=True, may_cancel=False, may_withdraw=True, is_bound=False)
+
+
+def test_a_word_that_nobody_knows_is_no_word_against_withdrawals() -> None:
+    for permission in ("", "General,FlexTransfers"):
+        assert kucoin.read_powers({"data": {"permission": permission}}).may_withdraw is None
+    for words in ([], ["xyzw"]):
+        assert bitget.read_powers({"data": {"authorities": words}}).may_withdraw is None
 
 
 @pytest.mark.parametrize("reads", [bitget.read_powers, kucoin.read_powers])

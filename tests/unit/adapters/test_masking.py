@@ -44,6 +44,7 @@ def test_what_says_something_of_the_protocol_stays() -> None:
         "code": "51400",
         "retCode": 0,
         "time": 1_700_000_000_123,
+        "timestamp": 1_700_000_000_123,
         "count": 3,
         "category": "linear",
         "symbol": "1000PEPEUSDT",
@@ -53,6 +54,48 @@ def test_what_says_something_of_the_protocol_stays() -> None:
         "type": 2,
     }
     assert Mask().reply(reply) == reply
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Invalid API-key, IP, or permissions for action, request ip: {}",
+        "Your IP {} is not included in your API key's IP whitelist.",
+        "IP [{}] not in the ip white list",
+    ],
+)
+@pytest.mark.parametrize("who", ["85.214.1.2", "2001:db8:85a3::8a2e", "anna@fund.example", "8886774001"])
+def test_a_refusal_does_not_tell_who_was_refused(sentence: str, who: str) -> None:
+    masked = Mask().reply({"code": -2015, "msg": sentence.format(who)})
+    assert who not in masked["msg"]
+    assert len(masked["msg"]) == len(sentence.format(who))
+    assert masked["code"] == -2015
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"ipWhiteList": "85.214.1.2,85.214.1.3"},
+        {"ip_whitelist": ["85.214.1.2"]},
+        {"from": "anna@fund.example"},
+        {"account": "85713"},
+        {"subAccount": "anna-fund"},
+        {"text": "t-mybot"},
+        {"accountAlias": "SgsR"},
+        {"total": "10234.55"},
+        {"total": 9000},
+        {"total": "10234.55", "rows": []},
+        {"cost": "1234.5"},
+        {"discount": "12.5"},
+    ],
+)
+def test_what_looks_like_a_count_or_a_word_and_is_the_accounts_own_is_masked(row: dict[str, Any]) -> None:
+    assert Mask().reply(row) != row
+
+
+@pytest.mark.parametrize("row", [{"total": 3, "rows": []}, {"account": "spot"}, {"marginAccount": "f-xbt:usd"}])
+def test_a_count_of_the_rows_beside_it_and_a_kind_of_account_stay(row: dict[str, Any]) -> None:
+    assert Mask().reply(row) == row
 
 
 def test_ids_that_are_names_of_fields_are_masked_and_assets_are_not() -> None:

@@ -53,6 +53,7 @@ class Client:
         self.markets = {"BTC/USDT": spot}
         self.markets_by_id = {"BTCUSDT": [{"id": "BTCUSDT", "symbol": "BTC/USDT:USDT", "spot": False}, spot]}
         self.calls: list[tuple[str, Any, Urgency]] = []
+        self.options: dict[str, Any] = {}
 
     def milliseconds(self) -> int:
         return NOW_MS
@@ -201,6 +202,15 @@ async def test_windows_are_walked_back_as_far_as_the_venue_goes() -> None:
     assert asked[0] == (newest_ms - 7 * day_ms, newest_ms), "our clock may be behind the venue's"
     assert asked[-1][0] == NOW_MS - 30 * day_ms
     assert all(earlier[1] == later[0] for later, earlier in itertools.pairwise(asked))
+
+
+async def test_windows_are_of_the_venues_time() -> None:
+    """A clock that is hours behind signs well by the venue's, and would hide what was placed since."""
+    placed_ms = NOW_MS + 7_200_000
+    client = Client(lambda params: [row(1)] if params["from"] <= placed_ms <= params["to"] else [])
+    client.options["timeDifference"] = -7_200_000
+    windows = Windows(start="from", end="to", span_s=86_400, back_s=86_400)
+    assert len(await listed(client, windows=windows)) == 1
 
 
 def counting(client: Client, number: int | None) -> OrderBooks:

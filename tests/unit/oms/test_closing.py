@@ -318,6 +318,25 @@ async def test_what_is_held_of_the_underlyings_is_told() -> None:
     assert (await manage(one, two).close_all_positions()).remaining is None
 
 
+async def test_what_is_held_is_told_in_time_or_not_at_all(heard: list[Input]) -> None:
+    """It is flat and proven: a venue that hangs on its balances does not take that away at the deadline."""
+    venue = ClosingVenue("a", **{BTC: "1"})
+
+    async def hangs(*, urgent: bool = False) -> BalancesSeen:
+        await asyncio.Event().wait()
+        raise AssertionError(urgent)
+
+    venue.read_balances = hangs  # type: ignore[method-assign]
+    result = await close(venue, heard=heard, cancel_deadline_s=20.0, call_timeout_s=10.0)
+
+    assert result.flat
+    assert result.remaining is None
+    assert result.elapsed_s < 20.0
+    assert heard[-1] == ClosingFinished(
+        trip_id="t1", flat=True, elapsed_s=result.elapsed_s, reason=None, remaining=None
+    )
+
+
 async def test_protective_orders_go_with_what_they_protect() -> None:
     class Selective(ClosingVenue):
         async def cancel_only(self, scope: OrderScope, orders: Any) -> None:

@@ -379,6 +379,17 @@ def test_without_a_listing_it_counts_after_flow_wait() -> None:
     assert doubts(tracker) == (0, 0)
 
 
+def test_what_rose_is_no_gain_before_the_book_was_listed_since() -> None:
+    """It may be a deposit: counted as a gain it would hide a loss of its size."""
+    tracker = FlowTracker()
+    moved(tracker, 500)
+    settle(tracker, AT + 600)
+    assert doubts(tracker) == (0, 500)
+    listed(tracker, at=AT + 601)
+    settle(tracker, AT + 602)
+    assert doubts(tracker) == (0, 0)
+
+
 def test_a_venue_without_a_book_waits_for_its_lag_and_a_read() -> None:
     tracker = FlowTracker(FlowSettings(without_ledger=frozenset({"v"})))
     moved(tracker, -500)

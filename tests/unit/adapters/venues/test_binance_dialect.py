@@ -49,6 +49,32 @@ def test_margin_is_held_less_owed_pair_by_pair() -> None:
         parse_margin([{"asset": "BTC", "free": "1", "locked": "0", "borrowed": "0"}])
 
 
+def test_what_is_told_twice_or_not_at_all_is_no_balance() -> None:
+    row = {"asset": "USDT", "free": "5", "locked": "0"}
+    with pytest.raises(MalformedReply, match="twice"):
+        parse_spot({"balances": [row, row | {"free": "9000"}]}, {})
+    with pytest.raises(MalformedReply, match="twice"):
+        parse_funding([row | {"freeze": "0", "withdrawing": "0"}] * 2)
+    pair = {"symbol": "BTCUSDT", "baseAsset": leg("BTC", "2"), "quoteAsset": leg("USDT", "3")}
+    with pytest.raises(MalformedReply, match="twice"):
+        isolated_legs({"assets": [pair, pair]})
+    assert isolated_legs({"assets": [], "totalAssetOfBtc": "0", "totalLiabilityOfBtc": "0.00"}) == []
+    with pytest.raises(MalformedReply, match="has no pair"):
+        isolated_legs({"assets": [], "totalAssetOfBtc": "0", "totalLiabilityOfBtc": "0.5"})
+
+
+async def test_a_wallet_of_cross_margin_has_each_asset_once() -> None:
+    twice = {"userAssets": [leg("USDT", "10"), leg("USDT", "10")]}
+    with pytest.raises(MalformedReply, match="twice"):
+        await dialect(MARGIN, sapiGetMarginAccount=twice)[0].balances()
+
+
+async def test_no_isolated_pair_where_there_is_a_debt_is_no_listing_without_orders() -> None:
+    odd = {"assets": [], "totalAssetOfBtc": "0", "totalLiabilityOfBtc": "0.5"}
+    with pytest.raises(MalformedReply, match="has no pair"):
+        await dialect(MARGIN, sapiGetMarginIsolatedAccount=odd)[0].parts(PAIRS)
+
+
 def test_all_of_the_funding_wallet_counts() -> None:
     row = {"asset": "USDT", "free": "1", "locked": "2", "freeze": "3", "withdrawing": "4"}
     assert parse_funding([row]) == {"USDT": 10}

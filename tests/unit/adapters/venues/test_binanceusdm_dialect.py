@@ -168,6 +168,11 @@ async def test_each_leg_has_its_mark_and_an_asset_its_index() -> None:
     assert "fapiPublicGetAssetIndex" not in client.asked
 
 
+async def test_a_position_that_stands_twice_is_none_of_twice_the_size() -> None:
+    with pytest.raises(MalformedReply, match="twice"):
+        await dialect(Client(BTC, fapiPrivateV3GetPositionRisk=[held("2"), held("2")])).positions()
+
+
 async def test_what_has_no_perpetual_is_valued_as_collateral() -> None:
     client = Client(
         BTC,

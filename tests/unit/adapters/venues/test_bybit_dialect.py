@@ -62,6 +62,12 @@ def test_a_wallet_is_what_is_held_less_what_is_owed_without_profit() -> None:
     }
 
 
+def test_a_wallet_without_a_word_on_spot_is_read_where_nothing_at_all_is_owed() -> None:
+    reply = wallet({"coin": "ETH", "walletBalance": "2.5", "borrowAmount": "0.000000000000000000"})
+    assert bybit.REPLIES["wallet-balance"]({"retCode": 0, **reply}) is None
+    assert parse_wallet(reply) == {"ETH": D("2.5")}
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -71,6 +77,9 @@ def test_a_wallet_is_what_is_held_less_what_is_owed_without_profit() -> None:
         wallet(coin("USDT", "1", None)),
         wallet(coin("USDT", "1"), coin("USDT", "1")),
         wallet({"coin": "USDT", "walletBalance": "1"}),
+        wallet({"coin": "USDT", "walletBalance": "1", "borrowAmount": ""}),
+        wallet({"coin": "USDT", "walletBalance": "1", "borrowAmount": "0.5"}),
+        wallet({"coin": "USDT", "walletBalance": "1", "borrowAmount": "0", "spotBorrow": ""}),
     ],
 )
 def test_a_wallet_that_lacks_something_is_refused(reply: Any) -> None:
@@ -101,7 +110,60 @@ def test_a_position_that_can_not_be_is_refused(wrong: dict[str, Any]) -> None:
         parse_position(position(**wrong), LINEAR)
 
 
+async def test_positions_end_with_a_page_that_says_so() -> None:
+    asked: list[Any] = []
+
+    def reader(**pages: Any) -> BybitDialect:
+        """pages: {the cursor that asks for one: its rows, the next cursor}."""
+
+        async def listing(query: dict[str, Any]) -> Any:
+            rows, cursor = pages[query.get("cursor", "first")] if query.get("settleCoin") == "USDT" else ([], "")
+            asked.append(query.get("cursor"))
+            return {"result": {"category": query["category"], "list": rows, "nextPageCursor": cursor}}
+
+        made = dialect()
+        made._client.privateGetV5PositionList = listing
+        return made
+
+    row = position(positionIdx=0)
+    assert len(await reader(first=([row], "more"), more=([], "")).positions()) == 1
+    assert "more" in asked
+    assert await reader(first=([], "")).positions() == ()
+    contradicting: list[dict[str, Any]] = [{"first": ([], "more")}, {"first": ([row], "more"), "more": ([], "more")}]
+    for pages in contradicting:
+        with pytest.raises(MalformedReply, match="says that there are more"):
+            await reader(**pages).positions()
+
+
 # --- scopes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "1"])
+async def test_an_option_that_is_held_has_no_value_and_hides_no_loss(size: str) -> None:
+    reader = dialect()
+
+    async def page(query: Any) -> Any:
+        held = {"symbol": "BTC-30JUN26-60000-C-USDT", "size": size, "side": "Sell", "avgPrice": "100"}
+        rows = [held] if query["category"] == "option" else []
+        return {"result": {"category": query["category"], "list": rows, "nextPageCursor": ""}}
+
+    reader._client.privateGetV5PositionList = page
+    if size == "0":
+        assert await reader.positions() == ()
+        return
+    with pytest.raises(MalformedReply, match="unknown market"):
+        await reader.positions()
+
+
+async def test_no_position_on_a_page_that_leads_to_another_is_no_answer() -> None:
+    reader = dialect()
+
+    async def page(query: Any) -> Any:
+        return {"result": {"category": query["category"], "list": [], "nextPageCursor": "x"}}
+
+    reader._client.privateGetV5PositionList = page
+    with pytest.raises(MalformedReply, match="there are more"):
+        await reader.positions()
 
 
 async def test_strategies_are_asked_for_by_what_lives_and_what_is_guarded() -> None:
@@ -149,6 +211,11 @@ def test_a_cancel_that_calls_itself_failed_is_one(success: str, is_done: bool) -
     alls = [cancel for cancel in cancels if cancel.call.endswith("CancelAll")]
     assert len(alls) == 10
     assert all((cancel.refused({"result": {"success": success}}) is None) is is_done for cancel in alls)
+
+
+def test_a_key_is_asked_in_each_category_that_it_may_be_barred_from() -> None:
+    probes = [bybit.VENUE.probe, bybit.VENUE.perp_probe]
+    assert [probe and probe.params["category"] for probe in probes] == ["spot", "linear"]
 
 
 def test_a_key_is_read_for_what_it_may() -> None:

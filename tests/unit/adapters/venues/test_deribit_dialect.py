@@ -207,6 +207,8 @@ def test_a_key_is_read_by_its_scope() -> None:
     wide = row | {"max_scope": "trade:read, wallet:read_write", "ip_whitelist": []}
     assert deribit.read_powers(wide) == KeyPowers(may_read=False, may_cancel=False, may_withdraw=True, is_bound=False)
     assert deribit.read_powers(None) == KeyPowers()
+    for unknown in ("", "account:read all"):
+        assert deribit.read_powers(row | {"max_scope": unknown}).may_withdraw is None
     with pytest.raises(MalformedReply):
         deribit.read_powers(row | {"max_scope": None})
 

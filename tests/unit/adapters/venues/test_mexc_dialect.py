@@ -27,11 +27,15 @@ def test_what_orders_hold_is_held() -> None:
     for odd in ({"free": "NaN"}, {"locked": None}, {"asset": ""}):
         with pytest.raises(MalformedReply):
             mexc.parse_spot({"balances": [*rows, rows[0] | odd]})
+    with pytest.raises(MalformedReply, match="twice"):
+        mexc.parse_spot({"balances": [*rows, rows[0]]})
 
 
 def test_profit_that_is_not_realised_is_no_balance() -> None:
     row = {"currency": "USDT", "equity": 105.3, "unrealized": 5.1, "positionMargin": 20, "availableBalance": 70}
     assert mexc.parse_contract_wallet({"data": [row]}) == {"USDT": D("100.2")}
+    with pytest.raises(MalformedReply, match="twice"):
+        mexc.parse_contract_wallet({"data": [row, row]})
     loss = row | {"unrealized": -4.7, "equity": 95.5}
     assert mexc.parse_contract_wallet({"data": [loss]}) == {"USDT": D("100.2")}
     with pytest.raises(MalformedReply):
@@ -133,6 +137,8 @@ def test_what_the_venue_tells_of_a_key() -> None:
     assert (powers.may_read, powers.may_cancel, powers.may_withdraw, powers.is_bound) == (True, True, False, False)
     powers = read_powers({"permissions": "SPOT_WITHDRAW_WRITE", "ipWhiteList": "1.2.3.4"})
     assert (powers.may_read, powers.may_cancel, powers.may_withdraw, powers.is_bound) == (False, False, True, True)
+    for words in ("SPOT_ACCOUNT_READ,ALL", "", "*"):
+        assert read_powers({"permissions": words, "ipWhiteList": ""}).may_withdraw is None
     for odd in ({}, [], {"permissions": None}, {"permissions": "A", "ipWhiteList": 5}):
         with pytest.raises(MalformedReply):
             read_powers(odd)

@@ -123,6 +123,15 @@ def test_the_side_is_in_the_size_or_in_the_leg_or_in_the_coin() -> None:
     assert sorted(row.quantity for row in legs) == [-3, 2]
 
 
+def test_a_position_that_stands_twice_is_none_of_twice_the_size() -> None:
+    """In profit it would hide a loss; an isolated one beside one that is not is another."""
+    rows = [held(posId="1"), held(posId="2", mgnMode="isolated")]
+    (both,) = parse_positions({"data": rows}, market_of)
+    assert both.quantity == -10
+    with pytest.raises(MalformedReply, match="twice"):
+        parse_positions({"data": [*rows, rows[0]]}, market_of)
+
+
 @pytest.mark.parametrize(
     "row",
     [
@@ -211,9 +220,16 @@ def test_a_key_tells_what_it_may() -> None:
     assert okx.read_powers({"data": [row]}) == powers
     powers = KeyPowers(may_read=True, may_cancel=False, may_withdraw=False, is_bound=False)
     assert okx.read_powers({"data": [{"perm": "read_only", "ip": ""}]}) == powers
+    assert okx.read_powers({"data": [{"perm": "read_only,all", "ip": ""}]}).may_withdraw is None
     for rows in ([], [{"ip": ""}], [{"perm": "trade"}], [row, row]):
         with pytest.raises(MalformedReply):
             okx.read_powers({"data": rows})
+
+
+def test_a_switch_says_whether_it_is_armed() -> None:
+    (switch,) = okx.VENUE.dead_men
+    assert switch.says({"data": [{"triggerTime": "1587971460"}]}) is True
+    assert switch.says({"data": [{"triggerTime": "0"}]}) is False
 
 
 # --- streams -------------------------------------------------------------------------------------------

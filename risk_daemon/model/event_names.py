@@ -52,6 +52,8 @@ class EventName(StrEnum):
     ALERT_FAILED = "alert_failed"
     OVERRIDE_GRANTED = "override_granted"
     OVERRIDE_REFUSED = "override_refused"
+    BREAK_GLASS_BEGUN = "break_glass_begun"
+    BREAK_GLASS_ENDED = "break_glass_ended"
     CONFIGURATION_LOADED = "configuration_loaded"
     API_LISTENING = "api_listening"
     DEAD_MAN_ARMED = "dead_man_armed"
@@ -114,6 +116,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.ALERT_FAILED: Level.ERROR,
         EventName.OVERRIDE_GRANTED: Level.WARNING,
         EventName.OVERRIDE_REFUSED: Level.WARNING,
+        EventName.BREAK_GLASS_BEGUN: Level.CRITICAL,
+        EventName.BREAK_GLASS_ENDED: Level.CRITICAL,
         EventName.CONFIGURATION_LOADED: Level.INFO,
         EventName.API_LISTENING: Level.INFO,
         EventName.DEAD_MAN_ARMED: Level.INFO,

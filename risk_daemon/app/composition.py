@@ -278,7 +278,7 @@ def order_manager(
 class Opened:
     """What a guard works with, once it is open. adapters: those of the site, and venues that only a trip remembers.
 
-    flows_since: when each venue's ledger was last listed whole, Unix seconds.
+    flows_since: when each venue's ledger was last listed whole, Unix seconds. documents: as they were persisted.
     """
 
     site: Site
@@ -289,6 +289,7 @@ class Opened:
     journal: Journal
     gate_map: GateMap
     flows_since: Mapping[str, float] = field(default_factory=dict)
+    documents: Mapping[str, Any] = field(default_factory=dict)
 
 
 # --- state -------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 from adapters.base import VenueAdapter
 from risk_daemon.app.cancel import CONNECT_WITHIN_S
 from risk_daemon.app.composition import Site, engine_settings, own_state
+from risk_daemon.app.in_force import in_force
 from risk_daemon.app.inventory import Inventory, OpenOrders, count_by_scope, take_inventory
 from risk_daemon.baselines.agreement import READINGS
 from risk_daemon.config.load import Settings
@@ -129,7 +130,7 @@ async def init(settings: Settings, report: InitReport) -> None:
         if not state_dir.fresh:
             raise StateError(f"{where}: it is set up for these accounts already, nothing was changed: go on with `run`")
         store = SqliteStore.open(state_dir.paths.database)
-        await store.save(report.documents)
+        await store.save({**report.documents, **in_force(settings)})
         await store.close()
         shut_gate(state_dir.paths.gate)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from risk_daemon.app.cancel import count_orders
 from risk_daemon.app.composition import Site, flows_since, is_simulated, open_journal, own_state, restored_engine
+from risk_daemon.app.in_force import CONFIGURATION, in_force
 from risk_daemon.app.init import feeds_now, read_everything
 from risk_daemon.config.load import Settings
 from risk_daemon.engine.requests import CURRENT
@@ -61,7 +62,8 @@ async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, ope
         shut_gate(state_dir.paths.gate, shut_until_started)
         await FileLock(state_dir.paths.lock).write(shut_until_started, now)
         ended = {LATCH: latch_document(None, now), LOST: {}}
-        await store.save({**ended, **engine.snapshot(), "feeds": feeds_now(site, now)})
+        known = {} if CONFIGURATION in documents else in_force(settings)  # it was lost with the state
+        await store.save({**ended, **known, **engine.snapshot(), "feeds": feeds_now(site, now)})
         await journal.append(decision.records, now.wall, durable=True)
         await store.save({ANCHOR: journal.anchor()})
         starting = GateState(locked=True, cause=Cause.STARTING, since_wall=now.wall)

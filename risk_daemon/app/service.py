@@ -30,6 +30,7 @@ from risk_daemon.app.composition import (
 )
 from risk_daemon.app.control import DaemonControl
 from risk_daemon.app.dead_men import refuse_wrong_dead_men
+from risk_daemon.app.in_force import LooserConfiguration, finishing_settings, keep, looser_than_before, refuse_looser
 from risk_daemon.app.telling import say_events, terminal
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 from risk_daemon.config.load import Settings, effective
@@ -76,6 +77,8 @@ async def run(
             refusal = error
         else:
             return await _guard(daemon, on_decision)
+    if isinstance(refusal, LooserConfiguration):
+        settings = finishing_settings(settings, Paths(settings.state.dir))
     return await finish_unproven(settings, refusal, on_decision=on_decision)
 
 
@@ -138,7 +141,9 @@ async def _start(
     opened = await _open(settings, site, state_dir, stack)
     daemon = _daemon(settings, opened, stack, on_decision, is_first_start=opened.engine.baselines.day is None)
     addresses = await _serve(settings, daemon, opened, stack)
-    await _note_opening(settings, daemon.parts, addresses)
+    looser = looser_than_before(settings, opened.documents) or ()
+    await _note_opening(settings, daemon.parts, addresses, looser)
+    await keep(settings, opened.store, opened.documents)
     if on_decision is None:
         await _tell_people(settings, daemon, site, addresses)
     return daemon
@@ -152,6 +157,7 @@ async def _open(settings: Settings, site: Site, state_dir: StateDir, stack: Asyn
     documents = dict(await store.load())
     latch = latch_of(documents, now, trip_left(paths))
     _refuse_lost(paths, documents)
+    refuse_looser(settings, paths, documents)
     engine = restored_engine(settings, site.adapters, documents, latch)
     engine.restore_history(await store.load_samples())
     is_unproven = engine.trip is not None and not engine.trip.proven
@@ -168,6 +174,7 @@ async def _open(settings: Settings, site: Site, state_dir: StateDir, stack: Asyn
         journal=journal,
         gate_map=gate_map,
         flows_since=flows_since(documents),
+        documents=documents,
     )
 
 
@@ -196,16 +203,22 @@ async def _serve(settings: Settings, daemon: Daemon, opened: Opened, stack: Asyn
     return server.addresses
 
 
-async def _note_opening(settings: Settings, parts: Parts, addresses: Sequence[str]) -> None:
+async def _note_opening(settings: Settings, parts: Parts, addresses: Sequence[str], looser: Sequence[str]) -> None:
     """A log that can't be written is shouted, and keeps nobody from guarding or from finishing a trip."""
     try:
-        await parts.journal.append(_opening_events(settings, addresses), parts.clock.now().wall, durable=False)
+        await parts.journal.append(_opening_events(settings, addresses, looser), parts.clock.now().wall, durable=False)
     except RecordError as error:
         _LOG.critical("event_log_failed", error=str(error))
 
 
-def _opening_events(settings: Settings, addresses: Sequence[str]) -> list[RiskEvent]:
-    facts = {"file": str(settings.file), "venues": sorted(settings.venues), "settings": effective(settings)}
+def _opening_events(settings: Settings, addresses: Sequence[str], looser: Sequence[str]) -> list[RiskEvent]:
+    """looser: than what was in force before."""
+    facts = {
+        "file": str(settings.file),
+        "venues": sorted(settings.venues),
+        "looser": list(looser),
+        "settings": effective(settings),
+    }
     listening = [RiskEvent(EventName.API_LISTENING, {"address": address}) for address in addresses]
     return [RiskEvent(EventName.CONFIGURATION_LOADED, facts), *listening]
 

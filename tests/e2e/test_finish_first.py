@@ -109,6 +109,15 @@ def test_a_limit_that_was_changed(killed):
     finished(venue, daemon, trip_of(daemon), "system_shutdown")
 
 
+def test_a_looser_configuration_that_no_warden_consented_to(killed):
+    """What is refused is not used for the sweep either: the order goes although the file would keep it by now."""
+    venue, daemon = killed
+    (daemon.state / "wardens.json").write_text('{"format": 1, "wardens": [{"name": "alice"}]}')
+    rewrite(daemon, "[circuit_breaker]", '[circuit_breaker]\nprotective_orders = "keep"\nloss_threshold = "50%"')
+    finished(venue, daemon, trip_of(daemon), "loss_threshold 5 % -> 50 %")
+    refused_from_now_on(venue, daemon, "have a warden consent")
+
+
 def test_another_key_of_the_account(killed):
     venue, daemon = killed
     venue.post(api_key="another-key")

@@ -1,0 +1,1 @@
+"""People are told: what alerts, to whom, and that it arrived or did not."""

@@ -1,0 +1,1 @@
+"""The ways to people: each sends one alert once and says what became of it."""

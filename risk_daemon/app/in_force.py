@@ -1,0 +1,124 @@
+"""The configuration that a state was guarded by last. Once a warden is enrolled, none that is looser starts.
+
+It is kept in the store beside what losses are measured from, and follows each start that is not refused: step by
+step, nobody who is no warden gets past it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import structlog
+from pydantic import ValidationError
+
+from risk_daemon.app.findings import Finding, Level
+from risk_daemon.config.load import Settings, effective
+from risk_daemon.config.loosening import loosened
+from risk_daemon.config.notation import Table
+from risk_daemon.config.settings import CircuitBreaker, Venue
+from risk_daemon.errors import ConfigError, ExitCode, RecordError
+from risk_daemon.state.directory import Paths
+from risk_daemon.state.store.base import JsonObject, Store
+from risk_daemon.state.store.sqlite import peek_documents
+
+CONFIGURATION = "configuration"
+_LOG = structlog.get_logger(__name__)
+_T = TypeVar("_T", bound=Table)
+
+
+class LooserConfiguration(ConfigError):
+    """It is looser than what the state was guarded by last, and a warden is enrolled."""
+
+
+def in_force(settings: Settings) -> dict[str, JsonObject]:
+    """The document that says what guards a state from now on."""
+    return {CONFIGURATION: {"settings": effective(settings)}}
+
+
+def looser_than_before(settings: Settings, documents: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """What is looser than what was in force, by the documents of the store; None where they don't say what was."""
+    known = _known(documents)
+    return None if known is None else loosened(known, effective(settings))
+
+
+def refuse_looser(settings: Settings, paths: Paths, documents: Mapping[str, Any]) -> None:
+    """Raises LooserConfiguration, with what is looser, where only a warden may allow it."""
+    if not wardens_enrolled(paths):
+        return
+    looser = looser_than_before(settings, documents)
+    if looser is None or looser:
+        raise LooserConfiguration(refusal(settings, looser))
+
+
+def refusal(settings: Settings, looser: tuple[str, ...] | None) -> str:
+    """Why it is refused, and what to do."""
+    if looser is None:
+        why = "it may be looser than the configuration that was in force before, which is not known here"
+    else:
+        why = f"it is looser than the configuration that was in force before ({'; '.join(looser)})"
+    return f"{settings.file}: {why}: put that one back, or have a warden consent to this one."
+
+
+def compared(settings: Settings) -> Iterator[Finding]:
+    """What `check` says of it, by the state that is there."""
+    paths = Paths(settings.state.dir)
+    documents, is_guarded = peek_documents(paths.database), wardens_enrolled(paths)
+    looser = looser_than_before(settings, documents)
+    if is_guarded and not documents:
+        yield Finding(Level.WARNING, "configuration", "whether it is looser than before can't be seen from here")
+    elif is_guarded and (looser is None or looser):
+        yield Finding(Level.PROBLEM, "configuration", refusal(settings, looser), ExitCode.REFUSED)
+    elif looser:
+        yield Finding(Level.NOTE, "configuration", f"it is looser than what was in force: {'; '.join(looser)}")
+
+
+def finishing_settings(settings: Settings, paths: Paths) -> Settings:
+    """For a trip that is finished although the settings are too loose to start with: it is swept as it was before.
+
+    Where nothing is known of that, it is swept by the defaults, which keep no order.
+    """
+    known = _known(peek_documents(paths.database)) or {}
+    tables = known.get("venues")
+    venues = tables if isinstance(tables, Mapping) else {}
+    before = {
+        "circuit_breaker": _as_it_was(CircuitBreaker, known.get("circuit_breaker"), CircuitBreaker()),
+        "venues": {name: _as_it_was(Venue, venues.get(name), venue) for name, venue in settings.venues.items()},
+    }
+    return settings.model_copy(update=before)
+
+
+def _as_it_was(kind: type[_T], table: Any, otherwise: _T) -> _T:
+    try:
+        return kind.model_validate(table)
+    except ValidationError:
+        return otherwise
+
+
+async def keep(settings: Settings, store: Store, documents: Mapping[str, Any]) -> None:
+    """Remember what is in force. What can't be saved is shouted, and keeps nobody from guarding."""
+    wanted = in_force(settings)
+    if documents.get(CONFIGURATION) == wanted[CONFIGURATION]:
+        return
+    try:
+        await store.save(wanted)
+    except RecordError as error:
+        _LOG.critical("configuration_save_failed", error=str(error))
+
+
+def _known(documents: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    found = documents.get(CONFIGURATION)
+    settings = found.get("settings") if isinstance(found, Mapping) else None
+    return settings if isinstance(settings, Mapping) else None
+
+
+def wardens_enrolled(paths: Paths) -> bool:
+    """Whether anybody is. A list that can't be read, or says something odd, is not "nobody"."""
+    try:
+        found = json.loads((paths.root / "wardens.json").read_bytes())
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, RecursionError):
+        return True
+    return not isinstance(found, dict) or found.get("wardens") != []

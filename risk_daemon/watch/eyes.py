@@ -1,0 +1,114 @@
+"""One look at a state directory, by a process that owns nothing there and may read only."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from risk_daemon.model.clock import Instant
+from risk_daemon.state.directory import Paths
+from risk_daemon.state.lock.base import boot_id
+from risk_daemon.state.lock.memory_map import HEAD, Opened, last_record, prefix
+from risk_daemon.watch.troubles import Line, Seen
+
+_TAIL_BYTES = 256 * 1024
+_MOST_BYTES = 16 * 1024 * 1024  # of one look; what is left comes with the next
+
+
+class Eyes:
+    """Remembers how far the event log was read. Never raises: what can't be seen is None."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._paths = Paths(state_dir)
+        self._log = Tail(self._paths.events)
+
+    def look(self, now: Instant) -> Seen:
+        """As things are now. Blocks, as files do."""
+        stamp_age_s, is_blank = _stamp(self._paths.gate, now)
+        record = last_record(self._paths.gate)
+        return Seen(
+            stamp_age_s=stamp_age_s,
+            is_blank=is_blank,
+            trip_id=record.trip_id if record is not None and record.locked else None,
+            risk_age_s=_age_s(self._paths.risk, now),
+            lines=self._log.news(),
+            free_bytes=_free_bytes(self._paths.root),
+        )
+
+
+def _stamp(gate: Path, now: Instant) -> tuple[float | None, bool]:
+    """How old the gate's stamp is, and whether the gate is blank."""
+    try:
+        opened, boot = Opened(gate), boot_id()
+        head = opened.head()
+    except OSError:
+        return None, False
+    if len(head) != HEAD.size:
+        return None, False
+    found, _, stamp_ns, _, _ = HEAD.unpack(head)
+    age_s = now.mono - stamp_ns / 1e9
+    is_of_this_boot = found == prefix(boot) and age_s > -1.0
+    return (max(0.0, age_s) if is_of_this_boot else None), not any(head)
+
+
+def _age_s(path: Path, now: Instant) -> float | None:
+    try:
+        return max(0.0, now.wall - path.stat().st_mtime)
+    except OSError:
+        return None
+
+
+def _free_bytes(directory: Path) -> int | None:
+    """As much as anybody but root may write; nothing, where no file can be made any more."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return None
+    is_out_of_files = found.f_files > 0 and found.f_favail == 0
+    return 0 if is_out_of_files else found.f_bavail * found.f_frsize
+
+
+class Tail:
+    """The lines that a log gets. One that was replaced or cut is read from its beginning."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+        self._at = 0
+        self._is_first = True
+
+    def news(self) -> tuple[Line, ...] | None:
+        """What came since the last call; the end of the log at the first one. None: it can't be read."""
+        try:
+            with self._path.open("rb") as file:
+                return self._read(file)
+        except FileNotFoundError:
+            self._is_first = False
+            return ()
+        except OSError:
+            return None
+
+    def _read(self, file: BinaryIO) -> tuple[Line, ...]:
+        """Raises OSError."""
+        status = os.fstat(file.fileno())
+        identity = (status.st_dev, status.st_ino)
+        if identity != self._identity or status.st_size < self._at:
+            self._at = max(0, status.st_size - _TAIL_BYTES) if self._is_first else 0
+        self._identity, self._is_first = identity, False
+        file.seek(self._at)
+        whole, _, rest = file.read(_MOST_BYTES).rpartition(b"\n")
+        self._at = file.tell() - len(rest)
+        return tuple(line for text in whole.split(b"\n") if (line := _line(text)) is not None)
+
+
+def _line(text: bytes) -> Line | None:
+    """None for what is no line, such as the second half of one."""
+    try:
+        entry: Any = json.loads(text)
+        wall = datetime.fromisoformat(entry["time"]).timestamp()
+        return Line(event=str(entry["event"]), wall=wall, fields=entry)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None

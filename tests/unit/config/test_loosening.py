@@ -128,6 +128,8 @@ RISING = {
     "venues.kraken.dead_man": [{"timeout": "60s", "exclusive": True}, ABSENT],
     "venues.kraken.dead_man.timeout": ["30s", "60s", "1h"],
     "api.listen": ["127.0.0.1:8787", "0.0.0.0:8787"],
+    "warden.quorum": [3, 2, 1],
+    "warden.break_glass_after": ["1d", "1h", "1s"],
 }
 EITHER = {
     "portfolio.reference_currency": ["USDT", "USDC"],
@@ -166,6 +168,7 @@ EITHER = {
 NEITHER = {
     "venues.kraken.local_address": [ABSENT, "127.0.0.2"],
     "api.socket": ["risk-daemon.sock", "other.sock"],
+    "warden.host": ["localhost", "guard.example.org"],
     "state.dir": ["var", "/srv/var"],
 }
 # One value is allowed, or a file must be there: compared as documents, past the model.
@@ -180,7 +183,7 @@ NOT_TO_BE_SET = {
 
 
 def compare(key: str, old: Any, new: Any) -> tuple[str, ...]:
-    tls = {"tls_certificate": __file__, "tls_key": __file__} if key == "api.listen" else {}
+    tls = {"tls_certificate": __file__, "tls_key": __file__} if key in ("api.listen", "warden.host") else {}
     whole = changed(WHOLE, "api", tls)
     return loosened(read(changed(whole, key, old)), read(changed(whole, key, new)))
 

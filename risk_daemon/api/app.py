@@ -23,7 +23,7 @@ from risk_daemon.api.limits import Limits
 from risk_daemon.api.listening import ListeningSite, address_of, tcp_listener, unix_listener
 from risk_daemon.api.openapi import document
 from risk_daemon.api.override_page import OverridePage
-from risk_daemon.api.port import Control
+from risk_daemon.api.port import Control, Wardens
 from risk_daemon.api.routes import ROUTES
 from risk_daemon.api.tally import Tally
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
@@ -41,7 +41,7 @@ class ControlServer:
 
     The caller owns the state directory, so a socket there is stale. listen: `host:port`, port 0 for any. tls: the
     server's context; needed where others than this machine can reach it. tokens: by default the file beside the
-    socket. limits: see there. page: where wardens agree, on TCP.
+    socket. limits: see there. page: where wardens agree, on TCP. wardens: what is asked about them.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class ControlServer:
         limits: Limits | None = None,
         clock: Clock | None = None,
         page: OverridePage | None = None,
+        wardens: Wardens | None = None,
     ) -> None:
         self.path = socket_path
         self._control = control
@@ -64,6 +65,7 @@ class ControlServer:
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
         self._page = page
+        self._wardens = wardens
         self._rates = self._limits.rate_limits()
         self._tally = Tally(self._limits.tell_every_s)
         self._runners: list[web.ServerRunner] = []
@@ -137,7 +139,8 @@ class ControlServer:
     async def _serve(
         self, door: Door, listener: socket.socket, tls: ssl.SSLContext | None, page: OverridePage | None
     ) -> None:
-        services = Services(self._control, door, self._tokens, self._clock, self._limits, _document(), self._tally)
+        known = (self._tokens, self._clock, self._limits, _document(), self._tally, self._wardens)
+        services = Services(self._control, door, *known)
         dispatcher = Dispatcher(services, ROUTES, self._rates)
         answers = dispatcher.answer if page is None else _beside(page, dispatcher)
         runner = web.ServerRunner(Server(answers, self._limits, self._tally), shutdown_timeout=_STOP_WITHIN_S)

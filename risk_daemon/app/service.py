@@ -15,6 +15,7 @@ from sdnotify import SystemdNotifier
 from adapters.streams import VenueFeed
 from oms import OrderManager
 from risk_daemon.api.app import ControlServer
+from risk_daemon.api.override_page import OverridePage
 from risk_daemon.api.tls import server_context
 from risk_daemon.app import finish as finishing
 from risk_daemon.app.cancel import look_at
@@ -31,13 +32,17 @@ from risk_daemon.app.composition import (
 from risk_daemon.app.control import DaemonControl
 from risk_daemon.app.dead_men import refuse_wrong_dead_men
 from risk_daemon.app.in_force import LooserConfiguration, finishing_settings, keep, looser_than_before, refuse_looser
+from risk_daemon.app.override_stopped import are_wardens_enrolled
+from risk_daemon.app.overrides import WardenAffairs, rules_of
 from risk_daemon.app.telling import say_events, terminal
+from risk_daemon.auth.desk import Desk
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
+from risk_daemon.auth.wardens import WardenStore
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.trip import Trip
 from risk_daemon.errors import ExitCode, RecordError, StateError, StateOwned
-from risk_daemon.model.events import EventName, Input, Kind, Position, RiskEvent
+from risk_daemon.model.events import EventName, Input, Kind, Noted, Position, RiskEvent
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Listener, Parts
 from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
@@ -134,7 +139,9 @@ async def _start(
     """Everything that may refuse the start. Raises RiskDaemonError."""
     refuse_wrong_dead_men(settings)
     site = await stack.enter_async_context(Site(settings))
-    state_dir = stack.enter_context(own_state(settings, create=is_simulated(settings)))
+    # A state that is gone is not set up anew behind the wardens' back: `init` asks them.
+    may_create = is_simulated(settings) and not are_wardens_enrolled(settings)
+    state_dir = stack.enter_context(own_state(settings, create=may_create))
     shut_gate(state_dir.paths.gate)
     if on_site is not None:
         on_site(site)
@@ -192,15 +199,36 @@ async def _serve(settings: Settings, daemon: Daemon, opened: Opened, stack: Asyn
     """Bots and people are answered from now on. Returns where. Raises ConfigError for an unusable certificate."""
     vetoes = VetoLog.open(opened.paths.vetoes)
     stack.push_async_callback(vetoes.close)
-    control = DaemonControl(daemon, settings, opened.site, vetoes)
+    desk = _desk(settings, daemon)
+    control = DaemonControl(daemon, settings, opened.site, vetoes, desk)
     tokens = TokenStore.open(settings.state.dir / FILE_NAME)
     daemon.subscribe(control.heard)
     daemon.subscribe(TokenWatch(tokens, daemon.parts.inbox.put).heard)
     tls = server_context(settings)
-    server = ControlServer(control, settings.socket_path, listen=settings.api.listen, tokens=tokens, tls=tls)
+    clock = daemon.parts.clock
+    server = ControlServer(
+        control,
+        settings.socket_path,
+        listen=settings.api.listen,
+        tokens=tokens,
+        tls=tls,
+        page=OverridePage(desk, settings.warden.host, clock),
+        wardens=WardenAffairs(desk, clock),
+    )
     await server.start()
     stack.push_async_callback(server.stop)
+    stack.push_async_callback(desk.close)
     return server.addresses
+
+
+def _desk(settings: Settings, daemon: Daemon) -> Desk:
+    """Where wardens are asked; what is told there goes the way of all events."""
+    parts = daemon.parts
+
+    async def tell(event: RiskEvent) -> None:
+        parts.inbox.put(Noted(event))
+
+    return Desk(WardenStore.beside(settings.state.dir), rules_of(settings), parts.clock, tell)
 
 
 async def _note_opening(settings: Settings, parts: Parts, addresses: Sequence[str], looser: Sequence[str]) -> None:

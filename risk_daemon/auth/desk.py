@@ -103,9 +103,9 @@ class Desk:
     ) -> None:
         self.store = store
         self.site: PageSite | None = None
-        self._configured = configured
+        self.configured = configured
         self._clock = clock
-        self._tell = tell
+        self.tell = tell
         self._chance = chance
         self._override = Override()
         self._carry_out: CarryOut | None = None
@@ -223,9 +223,13 @@ class Desk:
             warden = self._warden(attempt, register, name)
             try:
                 step, count = self._proof(attempt, warden, otp, answer, now)
+                had_glass = register.break_glass is not None
                 register = await asyncio.to_thread(self.store.change, lambda known: known.used(name, step, count))
             except (OverrideRefused, StateError) as error:
                 raise await self._failed(attempt, name, str(error), now) from error
+            if had_glass:
+                facts = {"who": name, "why": "a warden's keys work", "outcome": "stopped"}
+                await self.tell(RiskEvent(EventName.BREAK_GLASS_ENDED, facts))
             self._touch()
             if self._override.agree(attempt, name, register) and attempt.wish.enrolls is None:
                 await self._do(attempt)
@@ -272,18 +276,18 @@ class Desk:
 
     def _needed(self, purpose: Purpose, register: Register) -> int:
         """Those that are enrolled decide who else is, be they fewer than must agree to everything else."""
-        quorum = register.rules_with(self._configured).quorum
+        quorum = register.rules_with(self.configured).quorum
         return min(quorum, len(register.wardens)) if purpose in _PEOPLE else quorum
 
     def _tightened(self, register: Register) -> Register:
         if not register.is_guarded:
             return register
-        return replace(register, rules=register.rules_with(self._configured))
+        return replace(register, rules=register.rules_with(self.configured))
 
     def _with(self, register: Register, warden: Warden, wish: Wish) -> Register:
         if self._needed(Purpose.ENROLL, register) > wish.needed:
             raise OverrideRefused("others were enrolled meanwhile: begin again, so that they are asked")
-        return register.enrolled(warden, self._configured)
+        return register.enrolled(warden, self.configured)
 
     @staticmethod
     def _warden(attempt: Attempt, register: Register, name: str) -> Warden:
@@ -339,7 +343,7 @@ class Desk:
         try:
             facts = {"purpose": wish.purpose.value, "who": by or wish.asked_by, "why": wish.reason}
             facts |= {"asked_by": wish.asked_by, "attempt": attempt.nonce}
-            await self._tell(RiskEvent(EventName.OVERRIDE_GRANTED, facts))
+            await self.tell(RiskEvent(EventName.OVERRIDE_GRANTED, facts))
             if carry_out is not None:
                 is_done, told = await carry_out(by)
         except RiskDaemonError as error:
@@ -379,7 +383,7 @@ class Desk:
         facts = {"purpose": wish.purpose.value, "who": who or wish.asked_by, "why": why, "asked_by": wish.asked_by}
         facts |= {"attempt": attempt.nonce, **more}
         try:
-            await self._tell(RiskEvent(EventName.OVERRIDE_REFUSED, facts))
+            await self.tell(RiskEvent(EventName.OVERRIDE_REFUSED, facts))
         except RecordError as error:  # it stays refused
             _LOG.error("override_refused_not_written", error=str(error), **facts)
 

@@ -115,7 +115,7 @@ class Register:
         return replace(self, wardens=kept, rules=self.rules if kept else None)
 
     def used(self, name: str, step: int, sign_count: int) -> Self:
-        """A code and a signature of this warden counted, and count no more.
+        """A code and a signature of this warden counted, and count no more. A glass is not broken while keys work.
 
         Raises StateError where they did already: somebody else was quicker.
         """
@@ -123,7 +123,8 @@ class Register:
         if warden is None or step <= warden.last_step:
             raise StateError(f"this one-time code of {name} was used already: wait for the next one")
         passkey = replace(warden.passkey, sign_count=max(sign_count, warden.passkey.sign_count))
-        return replace(self, wardens={**self.wardens, name: replace(warden, last_step=step, passkey=passkey)})
+        wardens = {**self.wardens, name: replace(warden, last_step=step, passkey=passkey)}
+        return replace(self, wardens=wardens, break_glass=None)
 
 
 def step_of(secret: str, code: str, wall: float, *, after: int = -1) -> int | None:

@@ -13,13 +13,25 @@ import typer
 from typer._click.core import Command, Context
 from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
-from risk_daemon.cli import guarding, logs, migrating, operating, positions, tokens, translating, venues
+from risk_daemon.cli import guarding, logs, migrating, operating, positions, tokens, translating, venues, warden
 from risk_daemon.cli.common import app
 from risk_daemon.cli.help import made_readable
 from risk_daemon.cli.whole import check_whole
 from risk_daemon.errors import ExitCode, UsageError
 
-__all__ = ["app", "guarding", "logs", "main", "migrating", "operating", "positions", "tokens", "translating", "venues"]
+__all__ = [
+    "app",
+    "guarding",
+    "logs",
+    "main",
+    "migrating",
+    "operating",
+    "positions",
+    "tokens",
+    "translating",
+    "venues",
+    "warden",
+]
 
 check_whole(app)
 

@@ -26,7 +26,7 @@ def control(listed: Instrument | None, *, locked: bool, connected: bool) -> Daem
     site: Any = SimpleNamespace(adapters={"perp": SimpleNamespace(instrument=lambda _symbol: listed)})
     settings: Any = SimpleNamespace(venues={"perp": unused})
     vetoes: Any = unused
-    return DaemonControl(daemon, settings, site, vetoes)
+    return DaemonControl(daemon, settings, site, vetoes, vetoes)
 
 
 @pytest.mark.parametrize("connected", [True, False])
@@ -65,7 +65,7 @@ def test_a_veto_of_the_map_is_a_line_that_says_what_it_rests_on_and_is_counted()
     daemon: Any = SimpleNamespace(parts=SimpleNamespace(engine=world.engine, clock=world.clock))
     daemon.is_ready = daemon.is_alive = daemon.command = None
     unused: Any = None
-    found = DaemonControl(daemon, unused, unused, vetoes)  # type: ignore[arg-type]
+    found = DaemonControl(daemon, unused, unused, vetoes, unused)  # type: ignore[arg-type]
     found.vetoed(order(), Veto("portfolio_dd_circuit", "told by the map"), "alice", ago_s=2.0, untold=3)
     found.vetoed(None, Veto("daily_loss", "an hour ago"), "bob", ago_s=0.0, untold=0)
     found.vetoed(None, Veto("words of its own", ""), "eve", ago_s=0.0, untold=0)

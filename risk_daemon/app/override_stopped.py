@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol
@@ -72,10 +71,7 @@ async def followed(desk: Desk, opened: Opened, told: Told) -> Mapping[str, Any]:
             told.moved(view)
             if view["stage"] == "ended":
                 return view
-        try:
-            await asyncio.wait_for(desk.changed(), _LOOK_EVERY_S)
-        except TimeoutError:
-            continue
+        await desk.changed(_LOOK_EVERY_S)
 
 
 @asynccontextmanager

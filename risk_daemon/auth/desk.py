@@ -186,9 +186,11 @@ class Desk:
         attempt = self._override.attempt
         return None if attempt is None else self._view(attempt, await asyncio.to_thread(self.store.read))
 
-    async def changed(self) -> None:
-        """Until the attempt has moved on."""
-        await self._changed.wait()
+    async def changed(self, within_s: float) -> None:
+        """Until the attempt has moved on, or the time is over."""
+        moved = asyncio.ensure_future(self._changed.wait())
+        await asyncio.wait({moved}, timeout=within_s)
+        moved.cancel()
 
     # --- on the page ---------------------------------------------------------------------------------
 

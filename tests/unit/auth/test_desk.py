@@ -454,7 +454,7 @@ async def test_it_can_be_withdrawn_by_its_own_name_only(world: OverrideWorld) ->
 
 async def test_progress_is_heard_of(pair: OverrideWorld) -> None:
     opened = await pair.open()
-    hears = asyncio.ensure_future(pair.desk.changed())
+    hears = asyncio.ensure_future(pair.desk.changed(60.0))
     await asyncio.sleep(0)
     await pair.agree(opened, "bob")
     await asyncio.wait_for(hears, 5)

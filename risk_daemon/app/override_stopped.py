@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Protocol
+
+import structlog
 
 from risk_daemon.api.override_page import OverridePage
 from risk_daemon.api.page_server import PageServer
@@ -12,6 +16,7 @@ from risk_daemon.api.tls import server_context
 from risk_daemon.app.composition import open_journal
 from risk_daemon.app.overrides import WardenAffairs, rules_of
 from risk_daemon.auth.desk import Desk, Opened, Tell
+from risk_daemon.auth.override import OverrideRefused
 from risk_daemon.auth.wardens import WardenStore
 from risk_daemon.config.load import Settings
 from risk_daemon.errors import StateError
@@ -22,7 +27,9 @@ from risk_daemon.state.directory import Paths, StateDir
 from risk_daemon.state.log_anchor import ANCHOR
 from risk_daemon.state.store.sqlite import SqliteStore
 
-_LOOK_EVERY_S = 1.0
+_LOG = structlog.get_logger(__name__)
+_LOOK_EVERY_S = 0.5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Told(Protocol):
@@ -63,15 +70,38 @@ async def page_of(settings: Settings, tell: Tell) -> AsyncIterator[Desk]:
 
 
 async def followed(desk: Desk, opened: Opened, told: Told) -> Mapping[str, Any]:
-    """How the attempt stands when it has ended."""
+    """How the attempt stands when it has ended. Ctrl-C withdraws it; what is being done already is done to its end."""
     told.opened(opened.document())
-    while True:
-        view = await desk.progress()
-        if view is not None:
-            told.moved(view)
-            if view["stage"] == "ended":
-                return view
-        await desk.changed(_LOOK_EVERY_S)
+    with _interrupted() as is_interrupted:
+        while True:
+            view = await desk.progress()
+            if view is not None:
+                told.moved(view)
+                if view["stage"] == "ended":
+                    return view
+            await desk.changed(_LOOK_EVERY_S)
+            if is_interrupted.is_set():
+                await _withdraw(desk, opened)
+
+
+@contextmanager
+def _interrupted() -> Iterator[asyncio.Event]:
+    """Set by SIGINT and SIGTERM, which do nothing else while this lasts."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, event.set)
+    try:
+        yield event
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def _withdraw(desk: Desk, opened: Opened) -> None:
+    try:
+        await desk.withdraw(opened.attempt, "whoever began it")
+    except OverrideRefused as error:
+        _LOG.info("not_withdrawn", reason=str(error))  # it has ended meanwhile
 
 
 @asynccontextmanager

@@ -79,22 +79,22 @@ class Asking:
 
 
 class App:
-    """An app for one-time codes. Each is given once: the next one is the next half minute's."""
+    """An app for one-time codes. Each is given once, those that may still count and those that may already, too."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
         self._last = ""
 
     def code(self) -> str:
-        """The code of now, of 30 s from now where that was given already, or the first that is a new one."""
+        """The first of half a minute ago, now and in half a minute that is later than the last one given."""
 
         def fresh() -> str | None:
-            codes = (code_at(self._secret, time.time(), steps=steps) for steps in (0, 1))
-            return next((code for code in codes if code > "" and code not in self._last), None)
+            codes = [code_at(self._secret, time.time(), steps=steps) for steps in (-1, 0, 1)]
+            later = codes[codes.index(self._last) + 1 :] if self._last in codes else codes
+            return later[0] if later else None
 
-        code = str(wait_for(fresh, "a one-time code that was not used"))
-        self._last += f" {code}"
-        return code
+        self._last = str(wait_for(fresh, "a one-time code that was not used"))
+        return self._last
 
     def wrong(self) -> str:
         """A code that is none of these minutes."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import secrets
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from risk_daemon.auth.passkeys import PageSite, registered, registration_options
+from risk_daemon.auth.wardens import Rules, WardenStore
+from risk_daemon.auth.wardens import Warden as WardenRecord
 from tests.authenticator import Authenticator
 from tests.e2e.asking import App, Asking
 from tests.e2e.harness import Daemon, wait_for
@@ -63,6 +68,18 @@ class Warden:
             assert asking.ends() == 0, asking.said
         finally:
             asking.stop()
+        return self
+
+    def put(self, daemon: Daemon, rules: Rules | None = None) -> Warden:
+        """Into the register, as if they had been at the page: where enrolling is not what is looked at."""
+        site = PageSite.at("localhost", 80, is_tls=False)
+        options = registration_options(site, self.name, b"c" * 32, [])
+        passkey = registered(site, b"c" * 32, self.device.create(options, site.origin))
+        secret = base64.b32encode(secrets.token_bytes(20)).decode()
+        known = WardenRecord(name=self.name, secret=secret, last_step=0, passkey=passkey, enrolled_wall=0.0)
+        store = WardenStore.beside(daemon.state)
+        store.change(lambda register: register.enrolled(known, rules or Rules()))
+        self.app = App(secret)
         return self
 
     def agrees(self, page: Page, otp: str | None = None) -> tuple[int, dict[str, Any]]:

@@ -31,8 +31,14 @@ from risk_daemon.app.composition import (
 )
 from risk_daemon.app.control import DaemonControl
 from risk_daemon.app.dead_men import refuse_wrong_dead_men
-from risk_daemon.app.in_force import LooserConfiguration, finishing_settings, keep, looser_than_before, refuse_looser
-from risk_daemon.app.override_stopped import are_wardens_enrolled
+from risk_daemon.app.in_force import (
+    LooserConfiguration,
+    finishing_settings,
+    keep,
+    looser_than_before,
+    refuse_looser,
+    wardens_enrolled,
+)
 from risk_daemon.app.overrides import WardenAffairs, rules_of
 from risk_daemon.app.telling import say_events, terminal
 from risk_daemon.auth.desk import Desk
@@ -140,7 +146,7 @@ async def _start(
     refuse_wrong_dead_men(settings)
     site = await stack.enter_async_context(Site(settings))
     # A state that is gone is not set up anew behind the wardens' back: `init` asks them.
-    may_create = is_simulated(settings) and not are_wardens_enrolled(settings)
+    may_create = is_simulated(settings) and not wardens_enrolled(Paths(settings.state.dir))
     state_dir = stack.enter_context(own_state(settings, create=may_create))
     shut_gate(state_dir.paths.gate)
     if on_site is not None:

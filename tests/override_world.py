@@ -14,9 +14,10 @@ from risk_daemon.auth.override import Purpose
 from risk_daemon.auth.passkeys import PageSite
 from risk_daemon.auth.wardens import Rules, Warden, WardenStore
 from risk_daemon.model.clock import ManualClock
-from risk_daemon.model.event_names import RiskEvent
+from risk_daemon.model.event_names import EventName, RiskEvent
 from tests.authenticator import Authenticator, code_at
 
+_ON_THE_WAY = (EventName.OVERRIDE_ASKED, EventName.OVERRIDE_AGREED)
 SITE = PageSite.at("localhost", 8787, is_tls=False)
 
 
@@ -39,7 +40,7 @@ class Person:
 
 
 class OverrideWorld:
-    """A desk with its wardens. done: what was carried out, by whom."""
+    """A desk with its wardens. done: what was carried out, by whom. events: of ends; noted: of the way there."""
 
     def __init__(self, directory: Path, *names: str, quorum: int = 1) -> None:
         self.clock = ManualClock(wall=1_800_000_015.0)
@@ -47,6 +48,7 @@ class OverrideWorld:
         self.rules = Rules(quorum=quorum)
         self.people = {name: Person(name).enrolled(self.store) for name in names}
         self.events: list[RiskEvent] = []
+        self.noted: list[RiskEvent] = []
         self.done: list[str] = []
         self.outcome: tuple[bool, str] = (True, "reset")
         self.error: Exception | None = None
@@ -62,7 +64,7 @@ class OverrideWorld:
     async def _tell(self, event: RiskEvent) -> None:
         if self.tell_error is not None:
             raise self.tell_error
-        self.events.append(event)
+        (self.noted if event.name in _ON_THE_WAY else self.events).append(event)
 
     async def carry_out(self, by: str) -> tuple[bool, str]:
         if self.error is not None:

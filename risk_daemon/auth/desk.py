@@ -148,9 +148,9 @@ class Desk:
                 changes=changes,
                 enrolls=enrolls,
             )
-            code = code_of(self._chance(CODE_LENGTH))
-            nonce = self._chance(_NONCE_BYTES).hex()
+            code, nonce = code_of(self._chance(CODE_LENGTH)), self._chance(_NONCE_BYTES).hex()
             attempt = self._override.open(wish, nonce, code, register, self._clock.now())
+            await self._tell_asked(attempt)
             self._carry_out = carry_out
             self._secret = None
             if enrolls is not None:
@@ -232,8 +232,10 @@ class Desk:
             if had_glass:
                 facts = {"who": name, "why": "a warden's keys work", "outcome": "stopped"}
                 await self.tell(RiskEvent(EventName.BREAK_GLASS_ENDED, facts))
+            is_enough = self._override.agree(attempt, name, register)
             self._touch()
-            if self._override.agree(attempt, name, register) and attempt.wish.enrolls is None:
+            await self._tell_agreed(attempt, name)
+            if is_enough and attempt.wish.enrolls is None:
                 await self._do(attempt)
             return self._view(attempt, register)
 
@@ -379,6 +381,22 @@ class Desk:
         agreed = f"{len(attempt.given)} of {attempt.wish.needed} had agreed"
         self._finish(attempt, End(is_granted=False, is_done=False, told=f"{why}; {agreed}"))
         await self._tell_refused(attempt, ", ".join(attempt.given) or None, f"{why}; {agreed}")
+
+    async def _tell_asked(self, attempt: Attempt) -> None:
+        """Before anybody can agree: what can't be told is not asked."""
+        wish = attempt.wish
+        facts = {"purpose": wish.purpose.value, "who": wish.asked_by, "why": wish.reason, "needed": wish.needed}
+        try:
+            await self.tell(RiskEvent(EventName.OVERRIDE_ASKED, {**facts, "attempt": attempt.nonce}))
+        except RiskDaemonError as error:
+            self._finish(attempt, End(is_granted=False, is_done=False, told=str(error)))
+            raise
+
+    async def _tell_agreed(self, attempt: Attempt, name: str) -> None:
+        """One of those who are needed; what is half done is known also where it never comes to an end."""
+        count = f"{len(attempt.given)} of {attempt.wish.needed}"
+        facts = {"purpose": attempt.wish.purpose.value, "who": name, "why": count, "attempt": attempt.nonce}
+        await self.tell(RiskEvent(EventName.OVERRIDE_AGREED, facts))
 
     async def _tell_refused(self, attempt: Attempt, who: str | None, why: str, **more: Any) -> None:
         wish = attempt.wish

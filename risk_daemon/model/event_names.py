@@ -50,6 +50,8 @@ class EventName(StrEnum):
     KEY_MAY_WITHDRAW = "key_may_withdraw"
     ALERT_SENT = "alert_sent"
     ALERT_FAILED = "alert_failed"
+    OVERRIDE_ASKED = "override_asked"
+    OVERRIDE_AGREED = "override_agreed"
     OVERRIDE_GRANTED = "override_granted"
     OVERRIDE_REFUSED = "override_refused"
     BREAK_GLASS_BEGUN = "break_glass_begun"
@@ -114,6 +116,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.KEY_MAY_WITHDRAW: Level.ERROR,
         EventName.ALERT_SENT: Level.INFO,
         EventName.ALERT_FAILED: Level.ERROR,
+        EventName.OVERRIDE_ASKED: Level.WARNING,
+        EventName.OVERRIDE_AGREED: Level.INFO,
         EventName.OVERRIDE_GRANTED: Level.WARNING,
         EventName.OVERRIDE_REFUSED: Level.WARNING,
         EventName.BREAK_GLASS_BEGUN: Level.CRITICAL,

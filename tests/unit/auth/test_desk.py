@@ -62,6 +62,25 @@ async def test_two_of_three_agree_and_progress_is_seen(pair: OverrideWorld) -> N
     assert (pair.done, last["stage"]) == (["carol, alice"], "ended")
 
 
+async def test_what_is_asked_and_half_agreed_to_is_told_at_once(pair: OverrideWorld) -> None:
+    """So that it is in the log also where the process is killed before the end."""
+    opened = await pair.open()
+    await pair.agree(opened, "carol")
+    told = [(event.name.value, event.fields["who"], event.fields["why"]) for event in pair.noted]
+    assert told == [("override_asked", BY, "looked at it"), ("override_agreed", "carol", "1 of 2")]
+    assert {event.fields["attempt"] for event in pair.noted} == {opened.attempt}
+    assert pair.events == []
+
+
+async def test_what_can_t_be_told_is_not_asked(world: OverrideWorld) -> None:
+    world.tell_error = RecordError("the log can't be written")
+    with pytest.raises(RecordError):
+        await world.open()
+    progress = await world.desk.progress()
+    assert progress is not None
+    assert progress["stage"] == "ended"
+
+
 async def test_one_person_is_no_quorum(pair: OverrideWorld) -> None:
     opened = await pair.open()
     await pair.agree(opened, "alice")
@@ -96,8 +115,9 @@ async def test_what_fails_while_it_is_done_is_not_done(world: OverrideWorld) -> 
 async def test_what_can_t_be_written_down_is_not_done(world: OverrideWorld) -> None:
     opened = await world.open()
     world.tell_error = RecordError("the log can't be written")
-    view = await world.agree(opened, "alice")
-    assert (world.done, view["end"]["done"]) == ([], False)
+    with pytest.raises(RecordError):
+        await world.agree(opened, "alice")
+    assert world.done == []
 
 
 async def test_a_quorum_may_be_raised_in_the_file_and_not_lowered(world: OverrideWorld) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.harness import wait_for
+
 NEEDED = "RISK_DAEMON_NEEDS_BROWSER"
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 _ALLOWED_MS = 20_000
@@ -58,14 +60,16 @@ class Person:
         """What the next key goes to."""
         return str(self.page.evaluate("document.activeElement.id"))
 
+    def waits_until(self, expression: str, arg: Any = None) -> None:
+        """Until it is true on the page. Asked from here: the page's own policy forbids what is made of texts there."""
+        wait_for(lambda: self.page.evaluate(expression, arg), f"{expression} of {arg}; {self.reads('#said')!r}")
+
     def waits_for_focus(self, on: str) -> None:
-        self.page.wait_for_function(f"document.activeElement.id === '{on}'")
+        self.waits_until("(on) => document.activeElement.id === on", on)
 
     def waits_to_read(self, words: str, at: str = "#said") -> str:
         """Until the words stand there; all that does."""
-        self.page.wait_for_function(
-            "([at, words]) => document.querySelector(at).textContent.includes(words)", arg=[at, words]
-        )
+        self.waits_until("([at, words]) => document.querySelector(at).textContent.includes(words)", [at, words])
         return self.reads(at)
 
     def reads(self, at: str) -> str:

@@ -162,7 +162,7 @@ def test_wrong_codes_lock_the_page_and_what_is_shown_is_text(desk_of: Callable[.
         person.page.keyboard.press("Control+A")
         person.keys(app.wrong())
         daemon.wait_for("override_refused", number)
-        person.page.wait_for_function("!document.querySelector('#agree button').disabled")
+        person.waits_until("() => !document.querySelector('#agree button').disabled")
         person.page.evaluate("document.getElementById('otp').focus()")
     person.waits_to_read("too many failures")
     assert asking.ends() == 78
@@ -238,7 +238,7 @@ def other_site() -> Iterator[str]:
 
 def refused(person: Person) -> str:
     """What the page says of a try that was refused."""
-    person.page.wait_for_function("document.querySelector('#said').textContent !== ''")
+    person.waits_until("() => document.querySelector('#said').textContent !== ''")
     return person.reads("#said")
 
 

@@ -206,6 +206,7 @@ async def _serve(settings: Settings, daemon: Daemon, opened: Opened, stack: Asyn
     vetoes = VetoLog.open(opened.paths.vetoes)
     stack.push_async_callback(vetoes.close)
     desk = _desk(settings, daemon)
+    await _keep_rules(desk)
     control = DaemonControl(daemon, settings, opened.site, vetoes, desk)
     tokens = TokenStore.open(settings.state.dir / FILE_NAME)
     daemon.subscribe(control.heard)
@@ -225,6 +226,14 @@ async def _serve(settings: Settings, daemon: Daemon, opened: Opened, stack: Asyn
     stack.push_async_callback(server.stop)
     stack.push_async_callback(desk.close)
     return server.addresses
+
+
+async def _keep_rules(desk: Desk) -> None:
+    """A register that can't be read or written keeps nobody from guarding; it keeps everybody from resuming."""
+    try:
+        await desk.keep_rules()
+    except StateError as error:
+        _LOG.error("wardens_unreadable", error=str(error), effect="nothing can be resumed")
 
 
 def _desk(settings: Settings, daemon: Daemon) -> Desk:

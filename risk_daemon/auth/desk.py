@@ -117,6 +117,10 @@ class Desk:
 
     # --- at the terminal -----------------------------------------------------------------------------
 
+    async def keep_rules(self) -> None:
+        """Remember what the file asks for, if it is more: a smaller quorum is none from now on. Raises StateError."""
+        await asyncio.to_thread(self.store.change, self._tightened)
+
     async def is_guarded(self) -> bool:
         """Whether wardens must be asked. Raises StateError where that can't be known: then nothing is resumed."""
         return (await asyncio.to_thread(self.store.read)).is_guarded

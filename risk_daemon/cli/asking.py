@@ -52,10 +52,9 @@ def done_or_asked(socket: Path, answer: remote.Answer) -> Mapping[str, Any]:
     """What was done; where wardens are asked first, what it came to. Raises UsageError for anything less."""
     if answer.status != HTTPStatus.ACCEPTED:
         return accepted(answer)
-    told = Told()
-    told.opened(answer.body)
-    attempt = str(answer.body["attempt"])
+    told, attempt = Told(), str(answer.body["attempt"])
     try:
+        told.opened(answer.body)
         return ended(_followed(socket, attempt, told))
     except KeyboardInterrupt:
         remote.request(socket, "POST", "/api/v1/override/withdraw", {"attempt": attempt})

@@ -129,6 +129,21 @@ async def test_a_quorum_may_be_raised_in_the_file_and_not_lowered(world: Overrid
     assert (await world.open()).needed == 2
 
 
+async def test_a_quorum_that_was_in_force_stays_though_nobody_was_asked_meanwhile(world: OverrideWorld) -> None:
+    """It was raised, the daemon ran, and the file was edited back before anybody asked."""
+    world.rules = Rules(quorum=2)
+    await world.another_desk().keep_rules()
+    world.rules = Rules(quorum=1)
+    world.desk = world.another_desk()
+    assert (await world.open()).needed == 2
+
+
+async def test_without_wardens_no_rule_is_kept(tmp_path: Path) -> None:
+    world = OverrideWorld(tmp_path, quorum=3)
+    await world.desk.keep_rules()
+    assert not world.store.path.exists()
+
+
 # --- what is wrong -----------------------------------------------------------------------------------
 
 
@@ -233,6 +248,15 @@ async def test_an_old_challenge_is_none(world: OverrideWorld) -> None:
     await refused(
         world, world.desk.agree(opened.code, opened.attempt, "alice", world.otp("alice"), answer), "not what was asked"
     )
+
+
+async def test_the_end_of_its_time_is_told_by_itself(world: OverrideWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("risk_daemon.auth.desk.LASTS_S", 0.01)
+    opened = await world.open()
+    await world.desk.changed(60.0)
+    assert (await world.desk.look(opened.code))["stage"] == "ended"
+    await world.desk.close()  # whatever is under way comes to its end
+    assert world.told() == [("override_refused", BY, "ten minutes are over; 0 of 1 had agreed")]
 
 
 async def test_it_is_over_after_ten_minutes(world: OverrideWorld) -> None:

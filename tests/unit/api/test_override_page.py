@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from risk_daemon.api.override_page import OverridePage
 from risk_daemon.auth.tokens import FILE_NAME, Role, TokenStore
 from tests.api_world import FakeControl
 from tests.override_world import OverrideWorld
+from tests.unit.api.test_app import tls_context
 
 
 @dataclass
@@ -236,3 +238,26 @@ async def test_every_answer_ends_its_connection(pages: Pages) -> None:
     """A browser's idle connections would sit on a stranger's seats."""
     for said in (await pages.ask("GET", "/override"), await pages.look("x")):
         assert said.headers["Connection"] == "close"
+
+
+async def test_over_tls_it_is_another_origin_under_the_configured_name(tmp_path: Path) -> None:
+    world = OverrideWorld(tmp_path)
+    page = OverridePage(world.desk, "guard.example.org", world.clock)
+    server = ControlServer(
+        FakeControl(), tmp_path / "s.sock", listen="127.0.0.1:0", tls=tls_context(tmp_path), page=page
+    )
+    await server.start()
+    address = server.addresses[0]
+    port = address.rpartition(":")[2]
+    trusts = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+    trusts.check_hostname = False
+    statuses = []
+    async with aiohttp.ClientSession() as session:
+        for host in (f"guard.example.org:{port}", f"localhost:{port}"):
+            url = f"https://{address}/override"
+            async with session.get(url, headers={"Host": host}, ssl=trusts) as reply:
+                statuses.append(reply.status)
+    await server.stop()
+    assert statuses == [200, 421]
+    assert world.desk.site is not None
+    assert (world.desk.site.host, world.desk.site.origin) == ("guard.example.org", f"https://guard.example.org:{port}")

@@ -9,30 +9,30 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import stat
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from aiohttp import web
 
-from risk_daemon.api.connections import Server
+from risk_daemon.api.connections import Answerer, Server
 from risk_daemon.api.dispatch import Dispatcher
 from risk_daemon.api.doors import Door, SocketDoor, TokenDoor
 from risk_daemon.api.handlers import Services
 from risk_daemon.api.limits import Limits
+from risk_daemon.api.listening import ListeningSite, address_of, tcp_listener, unix_listener
 from risk_daemon.api.openapi import document
-from risk_daemon.api.port import Control
+from risk_daemon.api.override_page import OverridePage
+from risk_daemon.api.port import Control, Wardens
 from risk_daemon.api.routes import ROUTES
 from risk_daemon.api.tally import Tally
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
-from risk_daemon.errors import ConfigError, InvariantError, StateError
-from risk_daemon.model.addresses import host_and_port, is_loopback, short_address
+from risk_daemon.errors import ConfigError, StateError
+from risk_daemon.model.addresses import host_and_port, is_loopback
 from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.state.files import json_text
 
 _STOP_WITHIN_S = 2.0
-_BACKLOG = 128
 _WATCH_EVERY_S = 2.0
 
 
@@ -41,7 +41,7 @@ class ControlServer:
 
     The caller owns the state directory, so a socket there is stale. listen: `host:port`, port 0 for any. tls: the
     server's context; needed where others than this machine can reach it. tokens: by default the file beside the
-    socket. limits: see there.
+    socket. limits: see there. page: where wardens agree, on TCP. wardens: what is asked about them.
     """
 
     def __init__(
@@ -54,6 +54,8 @@ class ControlServer:
         tls: ssl.SSLContext | None = None,
         limits: Limits | None = None,
         clock: Clock | None = None,
+        page: OverridePage | None = None,
+        wardens: Wardens | None = None,
     ) -> None:
         self.path = socket_path
         self._control = control
@@ -62,6 +64,8 @@ class ControlServer:
         self._tls = tls
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
+        self._page = page
+        self._wardens = wardens
         self._rates = self._limits.rate_limits()
         self._tally = Tally(self._limits.tell_every_s)
         self._runners: list[web.ServerRunner] = []
@@ -110,9 +114,9 @@ class ControlServer:
 
     async def _start_socket(self) -> None:
         try:
-            listener = _unix_listener(self.path)
+            listener = unix_listener(self.path)
             self._inode = self.path.stat().st_ino
-            await self._serve(SocketDoor(self._tokens), listener, None)
+            await self._serve(SocketDoor(self._tokens), listener, None, None)
         except OSError as error:
             raise StateError(f"{self.path}: the socket can't be made: {error}") from error
         self._addresses.append(f"unix:{self.path}")
@@ -124,99 +128,38 @@ class ControlServer:
         failures, is_local = self._rates["failed_logins"], is_loopback(host)
         door = TokenDoor(self._tokens, failures, self._clock, self._tally, is_loopback_only=is_local)
         try:
-            listener = _tcp_listener(listen)
-            await self._serve(door, listener, self._tls)
+            listener = tcp_listener(listen)
+            await self._serve(door, listener, self._tls, self._page)
         except OSError as error:
             raise StateError(f"api.listen: {listen} can't be listened on: {error}") from error
-        self._addresses.append(_address(listener))
+        self._addresses.append(address_of(listener))
+        if self._page is not None:
+            self._page.listens_at(listener.getsockname()[1], is_tls=self._tls is not None)
 
-    async def _serve(self, door: Door, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-        services = Services(self._control, door, self._tokens, self._clock, self._limits, _document(), self._tally)
+    async def _serve(
+        self, door: Door, listener: socket.socket, tls: ssl.SSLContext | None, page: OverridePage | None
+    ) -> None:
+        known = (self._tokens, self._clock, self._limits, _document(), self._tally, self._wardens)
+        services = Services(self._control, door, *known)
         dispatcher = Dispatcher(services, ROUTES, self._rates)
-        runner = web.ServerRunner(Server(dispatcher.answer, self._limits, self._tally), shutdown_timeout=_STOP_WITHIN_S)
+        answers = dispatcher.answer if page is None else _beside(page, dispatcher)
+        runner = web.ServerRunner(Server(answers, self._limits, self._tally), shutdown_timeout=_STOP_WITHIN_S)
         self._runners.append(runner)
         self._services.append(services)
         await runner.setup()
-        await _Site(runner, listener, tls, self._limits.first_within_s).start()
+        await ListeningSite(runner, listener, tls, self._limits.first_within_s).start()
 
 
-class _Site(web.BaseSite):
-    """As aiohttp's SockSite, with an end to a TLS handshake: until it is over there is no connection to hang up on."""
+def _beside(page: OverridePage, dispatcher: Dispatcher) -> Answerer:
+    """Browsers are let in to the page, and to nothing else."""
 
-    def __init__(
-        self, runner: web.ServerRunner, listener: socket.socket, tls: ssl.SSLContext | None, tls_within_s: float
-    ):
-        super().__init__(runner, ssl_context=tls, backlog=_BACKLOG)
-        self._listener = listener
-        self._within_s = None if tls is None else tls_within_s
+    async def answers(request: web.BaseRequest) -> web.StreamResponse:
+        is_page = page.serves(request.rel_url.raw_path)
+        return await (page.answer(request) if is_page else dispatcher.answer(request))
 
-    @property
-    def name(self) -> str:
-        return str(self._listener.getsockname())
-
-    async def start(self) -> None:
-        await super().start()
-        server = self._runner.server
-        if server is None:
-            raise InvariantError("the runner was not set up")
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            server,
-            sock=self._listener,
-            ssl=self._ssl_context,
-            backlog=self._backlog,
-            ssl_handshake_timeout=self._within_s,
-        )
+    return answers
 
 
 @cache
 def _document() -> bytes:
     return json_text(document(ROUTES, version("risk-daemon"))).encode("ascii")
-
-
-# --- listeners -------------------------------------------------------------------------------------
-
-
-def _tcp_listener(listen: str) -> socket.socket:
-    """Raises OSError."""
-    host, port = host_and_port(listen)
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        "127.0.0.1" if host == "localhost" else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _unix_listener(path: Path) -> socket.socket:
-    """A socket bound at `path` for its owner only: nobody can connect before its mode is set. Raises OSError."""
-    _remove_stale(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with short_address(path) as address:
-            listener.bind(address)
-        path.chmod(0o600)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _remove_stale(path: Path) -> None:
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise StateError(f"{path}: this is not a socket: move it away")
-    path.unlink()

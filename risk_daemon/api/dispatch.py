@@ -19,6 +19,7 @@ from risk_daemon.api.handlers import Call, Services
 from risk_daemon.api.limits import RateLimit
 from risk_daemon.api.problems import COMMON_HEADERS, Refused, problem
 from risk_daemon.api.routes import Route
+from risk_daemon.auth.override import OverrideRefused
 from risk_daemon.errors import CircuitBreakerError, InvariantError, RiskDaemonError, UsageError
 
 _LOG = structlog.get_logger(__name__)
@@ -117,7 +118,7 @@ def _refusal(error: Exception) -> Refused:
     match error:
         case InvariantError():
             pass
-        case CircuitBreakerError():
+        case CircuitBreakerError() | OverrideRefused():
             return Refused(HTTPStatus.CONFLICT, str(error))
         case UsageError():
             return Refused(HTTPStatus.BAD_REQUEST, str(error))

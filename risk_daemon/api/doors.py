@@ -34,12 +34,13 @@ _CHALLENGE = 'Bearer realm="risk-daemon"'
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. name: for the records. bot: the bot that a token names. is_local: known by the kernel."""
+    """Who asks. name: for the records. bot: the bot that a token names. is_local, is_root: by the kernel's word."""
 
     name: str
     role: Role
     is_local: bool = False
     bot: str | None = None
+    is_root: bool = False
 
 
 class Door(Protocol):
@@ -78,7 +79,7 @@ class SocketDoor:
         uid = peer_uid(request)
         if uid is None:
             raise Refused(HTTPStatus.FORBIDDEN, "the caller is gone")
-        return Caller(_user(uid), Role.OPERATOR, is_local=True)
+        return Caller(_user(uid), Role.OPERATOR, is_local=True, is_root=uid == 0)
 
 
 class TokenDoor:

@@ -15,6 +15,7 @@ from risk_daemon.api.feed import Subscription
 from risk_daemon.api.limits import Limits
 from risk_daemon.api.models import (
     Acknowledge,
+    BreakGlass,
     CancelAll,
     ClosePositions,
     Disable,
@@ -23,13 +24,15 @@ from risk_daemon.api.models import (
     RejectedReport,
     Release,
     Reset,
+    RevokeWarden,
     SentReport,
     TestAlerts,
     VetoedReport,
 )
-from risk_daemon.api.port import Control
+from risk_daemon.api.port import Control, Wardens
 from risk_daemon.api.problems import Refused, answer, encoded
 from risk_daemon.api.tally import Tally
+from risk_daemon.auth.desk import Opened
 from risk_daemon.auth.tokens import Role, TokenStore
 from risk_daemon.gate.restraints import Veto
 from risk_daemon.model.account import OrderSide
@@ -54,7 +57,7 @@ _SILENT = "the daemon's evaluation loop does not turn: no answer means no"
 class Services:
     """What the handlers work with, one for each door.
 
-    document: `/openapi.json`. tally: of all doors. listeners: who is reading events.
+    document: `/openapi.json`. tally: of all doors. wardens: who may resume. listeners: who is reading events.
     """
 
     control: Control
@@ -64,6 +67,7 @@ class Services:
     limits: Limits
     document: bytes
     tally: Tally
+    wardens: Wardens | None = None
     listeners: set[Subscription] = field(default_factory=set)
 
 
@@ -219,10 +223,57 @@ async def test_alerts(call: Call) -> web.Response:
     return answer({"channels": await call.control.test_alerts(body.channel)})
 
 
+# --- for those at the terminal, about wardens --------------------------------------------------------
+
+
+async def override(call: Call) -> web.Response:
+    progress = await _wardens(call).progress()
+    if progress is None:
+        raise Refused(HTTPStatus.NOT_FOUND, "no warden was asked for anything yet")
+    return answer(progress)
+
+
+async def withdraw_override(call: Call) -> web.Response:
+    await _wardens(call).withdraw(call.body.attempt, call.known_caller.name)
+    return answer({"accepted": True})
+
+
+async def enroll(call: Call) -> web.Response:
+    return _asked(await _wardens(call).enroll(call.body.name, call.known_caller.name))
+
+
+async def revoke(call: Call) -> web.Response:
+    body: RevokeWarden = call.body
+    return _asked(await _wardens(call).revoke(body.name, body.reason, call.known_caller.name))
+
+
+async def break_glass(call: Call) -> web.Response:
+    body: BreakGlass = call.body
+    who = call.known_caller
+    if body.stop:
+        return answer(await _wardens(call).stop_break_glass(who.name))
+    return answer(await _wardens(call).break_glass(who.name, body.sentence, is_root=who.is_root))
+
+
+def _wardens(call: Call) -> Wardens:
+    if call.services.wardens is None:
+        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "this daemon asks no wardens")
+    return call.services.wardens
+
+
+def _asked(opened: Opened) -> web.Response:
+    return answer(opened.document(), HTTPStatus.ACCEPTED)
+
+
+# --- what commands have in common --------------------------------------------------------------------
+
+
 async def _command(call: Call, event: Input) -> web.Response:
     said: Mapping[str, Any] = await call.control.command(event)
     if said.get("accepted") is True:
         return answer(said)
+    if "asked" in said:
+        return answer(said["asked"], HTTPStatus.ACCEPTED)
     raise Refused(HTTPStatus.CONFLICT, str(said.get("reason") or "refused"), {**said, "accepted": False})
 
 

@@ -270,6 +270,31 @@ class TestAlerts(Body):
     channel: Name | None = None
 
 
+class EnrollWarden(Body):
+    """Somebody is to be a warden."""
+
+    name: Name
+
+
+class RevokeWarden(EnrollWarden):
+    """Somebody is to be one no more."""
+
+    reason: Text
+
+
+class BreakGlass(Body):
+    """Forget every warden, after a waiting time. `stop` leaves the glass whole instead, and needs no sentence."""
+
+    sentence: str = Field("", max_length=200)
+    stop: bool = False
+
+
+class Withdraw(Body):
+    """End the attempt of that name."""
+
+    attempt: str = Field(max_length=64)
+
+
 # --- what is answered ------------------------------------------------------------------------------
 
 
@@ -325,6 +350,43 @@ class NotCommanded(Problem):
     accepted: bool | None = None
     state: str | None = None
     trip_id: str | None = None
+
+
+class Asked(Document):
+    """Nothing was done yet: wardens are asked, at `address`, with `code`. uri: of a new one's codes."""
+
+    attempt: str
+    address: str
+    code: str
+    needed: int
+    lasts_s: float
+    uri: str | None
+
+
+class Attempted(Document):
+    """How an attempt stands. Only where `end` has `done` true, it was done."""
+
+    attempt: str
+    purpose: str
+    stage: Literal["agree", "enroll", "ended"]
+    needed: int
+    given: list[str]
+    left_s: float
+    end: dict[str, Any] | None
+
+
+class Withdrawn(Document):
+    """The attempt has ended."""
+
+    accepted: Literal[True]
+
+
+class Glass(Document):
+    """Whether the waiting has begun, and when it ends; `done`: every warden is forgotten."""
+
+    begun: bool
+    done: bool
+    due: str | None
 
 
 class Swept(Document):

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from risk_daemon.api.feed import Subscription
+from risk_daemon.auth.desk import Opened
 from risk_daemon.gate.restraints import OrderAnswer, OrderRequest, Veto
 from risk_daemon.model.account import Instrument
 from risk_daemon.model.events import ErrorReported, Input, OrderReported
@@ -29,7 +30,10 @@ class Control(Protocol):
         ...
 
     async def command(self, event: Input) -> Mapping[str, Any]:
-        """Put an operator's event through the engine: `accepted`, `reason`, `state`, `trip_id`."""
+        """Put an operator's event through the engine: `accepted`, `reason`, `state`, `trip_id`.
+
+        With `asked`, nothing was done yet: wardens are asked, and it says where.
+        """
         ...
 
     async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
@@ -78,3 +82,23 @@ class Control(Protocol):
     def subscribe(self) -> Subscription:
         """Every event from now on. Raises TooManyReaders."""
         ...
+
+
+class Wardens(Protocol):
+    """Who may resume, as those at the terminal see it."""
+
+    async def enroll(self, name: str, asked_by: str) -> Opened: ...
+
+    async def revoke(self, name: str, reason: str, asked_by: str) -> Opened: ...
+
+    async def break_glass(self, asked_by: str, sentence: str, *, is_root: bool) -> Mapping[str, Any]:
+        """Forget every warden, in two steps with a waiting time between."""
+        ...
+
+    async def stop_break_glass(self, asked_by: str) -> Mapping[str, Any]: ...
+
+    async def progress(self) -> Mapping[str, Any] | None:
+        """Of the last attempt; None: there was none."""
+        ...
+
+    async def withdraw(self, attempt: str, who: str) -> None: ...

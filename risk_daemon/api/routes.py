@@ -53,6 +53,7 @@ _check = partial(Route, method="POST", rate="checks", roles=_BOTS | _OPERATORS, 
 _report = partial(Route, method="POST", rate="reports", roles=_BOTS)
 _command = partial(Route, method="POST", rate="commands", roles=_OPERATORS)
 _local = partial(_command, is_local=True)
+_look = partial(_read, is_local=True)
 
 
 def _ok(model: Any) -> Mapping[HTTPStatus, Any]:
@@ -62,8 +63,12 @@ def _ok(model: Any) -> Mapping[HTTPStatus, Any]:
 _LEASED = {HTTPStatus.OK: models.Lease, HTTPStatus.LOCKED: models.Vetoed}
 _TAKEN = {HTTPStatus.ACCEPTED: models.Taken}
 _DONE = {HTTPStatus.OK: models.Commanded, HTTPStatus.CONFLICT: models.NotCommanded}
+_GUARDED = {**_DONE, HTTPStatus.ACCEPTED: models.Asked}
+_ASKED = {HTTPStatus.ACCEPTED: models.Asked, HTTPStatus.CONFLICT: models.Problem}
 _CLOSED = {HTTPStatus.OK: models.Closed, HTTPStatus.CONFLICT: models.NotCommanded}
 _HEARD = {HTTPStatus.OK: models.Acknowledged, HTTPStatus.CONFLICT: models.Problem}
+_ATTEMPTED = {HTTPStatus.OK: models.Attempted, HTTPStatus.NOT_FOUND: models.Problem}
+_WITHDRAWN = {HTTPStatus.OK: models.Withdrawn, HTTPStatus.CONFLICT: models.Problem}
 _SWEPT = {HTTPStatus.OK: models.Swept, HTTPStatus.CONFLICT: models.NotCommanded}
 
 
@@ -94,10 +99,17 @@ ROUTES: tuple[Route, ...] = (
         models.TestAlerts,
         may_be_empty=True,
     ),
-    _local("/api/v1/release", "End the halt of a venue or a bot.", handlers.release, _DONE, models.Release),
-    _local("/api/v1/reset", "End a trip.", handlers.reset, _DONE, models.Reset),
-    _local("/api/v1/disable", "Watch without acting, for a time.", handlers.disable, _DONE, models.Disable),
+    _local("/api/v1/release", "End the halt of a venue or a bot.", handlers.release, _GUARDED, models.Release),
+    _local("/api/v1/reset", "End a trip.", handlers.reset, _GUARDED, models.Reset),
+    _local("/api/v1/disable", "Watch without acting, for a time.", handlers.disable, _GUARDED, models.Disable),
     _local("/api/v1/enable", "Act again.", handlers.enable, _DONE, models.Enable, may_be_empty=True),
+    _look("/api/v1/override", "How the last attempt of wardens stands.", handlers.override, _ATTEMPTED),
+    _local("/api/v1/override/withdraw", "End the attempt.", handlers.withdraw_override, _WITHDRAWN, models.Withdraw),
+    _local("/api/v1/wardens/enroll", "Make somebody a warden.", handlers.enroll, _ASKED, models.EnrollWarden),
+    _local("/api/v1/wardens/revoke", "Make a warden none.", handlers.revoke, _ASKED, models.RevokeWarden),
+    _local(
+        "/api/v1/wardens/break-glass", "All keys are lost.", handlers.break_glass, _ok(models.Glass), models.BreakGlass
+    ),
     _local(
         "/api/v1/cancel-all",
         "Cancel every open order.",

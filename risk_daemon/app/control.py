@@ -13,14 +13,24 @@ from risk_daemon.app.alerts import tried_document
 from risk_daemon.app.cancel import first_look, sweep
 from risk_daemon.app.close import chosen_of, manager_for
 from risk_daemon.app.composition import LEASE_S, Site
+from risk_daemon.app.overrides import Resuming, ask_for
 from risk_daemon.app.recent import Recent
+from risk_daemon.auth.desk import Desk
 from risk_daemon.baselines.equity_history import Sample
 from risk_daemon.config.settings import Settings
 from risk_daemon.engine.decision import Decision
 from risk_daemon.errors import CircuitBreakerError, RecordError
 from risk_daemon.gate.restraints import CAUSES, Cause, OrderAnswer, OrderRequest, Veto
 from risk_daemon.model.account import Instrument
-from risk_daemon.model.events import ErrorReported, Input, OrderReported
+from risk_daemon.model.events import (
+    DisableRequested,
+    ErrorReported,
+    Input,
+    OrderReported,
+    ReleaseRequested,
+    ResetRequested,
+)
+from risk_daemon.model.status import Status
 from risk_daemon.runtime.daemon import Daemon
 from risk_daemon.runtime.inbox import CAPACITY
 from risk_daemon.runtime.status import status_of
@@ -54,13 +64,20 @@ class DaemonControl:
     """What the API's port asks for. Made before the daemon runs; `heard` is told of every decision."""
 
     def __init__(
-        self, daemon: Daemon, settings: Settings, site: Site, vetoes: VetoLog, alerts: AlertManager | None = None
+        self,
+        daemon: Daemon,
+        settings: Settings,
+        site: Site,
+        vetoes: VetoLog,
+        desk: Desk,
+        alerts: AlertManager | None = None,
     ) -> None:
         self._daemon = daemon
         self._settings = settings
         self._site = site
         self._vetoes = vetoes
         self._alerts = alerts
+        self._desk = desk
         self._feed = Feed()
         self._recent = Recent()
         self._published = 0
@@ -89,15 +106,31 @@ class DaemonControl:
         return self._daemon.is_alive()
 
     async def command(self, event: Input) -> Mapping[str, Any]:
-        """See Daemon."""
+        """See Daemon. What resumes trading is only asked for, where wardens are enrolled: then `asked` says where.
+
+        Raises StateError where it can't be known whether any are; OverrideRefused.
+        """
+        if isinstance(event, ResetRequested | ReleaseRequested | DisableRequested) and await self._desk.is_guarded():
+            return await self._ask_wardens(event)
         return await self._daemon.command(event)
+
+    async def _ask_wardens(self, event: Resuming) -> Mapping[str, Any]:
+        """What would be refused at the end is refused at once."""
+        parts = self._daemon.parts
+        refusal = parts.engine.why_not(event, parts.clock.now())
+        if refusal is not None:
+            return {"accepted": False, "reason": refusal}
+        opened = await ask_for(self._desk, event, self._status(), self._daemon.command)
+        return {"accepted": False, "asked": opened.document()}
 
     def state(self) -> Mapping[str, Any]:
         """How things stand, with the last orders, errors and vetoes."""
-        parts = self._daemon.parts
         recent = {**self._recent.document(), "vetoes": self._vetoes.recent()}
-        status = status_of(parts.engine, parts.clock.now(), parts.orders.snapshot())
-        return {**status.document(), "recent": recent}
+        return {**self._status().document(), "recent": recent}
+
+    def _status(self) -> Status:
+        parts = self._daemon.parts
+        return status_of(parts.engine, parts.clock.now(), parts.orders.snapshot())
 
     def alerts(self) -> Mapping[str, Any]:
         """Who is told, and what came of it; with no channel nobody is."""

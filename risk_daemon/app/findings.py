@@ -9,13 +9,16 @@ from enum import StrEnum
 from typing import Any
 
 from risk_daemon.api.tls import server_context
+from risk_daemon.app.overrides import rules_of
 from risk_daemon.app.rules import build_rule
+from risk_daemon.auth.wardens import WardenStore
 from risk_daemon.config.breakers import kind_of
 from risk_daemon.config.load import Settings, credentials, unknown_environment
 from risk_daemon.config.notation import Hours, LossSize, ratio_text
 from risk_daemon.config.own_rule import OwnRule
 from risk_daemon.config.registry import RULES
-from risk_daemon.errors import ConfigError, ExitCode
+from risk_daemon.errors import ConfigError, ExitCode, StateError
+from risk_daemon.state.files import utc_text
 
 _DAY_MIN = 24 * 60
 
@@ -48,6 +51,7 @@ def configured(settings: Settings) -> list[Finding]:
         *_limits_too_far(settings),
         *_warnings_and_blindness(settings),
         *_listening(settings),
+        *_wardens(settings),
         *_without_effect(settings),
     ]
 
@@ -168,6 +172,31 @@ def _listening(settings: Settings) -> Iterator[Finding]:
         server_context(settings)
     except ConfigError as error:
         yield Finding(Level.PROBLEM, "api", str(error), ExitCode.REFUSED)
+
+
+def _wardens(settings: Settings) -> Iterator[Finding]:
+    """Who may resume, and whether they could."""
+    try:
+        register = WardenStore.beside(settings.state.dir).read()
+    except StateError as error:
+        yield Finding(Level.PROBLEM, "warden", str(error), ExitCode.REFUSED)
+        return
+    if not register.is_guarded:
+        said = "no warden is enrolled: whoever may use this machine's socket or state may resume after a trip"
+        yield Finding(Level.WARNING, "warden", said)
+        return
+    quorum, count = register.rules_with(rules_of(settings)).quorum, len(register.wardens)
+    if count < quorum:
+        said = f"{quorum} wardens must agree and {count} are enrolled: nothing can be resumed until others are"
+        yield Finding(Level.WARNING, "warden", said)
+    for name, known in register.wardens.items():
+        if known.passkey.host != settings.warden.host:
+            said = f"{name}'s passkey was made for {known.passkey.host}, and the page is at {settings.warden.host}"
+            yield Finding(Level.WARNING, "warden", said)
+    if register.break_glass is not None:
+        due = utc_text(register.break_glass.due_wall)
+        yield Finding(Level.WARNING, "warden", f"THE GLASS IS BEING BROKEN, from {due} on")
+    yield Finding(Level.OK, "warden", f"{quorum} of {count} must agree to a reset")
 
 
 def _without_effect(settings: Settings) -> Iterator[Finding]:

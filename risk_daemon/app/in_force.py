@@ -59,7 +59,8 @@ def refusal(settings: Settings, looser: tuple[str, ...] | None) -> str:
         why = "it may be looser than the configuration that was in force before, which is not known here"
     else:
         why = f"it is looser than the configuration that was in force before ({'; '.join(looser)})"
-    return f"{settings.file}: {why}: put that one back, or have a warden consent to this one."
+    remedy = "put that one back, or have the wardens agree to this one (`risk-daemon warden accept-configuration`)."
+    return f"{settings.file}: {why}: {remedy}"
 
 
 def compared(settings: Settings) -> Iterator[Finding]:

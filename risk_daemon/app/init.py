@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from adapters.base import VenueAdapter
 from risk_daemon.app.cancel import CONNECT_WITHIN_S
-from risk_daemon.app.composition import Site, engine_settings, own_state
+from risk_daemon.app.composition import Site, engine_settings, open_log, own_state
 from risk_daemon.app.in_force import in_force
 from risk_daemon.app.inventory import Inventory, OpenOrders, count_by_scope, take_inventory
+from risk_daemon.app.override_stopped import Told, are_wardens_enrolled, followed, page_of, writes_to
+from risk_daemon.auth.operators import operator_name
+from risk_daemon.auth.override import Purpose
 from risk_daemon.baselines.agreement import READINGS
 from risk_daemon.config.load import Settings
 from risk_daemon.engine.decision import ReadNow
 from risk_daemon.engine.engine import Engine
-from risk_daemon.errors import StartUnavailable, StateError, VenueError, check
+from risk_daemon.errors import StartUnavailable, StateError, UsageError, VenueError, check
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Kind, Started, Tick
-from risk_daemon.model.units import ZERO
+from risk_daemon.model.units import ZERO, plain
 from risk_daemon.state.directory import Paths, check_no_trip
+from risk_daemon.state.journals import LogJournal
 from risk_daemon.state.lock.memory_map import shut as shut_gate
 from risk_daemon.state.store.sqlite import SqliteStore
 
@@ -119,12 +125,47 @@ def feeds_now(site: Site, now: Instant) -> dict[str, Any]:
     return {name: {"flows_since_wall": now.wall} for name in site.adapters}
 
 
-async def init(settings: Settings, report: InitReport) -> None:
+async def init(settings: Settings, report: InitReport, told: Told | None = None) -> None:
     """Create the state directory for these accounts, with what was read as its first baseline.
 
-    Raises StateError if there is a state already, or if a lock file or the event log speaks of a trip whose state
-    is gone.
+    told: hears where wardens are asked: where any are enrolled there was a state here before, and they agree to a new
+    one, or it is refused. Raises StateError if there is a state already, or if a lock file or the event log speaks of
+    a trip whose state is gone; UsageError where wardens did not agree.
     """
+    if not are_wardens_enrolled(settings):
+        await _set_up(settings, report)
+        return
+    if told is None or Paths(settings.state.dir).database.exists():
+        raise StateError(f"{settings.state.dir}: wardens are enrolled for the state that is set up there")
+    check_no_trip(Paths(settings.state.dir))
+    await _set_up_by_wardens(settings, report, told)
+
+
+async def _set_up_by_wardens(settings: Settings, report: InitReport, told: Told) -> None:
+    operator = operator_name(os.getuid())
+    async with AsyncExitStack() as stack:
+        journal = LogJournal(open_log(Paths(settings.state.dir)))
+        stack.push_async_callback(journal.close)
+
+        async def carry_out(_by: str) -> tuple[bool, str]:
+            await _set_up(settings, report)
+            return True, "a new state is set up"
+
+        desk = await stack.enter_async_context(page_of(settings, writes_to(journal)))
+        opened = await desk.open(
+            Purpose.INIT,
+            asked_by=operator,
+            reason="the old state is gone",
+            carry_out=carry_out,
+            facts=(("State directory", report.state_dir), ("Equity", f"{plain(report.equity)} {report.reference}")),
+            changes=("Losses are measured from what the accounts are worth now: what was lost is forgotten.",),
+        )
+        end = (await followed(desk, opened, told))["end"]
+    if not end["done"]:
+        raise UsageError(f"nothing was set up: {end['told']}")
+
+
+async def _set_up(settings: Settings, report: InitReport) -> None:
     where = settings.state.dir
     with own_state(settings, create=True) as state_dir:
         if not state_dir.fresh:

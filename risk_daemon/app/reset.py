@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 from risk_daemon.app.cancel import count_orders
 from risk_daemon.app.composition import Site, flows_since, is_simulated, open_journal, own_state, restored_engine
 from risk_daemon.app.in_force import CONFIGURATION, in_force
 from risk_daemon.app.init import feeds_now, read_everything
+from risk_daemon.app.override_stopped import Told, are_wardens_enrolled, followed, page_of, writes_to
+from risk_daemon.app.overrides import Facts, changes_of, facts_of, outcome_of
+from risk_daemon.auth.override import Purpose
 from risk_daemon.config.load import Settings
+from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.requests import CURRENT
 from risk_daemon.gate.restraints import Cause, GateState
 from risk_daemon.model.events import ResetRequested
 from risk_daemon.runtime.status import status_of
-from risk_daemon.state.directory import LOST
+from risk_daemon.state.directory import LOST, Paths
+from risk_daemon.state.journals import LogJournal
 from risk_daemon.state.latch import LATCH, latch_document, latch_of, trip_left
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.file import FileLock
@@ -25,50 +31,133 @@ from risk_daemon.state.risk_file import RiskFile
 from risk_daemon.state.store.sqlite import SqliteStore
 
 
-async def reset_stopped(settings: Settings, *, reason: str, rebaseline: str, operator: str) -> Mapping[str, Any]:
-    """End a proven trip. Lists what is open on the venues, cancels nothing, records the reset."""
+async def reset_stopped(
+    settings: Settings, *, reason: str, rebaseline: str, operator: str, told: Told | None = None
+) -> Mapping[str, Any]:
+    """End a proven trip. Lists what is open on the venues, cancels nothing, records the reset.
+
+    told: hears where wardens are asked, if any are enrolled; without it that is refused. Raises StateError where it
+    can't be known whether any are.
+    """
     async with AsyncExitStack() as stack:
-        state_dir = stack.enter_context(own_state(settings, create=is_simulated(settings)))
+        is_guarded = are_wardens_enrolled(settings)
+        state_dir = stack.enter_context(own_state(settings, create=is_simulated(settings) and not is_guarded))
         store = SqliteStore.open(state_dir.paths.database)
         stack.push_async_callback(store.close)
         documents = dict(await store.load())
         site = await stack.enter_async_context(Site(settings))
         latch = latch_of(documents, site.clock.now(), trip_left(state_dir.paths))
         if latch is None or not latch["proven"]:
-            why = "nothing to reset: trading is not locked" if latch is None else _unproven(latch)
-            return {"accepted": False, "reason": why, "open_orders": {}}
+            return _refused("nothing to reset: trading is not locked" if latch is None else _unproven(latch))
         if rebaseline != CURRENT and documents.get(LOST):
-            return {
-                "accepted": False,
-                "reason": f"{documents[LOST]['reason']}: only `current` is left",
-                "open_orders": {},
-            }
-        engine = restored_engine(settings, site.adapters, documents, latch)
-        await read_everything(settings, site, engine, flows_since(documents))
-        open_orders = {name: await count_orders(settings, adapter) for name, adapter in site.adapters.items()}
-        decision = engine.process(ResetRequested(reason, operator, rebaseline), site.clock.now())
+            return _refused(f"{documents[LOST]['reason']}: only `current` is left")
+        end = _EndOfTrip(settings, site, state_dir.paths, store, documents, latch)
+        event = ResetRequested(reason, operator, rebaseline, str(latch["trip_id"]))
+        if is_guarded and told is None:
+            return _refused("wardens must agree, and there is nobody to tell where")
+        if is_guarded and told is not None:
+            return await end.by_wardens(event, told, stack)
+        return await end.at_once(event, stack)
+
+
+class _EndOfTrip:
+    """One trip that is over, once it may be."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        site: Site,
+        paths: Paths,
+        store: SqliteStore,
+        documents: Mapping[str, Any],
+        latch: Mapping[str, Any],
+    ) -> None:
+        self._settings = settings
+        self._site = site
+        self._paths = paths
+        self._store = store
+        self._documents = documents
+        self._latch = latch
+        self._result: Mapping[str, Any] | None = None
+
+    async def at_once(self, event: ResetRequested, stack: AsyncExitStack) -> Mapping[str, Any]:
+        """Nobody else is asked."""
+        engine, open_orders = await self._looked()
+        refusal = engine.why_not(event, self._site.clock.now())
+        if refusal is not None:
+            return _refused(refusal, open_orders)
+        return await self._end(event, engine, open_orders, await self._journal(stack))
+
+    async def by_wardens(self, event: ResetRequested, told: Told, stack: AsyncExitStack) -> Mapping[str, Any]:
+        """They see what is there now; what counts is what is there when they have agreed."""
+        engine, open_orders = await self._looked()
+        now = self._site.clock.now()
+        refusal = engine.why_not(event, now)
+        if refusal is not None:
+            return _refused(refusal, open_orders)
+        journal = await self._journal(stack)
+
+        async def carry_out(by: str) -> tuple[bool, str]:
+            engine, open_orders = await self._looked()
+            self._result = await self._end(
+                replace(event, operator=f"{by} (asked by {event.operator})"), engine, open_orders, journal
+            )
+            return outcome_of(self._result)
+
+        desk = await stack.enter_async_context(page_of(self._settings, writes_to(journal)))
+        status = status_of(engine, now, {}, GateState(locked=True, cause=Cause.STARTING))
+        opened = await desk.open(
+            Purpose.RESET,
+            asked_by=event.operator,
+            reason=event.reason,
+            carry_out=carry_out,
+            facts=(*facts_of(event, status), *_orders_left(open_orders)),
+            changes=changes_of(event),
+        )
+        view = await followed(desk, opened, told)
+        await self._store.save({ANCHOR: journal.anchor()})
+        return self._result or _refused(str(view["end"]["told"]), open_orders)
+
+    async def _journal(self, stack: AsyncExitStack) -> LogJournal:
+        journal = await open_journal(self._paths, self._store, self._documents)
+        stack.push_async_callback(journal.close)
+        return journal
+
+    async def _looked(self) -> tuple[Engine, Mapping[str, Any]]:
+        """An engine that has read everything, and what is open. Raises StartUnavailable."""
+        engine = restored_engine(self._settings, self._site.adapters, self._documents, self._latch)
+        await read_everything(self._settings, self._site, engine, flows_since(self._documents))
+        adapters = self._site.adapters
+        return engine, {name: await count_orders(self._settings, adapter) for name, adapter in adapters.items()}
+
+    async def _end(
+        self, event: ResetRequested, engine: Engine, open_orders: Mapping[str, Any], journal: LogJournal
+    ) -> Mapping[str, Any]:
+        """The store speaks last: until it says so, the trip is not over."""
+        settings, paths, store, now = self._settings, self._paths, self._store, self._site.clock.now()
+        decision = engine.process(event, now)
         answer = decision.answer
         if answer is None or not answer.accepted:
-            return {
-                "accepted": False,
-                "reason": "refused" if answer is None else answer.reason,
-                "open_orders": open_orders,
-            }
-        now = site.clock.now()
-        journal = await open_journal(state_dir.paths, store, documents)
-        stack.push_async_callback(journal.close)
-        # The store speaks last: until it says so, the trip is not over.
+            return _refused("refused" if answer is None else answer.reason, open_orders)
         shut_until_started = LockRecord(locked=True, cause=Cause.STARTING, since_wall=now.wall)
-        shut_gate(state_dir.paths.gate, shut_until_started)
-        await FileLock(state_dir.paths.lock).write(shut_until_started, now)
+        shut_gate(paths.gate, shut_until_started)
+        await FileLock(paths.lock).write(shut_until_started, now)
         ended = {LATCH: latch_document(None, now), LOST: {}}
-        known = {} if CONFIGURATION in documents else in_force(settings)  # it was lost with the state
-        await store.save({**ended, **known, **engine.snapshot(), "feeds": feeds_now(site, now)})
+        known = {} if CONFIGURATION in self._documents else in_force(settings)  # it was lost with the state
+        await store.save({**ended, **known, **engine.snapshot(), "feeds": feeds_now(self._site, now)})
         await journal.append(decision.records, now.wall, durable=True)
         await store.save({ANCHOR: journal.anchor()})
         starting = GateState(locked=True, cause=Cause.STARTING, since_wall=now.wall)
-        RiskFile(state_dir.paths.risk).write(status_of(engine, now, {}, starting).document(), now, force=True)
+        RiskFile(paths.risk).write(status_of(engine, now, {}, starting).document(), now, force=True)
         return {"accepted": True, "reason": answer.reason, "open_orders": open_orders}
+
+
+def _refused(why: str, open_orders: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    return {"accepted": False, "reason": why, "open_orders": open_orders or {}}
+
+
+def _orders_left(open_orders: Mapping[str, Any]) -> Facts:
+    return tuple((f"Open orders on {venue}", str(count)) for venue, count in open_orders.items())
 
 
 def _unproven(latch: Mapping[str, Any]) -> str:

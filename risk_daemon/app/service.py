@@ -17,6 +17,7 @@ from adapters.streams import VenueFeed
 from oms import OrderManager
 from risk_daemon.alerts.manager import AlertManager
 from risk_daemon.api.app import ControlServer
+from risk_daemon.api.override_page import OverridePage
 from risk_daemon.api.tls import server_context
 from risk_daemon.app import finish as finishing
 from risk_daemon.app.alerts import TellingJournal, changed_settings, failure, open_alerts
@@ -33,14 +34,23 @@ from risk_daemon.app.composition import (
 )
 from risk_daemon.app.control import DaemonControl
 from risk_daemon.app.dead_men import refuse_wrong_dead_men
-from risk_daemon.app.in_force import finishing_settings, keep, looser_than_before, refuse_looser
+from risk_daemon.app.in_force import (
+    finishing_settings,
+    keep,
+    looser_than_before,
+    refuse_looser,
+    wardens_enrolled,
+)
+from risk_daemon.app.overrides import WardenAffairs, rules_of
 from risk_daemon.app.telling import say_events, terminal
+from risk_daemon.auth.desk import Desk
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
+from risk_daemon.auth.wardens import WardenStore
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.trip import Trip
 from risk_daemon.errors import ExitCode, RecordError, RiskDaemonError, StateError, StateOwned
-from risk_daemon.model.events import EventName, Input, Kind, Position, RiskEvent
+from risk_daemon.model.events import EventName, Input, Kind, Noted, Position, RiskEvent
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Listener, Parts
 from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
@@ -170,7 +180,9 @@ async def _start(
     """Everything that may refuse the start. Raises RiskDaemonError."""
     refuse_wrong_dead_men(settings)
     site = await stack.enter_async_context(Site(settings))
-    state_dir = stack.enter_context(own_state(settings, create=is_simulated(settings)))
+    # A state that is gone is not set up anew behind the wardens' back: `init` asks them.
+    may_create = is_simulated(settings) and not wardens_enrolled(Paths(settings.state.dir))
+    state_dir = stack.enter_context(own_state(settings, create=may_create))
     shut_gate(state_dir.paths.gate)
     if on_site is not None:
         on_site(site)
@@ -231,15 +243,45 @@ async def _serve(
     """Bots and people are answered from now on. Returns where. Raises ConfigError for an unusable certificate."""
     vetoes = VetoLog.open(opened.paths.vetoes)
     stack.push_async_callback(vetoes.close)
-    control = DaemonControl(daemon, settings, opened.site, vetoes, alerts)
+    desk = _desk(settings, daemon)
+    await _keep_rules(desk)
+    control = DaemonControl(daemon, settings, opened.site, vetoes, desk, alerts)
     tokens = TokenStore.open(settings.state.dir / FILE_NAME)
     daemon.subscribe(control.heard)
     daemon.subscribe(TokenWatch(tokens, daemon.parts.inbox.put).heard)
     tls = server_context(settings)
-    server = ControlServer(control, settings.socket_path, listen=settings.api.listen, tokens=tokens, tls=tls)
+    clock = daemon.parts.clock
+    server = ControlServer(
+        control,
+        settings.socket_path,
+        listen=settings.api.listen,
+        tokens=tokens,
+        tls=tls,
+        page=OverridePage(desk, settings.warden.host, clock),
+        wardens=WardenAffairs(desk, clock),
+    )
     await server.start()
     stack.push_async_callback(server.stop)
+    stack.push_async_callback(desk.close)
     return server.addresses
+
+
+async def _keep_rules(desk: Desk) -> None:
+    """A register that can't be read or written keeps nobody from guarding; it keeps everybody from resuming."""
+    try:
+        await desk.keep_rules()
+    except StateError as error:
+        _LOG.error("wardens_unreadable", error=str(error), effect="nothing can be resumed")
+
+
+def _desk(settings: Settings, daemon: Daemon) -> Desk:
+    """Where wardens are asked; what is told there goes the way of all events."""
+    parts = daemon.parts
+
+    async def tell(event: RiskEvent) -> None:
+        parts.inbox.put(Noted(event))
+
+    return Desk(WardenStore.beside(settings.state.dir), rules_of(settings), parts.clock, tell)
 
 
 async def _note_opening(

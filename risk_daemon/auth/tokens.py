@@ -7,24 +7,22 @@ running daemon knows at the next request what was made or revoked. A file that c
 
 from __future__ import annotations
 
-import fcntl
 import hmac
 import json
 import os
 import re
 import secrets
-import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
+from risk_daemon.auth.private_file import alone, read_privately, replace_privately
 from risk_daemon.errors import StateError, UsageError
 from risk_daemon.model.clock import Clock, SystemClock
-from risk_daemon.state.files import sync_directory
 
 FILE_NAME = "tokens.json"
 FORMAT = 1
@@ -205,7 +203,7 @@ class TokenStore:
     def _load(self) -> Mapping[bytes, _Entry]:
         """Raises StateError."""
         try:
-            data = _read(self._path)
+            data = read_privately(self._path)
             return {} if data is None else _parse(data)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -215,22 +213,13 @@ class TokenStore:
         """Raises StateError; then the file is as it was."""
         document = {"format": FORMAT, "tokens": [entry.document() for entry in entries.values()]}
         try:
-            _replace_privately(self._path, json.dumps(document, indent=1).encode("ascii") + b"\n")
+            replace_privately(self._path, json.dumps(document, indent=1).encode("ascii") + b"\n")
         except OSError as error:
             raise StateError(f"{self._path}: the tokens can't be written: {error}") from error
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One writer at a time, among all processes. Raises StateError."""
-        try:
-            descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise StateError(f"{self._path}: the tokens can't be written: {error}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def _alone(self) -> AbstractContextManager[None]:
+        """One writer at a time, among all processes. Entering raises StateError."""
+        return alone(self._path, "tokens")
 
 
 def _creatable(role: Role | str) -> Role:
@@ -253,18 +242,6 @@ def _version(path: str) -> tuple[int, ...] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode
 
 
-def _read(path: Path) -> bytes | None:
-    """None if there is no file. Raises OSError; ValueError for a file that others may write to."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    with open(descriptor, "rb") as file:
-        if os.fstat(descriptor).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise ValueError(f"others can write to it: run `chmod 600 {path}`")
-        return file.read()
-
-
 def _parse(data: bytes) -> dict[bytes, _Entry]:
     """Raises ValueError, KeyError, TypeError or AttributeError for anything that `_write` would not have written."""
     document = json.loads(data)
@@ -280,29 +257,6 @@ def _entry(*, name: str, role: str, sha256: str, created_wall: float) -> _Entry:
     if _DIGEST.fullmatch(sha256) is None or _NAME.fullmatch(name) is None or role not in CREATABLE:
         raise ValueError("an entry is not one of a token")
     return _Entry.of(bytes.fromhex(sha256), TokenInfo(name, Role(role), float(created_wall)))
-
-
-def _replace_privately(path: Path, data: bytes) -> None:
-    """All of `data` or the old content, on disk, readable by its owner only. Raises OSError.
-
-    Written by root, it belongs to whoever owns the directory: the daemon must be able to read it.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            if os.geteuid() == 0:
-                owner = path.parent.stat()
-                os.fchown(descriptor, owner.st_uid, owner.st_gid)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
 
 
 def _named(entries: Mapping[bytes, _Entry], besides: Mapping[bytes, _Entry]) -> dict[str, str]:

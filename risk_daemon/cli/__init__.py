@@ -23,6 +23,7 @@ from risk_daemon.cli import (
     tokens,
     translating,
     venues,
+    warden,
     watching,
 )
 from risk_daemon.cli.common import app
@@ -42,6 +43,7 @@ __all__ = [
     "tokens",
     "translating",
     "venues",
+    "warden",
     "watching",
 ]
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from risk_daemon.cli.asking import Told
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, Yes, app, confirm, console, load, run_to_end, show
 from risk_daemon.cli.log_format import LogFormat
 from risk_daemon.errors import ConfigError, ExitCode, StartUnavailable, UsageError, VenueUnavailable
@@ -81,7 +82,7 @@ def init(
             " loss limit: mend portfolio.initial_capital, or give --accept if it is meant so"
         )
     confirm("INIT", yes, f"This makes {report.state_dir} the state of these accounts.")
-    run_to_end(initialising.init(settings, report))
+    run_to_end(initialising.init(settings, report, Told()))
     out.print(f"Done: {report.state_dir} is set up. Start with `risk-daemon run`.", style="bold green")
     return ExitCode.STOPPED
 

@@ -13,6 +13,7 @@ import typer
 
 from risk_daemon.auth.operators import operator_name
 from risk_daemon.cli import remote
+from risk_daemon.cli.asking import Told, done_or_asked
 from risk_daemon.cli.common import (
     CONFIG,
     AsJson,
@@ -188,7 +189,8 @@ def reset(
     body = {"reason": reason, "rebaseline": rebaseline.value}
     done = "Reset: trading is allowed again."
     try:
-        answer = accepted(remote.request(place.socket, "POST", "/api/v1/reset", body, timeout_s=_RESET_TIMEOUT_S))
+        said = remote.request(place.socket, "POST", "/api/v1/reset", body, timeout_s=_RESET_TIMEOUT_S)
+        answer = done_or_asked(place.socket, said)
     except remote.DaemonAbsent:
         answer = _reset_stopped(config, reason, rebaseline.value)
         done = "Reset: the gate opens when the daemon runs again, start it with `risk-daemon run`."
@@ -224,9 +226,10 @@ def enable(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
 
 
 def _asked(config: Path, target: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a running daemon answers. Raises UsageError where there is none or it refuses."""
+    """What a running daemon answers, wardens and all. Raises UsageError where there is none or it refuses."""
+    socket = locate(config).socket
     try:
-        return accepted(remote.request(locate(config).socket, "POST", target, body))
+        return done_or_asked(socket, remote.request(socket, "POST", target, body))
     except remote.DaemonAbsent as error:
         raise UsageError(f"{error}: this needs a running daemon, and nothing was changed") from None
 
@@ -274,7 +277,8 @@ def _reset_stopped(config: Path, reason: str, rebaseline: str) -> Mapping[str, A
 
     operator = operator_name(os.getuid())
     try:
-        answer = run_to_end(resetting.reset_stopped(settings, reason=reason, rebaseline=rebaseline, operator=operator))
+        work = resetting.reset_stopped(settings, reason=reason, rebaseline=rebaseline, operator=operator, told=Told())
+        answer = run_to_end(work)
     except (CircuitBreakerError, VenueError) as error:
         raise UsageError(f"not reset: {error}") from error
     if answer.get("accepted") is not True:

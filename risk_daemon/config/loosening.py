@@ -298,6 +298,8 @@ ANSWERS: Mapping[str, Any] = {
         "tls_certificate": neither_way,
         "tls_key": neither_way,
     },
+    # Passkeys that were made for another host open nothing on the new one.
+    "warden": {"quorum": when_less, "break_glass_after": when_less, "host": neither_way},
     # What is compared is what the state in the directory remembers: another directory is another state.
     "state": {"dir": neither_way, "store": either_way, "locks": either_way},
 }

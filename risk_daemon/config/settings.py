@@ -51,6 +51,7 @@ from risk_daemon.config.notation import (
     time_zone,
 )
 from risk_daemon.config.registry import RULES
+from risk_daemon.config.warden import LOCAL, WardenTable
 from risk_daemon.model.addresses import check_loopback
 
 
@@ -289,6 +290,7 @@ class Settings(Table):
     venues: dict[Annotated[str, AfterValidator(_venue_name)], Venue]
     alerts: Alerts = Field(default_factory=Alerts)
     api: Api = Field(default_factory=Api)
+    warden: WardenTable = as_written({})
     state: State = as_written({})
 
     _file: Path = PrivateAttr(default=Path("config.toml"))
@@ -342,6 +344,16 @@ class Settings(Table):
             venue = getattr(rule, "venue", None) if kind_of(rule) != OWN else None
             if venue is not None and venue not in self.venues:
                 raise Refused(f"breakers.{name}.venue", _no_venue(venue, self.venues))
+        return self
+
+    @model_validator(mode="after")
+    def _wardens_are_asked_safely(self) -> Self:
+        if self.warden.host != LOCAL and self.api.tls_certificate is None:
+            raise Refused(
+                "warden.host",
+                f"{self.warden.host} needs TLS, or no browser gives passkeys there: set api.tls_certificate and"
+                f' tls_key, or write "{LOCAL}"',
+            )
         return self
 
     @model_validator(mode="after")

@@ -73,6 +73,7 @@ from risk_daemon.model.events import (
     KeyAudited,
     Kind,
     ListingFailed,
+    Noted,
     OrderReported,
     OrdersListed,
     OrdersSeen,
@@ -134,6 +135,7 @@ class Engine:
         self._control = TripControl(settings, self.books, self.manager, self._machine, self._warnings)
         self._blindness = BlindWatch(self._blind)
         self._requests = Requests(self.books, self._control, self._machine, self.manager, manual, self._warnings)
+        self.why_not = self._requests.why_not
         self._freeze = Freeze(self.books, self._control, settings.resweep_every_s)
         self._desk = OrderDesk(self.books, self.manager, settings)
         self.restraints: tuple[Restraint, ...] = (_STARTING,)
@@ -320,6 +322,8 @@ class Engine:
                 self.books.activity.forget(event.bot)
             case StoreChecked():
                 self._store_error = tell_of_store(self._store_error, event, turn)
+            case Noted():
+                turn.record(event.event.name, **event.event.fields)
             case Started():
                 self._control.resume(turn)
 

@@ -5,6 +5,7 @@ Halting is easy, resuming is hard: a halt is never refused, a reset needs the pr
 
 from __future__ import annotations
 
+from decimal import localcontext
 from math import isfinite
 
 from risk_daemon.breakers.base import Action
@@ -27,8 +28,10 @@ from risk_daemon.model.events import (
     ReleaseRequested,
     ResetRequested,
 )
+from risk_daemon.model.units import EXACT
 
 KEEP, CURRENT = "keep", "current"
+_NO_HALT = "no such halt is in force"
 
 Request = HaltRequested | ReleaseRequested | ResetRequested | DisableRequested | EnableRequested
 
@@ -70,6 +73,17 @@ class Requests:
             case EnableRequested():
                 turn.answer = self._enable(event.operator, turn)
 
+    def why_not(self, event: ResetRequested | ReleaseRequested | DisableRequested, now: Instant) -> str | None:
+        """Why a request would be refused now; None: it would not. Nothing is changed by asking, between two turns."""
+        match event:
+            case ResetRequested():
+                with localcontext(EXACT):
+                    return self._why_no_reset(event, now)
+            case ReleaseRequested():
+                return self._why_no_release(event)
+            case DisableRequested():
+                return self._why_no_disable(event)
+
     def let_time_pass(self, turn: Turn) -> None:
         """A disable ends by its time."""
         if self._disabled_until_mono is not None and turn.now.mono >= self._disabled_until_mono:
@@ -100,13 +114,22 @@ class Requests:
         return Answer(True, f"new orders of {halt.text} are vetoed; its open orders stay")
 
     def _release(self, event: ReleaseRequested, turn: Turn) -> Answer:
-        halt = self.halts.release(event.venue, event.bot)
+        refusal = self._why_no_release(event)
+        halt = None if refusal is not None else self.halts.release(event.venue, event.bot)
         if halt is None:
-            return Answer(False, "no such halt is in force")
+            return Answer(False, refusal or _NO_HALT)
         turn.act(SaveHalts(self.halts.snapshot()))
         facts = {"operator": event.operator, "reason": event.reason, "venue": event.venue, "bot": event.bot}
         turn.record(EventName.BREAKER_RESET, breaker=self._manual.name, state=self._manual.state.value, **facts)
         return Answer(True, f"{halt.text} is released")
+
+    def _why_no_release(self, event: ReleaseRequested) -> str | None:
+        halt = self.halts.find(event.venue, event.bot)
+        if halt is None:
+            return _NO_HALT
+        if event.since_wall is not None and event.since_wall != halt.since_wall:
+            return "this is another halt than the one that was to be released: ask again"
+        return None
 
     def _reset(self, event: ResetRequested, turn: Turn) -> Answer:
         refusal = self._why_no_reset(event, turn.now)
@@ -122,6 +145,8 @@ class Requests:
     def _why_no_reset(self, event: ResetRequested, now: Instant) -> str | None:
         if self._machine.would_refuse(Trigger.RESET) or self._control.trip is None:
             return f"nothing to reset: the state is {self._machine.state.value}"
+        if event.trip_id is not None and event.trip_id != self._control.trip.trip_id:
+            return f"this is another trip than {event.trip_id}, which was to be reset: look at it, and ask again"
         if not self._control.trip.proven:
             return "not every cancel is proven yet: the daemon must finish that first"
         if self._control.is_sweeping:
@@ -147,16 +172,22 @@ class Requests:
         return None
 
     def _disable(self, event: DisableRequested, turn: Turn) -> Answer:
-        if not (isfinite(event.duration_s) and event.duration_s > 0):
-            return Answer(False, f"a disable needs a time, got {event.duration_s} s")
-        if self._machine.would_refuse(Trigger.DISABLE):
-            return Answer(False, "a triggered circuit breaker can't be disabled: reset it")
+        refusal = self._why_no_disable(event)
+        if refusal is not None:
+            return Answer(False, refusal)
         self._machine.fire(Trigger.DISABLE)
         self._control.forget_would_have()
         self._disabled_until_mono = turn.now.mono + event.duration_s
         facts = {"operator": event.operator, "reason": event.reason, "for_s": event.duration_s}
         turn.record(EventName.CIRCUIT_BREAKER_DISABLED, **facts)
         return Answer(True, f"disabled for {event.duration_s:.0f} s")
+
+    def _why_no_disable(self, event: DisableRequested) -> str | None:
+        if not (isfinite(event.duration_s) and event.duration_s > 0):
+            return f"a disable needs a time, got {event.duration_s} s"
+        if self._machine.would_refuse(Trigger.DISABLE):
+            return "a triggered circuit breaker can't be disabled: reset it"
+        return None
 
     def _enable(self, operator: str, turn: Turn) -> Answer:
         is_refused = self._machine.would_refuse(Trigger.ENABLE)

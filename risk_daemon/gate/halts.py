@@ -38,6 +38,10 @@ class Halts:
         """Put a halt in force; a newer one of the same scope takes its place."""
         self._halts[(halt.venue, halt.bot)] = halt
 
+    def find(self, venue: str | None, bot: str | None) -> Halt | None:
+        """The halt of exactly this scope."""
+        return self._halts.get((venue, bot))
+
     def release(self, venue: str | None, bot: str | None) -> Halt | None:
         """End the halt of exactly this scope. None if there is none."""
         return self._halts.pop((venue, bot), None)

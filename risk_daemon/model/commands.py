@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from risk_daemon.model.event_names import RiskEvent
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -34,21 +36,23 @@ class HaltRequested:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseRequested:
-    """The end of the halt of one venue or one bot."""
+    """The end of the halt of one venue or one bot. since_wall: only of the one that began then."""
 
     reason: str
     operator: str
     venue: str | None = None
     bot: str | None = None
+    since_wall: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ResetRequested:
-    """A warden's reset. rebaseline: `keep` the baselines, or take the `current` equity."""
+    """A warden's reset. rebaseline: `keep` the baselines, or take the `current` equity. trip_id: only of that trip."""
 
     reason: str
     operator: str
     rebaseline: str
+    trip_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +69,10 @@ class EnableRequested:
     """End of a disable, by a person or by its time."""
 
     operator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something that happened beside the engine, and is to be written down like what it decides."""
+
+    event: RiskEvent

@@ -53,8 +53,12 @@ class EventName(StrEnum):
     ALERT_SENT = "alert_sent"
     ALERT_FAILED = "alert_failed"
     ALERT_ACKNOWLEDGED = "alert_acknowledged"
+    OVERRIDE_ASKED = "override_asked"
+    OVERRIDE_AGREED = "override_agreed"
     OVERRIDE_GRANTED = "override_granted"
     OVERRIDE_REFUSED = "override_refused"
+    BREAK_GLASS_BEGUN = "break_glass_begun"
+    BREAK_GLASS_ENDED = "break_glass_ended"
     CONFIGURATION_LOADED = "configuration_loaded"
     API_LISTENING = "api_listening"
     DEAD_MAN_ARMED = "dead_man_armed"
@@ -118,8 +122,12 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.ALERT_SENT: Level.INFO,
         EventName.ALERT_FAILED: Level.ERROR,
         EventName.ALERT_ACKNOWLEDGED: Level.INFO,
+        EventName.OVERRIDE_ASKED: Level.WARNING,
+        EventName.OVERRIDE_AGREED: Level.INFO,
         EventName.OVERRIDE_GRANTED: Level.WARNING,
         EventName.OVERRIDE_REFUSED: Level.WARNING,
+        EventName.BREAK_GLASS_BEGUN: Level.CRITICAL,
+        EventName.BREAK_GLASS_ENDED: Level.CRITICAL,
         EventName.CONFIGURATION_LOADED: Level.INFO,
         EventName.API_LISTENING: Level.INFO,
         EventName.DEAD_MAN_ARMED: Level.INFO,

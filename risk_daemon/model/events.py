@@ -11,6 +11,7 @@ from risk_daemon.model.commands import (
     DisableRequested,
     EnableRequested,
     HaltRequested,
+    Noted,
     ReleaseRequested,
     ResetRequested,
     Started,
@@ -68,6 +69,7 @@ Input = (
     | ResetRequested
     | DisableRequested
     | EnableRequested
+    | Noted
     | VenueProven
     | VenueUnproven
     | OrderReplaced
@@ -94,6 +96,7 @@ __all__ = [
     "KeyAudited",
     "Kind",
     "ListingFailed",
+    "Noted",
     "Order",
     "OrderReplaced",
     "OrderReported",

@@ -115,7 +115,7 @@ def test_a_looser_configuration_that_no_warden_consented_to(killed):
     (daemon.state / "wardens.json").write_text('{"format": 1, "wardens": [{"name": "alice"}]}')
     rewrite(daemon, "[circuit_breaker]", '[circuit_breaker]\nprotective_orders = "keep"\nloss_threshold = "50%"')
     finished(venue, daemon, trip_of(daemon), "loss_threshold 5 % -> 50 %")
-    refused_from_now_on(venue, daemon, "have a warden consent")
+    refused_from_now_on(venue, daemon, "have the wardens agree")
 
 
 def test_another_key_of_the_account(killed):

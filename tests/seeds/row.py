@@ -12,7 +12,6 @@ PARTS = (
     "kafka",
     "metrics",
     "packages",
-    "passkeys",
     "postgres",
     "redis",
     "replay",

@@ -6,7 +6,7 @@ from tests.seeds.row import Document, Row
 
 _FILES = "3: the house has rooms of its own"
 _SCHEMA = "postgres: the table comes with that store"
-_OVERRIDE = "passkeys: a passkey with user verification and a one-time code; until then local root and a typed word"
+_ATTACKS = "tests/e2e/test_override_attacks.py::"
 _BROADCAST = "kafka: the event is in the log and is not broadcast"
 
 DOCUMENT = Document(
@@ -62,9 +62,29 @@ DOCUMENT = Document(
         ),
         "000-22": Row("Asking often does not hammer a database", note="bots look at a memory map"),
         "000-23": Row("A file for the Redis lock", different=_FILES, to_come="redis: with the lock"),
-        "000-24": Row("A warden ends a freeze with several factors, one of them biometric", to_come=_OVERRIDE),
-        "000-25": Row("Only in extreme emergencies", to_come=_OVERRIDE),
-        "000-26": Row("Files for the factors and the override", different=_FILES, to_come=_OVERRIDE),
+        "000-24": Row(
+            "A warden ends a freeze with several factors, one of them biometric",
+            also=(
+                f"{_ATTACKS}test_two_wardens_end_a_freeze_and_one_does_not",
+                "tests/e2e/test_override.py::test_enrol_trip_and_reset_with_the_daemon_stopped",
+                "tests/unit/auth/test_passkeys.py::test_what_is_not_quite_it_is_refused",
+            ),
+            note="a passkey whose device verifies the person, and a one-time code",
+        ),
+        "000-25": Row(
+            "Only in extreme emergencies",
+            also=(
+                f"{_ATTACKS}test_no_token_resumes_anything_by_any_path",
+                f"{_ATTACKS}test_five_wrong_codes_lock_also_over_a_restart_and_are_told",
+                f"{_ATTACKS}test_the_glass_is_told_waits_and_then_breaks",
+            ),
+            note="a freeze ends by itself; before that only a quorum, with a reason, is heard, and everything is told",
+        ),
+        "000-26": Row(
+            "Files for the factors and the override",
+            different=_FILES,
+            also=("tests/unit/auth/test_desk.py::test_what_is_agreed_to_is_done_once_and_told",),
+        ),
         "000-27": Row("The freeze is broadcast over Kafka", to_come=_BROADCAST),
         "000-28": Row("To every mobile and desktop agent", to_come=_BROADCAST),
         "000-29": Row("With high urgency", to_come=_BROADCAST),

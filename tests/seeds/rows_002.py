@@ -126,8 +126,12 @@ DOCUMENT = Document(
         "002-46": Row("Every trigger is in an audit log"),
         "002-47": Row(
             "A reset by hand, with authentication",
-            to_come="passkeys: by who owns the state directory or is root; a passkey and a code come later",
-            also=("tests/unit/api/test_app.py::test_another_user_is_refused",),
+            also=(
+                "tests/e2e/test_override.py::test_enrol_trip_and_reset_with_the_daemon_stopped",
+                "tests/e2e/test_override_attacks.py::test_the_socket_s_own_words_are_no_consent",
+                "tests/unit/api/test_app.py::test_another_user_is_refused",
+            ),
+            note="by wardens, once one is enrolled; without, by root and the daemon's own user",
         ),
         "002-48": Row("Tried on historical market data", to_come="replay: there is no command for it yet"),
         "002-49": Row(

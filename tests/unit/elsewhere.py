@@ -6,6 +6,7 @@ ELSEWHERE: dict[str, str] = {
     # --- api: asked through a server on a socket ---
     "risk_daemon/api/dispatch.py": "unit/api/test_app.py: every request goes through it",
     "risk_daemon/api/handlers.py": "unit/api/test_app.py: each route is asked; of orders in test_orders.py",
+    "risk_daemon/api/listening.py": "unit/api/test_app.py: sockets of both kinds; with TLS in unit/api/test_tls.py",
     "risk_daemon/api/models.py": "unit/api/test_orders.py: bodies that are taken and refused",
     "risk_daemon/api/port.py": "none: a protocol and plain records",
     "risk_daemon/api/problems.py": "unit/api/test_app.py: every error becomes its status",
@@ -14,11 +15,16 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/api/tally.py": "unit/api/test_seats.py: who asks how often",
     # --- app: the parts put together ---
     "risk_daemon/app/acknowledge.py": "e2e/test_alerts.py: a trip whose daemon has ended",
+    "risk_daemon/app/accepting.py": "e2e/test_override.py: a looser file, refused and agreed to",
     "risk_daemon/app/close.py": "e2e/test_closing_positions.py: with and without a daemon",
     "risk_daemon/app/closing_findings.py": "unit/app/test_check.py: which positions a trip would close",
     "risk_daemon/app/composition.py": "unit/app/test_init.py: a site of all venues; whole in e2e/test_restart.py",
     "risk_daemon/app/findings.py": "unit/app/test_check.py: each finding as `check` gives it",
+    "risk_daemon/app/override_stopped.py": "e2e/test_override.py: every command that asks, with no daemon running",
     "risk_daemon/app/reset.py": "e2e/test_finish_first.py: the command, on what a daemon left",
+    "risk_daemon/app/service.py": "e2e/test_restart.py: whole processes; in one process in unit/test_main.py",
+    # --- auth ---
+    "risk_daemon/auth/private_file.py": "unit/auth/test_tokens.py: modes, owners, full disks; test_wardens.py as well",
     # --- baselines ---
     "risk_daemon/baselines/equity_history.py": "unit/breakers/test_volatility.py: samples and their returns",
     "risk_daemon/baselines/hold_window.py": "unit/baselines/test_baselines.py: what a peak must be held for",
@@ -69,6 +75,7 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/config/own_rule.py": "unit/app/test_rules.py: a class of one's own, and what it is refused for",
     "risk_daemon/config/place.py": "unit/cli/test_remote.py: where a daemon is, by half a file",
     "risk_daemon/config/rule.py": "unit/config/test_load.py: warnings, rates; sentences in app/test_explain.py",
+    "risk_daemon/config/warden.py": "unit/config/test_load.py: the table [warden], and what it refuses",
     "risk_daemon/config/rules/daily_loss.py": "unit/app/test_explain.py: its sentence; its breaker in test_rules.py",
     "risk_daemon/config/rules/drawdown.py": "unit/app/test_explain.py: its sentence; its breaker in test_rules.py",
     "risk_daemon/config/rules/error_rate.py": "unit/app/test_explain.py: its sentence; its breaker in test_rules.py",

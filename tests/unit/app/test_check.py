@@ -17,6 +17,7 @@ from adapters.base import Capabilities, KeyPowers, Lot, Market, OrderListing, Or
 from risk_daemon.app import check as checking
 from risk_daemon.app.check import CheckReport, Level
 from risk_daemon.app.explain import explanations
+from risk_daemon.auth.wardens import Rules, WardenStore
 from risk_daemon.config.load import load as load_config
 from risk_daemon.config.load import unknown_environment
 from risk_daemon.config.registry import RULES
@@ -35,6 +36,7 @@ from risk_daemon.model.events import (
     PricesSeen,
     Source,
 )
+from tests.unit.auth.test_wardens import warden
 
 BASE = "[portfolio]\ninitial_capital = 10000\n"
 VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot", "perp"]\n'
@@ -232,6 +234,25 @@ def test_warnings_that_are_off_are_said_aloud(load: Callable[..., Settings]) -> 
     settings = load(BASE, '[circuit_breaker]\nwarning_threshold = "off"', VENUE, "simulated = true")
 
     assert any("warnings: OFF" in line for line in told(look(settings, FakeVenue()), Level.WARNING))
+
+
+def test_who_may_resume_is_said(load: Callable[..., Settings]) -> None:
+    settings = load(BASE, "[warden]\nquorum = 2", VENUE, "simulated = true")
+    assert any("no warden is enrolled" in line for line in told(look(settings, FakeVenue()), Level.WARNING))
+    settings.state.dir.mkdir(parents=True, exist_ok=True)
+    store = WardenStore.beside(settings.state.dir)
+    store.change(lambda register: register.enrolled(warden("alice"), Rules()))
+    report = look(settings, FakeVenue())
+    assert any("2 wardens must agree and 1 are enrolled" in line for line in told(report, Level.WARNING))
+    elsewhere = replace(warden("bob"), passkey=replace(warden("bob").passkey, host="guard.example.org"))
+    store.change(lambda register: register.enrolled(elsewhere, Rules()))
+    report = look(settings, FakeVenue())
+    assert "warden: 2 of 2 must agree to a reset" in told(report, Level.OK)
+    assert any("made for guard.example.org" in line for line in told(report, Level.WARNING))
+    store.path.write_text("")
+    report = look(settings, FakeVenue())
+    assert any("nothing is resumed" in line for line in told(report, Level.PROBLEM))
+    assert report.exit_code is ExitCode.REFUSED
 
 
 def test_a_variable_that_changes_nothing_is_named(

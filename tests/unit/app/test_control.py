@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from risk_daemon.app.control import DaemonControl
+from risk_daemon.auth.desk import Desk, Opened
 from risk_daemon.breakers import DrawdownCircuitBreaker
 from risk_daemon.breakers.base import Action
+from risk_daemon.errors import StateError
 from risk_daemon.gate.restraints import Veto
 from risk_daemon.model.account import Instrument
-from risk_daemon.model.events import EventName, Tick
+from risk_daemon.model.clock import ManualClock
+from risk_daemon.model.events import (
+    DisableRequested,
+    EnableRequested,
+    EventName,
+    HaltRequested,
+    ReleaseRequested,
+    ResetRequested,
+    Tick,
+)
+from risk_daemon.model.status import Status
+from tests.override_world import OverrideWorld
 from tests.seeds.common import guarded, lose, order
 
 
@@ -26,7 +40,7 @@ def control(listed: Instrument | None, *, locked: bool, connected: bool) -> Daem
     site: Any = SimpleNamespace(adapters={"perp": SimpleNamespace(instrument=lambda _symbol: listed)})
     settings: Any = SimpleNamespace(venues={"perp": unused})
     vetoes: Any = unused
-    return DaemonControl(daemon, settings, site, vetoes)
+    return DaemonControl(daemon, settings, site, vetoes, vetoes)
 
 
 @pytest.mark.parametrize("connected", [True, False])
@@ -65,7 +79,7 @@ def test_a_veto_of_the_map_is_a_line_that_says_what_it_rests_on_and_is_counted()
     daemon: Any = SimpleNamespace(parts=SimpleNamespace(engine=world.engine, clock=world.clock))
     daemon.is_ready = daemon.is_alive = daemon.command = None
     unused: Any = None
-    found = DaemonControl(daemon, unused, unused, vetoes)  # type: ignore[arg-type]
+    found = DaemonControl(daemon, unused, unused, vetoes, unused)  # type: ignore[arg-type]
     found.vetoed(order(), Veto("portfolio_dd_circuit", "told by the map"), "alice", ago_s=2.0, untold=3)
     found.vetoed(None, Veto("daily_loss", "an hour ago"), "bob", ago_s=0.0, untold=0)
     found.vetoed(None, Veto("words of its own", ""), "eve", ago_s=0.0, untold=0)
@@ -81,3 +95,87 @@ def test_a_veto_of_the_map_is_a_line_that_says_what_it_rests_on_and_is_counted()
     [summary] = world.records(EventName.ORDER_VETOED)
     assert summary.fields["by_reason"] == {"portfolio_dd_circuit": 1, "daily_loss": 1, "locked": 1}
     assert summary.fields["by_bot"] == {"alice": 1, "bob": 1, "eve": 1}
+
+
+# --- what resumes trading ------------------------------------------------------------------------------
+
+
+class Asked:
+    """A daemon that remembers what it was told to do."""
+
+    def __init__(self, refusal: str | None = None) -> None:
+        self.events: list[Any] = []
+        engine = SimpleNamespace(why_not=lambda _event, _now: refusal)
+        self.parts = SimpleNamespace(engine=engine, clock=ManualClock())
+
+    async def command(self, event: Any) -> dict[str, Any]:
+        self.events.append(event)
+        return {"accepted": True, "reason": "done"}
+
+
+RESUMING = [
+    ResetRequested("x", "uid:0 (root)", "keep"),
+    ReleaseRequested("x", "uid:0 (root)", bot="alice"),
+    DisableRequested(60.0, "x", "uid:0 (root)"),
+]
+
+
+def controlled(desk: Desk, refusal: str | None, monkeypatch: pytest.MonkeyPatch) -> tuple[DaemonControl, Asked]:
+    daemon, unused = Asked(refusal), Any
+    made = DaemonControl(daemon, unused, unused, unused, desk)  # type: ignore[arg-type]
+    monkeypatch.setattr(made, "_status", lambda: Status.shown({"lock": {"trip_id": "t1"}}))
+    return made, daemon
+
+
+@pytest.mark.parametrize("event", RESUMING, ids=lambda event: type(event).__name__)
+async def test_what_resumes_is_asked_of_wardens_once_one_is_enrolled(
+    event: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = OverrideWorld(tmp_path, "alice")
+    found, daemon = controlled(world.desk, None, monkeypatch)
+    said = await found.command(event)
+
+    assert said["accepted"] is False
+    assert daemon.events == []
+    opened = Opened(**said["asked"])
+    await world.agree(opened, "alice")
+    [done] = daemon.events
+    assert type(done) is type(event)
+    assert done.operator == "alice (asked by uid:0 (root))"
+
+
+@pytest.mark.parametrize("event", RESUMING, ids=lambda event: type(event).__name__)
+async def test_without_a_warden_it_is_done_at_once(event: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, daemon = controlled(OverrideWorld(tmp_path).desk, None, monkeypatch)
+    assert (await found.command(event))["accepted"] is True
+    assert daemon.events == [event]
+
+
+@pytest.mark.parametrize("event", RESUMING, ids=lambda event: type(event).__name__)
+async def test_a_register_that_can_t_be_read_lets_nobody_resume(
+    event: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = OverrideWorld(tmp_path, "alice")
+    world.store.path.write_text("")
+    found, daemon = controlled(world.desk, None, monkeypatch)
+    with pytest.raises(StateError, match="nothing is resumed"):
+        await found.command(event)
+    assert daemon.events == []
+
+
+async def test_what_would_be_refused_is_refused_before_anybody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = OverrideWorld(tmp_path, "alice")
+    found, daemon = controlled(world.desk, "not every cancel is proven yet", monkeypatch)
+    said = await found.command(RESUMING[0])
+    assert said == {"accepted": False, "reason": "not every cancel is proven yet"}
+    assert (daemon.events, await world.desk.progress()) == ([], None)
+
+
+@pytest.mark.parametrize("event", [HaltRequested("x", "anna"), EnableRequested("anna")])
+async def test_halting_and_enabling_need_nobody(event: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = OverrideWorld(tmp_path, "alice")
+    found, daemon = controlled(world.desk, None, monkeypatch)
+    assert (await found.command(event))["accepted"] is True
+    assert daemon.events == [event]

@@ -55,8 +55,10 @@ COMMANDS = (
     "run", "init", "demo", "check", "status", "check-drawdown", "halt", "release", "reset", "disable", "enable",
     "cancel-all", "close-positions", "simulate-breach", "simulate-venue", "tail", "verify-log", "token",
     "convert-risk-limits", "convert-alert-env", "migrate", "venues", "record-venue", "alerts", "watch",
+    "warden",
 )  # fmt: skip
 TOKEN_COMMANDS = ("create", "list", "revoke")
+WARDEN_COMMANDS = ("enroll", "list", "revoke", "accept-configuration", "break-glass")
 
 
 @pytest.fixture
@@ -1033,7 +1035,12 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
 def every_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[tuple[str, str]]:
     """The help of everything there is, on a terminal of 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
-    for command in ("", *COMMANDS, *(f"token {name}" for name in TOKEN_COMMANDS)):
+    for command in (
+        "",
+        *COMMANDS,
+        *(f"token {name}" for name in TOKEN_COMMANDS),
+        *(f"warden {name}" for name in WARDEN_COMMANDS),
+    ):
         assert cli.main([*command.split(), "--help"]) is ExitCode.STOPPED
         yield command, capsys.readouterr().out
 

@@ -235,6 +235,9 @@ def test_listening_elsewhere_takes_tls(tmp_path: Path) -> None:
     files = 'tls_certificate = "tls/cert.pem"\ntls_key = "tls/key.pem"'
     api = load_config(write(tmp_path, f'[api]\nlisten = "0.0.0.0:0"\n{files}', CONFIGURED)).api
 
+    named = load_config(write(tmp_path, f'[warden]\nhost = "guard.example.org"\n[api]\n{files}', CONFIGURED))
+
+    assert named.warden.host == "guard.example.org"
     assert (api.host, api.port, api.is_local) == ("0.0.0.0", 0, False)
     assert (api.tls_certificate, api.tls_key) == (tmp_path / "tls" / "cert.pem", tmp_path / "tls" / "key.pem")
 
@@ -578,6 +581,15 @@ BAD_RULES = {
         "[api]\ntls_certificate = 'none.pem'",
         "api.tls_certificate: there is no such file",
     ),
+    "a quorum of nobody": ("[warden]\nquorum = 0", "warden.quorum: "),
+    "a warden's page without TLS": (
+        '[warden]\nhost = "guard.example.org"',
+        "warden.host: guard.example.org needs TLS, or no browser gives passkeys there: set api.tls_certificate",
+    ),
+    "a warden's page at an address": ('[warden]\nhost = "127.0.0.1"', "warden.host: '127.0.0.1' is not a name"),
+    "a warden's page at an origin": ('[warden]\nhost = "https://guard"', "warden.host: 'https://guard' is not a name"),
+    "a warden's page with a port": ('[warden]\nhost = "localhost:1"', "warden.host: 'localhost:1' is not a name"),
+    "a glass that is broken at once": ('[warden]\nbreak_glass_after = "0s"', "'0s' is no time at all"),
     "a port that is none": ('[api]\nlisten = "127.0.0.1:99999"', "api.listen: '127.0.0.1:99999' is not an address"),
 }
 

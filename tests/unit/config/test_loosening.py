@@ -163,6 +163,8 @@ RISING = {
     "alerts.channels.email.recipients": [["a@example.org", "b@example.org"], ["b@example.org"]],
     "alerts.channels.sms.recipients": [["+1", "+2"], ["+1"]],
     "api.listen": ["127.0.0.1:8787", "0.0.0.0:8787"],
+    "warden.quorum": [3, 2, 1],
+    "warden.break_glass_after": ["1d", "1h", "1s"],
 }
 EITHER = {
     "portfolio.reference_currency": ["USDT", "USDC"],
@@ -219,6 +221,7 @@ NEITHER = {
     "alerts.strategy_name": ["risk-daemon", "night shift"],
     "venues.kraken.local_address": [ABSENT, "127.0.0.2"],
     "api.socket": ["risk-daemon.sock", "other.sock"],
+    "warden.host": ["localhost", "guard.example.org"],
     "state.dir": ["var", "/srv/var"],
 }
 # One value is allowed, or a file must be there: compared as documents, past the model.
@@ -233,7 +236,7 @@ NOT_TO_BE_SET = {
 
 
 def compare(key: str, old: Any, new: Any) -> tuple[str, ...]:
-    tls = {"tls_certificate": __file__, "tls_key": __file__} if key == "api.listen" else {}
+    tls = {"tls_certificate": __file__, "tls_key": __file__} if key in ("api.listen", "warden.host") else {}
     whole = changed(WHOLE, "api", tls)
     return loosened(read(changed(whole, key, old)), read(changed(whole, key, new)))
 

@@ -19,8 +19,10 @@ from risk_daemon.model.events import (
     EventName,
     HaltRequested,
     Kind,
+    Noted,
     PricesSeen,
     ResetRequested,
+    RiskEvent,
     Source,
     Started,
     StoreChecked,
@@ -719,6 +721,33 @@ def test_a_reset_is_refused_before_the_proof() -> None:
     accepted, reason = reset(world, "current")
     assert not accepted
     assert "proven" in reason
+    assert world.state == "TRIGGERED"
+
+
+def test_a_reset_of_one_trip_is_none_of_another() -> None:
+    """Whoever agreed to it had seen that one."""
+    world = tripped_world()
+    prove(world)
+    world.stream_price("BTC/USDT", 46_000)
+    other = ResetRequested("looked at it", "anna", "current", trip_id="another")
+    answer = world.send(other).answer
+    assert answer is not None
+    assert not answer.accepted
+    assert "another trip than another" in answer.reason
+    assert world.engine.why_not(other, world.clock.now()) == answer.reason
+    fitting = ResetRequested("looked at it", "anna", "current", trip_id=trip_id(world))
+    assert world.engine.why_not(fitting, world.clock.now()) is None
+    assert world.state == "TRIGGERED", "asking resets nothing"
+    answer = world.send(fitting).answer
+    assert answer is not None
+    assert answer.accepted
+
+
+def test_what_happens_beside_the_engine_is_written_down_with_the_rest() -> None:
+    world = tripped_world()
+    world.send(Noted(RiskEvent(EventName.OVERRIDE_REFUSED, {"who": "alice", "why": "wrong"})))
+    [record] = world.records(EventName.OVERRIDE_REFUSED)
+    assert dict(record.fields) == {"who": "alice", "why": "wrong"}
     assert world.state == "TRIGGERED"
 
 

@@ -513,3 +513,24 @@ def test_orders_that_were_filled_at_once_count_too() -> None:
         )
         world.send(OrdersSeen("spot", world.now, (), ended=(order,)))
     assert world.gate == "order_rate"
+
+
+def test_a_release_of_one_halt_is_none_of_a_later_one() -> None:
+    world = world_with()
+    world.send(HaltRequested("runs wild", "anna", bot="bob"))
+    [seen] = world.engine.halts
+    world.run(1.0)
+    world.send(HaltRequested("runs wild again", "ben", bot="bob"))
+    event = ReleaseRequested("mended", "anna", bot="bob", since_wall=seen["since_wall"])
+    now = world.clock.now()
+
+    assert "another halt" in (world.engine.why_not(event, now) or "")
+    answer = world.send(event).answer
+    assert answer is not None
+    assert (answer.accepted, reason(ask(world, bot="bob"))) == (False, "manual_halt")
+    [later] = world.engine.halts
+    fitting = ReleaseRequested("mended", "anna", bot="bob", since_wall=later["since_wall"])
+    assert world.engine.why_not(fitting, now) is None
+    assert reason(ask(world, bot="bob")) == "manual_halt", "asking releases nothing"
+    world.send(fitting)
+    assert ask(world, bot="bob").allowed

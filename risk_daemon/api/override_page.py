@@ -1,0 +1,234 @@
+"""The page on which wardens agree, and what it asks. For browsers of this very page only.
+
+What another site makes a browser send is refused: by the Host, which must be the page's own (a name that was rebound is
+another), by the Origin, and because only JSON is taken. Whoever has no code learns nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from http import HTTPStatus
+from importlib.resources import files
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.hdrs import HOST, ORIGIN
+from multidict import CIMultiDict
+from pydantic import Field, TypeAdapter
+
+from risk_daemon.api import body
+from risk_daemon.api.doors import too_many
+from risk_daemon.api.limits import Limits
+from risk_daemon.api.models import Body
+from risk_daemon.api.problems import COMMON_HEADERS, Refused, answer, problem
+from risk_daemon.api.tally import Away, Tally
+from risk_daemon.auth.desk import PAGE, Desk
+from risk_daemon.auth.override import OverrideRefused, Unknown
+from risk_daemon.auth.passkeys import PageSite
+from risk_daemon.errors import InvariantError, RiskDaemonError
+from risk_daemon.model.clock import Clock
+
+_LOG = structlog.get_logger(__name__)
+_FETCH_SITE = "Sec-Fetch-Site"
+_BUG = "a bug of the daemon: nothing was agreed to"
+
+_FILES = {
+    PAGE: ("override.html", "text/html"),
+    f"{PAGE}/page.js": ("override.js", "text/javascript"),
+    f"{PAGE}/page.css": ("override.css", "text/css"),
+}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PAGE_HEADERS = {
+    **COMMON_HEADERS,
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+# --- what the page sends -----------------------------------------------------------------------------
+
+
+class Look(Body):
+    """What is it about?"""
+
+    code: str = Field(max_length=64)
+
+
+class OfAttempt(Look):
+    """Something about one attempt. attempt: which one the page shows."""
+
+    attempt: str = Field(max_length=64)
+
+
+class Challenge(OfAttempt):
+    """A warden is about to agree."""
+
+    warden: str = Field(max_length=64)
+
+
+class Agree(Challenge):
+    """A warden agrees. credential: what the browser's authenticator says."""
+
+    otp: str = Field(max_length=16)
+    credential: dict[str, Any]
+
+
+class Enroll(OfAttempt):
+    """A new warden has made a passkey."""
+
+    otp: str = Field(max_length=16)
+    credential: dict[str, Any]
+
+
+_Handler = Callable[[Desk, Any], Awaitable[Mapping[str, Any]]]
+
+
+async def _look(desk: Desk, said: Look) -> Mapping[str, Any]:
+    return await desk.look(said.code)
+
+
+async def _challenge(desk: Desk, said: Challenge) -> Mapping[str, Any]:
+    return await desk.challenge(said.code, said.attempt, said.warden)
+
+
+async def _agree(desk: Desk, said: Agree) -> Mapping[str, Any]:
+    return await desk.agree(said.code, said.attempt, said.warden, said.otp, said.credential)
+
+
+async def _registration(desk: Desk, said: OfAttempt) -> Mapping[str, Any]:
+    return await desk.registration(said.code, said.attempt)
+
+
+async def _enroll(desk: Desk, said: Enroll) -> Mapping[str, Any]:
+    return await desk.enroll(said.code, said.attempt, said.otp, said.credential)
+
+
+_QUESTIONS: Mapping[str, tuple[TypeAdapter[Any], _Handler]] = {
+    f"{PAGE}/look": (TypeAdapter(Look), _look),
+    f"{PAGE}/challenge": (TypeAdapter(Challenge), _challenge),
+    f"{PAGE}/agree": (TypeAdapter(Agree), _agree),
+    f"{PAGE}/registration": (TypeAdapter(OfAttempt), _registration),
+    f"{PAGE}/enroll": (TypeAdapter(Enroll), _enroll),
+}
+
+
+# --- the page ----------------------------------------------------------------------------------------
+
+
+class OverridePage:
+    """Answers browsers for one desk. host: what its address calls this machine, and what passkeys are made for."""
+
+    def __init__(
+        self, desk: Desk, host: str, clock: Clock, limits: Limits | None = None, tally: Tally | None = None
+    ) -> None:
+        limits = limits or Limits()
+        self.desk = desk
+        self._host = host
+        self._clock = clock
+        self._limits = limits
+        self._tally = tally or Tally(limits.tell_every_s)
+        self._rates = limits.rate_limits()
+
+    def listens_at(self, port: int, *, is_tls: bool) -> None:
+        """From now on there is a page to ask wardens on."""
+        self.desk.site = PageSite.at(self._host, port, is_tls=is_tls)
+
+    @staticmethod
+    def serves(path: str) -> bool:
+        """Whether a request for `path` is for the page."""
+        return path == PAGE or path.startswith(f"{PAGE}/")
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Raises nothing."""
+        try:
+            said = await self._serve(request)
+        except Refused as refused:
+            said = problem(refused)
+        except Exception as error:
+            said = problem(self._refusal(request, error))
+        said.headers.update(_PAGE_HEADERS)
+        said.force_close()  # a browser's idle connection takes no bot's seat
+        return said
+
+    async def _serve(self, request: web.BaseRequest) -> web.Response:
+        path = request.rel_url.raw_path
+        self._check_is_own(request)
+        wait_s = self._rates["anybody"].wait_s(request.remote or "", self._clock.now().mono)
+        if wait_s > 0:
+            raise too_many(wait_s)
+        if path in _FILES:
+            _check_method(request, "GET", "HEAD")
+            return _file(path)
+        if path not in _QUESTIONS:
+            raise Refused(HTTPStatus.NOT_FOUND, "there is no such path on this page")
+        _check_method(request, "POST")
+        self._check_asks_itself(request)
+        adapter, handler = _QUESTIONS[path]
+        said = body.validated(adapter, body.parse(await body.read(request, self._limits)))
+        return answer(await handler(self.desk, said))
+
+    def _check_is_own(self, request: web.BaseRequest) -> None:
+        """Raises Refused where the browser thinks that it is somewhere else."""
+        origin = self._origin()
+        if request.raw_path[:1] != "/":
+            raise Refused(HTTPStatus.BAD_REQUEST, "this is no proxy: ask for a path")
+        if request.headers.getall(HOST, []) != [origin.partition("://")[2]]:
+            raise Refused(HTTPStatus.MISDIRECTED_REQUEST, f"this page is at {origin}{PAGE} and nowhere else")
+        if request.headers.get(ORIGIN, origin) != origin:
+            raise Refused(HTTPStatus.FORBIDDEN, "requests of other web sites are not answered")
+
+    def _check_asks_itself(self, request: web.BaseRequest) -> None:
+        """Raises Refused for what no script of this page has sent."""
+        if request.headers.getall(ORIGIN, []) != [self._origin()]:
+            raise Refused(HTTPStatus.FORBIDDEN, "only the page itself may ask this")
+        if request.headers.get(_FETCH_SITE, "same-origin") != "same-origin":
+            raise Refused(HTTPStatus.FORBIDDEN, "requests of other web sites are not answered")
+
+    def _origin(self) -> str:
+        if self.desk.site is None:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "the page is not ready")
+        return self.desk.site.origin
+
+    def _refusal(self, request: web.BaseRequest, error: Exception) -> Refused:
+        match error:
+            case Unknown():
+                return self._stranger(request, str(error))
+            case OverrideRefused():
+                return Refused(HTTPStatus.CONFLICT, str(error))
+            case RiskDaemonError() if not isinstance(error, InvariantError):
+                return Refused(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        _LOG.error("override_page_failed", exc_info=error)
+        return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, _BUG)
+
+    def _stranger(self, request: web.BaseRequest, why: str) -> Refused:
+        """Somebody without a code. Counted with the failed logins, told to wait, and never a warden's failure."""
+        self._tally.count(Away.FAILED_LOGIN)
+        wait_s = self._rates["failed_logins"].wait_s(request.remote or "", self._clock.now().mono)
+        return too_many(wait_s) if wait_s > 0 else Refused(HTTPStatus.FORBIDDEN, why)
+
+
+def _check_method(request: web.BaseRequest, *allowed: str) -> None:
+    if request.method not in allowed:
+        hint = f"{request.method[:20]} is not possible here"
+        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, hint, headers={"Allow": ", ".join(allowed)})
+
+
+def _file(path: str) -> web.Response:
+    name, kind = _FILES[path]
+    headers = CIMultiDict({"Content-Type": f"{kind}; charset=utf-8"})
+    return web.Response(body=_content(name), headers=headers)
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (files("risk_daemon.api") / "pages" / name).read_bytes()

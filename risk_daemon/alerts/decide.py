@@ -31,6 +31,7 @@ _QUIET = frozenset(
         EventName.DEAD_MAN_DISARMED,
         EventName.ALERT_SENT,
         EventName.ALERT_FAILED,
+        EventName.OVERRIDE_AGREED,
     }
 )
 _LEFT_OUT = ("settings",)  # pages of them, and nobody else's business
@@ -114,6 +115,8 @@ def _is_worse(name: EventName, fields: Fields) -> bool:
             return fields.get("flat") is not True
         case EventName.SYSTEM_SHUTDOWN:
             return fields.get("exit_code") not in (0, 1)
+        case EventName.OVERRIDE_REFUSED:
+            return fields.get("locked_until") is not None
     return False
 
 
@@ -202,7 +205,9 @@ def _overridden(word: str) -> Sentence:
     def say(fields: Fields) -> str:
         who = fields.get("who") or fields.get("operator") or fields.get("warden") or "somebody"
         why = fields.get("why") or fields.get("reason") or "?"
-        return f"An override was {word}: {fields.get('purpose', 'override')} by {who}: {why}."
+        until = fields.get("locked_until")
+        locked = f" Nobody can override anything until {until}." if until else ""
+        return f"An override was {word}: {fields.get('purpose', 'override')} by {who}: {why}.{locked}"
 
     return say
 
@@ -251,8 +256,14 @@ _TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
     EventName.POSITION_CLOSED: (_INFO, _says("{venue}: closed {quantity} of {symbol}, {residual} remain.")),
     EventName.KEY_MAY_WITHDRAW: (_WARNING, _says("{venue}: the key may WITHDRAW. Replace it by one that may not.")),
     EventName.ALERT_ACKNOWLEDGED: (_WARNING, _says("Trip {trip_id} was acknowledged by {operator}.")),
+    EventName.OVERRIDE_ASKED: (_WARNING, _says("Wardens are asked for {purpose} by {who}: {why}.")),
     EventName.OVERRIDE_GRANTED: (_WARNING, _overridden("GRANTED")),
     EventName.OVERRIDE_REFUSED: (_WARNING, _overridden("refused")),
+    EventName.BREAK_GLASS_BEGUN: (
+        _CRITICAL,
+        _says("The glass is being broken by {who}: every warden is forgotten from {due} on, unless somebody stops it."),
+    ),
+    EventName.BREAK_GLASS_ENDED: (_CRITICAL, _says("Breaking the glass has ended, by {who}: {outcome}.")),
     EventName.CONFIGURATION_LOADED: (_INFO, _configured),
     EventName.DEAD_MAN_REFUSED: (_WARNING, _says("{venue}: its dead man's switch can't be armed: {reason}.")),
     EventName.LOG_CUT: (_CRITICAL, _says("The event log was cut: {message}")),

@@ -22,7 +22,6 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/app/findings.py": "unit/app/test_check.py: each finding as `check` gives it",
     "risk_daemon/app/override_stopped.py": "e2e/test_override.py: every command that asks, with no daemon running",
     "risk_daemon/app/reset.py": "e2e/test_finish_first.py: the command, on what a daemon left",
-    "risk_daemon/app/service.py": "e2e/test_restart.py: whole processes; in one process in unit/test_main.py",
     # --- auth ---
     "risk_daemon/auth/private_file.py": "unit/auth/test_tokens.py: modes, owners, full disks; test_wardens.py as well",
     # --- baselines ---

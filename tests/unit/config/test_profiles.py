@@ -94,7 +94,7 @@ def test_it_can_be_tried_as_it_is(name: str) -> None:
     off = {
         finding.subject for finding in report.findings if finding.level is Level.WARNING and "OFF" in finding.sentence
     }
-    assert off == ({"drawdown"} if name == "prop-firm" else set())
+    assert off == {"alerts"} | ({"drawdown"} if name == "prop-firm" else set())
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -39,6 +39,7 @@ class Pool:
     last word of its path, `default` for others. by_count: the costs of one that pays for the rows that it
     may give: (rows, cost) upwards. for_urgent, for_sweep: what ordinary calls leave to urgent ones, and
     both to the sweep. public: it counts calls without a signature as well. header: where a reply tells what is used.
+    window_s: the venue counts anew with each minute, say, of the clock: what is full stays full until the next begins.
     strict: the sweep waits for room as well. Of listings alone: one that is refused proves nothing and is asked again
     at once, and so are those of all scopes after the cancel that goes out unseen for it, which leads to more refusals.
     """
@@ -53,6 +54,7 @@ class Pool:
     by_count: Sequence[tuple[int, float]] = ()
     public: bool = False
     header: str | None = None
+    window_s: float = 0.0
     narrow: Mapping[str, float] = field(default_factory=dict)
     strict: bool = False
 
@@ -91,7 +93,7 @@ class _Counter:
         self.pool = pool
         self._clock = clock
         self._level = 0.0
-        self._mono = clock.now().mono
+        self._mono = self._full_until_mono = clock.now().mono
         self._held: dict[str, _Held] = {}
 
     def ahead(self, endpoint: str) -> float:
@@ -122,8 +124,19 @@ class _Counter:
         self.level()
         self._level = level
 
+    def told(self, level: float) -> None:
+        """The venue's own figure."""
+        self.set(min(level, self.pool.ceiling))
+        if level >= self.pool.ceiling and self.pool.window_s:
+            now = self._clock.now()
+            self._full_until_mono = now.mono + self.pool.window_s - now.wall % self.pool.window_s
+
     def wait_s(self, cost: float, urgency: Urgency) -> float:
-        return max(0.0, (self.level() + cost - self.pool.room(urgency)) / self.pool.decay_per_s) if cost else 0.0
+        room = self.pool.room(urgency)
+        if not cost or room == float("inf"):
+            return 0.0
+        full_s = self._full_until_mono - self._clock.now().mono
+        return max(0.0, full_s, (self.level() + cost - room) / self.pool.decay_per_s)
 
 
 class Budget:
@@ -143,7 +156,7 @@ class Budget:
         for counter in self._counters:
             told = by_name.get(counter.pool.header.lower()) if counter.pool.header is not None else None
             if told is not None and told.isdigit():
-                counter.set(min(float(told), counter.pool.ceiling))
+                counter.told(float(told))
 
     async def spend(self, endpoint: str, params: Mapping[str, Any], urgency: Urgency) -> None:
         """Return when the call may leave. Raises HeldBack if that would take too long."""
@@ -165,7 +178,7 @@ class Budget:
         """The venue says that its counter is full, whoever has filled it."""
         counter = self._counter(endpoint)
         if counter is not None:
-            counter.set(counter.pool.ceiling)
+            counter.told(counter.pool.ceiling)
 
     def _counter(self, endpoint: str) -> _Counter | None:
         named = (c for c in self._counters if c.pool.endpoints is None or endpoint in c.pool.endpoints)

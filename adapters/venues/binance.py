@@ -182,6 +182,7 @@ WITHDRAWALS = Pool(
     endpoints=frozenset({"capital/withdraw/history"}),
     default=18_000.0,
     header="X-SAPI-USED-UID-WEIGHT-1M",
+    window_s=60.0,
 )
 # The documentation counts one call for each symbol that trades; how many that are it does not say: a thousand.
 MARGIN_LISTINGS = Pool(

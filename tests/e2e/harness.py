@@ -19,15 +19,15 @@ DOCS_KEY = "docs-key"
 WAIT_S = 60.0
 
 
-def wait_for(condition: Callable[[], Any], what: str, within_s: float = WAIT_S) -> Any:
-    """Poll until `condition` gives something true; fail with `what` if it doesn't in time."""
+def wait_for(condition: Callable[[], Any], what: str | Callable[[], str], within_s: float = WAIT_S) -> Any:
+    """Poll until `condition` gives something true; fail with `what`, as it is then, if it doesn't in time."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         found = condition()
         if found:
             return found
         time.sleep(0.02)
-    raise AssertionError(f"waited {within_s} s in vain for {what}")
+    raise AssertionError(f"waited {within_s} s in vain for {what if isinstance(what, str) else what()}")
 
 
 def http(method: str, url: str, body: Mapping[str, Any] | None = None, token: str | None = None) -> Any:

@@ -179,3 +179,17 @@ async def test_a_listing_of_a_sweep_waits_where_the_venue_would_refuse_it() -> N
 def test_a_call_of_one_market_may_cost_less() -> None:
     pool = Pool(100.0, 1.0, default=40.0, narrow={"symbol": 6.0})
     assert (pool.cost("openOrders", {}), pool.cost("openOrders", {"symbol": "X"})) == (40.0, 6.0)
+
+
+@pytest.mark.looptime(start=1_000_010)
+async def test_what_a_venue_counts_by_the_minute_is_full_until_the_next_one_begins() -> None:
+    budget = Budget([Pool(180.0, 3.0, default=18.0, header="Used", window_s=60.0)], LoopClock())
+    until_next = 60 - asyncio.get_running_loop().time() % 60
+    budget.heard({"Used": "180"})
+    await asyncio.sleep(until_next - 8)
+    with pytest.raises(HeldBack, match="no room for 8 s"):
+        await budget.spend("history", {}, URGENT)
+    await budget.spend("history", {}, SWEEP)
+    await asyncio.sleep(8)
+    await budget.spend("history", {}, URGENT)
+    assert asyncio.get_running_loop().time() % 60 < 1

@@ -11,7 +11,7 @@ from typing import Any
 from risk_daemon.auth import passkeys
 from risk_daemon.auth.desk import Desk, Opened
 from risk_daemon.auth.override import Purpose
-from risk_daemon.auth.passkeys import PageSite
+from risk_daemon.auth.page_site import PageSite
 from risk_daemon.auth.wardens import Rules, Warden, WardenStore
 from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.event_names import EventName, RiskEvent

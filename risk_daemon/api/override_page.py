@@ -26,7 +26,7 @@ from risk_daemon.api.problems import COMMON_HEADERS, Refused, answer, problem
 from risk_daemon.api.tally import Away, Tally
 from risk_daemon.auth.desk import PAGE, Desk
 from risk_daemon.auth.override import OverrideRefused, Unknown
-from risk_daemon.auth.passkeys import PageSite
+from risk_daemon.auth.page_site import PageSite
 from risk_daemon.errors import InvariantError, RiskDaemonError
 from risk_daemon.model.clock import Clock
 

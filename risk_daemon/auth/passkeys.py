@@ -2,13 +2,14 @@
 
 The person must be verified by the authenticator (a finger, a PIN), on the page of this origin and no other, not inside
 another site's frame, and a counter that went back is a copy of the key.
+
+Heavy to import: only where somebody is asked, never with the guard.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -28,24 +29,10 @@ from webauthn.helpers.structs import (
 )
 
 from risk_daemon.auth.override import CHALLENGE_LASTS_S, OverrideRefused
+from risk_daemon.auth.page_site import PageSite
 from risk_daemon.auth.wardens import Passkey
 
-CHALLENGE_BYTES = 32
 _TIMEOUT_MS = int(CHALLENGE_LASTS_S * 1_000)
-
-
-@dataclass(frozen=True, slots=True)
-class PageSite:
-    """Where the page is. host: the relying party of its passkeys. origin: what a browser says of pages there."""
-
-    host: str
-    origin: str
-
-    @classmethod
-    def at(cls, host: str, port: int, *, is_tls: bool) -> PageSite:
-        """A browser leaves out the port that everybody knows."""
-        scheme, known = ("https", 443) if is_tls else ("http", 80)
-        return cls(host, f"{scheme}://{host}" + ("" if port == known else f":{port}"))
 
 
 def registration_options(site: PageSite, name: str, challenge: bytes, present: Iterable[Passkey]) -> Mapping[str, Any]:

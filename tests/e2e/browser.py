@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.harness import wait_for
 
-NEEDED = "RISK_DAEMON_NEEDS_BROWSER"
+NEEDED = "TESTS_NEED_BROWSER"
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 _ALLOWED_MS = 20_000
 

@@ -182,6 +182,7 @@ allow = ["127.0.0.1"]
     assert trips[0]["payload"]["severity"] == "critical"
 
 
+@pytest.mark.long
 def test_channels_that_were_converted_from_a_env_hear_of_a_trip(
     documented_kraken: Venue, daemon_for: Any, tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ def test_the_first_alert_of_a_trip_is_there_within_a_second_though_nine_of_ten_h
     assert trip["trip_id"] in good.ids
 
 
+@pytest.mark.long
 def test_a_warning_a_veto_and_a_freeze_are_told_each_with_its_rule(documented_kraken, daemon_for, receivers):
     (one,) = receivers(1)
     veto = '[breakers.drawdown]\nlimit = "4%"\naction = "veto"\n'
@@ -173,6 +174,7 @@ def test_100_vetoes_in_a_minute_are_ten_messages_and_one_summary_and_a_trip_afte
     assert daemon.exit_code() == 1, daemon.output()
 
 
+@pytest.mark.long
 def test_a_halt_goes_to_all_and_is_acknowledged_with_and_without_a_daemon(documented_kraken, daemon_for, receivers):
     found = receivers(2)
     extra = 'events = ["venue_lost"]\n'  # of the last one
@@ -237,6 +239,7 @@ def _phases(venue, daemon_for, found) -> dict[str, float]:
     }
 
 
+@pytest.mark.long
 def test_a_trip_is_acknowledged_after_its_daemon_has_ended(documented_kraken, daemon_for, receivers):
     (one,) = receivers(1)
     daemon = started(documented_kraken, daemon_for, [one])
@@ -256,6 +259,7 @@ def test_a_trip_is_acknowledged_after_its_daemon_has_ended(documented_kraken, da
     assert daemon.command("verify-log").returncode == 0
 
 
+@pytest.mark.long
 def test_a_channel_without_its_secret_is_refused_and_a_trip_is_finished_and_told_all_the_same(
     documented_kraken, daemon_for, receivers
 ):
@@ -283,6 +287,7 @@ def test_a_channel_without_its_secret_is_refused_and_a_trip_is_finished_and_told
     assert daemon.exit_code() == 1, daemon.output()
 
 
+@pytest.mark.long
 def test_a_test_a_changed_configuration_and_an_address_that_is_not_allowed(documented_kraken, daemon_for, receivers):
     found = receivers(2)
     daemon = started(documented_kraken, daemon_for, found)

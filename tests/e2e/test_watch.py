@@ -129,6 +129,7 @@ def test_kill_9_is_told_within_ten_seconds_and_that_it_is_back(watched):
     assert watch.process.poll() is None
 
 
+@pytest.mark.long
 def test_sigstop_is_told_within_ten_seconds(watched):
     daemon, watch = watched()
     since = time.monotonic()
@@ -140,6 +141,7 @@ def test_sigstop_is_told_within_ten_seconds(watched):
     wait_for(lambda: [body for body in watch.told("guard_silent") if is_over(body)], "that it is back")
 
 
+@pytest.mark.long
 def test_exit_4_is_told_within_ten_seconds(watched, documented_kraken):
     daemon, watch = watched(settle='"300ms"', order_flight='"500ms"', cancel_deadline='"3s"')
     documented_kraken.post(listing="empty_result")
@@ -150,6 +152,7 @@ def test_exit_4_is_told_within_ten_seconds(watched, documented_kraken):
     assert body["trip_id"] == daemon.of("system_shutdown")[-1]["trip_id"]
 
 
+@pytest.mark.long
 def test_exit_70_is_told_within_ten_seconds(watched, tmp_path):
     (tmp_path / "planted").mkdir()
     (tmp_path / "planted" / "sitecustomize.py").write_text(PLANT)
@@ -161,6 +164,7 @@ def test_exit_70_is_told_within_ten_seconds(watched, tmp_path):
     assert "exit code 70" in watch.wait_told("guard_ended", since)
 
 
+@pytest.mark.long
 def test_a_clean_stop_is_told_as_one(watched):
     daemon, watch = watched()
     since = time.monotonic()
@@ -235,6 +239,7 @@ def test_a_full_disk_is_told_within_ten_seconds(watched, small_disk):
     assert daemon.is_running()
 
 
+@pytest.mark.long
 def test_alerts_of_the_guard_that_fail_are_told_within_ten_seconds(watched, documented_kraken, receiver):
     daemon, watch = watched()
     receiver.answering = status(503)
@@ -248,8 +253,7 @@ def test_alerts_of_the_guard_that_fail_are_told_within_ten_seconds(watched, docu
 
 
 # --- the process itself ----------------------------------------------------------------------------------
-
-
+@pytest.mark.long
 def test_two_watches_can_not_share_a_directory_and_a_stop_is_clean(watched):
     daemon, watch = watched()
     second = daemon.command("watch", "--directory", str(watch.directory))

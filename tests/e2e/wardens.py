@@ -10,7 +10,8 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
-from risk_daemon.auth.passkeys import PageSite, registered, registration_options
+from risk_daemon.auth.page_site import PageSite
+from risk_daemon.auth.passkeys import registered, registration_options
 from risk_daemon.auth.wardens import Rules, WardenStore
 from risk_daemon.auth.wardens import Warden as WardenRecord
 from tests.authenticator import Authenticator

@@ -10,6 +10,7 @@ from adapters.lane import PushedAside, Urgency
 from adapters.simulated.wire.base import CallCounter
 from adapters.venues import kraken, krakenfutures
 from risk_daemon.model.clock import Instant
+from tests.virtual import pass_time
 
 ORDINARY, URGENT, SWEEP = Urgency.ORDINARY, Urgency.URGENT, Urgency.SWEEP
 KRAKEN = kraken.VENUE.pools
@@ -186,10 +187,10 @@ async def test_what_a_venue_counts_by_the_minute_is_full_until_the_next_one_begi
     budget = Budget([Pool(180.0, 3.0, default=18.0, header="Used", window_s=60.0)], LoopClock())
     until_next = 60 - asyncio.get_running_loop().time() % 60
     budget.heard({"Used": "180"})
-    await asyncio.sleep(until_next - 8)
+    await pass_time(until_next - 8)
     with pytest.raises(HeldBack, match="no room for 8 s"):
         await budget.spend("history", {}, URGENT)
     await budget.spend("history", {}, SWEEP)
-    await asyncio.sleep(8)
+    await pass_time(8)
     await budget.spend("history", {}, URGENT)
     assert asyncio.get_running_loop().time() % 60 < 1

@@ -12,7 +12,7 @@ import pytest
 
 from risk_daemon.auth.desk import Desk
 from risk_daemon.auth.override import OverrideRefused, Purpose, Unknown
-from risk_daemon.auth.passkeys import PageSite
+from risk_daemon.auth.page_site import PageSite
 from risk_daemon.auth.wardens import Rules
 from risk_daemon.errors import RecordError, StateError, UsageError
 from tests.authenticator import PRESENT, Authenticator, code_at

@@ -11,7 +11,7 @@ import pytest
 
 from risk_daemon.auth import passkeys
 from risk_daemon.auth.override import OverrideRefused
-from risk_daemon.auth.passkeys import PageSite
+from risk_daemon.auth.page_site import PageSite
 from risk_daemon.auth.wardens import Passkey
 from tests.authenticator import PRESENT, Authenticator
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # One commit, one answer: the properties try the same cases each time. `make explore` tries others.
-settings.register_profile("same", derandomize=True)
+# How long an example takes to draw is the machine's affair.
+settings.register_profile("same", derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("explore", max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 

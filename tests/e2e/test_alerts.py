@@ -20,6 +20,7 @@ from tests.receivers.webhook import SECRET, WebhookReceiver
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"', "cancel_deadline": '"60s"'}
 EVERY, INFO = 'allow = ["127.0.0.1"]\n', 'severity = "info"\n'
+OUTAGE_S = 60.0
 SLACK_S = 0.5  # of two runs on a machine that does other things too
 TRIGGERED = "circuit_breaker_triggered"
 
@@ -131,10 +132,12 @@ def test_a_trip_that_nobody_could_be_told_of_before_a_kill_is_told_after_it(docu
     crash(documented_kraken)
     trip_id = daemon.wait_for("sweep_started")["trip_id"]
     daemon.signal(signal.SIGKILL)
+    killed = time.monotonic()
     daemon.exit_code()
 
     daemon.start()
     wait_for(lambda: len(daemon.of("alert_failed")) >= 4, "tries by the second process")
+    wait_for(lambda: time.monotonic() - killed > OUTAGE_S, "the end of the outage", 2 * OUTAGE_S)
     for one in found:
         one.open()
     for one in found:

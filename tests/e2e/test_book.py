@@ -57,7 +57,7 @@ def test_what_flowed_before_init_is_history(documented_kraken, guarded, amount):
 
 def test_a_row_from_before_init_that_is_seen_late_moves_nothing_and_is_told(documented_kraken, guarded):
     documented_kraken.post(balance={"USDT": 6600}, ledger=False)
-    documented_kraken.post(entry={"type": "withdrawal", "asset": "USDT", "amount": -600, "listed": 8.0})
+    documented_kraken.post(entry={"type": "withdrawal", "asset": "USDT", "amount": -600, "listed": 20.0})
     daemon = started(guarded("6s"))
     daemon.wait_for("flow_unmatched", within_s=90.0)
     assert not daemon.of("flow_detected")

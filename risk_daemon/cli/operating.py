@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _SWEEP_TIMEOUT_S = 3_600.0  # the daemon's own deadline ends it sooner
 _RESET_TIMEOUT_S = 60.0
+_REASON_MAX = 1_000  # the daemon takes no longer one
 _DRAWDOWN_KEYS = (
     "state",
     "loss_ratio",
@@ -150,13 +151,20 @@ def halt(
     """
     scope = _scope(venue, bot)
     place = locate(config)
+    body = {"reason": _in_any_words(reason), **scope}
     try:
-        answer = accepted(remote.request(place.socket, "POST", "/api/v1/halt", {"reason": reason, **scope}))
+        answer = accepted(remote.request(place.socket, "POST", "/api/v1/halt", body))
     except remote.DaemonAbsent as error:
         raise UsageError(f"{error}, so nobody would hear a halt: {_instead_of_halt(scope)}") from None
     told = f"Halted: {_told(scope, answer)}" if scope else f"Halted. {_trip(answer)}"
     show(answer, as_json, lambda out, _: out.print(told, style="bold red"))
     return ExitCode.STOPPED
+
+
+def _in_any_words(reason: str) -> str:
+    """One line of what was said: nobody's halt fails for how it is worded."""
+    printable = "".join(character if character.isprintable() else " " for character in reason)
+    return " ".join(printable.split())[:_REASON_MAX] or "no reason was given"
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The command line's side of the Unix socket, .
+"""The command line's side of the Unix socket.
 
 Standard library only: `status` and `halt` must answer at once, and `halt` must work even when other parts
 of the configuration have been broken since the daemon started.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any
 from risk_daemon.errors import ExitCode, RiskDaemonError
 from risk_daemon.model.addresses import short_address
 from risk_daemon.model.clock import SystemClock
+
+_PEER = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 
 
 class DaemonAbsent(RiskDaemonError):
@@ -90,14 +94,28 @@ def request(
 
 
 def _connect(connection: _UnixConnection, path: Path) -> None:
+    """Raises DaemonAbsent, NotConfirmed where it can't be used, or is served by somebody who can't be the daemon."""
     try:
         connection.connect()
+        _check_peer(connection.sock, path)
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
         raise DaemonAbsent(f"no daemon is running at {path}") from None
     except PermissionError:
         raise NotConfirmed(
             f"{path}: permission denied: only root and the daemon's own user may use it, try with sudo."
         ) from None
+
+
+def _check_peer(connected: socket.socket, path: Path) -> None:
+    """Raises OSError, and NotConfirmed where another user answers for the daemon."""
+    _, uid, _ = _PEER.unpack(connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    if not may_serve(uid, path):
+        raise NotConfirmed(f"{path}: user {uid} serves it, who is not the daemon's: nothing was asked.")
+
+
+def may_serve(uid: int, path: Path) -> bool:
+    """Whether a daemon of this directory may run as this user: root, whoever asks, the directory's owner."""
+    return uid in (0, os.geteuid(), path.parent.stat().st_uid)
 
 
 def _object(data: bytes) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import field_validator, model_validator
 
 from risk_daemon.config.notation import ExistingFile, Refused, Table
+from risk_daemon.config.place import is_socket_name
 from risk_daemon.model.addresses import host_and_port, is_loopback
 
 
@@ -40,8 +41,8 @@ class Api(Table):
     @field_validator("socket")
     @classmethod
     def _has_a_name(cls, value: str) -> str:
-        if not value.strip() or "\0" in value:
-            raise ValueError('it is empty: write "risk-daemon.sock"')
+        if not is_socket_name(value):
+            raise ValueError('it is no name of a file in the state directory: write "risk-daemon.sock"')
         return value
 
     @model_validator(mode="after")

@@ -167,12 +167,11 @@ class May:
 
 _ACTION = when_further_down("trip", "freeze", "veto")
 _OFF_IS_STRICTER, _ON_IS_STRICTER = when_further_down(False, True), when_further_down(True, False)
-_TIMES: Mapping[str, Answer] = {
-    "reconcile_every": when_more,
-    "balance_stale": when_more,
-    "position_stale": when_more,
-    "price_stale": when_more,
-}
+# Older readings are believed where an age grows; where it shrinks to what no reading can meet, all is stale, and losses
+# within the band of what is stale trip nothing.
+_TIMES: Mapping[str, Answer] = dict.fromkeys(
+    ("reconcile_every", "balance_stale", "position_stale", "price_stale"), either_way
+)
 _OF_ANY_RULE: Mapping[str, Answer] = {
     "rule": either_way,
     "action": _ACTION,
@@ -242,9 +241,9 @@ ANSWERS: Mapping[str, Any] = {
         "protective_orders": either_way,  # orders that stay open, or positions without their stops
         "confirm": _OFF_IS_STRICTER,
         "confirm_within": when_more,
-        "settle": when_less,
+        "settle": either_way,  # less time to prove, or a trip that never ends
         "cancel_deadline": either_way,  # a shorter one gives up sooner, a longer one tells later
-        "order_flight": when_less,
+        "order_flight": either_way,
         "resweep_every": when_more,
     },
     "breakers": {"blind": {"warn_after": when_more, "veto_after": when_more, "trip_after": when_more}},

@@ -21,6 +21,11 @@ class Place:
     socket: Path
 
 
+def is_socket_name(name: object) -> bool:
+    """Whether it can be in the state directory only: who may write elsewhere must not answer for the daemon."""
+    return isinstance(name, str) and name == os.path.basename(name) and name.strip(" .") != "" and "\0" not in name
+
+
 def locate(config: Path) -> Place:
     """Read only the places from a configuration file. Raises ConfigError."""
     try:
@@ -29,6 +34,8 @@ def locate(config: Path) -> Place:
         directory = table.get("state", {}).get("dir", DEFAULT_STATE)
         name = table.get("api", {}).get("socket", DEFAULT_SOCKET)
         state = Path(os.path.abspath(Path(os.path.abspath(config)).parent / directory))
+        if not is_socket_name(name):
+            raise ConfigError(f"{config}: api.socket is no name of a file in the state directory: {name!r}")
         return Place(state, state / name)
     except FileNotFoundError:
         raise ConfigError(f"{config}: there is no such file: give one with --config FILE.") from None

@@ -62,6 +62,7 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/cli/logs.py": "unit/cli/test_commands.py: tail, verify-log",
     "risk_daemon/cli/loop.py": "unit/app/test_telling.py: what is logged by which format",
     "risk_daemon/cli/migrating.py": "unit/cli/test_commands.py: migrate; what it does in state/test_migrate.py",
+    "risk_daemon/auth/page_site.py": "unit/auth/test_passkeys.py: which address, and which origin",
     "risk_daemon/cli/operating.py": "unit/cli/test_commands.py: status, halt, release, disable, enable",
     "risk_daemon/cli/positions.py": "unit/cli/test_commands.py: close-positions",
     "risk_daemon/cli/tokens.py": "unit/cli/test_commands.py: token create, list, revoke",

@@ -331,6 +331,15 @@ def test_halt_reaches_the_daemon(daemon: FakeDaemon, capsys: pytest.CaptureFixtu
     assert "trip t1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [("a\nb\tc", "a b c"), ("", "no reason was given"), ("\x1b", "no reason was given"), ("x" * 2_000, "x" * 1_000)],
+)
+def test_no_halt_fails_for_its_words(said: str, heard: str, daemon: FakeDaemon) -> None:
+    assert cli.main(["halt", "--reason", said]) is ExitCode.STOPPED
+    assert daemon.asked == [("POST", "/api/v1/halt", {"reason": heard})]
+
+
 @pytest.mark.parametrize("error", [remote.DaemonAbsent("nobody"), remote.NotConfirmed("no answer")])
 def test_a_halt_nobody_heard_is_refused(daemon: FakeDaemon, error: RiskDaemonError) -> None:
     daemon.answer = error

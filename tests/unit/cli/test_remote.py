@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import os
 import socket
 import sys
 import threading
@@ -112,6 +113,27 @@ def test_a_path_longer_than_the_kernel_s_limit_works(tmp_path: Path) -> None:
         assert remote.request(directory / "s.sock", "GET", "/livez").ok
 
 
+def test_root_this_user_and_the_owner_of_the_directory_may_answer_for_the_daemon(tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    owner = path.parent.stat().st_uid
+    assert all(remote.may_serve(uid, path) for uid in (0, os.geteuid(), owner))
+    assert not remote.may_serve(max(0, os.geteuid(), owner) + 1, path)
+
+
+def test_whoever_may_not_is_asked_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "may_serve", lambda uid, path: False)
+    path, asked = tmp_path / "s.sock", list[bytes]()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with pytest.raises(remote.NotConfirmed, match=f"user {os.geteuid()} serves it"):
+            remote.request(path, "POST", "/api/v1/halt", {"reason": "x"})
+        connection, _ = listener.accept()
+        with connection:
+            asked.append(connection.recv(10))
+    assert asked == [b""]
+
+
 def no_file(path: Path) -> None:
     return None
 
@@ -183,7 +205,16 @@ def test_a_mistake_elsewhere_in_the_file_does_not_matter(tmp_path: Path) -> None
     assert locate(tmp_path / "config.toml").state == tmp_path / "s"
 
 
-@pytest.mark.parametrize("text", [None, "[", "state = 1", "[state]\ndir = 1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "[",
+        "state = 1",
+        "[state]\ndir = 1",
+        *(f"[api]\nsocket = {name}" for name in ("'/tmp/s'", "'../s'", "'..'", "''", "1")),
+    ],
+)
 def test_a_file_that_does_not_say_where_is_refused(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     if text is not None:

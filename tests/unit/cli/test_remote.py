@@ -189,7 +189,7 @@ def test_a_closed_door_is_not_an_absent_daemon(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     "text",
-    ["", '[state]\ndir = "elsewhere"', '[state]\ndir = "/srv/risk"\n[api]\nsocket = "s"', '[api]\nsocket = "/run/s"'],
+    ["", '[state]\ndir = "elsewhere"', '[state]\ndir = "/srv/risk"\n[api]\nsocket = "s"', '[api]\nsocket = "s.sock"'],
 )
 def test_the_places_are_those_of_the_whole_configuration(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"

@@ -278,7 +278,7 @@ ANSWERS: Mapping[str, Any] = {
             "endpoint": either_way,
             "sandbox": either_way,
             "allow_unproven": _OFF_IS_STRICTER,
-            "local_address": neither_way,  # from a wrong one nothing is read, which is blind
+            "local_address": either_way,  # from a wrong one nothing is read, and nothing is cancelled
             **_TIMES,
             "dead_man": May({"timeout": when_more, "exclusive": _ON_IS_STRICTER}),
         },

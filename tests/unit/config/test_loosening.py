@@ -215,11 +215,11 @@ EITHER = {
     "venues.kraken.simulated": [False, True],
     "venues.kraken.endpoint": [ABSENT, "http://127.0.0.1:9"],
     "venues.kraken.sandbox": [False, True],
+    "venues.kraken.local_address": [ABSENT, "127.0.0.2"],
     "venues.third": [ABSENT, {"exchange": "bybit", "markets": ["spot"]}],
 }
 NEITHER = {
     "alerts.strategy_name": ["risk-daemon", "night shift"],
-    "venues.kraken.local_address": [ABSENT, "127.0.0.2"],
     "api.socket": ["risk-daemon.sock", "other.sock"],
     "warden.host": ["localhost", "guard.example.org"],
     "state.dir": ["var", "/srv/var"],

@@ -155,7 +155,10 @@ class StateDir:
 
 
 def _check_directory(paths: Paths, create: bool) -> None:
-    """The directory stands, with mode 0700 if we made it; nobody else may write to it. OSError, StateError."""
+    """The directory stands, with mode 0700 if we made it; nobody else may write to it. OSError, StateError.
+
+    Whose it is matters where it is set up: later on root may act in a directory of the guard's user.
+    """
     root = paths.root
     if create and not root.exists():
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -163,6 +166,10 @@ def _check_directory(paths: Paths, create: bool) -> None:
         raise StateError(f"{root}: there is no state directory: {_INIT}")
     if not root.is_dir():
         raise StateError(f"{root}: this is not a directory: set [state] dir to another place")
+    if create and root.stat().st_uid not in (os.geteuid(), 0):
+        raise StateError(
+            f"{root}: user {root.stat().st_uid} owns it and may change all of it: chown it, or run as them"
+        )
     if create and not any(root.iterdir()):
         root.chmod(0o700)
     if stat.S_IMODE(root.stat().st_mode) & (stat.S_IWGRP | stat.S_IWOTH):

@@ -293,6 +293,21 @@ def test_a_directory_others_can_write_to_is_refused(made: Path) -> None:
     opened(made).close()
 
 
+def test_a_directory_of_somebody_else_is_not_set_up(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever owns it could take the wardens away. What stands, root may use."""
+    for each in (made, empty := tmp_path / "empty"):
+        each.mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(each, 65534, -1)
+    if os.geteuid() != 0:
+        monkeypatch.setattr(os, "geteuid", lambda: empty.stat().st_uid + 1)
+    with pytest.raises(StateError, match="owns it and may change all of it"):
+        opened(empty)
+    opened(made, create=False).close()
+
+
 @pytest.mark.parametrize("create", [True, False])
 def test_what_is_no_usable_directory_is_refused(tmp_path: Path, create: bool) -> None:
     file = tmp_path / "file"

@@ -582,8 +582,8 @@ BAD_RULES = {
         "api.tls_certificate: there is no such file",
     ),
     "a quorum of nobody": ("[warden]\nquorum = 0", "warden.quorum: "),
-    "a quorum of everybody": ("[warden]\nquorum = 21", "warden.quorum: .*at most 20"),
-    "a glass that never breaks": ('[warden]\nbreak_glass_after = "31d"', "warden.break_glass_after: .*at most"),
+    "a quorum of everybody": ("[warden]\nquorum = 21", "warden.quorum: what counts once"),
+    "a glass that never breaks": ('[warden]\nbreak_glass_after = "31d"', "warden.break_glass_after: it is for the day"),
     "a warden's page without TLS": (
         '[warden]\nhost = "guard.example.org"',
         "warden.host: guard.example.org needs TLS, or no browser gives passkeys there: set api.tls_certificate",

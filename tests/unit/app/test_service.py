@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from risk_daemon.app import service
+from risk_daemon.app.hearers import Hearers
 from risk_daemon.errors import CircuitBreakerError, ExitCode, GuardFailed, RecordError, StartUnavailable
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.event_log import EventLog
@@ -43,7 +44,7 @@ def failing(error: Exception, journal: Any) -> Any:
 async def test_a_guard_that_fails_says_so_in_the_log(tmp_path: Path, error: Exception, code: int) -> None:
     journal = LogJournal(EventLog.open(tmp_path / "events.jsonl"))
     with pytest.raises(type(error), match="planted"):
-        await service._guard(failing(error, journal), None, None)
+        await service._guard(failing(error, journal), Hearers(), None)
     await journal.close()
     (line,) = map(json.loads, (tmp_path / "events.jsonl").read_text().splitlines())
     assert (line["event"], line["exit_code"], line["trip_id"]) == ("system_shutdown", code, "t-1")
@@ -56,4 +57,4 @@ async def test_a_log_that_takes_no_last_word_hides_no_failure(odd: Exception) ->
         raise odd
 
     with pytest.raises(ZeroDivisionError):
-        await service._guard(failing(ZeroDivisionError(), SimpleNamespace(append=append)), None, None)
+        await service._guard(failing(ZeroDivisionError(), SimpleNamespace(append=append)), Hearers(), None)

@@ -51,7 +51,7 @@ from risk_daemon.config.load import Settings, effective
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.trip import Trip
 from risk_daemon.errors import ExitCode, RecordError, RiskDaemonError, StateError, StateOwned
-from risk_daemon.model.events import EventName, Input, Kind, Noted, Position, RiskEvent
+from risk_daemon.model.events import EventName, Input, Kind, Position, RiskEvent
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Listener, Parts
 from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
@@ -105,12 +105,16 @@ async def finish_unproven(
     refusal: Exception,
     *,
     left_out: Mapping[str, str] | None = None,
+    channels_left_out: Mapping[str, str] | None = None,
     on_decision: Listener | None = None,
 ) -> ExitCode:
     """Finish the trip that is not proven, without guarding. Raises `refusal` where there is none.
 
-    left_out: venues in the configuration that can't be used, and why. See `finishing`.
+    left_out: venues in the configuration that can't be used, and why; channels_left_out: those of alerts. See
+    `finishing`.
     """
+    for name, why in (channels_left_out or {}).items():
+        _LOG.critical("alert_channel_left_out", channel=name, error=why)
     settings = finishing_settings(settings, Paths(settings.state.dir))
     async with AsyncExitStack() as stack:
         opened = await finishing.take_up(settings, refusal, left_out or {}, stack)
@@ -297,13 +301,11 @@ async def _keep_rules(desk: Desk) -> None:
 
 
 def _desk(settings: Settings, daemon: Daemon) -> Desk:
-    """Where wardens are asked; what is told there goes the way of all events."""
-    parts = daemon.parts
-
-    async def tell(event: RiskEvent) -> None:
-        parts.inbox.put(Noted(event))
-
-    return Desk(WardenStore.beside(settings.state.dir), rules_of(settings), parts.clock, tell)
+    """Where wardens are asked. What is told there is in the log before it counts."""
+    store, clock = WardenStore.beside(settings.state.dir), daemon.parts.clock
+    desk = Desk(store, rules_of(settings), clock, daemon.write_down)
+    daemon.before_last_words(desk.close)
+    return desk
 
 
 async def _note_opening(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from risk_daemon.app.composition import account
 from risk_daemon.app.findings import Finding, Level
 from risk_daemon.app.in_force import (
     CONFIGURATION,
@@ -25,6 +26,7 @@ from risk_daemon.config.load import Settings
 from risk_daemon.config.load import load as load_config
 from risk_daemon.errors import ExitCode
 from risk_daemon.state.directory import Paths
+from risk_daemon.state.store.formats import IDENTITY
 from risk_daemon.state.store.sqlite import SqliteStore
 
 NOBODY = '{"format": 1, "wardens": [], "rules": null}'
@@ -161,6 +163,41 @@ async def test_whoever_heard_of_it_before_does_now(paths: Paths, tmp_path: Path)
     await kept(paths, before)
     enrol(paths)
     assert set(finishing_settings(configured(tmp_path), paths).alerts.channels) == {"pager"}
+
+
+async def test_where_no_channel_can_be_read_any_more_those_that_were_are_used(paths: Paths, tmp_path: Path) -> None:
+    """Wardens or not: a trip is never finished in silence for a typo."""
+    before = in_force(configured(tmp_path))
+    before[CONFIGURATION]["settings"]["alerts"]["channels"] = {"pager": {"kind": "apprise"}}
+    await kept(paths, before)
+    finishing = finishing_settings(configured(tmp_path, protective_orders='"keep"'), paths)
+    assert set(finishing.alerts.channels) == {"pager"}
+    assert finishing.circuit_breaker.protective_orders == "keep"
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+@pytest.mark.parametrize(("accounts", "is_swept"), [({"okx": "1"}, True), ({"kraken": "1"}, False), (None, False)])
+async def test_a_venue_of_the_trip_that_was_taken_out_is_swept_as_it_was(
+    paths: Paths, tmp_path: Path, is_guarded: bool, accounts: Any, is_swept: bool
+) -> None:
+    before: dict[str, Any] = in_force(configured(tmp_path))
+    before[CONFIGURATION]["settings"]["venues"]["okx"] = {"exchange": "okx", "markets": ["perp"]}
+    await kept(paths, before if accounts is None else {**before, IDENTITY: {"accounts": accounts}})
+    if is_guarded:
+        enrol(paths)
+    venues = finishing_settings(configured(tmp_path), paths).venues
+    assert ("okx" in venues) is is_swept
+    assert "kraken" in venues
+    if is_swept:
+        assert venues["okx"].markets == ("perp",)
+
+
+async def test_a_venue_under_another_name_is_not_swept_twice(paths: Paths, tmp_path: Path) -> None:
+    settings = configured(tmp_path)
+    before: dict[str, Any] = in_force(settings)
+    before[CONFIGURATION]["settings"]["venues"]["main"] = {"exchange": "kraken", "markets": ["spot"]}
+    await kept(paths, {**before, IDENTITY: {"accounts": {"main": account(settings, "kraken")}}})
+    assert finishing_settings(settings, paths).venues.keys() == {"kraken"}
 
 
 @pytest.mark.parametrize("settings", [None, {}, {"circuit_breaker": {"settle": 5}, "venues": {"kraken": {"a": 1}}}])

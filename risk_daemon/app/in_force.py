@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from risk_daemon.app.composition import account
 from risk_daemon.app.findings import Finding, Level
 from risk_daemon.app.finish import venues_owed
+from risk_daemon.auth.remembered import says_guarded
 from risk_daemon.config.alerts import Alerts
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.config.loosening import loosened
@@ -39,6 +40,15 @@ class LooserConfiguration(ConfigError):
 def in_force(settings: Settings) -> dict[str, JsonObject]:
     """The document that says what guards a state from now on."""
     return {CONFIGURATION: {"settings": effective(settings)}}
+
+
+def limits_of(settings: Settings) -> tuple[str, ...]:
+    """What trips, each as it is written in the file, defaults included."""
+    found = effective(settings)
+    tables = {f"breakers.{name}": table for name, table in found["breakers"].items()}
+    tables = {"circuit_breaker": found["circuit_breaker"], **tables}
+    keys = ("loss_threshold", "limit", "trip_after", "action")
+    return tuple(f"{name}.{key} = {table[key]}" for name, table in tables.items() for key in keys if key in table)
 
 
 def looser_than_before(settings: Settings, documents: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -152,11 +162,15 @@ def _known(documents: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def wardens_enrolled(paths: Paths) -> bool:
-    """Whether anybody is. A list that can't be read, or says something odd, is not "nobody"."""
+    """Whether anybody is. A list that can't be read, or says something odd, is not "nobody".
+
+    Nor is one that is gone, or empty, while the store remembers somebody.
+    """
     try:
         found = json.loads((paths.root / "wardens.json").read_bytes())
     except FileNotFoundError:
-        return False
+        found = {"wardens": []}
     except (OSError, ValueError, RecursionError):
         return True
-    return not isinstance(found, dict) or found.get("wardens") != []
+    is_empty = isinstance(found, dict) and found.get("wardens") == []
+    return not is_empty or says_guarded(peek_documents(paths.database))

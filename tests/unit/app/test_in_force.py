@@ -18,6 +18,7 @@ from risk_daemon.app.in_force import (
     finishing_settings,
     in_force,
     keep,
+    limits_of,
     looser_than_before,
     refuse_looser,
     wardens_enrolled,
@@ -78,6 +79,24 @@ def test_a_list_that_is_not_plainly_empty_counts_as_somebody(paths: Paths, text:
 def test_a_list_that_can_not_be_read_counts_as_somebody(paths: Paths) -> None:
     (paths.root / "wardens.json").mkdir()
     assert wardens_enrolled(paths)
+
+
+@pytest.mark.parametrize("text", [None, NOBODY])
+async def test_a_list_that_is_gone_while_the_store_remembers_somebody_counts_as_somebody(
+    paths: Paths, tmp_path: Path, text: str | None
+) -> None:
+    documents = await kept(paths, {**in_force(configured(tmp_path)), "wardens": {"guarded": True}})
+    if text is not None:
+        enrol(paths, text)
+    assert wardens_enrolled(paths)
+    with pytest.raises(LooserConfiguration):
+        refuse_looser(configured(tmp_path, loss_threshold='"10%"'), paths, documents)
+
+
+def test_limits_are_said_as_they_are_written(tmp_path: Path) -> None:
+    said = limits_of(configured(tmp_path, loss_threshold='"50%"'))
+    assert said[:2] == ("circuit_breaker.loss_threshold = 50%", "circuit_breaker.action = trip")
+    assert "breakers.blind.trip_after = never" in said
 
 
 # --- refusing ----------------------------------------------------------------------------------------

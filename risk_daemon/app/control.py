@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any, overload
 
 from oms import OrderManager
-from risk_daemon.alerts.manager import AlertManager
 from risk_daemon.api.feed import Feed, Subscription
 from risk_daemon.app.alerts import tried_document
 from risk_daemon.app.cancel import first_look, sweep
 from risk_daemon.app.close import chosen_of, manager_for
 from risk_daemon.app.composition import LEASE_S, Site
+from risk_daemon.app.hearers import Hearers
 from risk_daemon.app.overrides import Resuming, ask_for
 from risk_daemon.app.recent import Recent
 from risk_daemon.auth.desk import Desk
@@ -70,13 +70,13 @@ class DaemonControl:
         site: Site,
         vetoes: VetoLog,
         desk: Desk,
-        alerts: AlertManager | None = None,
+        hearers: Hearers | None = None,
     ) -> None:
         self._daemon = daemon
         self._settings = settings
         self._site = site
         self._vetoes = vetoes
-        self._alerts = alerts
+        self._hearers = hearers or Hearers()
         self._desk = desk
         self._feed = Feed()
         self._recent = Recent()
@@ -134,15 +134,18 @@ class DaemonControl:
 
     def alerts(self) -> Mapping[str, Any]:
         """Who is told, and what came of it; with no channel nobody is."""
-        return {"standing": None, "channels": {}, "attempts": []} if self._alerts is None else self._alerts.status()
+        alerts = self._hearers.alerts
+        return {"standing": None, "channels": {}, "attempts": []} if alerts is None else alerts.status()
 
     def acknowledge(self, trip_id: str | None, who: str) -> str | None:
         """See AlertManager."""
-        return None if self._alerts is None else self._alerts.acknowledge(trip_id, who)
+        alerts = self._hearers.alerts
+        return None if alerts is None else alerts.acknowledge(trip_id, who)
 
     async def test_alerts(self, channel: str | None) -> Mapping[str, Any]:
         """See AlertManager."""
-        return {} if self._alerts is None else tried_document(await self._alerts.test(channel))
+        alerts = self._hearers.alerts
+        return {} if alerts is None else tried_document(await alerts.test(channel))
 
     def history(self) -> Sequence[Mapping[str, Any]]:
         """Equity, a point a minute."""

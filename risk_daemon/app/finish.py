@@ -75,7 +75,7 @@ async def take_up(
         return None
     gate_map = await _shut(paths, latch, now, stack)
     await stack.enter_async_context(site)
-    owed = _owed(paths, documents)
+    owed = venues_owed(paths, documents)
     absent = _absent(settings, site, owed, left_out)
     _tell(latch, refusal, site, absent)
     if not site.adapters:
@@ -206,7 +206,7 @@ class NoJournal:
 # --- venues ----------------------------------------------------------------------------------------
 
 
-def _owed(paths: Paths, documents: Mapping[str, Any]) -> dict[str, str]:
+def venues_owed(paths: Paths, documents: Mapping[str, Any]) -> dict[str, str]:
     """The venues that the trip is about, each with the fingerprint of its account where that is known."""
     accounts, lost = documents.get(IDENTITY, {}).get("accounts"), documents.get(LOST, {}).get("venues")
     if isinstance(accounts, dict):

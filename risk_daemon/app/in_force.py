@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import structlog
 from pydantic import ValidationError
 
+from risk_daemon.app.composition import account
 from risk_daemon.app.findings import Finding, Level
+from risk_daemon.app.finish import venues_owed
+from risk_daemon.auth.remembered import says_guarded
 from risk_daemon.config.alerts import Alerts
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.config.loosening import loosened
@@ -36,6 +40,15 @@ class LooserConfiguration(ConfigError):
 def in_force(settings: Settings) -> dict[str, JsonObject]:
     """The document that says what guards a state from now on."""
     return {CONFIGURATION: {"settings": effective(settings)}}
+
+
+def limits_of(settings: Settings) -> tuple[str, ...]:
+    """What trips, each as it is written in the file, defaults included."""
+    found = effective(settings)
+    tables = {f"breakers.{name}": table for name, table in found["breakers"].items()}
+    tables = {"circuit_breaker": found["circuit_breaker"], **tables}
+    keys = ("loss_threshold", "limit", "trip_after", "action")
+    return tuple(f"{name}.{key} = {table[key]}" for name, table in tables.items() for key in keys if key in table)
 
 
 def looser_than_before(settings: Settings, documents: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -80,20 +93,48 @@ def finishing_settings(settings: Settings, paths: Paths) -> Settings:
     """For a trip that is finished before a refusal: what is looser than a warden allowed is not used for it either.
 
     Then it is swept as it was set before, and whoever was told before is told now. Where nothing is known of that, it
-    is swept by the defaults, which keep no order. Never raises.
+    is swept by the defaults, which keep no order. Whoever is a warden: a venue of the trip that the file has no more is
+    swept as it was, and where no channel can be read any more, those that were are used. Never raises.
     """
     documents = peek_documents(paths.database)
-    if not wardens_enrolled(paths) or looser_than_before(settings, documents) == ():
-        return settings
     known = _known(documents) or {}
-    tables = known.get("venues")
-    venues = tables if isinstance(tables, Mapping) else {}
-    before = {
-        "circuit_breaker": _as_it_was(CircuitBreaker, known.get("circuit_breaker"), CircuitBreaker()),
-        "alerts": _as_it_was(Alerts, known.get("alerts"), settings.alerts),
-        "venues": {name: _as_it_was(Venue, venues.get(name), venue) for name, venue in settings.venues.items()},
-    }
-    return settings.model_copy(update=before)
+    taken_out = _taken_out(settings, paths, documents)
+    before: dict[str, Any] = {"venues": {**settings.venues, **taken_out}} if taken_out else {}
+    if not settings.alerts.channels and _tables(known, "alerts").get("channels"):
+        before["alerts"] = _as_it_was(Alerts, known["alerts"], settings.alerts)
+    if wardens_enrolled(paths) and looser_than_before(settings, documents) != ():
+        tables = _tables(known, "venues")
+        venues = {name: _as_it_was(Venue, tables.get(name), venue) for name, venue in settings.venues.items()}
+        before = {
+            "circuit_breaker": _as_it_was(CircuitBreaker, known.get("circuit_breaker"), CircuitBreaker()),
+            "alerts": _as_it_was(Alerts, known.get("alerts"), settings.alerts),
+            "venues": {**venues, **taken_out},
+        }
+    return settings.model_copy(update=before) if before else settings
+
+
+def venues_before(paths: Paths) -> Mapping[str, Any]:
+    """The tables of what the state was guarded with last. Never raises."""
+    return _tables(_known(peek_documents(paths.database)) or {}, "venues")
+
+
+def _taken_out(settings: Settings, paths: Paths, documents: Mapping[str, Any]) -> dict[str, Venue]:
+    """Venues that the trip owes and the file has no more, as they were. One under another name is still there."""
+    owed, present = venues_owed(paths, documents), set()
+    for name in settings.venues:
+        with suppress(ConfigError):
+            present.add(account(settings, name))
+    found = {}
+    for name, table in _tables(_known(documents) or {}, "venues").items():
+        if name in owed and name not in settings.venues and owed[name] not in present:
+            with suppress(ValidationError):
+                found[name] = Venue.model_validate(table)
+    return found
+
+
+def _tables(known: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = known.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _as_it_was(kind: type[_T], table: Any, otherwise: _T) -> _T:
@@ -121,11 +162,15 @@ def _known(documents: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def wardens_enrolled(paths: Paths) -> bool:
-    """Whether anybody is. A list that can't be read, or says something odd, is not "nobody"."""
+    """Whether anybody is. A list that can't be read, or says something odd, is not "nobody".
+
+    Nor is one that is gone, or empty, while the store remembers somebody.
+    """
     try:
         found = json.loads((paths.root / "wardens.json").read_bytes())
     except FileNotFoundError:
-        return False
+        found = {"wardens": []}
     except (OSError, ValueError, RecursionError):
         return True
-    return not isinstance(found, dict) or found.get("wardens") != []
+    is_empty = isinstance(found, dict) and found.get("wardens") == []
+    return not is_empty or says_guarded(peek_documents(paths.database))

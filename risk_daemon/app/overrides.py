@@ -173,15 +173,15 @@ class WardenAffairs:
     async def break_glass(self, asked_by: str, sentence: str, *, is_root: bool) -> Mapping[str, Any]:
         """Begin to forget every warden, or do so once the waiting is over. Raises UsageError, StateError.
 
-        Told before it counts: what can't be told is not done.
+        Told before it counts: what can't be told is not done. A register that is gone is forgotten in the same way.
         """
         if not is_root:
             raise UsageError("only root may break the glass")
         if sentence != SENTENCE:
             raise UsageError(f"not confirmed, nothing was changed: the sentence is `{SENTENCE}`")
-        now = self._clock.now()
-        register = await asyncio.to_thread(self._desk.store.read)
-        if not register.is_guarded:
+        now, store = self._clock.now(), self._desk.store
+        register = await asyncio.to_thread(store.read_what_is_left)
+        if not register.is_guarded and not await asyncio.to_thread(store.is_remembered):
             raise UsageError("no warden is enrolled: there is nothing to break")
         glass = register.break_glass
         if glass is None or now.wall > glass.due_wall + GLASS_LASTS_S:
@@ -190,17 +190,17 @@ class WardenAffairs:
             left = lasting(glass.due_wall - now.wall)
             raise UsageError(f"it must wait until {utc_text(glass.due_wall)}, for another {left}: ask again then")
         await self._tell_glass(EventName.BREAK_GLASS_ENDED, asked_by, "forgotten", wardens=list(register.wardens))
-        await asyncio.to_thread(self._desk.store.change, lambda known: Register() if known == register else known)
-        if (await asyncio.to_thread(self._desk.store.read)).is_guarded:
+        await asyncio.to_thread(store.change_what_is_left, lambda known: None if known == register else known)
+        if (await asyncio.to_thread(store.read)).is_guarded:
             raise UsageError("something changed meanwhile: ask again")
         return {"begun": False, "done": True, "due": utc_text(glass.due_wall)}
 
     async def stop_break_glass(self, asked_by: str) -> Mapping[str, Any]:
         """Leave the glass whole. Raises UsageError where nobody breaks it, StateError."""
-        register = await asyncio.to_thread(self._desk.store.read)
+        register = await asyncio.to_thread(self._desk.store.read_what_is_left)
         if register.break_glass is None:
             raise UsageError("no glass is being broken")
-        await asyncio.to_thread(self._desk.store.change, lambda known: replace(known, break_glass=None))
+        await asyncio.to_thread(self._desk.store.change_what_is_left, lambda known: replace(known, break_glass=None))
         await self._tell_glass(EventName.BREAK_GLASS_ENDED, asked_by, "stopped")
         return {"begun": False, "done": False, "due": None}
 
@@ -210,7 +210,7 @@ class WardenAffairs:
         glass = BreakGlass(asked_by=asked_by, asked_wall=now.wall, due_wall=now.wall + wait_s)
         due = utc_text(glass.due_wall)
         await self._tell_glass(EventName.BREAK_GLASS_BEGUN, asked_by, "waiting", due=due)
-        await asyncio.to_thread(self._desk.store.change, lambda known: replace(known, break_glass=glass))
+        await asyncio.to_thread(self._desk.store.change_what_is_left, lambda known: replace(known, break_glass=glass))
         return {"begun": True, "done": False, "due": due}
 
     async def _tell_glass(self, name: EventName, who: str, outcome: str, **more: Any) -> None:

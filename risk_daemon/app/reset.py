@@ -9,7 +9,7 @@ from typing import Any
 
 from risk_daemon.app.cancel import count_orders
 from risk_daemon.app.composition import Site, flows_since, is_simulated, open_journal, own_state, restored_engine
-from risk_daemon.app.in_force import CONFIGURATION, in_force
+from risk_daemon.app.in_force import in_force, limits_of, looser_than_before
 from risk_daemon.app.init import feeds_now, read_everything
 from risk_daemon.app.override_stopped import Told, are_wardens_enrolled, followed, page_of, writes_to
 from risk_daemon.app.overrides import Facts, changes_of, facts_of, outcome_of
@@ -112,11 +112,20 @@ class _EndOfTrip:
             reason=event.reason,
             carry_out=carry_out,
             facts=(*facts_of(event, status), *_orders_left(open_orders)),
-            changes=changes_of(event),
+            changes=(*changes_of(event), *self._of_the_file()),
         )
         view = await followed(desk, opened, told)
         await self._store.save({ANCHOR: journal.anchor()})
         return self._result or _refused(str(view["end"]["told"]), open_orders)
+
+    def _of_the_file(self) -> tuple[str, ...]:
+        """The trip is ended by the file as it is now: what of it no warden has seen, for those who are to agree."""
+        file, looser = self._settings.file, looser_than_before(self._settings, self._documents)
+        if looser is None:
+            limits = "; ".join(limits_of(self._settings))
+            unknown = "It is not known what was in force before, so it may be looser in any way"
+            return (f"{unknown}: from now on it is {file}, {limits}.",)
+        return tuple(f"{file} is looser than what was in force before: {one}." for one in looser)
 
     async def _journal(self, stack: AsyncExitStack) -> LogJournal:
         journal = await open_journal(self._paths, self._store, self._documents)
@@ -143,7 +152,8 @@ class _EndOfTrip:
         shut_gate(paths.gate, shut_until_started)
         await FileLock(paths.lock).write(shut_until_started, now)
         ended = {LATCH: latch_document(None, now), LOST: {}}
-        known = {} if CONFIGURATION in self._documents else in_force(settings)  # it was lost with the state
+        is_lost = looser_than_before(settings, self._documents) is None
+        known = in_force(settings) if is_lost else {}
         await store.save({**ended, **known, **engine.snapshot(), "feeds": feeds_now(self._site, now)})
         await journal.append(decision.records, now.wall, durable=True)
         await store.save({ANCHOR: journal.anchor()})

@@ -1,6 +1,7 @@
-"""What can still be used of a configuration that is refused: for finishing a trip, and for nothing else.
+"""What can still be used of a configuration that is refused: for finishing a trip and telling of it, and nothing else.
 
-A venue's table is taken whole or not at all: without its `endpoint` or `sandbox` it would be another account.
+A venue's table is taken whole or not at all: without its `endpoint` or `sandbox` it would be another account. So is a
+channel's.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from risk_daemon.app.in_force import venues_before
 from risk_daemon.config.load import Settings
 from risk_daemon.config.notation import Refused
 from risk_daemon.config.place import DEFAULT_STATE
 from risk_daemon.config.settings import as_file
+from risk_daemon.state.directory import Paths
 
 # What a sweep needs besides venues, with what it does without: a table each, key by key.
 _KEYS = {
     "portfolio": ("reference_currency", "initial_capital"),
     "circuit_breaker": ("settle", "order_flight", "cancel_deadline", "protective_orders"),
     "data": ("call_timeout",),
+    "alerts": ("strategy_name", "rate", "escalate_after"),
 }
 _AUTO: dict[str, Any] = {"portfolio": {"initial_capital": "auto"}}
 _STATE_DIR = re.compile(r"^\s*\[\s*state\s*\][^\[]*?^\s*dir\s*=\s*[\"']([^\"'\n]+)[\"']", re.MULTILINE)
@@ -32,11 +36,16 @@ _STATE_DIR = re.compile(r"^\s*\[\s*state\s*\][^\[]*?^\s*dir\s*=\s*[\"']([^\"'\n]
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """settings: with the venues that can be used; None if there are none. left_out: the others, with the reason."""
+    """settings: with the venues that can be used, or else those the state was guarded with; None if there are none.
+
+    left_out: the other venues of the file, with the reason.
+    channels_left_out: those of alerts that can't be used, with the reason.
+    """
 
     state_dir: Path
     settings: Settings | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    channels_left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def salvage(path: Path) -> Salvaged:
@@ -55,11 +64,15 @@ def salvage(path: Path) -> Salvaged:
 
 
 def _from_tables(raw: Mapping[str, Any], path: Path) -> Salvaged:
-    tables, left_out = _venues(raw, path)
+    tables, left_out = _venues(_table(raw, "venues"), path)
     state_dir = _state_dir(raw, path)
+    if not tables:
+        tables, _ = _venues(venues_before(Paths(state_dir)), path)
     kept: dict[str, Any] = {**_AUTO, "venues": tables, "state": {"dir": str(state_dir)}}
     if not tables:
         return Salvaged(state_dir, None, left_out)
+    channels, silent = _channels(raw, path, kept)
+    kept["alerts"] = {"channels": channels}
     for name, keys in _KEYS.items():
         for key in keys:
             given = _table(raw, name)
@@ -68,15 +81,28 @@ def _from_tables(raw: Mapping[str, Any], path: Path) -> Salvaged:
                 kept = more
     settings = _checked(kept, path)
     if not isinstance(settings, Settings):
-        return Salvaged(state_dir, None, {**left_out, **dict.fromkeys(tables, settings)})
-    return Salvaged(state_dir, settings, left_out)
+        return Salvaged(state_dir, None, {**left_out, **dict.fromkeys(tables, settings)}, silent)
+    return Salvaged(state_dir, settings, left_out, silent)
 
 
-def _venues(raw: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def _venues(found: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """The tables that are right in themselves, and what is wrong with the others."""
     good, bad = {}, {}
-    for name, table in _table(raw, "venues").items():
+    for name, table in found.items():
         checked = _checked({**_AUTO, "venues": {name: table}}, path)
+        if isinstance(checked, Settings):
+            good[name] = table
+        else:
+            bad[name] = checked
+    return good, bad
+
+
+def _channels(raw: Mapping[str, Any], path: Path, kept: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Those that can be used beside each other, and what is wrong with the others."""
+    good: dict[str, Any] = {}
+    bad: dict[str, str] = {}
+    for name, table in _table(_table(raw, "alerts"), "channels").items():
+        checked = _checked({**kept, "alerts": {"channels": {**good, name: table}}}, path)
         if isinstance(checked, Settings):
             good[name] = table
         else:

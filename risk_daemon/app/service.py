@@ -20,7 +20,7 @@ from risk_daemon.api.app import ControlServer
 from risk_daemon.api.override_page import OverridePage
 from risk_daemon.api.tls import server_context
 from risk_daemon.app import finish as finishing
-from risk_daemon.app.alerts import TellingJournal, changed_settings, failure, open_alerts
+from risk_daemon.app.alerts import TellingJournal, changed_settings, channels_of, failure, open_alerts
 from risk_daemon.app.cancel import look_at
 from risk_daemon.app.composition import (
     Opened,
@@ -34,6 +34,7 @@ from risk_daemon.app.composition import (
 )
 from risk_daemon.app.control import DaemonControl
 from risk_daemon.app.dead_men import refuse_wrong_dead_men
+from risk_daemon.app.hearers import Hearers, Open
 from risk_daemon.app.in_force import (
     finishing_settings,
     keep,
@@ -50,7 +51,7 @@ from risk_daemon.config.load import Settings, effective
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.trip import Trip
 from risk_daemon.errors import ExitCode, RecordError, RiskDaemonError, StateError, StateOwned
-from risk_daemon.model.events import EventName, Input, Kind, Noted, Position, RiskEvent
+from risk_daemon.model.events import EventName, Input, Kind, Position, RiskEvent
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Listener, Parts
 from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
@@ -64,6 +65,7 @@ from risk_daemon.state.lock.memory_map import shut as shut_gate
 from risk_daemon.state.risk_file import RiskFile
 from risk_daemon.state.store.sqlite import SqliteStore
 from risk_daemon.state.veto_log import VetoLog
+from risk_daemon.state.worker import Worker
 
 # A deposit that comes with a loss hides it until the ledger is read: read it often.
 FLOWS_EVERY_S = 60.0
@@ -103,31 +105,37 @@ async def finish_unproven(
     refusal: Exception,
     *,
     left_out: Mapping[str, str] | None = None,
+    channels_left_out: Mapping[str, str] | None = None,
     on_decision: Listener | None = None,
 ) -> ExitCode:
     """Finish the trip that is not proven, without guarding. Raises `refusal` where there is none.
 
-    left_out: venues in the configuration that can't be used, and why. See `finishing`.
+    left_out: venues in the configuration that can't be used, and why; channels_left_out: those of alerts. See
+    `finishing`.
     """
+    for name, why in (channels_left_out or {}).items():
+        _LOG.critical("alert_channel_left_out", channel=name, error=why)
     settings = finishing_settings(settings, Paths(settings.state.dir))
     async with AsyncExitStack() as stack:
         opened = await finishing.take_up(settings, refusal, left_out or {}, stack)
         if opened is not None:
-            alerts = await open_alerts(settings, opened, stack, takes_what_it_gets=True)
-            return await _guard(_daemon(settings, opened, stack, alerts, on_decision), alerts, on_decision)
+            hearers = await stack.enter_async_context(Hearers())
+            daemon = _daemon(settings, opened, stack, hearers, on_decision)
+            await _open_alerts(settings, opened, hearers)
+            return await _guard(daemon, hearers, on_decision)
     raise refusal
 
 
-async def _guard(daemon: Daemon, alerts: AlertManager | None, on_decision: Listener | None) -> ExitCode:
+async def _guard(daemon: Daemon, hearers: Hearers, on_decision: Listener | None) -> ExitCode:
+    hearers.begin()
     try:
         with _stopped_by_signals(daemon):
             code = await daemon.run()
     except Exception as error:
-        telling = _tell_failure(alerts, error, daemon.parts.clock.now().wall)
+        telling = _tell_failure(hearers, error, daemon.parts.clock.now().wall)
         await asyncio.gather(_note_failure(daemon.parts, error), telling, return_exceptions=True)
         raise
-    if alerts is not None:
-        await alerts.flushed(_LAST_ALERTS_S if code in _GOOD_ENDS else _LAST_ALERTS_OF_BAD_END_S)
+    await hearers.flushed(_LAST_ALERTS_S if code in _GOOD_ENDS else _LAST_ALERTS_OF_BAD_END_S)
     if on_decision is None:
         level = logging.INFO if code is ExitCode.STOPPED else logging.CRITICAL
         _LOG.log(level, "system_shutdown", exit_code=int(code), log=daemon.parts.journal.anchor())
@@ -148,11 +156,10 @@ async def _note_failure(parts: Parts, error: Exception) -> None:
         _LOG.error("event_log_failed", error=str(failure_of_log), events=[str(event.name)])
 
 
-async def _tell_failure(alerts: AlertManager | None, error: Exception, wall: float) -> None:
+async def _tell_failure(hearers: Hearers, error: Exception, wall: float) -> None:
     """The guard is about to end by a fault: whatever started it again, people know."""
-    if alerts is not None:
-        alerts.send(failure("guard_failed", f"The guard failed and is ending: {error!r}", wall))
-        await alerts.flushed(_LAST_ALERTS_OF_BAD_END_S)
+    hearers.send(failure("guard_failed", f"The guard failed and is ending: {error!r}", wall))
+    await hearers.flushed(_LAST_ALERTS_OF_BAD_END_S)
 
 
 @contextmanager
@@ -176,7 +183,7 @@ async def _start(
     stack: AsyncExitStack,
     on_decision: Listener | None,
     on_site: Callable[[Site], None] | None,
-) -> tuple[Daemon, AlertManager | None]:
+) -> tuple[Daemon, Hearers]:
     """Everything that may refuse the start. Raises RiskDaemonError."""
     refuse_wrong_dead_men(settings)
     site = await stack.enter_async_context(Site(settings))
@@ -187,15 +194,16 @@ async def _start(
     if on_site is not None:
         on_site(site)
     opened = await _open(settings, site, state_dir, stack)
-    alerts = await open_alerts(settings, opened, stack, takes_what_it_gets=False)
     is_first_start = opened.engine.baselines.day is None
-    daemon = _daemon(settings, opened, stack, alerts, on_decision, is_first_start=is_first_start)
-    addresses = await _serve(settings, daemon, opened, alerts, stack)
-    await _note_opening(settings, daemon.parts, alerts, opened.documents, addresses)
+    hearers = await stack.enter_async_context(Hearers())
+    daemon = _daemon(settings, opened, stack, hearers, on_decision, is_first_start=is_first_start)
+    await _open_alerts(settings, opened, hearers)
+    addresses = await _serve(settings, daemon, opened, hearers, stack)
+    await _note_opening(settings, daemon.parts, hearers, opened.documents, addresses)
     await keep(settings, opened.store, opened.documents)
     if on_decision is None:
         await _tell_people(settings, daemon, site, addresses)
-    return daemon, alerts
+    return daemon, hearers
 
 
 async def _open(settings: Settings, site: Site, state_dir: StateDir, stack: AsyncExitStack) -> Opened:
@@ -237,15 +245,33 @@ def _refuse_lost(paths: Paths, documents: Mapping[str, Any]) -> None:
         )
 
 
+async def _open_alerts(settings: Settings, opened: Opened, hearers: Hearers) -> None:
+    """Before the guard begins; where a trip is to be finished beside it. Raises ConfigError, but not then."""
+    if opened.engine.trip is None or opened.engine.trip.proven:
+        await hearers.open(lambda stack: open_alerts(settings, opened, stack, takes_what_it_gets=False))
+    else:
+        hearers.open_later(_beside_the_sweep(settings, opened))
+
+
+def _beside_the_sweep(settings: Settings, opened: Opened) -> Open:
+    async def open_them(stack: AsyncExitStack) -> AlertManager | None:
+        worker = Worker("alerts open")
+        stack.callback(worker.stop)
+        await worker.run(channels_of, settings)  # what they import takes a second, which the sweep's thread has not
+        return await open_alerts(settings, opened, stack, takes_what_it_gets=True)
+
+    return open_them
+
+
 async def _serve(
-    settings: Settings, daemon: Daemon, opened: Opened, alerts: AlertManager | None, stack: AsyncExitStack
+    settings: Settings, daemon: Daemon, opened: Opened, hearers: Hearers, stack: AsyncExitStack
 ) -> Sequence[str]:
     """Bots and people are answered from now on. Returns where. Raises ConfigError for an unusable certificate."""
     vetoes = VetoLog.open(opened.paths.vetoes)
     stack.push_async_callback(vetoes.close)
     desk = _desk(settings, daemon)
     await _keep_rules(desk)
-    control = DaemonControl(daemon, settings, opened.site, vetoes, desk, alerts)
+    control = DaemonControl(daemon, settings, opened.site, vetoes, desk, hearers)
     tokens = TokenStore.open(settings.state.dir / FILE_NAME)
     daemon.subscribe(control.heard)
     daemon.subscribe(TokenWatch(tokens, daemon.parts.inbox.put).heard)
@@ -275,28 +301,25 @@ async def _keep_rules(desk: Desk) -> None:
 
 
 def _desk(settings: Settings, daemon: Daemon) -> Desk:
-    """Where wardens are asked; what is told there goes the way of all events."""
-    parts = daemon.parts
-
-    async def tell(event: RiskEvent) -> None:
-        parts.inbox.put(Noted(event))
-
-    return Desk(WardenStore.beside(settings.state.dir), rules_of(settings), parts.clock, tell)
+    """Where wardens are asked. What is told there is in the log before it counts."""
+    store, clock = WardenStore.beside(settings.state.dir), daemon.parts.clock
+    desk = Desk(store, rules_of(settings), clock, daemon.write_down)
+    daemon.before_last_words(desk.close)
+    return desk
 
 
 async def _note_opening(
     settings: Settings,
     parts: Parts,
-    alerts: AlertManager | None,
+    hearers: Hearers,
     documents: Mapping[str, Any],
     addresses: Sequence[str],
 ) -> None:
     """A log that can't be written is shouted, and keeps nobody from guarding or from finishing a trip."""
-    changed = () if alerts is None else changed_settings(alerts, settings)
+    changed = () if hearers.alerts is None else changed_settings(hearers.alerts, settings)
     looser = looser_than_before(settings, documents) or ()
     events, wall = _opening_events(settings, changed, looser, addresses), parts.clock.now().wall
-    if alerts is not None:
-        alerts.tell(events, wall)
+    hearers.tell(events, wall)
     try:
         await parts.journal.append(events, wall, durable=False)
     except RecordError as error:
@@ -343,18 +366,16 @@ def _daemon(
     settings: Settings,
     opened: Opened,
     stack: AsyncExitStack,
-    alerts: AlertManager | None,
+    hearers: Hearers,
     on_decision: Listener | None,
     *,
     is_first_start: bool = False,
 ) -> Daemon:
     """A daemon that somebody hears: whoever asked to, else the journal, one line an event; and people, by alerts."""
     times = DaemonSettings(call_timeout_s=settings.data.call_timeout)
-    if alerts is not None:
-        opened = replace(opened, journal=TellingJournal(opened.journal, alerts.send))
+    opened = replace(opened, journal=TellingJournal(opened.journal, hearers.send))
     daemon = Daemon(_parts(settings, opened, stack), times, is_first_start=is_first_start)
-    if alerts is not None:
-        daemon.read_along(alerts.tell)
+    daemon.read_along(hearers.tell)
     daemon.subscribe(on_decision or say_events)
     return daemon
 

@@ -110,6 +110,7 @@ class Desk:
         self._timer: asyncio.TimerHandle | None = None
         self._expiring: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._is_closed = False
 
     # --- at the terminal -----------------------------------------------------------------------------
 
@@ -136,6 +137,8 @@ class Desk:
         # A tenth of a second, and memory, that the guard needs for nothing else; and not in its own thread.
         await asyncio.to_thread(import_module, PASSKEYS)
         async with self._lock:
+            if self._is_closed:
+                raise OverrideRefused("the process is ending: ask again when it runs")
             site = self._site()
             await self._end_open("another one was begun")
             register = await asyncio.to_thread(self.store.change, self._tightened)
@@ -177,7 +180,8 @@ class Desk:
             await self._end_open(f"withdrawn by {who}")
 
     async def close(self) -> None:
-        """The end of the process: an attempt that is under way is over."""
+        """The end of the process: an attempt that is under way is over, and there is no other. Again: nothing."""
+        self._is_closed = True
         async with self._lock:
             await self._end_open("the process that asked has ended")
         for task in self._expiring:

@@ -2,7 +2,8 @@
 
 The file also remembers what must survive a restart: the last code each has used, how often somebody failed lately, a
 glass that is being broken, and the strictest rules that were ever in force here. A file that can't be read is not "no
-wardens": whoever asks gets an error, and nothing is resumed.
+wardens": whoever asks gets an error, and nothing is resumed. Nor is one that is gone: the store remembers that there
+was somebody, until the last is revoked or the glass is broken.
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+import structlog
+
 from risk_daemon.auth.private_file import alone, read_privately, replace_privately
-from risk_daemon.errors import StateError, UsageError
+from risk_daemon.auth.remembered import is_remembered, remember
+from risk_daemon.errors import RecordError, StateError, UsageError
+from risk_daemon.state.directory import Paths
+
+_LOG = structlog.get_logger(__name__)
 
 FILE_NAME = "wardens.json"
 FORMAT = 1
@@ -175,7 +182,17 @@ class WardenStore:
         return cls(state_dir / FILE_NAME)
 
     def read(self) -> Register:
-        """Raises StateError for a file that is not one of ours: nobody resumes anything then."""
+        """Raises StateError for a file that is not one of ours, or is gone: nobody resumes anything then."""
+        register = self.read_what_is_left()
+        if not register.is_guarded and self.is_remembered():
+            raise StateError(
+                f"{self.path}: wardens were enrolled, and it names none any more: nothing is resumed until it is"
+                " brought back from a copy, or root breaks the glass (`risk-daemon warden break-glass`)"
+            )
+        return register
+
+    def read_what_is_left(self) -> Register:
+        """The file by itself: for breaking the glass. Raises StateError for one that is not ours."""
         try:
             data = read_privately(self.path, is_secret=True)
             return Register() if data is None else _parse(data)
@@ -185,14 +202,45 @@ class WardenStore:
                 f"{self.path}: the wardens can't be read ({reason}): nothing is resumed until that is mended"
             ) from error
 
+    def is_remembered(self) -> bool:
+        """Whether the store beside it says that somebody is enrolled. Raises StateError where it can't be read."""
+        return is_remembered(self._database)
+
     def change(self, to: Callable[[Register], Register]) -> Register:
-        """What `to` makes of the register, once it is on disk. Raises StateError, then it is as it was; and as `to`."""
+        """What `to` makes of the register, once it is on disk. Raises StateError, then it is as it was; and as `to`.
+
+        The store remembers whether somebody is enrolled, also where nothing changes: it may be a new one.
+        """
         with self._alone():
             before = self.read()
             after = to(before)
+            if not after.is_guarded:
+                self._remember(False)
             if after != before:
                 self._write(after)
+            if after.is_guarded:
+                self._remember(True)
         return after
+
+    def change_what_is_left(self, to: Callable[[Register], Register | None]) -> None:
+        """For breaking the glass, whatever is gone already. None: nobody is enrolled from now on. Raises StateError."""
+        with self._alone():
+            after = to(self.read_what_is_left())
+            if after is None:
+                self._remember(False)
+            self._write(after or Register())
+
+    @property
+    def _database(self) -> Path:
+        return Paths(self.path.parent).database
+
+    def _remember(self, is_guarded: bool) -> None:
+        try:
+            remember(self._database, is_guarded)
+        except (RecordError, StateError) as error:
+            if not is_guarded:
+                raise StateError(f"{self.path}: the store can't be told that nobody is enrolled: {error}") from error
+            _LOG.critical("wardens_not_remembered", error=str(error))  # the register holds without it
 
     def _alone(self) -> AbstractContextManager[None]:
         return alone(self.path, "wardens")

@@ -50,7 +50,10 @@ def _finish_all_the_same(config: Path, refusal: ConfigError) -> ExitCode:
 
     rest = salvage.salvage(config)
     if rest.settings is not None:
-        return run_to_end(service.finish_unproven(rest.settings, refusal, left_out=rest.left_out))
+        work = service.finish_unproven(
+            rest.settings, refusal, left_out=rest.left_out, channels_left_out=rest.channels_left_out
+        )
+        return run_to_end(work)
     told = finish.name_the_trip(rest.state_dir, refusal)
     raise refusal if told is None else ConfigError(told)
 

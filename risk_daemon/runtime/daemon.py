@@ -18,6 +18,7 @@ from risk_daemon.model.events import (
     EventName,
     HaltRequested,
     Input,
+    Noted,
     OrdersListed,
     OrdersSeen,
     ReleaseRequested,
@@ -81,6 +82,7 @@ class Daemon:
         self._risk = RiskExport(parts.risk, self._status, tasks)
         self._listeners: list[Listener] = []
         self._readers: list[Reader] = []
+        self._leaving: list[Callable[[], Awaitable[None]]] = []
         self._commands: set[Command] = set()
         self._ending: Finish | None = None
         self._last_tick_mono = float("-inf")
@@ -92,6 +94,10 @@ class Daemon:
     def read_along(self, reader: Reader) -> None:
         """Have `reader` hear of all that is written down, with its moment (Unix); it must not block, nor raise."""
         self._readers.append(reader)
+
+    def before_last_words(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Have `work` done at the end, while it still can be written down."""
+        self._leaving.append(work)
 
     # --- life --------------------------------------------------------------------------------------
 
@@ -130,6 +136,11 @@ class Daemon:
     def has_looked_within(self, seconds: float) -> bool:
         """Whether time was looked at so lately, and the end has not begun."""
         return self._ending is None and self.parts.clock.now().mono - self._last_tick_mono < seconds
+
+    def is_guarding(self) -> bool:
+        """Whether losses are looked for, and were lately: not at the start, and not while a trip is finished."""
+        trip = self._engine.trip
+        return self.is_alive() and self.is_ready() and (trip is None or trip.is_freeze)
 
     def is_ready(self) -> bool:
         """Whether the baseline is complete, or a trip is being finished."""
@@ -172,6 +183,23 @@ class Daemon:
             "state": decision.after.value,
             "trip_id": None if trip is None else trip.trip_id,
         }
+
+    async def write_down(self, event: RiskEvent) -> None:
+        """Have something that happened beside the engine on disk, and then tell it like what that decides.
+
+        Raises RecordError where it can't be known to be there: then it must not count.
+        """
+        now = self.parts.clock.now()
+        try:
+            async with asyncio.timeout(self.settings.stop_within_s):
+                await self.parts.journal.append([event], now.wall, durable=True)
+        except TimeoutError:
+            raise RecordError("the event log can't be written: the disk does not answer") from None
+        self._read_out([event], now)
+        state = self._engine.state
+        told = Decision(self._engine.seq, now, Noted(event), (), state, state, self._engine.gate, (), (event,))
+        for listener in self._listeners:
+            listener(told)
 
     # --- the loop ----------------------------------------------------------------------------------
 
@@ -278,6 +306,7 @@ class Daemon:
         A freeze is not the end of anything: stopped while everything is proven empty, it is a clean stop.
         """
         self._refuse_commands()
+        await self._leave()
         trip = self._engine.trip
         if finish.exit_code is ExitCode.STOPPED and trip is not None and not (trip.is_freeze and trip.proven):
             code = ExitCode.TRIGGERED_AND_PROVEN if trip.proven else ExitCode.TRIGGERED_UNPROVEN
@@ -322,6 +351,15 @@ class Daemon:
             if isinstance(outcome, Exception):
                 _LOG.error("last_write_failed", error=repr(outcome))
         await self._events.anchor(self.parts.store, self.parts.clock.now(), within_s)
+
+    async def _leave(self) -> None:
+        """What others have open ends before the log does, within bounds."""
+        for work in self._leaving:
+            try:
+                async with asyncio.timeout(self.settings.stop_within_s):
+                    await work()
+            except Exception as error:  # whatever it is, the end is to come
+                _LOG.error("not_closed", error=repr(error))
 
     def _refuse_commands(self) -> None:
         """Whoever still waits for a turn will not have one, and is told so."""

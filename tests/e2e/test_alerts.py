@@ -125,7 +125,7 @@ def test_a_warning_a_veto_and_a_freeze_are_told_each_with_its_rule(documented_kr
 @pytest.mark.long
 def test_a_trip_that_nobody_could_be_told_of_before_a_kill_is_told_after_it(documented_kraken, daemon_for, receivers):
     found = receivers(2)
-    daemon = started(documented_kraken, daemon_for, found, **QUICK)
+    daemon = started(documented_kraken, daemon_for, found, **{**QUICK, "cancel_deadline": '"300s"'})
     for one in found:
         one.shut()
     documented_kraken.post(listing="empty_result")  # not proven, so it lasts
@@ -288,6 +288,30 @@ def test_a_channel_without_its_secret_is_refused_and_a_trip_is_finished_and_told
     daemon.environment["RISK_DAEMON_ALERTS_C1_SECRET"] = secret
     daemon.start()
     assert daemon.exit_code() == 1, daemon.output()
+
+
+@pytest.mark.long
+def test_a_trip_that_is_finished_with_a_refused_file_is_told_all_the_same(documented_kraken, daemon_for, receivers):
+    """A typo beside the channels, and then one in the only channel: who was told before is told."""
+    found = receivers(1)
+    daemon = started(documented_kraken, daemon_for, found, **QUICK)
+    documented_kraken.post(listing="empty_result")
+    crash(documented_kraken)
+    daemon.wait_for("sweep_started")
+    daemon.signal(signal.SIGKILL)
+    daemon.exit_code()
+    text = daemon.config.read_text()
+    daemon.config.write_text(text.replace('kind = "webhook"', 'kind = "webhock"'))
+    daemon.start()
+    assert "restarted in the middle of" in wait_told(found[0], "sweep_started")["summary"]
+    assert "alert_channel_left_out" in daemon.output()
+    daemon.signal(signal.SIGKILL)
+    daemon.exit_code()
+    daemon.config.write_text(text + "[circuit_braker]\n")
+    documented_kraken.post(listing="ok")
+    daemon.start()
+    assert daemon.exit_code() == 1, daemon.output()
+    assert [body["event_type"] for body in found[0].alerts].count("sweep_finished") == 1
 
 
 @pytest.mark.long

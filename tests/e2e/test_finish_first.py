@@ -150,24 +150,39 @@ def test_a_venue_that_was_renamed(killed):
     finished(venue, daemon, trip_of(daemon), "main is new; kraken is gone")
 
 
-def test_a_venue_that_is_gone_keeps_it_unproven_by_name(killed, simulate):
-    venue, daemon = killed
-    rewrite(daemon, 'cancel_deadline = "20s"', 'cancel_deadline = "3s"')
+def taken_out(venue: Venue, daemon: Daemon, simulate) -> None:
+    """Another venue in the place of the trip's."""
     other = simulate("kraken")
-    rewrite(daemon, f'[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\nendpoint = "{venue.endpoint}"', "")
-    daemon.config.write_text(
-        daemon.config.read_text()
-        + f'[venues.other]\nexchange = "kraken"\nmarkets = ["spot"]\nendpoint = "{other.endpoint}"\n'
-    )
+    table = '[venues.{}]\nexchange = "kraken"\nmarkets = ["spot"]\nendpoint = "{}"'
+    rewrite(daemon, table.format("kraken", venue.endpoint), table.format("other", other.endpoint))
     from adapters.simulated import API_KEY, API_SECRET
 
     daemon.environment |= {"RISK_DAEMON_OTHER_API_KEY": API_KEY, "RISK_DAEMON_OTHER_SECRET": API_SECRET}
+
+
+def test_a_venue_that_was_taken_out_is_swept_as_it_was(killed, simulate):
+    venue, daemon = killed
+    taken_out(venue, daemon, simulate)
+    finished(venue, daemon, trip_of(daemon), "kraken is gone")
+
+
+def test_the_only_venue_that_was_taken_out_is_swept_as_it_was(killed):
+    venue, daemon = killed
+    table = f'[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\nendpoint = "{venue.endpoint}"'
+    rewrite(daemon, table, "")
+    finished(venue, daemon, trip_of(daemon), "venues")
+
+
+def test_a_venue_that_is_gone_with_its_keys_keeps_it_unproven_by_name(killed, simulate):
+    venue, daemon = killed
+    rewrite(daemon, 'cancel_deadline = "20s"', 'cancel_deadline = "3s"')
+    taken_out(venue, daemon, simulate)
+    del daemon.environment["RISK_DAEMON_KRAKEN_SECRET"]
     for _ in range(2):
         daemon.start()
         assert daemon.exit_code() == 4, daemon.output()
         told = [event["reason"] for event in daemon.of("venue_unproven") if event["venue"] == "kraken"]
-        assert "not in the configuration any more" in told[-1]
-    assert other.process.poll() is None
+        assert "venues.kraken: its secret is missing" in told[-1]
 
 
 def test_no_venue_at_all_is_refused_and_names_the_trip(killed):

@@ -262,7 +262,9 @@ async def latched(settings: Settings, paths: Paths) -> finishing.LatchStore:
     assert latch is not None
     async with AsyncExitStack() as stack:
         await finishing._shut(paths, latch, now, stack)
-        store = finishing._latch_store(settings, paths, latch_document(latch, now), finishing._owed(paths, documents))
+        store = finishing._latch_store(
+            settings, paths, latch_document(latch, now), finishing.venues_owed(paths, documents)
+        )
         finishing._journal(paths, stack)
     return store
 

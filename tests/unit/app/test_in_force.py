@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from risk_daemon.app.composition import account
 from risk_daemon.app.findings import Finding, Level
 from risk_daemon.app.in_force import (
     CONFIGURATION,
@@ -17,6 +18,7 @@ from risk_daemon.app.in_force import (
     finishing_settings,
     in_force,
     keep,
+    limits_of,
     looser_than_before,
     refuse_looser,
     wardens_enrolled,
@@ -25,6 +27,7 @@ from risk_daemon.config.load import Settings
 from risk_daemon.config.load import load as load_config
 from risk_daemon.errors import ExitCode
 from risk_daemon.state.directory import Paths
+from risk_daemon.state.store.formats import IDENTITY
 from risk_daemon.state.store.sqlite import SqliteStore
 
 NOBODY = '{"format": 1, "wardens": [], "rules": null}'
@@ -76,6 +79,24 @@ def test_a_list_that_is_not_plainly_empty_counts_as_somebody(paths: Paths, text:
 def test_a_list_that_can_not_be_read_counts_as_somebody(paths: Paths) -> None:
     (paths.root / "wardens.json").mkdir()
     assert wardens_enrolled(paths)
+
+
+@pytest.mark.parametrize("text", [None, NOBODY])
+async def test_a_list_that_is_gone_while_the_store_remembers_somebody_counts_as_somebody(
+    paths: Paths, tmp_path: Path, text: str | None
+) -> None:
+    documents = await kept(paths, {**in_force(configured(tmp_path)), "wardens": {"guarded": True}})
+    if text is not None:
+        enrol(paths, text)
+    assert wardens_enrolled(paths)
+    with pytest.raises(LooserConfiguration):
+        refuse_looser(configured(tmp_path, loss_threshold='"10%"'), paths, documents)
+
+
+def test_limits_are_said_as_they_are_written(tmp_path: Path) -> None:
+    said = limits_of(configured(tmp_path, loss_threshold='"50%"'))
+    assert said[:2] == ("circuit_breaker.loss_threshold = 50%", "circuit_breaker.action = trip")
+    assert "breakers.blind.trip_after = never" in said
 
 
 # --- refusing ----------------------------------------------------------------------------------------
@@ -161,6 +182,41 @@ async def test_whoever_heard_of_it_before_does_now(paths: Paths, tmp_path: Path)
     await kept(paths, before)
     enrol(paths)
     assert set(finishing_settings(configured(tmp_path), paths).alerts.channels) == {"pager"}
+
+
+async def test_where_no_channel_can_be_read_any_more_those_that_were_are_used(paths: Paths, tmp_path: Path) -> None:
+    """Wardens or not: a trip is never finished in silence for a typo."""
+    before = in_force(configured(tmp_path))
+    before[CONFIGURATION]["settings"]["alerts"]["channels"] = {"pager": {"kind": "apprise"}}
+    await kept(paths, before)
+    finishing = finishing_settings(configured(tmp_path, protective_orders='"keep"'), paths)
+    assert set(finishing.alerts.channels) == {"pager"}
+    assert finishing.circuit_breaker.protective_orders == "keep"
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
+@pytest.mark.parametrize(("accounts", "is_swept"), [({"okx": "1"}, True), ({"kraken": "1"}, False), (None, False)])
+async def test_a_venue_of_the_trip_that_was_taken_out_is_swept_as_it_was(
+    paths: Paths, tmp_path: Path, is_guarded: bool, accounts: Any, is_swept: bool
+) -> None:
+    before: dict[str, Any] = in_force(configured(tmp_path))
+    before[CONFIGURATION]["settings"]["venues"]["okx"] = {"exchange": "okx", "markets": ["perp"]}
+    await kept(paths, before if accounts is None else {**before, IDENTITY: {"accounts": accounts}})
+    if is_guarded:
+        enrol(paths)
+    venues = finishing_settings(configured(tmp_path), paths).venues
+    assert ("okx" in venues) is is_swept
+    assert "kraken" in venues
+    if is_swept:
+        assert venues["okx"].markets == ("perp",)
+
+
+async def test_a_venue_under_another_name_is_not_swept_twice(paths: Paths, tmp_path: Path) -> None:
+    settings = configured(tmp_path)
+    before: dict[str, Any] = in_force(settings)
+    before[CONFIGURATION]["settings"]["venues"]["main"] = {"exchange": "kraken", "markets": ["spot"]}
+    await kept(paths, {**before, IDENTITY: {"accounts": {"main": account(settings, "kraken")}}})
+    assert finishing_settings(settings, paths).venues.keys() == {"kraken"}
 
 
 @pytest.mark.parametrize("settings", [None, {}, {"circuit_breaker": {"settle": 5}, "venues": {"kraken": {"a": 1}}}])

@@ -19,9 +19,10 @@ from risk_daemon.app.overrides import (
 )
 from risk_daemon.auth.override import OverrideRefused
 from risk_daemon.auth.wardens import Rules
-from risk_daemon.errors import RecordError, UsageError
+from risk_daemon.errors import RecordError, StateError, UsageError
 from risk_daemon.model.events import DisableRequested, ReleaseRequested, ResetRequested
 from risk_daemon.model.status import Status
+from risk_daemon.state.store.sqlite import connect
 from tests.override_world import OverrideWorld
 
 ROOT = "uid:0 (root)"
@@ -211,6 +212,32 @@ async def test_what_can_t_be_told_is_not_broken(world: OverrideWorld, affairs: W
     with pytest.raises(RecordError):
         await affairs.break_glass(ROOT, SENTENCE, is_root=True)
     assert world.store.read().is_guarded
+
+
+async def test_a_register_that_is_gone_is_forgotten_by_the_glass_alone(tmp_path: Path) -> None:
+    connect(tmp_path / "state.db", create=True).close()
+    world = OverrideWorld(tmp_path, "alice")
+    affairs = WardenAffairs(world.desk, world.clock)
+    world.store.path.unlink()
+    with pytest.raises(StateError):
+        await world.desk.is_guarded()
+    with pytest.raises(StateError):
+        await world.open()
+    with pytest.raises(StateError):
+        await affairs.enroll("mallory", ROOT)
+    with pytest.raises(UsageError, match="no glass"):
+        await affairs.stop_break_glass(ROOT)
+    for stopped in (True, False):
+        assert (await affairs.break_glass(ROOT, SENTENCE, is_root=True))["begun"] is True
+        with pytest.raises(StateError):
+            await world.desk.is_guarded()
+        if stopped:
+            await affairs.stop_break_glass(ROOT)
+    with pytest.raises(UsageError, match="must wait"):
+        await affairs.break_glass(ROOT, SENTENCE, is_root=True)
+    world.clock.advance(3_600)
+    assert (await affairs.break_glass(ROOT, SENTENCE, is_root=True))["done"] is True
+    assert not await world.desk.is_guarded()
 
 
 async def test_without_wardens_there_is_nothing_to_break(tmp_path: Path) -> None:

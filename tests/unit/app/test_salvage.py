@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from risk_daemon.app.in_force import in_force
 from risk_daemon.app.salvage import Salvaged, salvage
+from risk_daemon.state.directory import Paths
+from risk_daemon.state.store.sqlite import SqliteStore
 
 VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\nendpoint = "http://127.0.0.1:1"\n'
 CAPITAL = "[portfolio]\ninitial_capital = 10000\n"
@@ -52,6 +55,41 @@ def test_a_venue_is_taken_whole_or_not_at_all(config: Path, wrong: str) -> None:
     assert found.settings.venues.keys() == {"kraken"}
     assert found.left_out.keys() == {"other"}
     assert "secret-of-mine" not in str(found)
+
+
+CHANNEL = '[alerts.channels.{}]\nkind = "webhook"\nurl = "https://hooks.example.org/{}"\n'
+
+
+def test_whoever_is_told_is_told_by_a_refused_file_too(config: Path) -> None:
+    """The channels that can be used, and their words; the others by name."""
+    text = '[circuit_breaker]\nloss_threshold = "500%"\n[alerts]\nstrategy_name = "grid"\nrate = -1\n'
+    bad = '[alerts.channels.mail]\nkind = "email"\npassword = "secret-of-mine"\n'
+    found = of(config, CAPITAL + VENUE + text + CHANNEL.format("a", "a") + bad + CHANNEL.format("A", "b"))
+    assert found.settings is not None
+    assert found.settings.alerts.channels.keys() == {"a"}
+    assert (found.settings.alerts.strategy_name, found.settings.alerts.rate) == ("grid", 10)
+    assert found.channels_left_out.keys() == {"mail", "A"}
+    assert "secret-of-mine" not in str(found)
+
+
+@pytest.mark.parametrize("alerts", ["alerts = 5\n", "[alerts]\nchannels = 5\n", "[alerts.channels]\nphone = 5\n"])
+def test_alerts_that_say_nothing_take_nothing_else_with_them(config: Path, alerts: str) -> None:
+    found = of(config, alerts + CAPITAL + VENUE)
+    assert found.settings is not None
+    assert found.settings.alerts.channels == {}
+
+
+@pytest.mark.parametrize("venues", ["", '[venues.kraken]\nexchange = "kraken"\nendpont = "typo"\n'])
+async def test_where_the_file_has_no_venue_those_that_were_guarded_are_taken(config: Path, venues: str) -> None:
+    guarded = of(config, CAPITAL + VENUE).settings
+    assert guarded is not None
+    guarded.state.dir.mkdir()
+    store = SqliteStore.open(Paths(guarded.state.dir).database, create=True)
+    await store.save(in_force(guarded))
+    await store.close()
+    found = of(config, CAPITAL + venues)
+    assert found.settings is not None
+    assert found.settings.venues == guarded.venues
 
 
 @pytest.mark.parametrize("text", [CAPITAL, "venues = 5\n", '[venues.kraken]\nexchange = "kraken"\n', ""])

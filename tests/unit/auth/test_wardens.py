@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from risk_daemon.auth.remembered import is_remembered
 from risk_daemon.auth.wardens import (
     BreakGlass,
     Passkey,
@@ -24,7 +25,8 @@ from risk_daemon.auth.wardens import (
     step_of_next,
     was_used,
 )
-from risk_daemon.errors import StateError, UsageError
+from risk_daemon.errors import RecordError, StateError, UsageError
+from risk_daemon.state.store.sqlite import connect
 from tests.authenticator import code_at
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -118,6 +120,61 @@ def test_a_full_disk_leaves_it_as_it_was(store: WardenStore, monkeypatch: pytest
     with pytest.raises(StateError, match="can't be written"):
         store.change(lambda register: register.revoked("bob"))
     assert store.read() == full()
+
+
+@pytest.fixture
+def database(store: WardenStore) -> Path:
+    """A state beside the register."""
+    path = store.path.with_name("state.db")
+    connect(path, create=True).close()
+    return path
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("content", [None, '{"format": 1, "wardens": [], "failed_walls": [], "locked_until_wall": 0}'])
+def test_a_register_that_is_gone_is_an_error_and_not_no_wardens(store: WardenStore, content: str | None) -> None:
+    store.change(lambda _: full())
+    store.path.unlink()
+    if content is not None:
+        document = json.loads(content) | {"break_glass": None, "rules": None}
+        store.path.write_text(json.dumps(document))
+        store.path.chmod(0o600)
+    for ask in (store.read, lambda: store.change(lambda known: known)):
+        with pytest.raises(StateError, match="it names none any more"):
+            ask()
+    assert store.read_what_is_left() == Register()
+
+
+def test_revoking_the_last_is_remembered_too(store: WardenStore, database: Path) -> None:
+    store.change(lambda _: full().revoked("bob"))
+    assert is_remembered(database)
+    store.change(lambda known: known.revoked("alice"))
+    assert not is_remembered(database)
+    store.path.unlink()
+    assert store.read() == Register()
+
+
+def test_a_new_store_is_told_of_wardens_by_the_next_change_though_nothing_changes(store: WardenStore) -> None:
+    store.change(lambda _: full())
+    database = store.path.with_name("state.db")
+    connect(database, create=True).close()
+    store.change(lambda known: known)
+    assert is_remembered(database)
+
+
+def test_a_store_that_can_t_be_told_keeps_who_is_enrolled(
+    store: WardenStore, database: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full_disk(*_: Any) -> None:
+        raise RecordError("no space left on device")
+
+    monkeypatch.setattr("risk_daemon.auth.wardens.remember", full_disk)
+    assert store.change(lambda _: full()).is_guarded
+    assert "wardens_not_remembered" in capsys.readouterr().out
+    with pytest.raises(StateError, match="no space left"):
+        store.change(lambda _: Register())
+    assert store.read() == full()
+    assert not is_remembered(database)
 
 
 def test_a_change_that_is_refused_changes_nothing(store: WardenStore) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -27,6 +27,7 @@ from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     BalancesSeen,
     EnableRequested,
+    EventName,
     FlowsListed,
     HaltRequested,
     Input,
@@ -36,6 +37,7 @@ from risk_daemon.model.events import (
     PricesSeen,
     ReleaseRequested,
     ResetRequested,
+    RiskEvent,
     Source,
     Started,
     SweepFinished,
@@ -520,3 +522,73 @@ async def test_a_proof_without_a_durable_latch_leaves_it_armed() -> None:
     running.put(SweepFinished(trip_id, True, 0, 1.0))
     assert await running.ends() is ExitCode.TRIGGERED_UNPROVEN
     assert "disarm" not in adapter.log
+
+
+# --- what happens beside the engine -----------------------------------------------------------------------
+
+ASKED = RiskEvent(EventName.OVERRIDE_ASKED, {"who": "anna"})
+
+
+async def test_what_happens_beside_the_engine_is_on_disk_before_it_is_told() -> None:
+    running = await Running().ready()
+    journal, told = running.machine.journal, []
+
+    def read(records: Sequence[RiskEvent], _wall: float) -> None:
+        told.extend((record, ("override_asked", True) in journal.written) for record in records)
+
+    running.daemon.read_along(read)
+    await running.daemon.write_down(ASKED)
+    assert told == [(ASKED, True)]
+    assert running.heard[-1].records == (ASKED,)
+    assert journal.written.count(("override_asked", True)) == 1
+    running.daemon.stop()
+    await running.ends()
+
+
+@pytest.mark.parametrize("harm", ["breaks", "hangs"])
+async def test_what_can_t_be_written_down_is_an_error_and_told_to_nobody(harm: str) -> None:
+    running = await Running().ready()
+    if harm == "hangs":
+        running.machine.journal.hangs = True
+    else:
+        running.machine.journal.breaks()
+    heard = len(running.heard)
+    with pytest.raises(RecordError):
+        await running.daemon.write_down(ASKED)
+    assert ASKED not in [record for decision in running.heard[heard:] for record in decision.records]
+    running.daemon.stop()
+    await running.ends()
+
+
+async def test_what_others_have_open_ends_before_the_log_does() -> None:
+    running = await Running().ready()
+
+    async def fails() -> None:
+        raise ValueError("planted")
+
+    async def hangs() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def tells() -> None:
+        await running.daemon.write_down(ASKED)
+
+    for work in (fails, hangs, tells):
+        running.daemon.before_last_words(work)
+    running.daemon.stop()
+    assert await running.ends() is ExitCode.STOPPED
+    assert [name for name, _ in running.machine.journal.written][-2:] == ["override_asked", "system_shutdown"]
+
+
+async def test_it_guards_once_it_is_ready_and_while_it_turns_and_not_in_a_trip() -> None:
+    running = Running()
+    await pass_time(0.5)
+    assert (running.daemon.is_alive(), running.daemon.is_guarding()) == (True, False)
+    await running.ready()
+    assert running.daemon.is_guarding()
+    later = LoopClock().now().mono + 60.0
+    with patch.object(running.machine.parts.clock, "now", lambda: Instant(later, later)):
+        assert not running.daemon.is_guarding(), "the loop hangs"
+    trip_id = await running.halted()
+    assert (running.daemon.is_alive(), running.daemon.is_guarding()) == (True, False)
+    running.put(SweepFinished(trip_id, True, 0, 1.0))
+    await running.ends()

@@ -20,16 +20,17 @@ from risk_daemon.alerts.manager import AlertManager
 from risk_daemon.app.alerts import alert_settings, channels_of
 from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ConfigError, ExitCode, StateError
-from risk_daemon.model.clock import Clock, SystemClock
+from risk_daemon.model.clock import Clock, Instant, SystemClock
 from risk_daemon.model.event_names import EventName
 from risk_daemon.state.directory import StateDir
 from risk_daemon.watch.eyes import Eyes
 from risk_daemon.watch.troubles import Seen, Trouble, Watcher
+from risk_daemon.watch.unheard import Unheard
 
 EVERY_S = 0.5
 _LOOK_WITHIN_S = 3.0
 _LAST_ALERTS_S = 5.0
-_NOTHING = Seen(stamp_age_s=None, is_legible=False, risk_age_s=None, lines=None, free_bytes=None)
+_NOTHING = Seen(stamp_age_s=None, is_visible=False, is_legible=False, risk_age_s=None, lines=None, free_bytes=None)
 _LOG = structlog.get_logger(__name__)
 
 
@@ -96,6 +97,7 @@ class Lookout:
         self._clock = clock
         self._notify = notify
         self._watcher = Watcher(clock.now())
+        self._unheard = Unheard()
         self._looking: asyncio.Future[Seen] | None = None
         self._has_looked = False
 
@@ -127,9 +129,17 @@ class Lookout:
             _say(alert)
             if alert.event != EventName.CIRCUIT_BREAKER_TRIGGERED or alert.trip_id != self._alerts.standing_trip:
                 self._alerts.send(alert)  # a trip that is repeated already is known, and perhaps acknowledged
+        self._tell_unheard(seen, now)
         for line in seen.lines or ():
             if line.event == EventName.ALERT_ACKNOWLEDGED:
                 self._alerts.acknowledge(str(line.fields.get("trip_id")), str(line.fields.get("operator")))
+
+    def _tell_unheard(self, seen: Seen, now: Instant) -> None:
+        """By the ids of the log: what an earlier process told already is left out."""
+        is_down, is_running = self._watcher.is_down, self._watcher.is_running
+        for wall, records in self._unheard.take(seen.lines or (), now, is_down=is_down, is_running=is_running):
+            _LOG.critical("written_without_a_guard", events=[str(record.name) for record in records])
+            self._alerts.tell(records, wall)
 
     async def _seen(self) -> Seen:
         """A disk that does not answer shows nothing, and keeps nobody from being told so."""

@@ -17,7 +17,8 @@ from sdnotify import SystemdNotifier
 
 from risk_daemon.alerts.alert import Alert, Severity
 from risk_daemon.alerts.manager import AlertManager
-from risk_daemon.app.alerts import alert_settings, channels_of
+from risk_daemon.app.alerts import alert_settings, channels_of, failure
+from risk_daemon.app.watch_settings import keep, watch_settings
 from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ConfigError, ExitCode, StateError
 from risk_daemon.model.clock import Clock, Instant, SystemClock
@@ -34,12 +35,17 @@ _NOTHING = Seen(stamp_age_s=None, is_visible=False, is_legible=False, risk_age_s
 _LOG = structlog.get_logger(__name__)
 
 
-async def watch(settings: Settings, directory: Path) -> ExitCode:
+async def watch(config: Path, directory: Path | None) -> ExitCode:
     """Look until told to stop. directory: for what this process keeps. Raises ConfigError, StateError."""
-    clock = SystemClock()
+    clock, found = SystemClock(), watch_settings(config, directory)
+    settings = found.settings
     async with AsyncExitStack() as stack:
-        _own(directory, stack)
-        alerts = await _open_alerts(settings, directory, clock, stack)
+        _own(found.directory, stack)
+        alerts = await _open_alerts(settings, found.directory, clock, stack)
+        if found.refusal is None:
+            keep(config, found.directory)
+        else:
+            _tell_refused(alerts, found.refusal, clock)
         lookout = Lookout(settings.state.dir, alerts, clock, SystemdNotifier().notify)
         with _told_to_stop() as stopped:
             await lookout.look_until(stopped)
@@ -73,6 +79,13 @@ async def _open_alerts(settings: Settings, directory: Path, clock: Clock, stack:
     stack.push_async_callback(alerts.aclose)
     await alerts.start()
     return alerts
+
+
+def _tell_refused(alerts: AlertManager, refusal: str, clock: Clock) -> None:
+    told = f"The configuration is refused, no guard would start with it: {refusal} The watch goes by the last good one."
+    alert = failure(Trouble.CONFIGURATION_REFUSED, told, clock.now().wall)
+    _say(alert)
+    alerts.send(alert)
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class Trouble(StrEnum):
     DISK_FULL = "disk_full"
     ALERTS_FAILING = "guard_alerts_failing"
     LOG_UNREADABLE = "guard_log_unreadable"
+    CONFIGURATION_REFUSED = "guard_configuration_refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -22,7 +20,7 @@ from risk_daemon.cli import remote
 from risk_daemon.config.place import locate
 from tests.e2e.asking import Asking
 from tests.e2e.harness import DOCS_KEY, Daemon, Venue, docs_secret, kraken_config, wait_for
-from tests.e2e.wardens import Page, Warden, page_of, refusals, wait_for_refusal
+from tests.e2e.wardens import Page, Warden, glass, page_of, refusals, wait_for_refusal
 from tests.receivers.webhook import SECRET, WebhookReceiver
 
 pytestmark = pytest.mark.long
@@ -486,17 +484,3 @@ def test_the_glass_is_told_waits_and_then_breaks(guard_of: Callable[..., Guard],
     reset = daemon.command(*RESET)
     assert reset.returncode == 0, reset.stderr
     assert len(heard(receiver, "circuit_breaker_reset")) == 1
-
-
-def glass(daemon: Daemon) -> subprocess.CompletedProcess[str]:
-    from risk_daemon.app.overrides import SENTENCE
-
-    return subprocess.run(
-        [sys.executable, "-m", "risk_daemon", "warden", "break-glass", "--config", str(daemon.config)],
-        env=daemon.environment,
-        cwd=daemon.directory,
-        input=f"{SENTENCE}\n",
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )

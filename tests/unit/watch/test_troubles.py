@@ -167,7 +167,14 @@ def test_a_channel_may_name_each_trouble() -> None:
 
 @pytest.mark.parametrize(
     ("code", "said"),
-    [(1, "every cancel is proven"), (4, "ORDERS MAY BE OPEN"), (70, "by a bug"), (99, "exit code 99")],
+    [
+        (1, "every cancel is proven"),
+        (4, "ORDERS MAY BE OPEN"),
+        (70, "by a bug"),
+        (75, "could not reach a venue"),
+        (78, "REFUSED A START"),
+        (99, "exit code 99"),
+    ],
 )
 def test_how_it_ended_is_told_at_once_and_not_again_as_silence(guard: Guard, code: int, said: str) -> None:
     guard.ends(code, trip_id="t-1")

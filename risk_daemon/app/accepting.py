@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
+from risk_daemon.app.alerting_stopped import telling
 from risk_daemon.app.composition import open_journal, own_state
 from risk_daemon.app.in_force import in_force, looser_than_before
 from risk_daemon.app.override_stopped import Told, followed, page_of, writes_to
@@ -31,7 +32,8 @@ async def accept_configuration(settings: Settings, reason: str, asked_by: str, t
         documents = dict(await store.load())
         journal = await open_journal(state_dir.paths, store, documents)
         stack.push_async_callback(journal.close)
-        desk = await stack.enter_async_context(page_of(settings, writes_to(journal)))
+        log = await stack.enter_async_context(telling(settings, journal))
+        desk = await stack.enter_async_context(page_of(settings, writes_to(log)))
         looser = _looser(settings, documents)
         if not await desk.is_guarded():
             raise UsageError("no warden is enrolled: `risk-daemon run` takes the configuration as it is")

@@ -39,6 +39,7 @@ from risk_daemon.state.event_log import LogLine, lines_since
 _LOG = structlog.get_logger(__name__)
 
 _CATCH_UP_S = 24 * 3_600.0  # what is older is in the log, and no news
+_ALWAYS_NEWS = ("break_glass_", "override_")  # whoever resumed, and on whose word, is told on Monday too
 _CATCH_UP_WITHIN_S = 5.0
 _CATCH_UP_BYTES = 16 * 1024 * 1024
 _CONFIGURATION = "configuration"
@@ -228,7 +229,8 @@ async def _catch_up(alerts: AlertManager, path: Path, written: int, clock: Clock
     try:
         async with asyncio.timeout(_CATCH_UP_WITHIN_S):
             lines = await asyncio.to_thread(lines_since, path, since, _CATCH_UP_BYTES)
-        wanted = [line for line in lines if line.seq <= written and line.wall >= oldest_wall]
+        lines = [line for line in lines if line.wall >= oldest_wall or line.event.startswith(_ALWAYS_NEWS)]
+        wanted = [line for line in lines if line.seq <= written]
     except (StateError, OSError, ValueError, TimeoutError) as error:
         _LOG.error("alerts_not_caught_up", error=str(error) or "the disk does not answer")
         return

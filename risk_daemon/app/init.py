@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.base import VenueAdapter
+from risk_daemon.app.alerting_stopped import telling
 from risk_daemon.app.cancel import CONNECT_WITHIN_S
 from risk_daemon.app.composition import Site, engine_settings, open_log, own_state
 from risk_daemon.app.in_force import in_force
@@ -151,7 +152,8 @@ async def _set_up_by_wardens(settings: Settings, report: InitReport, told: Told)
             await _set_up(settings, report)
             return True, "a new state is set up"
 
-        desk = await stack.enter_async_context(page_of(settings, writes_to(journal)))
+        log = await stack.enter_async_context(telling(settings, journal))
+        desk = await stack.enter_async_context(page_of(settings, writes_to(log)))
         opened = await desk.open(
             Purpose.INIT,
             asked_by=operator,

@@ -13,6 +13,7 @@ import structlog
 from risk_daemon.api.override_page import OverridePage
 from risk_daemon.api.page_server import PageServer
 from risk_daemon.api.tls import server_context
+from risk_daemon.app.alerting_stopped import telling
 from risk_daemon.app.composition import open_journal
 from risk_daemon.app.overrides import WardenAffairs, rules_of
 from risk_daemon.auth.desk import Desk, Opened, Tell
@@ -116,7 +117,8 @@ async def affairs_stopped(settings: Settings) -> AsyncIterator[tuple[WardenAffai
         stack.push_async_callback(store.close)
         journal = await open_journal(paths, store, dict(await store.load()))
         stack.push_async_callback(journal.close)
-        desk = await stack.enter_async_context(page_of(settings, writes_to(journal)))
+        told = await stack.enter_async_context(telling(settings, journal))
+        desk = await stack.enter_async_context(page_of(settings, writes_to(told)))
         try:
             yield WardenAffairs(desk, SystemClock()), desk
         finally:

@@ -17,7 +17,7 @@ from risk_daemon.auth.override import Purpose
 from risk_daemon.auth.wardens import BreakGlass, Register, Rules
 from risk_daemon.config.load import Settings
 from risk_daemon.engine.requests import CURRENT
-from risk_daemon.errors import UsageError
+from risk_daemon.errors import RiskDaemonError, UsageError
 from risk_daemon.model.clock import Clock
 from risk_daemon.model.event_names import EventName, RiskEvent
 from risk_daemon.model.events import DisableRequested, ReleaseRequested, ResetRequested
@@ -30,6 +30,7 @@ GLASS_LASTS_S = 86_400.0
 Resuming = ResetRequested | ReleaseRequested | DisableRequested
 Facts = tuple[tuple[str, str], ...]
 
+_RESUMED = "The trip is over. The gate opens, and bots may send orders again, once a guard runs and sees everything."
 _KEEP = "Losses are measured from where they were before."
 _CURRENT = "Losses are measured from what the accounts are worth now: what was lost is forgotten."
 
@@ -96,7 +97,7 @@ def changes_of(event: Resuming) -> tuple[str, ...]:
     """What will be different."""
     match event:
         case ResetRequested():
-            return ("The gate opens: bots may send orders again.", _CURRENT if event.rebaseline == CURRENT else _KEEP)
+            return (_RESUMED, _CURRENT if event.rebaseline == CURRENT else _KEEP)
         case ReleaseRequested():
             return (f"New orders of {_scope(event)} are allowed again.",)
         case DisableRequested():
@@ -189,11 +190,21 @@ class WardenAffairs:
         if now.wall < glass.due_wall:
             left = lasting(glass.due_wall - now.wall)
             raise UsageError(f"it must wait until {utc_text(glass.due_wall)}, for another {left}: ask again then")
-        await self._tell_glass(EventName.BREAK_GLASS_ENDED, asked_by, "forgotten", wardens=list(register.wardens))
-        await asyncio.to_thread(store.change_what_is_left, lambda known: None if known == register else known)
-        if (await asyncio.to_thread(store.read)).is_guarded:
-            raise UsageError("something changed meanwhile: ask again")
+        await self._forget(register, asked_by)
         return {"begun": False, "done": True, "due": utc_text(glass.due_wall)}
+
+    async def _forget(self, register: Register, asked_by: str) -> None:
+        """It is told before, and told again where it came to nothing. Raises UsageError, StateError."""
+        await self._tell_glass(EventName.BREAK_GLASS_ENDED, asked_by, "forgotten", wardens=list(register.wardens))
+        try:
+            store = self._desk.store
+            await asyncio.to_thread(store.change_what_is_left, lambda known: None if known == register else known)
+            if (await asyncio.to_thread(store.read)).is_guarded:
+                raise UsageError("something changed meanwhile: ask again")
+        except RiskDaemonError as error:
+            outcome = f"NOT forgotten: {error}"
+            await self._tell_glass(EventName.BREAK_GLASS_ENDED, asked_by, outcome)
+            raise
 
     async def stop_break_glass(self, asked_by: str) -> Mapping[str, Any]:
         """Leave the glass whole. Raises UsageError where nobody breaks it, StateError."""

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
+from risk_daemon.app.alerting_stopped import telling
 from risk_daemon.app.cancel import count_orders
 from risk_daemon.app.composition import Site, flows_since, is_simulated, open_journal, own_state, restored_engine
 from risk_daemon.app.in_force import in_force, limits_of, looser_than_before
@@ -19,9 +20,9 @@ from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.requests import CURRENT
 from risk_daemon.gate.restraints import Cause, GateState
 from risk_daemon.model.events import ResetRequested
+from risk_daemon.runtime.ports import Journal
 from risk_daemon.runtime.status import status_of
 from risk_daemon.state.directory import LOST, Paths
-from risk_daemon.state.journals import LogJournal
 from risk_daemon.state.latch import LATCH, latch_document, latch_of, trip_left
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.file import FileLock
@@ -127,10 +128,10 @@ class _EndOfTrip:
             return (f"{unknown}: from now on it is {file}, {limits}.",)
         return tuple(f"{file} is looser than what was in force before: {one}." for one in looser)
 
-    async def _journal(self, stack: AsyncExitStack) -> LogJournal:
+    async def _journal(self, stack: AsyncExitStack) -> Journal:
         journal = await open_journal(self._paths, self._store, self._documents)
         stack.push_async_callback(journal.close)
-        return journal
+        return await stack.enter_async_context(telling(self._settings, journal))
 
     async def _looked(self) -> tuple[Engine, Mapping[str, Any]]:
         """An engine that has read everything, and what is open. Raises StartUnavailable."""
@@ -140,7 +141,7 @@ class _EndOfTrip:
         return engine, {name: await count_orders(self._settings, adapter) for name, adapter in adapters.items()}
 
     async def _end(
-        self, event: ResetRequested, engine: Engine, open_orders: Mapping[str, Any], journal: LogJournal
+        self, event: ResetRequested, engine: Engine, open_orders: Mapping[str, Any], journal: Journal
     ) -> Mapping[str, Any]:
         """The store speaks last: until it says so, the trip is not over."""
         settings, paths, store, now = self._settings, self._paths, self._store, self._site.clock.now()

@@ -17,28 +17,35 @@ from sdnotify import SystemdNotifier
 
 from risk_daemon.alerts.alert import Alert, Severity
 from risk_daemon.alerts.manager import AlertManager
-from risk_daemon.app.alerts import alert_settings, channels_of
+from risk_daemon.app.alerts import alert_settings, channels_of, failure
+from risk_daemon.app.watch_settings import keep, watch_settings
 from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ConfigError, ExitCode, StateError
-from risk_daemon.model.clock import Clock, SystemClock
+from risk_daemon.model.clock import Clock, Instant, SystemClock
 from risk_daemon.model.event_names import EventName
 from risk_daemon.state.directory import StateDir
 from risk_daemon.watch.eyes import Eyes
 from risk_daemon.watch.troubles import Seen, Trouble, Watcher
+from risk_daemon.watch.unheard import Unheard
 
 EVERY_S = 0.5
 _LOOK_WITHIN_S = 3.0
 _LAST_ALERTS_S = 5.0
-_NOTHING = Seen(stamp_age_s=None, is_legible=False, risk_age_s=None, lines=None, free_bytes=None)
+_NOTHING = Seen(stamp_age_s=None, is_visible=False, is_legible=False, risk_age_s=None, lines=None, free_bytes=None)
 _LOG = structlog.get_logger(__name__)
 
 
-async def watch(settings: Settings, directory: Path) -> ExitCode:
+async def watch(config: Path, directory: Path | None) -> ExitCode:
     """Look until told to stop. directory: for what this process keeps. Raises ConfigError, StateError."""
-    clock = SystemClock()
+    clock, found = SystemClock(), watch_settings(config, directory)
+    settings = found.settings
     async with AsyncExitStack() as stack:
-        _own(directory, stack)
-        alerts = await _open_alerts(settings, directory, clock, stack)
+        _own(found.directory, stack)
+        alerts = await _open_alerts(settings, found.directory, clock, stack)
+        if found.refusal is None:
+            keep(config, found.directory)
+        else:
+            _tell_refused(alerts, found.refusal, clock)
         lookout = Lookout(settings.state.dir, alerts, clock, SystemdNotifier().notify)
         with _told_to_stop() as stopped:
             await lookout.look_until(stopped)
@@ -74,6 +81,13 @@ async def _open_alerts(settings: Settings, directory: Path, clock: Clock, stack:
     return alerts
 
 
+def _tell_refused(alerts: AlertManager, refusal: str, clock: Clock) -> None:
+    told = f"The configuration is refused, no guard would start with it: {refusal} The watch goes by the last good one."
+    alert = failure(Trouble.CONFIGURATION_REFUSED, told, clock.now().wall)
+    _say(alert)
+    alerts.send(alert)
+
+
 @contextmanager
 def _told_to_stop() -> Iterator[asyncio.Event]:
     """Set by SIGTERM and SIGINT, while this lasts."""
@@ -96,6 +110,7 @@ class Lookout:
         self._clock = clock
         self._notify = notify
         self._watcher = Watcher(clock.now())
+        self._unheard = Unheard()
         self._looking: asyncio.Future[Seen] | None = None
         self._has_looked = False
 
@@ -127,9 +142,17 @@ class Lookout:
             _say(alert)
             if alert.event != EventName.CIRCUIT_BREAKER_TRIGGERED or alert.trip_id != self._alerts.standing_trip:
                 self._alerts.send(alert)  # a trip that is repeated already is known, and perhaps acknowledged
+        self._tell_unheard(seen, now)
         for line in seen.lines or ():
             if line.event == EventName.ALERT_ACKNOWLEDGED:
                 self._alerts.acknowledge(str(line.fields.get("trip_id")), str(line.fields.get("operator")))
+
+    def _tell_unheard(self, seen: Seen, now: Instant) -> None:
+        """By the ids of the log: what an earlier process told already is left out."""
+        is_down, is_running = self._watcher.is_down, self._watcher.is_running
+        for wall, records in self._unheard.take(seen.lines or (), now, is_down=is_down, is_running=is_running):
+            _LOG.critical("written_without_a_guard", events=[str(record.name) for record in records])
+            self._alerts.tell(records, wall)
 
     async def _seen(self) -> Seen:
         """A disk that does not answer shows nothing, and keeps nobody from being told so."""

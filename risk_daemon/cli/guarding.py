@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,15 +34,30 @@ def run(
       78  refused: configuration, usage, state or credentials
     """
     try:
+        return _guard(config, log_format)
+    except KeyboardInterrupt:  # past the daemon's own handling: whether it was sweeping is unknown
+        return ExitCode.TRIGGERED_UNPROVEN
+    except Exception as error:
+        _note_refusal(config, error)
+        raise
+
+
+def _guard(config: Path, log_format: LogFormat) -> ExitCode:
+    try:
         settings = load(config)
     except ConfigError as error:
         return _finish_all_the_same(config, error)
     from risk_daemon.app import service
 
-    try:
-        return run_to_end(service.run(settings), log_format)
-    except KeyboardInterrupt:  # past the daemon's own handling: whether it was sweeping is unknown
-        return ExitCode.TRIGGERED_UNPROVEN
+    return run_to_end(service.run(settings), log_format)
+
+
+def _note_refusal(config: Path, error: Exception) -> None:
+    """In the log, for `watch`. Whatever is wrong with that: the refusal itself is what is told."""
+    with suppress(Exception):
+        from risk_daemon.app import last_word, salvage
+
+        last_word.note_refusal(salvage.salvage(config).state_dir, error)
 
 
 def _finish_all_the_same(config: Path, refusal: ConfigError) -> ExitCode:

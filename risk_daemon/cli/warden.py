@@ -95,8 +95,9 @@ def break_glass(
 ) -> ExitCode:
     """For the day all keys are lost: forget every warden, after a waiting time. Root only.
 
-    It is told at once to whoever hears alerts. When the waiting time of `[warden]` is over, the same command within
-    a day does it, and that is told as well. A warden who agrees to anything meanwhile stops it.
+    It is told at once to whoever hears alerts: with the daemon stopped by this command, where it finds the secrets of
+    the channels, and by `watch`. When the waiting time of `[warden]` is over, the same command within a day does it,
+    and that is told as well. A warden who agrees to anything meanwhile stops it.
     """
     document = _glass(config, None if stop else _typed_sentence())
     show(document, as_json, _render_glass)
@@ -157,6 +158,8 @@ def _render_glass(out: Console, document: Mapping[str, Any]) -> None:
     if document["done"]:
         out.print("Every warden is forgotten. Enrol new ones: `risk-daemon warden enroll NAME`.", style="bold red")
     elif document["begun"]:
-        out.print(f"Begun, and told. Give the same command again after {document['due']}.", style="bold red")
+        out.print(
+            f"Begun, and in the event log. Give the same command again after {document['due']}.", style="bold red"
+        )
     else:
         out.print("The glass stays whole.", style="bold green")

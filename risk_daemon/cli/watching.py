@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from risk_daemon.cli.common import CONFIG, ConfigFile, app, load, run_to_end
+from risk_daemon.cli.common import CONFIG, ConfigFile, app, run_to_end
 from risk_daemon.cli.log_format import LogFormat
 from risk_daemon.errors import ExitCode
 
@@ -27,10 +27,12 @@ def watch(
     """Watch a guard from outside, and tell people when it is dead, silent, restarting, or can't tell them itself.
 
     It reads the state directory and needs no keys of any exchange; best as a user of its own (docs/operations.md).
+    A configuration that is refused is told, and it goes on by the last good one.
     """
-    settings = load(config)
     from risk_daemon.app import watch as watching
+    from risk_daemon.config.secrecy import forbid_core_dumps
 
+    forbid_core_dumps()
     given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd's
-    own = directory or (Path(given) if given else settings.state.dir / "watch")
-    return run_to_end(watching.watch(settings, own.absolute()), log_format)
+    own = directory or (Path(given) if given else None)
+    return run_to_end(watching.watch(config, None if own is None else own.absolute()), log_format)

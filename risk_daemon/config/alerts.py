@@ -26,7 +26,7 @@ from risk_daemon.model.event_names import EventName
 OWN_EVENTS = (
     *("alert_lost", "event_log_failed", "guard_failed", "heartbeat", "test"),
     *("guard_silent", "guard_ended", "guard_restarting", "guard_not_writing", "disk_full"),
-    *("guard_alerts_failing", "guard_log_unreadable"),
+    *("guard_alerts_failing", "guard_log_unreadable", "guard_configuration_refused"),
 )
 
 _SECRET_PART = re.compile(r"secret|token|password|key|signature", re.IGNORECASE)

@@ -27,32 +27,35 @@ class Eyes:
 
     def look(self, now: Instant) -> Seen:
         """As things are now. Blocks, as files do."""
-        stamp_age_s, is_blank = _stamp(self._paths.gate, now)
+        stamp_age_s, is_blank, is_visible = _stamp(self._paths.gate, now)
         record = last_record(self._paths.gate)
+        is_shut = record is not None and record.locked
         return Seen(
             stamp_age_s=stamp_age_s,
+            is_visible=is_visible,
             is_blank=is_blank,
             is_legible=record is not None,
-            trip_id=record.trip_id if record is not None and record.locked else None,
+            trip_id=record.trip_id if record is not None and is_shut else None,
+            trip_cause=record.cause if record is not None and is_shut else "",
             risk_age_s=_age_s(self._paths.risk, now),
             lines=self._log.news(),
             free_bytes=_free_bytes(self._paths.root),
         )
 
 
-def _stamp(gate: Path, now: Instant) -> tuple[float | None, bool]:
-    """How old the gate's stamp is, and whether the gate is blank."""
+def _stamp(gate: Path, now: Instant) -> tuple[float | None, bool, bool]:
+    """How old the gate's stamp is, whether the gate is blank, and whether that could be seen at all."""
     try:
         opened, boot = Opened(gate), boot_id()
         head = opened.head()
-    except OSError:
-        return None, False
+    except OSError as error:
+        return None, False, isinstance(error, FileNotFoundError)
     if len(head) != HEAD.size:
-        return None, False
+        return None, False, True
     found, _, stamp_ns, _, _ = HEAD.unpack(head)
     age_s = now.mono - stamp_ns / 1e9
     is_of_this_boot = found == prefix(boot) and age_s > -1.0
-    return (max(0.0, age_s) if is_of_this_boot else None), not any(head)
+    return (max(0.0, age_s) if is_of_this_boot else None), not any(head), True
 
 
 def _age_s(path: Path, now: Instant) -> float | None:

@@ -17,11 +17,15 @@ from typing import Any
 
 from risk_daemon.alerts.alert import Alert, Severity
 from risk_daemon.errors import ExitCode
+from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.event_names import EventName
 from risk_daemon.state.files import utc_text
 
 SILENT_S = 4.0  # a guard that runs stamps the gate many times a second
+PAUSE_S, STEADY_S = 2.0, 3.0  # a start that is refused, or a command, stamps it too, and then no more
+UNSTEADY_S = 20.0
+INTENDED_S = 600.0  # so long a clean stop is one that somebody wanted: maintenance, an upgrade
 STARTING_S = 30.0  # this process may have been started before the guard was
 OLD_S = 5.0  # risk.json is written once a second
 UNTOLD_S = 8.0
@@ -44,6 +48,7 @@ class Trouble(StrEnum):
     DISK_FULL = "disk_full"
     ALERTS_FAILING = "guard_alerts_failing"
     LOG_UNREADABLE = "guard_log_unreadable"
+    CONFIGURATION_REFUSED = "guard_configuration_refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +65,19 @@ class Seen:
     """What one look found.
 
     stamp_age_s: since the gate was stamped; None: there is none that was stamped since this machine started.
-    is_blank: there is a gate and nothing in it. is_legible: it says something. trip_id: what it is shut for.
+    is_visible: whether there is one can be seen. is_blank: there is a gate and nothing in it. is_legible: it says
+    something. trip_id, trip_cause: what it is shut for.
     risk_age_s: of risk.json; None: there is none.
     lines: what the event log has got since the look before, oldest first; None: it can't be read.
     free_bytes: where the state is kept; None: that can't be seen.
     """
 
     stamp_age_s: float | None
+    is_visible: bool = True
     is_blank: bool = False
     is_legible: bool = True
     trip_id: str | None = None
+    trip_cause: str = ""
     risk_age_s: float | None
     lines: Sequence[Line] | None
     free_bytes: int | None
@@ -80,6 +88,7 @@ class _Standing:
     since_mono: float
     looks: int = 0
     told_mono: float | None = None
+    severity: Severity = Severity.CRITICAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +97,11 @@ class _End:
 
     code: int
     mono: float
+    reason: str = ""
 
     def sentence(self) -> str:
-        return f"The guard {_ENDS.get(self.code, f'ended with exit code {self.code}')}."
+        why = f": {self.reason}" if self.code == ExitCode.REFUSED and self.reason else ""
+        return f"The guard {_ENDS.get(self.code, f'ended with exit code {self.code}')}{why}."
 
 
 _ENDS: Mapping[int, str] = {
@@ -99,7 +110,32 @@ _ENDS: Mapping[int, str] = {
     ExitCode.TRIGGERED_UNPROVEN: "has TRIGGERED AND NOT PROVEN it (exit code 4): ORDERS MAY BE OPEN",
     ExitCode.VENUE_UNAVAILABLE_AT_FIRST_START: "could not reach a venue at its first start (exit code 75)",
     ExitCode.BUG: "ended by a bug (exit code 70). The gate is shut and NOTHING IS GUARDED",
+    ExitCode.REFUSED: "was REFUSED A START (exit code 78), stays down, and NOTHING IS GUARDED",
 }
+
+
+@dataclass(slots=True)
+class _Pulse:
+    """The stamps that came without a pause: when the first and the last of them were made."""
+
+    first_mono: float | None = None
+    last_mono: float = 0.0
+
+    def feel(self, stamp_age_s: float | None, now: Instant) -> None:
+        if stamp_age_s is None or stamp_age_s > PAUSE_S:
+            self.first_mono = None
+            return
+        self.last_mono = now.mono - stamp_age_s
+        self.first_mono = self.last_mono if self.first_mono is None else self.first_mono
+
+    @property
+    def lasts_s(self) -> float:
+        return 0.0 if self.first_mono is None else self.last_mono - self.first_mono
+
+    @property
+    def is_steady(self) -> bool:
+        """A guard runs."""
+        return self.lasts_s >= STEADY_S
 
 
 @dataclass(slots=True)
@@ -122,8 +158,10 @@ class Watcher:
     _end: _End | None = None
     _is_running: bool = False
     _has_looked: bool = False
-    _alive_since_mono: float | None = None
+    _pulse: _Pulse = field(default_factory=_Pulse)
+    _trying_since_mono: float | None = None
     _was_alive: bool = False
+    _is_down: bool = False
     _failing: dict[str, float] = field(default_factory=dict)
     _trip: _Trip | None = None
     _sent: deque[str] = field(default_factory=lambda: deque(maxlen=1_000))
@@ -146,6 +184,16 @@ class Watcher:
     def standing(self) -> tuple[Trouble, ...]:
         """What was told and is not over."""
         return tuple(trouble for trouble in self._standing if self._is_told(trouble))
+
+    @property
+    def is_down(self) -> bool:
+        """No guard runs, as far as is known by now: it had its last word, or is silent."""
+        return self._is_down or self._end is not None
+
+    @property
+    def is_running(self) -> bool:
+        """A guard runs, as far as is known by now. Neither of both while that has to be seen."""
+        return self._pulse.is_steady and not self.is_down
 
     # --- the event log ---------------------------------------------------------------------------------
 
@@ -175,9 +223,11 @@ class Watcher:
 
     def _ended(self, line: Line, now: Instant) -> Iterator[Alert]:
         code, reason = line.fields.get("exit_code"), str(line.fields.get("reason") or "")
-        self._is_running = False
+        if not self._is_running:
+            self._starts.append(line.wall)  # one that was refused before it could say that it had begun
+        self._is_running, self._pulse = False, _Pulse()
         ago_s = 0.0 if self._has_looked else max(0.0, now.wall - line.wall)
-        self._end = _End(code if isinstance(code, int) else int(ExitCode.BUG), now.mono - ago_s)
+        self._end = _End(code if isinstance(code, int) else int(ExitCode.BUG), now.mono - ago_s, reason)
         if self._end.code == ExitCode.STOPPED or not self._has_looked:
             return
         trip_id = line.fields.get("trip_id")
@@ -188,40 +238,66 @@ class Watcher:
     # --- what stands -----------------------------------------------------------------------------------
 
     def _silence(self, seen: Seen, now: Instant) -> Iterator[Alert]:
-        """Dead, hung, or ended; its end was told already where it had a last word."""
-        is_silent = not _is_stamped(seen)
-        is_after_its_end = self._end is not None and not self._was_stamped_since(self._end, seen, now)
-        self._was_alive = self._was_alive or not is_silent
-        if is_silent or self._alive_since_mono is None:
-            self._alive_since_mono = None if is_silent else now.mono
+        """Dead, hung, or ended; its end was told already where it had a last word. It is back when it stays."""
+        self._feel(seen, now)
+        end = self._end
         is_awaited = not self._was_alive and now.mono - self.began.mono < STARTING_S
-        is_down = (is_silent or is_after_its_end) and not is_awaited
-        if not is_silent and not is_after_its_end:
-            self._end = None
-        is_stopped = self._end is not None and self._end.code == ExitCode.STOPPED
+        is_stopped = end is not None and end.code == ExitCode.STOPPED
+        is_not_back = (end is not None and not is_stopped) or self._is_told(Trouble.SILENT)
+        is_steady = self._pulse.is_steady
+        self._is_down = not is_awaited and not is_steady and (is_not_back or self._is_silent(seen, now))
+        is_coming = end is None and not self._is_silent(seen, now)
+        is_calm = is_coming or (is_stopped and self._is_intended(seen, now))
         yield from self._stands(
             Trouble.SILENT,
-            is_down and (is_silent or not is_stopped),
+            self._is_down,
             now,
-            self._why_silent(seen),
+            self._why_silent(seen, now),
             "The guard is back.",
-            severity=Severity.WARNING if is_stopped else Severity.CRITICAL,
-            reminds=not is_stopped,
+            severity=Severity.WARNING if is_calm else Severity.CRITICAL,
+            reminds=not is_calm,
         )
 
-    @staticmethod
-    def _was_stamped_since(end: _End, seen: Seen, now: Instant) -> bool:
-        return seen.stamp_age_s is not None and seen.stamp_age_s < now.mono - end.mono - _AFTER_ITS_END_S
+    def _feel(self, seen: Seen, now: Instant) -> None:
+        self._pulse.feel(seen.stamp_age_s, now)
+        self._was_alive = self._was_alive or _is_stamped(seen)
+        if self._pulse.is_steady:
+            self._end = None
+        if self._pulse.is_steady or not _is_stamped(seen):
+            self._trying_since_mono = None
+        elif self._trying_since_mono is None:
+            self._trying_since_mono = now.mono
 
-    def _why_silent(self, seen: Seen) -> str:
-        if self._end is not None:
-            return self._end.sentence()
+    def _is_silent(self, seen: Seen, now: Instant) -> bool:
+        """Also where single stamps come again and again, and never a guard that goes on."""
+        since_mono = self._trying_since_mono
+        return not _is_stamped(seen) or (since_mono is not None and now.mono - since_mono > UNSTEADY_S)
+
+    def _is_intended(self, seen: Seen, now: Instant) -> bool:
+        """Nobody means a machine that has started to stay without its guard."""
+        return seen.stamp_age_s is not None and self._end is not None and now.mono - self._end.mono < INTENDED_S
+
+    def _why_silent(self, seen: Seen, now: Instant) -> str:
+        end, age_s = self._end, seen.stamp_age_s
+        is_stopped = end is not None and end.code == ExitCode.STOPPED
+        if end is not None and not is_stopped:
+            return end.sentence()
+        if not seen.is_visible:
+            return (
+                "The guard can't be seen from here: the disk with its state does not answer, or may not be read."
+                " It is not known whether anything is guarded."
+            )
         if seen.is_blank:
             return _End(ExitCode.BUG, 0.0).sentence()
-        if seen.stamp_age_s is None:
+        if age_s is None:
             return "There is no guard: it was not started since this machine was. NOTHING IS GUARDED."
+        if end is not None:
+            minutes = int((now.mono - end.mono) / 60)
+            return end.sentence() if self._is_intended(seen, now) else f"{end.sentence()} For {minutes} min by now."
+        if age_s <= SILENT_S:
+            return "The guard is started again and again, and does not get as far as guarding. NOTHING IS GUARDED."
         return (
-            f"The guard is silent for {seen.stamp_age_s:.0f} s: it was killed, or it hangs."
+            f"The guard is silent for {age_s:.0f} s: it was killed, or it hangs."
             " The gate is shut and NOTHING IS GUARDED."
         )
 
@@ -236,7 +312,6 @@ class Watcher:
         )
 
     def _files(self, seen: Seen, now: Instant) -> Iterator[Alert]:
-        alive_s = 0.0 if self._alive_since_mono is None else now.mono - self._alive_since_mono
         is_old = seen.risk_age_s is None or seen.risk_age_s > OLD_S
         free = seen.free_bytes
         yield from self._stands(
@@ -248,7 +323,7 @@ class Watcher:
         )
         yield from self._stands(
             Trouble.NOT_WRITING,
-            is_old and alive_s > OLD_S,
+            is_old and self._pulse.lasts_s > OLD_S,
             now,
             "The guard runs and its files are not written: risk.json is old. Is its disk full, or read-only?",
             "The files of the guard are written again.",
@@ -283,7 +358,7 @@ class Watcher:
             trip_id = None if trip is None else trip.trip_id
         if trip is not None and trip.trip_id != trip_id:
             if trip.is_told_here:
-                yield _trip_alert(EventName.CIRCUIT_BREAKER_RESET, trip.trip_id, now, "The trip is over.")
+                yield _trip_alert(EventName.CIRCUIT_BREAKER_RESET, trip.trip_id, now, "The trip is over.", "")
             self._trip = trip = None
         if trip_id is None:
             return
@@ -296,7 +371,7 @@ class Watcher:
         why = self._why_from_here(trip, now)
         if why is not None and not trip.is_told_here and trip_id not in self._acknowledged:
             trip.is_told_here = True
-            yield _trip_alert(EventName.CIRCUIT_BREAKER_TRIGGERED, trip_id, now, why)
+            yield _trip_alert(EventName.CIRCUIT_BREAKER_TRIGGERED, trip_id, now, why, seen.trip_cause)
 
     def _why_from_here(self, trip: _Trip, now: Instant) -> str | None:
         # The first alert of a trip has its id, the others that and a number.
@@ -337,8 +412,9 @@ class Watcher:
         standing.looks += 1
         told_mono = standing.told_mono
         is_due = standing.looks >= _LOOKS if told_mono is None else reminds and now.mono - told_mono >= REMIND_EVERY_S
-        if is_due:
-            standing.told_mono = now.mono
+        is_worse = severity is Severity.CRITICAL and standing.severity is not Severity.CRITICAL
+        if is_due or (told_mono is not None and is_worse):
+            standing.told_mono, standing.severity = now.mono, severity
             yield _alert(trouble, severity, sentence, now, {"for_s": round(now.mono - standing.since_mono, 1)})
 
 
@@ -346,7 +422,10 @@ def _is_stamped(seen: Seen) -> bool:
     return seen.stamp_age_s is not None and seen.stamp_age_s <= SILENT_S
 
 
-def _trip_alert(event: EventName, trip_id: str, now: Instant, sentence: str) -> Alert:
+_RULES: Mapping[str, str] = {kind.cause: kind.value for kind in CircuitBreakerType}
+
+
+def _trip_alert(event: EventName, trip_id: str, now: Instant, sentence: str, cause: str) -> Alert:
     is_over = event is EventName.CIRCUIT_BREAKER_RESET
     return Alert(
         alert_id=f"{trip_id}.watch.over" if is_over else f"{trip_id}.watch",
@@ -354,6 +433,7 @@ def _trip_alert(event: EventName, trip_id: str, now: Instant, sentence: str) -> 
         severity=Severity.WARNING if is_over else Severity.CRITICAL,
         summary=sentence,
         wall=now.wall,
+        rule=_RULES.get(cause, cause),  # a halt by hand goes to everybody by it
         trip_id=trip_id,
         details={"told_by": "watch"},
     )

@@ -7,8 +7,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -22,13 +20,15 @@ from risk_daemon.cli import remote
 from risk_daemon.config.place import locate
 from tests.e2e.asking import Asking
 from tests.e2e.harness import DOCS_KEY, Daemon, Venue, docs_secret, kraken_config, wait_for
-from tests.e2e.wardens import Page, Warden, page_of, refusals, wait_for_refusal
+from tests.e2e.wardens import Page, Warden, glass, page_of, refusals, wait_for_refusal
+from tests.receivers.webhook import SECRET, WebhookReceiver
 
 pytestmark = pytest.mark.long
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"'}
 FREEZE = '[breakers.daily_loss]\nlimit = "3%"\naction = "freeze"\n'
+CHANNEL = '[alerts.channels.pager]\nkind = "webhook"\nurl = "{url}"\nallow = ["127.0.0.1"]\n'
 NOBODY = 65_534
 RESET = ("reset", "--reason", "looked at it", "--rebaseline", "keep", "--yes")
 
@@ -73,12 +73,26 @@ class Guard:
 
 
 @pytest.fixture
+def receiver() -> Iterator[WebhookReceiver]:
+    with WebhookReceiver() as found:
+        yield found
+
+
+def heard(receiver: WebhookReceiver, event: str) -> list[Mapping[str, Any]]:
+    return [body for body in receiver.alerts if body["event_type"] == event]
+
+
+@pytest.fixture
 def guard_of(documented_kraken: Venue, daemon_for: Callable[..., Daemon]) -> Iterator[Callable[..., Guard]]:
     guards: list[Guard] = []
 
-    def make(more: str = "", **circuit_breaker: str) -> Guard:
-        config = kraken_config(documented_kraken.endpoint, **QUICK, **circuit_breaker) + more
-        guards.append(Guard(documented_kraken, daemon_for(config, KEYS)))
+    def make(more: str = "", receiver: WebhookReceiver | None = None, **circuit_breaker: str) -> Guard:
+        """receiver: who is told."""
+        told = "" if receiver is None else CHANNEL.format(url=receiver.url)
+        config = kraken_config(documented_kraken.endpoint, **QUICK, **circuit_breaker) + more + told
+        daemon = daemon_for(config, KEYS)
+        daemon.environment["RISK_DAEMON_ALERTS_PAGER_SECRET"] = SECRET
+        guards.append(Guard(documented_kraken, daemon))
         return guards[-1]
 
     yield make
@@ -333,8 +347,11 @@ def test_what_was_signed_once_counts_once_and_for_one_attempt(guard_of: Callable
     assert len(refusals(daemon)) >= 4
 
 
-def test_five_wrong_codes_lock_also_over_a_restart_and_are_told(guard_of: Callable[..., Guard]) -> None:
-    guard = guard_of()
+def test_five_wrong_codes_lock_also_over_a_restart_and_are_told(
+    guard_of: Callable[..., Guard], receiver: WebhookReceiver
+) -> None:
+    """With no daemon running: whoever hears alerts is told by the command itself."""
+    guard = guard_of(receiver=receiver)
     daemon, alice = guard.daemon, Warden("alice").put(guard.daemon)
     assert alice.app is not None
     guard.started().halted()
@@ -348,6 +365,9 @@ def test_five_wrong_codes_lock_also_over_a_restart_and_are_told(guard_of: Callab
     told = [row for row in refusals(daemon) if row["who"] == "alice"]
     assert [row.get("failures") for row in told] == [1, 2, 3, 4, None]
     assert told[-1]["locked_until"]
+    assert len(heard(receiver, "override_asked")) == 5
+    (lock,) = [body for body in heard(receiver, "override_refused") if body["severity"] == "critical"]
+    assert "Nobody can override anything until" in lock["summary"]
     late = daemon.command(*RESET)
     assert late.returncode == 78
     assert "too many attempts failed" in late.stderr
@@ -445,30 +465,22 @@ def test_fewer_wardens_in_the_file_are_not_fewer_before_they_agree(guard_of: Cal
     assert rules.quorum == 1
 
 
-def test_the_glass_is_told_waits_and_then_breaks(guard_of: Callable[..., Guard]) -> None:
-    guard = guard_of('[warden]\nbreak_glass_after = "2s"\n')
+def test_the_glass_is_told_waits_and_then_breaks(guard_of: Callable[..., Guard], receiver: WebhookReceiver) -> None:
+    """All of it with no daemon running, as after a trip."""
+    guard = guard_of('[warden]\nbreak_glass_after = "2s"\n', receiver)
     daemon = guard.daemon
     Warden("alice").put(daemon, Rules(break_glass_after_s=2.0))
     guard.started().halted()
     begun = glass(daemon)
     assert begun.returncode == 0, begun.stderr
     assert daemon.of("break_glass_begun")[-1]["outcome"] == "waiting"
+    (told,) = heard(receiver, "break_glass_begun")
+    assert told["severity"] == "critical"
     assert WardenStore.beside(daemon.state).read().is_guarded
     wait_for(lambda: glass(daemon).returncode == 0, "the end of the waiting")
     assert daemon.of("break_glass_ended")[-1]["outcome"] == "forgotten"
+    (told,) = heard(receiver, "break_glass_ended")
+    assert "forgotten" in told["summary"]
     reset = daemon.command(*RESET)
     assert reset.returncode == 0, reset.stderr
-
-
-def glass(daemon: Daemon) -> subprocess.CompletedProcess[str]:
-    from risk_daemon.app.overrides import SENTENCE
-
-    return subprocess.run(
-        [sys.executable, "-m", "risk_daemon", "warden", "break-glass", "--config", str(daemon.config)],
-        env=daemon.environment,
-        cwd=daemon.directory,
-        input=f"{SENTENCE}\n",
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    assert len(heard(receiver, "circuit_breaker_reset")) == 1

@@ -11,12 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
+from tests.e2e.wardens import Warden, glass
 from tests.receivers.http import status
 from tests.receivers.webhook import SECRET, WebhookReceiver
 
@@ -115,6 +117,15 @@ def read_if_there(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
 
 
+def monotonic_of(line: Mapping[str, Any]) -> float:
+    """When a line was written, as `time.monotonic` has it."""
+    return time.monotonic() - (time.time() - datetime.fromisoformat(line["time"]).timestamp())
+
+
+def last_word(daemon: Daemon) -> float:
+    return monotonic_of(daemon.of("system_shutdown")[-1])
+
+
 # --- how a guard ends ----------------------------------------------------------------------------------
 
 
@@ -147,7 +158,7 @@ def test_exit_4_is_told_within_ten_seconds(watched, documented_kraken):
     documented_kraken.post(listing="empty_result")
     documented_kraken.post(price={"BTC": 42000})
     assert daemon.exit_code() == 4, daemon.output()
-    assert "ORDERS MAY BE OPEN" in watch.wait_told("guard_ended", time.monotonic())
+    assert "ORDERS MAY BE OPEN" in watch.wait_told("guard_ended", last_word(daemon))
     (body,) = watch.told("guard_ended")
     assert body["trip_id"] == daemon.of("system_shutdown")[-1]["trip_id"]
 
@@ -175,16 +186,52 @@ def test_a_clean_stop_is_told_as_one(watched):
 
 
 @pytest.mark.long
+def test_a_start_that_is_refused_is_told_within_ten_seconds_and_again_by_a_watch_that_starts_then(watched, receiver):
+    """A restart after an edit: the stop was a clean one, and the same file would keep the watch from starting."""
+    daemon, watch = watched()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0, daemon.output()
+    daemon.config.write_text(daemon.config.read_text() + "[odd]\n")
+    assert daemon.start().exit_code() == 78
+    assert "REFUSED A START" in watch.wait_told("guard_ended", last_word(daemon))
+    (body,) = watch.told("guard_ended")
+    assert body["severity"] == "critical"
+    assert "odd: this key is not known" in body["summary"]
+    watch.close()
+    again = Watch(daemon, receiver, watch.directory)
+    try:
+        wait_for(lambda: again.told("guard_configuration_refused"), "a watch with the last good configuration")
+    finally:
+        again.close()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may break the glass")
+def test_what_is_done_without_a_guard_by_whoever_has_no_channel_is_told_by_the_watch(watched):
+    """The secrets of channels are the guard's and the watch's; a shell of root's has none."""
+    daemon, watch = watched()
+    Warden("alice").put(daemon)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0, daemon.output()
+    del daemon.environment["RISK_DAEMON_ALERTS_PAGER_SECRET"]
+    done = glass(daemon)
+    assert done.returncode == 0, done.stderr
+    assert "its secret is missing" in done.stderr
+    watch.wait_told("break_glass_begun", monotonic_of(daemon.of("break_glass_begun")[-1]))
+    (body,) = watch.told("break_glass_begun")
+    assert body["severity"] == "critical"
+
+
+@pytest.mark.long
 def test_a_loop_of_restarts_is_told(watched):
     daemon, watch = watched()
     for _ in range(2):
         daemon.signal(signal.SIGKILL)
         daemon.exit_code()
-        since = time.monotonic()
         started = len(daemon.of("configuration_loaded"))
         daemon.start()
-        daemon.wait_for("configuration_loaded", started + 1)
-    assert "again and again" in watch.wait_told("guard_restarting", since + WITHIN_S)
+        third = daemon.wait_for("configuration_loaded", started + 1)
+    assert "again and again" in watch.wait_told("guard_restarting", monotonic_of(third))
 
 
 @pytest.mark.long

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from risk_daemon.app.overrides import SENTENCE
 from risk_daemon.auth.page_site import PageSite
 from risk_daemon.auth.passkeys import registered, registration_options
 from risk_daemon.auth.wardens import Rules, WardenStore
@@ -106,3 +109,16 @@ def refusals(daemon: Daemon) -> list[Mapping[str, Any]]:
 
 def wait_for_refusal(daemon: Daemon, words: str) -> None:
     wait_for(lambda: any(words in row["why"] for row in refusals(daemon)), f"{words!r} in {refusals(daemon)}")
+
+
+def glass(daemon: Daemon) -> subprocess.CompletedProcess[str]:
+    """Break the glass, or ask again."""
+    return subprocess.run(
+        [sys.executable, "-m", "risk_daemon", "warden", "break-glass", "--config", str(daemon.config)],
+        env=daemon.environment,
+        cwd=daemon.directory,
+        input=f"{SENTENCE}\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )

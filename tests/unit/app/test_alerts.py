@@ -107,6 +107,18 @@ async def test_the_first_start_tells_nothing_of_old_and_the_next_what_was_logged
     assert len(events(receiver)) == 2
 
 
+async def test_a_glass_that_was_broken_on_friday_is_told_on_monday(tmp_path: Path, receiver: WebhookReceiver) -> None:
+    settings, place = configured(tmp_path, receiver.url), Place(tmp_path)
+    place.write(LOST)
+    await place.run(settings)
+    three_days_ago = SystemClock().now().wall - 3 * 86_400
+    asked = RiskEvent(EventName.OVERRIDE_ASKED, {"purpose": "reset", "who": "root", "why": "x"})
+    begun = RiskEvent(EventName.BREAK_GLASS_BEGUN, {"who": "root", "outcome": "waiting", "due": "x"})
+    place.write(LOST, asked, begun, wall=three_days_ago)
+    await place.run(settings)
+    assert sorted(events(receiver)) == ["break_glass_begun", "override_asked"]
+
+
 async def test_a_log_that_was_cut_is_read_from_where_it_begins(tmp_path: Path, receiver: WebhookReceiver) -> None:
     settings, place = configured(tmp_path, receiver.url), Place(tmp_path)
     place.write(*[RiskEvent(EventName.PORTFOLIO_UPDATE)] * 20)

@@ -53,6 +53,7 @@ def test_the_trip_its_proof_and_what_will_change_are_shown() -> None:
     assert (facts["Trip"], facts["Why"], facts["Every cancel is proven"]) == ("t1", "loss of 6.00 %", "yes")
     assert facts["kraken"] == "NOT proven: no answer, 0 orders cancelled"
     assert facts["Equity"] == "9400 USDT"
+    assert "once a guard runs" in changes_of(RESET)[0]
     assert "measured from where they were" in changes_of(RESET)[1]
     assert "forgotten" in changes_of(ResetRequested("x", ROOT, "current"))[1]
 
@@ -153,6 +154,24 @@ async def test_the_glass_breaks_after_its_time_and_is_told_twice(world: Override
     assert not world.store.read().is_guarded
     told = [(event.name.value, event.fields["outcome"]) for event in world.events]
     assert told == [("break_glass_begun", "waiting"), ("break_glass_ended", "forgotten")]
+
+
+async def test_what_was_not_forgotten_is_not_left_as_forgotten(
+    world: OverrideWorld, affairs: WardenAffairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await affairs.break_glass(ROOT, SENTENCE, is_root=True)
+    world.clock.advance(3_600)
+
+    def full(_: Any) -> None:
+        raise StateError("wardens.json can't be written: the disk is full")
+
+    monkeypatch.setattr(world.store, "change", full)
+    with pytest.raises(StateError, match="is full"):
+        await affairs.break_glass(ROOT, SENTENCE, is_root=True)
+    assert world.store.read().is_guarded
+    last = world.events[-1]
+    assert last.name.value == "break_glass_ended"
+    assert last.fields["outcome"].startswith("NOT forgotten: wardens.json")
 
 
 async def test_the_waiting_outlives_a_restart_and_is_no_shorter_by_the_file(world: OverrideWorld) -> None:

@@ -44,7 +44,9 @@ async def test_a_disk_that_does_not_answer_is_told_and_asked_only_once(
         assert len(asked) == 1
         monkeypatch.setattr(watching, "_LOOK_WITHIN_S", 10.0)
         answers.set()
-        await lookout.look()
+        for _ in range(20):
+            await lookout.look()
+            clock.advance(0.5)
         assert lookout.standing == ()
 
 

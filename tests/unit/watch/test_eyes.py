@@ -39,6 +39,14 @@ def test_no_directory(tmp_path: Path) -> None:
     assert (seen.stamp_age_s, seen.free_bytes) == (None, None)
 
 
+def test_a_gate_that_may_not_be_looked_at_is_not_one_that_is_gone(tmp_path: Path) -> None:
+    assert Eyes(tmp_path).look(later(0)).is_visible
+    assert Eyes(tmp_path / "nowhere").look(later(0)).is_visible
+    (tmp_path / "gate.bin").symlink_to("gate.bin")  # a loop: it can't be opened, whoever asks
+    seen = Eyes(tmp_path).look(later(0))
+    assert (seen.is_visible, seen.stamp_age_s) == (False, None)
+
+
 def test_how_old_the_stamp_and_the_risk_file_are(tmp_path: Path) -> None:
     gate = MemoryMap(tmp_path / "gate.bin")
     gate.write(OPEN, SystemClock().now())
@@ -49,7 +57,8 @@ def test_how_old_the_stamp_and_the_risk_file_are(tmp_path: Path) -> None:
     assert seen.trip_id is None
     gate.write(TRIPPED, SystemClock().now())
     gate.close()
-    assert Eyes(tmp_path).look(later(0)).trip_id == "t-1"
+    seen = Eyes(tmp_path).look(later(0))
+    assert (seen.trip_id, seen.trip_cause) == ("t-1", "capital_loss")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from risk_daemon.alerts.alert import Alert, Severity
+from risk_daemon.alerts.channels.base import AppriseSettings
+from risk_daemon.alerts.routing import Router
 from risk_daemon.config.alerts import OWN_EVENTS
 from risk_daemon.model.clock import Instant
 from risk_daemon.watch.troubles import (
+    INTENDED_S,
     LITTLE_BYTES,
     REMIND_EVERY_S,
     STARTING_S,
@@ -37,6 +40,8 @@ class Guard:
         self.writes = True
         self.blank = False
         self.legible = True
+        self.visible = True
+        self.cause = "capital_loss"
         self.trip_id: str | None = None
         self.free = PLENTY
         self.lines: list[Line] | None = []
@@ -55,6 +60,10 @@ class Guard:
         if code is not None:
             self.logs("system_shutdown", exit_code=code, reason="", **fields)
 
+    def stamp(self) -> None:
+        """Once, as a command does, or a start that comes to nothing."""
+        self.stamped_mono = self.now.mono
+
     def look(self) -> list[Alert]:
         mono = self.now.mono
         self.stamped_mono = mono if self.runs else self.stamped_mono
@@ -64,9 +73,11 @@ class Guard:
         return self.watcher.look(
             Seen(
                 stamp_age_s=None if self.stamped_mono is None else mono - self.stamped_mono,
+                is_visible=self.visible,
                 is_blank=self.blank,
                 is_legible=self.legible,
                 trip_id=self.trip_id if self.legible else None,
+                trip_cause=self.cause,
                 risk_age_s=None if self.risk_mono is None else mono - self.risk_mono,
                 lines=lines,
                 free_bytes=self.free,
@@ -156,7 +167,14 @@ def test_a_channel_may_name_each_trouble() -> None:
 
 @pytest.mark.parametrize(
     ("code", "said"),
-    [(1, "every cancel is proven"), (4, "ORDERS MAY BE OPEN"), (70, "by a bug"), (99, "exit code 99")],
+    [
+        (1, "every cancel is proven"),
+        (4, "ORDERS MAY BE OPEN"),
+        (70, "by a bug"),
+        (75, "could not reach a venue"),
+        (78, "REFUSED A START"),
+        (99, "exit code 99"),
+    ],
 )
 def test_how_it_ended_is_told_at_once_and_not_again_as_silence(guard: Guard, code: int, said: str) -> None:
     guard.ends(code, trip_id="t-1")
@@ -182,9 +200,90 @@ def test_a_clean_stop_is_a_warning_and_a_quick_restart_is_nothing(guard: Guard) 
     guard.starts()
     assert guard.wait(60) == []
     guard.ends(0)
-    (told,) = guard.wait(3_600)
+    (told,) = guard.wait(INTENDED_S - 10)
     assert (told.event, told.severity) == (Trouble.SILENT, Severity.WARNING)
     assert "was stopped (exit code 0)" in told.summary
+    guard.starts()
+    (over,) = guard.wait(60)
+    assert over.summary == "The guard is back."
+
+
+def test_a_guard_that_does_not_come_up_again_after_a_clean_stop_is_critical_and_told_again(guard: Guard) -> None:
+    """Nobody looks at a unit that was restarted with a bad configuration; a telephone hears critical alone."""
+    guard.ends(0)
+    assert [alert.severity for alert in guard.wait(INTENDED_S - 10)] == [Severity.WARNING]
+    told = guard.wait(3 * REMIND_EVERY_S)
+    assert [alert.severity for alert in told] == [Severity.CRITICAL] * 3
+    assert told[0].summary == (
+        "The guard was stopped (exit code 0). The gate is shut and NOTHING IS GUARDED. For 10 min by now."
+    )
+
+
+def test_after_a_boot_a_clean_stop_is_no_reason_to_be_quiet() -> None:
+    guard = Guard()
+    guard.starts()
+    guard.ends(0)
+    guard.stamped_mono = None
+    told = guard.wait(STARTING_S + REMIND_EVERY_S + 5)
+    assert [(alert.event, alert.severity) for alert in told] == [(Trouble.SILENT, Severity.CRITICAL)] * 2
+    assert "was not started since this machine was" in told[0].summary
+
+
+def test_a_start_that_was_refused_is_told_at_once_with_its_reason_and_never_as_back(guard: Guard) -> None:
+    guard.ends(0)
+    assert [alert.severity for alert in guard.wait(60)] == [Severity.WARNING]
+    guard.stamp()
+    guard.logs("system_shutdown", exit_code=78, reason="config.toml: it is looser", trip_id=None)
+    (told,) = guard.wait(300)
+    assert (told.event, told.severity, told.details["exit_code"]) == (Trouble.ENDED, Severity.CRITICAL, 78)
+    assert "REFUSED A START" in told.summary
+    assert told.summary.endswith("config.toml: it is looser.")
+    (again,) = guard.wait(REMIND_EVERY_S)
+    assert (again.event, again.severity) == (Trouble.SILENT, Severity.CRITICAL)
+    assert "REFUSED A START" in again.summary
+
+
+def test_one_stamp_is_no_guard_that_is_back(guard: Guard) -> None:
+    """`reset` stamps the gate, and so does a start that is refused before it says so."""
+    guard.ends(None)
+    assert events(guard.wait(10)) == [Trouble.SILENT]
+    guard.stamp()
+    assert guard.wait(30) == []
+    assert guard.watcher.is_down
+    assert not guard.watcher.is_running
+
+
+def test_starts_that_get_nowhere_are_told_as_what_they_are(guard: Guard) -> None:
+    """Killed before they say that they have begun, every few seconds: each stamps the gate."""
+    guard.ends(None)
+    told: list[Alert] = []
+    for _ in range(20):
+        guard.stamp()
+        told += guard.wait(3)
+    (only,) = told
+    assert (only.event, only.severity) == (Trouble.SILENT, Severity.CRITICAL)
+    assert "started again and again, and does not get as far as guarding" in only.summary
+
+
+def test_starts_that_are_refused_again_and_again_are_counted(guard: Guard) -> None:
+    told: list[Alert] = []
+    guard.wait(600)
+    for _ in range(3):
+        guard.ends(70)
+        told += guard.wait(4)
+    assert events(told).count(Trouble.ENDED) == 3
+    assert Trouble.RESTARTING not in events(told), "the first end was of a guard that ran"
+    guard.ends(70)
+    assert Trouble.RESTARTING in events(guard.wait(4))
+
+
+def test_what_can_not_be_seen_is_not_called_gone(guard: Guard) -> None:
+    guard.visible, guard.runs, guard.stamped_mono = False, False, None
+    (told,) = guard.wait(60)
+    assert (told.event, told.severity) == (Trouble.SILENT, Severity.CRITICAL)
+    assert "can't be seen from here" in told.summary
+    guard.visible = guard.runs = True
+    assert [alert.summary for alert in guard.wait(10)] == ["The guard is back."]
 
 
 def test_killed_and_started_again_before_anybody_noticed(guard: Guard) -> None:
@@ -315,6 +414,22 @@ def test_a_trip_whose_guard_has_ended_is_gone_on_with_from_here(guard: Guard) ->
     assert "has ended since" in told.summary
     guard.trip_id = None
     assert events(guard.wait(2)) == ["circuit_breaker_reset"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "rule"), [("manual_halt", "manual"), ("portfolio_dd_circuit", "drawdown"), ("custom:mine", "custom:mine")]
+)
+def test_a_trip_that_is_told_from_here_has_its_rule(guard: Guard, cause: str, rule: str) -> None:
+    guard.trip_id, guard.cause = "t-1", cause
+    (told,) = guard.wait(10)
+    assert told.rule == rule
+
+
+def test_a_halt_goes_to_everybody_from_here_too(guard: Guard) -> None:
+    guard.trip_id, guard.cause = "t-1", "manual_halt"
+    (told,) = guard.wait(10)
+    choosy = AppriseSettings(name="choosy", url="json://x", severity=Severity.CRITICAL, events=frozenset({"heartbeat"}))
+    assert [name for name, _ in Router([choosy]).take(told, guard.now)] == ["choosy"]
 
 
 def test_a_gate_that_can_not_be_read_ends_no_trip(guard: Guard) -> None:

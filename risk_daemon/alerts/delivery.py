@@ -17,7 +17,7 @@ import structlog
 
 from risk_daemon.alerts.alert import Alert
 from risk_daemon.alerts.attempts import Attempt
-from risk_daemon.alerts.channels.base import TRY_TIMEOUT_S, Attempted, Channel, later
+from risk_daemon.alerts.channels.base import TRY_TIMEOUT_S, AnySettings, Attempted, Channel, later
 from risk_daemon.alerts.outbox import LANE_MAX, Lane, Outbox, lane_of
 from risk_daemon.model.clock import Clock
 
@@ -90,14 +90,17 @@ class Deliverer:
         """There is something new to send. A new trip waits for nothing, not for another one's try that hangs."""
         self._wake[lane].set()
         if lane is Lane.TRIP and self._is_trying_trip and not self._resting[lane]:
-            for alert in self._outbox.owed(self.channel.name):
-                if lane_of(alert) is Lane.TRIP and alert.alert_id not in self._tries:
-                    self._try_beside(alert)
+            self._try_new_trips_beside()
 
     def nudge_all(self) -> None:
         """As `nudge`, of both lanes."""
         for lane in Lane:
             self.nudge(lane)
+
+    def _try_new_trips_beside(self, in_turn: Alert | None = None) -> None:
+        for alert in self._outbox.owed(self.channel.name):
+            if lane_of(alert) is Lane.TRIP and alert.alert_id not in self._tries and alert is not in_turn:
+                self._try_beside(alert)
 
     def _try_beside(self, alert: Alert) -> None:
         self._tries[alert.alert_id] = (0, self._clock.now().mono)
@@ -153,6 +156,7 @@ class Deliverer:
         if lane is not Lane.TRIP:
             return await self._deliver(alert)
         self._is_trying_trip = True
+        self._try_new_trips_beside(alert)
         try:
             outcome = await self._deliver(alert)
             while self._beside:
@@ -230,3 +234,16 @@ async def going_on(work: Work, name: str) -> None:
         except Exception as error:
             _LOG.critical("alert_task_failed", task=name, error=repr(error))
             await asyncio.sleep(_AFTER_A_BUG_S)
+
+
+def shown(settings: AnySettings, outbox: Outbox, deliverer: Deliverer | None) -> dict[str, Any]:
+    """A channel as people are shown it, JSON-able."""
+    return {
+        "kind": settings.kind,
+        "severity": str(settings.severity),
+        "owed": len(outbox.owed(settings.name)),
+        "missed": outbox.missed[settings.name],
+        "failures": 0 if deliverer is None else deliverer.failures,
+        "escalation": settings.escalation,
+        "heartbeat": settings.heartbeat,
+    }

@@ -14,7 +14,6 @@ from typing import Any
 import structlog
 
 from risk_daemon.alerts.outbox import KeptFile
-from risk_daemon.errors import StateError
 from risk_daemon.model.event_names import RiskEvent
 from risk_daemon.state.worker import Run
 
@@ -34,15 +33,15 @@ class Turns:
     left_out: str = ""
 
 
+Document = Mapping[str, Any]
 ReadLog = Callable[[int], Awaitable[Turns]]
 
 
 class Earlier:
     """cursor: how far an earlier process had read the log; None: it is not known, or there was none.
 
-    read_log: what stands behind that line; raises StateError, OSError or ValueError. take: is given what the file
-    has, and raises KeyError, TypeError, ValueError or AttributeError for what it can't understand. tell: is given
-    each turn. lost: is told what people should know to be missing.
+    read_log: what stands behind that line; may raise anything. take: is given what the file has, and raises for what
+    it can't understand. tell: is given each turn. lost: is told what people should know to be missing.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Earlier:
         run: Run,
         read_log: ReadLog | None,
         *,
-        take: Callable[[Mapping[str, Any]], None],
+        take: Callable[[Document], None],
         tell: Callable[[Sequence[RiskEvent], float], None],
         lost: Callable[[str], None],
     ) -> None:
@@ -65,7 +64,7 @@ class Earlier:
         self._tell = tell
         self._lost = lost
         self._said: set[str] = set()
-        self._reading: asyncio.Future[Mapping[str, Any] | None] | None = None
+        self._reading: asyncio.Future[Document | None] | None = None
 
     @property
     def is_found(self) -> bool:
@@ -106,8 +105,7 @@ class Earlier:
             self._lose_once("The disk does not answer: what an earlier run still owed is sent when it does.")
             return
         reading, self._reading = self._reading, None
-        document = reading.result()
-        is_understood = document is None or await self._understand(file, document, within_s)
+        is_understood = await self._understand(file, reading, within_s)
         self.is_restored = True
         if file.was_damaged or not is_understood:
             self.cursor = 0
@@ -115,10 +113,12 @@ class Earlier:
         elif self.cursor is None:
             self.is_caught_up = True  # nobody looked before, so nothing was missed
 
-    async def _understand(self, file: KeptFile, document: Mapping[str, Any], within_s: float) -> bool:
+    async def _understand(self, file: KeptFile, reading: asyncio.Future[Document | None], within_s: float) -> bool:
         try:
-            self._take(document)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            document = reading.result()
+            if document is not None:
+                self._take(document)
+        except Exception as error:  # whatever is wrong with a file, alerts begin
             why = repr(error)
         else:
             return True
@@ -138,7 +138,7 @@ class Earlier:
         try:
             async with asyncio.timeout(within_s):
                 past = await self._read_log(self.cursor)
-        except (StateError, OSError, ValueError, TimeoutError) as error:
+        except Exception as error:  # whatever is wrong with a log, alerts begin
             why = str(error) or "the disk does not answer"
             _LOG.error("alerts_not_caught_up", error=why)
             self._lose_once(f"What was logged since an earlier run can't be read, and is not told yet: {why}"[:500])

@@ -11,9 +11,9 @@ AT_MOST = 10_000
 
 
 class Early:
-    """lost: called for each that does not fit; it stands in the event log. trip_id: the last trip that was told."""
+    """lost: called for each that does not fit, or fails; the event log has it. trip_id: the last trip that was told."""
 
-    def __init__(self, lost: Callable[[], None], at_most: int = AT_MOST) -> None:
+    def __init__(self, lost: Callable[[Exception], None], at_most: int = AT_MOST) -> None:
         self.trip_id: str | None = None
         self._lost = lost
         self._at_most = at_most
@@ -39,11 +39,14 @@ class Early:
         if trips or not records or len(self._calls) < self._at_most:
             self._calls.append(call)
         else:
-            self._lost()
+            self._lost(OverflowError("more than can wait"))
 
     def begin(self) -> None:
         """Do all of it, in its order."""
         self._has_begun.set()
         calls, self._calls = self._calls, []
         for call in calls:
-            call()
+            try:
+                call()
+            except Exception as error:  # it takes no other with it
+                self._lost(error)

@@ -26,7 +26,7 @@ from risk_daemon.alerts.attempts import Attempt, AttemptLog
 from risk_daemon.alerts.channels.base import AnySettings, Attempted, Channel, ChannelSettings
 from risk_daemon.alerts.channels.build import Build, all_opened, opened
 from risk_daemon.alerts.decide import decide, is_quiet
-from risk_daemon.alerts.delivery import Deliverer, DeliverySettings, Work, going_on
+from risk_daemon.alerts.delivery import Deliverer, DeliverySettings, Work, going_on, shown
 from risk_daemon.alerts.earlier import Earlier, ReadLog
 from risk_daemon.alerts.early import Early
 from risk_daemon.alerts.outbox import KeptFile, Outbox, lane_of
@@ -112,7 +112,7 @@ class AlertManager:
         self._lost_mono = float("-inf")
         self._count = count(1)
         self._tried = asyncio.Event()
-        self._early = Early(self._tell_too_early)
+        self._early = Early(lambda error: self._tell_lost(error, ["what came before alerts began"]))
         self._is_keeping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._deliverers: dict[str, Deliverer] = {}
@@ -145,7 +145,7 @@ class AlertManager:
         try:
             await self.start()
         except Exception as error:  # rather with some channels than with none
-            _LOG.critical("alert_task_failed", task="alerts start", error=repr(error))
+            self._tell_lost(error, ["what an earlier run left"])
             self._begin()
 
     def _use(self, good: Mapping[str, Channel], bad: Mapping[str, str]) -> None:
@@ -180,11 +180,17 @@ class AlertManager:
     def _replay(self) -> None:
         """What was told before there was anybody to send it, behind what an earlier process left."""
         self._early.begin()
-        self._taken_up(self)
+        self._ask_what_stands()
 
     def _find_late(self) -> None:
-        self._taken_up(self)
+        self._ask_what_stands()
         self._keep()
+
+    def _ask_what_stands(self) -> None:
+        try:
+            self._taken_up(self)
+        except Exception as error:  # alerts begin all the same
+            self._tell_lost(error, ["the trip that stands"])
 
     def _keep(self) -> None:
         """Write down what is owed; never over what could not be read."""
@@ -285,9 +291,6 @@ class AlertManager:
         except Exception as error:  # as above
             self._tell_lost(error, [repr(alert)])
 
-    def _tell_too_early(self) -> None:
-        self._tell_lost(OverflowError("alerts are not ready yet"), ["too much at once"])
-
     def _tell_lost(self, error: Exception, events: list[str]) -> None:
         """What could not be put into words is named at least, to everybody; a flood of it once in a while."""
         _LOG.critical("alert_lost", error=repr(error), events=events)
@@ -358,19 +361,8 @@ class AlertManager:
         return {
             "strategy_name": self._settings.strategy_name,
             "standing": None if standing is None else standing.shown(),
-            "channels": {one.name: self._channel_status(one) for one in self.channels},
+            "channels": {one.name: shown(one, self._outbox, self._deliverers.get(one.name)) for one in self.channels},
             "attempts": list(self._attempts.recent),
-        }
-
-    def _channel_status(self, one: AnySettings) -> dict[str, Any]:
-        return {
-            "kind": one.kind,
-            "severity": str(one.severity),
-            "owed": len(self._outbox.owed(one.name)),
-            "missed": self._outbox.missed[one.name],
-            "failures": self._deliverers[one.name].failures if one.name in self._deliverers else 0,
-            "escalation": one.escalation,
-            "heartbeat": one.heartbeat,
         }
 
     def _decided(self, records: Sequence[RiskEvent], wall: float) -> list[Alert]:
@@ -474,12 +466,18 @@ class AlertManager:
     def _document(self) -> Mapping[str, Any]:
         return {
             "format": 1,
-            "cursor": (self._position() if self._position and self._earlier.is_caught_up else 0) or self.cursor,
+            "cursor": self._heard_up_to(),
             "memo": self.memo,
             "heard": list(self._heard),
             "routing": self._router.document(self._clock.now()),
             "outbox": self._outbox.document(),
         }
+
+    def _heard_up_to(self) -> int | None:
+        """A log that can't be read has no lines: then it is what it was."""
+        if self._position is None or not self._earlier.is_caught_up:
+            return self.cursor
+        return self._position() or self.cursor or 0
 
     def _take(self, document: Mapping[str, Any]) -> None:
         """Raises KeyError, TypeError, ValueError or AttributeError for what never was one."""

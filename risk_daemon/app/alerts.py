@@ -54,10 +54,11 @@ _CONFIGURATION = "configuration"
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """Those that can be used, and by name why the others can't."""
+    """Those that can be used, and by name why the others can't. absent: those others, for what they will owe."""
 
     usable: tuple[AnySettings, ...]
     unusable: Mapping[str, str]
+    absent: tuple[tuple[ChannelSettings, str], ...]
 
 
 def channels_of(settings: Settings) -> Channels:
@@ -72,7 +73,14 @@ def channels_of(settings: Settings) -> Channels:
             bad[channel.name] = str(error)
         else:
             good.append(channel)
-    return Channels(tuple(good), bad)
+    return _sorted(settings, good, bad)
+
+
+def _sorted(settings: Settings, good: Sequence[AnySettings], bad: Mapping[str, str]) -> Channels:
+    """As the file has them."""
+    unusable = {name: bad[name] for name in settings.alerts.channels if name in bad}
+    absent = tuple((ChannelSettings(**_common(settings, name)), why) for name, why in unusable.items())
+    return Channels(tuple(good), unusable, absent)
 
 
 def _channels(settings: Settings) -> Channels:
@@ -86,7 +94,7 @@ def _channels(settings: Settings) -> Channels:
             bad[name] = str(error)
         except Exception as error:  # whatever it is, the other channels have nothing to do with it
             bad[name] = f"{settings.file}: alerts.channels.{name}: {type(error).__name__}: {error}"
-    return Channels(tuple(good), bad)
+    return _sorted(settings, good, bad)
 
 
 def _opened(settings: Settings, channel: AnySettings, clock: Clock) -> Channel:
@@ -214,7 +222,7 @@ def _alerts_of(
         read_log=PastLog(opened.paths.events, _position(opened.journal), clock).since,
         taken_up=lambda alerts: _tell_trip(alerts, opened.engine.trip),
         alive=alive,
-        absent=[(ChannelSettings(**_common(settings, name)), why) for name, why in channels.unusable.items()],
+        absent=channels.absent,
         takes_what_it_gets=takes_what_it_gets,
         build=lambda channel, at: _opened(settings, channel, at),
     )

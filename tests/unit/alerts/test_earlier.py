@@ -77,7 +77,7 @@ async def test_the_first_process_of_all_tells_nothing_of_old(disk: Disk) -> None
     assert (earlier.is_found, disk.asked, disk.lost) == (True, [], [])
 
 
-@pytest.mark.parametrize("error", [StateError("no entry"), OSError("broken"), ValueError("?"), TimeoutError()])
+@pytest.mark.parametrize("error", [StateError("no entry"), OSError("broken"), KeyError("?"), TimeoutError()])
 async def test_a_log_that_can_not_be_read_is_told_and_read_again(disk: Disk, error: Exception) -> None:
     disk.log = error
     earlier, found = disk.opened(), list[int]()

@@ -421,7 +421,7 @@ async def test_a_file_that_is_read_late_is_not_written_over_and_owes_what_it_did
         await second.start()
     second.tell([TRIP])
     await until(lambda: "trip-1" in receiver.ids)
-    assert "alert_lost" in [one["event_type"] for one in receiver.alerts]
+    await until(lambda: "alert_lost" in [one["event_type"] for one in receiver.alerts])
     assert (tmp_path / FILE_NAME).read_bytes() == kept
     may_read.set()
     await waiting

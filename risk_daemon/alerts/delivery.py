@@ -89,7 +89,7 @@ class Deliverer:
     def nudge(self, lane: Lane) -> None:
         """There is something new to send. A new trip waits for nothing, not for another one's try that hangs."""
         self._wake[lane].set()
-        if lane is Lane.TRIP and self._is_trying_trip and not self._resting[lane]:
+        if lane is Lane.TRIP and self._is_trying_trip:
             self._try_new_trips_beside()
 
     def nudge_all(self) -> None:

@@ -132,7 +132,7 @@ class AlertManager:
         good, bad = await all_opened(self.channels, self._clock, self._build)
         if bad and not self._takes_what_it_gets:
             await asyncio.gather(*(channel.close() for channel in good.values()))
-            raise ConfigError("\n".join(bad.values()))
+            raise ConfigError("\n".join(bad[one.name] for one in self.channels if one.name in bad))
         self._use(good, bad)
         await self._earlier.look()
         self._begin()

@@ -55,16 +55,19 @@ async def all_opened(
 ) -> tuple[dict[str, Channel], dict[str, str]]:
     """Each by its name, and by name why the others can't be used, whatever was wrong with them.
 
-    On a thread: Apprise alone takes a second to load, and the guard's turns must not wait for it.
+    All at once, on threads: Apprise alone takes a second to load, and the guard's turns must not wait for it.
     """
     good: dict[str, Channel] = {}
     bad: dict[str, str] = {}
-    for one in channels:
+
+    async def open_one(one: AnySettings) -> None:
         try:
             async with asyncio.timeout(within_s):
                 good[one.name] = await Threads(f"alerts-open-{one.name}").run(build, one, clock)
         except Exception as error:  # a library that is broken is a channel that is
             bad[one.name] = why_not(one, error)
+
+    await asyncio.gather(*map(open_one, channels))
     return good, bad
 
 

@@ -42,15 +42,20 @@ def decide(records: Sequence[RiskEvent], wall: float) -> list[Alert]:
 
     What a trip is opened with says the same as the trip. A line read back from the log has the id it had before.
     """
-    if all(record.name in _QUIET for record in records):
-        return []  # nearly all turns, thousands a second
-    trips = {record.fields.get("breaker") for record in records if record.name is EventName.CIRCUIT_BREAKER_TRIGGERED}
+    if is_quiet(records):
+        return []
+    trips = {_breaker(record) for record in records if record.name is EventName.CIRCUIT_BREAKER_TRIGGERED}
     return [
         alert
         for alert_id, record in _named(records, wall)
         if not (trips and _opens(record, trips))
-        if (alert := _alert(record, alert_id, wall)) is not None
+        if (alert := _worded(record, alert_id, wall)) is not None
     ]
+
+
+def is_quiet(records: Sequence[RiskEvent]) -> bool:
+    """Whether nobody is told any of it: nearly all turns, thousands a second."""
+    return all(record.name in _QUIET for record in records)
 
 
 def _named(records: Sequence[RiskEvent], wall: float) -> Iterator[tuple[str, RiskEvent]]:
@@ -62,9 +67,32 @@ def _named(records: Sequence[RiskEvent], wall: float) -> Iterator[tuple[str, Ris
         yield f"{record.name}-{stamp}{f'-{seen[record.name]}' if seen[record.name] > 1 else ''}", record
 
 
-def _opens(record: RiskEvent, trips: set[Any]) -> bool:
-    is_rule = record.name is EventName.BREAKER_TRIPPED and record.fields.get("breaker") in trips
+def _breaker(record: RiskEvent) -> str | None:
+    breaker = record.fields.get("breaker")
+    return breaker if isinstance(breaker, str) else None
+
+
+def _opens(record: RiskEvent, trips: set[str | None]) -> bool:
+    is_rule = record.name is EventName.BREAKER_TRIPPED and _breaker(record) in trips
     return is_rule or (record.name is EventName.MANUAL_HALT and not _scope(record.fields))
+
+
+def _worded(record: RiskEvent, alert_id: str, wall: float) -> Alert | None:
+    """What one record can't say takes no other with it: a rule of a user's own may have observed anything."""
+    try:
+        return _alert(record, alert_id, wall)
+    except Exception:
+        return _plainly(record, alert_id, wall)
+
+
+def _plainly(record: RiskEvent, alert_id: str, wall: float) -> Alert | None:
+    """By the fields that are plain text and numbers, or by its name alone."""
+    fields = {key: value for key, value in record.fields.items() if type(value) in (str, int, bool)}
+    try:
+        return _alert(RiskEvent(record.name, fields), alert_id, wall)
+    except Exception:
+        summary = f"{record.name}: it can't be put into words, see the event log."
+        return Alert(alert_id=alert_id, event=str(record.name), severity=_CRITICAL, summary=summary, wall=wall)
 
 
 def _alert(record: RiskEvent, alert_id: str, wall: float) -> Alert | None:
@@ -79,7 +107,7 @@ def _alert(record: RiskEvent, alert_id: str, wall: float) -> Alert | None:
     return Alert(
         alert_id=_once(record.name, fields) or alert_id,
         event=str(record.name),
-        severity=_CRITICAL if _is_worse(record.name, fields) else severity,
+        severity=_severity(record.name, fields, severity),
         rule=str(fields.get("breaker_type") or fields.get("breaker") or ""),
         trip_id=None if trip_id is None else str(trip_id),
         summary=summary if summary != _UNKNOWN else f"{record.name}: look at the details",
@@ -104,6 +132,12 @@ def _plain(fields: Fields) -> dict[str, Any]:
         return dict(json.loads(json_text(fields)))
     except InvariantError:
         return {key: value if isinstance(value, str | int | None) else str(value) for key, value in fields.items()}
+
+
+def _severity(name: EventName, fields: Fields, usual: Severity) -> Severity:
+    if name is EventName.CONFIGURATION_LOADED and (fields.get("changed") or fields.get("looser")):
+        return _WARNING
+    return _CRITICAL if _is_worse(name, fields) else usual
 
 
 def _is_worse(name: EventName, fields: Fields) -> bool:
@@ -196,9 +230,14 @@ def _ended(fields: Fields) -> str:
 
 
 def _configured(fields: Fields) -> str:
-    changed = fields.get("changed")
-    what = f"the configuration changed: {', '.join(changed)}" if changed else "the guard was started"
-    return f"{fields.get('file', '?')}: {what}."
+    changed, looser = fields.get("changed"), fields.get("looser")
+    what = [f"LIMITS ARE LOOSER NOW: {_listed(looser)}"] if looser else []
+    what += [f"the configuration changed: {_listed(changed)}"] if changed else []
+    return f"{fields.get('file', '?')}: {'; '.join(what) or 'the guard was started'}."
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _overridden(word: str) -> Sentence:

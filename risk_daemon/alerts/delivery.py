@@ -17,7 +17,7 @@ import structlog
 
 from risk_daemon.alerts.alert import Alert
 from risk_daemon.alerts.attempts import Attempt
-from risk_daemon.alerts.channels.base import TRY_TIMEOUT_S, Attempted, Channel, later
+from risk_daemon.alerts.channels.base import TRY_TIMEOUT_S, AnySettings, Attempted, Channel, later
 from risk_daemon.alerts.outbox import LANE_MAX, Lane, Outbox, lane_of
 from risk_daemon.model.clock import Clock
 
@@ -34,7 +34,6 @@ _BEYOND_ITS_OWN_S = 2.0  # a channel ends a try itself; one that does not is end
 class DeliverySettings:
     """Pauses double from the first to the longest. give_up_after_s: for longer nothing but a trip is tried."""
 
-    timeout_s: float = TRY_TIMEOUT_S
     first_pause_s: float = 0.5
     longest_pause_s: float = 60.0
     longest_pause_of_trip_s: float = 10.0
@@ -47,7 +46,10 @@ class DeliverySettings:
 
 
 class Deliverer:
-    """One channel. payload: the body of an alert. told: hears of every try, in the loop's thread; must not raise."""
+    """One channel. payload: the body of an alert. told: hears of every try, in the loop's thread; must not raise.
+
+    timeout_s: the channel's own, for one try.
+    """
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class Deliverer:
         *,
         payload: Callable[[Alert], Mapping[str, Any]],
         told: Callable[[Attempt], None],
+        timeout_s: float = TRY_TIMEOUT_S,
         jitter: Callable[[], float] = lambda: random.uniform(0.5, 1.0),
     ) -> None:
         self.channel = channel
@@ -65,6 +68,7 @@ class Deliverer:
         self._outbox = outbox
         self._clock = clock
         self._settings = settings
+        self.timeout_s = timeout_s
         self._payload = payload
         self._told = told
         self._jitter = jitter
@@ -72,6 +76,8 @@ class Deliverer:
         self._wake = {lane: asyncio.Event() for lane in Lane}
         self._resting = dict.fromkeys(Lane, False)
         self._tasks: list[asyncio.Task[None]] = []
+        self._beside: set[asyncio.Task[None]] = set()
+        self._is_trying_trip = False
 
     def start(self) -> None:
         """Send what is owed, now and from now on."""
@@ -81,8 +87,33 @@ class Deliverer:
             self._tasks.append(asyncio.get_running_loop().create_task(work, name=name))
 
     def nudge(self, lane: Lane) -> None:
-        """There is something new to send."""
+        """There is something new to send. A new trip waits for nothing, not for another one's try that hangs."""
         self._wake[lane].set()
+        if lane is Lane.TRIP and self._is_trying_trip:
+            self._try_new_trips_beside()
+
+    def nudge_all(self) -> None:
+        """As `nudge`, of both lanes."""
+        for lane in Lane:
+            self.nudge(lane)
+
+    def _try_new_trips_beside(self, in_turn: Alert | None = None) -> None:
+        for alert in self._outbox.owed(self.channel.name):
+            if lane_of(alert) is Lane.TRIP and alert.alert_id not in self._tries and alert is not in_turn:
+                self._try_beside(alert)
+
+    def _try_beside(self, alert: Alert) -> None:
+        self._tries[alert.alert_id] = (0, self._clock.now().mono)
+        name = f"alerts {self.channel.name} {alert.alert_id}"
+        task = asyncio.get_running_loop().create_task(self._deliver_beside(alert), name=name)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    async def _deliver_beside(self, alert: Alert) -> None:
+        try:
+            await self._deliver(alert)
+        except Exception as error:  # it stays owed, and has its turn
+            _LOG.critical("alert_task_failed", task=f"alerts {self.channel.name}", error=repr(error))
 
     @property
     def has_tried(self) -> bool:
@@ -98,10 +129,11 @@ class Deliverer:
 
     async def close(self) -> None:
         """Stop; what is under way is cut off, and stays owed."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._beside]
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks)
         with suppress(Exception):  # it is over with it, however it ends
             await self.channel.close()
 
@@ -113,11 +145,25 @@ class Deliverer:
             if alert is None:
                 await self._wake[lane].wait()
                 continue
-            outcome = await self._deliver(alert)
+            outcome = await self._deliver_in_turn(lane, alert)
             failures = 0 if outcome.delivered else failures + 1
             if not outcome.delivered:
                 pause_s = self._settings.pause_s(lane, failures, outcome.retry_after_s)
                 await self._rest(lane, pause_s * self._jitter())
+
+    async def _deliver_in_turn(self, lane: Lane, alert: Alert) -> Attempted:
+        """And wait for those that were sent beside it, so that none goes out twice at once."""
+        if lane is not Lane.TRIP:
+            return await self._deliver(alert)
+        self._is_trying_trip = True
+        self._try_new_trips_beside(alert)
+        try:
+            outcome = await self._deliver(alert)
+            while self._beside:
+                await asyncio.wait(self._beside)
+            return outcome
+        finally:
+            self._is_trying_trip = False
 
     async def _rest(self, lane: Lane, pause_s: float) -> None:
         """Another trip ends the pause: it may be the one that gets through."""
@@ -172,7 +218,7 @@ class Deliverer:
     async def _send(self, alert: Alert) -> Attempted:
         """One try that ends, and never raises."""
         try:
-            async with asyncio.timeout(self._settings.timeout_s + _BEYOND_ITS_OWN_S):
+            async with asyncio.timeout(self.timeout_s + _BEYOND_ITS_OWN_S):
                 return await self.channel.send(alert, self._payload(alert))
         except TimeoutError:
             return later("timeout")
@@ -188,3 +234,16 @@ async def going_on(work: Work, name: str) -> None:
         except Exception as error:
             _LOG.critical("alert_task_failed", task=name, error=repr(error))
             await asyncio.sleep(_AFTER_A_BUG_S)
+
+
+def shown(settings: AnySettings, outbox: Outbox, deliverer: Deliverer | None) -> dict[str, Any]:
+    """A channel as people are shown it, JSON-able."""
+    return {
+        "kind": settings.kind,
+        "severity": str(settings.severity),
+        "owed": len(outbox.owed(settings.name)),
+        "missed": outbox.missed[settings.name],
+        "failures": 0 if deliverer is None else deliverer.failures,
+        "escalation": settings.escalation,
+        "heartbeat": settings.heartbeat,
+    }

@@ -41,10 +41,14 @@ def lane_of(alert: Alert) -> Lane:
 
 
 class Outbox:
-    """In memory. missed: how many a channel never got, for a lane that was full; told once it works again."""
+    """In memory. missed: how many a channel never got, for whatever reason; told once it works again.
+
+    What a channel owes that is not there, for it is renamed or its secret is missing, is kept until it is back.
+    """
 
     def __init__(self, channels: Iterable[str]) -> None:
         self._lanes: dict[str, dict[Lane, deque[Alert]]] = {name: {lane: deque() for lane in Lane} for name in channels}
+        self._elsewhere: dict[str, list[Alert]] = {}
         self.missed: dict[str, int] = dict.fromkeys(self._lanes, 0)
 
     def put(self, channel: str, alert: Alert) -> bool:
@@ -83,24 +87,32 @@ class Outbox:
 
     def document(self) -> dict[str, Any]:
         """Each alert once, however many owe it."""
-        alerts = {alert.alert_id: alert for name in self._lanes for alert in self.owed(name)}
+        owed = {**self._elsewhere, **{name: self.owed(name) for name in self._lanes}}
+        alerts = {alert.alert_id: alert for of_one in owed.values() for alert in of_one}
         return {
             "alerts": {alert_id: alert.document() for alert_id, alert in alerts.items()},
-            "owed": {name: [alert.alert_id for alert in self.owed(name)] for name in self._lanes},
+            "owed": {name: [alert.alert_id for alert in of_one] for name, of_one in owed.items()},
             "missed": dict(self.missed),
         }
 
-    def restore(self, document: Mapping[str, Any]) -> None:
-        """What channels owe that are still there. Raises KeyError, TypeError or ValueError, and takes nothing then."""
+    def restore(self, document: Mapping[str, Any], keeps: Callable[[Alert], bool] = lambda _: True) -> None:
+        """What is owed. keeps: whether it still matters to a channel that is not there.
+
+        Raises KeyError, TypeError or ValueError, and takes nothing then.
+        """
         alerts = {alert_id: Alert.restored(one) for alert_id, one in document["alerts"].items()}
         owed = [(name, alerts[alert_id]) for name, ids in document["owed"].items() for alert_id in ids]
-        missed = {str(name): int(count) for name, count in document["missed"].items() if name in self.missed}
-        self.missed.update(missed)
-        lost = sorted({name for name, _ in owed if name not in self._lanes})
-        if lost:
-            _LOG.warning("alerts_without_channel", channels=lost)
+        missed = {str(name): int(count) for name, count in document["missed"].items()}
+        for name, count in missed.items():
+            if count:
+                self.missed[name] = self.missed.get(name, 0) + count
         for name, alert in owed:
-            self.put(name, alert)
+            if name in self._lanes:
+                self.put(name, alert)
+            elif keeps(alert):
+                self._elsewhere.setdefault(name, []).append(alert)
+        if self._elsewhere:
+            _LOG.warning("alerts_without_channel", channels=sorted(self._elsewhere))
 
 
 def _says_the_same(owed: Alert, alert: Alert) -> bool:
@@ -118,9 +130,13 @@ class KeptFile:
         self._run = run
         self._changed = asyncio.Event()
         self._is_failing = False
+        self.was_damaged = False
 
     def read(self) -> Mapping[str, Any] | None:
-        """What was kept; None: nothing was. Blocks. What can't be read is said, set aside, and nothing then."""
+        """What was kept; None: nothing was. Blocks. What can't be read is said, set aside, and nothing then.
+
+        was_damaged: whether it was.
+        """
         try:
             found = json.loads(self._path.read_bytes())
             if isinstance(found, dict):
@@ -134,6 +150,7 @@ class KeptFile:
 
     def set_aside(self, why: str) -> None:
         """Keep what can't be understood for whoever wants to look. Blocks."""
+        self.was_damaged = True
         _LOG.critical("alerts_not_restored", path=str(self._path), error=why)
         try:
             os.replace(self._path, self._path.with_name(f"{self._path.name}.damaged"))

@@ -20,7 +20,7 @@ HOUR_S = 3_600.0
 QUIET_S = 15.0  # without one more, a burst is over, and its summary goes out
 REPEAT_EVERY_S = 60.0
 REPEAT_LATER_S = 600.0  # once an hour has passed: a phone that nobody looks at is not filled up
-HEARTBEAT = "heartbeat"
+HEARTBEAT, LOST = "heartbeat", "alert_lost"
 
 _TRIP = EventName.CIRCUIT_BREAKER_TRIGGERED
 _ENDS = (EventName.CIRCUIT_BREAKER_RESET, EventName.FREEZE_EXPIRED)
@@ -52,10 +52,21 @@ class Standing:
     told_mono: float
     number: int = 1
     who: str | None = None
+    is_escalated: bool = False
 
     @property
     def trip_id(self) -> str:
         return self.alert.trip_id or self.alert.alert_id
+
+    def shown(self) -> dict[str, Any]:
+        """What people are shown, JSON-able."""
+        return {
+            "trip_id": self.trip_id,
+            "summary": self.alert.summary,
+            "since": self.alert.timestamp,
+            "told": self.number,
+            "acknowledged_by": self.who,
+        }
 
 
 @dataclass(slots=True)
@@ -132,19 +143,26 @@ class Router:
         standing.who = standing.who or who
         return standing
 
-    def due(self, now: Instant) -> Sends:
-        """What time alone asks for: summaries, repeats, heartbeats."""
-        return [*self._summaries(now.mono), *self._repeats(now), *self._heartbeats(now)]
+    def due(self, now: Instant, *, is_alive: bool = True) -> Sends:
+        """What time alone asks for: summaries, repeats, and heartbeats while the guard is alive."""
+        beats = self._heartbeats(now) if is_alive else []
+        return [*self._summaries(now.mono), *self._repeats(now), *beats]
 
     # --- who hears -------------------------------------------------------------------------------------
 
     def hearers(self, event: str, severity: Severity, rule: str = "") -> tuple[str, ...]:
-        """The channels that hear of it. A manual halt goes to all."""
+        """The channels that hear of it. A manual halt goes to all, and so does that alerts are lost or a channel fails.
+
+        The latter not to one that only counts heartbeats: whatever it gets says to it that all is well.
+        """
         to_all = event == EventName.MANUAL_HALT or (event == _TRIP and rule == _MANUAL)
+        to_people = event in (EventName.ALERT_FAILED, LOST)
         return tuple(
             channel.name
             for channel in self._channels
-            if to_all or (severity.reaches(channel.severity) and (not channel.events or event in channel.events))
+            if to_all
+            or (to_people and channel.events != {HEARTBEAT})
+            or (severity.reaches(channel.severity) and (not channel.events or event in channel.events))
         )
 
     def _to_hearers(self, alert: Alert) -> Sends:
@@ -176,19 +194,25 @@ class Router:
         if standing is None or standing.who is not None:
             return []
         age_s = now.mono - standing.since_mono
-        if now.mono - standing.told_mono < (REPEAT_EVERY_S if age_s <= HOUR_S else REPEAT_LATER_S):
-            return []
-        standing.told_mono = now.mono
-        standing.number += 1
+        is_late = escalate_after_s is not None and age_s >= escalate_after_s
+        is_due = now.mono - standing.told_mono >= (REPEAT_EVERY_S if age_s <= HOUR_S else REPEAT_LATER_S)
         first = standing.alert
+        hearers = self.hearers(first.event, first.severity, first.rule)
+        called = [one.name for one in self._channels if one.escalation] if is_late else []
+        if not is_due:  # those who are called last are called at their own time
+            called = [] if standing.is_escalated else [name for name in called if name not in hearers]
+        names = list(dict.fromkeys([*(hearers if is_due else ()), *called]))
+        standing.is_escalated = standing.is_escalated or is_late
+        if is_due:
+            standing.told_mono = now.mono
+        if not names:
+            return []
+        standing.number += 1
         again = replace(
             first,
             alert_id=f"{standing.trip_id}.{standing.number}",
             summary=f"Nobody has acknowledged this for {round(age_s / 60)} min: {first.summary}",
         )
-        is_late = escalate_after_s is not None and age_s >= escalate_after_s
-        called = [channel.name for channel in self._channels if channel.escalation] if is_late else []
-        names = dict.fromkeys([*self.hearers(first.event, first.severity, first.rule), *called])
         return [(name, again) for name in names]
 
     def _heartbeats(self, now: Instant) -> Sends:
@@ -217,13 +241,13 @@ class Router:
         }
 
     def restore(self, document: Mapping[str, Any], now: Instant) -> None:
-        """Raises KeyError, TypeError or ValueError for what never was one; then nothing is taken."""
+        """What was told since goes before. Raises KeyError, TypeError or ValueError for what never was one."""
         gone_s = max(0.0, now.wall - float(document["wall"]))
         then_mono = now.mono - gone_s
         saved = document["standing"]
         standing = None if saved is None else _standing_of(saved, then_mono)
         tallies = dict(_tally_of(one, then_mono) for one in document["tallies"])
-        self.standing, self._tallies = standing, tallies
+        self.standing, self._tallies = self.standing or standing, {**tallies, **self._tallies}
 
 
 def _about(alert: Alert) -> str:
@@ -237,14 +261,22 @@ def _is_forgotten(tally: _Tally, now_mono: float) -> bool:
 
 def _standing_document(standing: Standing, now_mono: float) -> dict[str, Any]:
     ages = {"since_s": now_mono - standing.since_mono, "told_s": now_mono - standing.told_mono}
-    return {"alert": standing.alert.document(), "number": standing.number, "who": standing.who, **ages}
+    told = {"number": standing.number, "who": standing.who, "is_escalated": standing.is_escalated}
+    return {"alert": standing.alert.document(), **told, **ages}
 
 
 def _standing_of(document: Mapping[str, Any], then_mono: float) -> Standing:
     since_mono, told_mono = then_mono - float(document["since_s"]), then_mono - float(document["told_s"])
     who = document["who"]
     alert = Alert.restored(document["alert"])
-    return Standing(alert, since_mono, told_mono, int(document["number"]), None if who is None else str(who))
+    return Standing(
+        alert,
+        since_mono,
+        told_mono,
+        int(document["number"]),
+        None if who is None else str(who),
+        document.get("is_escalated") is True,
+    )
 
 
 def _tally_document(key: tuple[str, str], tally: _Tally, now_mono: float) -> dict[str, Any]:

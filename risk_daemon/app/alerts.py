@@ -18,19 +18,23 @@ from risk_daemon.alerts.channels.base import (
     AnySettings,
     AppriseSettings,
     Attempted,
+    Channel,
+    ChannelSettings,
     EmailSettings,
     Security,
     SmsSettings,
     WebhookSettings,
 )
+from risk_daemon.alerts.earlier import Turns
 from risk_daemon.alerts.manager import AlertManager, AlertSettings
 from risk_daemon.alerts.outbound import refusal_of_url
 from risk_daemon.alerts.routing import RoutingSettings
+from risk_daemon.alerts.threads import Threads
 from risk_daemon.app.composition import Opened
 from risk_daemon.config.alerts import Apprise, Email, Sms, Webhook
 from risk_daemon.config.load import Settings, channel_secrets, effective
 from risk_daemon.engine.trip import Trip
-from risk_daemon.errors import ConfigError, RecordError, StateError
+from risk_daemon.errors import ConfigError, RecordError
 from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.event_names import EventName, RiskEvent
 from risk_daemon.runtime.ports import Journal
@@ -39,9 +43,9 @@ from risk_daemon.state.event_log import LogLine, lines_since
 _LOG = structlog.get_logger(__name__)
 
 _CATCH_UP_S = 24 * 3_600.0  # what is older is in the log, and no news
-_ALWAYS_NEWS = ("break_glass_", "override_")  # whoever resumed, and on whose word, is told on Monday too
-_CATCH_UP_WITHIN_S = 5.0
 _CATCH_UP_BYTES = 16 * 1024 * 1024
+_NEVER_OLD = ("break_glass_", "override_")
+_TOO_LONG = "More was logged since an earlier run than can be read again: see the event log for what was not told."
 _CONFIGURATION = "configuration"
 
 
@@ -50,41 +54,66 @@ _CONFIGURATION = "configuration"
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """Those that can be used, and by name why the others can't."""
+    """Those that can be used, and by name why the others can't. absent: those others, for what they will owe."""
 
     usable: tuple[AnySettings, ...]
     unusable: Mapping[str, str]
+    absent: tuple[tuple[ChannelSettings, str], ...]
 
 
 def channels_of(settings: Settings) -> Channels:
     """Every channel, with its secrets. Nothing is called yet."""
+    found = _channels(settings)
+    good: list[AnySettings] = []
+    bad: dict[str, str] = dict(found.unusable)
+    for channel in found.usable:
+        try:
+            _opened(settings, channel, SystemClock())
+        except ConfigError as error:
+            bad[channel.name] = str(error)
+        else:
+            good.append(channel)
+    return _sorted(settings, good, bad)
+
+
+def _sorted(settings: Settings, good: Sequence[AnySettings], bad: Mapping[str, str]) -> Channels:
+    """As the file has them."""
+    unusable = {name: bad[name] for name in settings.alerts.channels if name in bad}
+    absent = tuple((ChannelSettings(**_common(settings, name)), why) for name, why in unusable.items())
+    return Channels(tuple(good), unusable, absent)
+
+
+def _channels(settings: Settings) -> Channels:
+    """Those whose secrets are there; they are not opened."""
     good: list[AnySettings] = []
     bad: dict[str, str] = {}
     for name in settings.alerts.channels:
         try:
-            good.append(_checked(settings, name))
+            good.append(_channel(settings, name))
         except ConfigError as error:
             bad[name] = str(error)
-    return Channels(tuple(good), bad)
+        except Exception as error:  # whatever it is, the other channels have nothing to do with it
+            bad[name] = f"{settings.file}: alerts.channels.{name}: {type(error).__name__}: {error}"
+    return _sorted(settings, good, bad)
 
 
-def _checked(settings: Settings, name: str) -> AnySettings:
-    """Raises ConfigError for a channel that could never tell anybody."""
-    channel = _channel(settings, name)
+def _opened(settings: Settings, channel: AnySettings, clock: Clock) -> Channel:
+    """Raises ConfigError for a channel that could never tell anybody, whatever is wrong with it."""
+    place = f"{settings.file}: alerts.channels.{channel.name}"
     try:
-        build.opened(channel, SystemClock())
-    except ConfigError as error:
-        raise ConfigError(f"{settings.file}: alerts.channels.{name}: {error}") from None
-    refusal = refusal_of_url(channel.url, channel.allow) if isinstance(channel, WebhookSettings | SmsSettings) else None
+        opened = build.opened(channel, clock)
+        webs = (channel,) if isinstance(channel, WebhookSettings | SmsSettings) else ()
+        refusal = next((refusal_of_url(one.url, one.allow) for one in webs), None)
+    except Exception as error:
+        raise ConfigError(f"{place}: {build.why_not(channel, error)}") from None
     if refusal is not None:
-        raise ConfigError(f"{settings.file}: alerts.channels.{name}: {refusal}.")
-    return channel
+        raise ConfigError(f"{place}: {refusal}.")
+    return opened
 
 
-def _channel(settings: Settings, name: str) -> AnySettings:
-    """Raises ConfigError for a secret that is missing."""
-    table, secrets = settings.alerts.channels[name], channel_secrets(settings, name)
-    common: dict[str, Any] = {
+def _common(settings: Settings, name: str) -> dict[str, Any]:
+    table = settings.alerts.channels[name]
+    return {
         "name": name,
         "severity": Severity(table.severity),
         "events": frozenset(table.events),
@@ -92,6 +121,11 @@ def _channel(settings: Settings, name: str) -> AnySettings:
         "heartbeat": table.heartbeat,
         "timeout_s": table.timeout,
     }
+
+
+def _channel(settings: Settings, name: str) -> AnySettings:
+    """Raises ConfigError for a secret that is missing."""
+    table, secrets, common = settings.alerts.channels[name], channel_secrets(settings, name), _common(settings, name)
     match table:
         case Webhook():
             return WebhookSettings(
@@ -144,33 +178,54 @@ def alert_settings(settings: Settings) -> AlertSettings:
 
 
 async def open_alerts(
-    settings: Settings, opened: Opened, stack: AsyncExitStack, *, takes_what_it_gets: bool
+    settings: Settings,
+    opened: Opened,
+    stack: AsyncExitStack,
+    *,
+    takes_what_it_gets: bool,
+    alive: Callable[[], bool] | None = None,
+    is_beside: bool = False,
 ) -> AlertManager | None:
     """The alerts of this run, sending; what an earlier one logged and nobody got is among them. None: nobody is told.
 
     takes_what_it_gets: a channel that can't be used is shouted, and the others go on. Without it: raises ConfigError.
+    alive: see AlertManager. is_beside: nothing is waited for; what is told before the start is over is sent then.
     """
-    channels = channels_of(settings)
+    alerts = _alerts_of(settings, opened, takes_what_it_gets=takes_what_it_gets, alive=alive)
+    if alerts is None:
+        return None
+    stack.push_async_callback(alerts.aclose)
+    if is_beside:
+        alerts.start_beside()
+    else:
+        await alerts.start()
+    return alerts
+
+
+def _alerts_of(
+    settings: Settings, opened: Opened, *, takes_what_it_gets: bool, alive: Callable[[], bool] | None
+) -> AlertManager | None:
+    """Not started. Nothing is opened and no disk is waited for but where secrets are read."""
+    channels = _channels(settings)
     if channels.unusable and not takes_what_it_gets:
         raise ConfigError("\n".join(channels.unusable.values()))
-    for name, why in channels.unusable.items():
-        _LOG.critical("alert_channel_left_out", channel=name, error=why)
-    if not channels.usable:
+    if not settings.alerts.channels:
         return None
-    written = _position(opened.journal)
-    alerts = AlertManager(
+    clock = opened.site.clock
+    return AlertManager(
         channels.usable,
         alert_settings(settings),
         directory=opened.paths.root,
-        clock=opened.site.clock,
+        clock=clock,
         record=Recorder(opened.journal),
         position=lambda: _position(opened.journal),
+        read_log=PastLog(opened.paths.events, _position(opened.journal), clock).since,
+        taken_up=lambda alerts: _tell_trip(alerts, opened.engine.trip),
+        alive=alive,
+        absent=channels.absent,
+        takes_what_it_gets=takes_what_it_gets,
+        build=lambda channel, at: _opened(settings, channel, at),
     )
-    stack.push_async_callback(alerts.aclose)
-    await alerts.start()
-    await _catch_up(alerts, opened.paths.events, written, opened.site.clock)
-    _tell_trip(alerts, opened.engine.trip)
-    return alerts
 
 
 async def test_alone(settings: Settings, channel: str | None) -> Mapping[str, Any]:
@@ -221,23 +276,34 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any], at: str = "") ->
     return found
 
 
-async def _catch_up(alerts: AlertManager, path: Path, written: int, clock: Clock) -> None:
-    """Tell what stands in the log since an earlier process last looked, up to where this one goes on."""
-    if alerts.cursor is None:
-        return
-    since, oldest_wall = alerts.cursor if alerts.cursor <= written else 0, clock.now().wall - _CATCH_UP_S
-    try:
-        async with asyncio.timeout(_CATCH_UP_WITHIN_S):
-            lines = await asyncio.to_thread(lines_since, path, since, _CATCH_UP_BYTES)
-        lines = [line for line in lines if line.wall >= oldest_wall or line.event.startswith(_ALWAYS_NEWS)]
-        wanted = [line for line in lines if line.seq <= written]
-    except (StateError, OSError, ValueError, TimeoutError) as error:
-        _LOG.error("alerts_not_caught_up", error=str(error) or "the disk does not answer")
-        return
-    for _, turn in groupby(wanted, key=lambda line: line.time):
-        lines_of_turn = list(turn)
-        records = [record for record in map(_record, lines_of_turn) if record is not None]
-        alerts.tell(records, lines_of_turn[0].wall)
+class PastLog:
+    """What stands in the log up to line `written`, where this process goes on."""
+
+    def __init__(self, path: Path, written: int, clock: Clock) -> None:
+        self._path = path
+        self._written = written
+        self._clock = clock
+        self._threads = Threads("alerts log")
+
+    async def since(self, seq: int) -> Turns:
+        """The news behind line `seq`. Raises StateError, OSError, ValueError."""
+        lines, is_cut = await self._threads.run(self._read, seq if seq <= self._written else 0)
+        oldest_wall = self._clock.now().wall - _CATCH_UP_S
+        wanted = [line for line in lines if line.seq <= self._written and _is_news(line, oldest_wall)]
+        turns = [list(of_one) for _, of_one in groupby(wanted, key=lambda line: line.time)]
+        told = [([one for one in map(_record, of_one) if one is not None], of_one[0].wall) for of_one in turns]
+        return Turns(turns=told, left_out=_TOO_LONG if is_cut and lines and lines[0].wall >= oldest_wall else "")
+
+    def _read(self, seq: int) -> tuple[list[LogLine], bool]:
+        """On a thread. Whether the first of them are missing, for there are too many."""
+        lines = lines_since(self._path, seq, _CATCH_UP_BYTES)
+        is_long = self._path.stat().st_size > _CATCH_UP_BYTES
+        return lines, is_long and bool(lines) and lines[0].seq > seq + 1
+
+
+def _is_news(line: LogLine, oldest_wall: float) -> bool:
+    """However old, that somebody took the wardens' place is told."""
+    return line.wall >= oldest_wall or line.event.startswith(_NEVER_OLD)
 
 
 def _record(line: LogLine) -> RiskEvent | None:

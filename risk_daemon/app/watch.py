@@ -67,15 +67,15 @@ def _own(directory: Path, stack: AsyncExitStack) -> None:
 async def _open_alerts(settings: Settings, directory: Path, clock: Clock, stack: AsyncExitStack) -> AlertManager:
     """Every channel that can be used. Raises ConfigError where there is none: nobody would be told."""
     found = channels_of(settings)
-    for name, why in found.unusable.items():
-        _LOG.critical("alert_channel_left_out", channel=name, error=why)
     if not found.usable:
         reasons = "; ".join(found.unusable.values()) or "add a table [alerts.channels.NAME]"
         raise ConfigError(f"{settings.file}: alerts: nobody would be told of anything: {reasons}")
     told = alert_settings(settings)
     # A heartbeat says that the guard is alive, and only the guard knows.
     told = replace(told, routing=replace(told.routing, heartbeat_every_s=None))
-    alerts = AlertManager(found.usable, told, directory=directory, clock=clock)
+    alerts = AlertManager(
+        found.usable, told, directory=directory, clock=clock, absent=found.absent, takes_what_it_gets=True
+    )
     stack.push_async_callback(alerts.aclose)
     await alerts.start()
     return alerts

@@ -55,13 +55,33 @@ async def silent(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-async def endless(request: web.Request) -> web.StreamResponse:
-    """200, and a body without an end."""
-    response = web.StreamResponse()
-    await response.prepare(request)
-    await response.write(b"so far ")
-    await request.app[_ENDING].wait()
-    return response
+def slow(code: int) -> Answering:
+    """A body without an end."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=code)
+        await response.prepare(request)
+        await response.write(b"so far ")
+        await request.app[_ENDING].wait()
+        return response
+
+    return answer
+
+
+endless = slow(200)
+
+
+def cut(code: int) -> Answering:
+    """The connection ends in the middle of the body."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=code, headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b'{"sid": ')
+        await silent(request)
+        return response
+
+    return answer
 
 
 # --- the server -------------------------------------------------------------------------------------

@@ -26,10 +26,14 @@ _HEADERS = {"User-Agent": "risk-daemon", "Accept-Encoding": "identity"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back: its status, the beginning of its body, and when it wants to be asked again."""
+    """What came back: its status, the beginning of its body, and when it wants to be asked again.
+
+    is_cut: more of it was to come, and did not in time.
+    """
 
     status: int
     text: str
+    is_cut: bool = False
     retry_after_s: float | None = None
 
 
@@ -56,7 +60,8 @@ class Poster:
         request = session.post(self._url, data=body, headers={**_HEADERS, **headers}, allow_redirects=False)
         async with request as response:
             wait = retry_after_s(response.headers.get("Retry-After"), self._clock.now().wall)
-            return Answer(status=response.status, text=await _beginning(response), retry_after_s=wait)
+            text, is_cut = await _beginning(response)
+            return Answer(status=response.status, text=text, is_cut=is_cut, retry_after_s=wait)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -115,13 +120,14 @@ def retry_after_s(header: str | None, wall: float) -> float | None:
     return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - wall)
 
 
-async def _beginning(response: aiohttp.ClientResponse) -> str:
-    """Its status is known by now, so a body that never ends changes nothing."""
-    body = bytearray()
+async def _beginning(response: aiohttp.ClientResponse) -> tuple[str, bool]:
+    """And whether more was to come. Its status is known by now, so a body that never ends changes nothing."""
+    body, is_cut = bytearray(), False
     try:
         async with asyncio.timeout(_ANSWER_WITHIN_S):
             while len(body) < _ANSWER_BYTES and (part := await response.content.read(_ANSWER_BYTES - len(body))):
                 body += part
     except (TimeoutError, aiohttp.ClientError, OSError):
         body += b" ..."
-    return body.decode("utf-8", errors="replace")
+        is_cut = True
+    return body.decode("utf-8", errors="replace"), is_cut

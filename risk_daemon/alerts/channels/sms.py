@@ -19,6 +19,7 @@ from risk_daemon.alerts.outbound import LookUp
 from risk_daemon.errors import ConfigError
 from risk_daemon.model.clock import Clock
 
+_CREATED = 201
 # What a message that was taken may already be; failed and undelivered are not among them.
 _UNDER_WAY = frozenset({"accepted", "scheduled", "queued", "sending", "sent", "delivered"})
 
@@ -60,14 +61,19 @@ class SmsChannel:
         return self._judged(await self._poster.post(urlencode(form).encode(), self._headers))
 
     def _judged(self, answer: Answer) -> Attempted:
-        """A 2xx without a message in it is not from the API; and a message may have failed at once."""
+        """A message may have failed at once; and a 200 with something else in it is not from the API.
+
+        201 is only said of a message that was made, and what can't be read of a 2xx denies nothing: each further try
+        would be another message, and paid.
+        """
         one = judged(answer, self._secrets)
         reply = _object(answer.text)
         if not one.delivered:
             return _explained(one, reply, self._secrets)
         sid, status = reply.get("sid"), reply.get("status")
         if not isinstance(sid, str) or not isinstance(status, str):
-            return later(one.status, f"no answer of the API: {one.answer}")
+            is_taken = answer.status == _CREATED or answer.is_cut
+            return one if is_taken else later(one.status, f"no answer of the API: {one.answer}")
         if status not in _UNDER_WAY:
             return refused(f"{one.status} {said(status)}", said(str(reply.get("error_message") or ""), self._secrets))
         return delivered(one.status, f"{said(sid)} {status}")

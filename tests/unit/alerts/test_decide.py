@@ -30,7 +30,9 @@ TOLD = [
     (EventName.STORE_UNWRITABLE, {"error": "disk full"}, Severity.CRITICAL, "disk full"),
     (EventName.STREAM_CONTRADICTED, {"venue": "okx", "kind": "balances"}, Severity.WARNING, "balances"),
     (EventName.KEY_MAY_WITHDRAW, {"venue": "okx"}, Severity.WARNING, "WITHDRAW"),
-    (EventName.CONFIGURATION_LOADED, {"file": "c", "changed": ["gate.x"]}, Severity.INFO, "changed: gate.x"),
+    (EventName.CONFIGURATION_LOADED, {"file": "c", "changed": ["gate.x"]}, Severity.WARNING, "changed: gate.x"),
+    (EventName.CONFIGURATION_LOADED, {"file": "c", "looser": ["drawdown 10 % -> 20 %"]}, Severity.WARNING, "-> 20 %"),
+    (EventName.CONFIGURATION_LOADED, {"file": "c"}, Severity.INFO, "the guard was started"),
     (EventName.OVERRIDE_GRANTED, {"who": "ann", "why": "both keys"}, Severity.WARNING, "ann: both keys"),
     (EventName.OVERRIDE_REFUSED, {"who": "eve", "why": "wrong code"}, Severity.WARNING, "eve: wrong code"),
     (EventName.OVERRIDE_REFUSED, {"who": "eve", "why": "x", "locked_until": "noon"}, Severity.CRITICAL, "until noon"),
@@ -108,3 +110,37 @@ def test_the_proof_of_a_trip_is_told_once_however_often_a_freeze_proves_it() -> 
     failed = RiskEvent(EventName.SWEEP_FINISHED, {"trip_id": "t", "proven": False})
     assert [one.alert_id for one in decide(proven, WALL)] == ["t.proven", "t.proven"]
     assert one(failed).alert_id != "t.proven"
+
+
+class Bad:
+    """What a rule of a user's own may observe."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("a bug")
+
+    __repr__ = __str__
+
+
+def test_a_record_without_words_takes_no_other_with_it_and_a_trip_is_told_by_its_plain_fields() -> None:
+    observed = {"observed": {"x": Bad()}, "price": float("nan"), "size": Bad()}
+    rule = RiskEvent(EventName.BREAKER_TRIPPED, {"breaker": "mine", "reason": "x", **observed})
+    bad = RiskEvent(EventName.WARNING_TRIGGERED, {"breaker": Bad(), "warning_threshold": 0.03})
+    last = RiskEvent(EventName.BLIND_STARTED)
+    trip = RiskEvent(TRIP.name, {**TRIP.fields, **observed})
+    told = decide([rule, bad, trip, last], WALL)
+    assert [one.event for one in told] == [rule.name, bad.name, trip.name, last.name]
+    assert (told[2].alert_id, told[2].trip_id, told[2].rule, told[2].severity) == (
+        "trip-1",
+        "trip-1",
+        "drawdown",
+        Severity.CRITICAL,
+    )
+    assert told[2].summary == one(TRIP).summary
+    assert set(told[2].details) == {"trip_id", "breaker", "reason", "action"}
+
+
+def test_a_breaker_that_is_no_name_at_all_breaks_nothing() -> None:
+    odd = RiskEvent(TRIP.name, {**TRIP.fields, "breaker": ["a", "list"]})
+    told = decide([odd, RiskEvent(EventName.BLIND_STARTED)], WALL)
+    assert [alert.event for alert in told] == [TRIP.name, EventName.BLIND_STARTED]
+    assert told[0].alert_id == "trip-1"

@@ -47,6 +47,7 @@ class Line:
 async def line(
     *answers: Attempted | Exception | None,
     settings: DeliverySettings | None = None,
+    timeout_s: float = 10.0,
     jitter: Callable[[], float] = lambda: 1.0,
 ) -> AsyncIterator[Line]:
     channel, outbox, told = Scripted("a", *answers), Outbox(["a"]), list[Attempt]()
@@ -57,6 +58,7 @@ async def line(
         settings or DeliverySettings(),
         payload=lambda one: one.payload("s"),
         told=told.append,
+        timeout_s=timeout_s,
         jitter=jitter,
     )
     deliverer.start()
@@ -130,9 +132,35 @@ async def test_another_trip_ends_the_pause_after_one_that_failed() -> None:
         assert one.owed == []
 
 
+async def test_a_new_trip_does_not_wait_behind_an_older_one_that_hangs() -> None:
+    async with line(None, FAILED, delivered("204")) as one:
+        one.put(trip("freeze"))
+        await pass_time(1.0)
+        since = asyncio.get_running_loop().time()
+        one.put(trip("t"))
+        await pass_time(0.01)
+        assert (one.channel.tried, one.channel.at[1]) == (["freeze", "t"], since)
+        await pass_time(10.9)
+        assert one.channel.tried == ["freeze", "t"], "one that failed has its turn after it"
+        await pass_time(10.0)
+        assert sorted(one.channel.tried) == ["freeze", "freeze", "t", "t"]
+        assert one.owed == []
+
+
+async def test_none_is_sent_twice_at_once_and_all_of_them_end_with_the_channel() -> None:
+    async with line(None) as one:
+        one.put(trip("t"), trip("u"))
+        await pass_time(1.0)
+        one.put(trip("v"))
+        one.deliverer.nudge_all()
+        await pass_time(1.0)
+        assert one.channel.tried == ["t", "u", "v"]
+        assert not one.deliverer.has_tried
+    assert one.owed == ["t", "u", "v"]
+
+
 async def test_a_channel_that_hangs_or_breaks_its_word_is_ended_and_tried_again() -> None:
-    settings = DeliverySettings(timeout_s=3.0)
-    async with line(None, RuntimeError("a bug"), delivered("204"), settings=settings) as one:
+    async with line(None, RuntimeError("a bug"), delivered("204"), timeout_s=3.0) as one:
         one.put(alert("1"))
         await pass_time(10.0)
         assert [attempt.outcome.status for attempt in one.told] == ["timeout", "RuntimeError", "204"]
@@ -157,7 +185,7 @@ async def test_old_news_is_given_up_and_a_trip_never_is() -> None:
 
 
 async def test_it_has_tried_everything_once_it_pauses() -> None:
-    async with line(None, later("x"), settings=DeliverySettings(timeout_s=1.0)) as one:
+    async with line(None, later("x"), timeout_s=1.0) as one:
         assert one.deliverer.has_tried
         one.put(alert("1"))
         await pass_time(0.5)

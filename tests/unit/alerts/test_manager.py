@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,10 +14,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from risk_daemon.alerts.alert import Severity
-from risk_daemon.alerts.channels.base import WebhookSettings
+from risk_daemon.alerts.channels.base import AnySettings, Channel, ChannelSettings, WebhookSettings
+from risk_daemon.alerts.channels.build import opened
 from risk_daemon.alerts.delivery import DeliverySettings
+from risk_daemon.alerts.earlier import Turns
 from risk_daemon.alerts.manager import FILE_NAME, AlertManager, AlertSettings
 from risk_daemon.alerts.routing import RoutingSettings
+from risk_daemon.errors import ConfigError
+from risk_daemon.model.clock import Clock
 from risk_daemon.model.event_names import EventName, RiskEvent
 from tests.receivers.http import hanging, status
 from tests.receivers.webhook import SECRET, WebhookReceiver
@@ -27,7 +32,7 @@ TRIP = RiskEvent(
     {"trip_id": "trip-1", "breaker": "drawdown", "reason": "10.2 %", "action": "trip"},
 )
 LOST = RiskEvent(EventName.VENUE_LOST, {"venue": "kraken", "reason": "no answer"})
-QUICK = AlertSettings(delivery=DeliverySettings(timeout_s=1.0, first_pause_s=0.05), look_every_s=0.02)
+QUICK = AlertSettings(delivery=DeliverySettings(first_pause_s=0.05), look_every_s=0.02)
 
 POLL_S = 0.01
 
@@ -196,8 +201,47 @@ async def test_a_channel_that_fails_for_good_is_told_by_the_others_once(receive:
         await until(lambda: "venue_lost" in [one["event_type"] for one in good.alerts])
         await until(lambda: len(bad.requests) == 2)
     (told,) = [one for one in good.alerts if one["event_type"] == "alert_failed"]
+    assert told["severity"] == "critical"
     assert "can't be delivered by bad: 404 no such hook" in told["summary"]
     assert {one["channel"] for one in log.of(EventName.ALERT_FAILED)} == {"bad"}
+
+
+async def test_that_a_channel_fails_is_told_to_all_whatever_they_asked_for_but_not_to_a_snitch(
+    receive: Receive,
+) -> None:
+    phone, snitch, bad = receive(), receive(), receive()
+    bad.answering = status(404)
+    channels = [
+        hook(phone, "phone", severity=Severity.CRITICAL, events=frozenset({"circuit_breaker_triggered"})),
+        hook(snitch, "snitch", heartbeat=True, events=frozenset({"heartbeat"})),
+        hook(bad, "bad"),
+    ]
+    async with AlertManager(channels, QUICK) as alerts:
+        alerts.tell([LOST])
+        await until(lambda: phone.ids)
+    assert [one["event_type"] for one in phone.alerts] == ["alert_failed"]
+    assert snitch.ids == [], "it would take it for a heartbeat"
+
+
+async def test_what_is_given_up_is_counted_by_the_channel_itself_when_it_works_again(receive: Receive) -> None:
+    bad = receive()
+    bad.answering = status(401)
+    async with AlertManager([hook(bad)], QUICK) as alerts:
+        for number in range(3):
+            alerts.tell([LOST], 1_700_000_000.0 + number)
+        await until(lambda: alerts.status()["channels"]["hook"]["missed"] == 3)
+        bad.answering = None
+        alerts.tell([TRIP])
+        await until(lambda: len(bad.alerts) == 2)
+        assert alerts.status()["channels"]["hook"]["missed"] == 0
+    assert bad.alerts[1]["summary"] == "3 earlier alerts never got here: see the event log."
+
+
+async def test_a_channel_has_the_time_that_was_set_for_it(receive: Receive) -> None:
+    receiver = receive()
+    channels = [hook(receiver, "slow", timeout_s=30.0), hook(receiver, "quick", timeout_s=0.1)]
+    async with AlertManager(channels, QUICK) as alerts:
+        assert {name: one.timeout_s for name, one in alerts._deliverers.items()} == {"slow": 30.0, "quick": 0.1}
 
 
 async def test_a_channel_that_never_answers_is_told_by_the_others(receive: Receive) -> None:
@@ -229,6 +273,30 @@ async def test_heartbeats_go_on(receive: Receive) -> None:
         await until(lambda: len(receiver.ids) >= 3)
     assert {one["event_type"] for one in receiver.alerts} == {"heartbeat"}
     assert len(set(receiver.ids)) == len(receiver.ids)
+
+
+async def test_no_heartbeat_of_a_guard_that_does_not_look(receive: Receive) -> None:
+    receiver, is_alive = receive(), [True]
+    settings = AlertSettings(routing=RoutingSettings(heartbeat_every_s=0.05), look_every_s=0.02)
+    asked = 0
+
+    def alive() -> bool:
+        nonlocal asked
+        asked += 1
+        if not is_alive:
+            raise RuntimeError("whoever can't say so is not alive")
+        return is_alive[0]
+
+    async with AlertManager([hook(receiver, heartbeat=True)], settings, alive=alive) as alerts:
+        await until(lambda: len(receiver.ids) >= 2)
+        for dead in ([False], []):
+            is_alive[:] = dead
+            assert await alerts.flushed(5.0)
+            told, since = len(receiver.ids), asked
+            await until(lambda since=since: asked > since + 10)
+            assert len(receiver.ids) == told
+        is_alive[:] = [True]
+        await until(lambda: len(receiver.ids) > told)
 
 
 async def test_one_may_be_sent_to_see_whether_it_arrives(receive: Receive) -> None:
@@ -266,9 +334,10 @@ async def test_what_can_not_be_understood_is_set_aside_and_alerts_go_on(
     (tmp_path / FILE_NAME).write_text(spoilt)
     with capture_logs() as logs:
         async with AlertManager([hook(receiver)], QUICK, directory=tmp_path) as alerts:
-            assert alerts.cursor is None
+            assert alerts.cursor == 0, "the log is read again instead"
             alerts.tell([TRIP])
-            await until(lambda: receiver.ids == ["trip-1"])
+            await until(lambda: "trip-1" in receiver.ids)
+            await until(lambda: "alert_lost" in [one["event_type"] for one in receiver.alerts])
     assert "alerts_not_restored" in [log["event"] for log in logs]
     assert (tmp_path / f"{FILE_NAME}.damaged").read_text() == spoilt
 
@@ -289,3 +358,128 @@ async def test_what_its_owner_remembers_and_how_far_the_log_was_heard_survive(re
         first.memo["configuration"] = {"x": 1}
     async with AlertManager([channel], QUICK, directory=tmp_path, position=lambda: 18) as second:
         assert (second.cursor, second.memo) == (17, {"configuration": {"x": 1}})
+
+
+# --- before it has begun -----------------------------------------------------------------------------------
+
+
+async def test_what_is_told_before_the_start_is_over_waits_and_is_told_then(receive: Receive, tmp_path: Path) -> None:
+    receiver, log = receive(), Log()
+    alerts = AlertManager([hook(receiver)], QUICK, directory=tmp_path, record=log, takes_what_it_gets=True)
+    alerts.tell([LOST], 1_700_000_000.0)
+    alerts.tell([TRIP], 1_700_000_000.0)
+    alerts.send(alert("mine", event="my_own"))
+    assert alerts.acknowledge(None, "ann") == "trip-1"
+    assert alerts.status()["standing"] is None
+    assert not await alerts.flushed(0.05), "nothing was started"
+    alerts.start_beside()
+    assert receiver.ids == []
+    assert await alerts.flushed(10.0)
+    assert alerts.status()["standing"]["acknowledged_by"] == "ann"
+    assert {"venue_lost-20231114T221320.000000Z", "trip-1", "mine"} < set(receiver.ids)
+    assert [one["operator"] for one in log.of(EventName.ALERT_ACKNOWLEDGED)] == ["ann"]
+    await alerts.aclose()
+
+
+async def test_it_may_be_closed_before_it_was_started_and_owes_what_it_was_told(
+    receive: Receive, tmp_path: Path
+) -> None:
+    receiver = receive()
+    async with AlertManager([hook(receiver)], QUICK, directory=tmp_path, position=lambda: 7):
+        pass
+    kept = (tmp_path / FILE_NAME).read_bytes()
+    early = AlertManager([hook(receiver)], QUICK, directory=tmp_path, position=lambda: 9)
+    early.tell([TRIP])
+    await early.aclose()
+    assert (tmp_path / FILE_NAME).read_bytes() == kept, "what was not read is not written over"
+    cut_off = AlertManager([hook(receiver)], QUICK, directory=tmp_path, takes_what_it_gets=True)
+    cut_off.start_beside()
+    await cut_off.aclose()
+    assert (tmp_path / FILE_NAME).read_bytes() == kept
+
+
+async def test_a_file_that_is_read_late_is_not_written_over_and_owes_what_it_did(
+    receive: Receive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver, log_read = receive(), list[int]()
+    receiver.shut()
+    async with AlertManager([hook(receiver, timeout_s=0.1)], QUICK, directory=tmp_path, position=lambda: 7) as first:
+        first.tell([RiskEvent(TRIP.name, {**TRIP.fields, "trip_id": "trip-0"})])
+    kept = (tmp_path / FILE_NAME).read_bytes()
+    receiver.open()
+    monkeypatch.setattr("risk_daemon.alerts.earlier.AGAIN_AFTER_S", 0.05)
+    monkeypatch.setattr("risk_daemon.alerts.earlier.READ_WITHIN_S", 0.05)
+    may_read = threading.Event()
+
+    async def read_log(seq: int) -> Turns:
+        log_read.append(seq)
+        return Turns(turns=[([RiskEvent(EventName.CIRCUIT_BREAKER_RESET, {"trip_id": "trip-0"})], 1_700_000_000.0)])
+
+    second = AlertManager([hook(receiver)], QUICK, directory=tmp_path, position=lambda: 9, read_log=read_log)
+    waiting = asyncio.create_task(second._worker.run(may_read.wait))
+    with capture_logs():
+        await second.start()
+    second.tell([TRIP])
+    await until(lambda: "trip-1" in receiver.ids)
+    await until(lambda: "alert_lost" in [one["event_type"] for one in receiver.alerts])
+    assert (tmp_path / FILE_NAME).read_bytes() == kept
+    may_read.set()
+    await waiting
+    await until(lambda: {"trip-0"} <= set(receiver.ids))
+    await until(lambda: "circuit_breaker_reset" in [one["event_type"] for one in receiver.alerts])
+    assert second.standing_trip == "trip-1", "what is read late ends no trip of now"
+    await until(lambda: json.loads((tmp_path / FILE_NAME).read_text())["cursor"] == 9)
+    await second.aclose()
+    assert log_read == [7]
+
+
+async def test_the_log_is_not_said_to_be_read_before_it_was(receive: Receive, tmp_path: Path) -> None:
+    channel = hook(receive())
+    async with AlertManager([channel], QUICK, directory=tmp_path, position=lambda: 17):
+        pass
+
+    async def read_log(seq: int) -> Turns:
+        raise OSError("broken")
+
+    with capture_logs():
+        async with AlertManager([channel], QUICK, directory=tmp_path, position=lambda: 18, read_log=read_log):
+            pass
+    assert json.loads((tmp_path / FILE_NAME).read_text())["cursor"] == 17
+
+
+# --- channels that can't be used ---------------------------------------------------------------------------
+
+
+def broken(one: AnySettings, clock: Clock) -> Channel:
+    """A library that is too old."""
+    if one.name == "bad":
+        raise AttributeError(f"no such mode for {SECRET}")
+    return opened(one, clock)
+
+
+async def test_a_channel_that_can_not_be_opened_is_named_or_left_out_and_told_by_the_others(receive: Receive) -> None:
+    good, bad = receive(), receive()
+    channels = [hook(good, "good"), hook(bad, "bad")]
+    with pytest.raises(ConfigError, match=r"bad: it can't be opened: AttributeError: no such mode for \*\*\*"):
+        async with AlertManager(channels, QUICK, build=broken):
+            raise AssertionError
+    with capture_logs():
+        async with AlertManager(channels, QUICK, build=broken, takes_what_it_gets=True) as alerts:
+            alerts.tell([TRIP])
+            await until(lambda: len(good.ids) == 2)
+            assert list(alerts.status()["channels"]) == ["good"]
+    (told,) = [one for one in good.alerts if one["event_type"] == "alert_failed"]
+    assert (told["severity"], told["details"]["channel"]) == ("critical", "bad")
+
+
+async def test_what_a_channel_should_have_heard_waits_until_it_can_be_used(receive: Receive, tmp_path: Path) -> None:
+    good, bad = receive(), receive()
+    absent = [(ChannelSettings(name="bad"), "its secret is missing")]
+    with capture_logs():
+        async with AlertManager([hook(good, "good")], QUICK, directory=tmp_path, absent=absent) as without:
+            without.tell([TRIP])
+        async with AlertManager([hook(good, "good")], QUICK, directory=tmp_path):
+            pass  # it is not even in the configuration
+    async with AlertManager([hook(good, "good"), hook(bad, "bad")], QUICK, directory=tmp_path):
+        await until(lambda: bad.ids)
+    assert bad.ids == ["trip-1"]

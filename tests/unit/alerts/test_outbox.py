@@ -69,20 +69,24 @@ def test_what_is_postponed_lets_the_others_go_first() -> None:
     assert ids(outbox) == ["2", "1"], "it is not the first any more"
 
 
-def test_everything_is_there_again_but_for_channels_that_are_gone() -> None:
+def test_everything_is_there_again_and_waits_for_channels_that_are_gone() -> None:
     before = Outbox(["a", "b"])
     before.put("a", trip("t"))
     before.put("b", trip("t"))
+    before.put("b", alert("old"))
     before.put("a", alert("1", details={"venue": "x"}))
-    before.missed["a"] = 2
+    before.missed.update(a=2, b=3)
     document = json.loads(json.dumps(before.document()))
-    assert list(document["alerts"]) == ["t", "1"], "each once"
+    assert list(document["alerts"]) == ["t", "1", "old"], "each once"
     after = Outbox(["a", "c"])
     with capture_logs() as logs:
-        after.restore(document)
+        after.restore(document, lambda one: one.alert_id != "old")
     assert after.owed("a") == before.owed("a")
-    assert (after.missed, ids(after, "c")) == ({"a": 2, "c": 0}, [])
+    assert (after.missed, ids(after, "c")) == ({"a": 2, "b": 3, "c": 0}, [])
     assert [log["channels"] for log in logs] == [["b"]]
+    back = Outbox(["b"])
+    back.restore(json.loads(json.dumps(after.document())))
+    assert (ids(back, "b"), back.missed["b"]) == (["t"], 3)
 
 
 @pytest.mark.parametrize("spoilt", [{}, {"alerts": {"t": {}}, "owed": {}, "missed": {}}, {"alerts": 1}])

@@ -144,6 +144,30 @@ def test_a_trip_is_repeated_until_somebody_acknowledges_it_and_goes_to_those_who
     assert router.due(clock.advance(HOUR_S)) == []
 
 
+def test_those_who_are_called_last_are_called_at_their_own_time(clock: ManualClock) -> None:
+    channels = [channel("usual", escalation=True), channel("boss", events=frozenset({"x"}), escalation=True)]
+    settings = RoutingSettings(escalate_after_s=90.0)
+    before = Router(channels, settings)
+    before.take(trip(), clock.now())
+    assert names(before.due(clock.advance(60.0))) == ["usual"]
+    called = before.due(clock.advance(30.0))
+    assert [(name, one.alert_id) for name, one in called] == [("boss", "trip-1.3")], "the others hear at their own"
+    router = Router(channels, settings)
+    router.restore(json.loads(json.dumps(before.document(clock.now()))), clock.now())
+    assert router.due(clock.advance(29.0)) == []
+    assert names(router.due(clock.advance(1.0))) == ["usual", "boss"]
+
+
+def test_who_is_called_last_is_called_before_the_first_repeat_too(clock: ManualClock) -> None:
+    router = Router(
+        [channel("usual"), channel("boss", events=frozenset({"x"}), escalation=True)],
+        RoutingSettings(escalate_after_s=30.0),
+    )
+    router.take(trip(), clock.now())
+    told = [names(router.due(clock.advance(10.0))) for _ in range(6)]
+    assert told == [[], [], ["boss"], [], [], ["usual", "boss"]]
+
+
 def test_after_an_hour_a_trip_is_repeated_more_rarely_but_for_ever(clock: ManualClock) -> None:
     router = Router([channel("usual")])
     router.take(trip(), clock.now())
@@ -183,6 +207,31 @@ def test_heartbeats_go_to_those_who_count_them(clock: ManualClock) -> None:
     assert (names(first), names(none), names(second)) == (["snitch"], [], ["snitch"])
     assert first[0][1].event == HEARTBEAT
     assert first[0][1].alert_id != second[0][1].alert_id
+
+
+def test_no_heartbeat_while_the_guard_is_not_alive_and_one_as_soon_as_it_is(clock: ManualClock) -> None:
+    router = Router([channel("snitch", heartbeat=True)], RoutingSettings(heartbeat_every_s=60.0))
+    assert router.due(clock.now(), is_alive=False) == []
+    assert names(router.due(clock.advance(1.0))) == ["snitch"]
+    assert router.due(clock.advance(600.0), is_alive=False) == []
+    assert names(router.due(clock.advance(1.0))) == ["snitch"]
+
+
+def test_that_a_channel_fails_or_alerts_are_lost_goes_to_all_but_who_counts_heartbeats(clock: ManualClock) -> None:
+    snitch = channel("snitch", heartbeat=True, events=frozenset({HEARTBEAT}))
+    router = Router([channel("phone", severity=Severity.CRITICAL, events=frozenset({"x"})), snitch])
+    for event in (EventName.ALERT_FAILED, "alert_lost"):
+        assert router.hearers(event, Severity.CRITICAL) == ("phone",)
+
+
+def test_what_was_told_since_goes_before_what_is_read_late(clock: ManualClock) -> None:
+    before = Router([channel("usual")])
+    before.take(trip("trip-1"), clock.now())
+    router = Router([channel("usual")])
+    router.take(trip("trip-2"), clock.now())
+    router.restore(before.document(clock.now()), clock.now())
+    assert router.standing is not None
+    assert router.standing.trip_id == "trip-2"
 
 
 def test_no_heartbeat_unless_it_is_asked_for(clock: ManualClock) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from risk_daemon.alerts.channels.base import SmsSettings
 from risk_daemon.errors import ConfigError
-from tests.receivers.http import Answering, hanging, status
+from tests.receivers.http import Answering, cut, hanging, slow, status
 from tests.receivers.twilio import SENDER, SID, TOKEN, TwilioFace
 from tests.unit.alerts.channels.worlds import ODD, PAYLOAD, TRIP, channel_of, told
 
@@ -90,8 +90,7 @@ async def test_who_has_it_is_not_told_again(face: TwilioFace) -> None:
         (status(429, '{"code": 20429, "message": "Too Many Requests", "status": 429}', Retry_After="3"), True, "429"),
         (status(503), True, "503"),
         (status(200, "<html>sign in to the network</html>"), True, "200"),
-        (status(201, '{"sid": "SM1"}'), True, "201"),
-        (status(201, "[" * 100_000), True, "201"),
+        (status(200, "<html>" * 100_000), True, "200"),
         (status(201, '{"sid": "SM1", "status": "failed", "error_message": "no"}'), False, "201 failed"),
         (status(302, Location="http://127.0.0.1/"), False, "302"),
         (hanging, True, "timeout"),
@@ -103,6 +102,19 @@ async def test_only_a_message_that_is_under_way_is_delivered(
     face.answering = answering
     attempted = await told(settings_of(face, timeout_s=0.5, recipients=("+15551230001",)))
     assert (attempted.delivered, attempted.may_retry, attempted.status) == (False, may_retry, code)
+
+
+@pytest.mark.parametrize(
+    "answering",
+    [status(201, '{"sid": "SM1"}'), status(201, "[" * 100_000), status(201), slow(201), slow(200), cut(201)],
+)
+async def test_a_message_that_was_taken_is_not_paid_twice_for_an_answer_that_can_not_be_read(
+    face: TwilioFace, answering: Answering
+) -> None:
+    face.answering = answering
+    attempted = await told(settings_of(face, recipients=("+15551230001",)))
+    assert attempted.delivered
+    assert len(face.requests) == 1
 
 
 async def test_the_api_says_when_to_come_again(face: TwilioFace) -> None:

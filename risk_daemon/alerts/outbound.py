@@ -66,6 +66,10 @@ def is_named(host: str, allow: Sequence[str]) -> bool:
     return any(_matches(host, pattern.strip()) for pattern in allow)
 
 
+# IETF's own (a cloud answers for its machines there), relays of 6to4, documentation (RFC 6890, 7526, 9637).
+_NOBODYS = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
+
+
 def is_public(address: Ip) -> bool:
     """Whether anybody on the internet has this address; one that is wrapped in another counts as itself."""
     inner = _wrapped(address)
@@ -73,7 +77,7 @@ def is_public(address: Ip) -> bool:
         return is_public(inner)
     # Python calls some of them global that nobody routes to a stranger.
     odd = address.is_multicast or address.is_reserved or getattr(address, "is_site_local", False)
-    return address.is_global and not odd
+    return address.is_global and not odd and not any(address in network for network in _NOBODYS)
 
 
 def _wrapped(address: Ip) -> ipaddress.IPv4Address | None:

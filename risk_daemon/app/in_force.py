@@ -22,7 +22,7 @@ from risk_daemon.config.alerts import Alerts
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.config.loosening import loosened
 from risk_daemon.config.notation import Table
-from risk_daemon.config.settings import CircuitBreaker, Venue
+from risk_daemon.config.settings import CircuitBreaker, Data, Venue
 from risk_daemon.errors import ConfigError, ExitCode, RecordError
 from risk_daemon.state.directory import Paths
 from risk_daemon.state.store.base import JsonObject, Store
@@ -108,6 +108,7 @@ def finishing_settings(settings: Settings, paths: Paths) -> Settings:
         before = {
             "circuit_breaker": _as_it_was(CircuitBreaker, known.get("circuit_breaker"), CircuitBreaker()),
             "alerts": _as_it_was(Alerts, known.get("alerts"), settings.alerts),
+            "data": _as_it_was(Data, known.get("data"), Data()),
             "venues": {**venues, **taken_out},
         }
     return settings.model_copy(update=before) if before else settings

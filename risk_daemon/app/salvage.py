@@ -57,7 +57,7 @@ def salvage(path: Path) -> Salvaged:
         return Salvaged(base / DEFAULT_STATE)
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also of a number of thousands of digits
         found = _STATE_DIR.search(text)
         return Salvaged(base / (found[1] if found else DEFAULT_STATE))
     return _from_tables(raw, path)

@@ -83,7 +83,7 @@ def read_table(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: there is no such file: give one with --config FILE.") from None
     except OSError as error:
         raise ConfigError(f"{path}: it can't be read ({error.strerror}): check its path and mode.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number of thousands of digits
         raise ConfigError(f"{path}: it is not valid TOML, mend it: {error}.") from None
 
 

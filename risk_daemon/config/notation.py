@@ -107,9 +107,15 @@ def _annual_ratio(value: object) -> Decimal:
     return ratio
 
 
+_COUNT_MAX = 1_000_000_000
+_DAYS_MAX = 36_525
+
+
 def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{value!r} is not a count: write a whole number from 1")
+    if value > _COUNT_MAX:
+        raise ValueError(f"it is more than there can be: write {_COUNT_MAX} at most")
     return value
 
 
@@ -158,6 +164,8 @@ def seconds_text(seconds: float) -> str:
 def _whole_days(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{value!r} is not a number of days: write a whole number from 1")
+    if value > _DAYS_MAX:
+        raise ValueError(f'it is more than a hundred years: write "all", or {_DAYS_MAX} at most')
     return value
 
 

@@ -88,12 +88,18 @@ def parse_money(value: object, currency: str | None = None) -> Decimal:
     return amount
 
 
+_LONGEST_S = 36_525 * 86_400.0
+
+
 def parse_duration(value: object) -> float:
     """Seconds: `"250ms"`, `"10s"`, `"5m"`, `"1h"`, `"30d"`. A bare number is refused: it has no unit."""
     match = _DURATION.match(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f'{value!r} is not a duration: write "10s", "250ms", "5m", "1h" or "30d"')
-    return float(match.group(1)) * _DURATION_UNITS_S[match.group(2)]
+    seconds = float(match.group(1)) * _DURATION_UNITS_S[match.group(2)]
+    if seconds > _LONGEST_S:
+        raise ValueError(f"{str(value)[:40]!r} is longer than a hundred years")
+    return seconds
 
 
 def percent(ratio: Decimal) -> str:

@@ -168,6 +168,15 @@ async def test_a_trip_is_finished_as_strictly_as_it_would_have_been(paths: Paths
     assert finishing.file == looser.file
 
 
+async def test_a_trip_is_finished_with_the_times_of_before(paths: Paths, tmp_path: Path) -> None:
+    """No call is ever answered within the time of a file that was refused."""
+    before = in_force(configured(tmp_path))
+    before[CONFIGURATION]["settings"]["data"]["call_timeout"] = "7s"
+    await kept(paths, before)
+    enrol(paths)
+    assert finishing_settings(configured(tmp_path), paths).data.call_timeout == 7.0
+
+
 async def test_a_market_that_was_taken_out_is_swept_all_the_same(paths: Paths, tmp_path: Path) -> None:
     before = in_force(configured(tmp_path))
     before[CONFIGURATION]["settings"]["venues"]["kraken"]["markets"] = ["spot", "margin"]
@@ -231,7 +240,7 @@ async def test_what_is_not_known_is_finished_by_the_defaults(paths: Paths, tmp_p
 async def test_what_is_tighter_is_finished_as_it_is_now(paths: Paths, tmp_path: Path) -> None:
     await kept(paths, in_force(configured(tmp_path)))
     enrol(paths)
-    tighter = configured(tmp_path, order_flight='"9s"')
+    tighter = configured(tmp_path, loss_threshold='"4%"')
     assert finishing_settings(tighter, paths) is tighter
 
 

@@ -582,6 +582,12 @@ BAD_RULES = {
         "api.tls_certificate: there is no such file",
     ),
     "a quorum of nobody": ("[warden]\nquorum = 0", "warden.quorum: "),
+    "a time without end": (f'[data]\ncall_timeout = "{"9" * 400}s"', "is longer than a hundred years"),
+    "days without end": (
+        f"[baselines]\nlookback_days = {'9' * 400}",
+        "baselines.lookback_days: it is more than a hundred years",
+    ),
+    "a number nobody can read": (f"[warden]\nquorum = {'9' * 5000}", "it is not valid TOML"),
     "a quorum of everybody": ("[warden]\nquorum = 21", "warden.quorum: what counts once"),
     "a glass that never breaks": ('[warden]\nbreak_glass_after = "31d"', "warden.break_glass_after: it is for the day"),
     "a warden's page without TLS": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
@@ -12,6 +13,8 @@ from risk_daemon.alerts.manager import AlertManager
 from risk_daemon.app import watch as watching
 from risk_daemon.app.watch import Lookout
 from risk_daemon.model.clock import Instant, ManualClock
+from risk_daemon.model.event_names import EventName, RiskEvent
+from risk_daemon.state.event_log import EventLog
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.memory_map import shut
 from risk_daemon.watch.eyes import Eyes
@@ -99,3 +102,24 @@ async def test_looks_feed_the_watchdog_until_it_is_told_to_stop(tmp_path: Path, 
     async with AlertManager([], clock=clock) as alerts:
         await Lookout(tmp_path, alerts, clock, notify).look_until(stopped)
     assert said == ["READY=1", "WATCHDOG=1\nSTATUS=nothing is wrong", "STOPPING=1"]
+
+
+async def test_what_a_command_writes_without_a_guard_is_told_as_of_then(tmp_path: Path, clock: ManualClock) -> None:
+    log = EventLog.open(tmp_path / "events.jsonl")
+    told: list[tuple[str, float | None]] = []
+
+    class Listening(AlertManager):
+        def tell(self, records: Sequence[RiskEvent], wall: float | None = None) -> None:
+            told.extend((str(record.name), wall) for record in records)
+
+    async with Listening([], clock=clock) as alerts:
+        lookout = Lookout(tmp_path, alerts, clock, lambda _: None)
+        await lookout.look()
+        log.append(RiskEvent(EventName.BREAK_GLASS_BEGUN, {"who": "root"}), 1_790_000_000.25)
+        await lookout.look()
+        assert told == [], "a guard may be about to start, and would tell of it"
+        clock.advance(STARTING_S)
+        await lookout.look()
+        await lookout.look()
+    log.close()
+    assert told == [("break_glass_begun", 1_790_000_000.25)]

@@ -138,7 +138,8 @@ class AlertManager:
         self._begin()
 
     def start_beside(self) -> None:
-        """`start`, in a task of its own: whoever calls goes on at once. It must take what it gets."""
+        """`start`, in a task of its own: whoever calls goes on at once. It takes what it gets."""
+        self._takes_what_it_gets = True
         self._tasks.append(asyncio.get_running_loop().create_task(self._start_beside(), name="alerts start"))
 
     async def _start_beside(self) -> None:

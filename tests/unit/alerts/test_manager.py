@@ -468,8 +468,13 @@ async def test_a_channel_that_can_not_be_opened_is_named_or_left_out_and_told_by
             alerts.tell([TRIP])
             await until(lambda: len(good.ids) == 2)
             assert list(alerts.status()["channels"]) == ["good"]
-    (told,) = [one for one in good.alerts if one["event_type"] == "alert_failed"]
-    assert (told["severity"], told["details"]["channel"]) == ("critical", "bad")
+        beside = AlertManager(channels, QUICK, build=broken)
+        beside.start_beside()
+        assert await beside.flushed(10.0)
+        assert list(beside.status()["channels"]) == ["good"]
+        await beside.aclose()
+    told = [one for one in good.alerts if one["event_type"] == "alert_failed"]
+    assert [(one["severity"], one["details"]["channel"]) for one in told] == [("critical", "bad")] * 2
 
 
 async def test_what_a_channel_should_have_heard_waits_until_it_can_be_used(receive: Receive, tmp_path: Path) -> None:

@@ -387,9 +387,8 @@ def test_five_wrong_codes_lock_also_over_a_restart_and_are_told(guard_of: Callab
 
 def test_a_trip_meanwhile_is_not_ended_by_what_was_agreed_before_it(guard_of: Callable[..., Guard]) -> None:
     """A freeze ends with its day while wardens are asked, and another one has taken its place when they agree."""
-    day = datetime.now(UTC) + timedelta(seconds=120)
     guard = guard_of(FREEZE, loss_threshold='"60%"')
-    daemon = guard.daemon
+    daemon, day = guard.daemon, datetime.now(UTC) + timedelta(seconds=120)  # a minute at least until it begins
     text = daemon.config.read_text().replace("[baselines]", f'[baselines]\nreset_at = "{day:%H:%M}"')
     daemon.config.write_text(text)
     guard.started()

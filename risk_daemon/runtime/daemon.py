@@ -306,7 +306,6 @@ class Daemon:
         A freeze is not the end of anything: stopped while everything is proven empty, it is a clean stop.
         """
         self._refuse_commands()
-        await self._leave()
         trip = self._engine.trip
         if finish.exit_code is ExitCode.STOPPED and trip is not None and not (trip.is_freeze and trip.proven):
             code = ExitCode.TRIGGERED_AND_PROVEN if trip.proven else ExitCode.TRIGGERED_UNPROVEN
@@ -319,6 +318,8 @@ class Daemon:
         gate = self._engine.gate
         gate = gate if gate.locked else GateState(locked=True, cause=Cause.LOCKED, since_wall=now.wall)
         self._locks.put(gate, now)
+        await self._leave()
+        now = self.parts.clock.now()
         facts = {
             "exit_code": int(finish.exit_code),
             "reason": finish.reason,

@@ -7,14 +7,19 @@ import multiprocessing
 import os
 import signal
 import socket
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from risk_daemon.api.routes import ROUTES
+from risk_daemon.app.overrides import SENTENCE
 from risk_daemon.auth.wardens import Rules, WardenStore
 from risk_daemon.cli import remote
 from risk_daemon.config.place import locate
@@ -162,39 +167,64 @@ def test_without_a_warden_local_root_can(guard_of: Callable[..., Guard]) -> None
 # --- who is no warden ----------------------------------------------------------------------------------
 
 
+# What each route over the socket would have to be sent.
+LOCAL: dict[str, dict[str, Any] | None] = {
+    "/api/v1/reset": {"reason": "x", "rebaseline": "current"},
+    "/api/v1/disable": {"reason": "x", "for_s": 3600},
+    "/api/v1/release": {"reason": "x", "bot": "bot"},
+    "/api/v1/enable": {},
+    "/api/v1/override": None,
+    "/api/v1/override/withdraw": {"attempt": "0" * 32},
+    "/api/v1/wardens/enroll": {"name": "mallory"},
+    "/api/v1/wardens/revoke": {"name": "alice", "reason": "x"},
+    "/api/v1/wardens/break-glass": {"sentence": SENTENCE},
+    "/api/v1/alerts/test": {},
+    "/api/v1/cancel-all": {},
+    "/api/v1/close-positions": {},
+}
+
+QUESTIONS = {
+    "look": (),
+    "challenge": ("attempt", "warden"),
+    "agree": ("attempt", "warden", "otp", "credential"),
+    "registration": ("attempt",),
+    "enroll": ("attempt", "otp", "credential"),
+}
+
+
 def test_no_token_resumes_anything_by_any_path(guard_of: Callable[..., Guard]) -> None:
-    """Every route there is, with an operator's and a bot's token, and what they would have to send."""
+    """Every route that only the socket has, and the page with the attempt's own code, by an operator and a bot."""
+    assert {route.path for route in ROUTES if route.is_local} == LOCAL.keys()
     guard = guard_of().started()
     Warden("alice").put(guard.daemon)
     tokens = [guard.token(role, role) for role in ("operator", "bot")]
     assert guard.daemon.command("halt", "--bot", "bot", "--reason", "odd").returncode == 0
     address = next(row["address"] for row in guard.daemon.of("api_listening") if row["address"][:5] != "unix:")
-    bodies: dict[str, dict[str, Any]] = {
-        "/api/v1/reset": {"reason": "x", "rebaseline": "current"},
-        "/api/v1/disable": {"reason": "x", "for_s": 3600},
-        "/api/v1/release": {"reason": "x", "bot": "bot"},
-        "/api/v1/enable": {},
-        "/api/v1/wardens/enroll": {"name": "mallory"},
-        "/api/v1/wardens/revoke": {"name": "alice", "reason": "x"},
-        "/api/v1/wardens/break-glass": {"sentence": "x"},
-        "/api/v1/override/withdraw": {"attempt": "0" * 32},
-    }
+    page = page_of(guard.ask("release", "--bot", "bot", "--reason", "mended"))
+    shown = page.look()
     for token in tokens:
-        for path, body in bodies.items():
-            assert status_of(f"http://{address}{path}", body, {"Authorization": f"Bearer {token}"}) == 403, path
-        for question in ("look", "challenge", "agree", "registration", "enroll"):
-            url = f"http://localhost:{address.rpartition(':')[2]}/override/{question}"
-            assert status_of(url, {"code": "x"}, {"Authorization": f"Bearer {token}"}) == 403, question
+        headers = {"Authorization": f"Bearer {token}"}
+        for path, body in LOCAL.items():
+            assert status_of(f"http://{address}{path}", body, headers) == 403, path
+        given = {"attempt": shown["attempt"], "warden": "alice", "otp": "000000", "credential": {}}
+        for question, keys in QUESTIONS.items():
+            wanted = {key: given[key] for key in keys}
+            url, own = f"{page.origin}/override/{question}", {**headers, "Origin": page.origin}
+            assert status_of(url, {"code": "AAAA-AAAA-AAAA", **wanted}, own) == 403, "a guessed code"
+            status = status_of(url, {"code": page.code, **wanted}, own)
+            assert status == (200 if question in ("look", "challenge") else 409), f"{question} needs a passkey"
+    assert (page.look()["stage"], page.look()["given"]) == ("agree", [])
     assert guard.is_halted("bot")
     assert list(WardenStore.beside(guard.daemon.state).read().wardens) == ["alice"]
 
 
-def status_of(url: str, body: dict[str, Any], headers: dict[str, str]) -> int:
+def status_of(url: str, body: dict[str, Any] | None, headers: dict[str, str]) -> int:
+    """What is answered; without a body it is a GET."""
     import urllib.error
     import urllib.request
 
-    sent = {"Content-Type": "application/json", **headers}
-    request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=sent)
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json", **headers})
     try:
         with urllib.request.urlopen(request, timeout=10) as reply:
             return int(reply.status)
@@ -376,6 +406,30 @@ def test_five_wrong_codes_lock_also_over_a_restart_and_are_told(
 
 
 def test_a_trip_meanwhile_is_not_ended_by_what_was_agreed_before_it(guard_of: Callable[..., Guard]) -> None:
+    """A freeze ends with its day while wardens are asked, and another one has taken its place when they agree."""
+    guard = guard_of(FREEZE, loss_threshold='"60%"')
+    daemon, day = guard.daemon, datetime.now(UTC) + timedelta(seconds=120)  # a minute at least until it begins
+    text = daemon.config.read_text().replace("[baselines]", f'[baselines]\nreset_at = "{day:%H:%M}"')
+    daemon.config.write_text(text)
+    guard.started()
+    alice = Warden("alice").put(daemon)
+    guard.venue.post(price={"BTC": 45000})
+    first = daemon.wait_for("circuit_breaker_triggered")["trip_id"]
+    wait_for(lambda: daemon.of("sweep_finished"), "the proof")
+    reset = guard.ask("reset", "--reason", "a fat finger", "--rebaseline", "current", "--yes")
+    page = page_of(reset)
+    assert dict(page.look()["facts"])["Trip"] == first
+    wait_for(lambda: daemon.of("freeze_expired"), "the end of the day", 180)
+    guard.venue.post(price={"BTC": 40000})
+    second = daemon.wait_for("circuit_breaker_triggered", count=2)["trip_id"]
+    assert second != first
+    status, view = alice.agrees(page)
+    assert (status, view["end"]["granted"], view["end"]["done"]) == (200, True, False), view
+    assert reset.ends() == 78
+    assert daemon.of("circuit_breaker_reset") == []
+
+
+def test_a_halt_meanwhile_is_not_ended_by_what_was_agreed_before_it(guard_of: Callable[..., Guard]) -> None:
     """The attempt is of one halt; the same bot is halted again by somebody else."""
     guard = guard_of().started()
     daemon, alice = guard.daemon, Warden("alice").put(guard.daemon)
@@ -404,6 +458,41 @@ def test_a_register_that_was_spoilt_lets_nobody_resume(guard_of: Callable[..., G
         assert reset.returncode == 78
         assert "nothing is resumed" in reset.stderr
     assert guard.daemon.of("circuit_breaker_reset") == []
+
+
+def test_a_register_that_is_gone_lets_nobody_resume(guard_of: Callable[..., Guard]) -> None:
+    """Not by a restart, and not with another one in its place that says that nobody is enrolled."""
+    guard = guard_of(loss_threshold='"5%"')
+    daemon, alice = guard.daemon, Warden("alice").put(guard.daemon)
+    guard.started().halted()
+    register = daemon.state / "wardens.json"
+    kept = register.read_bytes()
+    nobody = {
+        "format": 1,
+        "wardens": [],
+        "failed_walls": [],
+        "locked_until_wall": 0,
+        "break_glass": None,
+        "rules": None,
+    }
+    for content in (None, json.dumps(nobody)):
+        register.unlink(missing_ok=True)
+        if content is not None:
+            register.write_text(content)
+            register.chmod(0o600)
+        reset = daemon.command(*RESET)
+        assert reset.returncode == 78
+        assert "it names none any more" in reset.stderr
+    assert daemon.command("warden", "enroll", "mallory").returncode == 78
+    text = daemon.config.read_text()
+    daemon.config.write_text(text.replace('loss_threshold = "5%"', 'loss_threshold = "50%"'))
+    assert daemon.start().exit_code() == 78, daemon.output()
+    assert "loss_threshold" in daemon.output()
+    daemon.config.write_text(text)
+    register.write_bytes(kept)
+    reset = guard.ask(*RESET)
+    assert alice.agrees(page_of(reset))[0] == 200
+    assert reset.ends() == 0, reset.said
 
 
 def test_a_new_state_in_the_place_of_the_old_one_needs_the_wardens(guard_of: Callable[..., Guard]) -> None:
@@ -445,6 +534,7 @@ def test_fewer_wardens_in_the_file_are_not_fewer_before_they_agree(guard_of: Cal
     reset = guard.ask(*RESET)
     page = page_of(reset)
     assert page.look()["needed"] == 2
+    assert "loss_threshold 5 % -> 50 %" in " ".join(page.look()["changes"])
     for person in (alice, bob):
         assert person.agrees(page)[0] == 200
     assert reset.ends() == 0, reset.said
@@ -463,6 +553,25 @@ def test_fewer_wardens_in_the_file_are_not_fewer_before_they_agree(guard_of: Cal
     rules = WardenStore.beside(daemon.state).read().rules
     assert rules is not None
     assert rules.quorum == 1
+
+
+def test_a_file_that_nobody_knows_is_shown_before_a_reset_takes_it(guard_of: Callable[..., Guard]) -> None:
+    """What was in force was lost with the state: the wardens see what is from now on."""
+    guard = guard_of(loss_threshold='"5%"')
+    daemon, alice = guard.daemon, Warden("alice").put(guard.daemon)
+    guard.started().halted()
+    with closing(sqlite3.connect(daemon.state / "state.db")) as connection, connection:
+        assert connection.execute("DELETE FROM document WHERE key = 'configuration'").rowcount == 1
+    text = daemon.config.read_text()
+    daemon.config.write_text(text.replace('loss_threshold = "5%"', 'loss_threshold = "50%"'))
+    reset = guard.ask(*RESET)
+    page = page_of(reset)
+    changes = " ".join(page.look()["changes"])
+    assert "It is not known what was in force before" in changes
+    assert "circuit_breaker.loss_threshold = 50%" in changes
+    assert alice.agrees(page)[0] == 200
+    assert reset.ends() == 0, reset.said
+    guard.started()
 
 
 def test_the_glass_is_told_waits_and_then_breaks(guard_of: Callable[..., Guard], receiver: WebhookReceiver) -> None:

@@ -561,12 +561,13 @@ async def test_what_can_t_be_written_down_is_an_error_and_told_to_nobody(harm: s
 
 
 async def test_what_others_have_open_ends_before_the_log_does() -> None:
-    running = await Running().ready()
+    running, gates = await Running().ready(), []
 
     async def fails() -> None:
         raise ValueError("planted")
 
     async def hangs() -> None:
+        gates.append(running.machine.gate.locked)
         await asyncio.get_running_loop().create_future()
 
     async def tells() -> None:
@@ -577,6 +578,7 @@ async def test_what_others_have_open_ends_before_the_log_does() -> None:
     running.daemon.stop()
     assert await running.ends() is ExitCode.STOPPED
     assert [name for name, _ in running.machine.journal.written][-2:] == ["override_asked", "system_shutdown"]
+    assert gates == [True], "nobody looks any more while they end"
 
 
 async def test_it_guards_once_it_is_ready_and_while_it_turns_and_not_in_a_trip() -> None:

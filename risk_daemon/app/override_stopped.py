@@ -25,6 +25,7 @@ from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.event_names import RiskEvent
 from risk_daemon.runtime.ports import Journal
 from risk_daemon.state.directory import Paths, StateDir
+from risk_daemon.state.latch import refuse_unproven
 from risk_daemon.state.log_anchor import ANCHOR
 from risk_daemon.state.store.sqlite import SqliteStore
 
@@ -106,8 +107,11 @@ async def _withdraw(desk: Desk, opened: Opened) -> None:
 
 
 @asynccontextmanager
-async def affairs_stopped(settings: Settings) -> AsyncIterator[tuple[WardenAffairs, Desk]]:
-    """What can be done about wardens themselves. Whose accounts the state is of does not matter. Raises StateError."""
+async def affairs_stopped(settings: Settings, *, waits: bool) -> AsyncIterator[tuple[WardenAffairs, Desk]]:
+    """What can be done about wardens themselves. Whose accounts the state is of does not matter. Raises StateError.
+
+    waits: for people, and the guard can't start meanwhile; so not while a trip is to be finished.
+    """
     paths = Paths(settings.state.dir)
     if not paths.database.exists():
         raise StateError(f"{paths.root}: there is no state here yet, so there is no log either: run `risk-daemon init`")
@@ -115,7 +119,10 @@ async def affairs_stopped(settings: Settings) -> AsyncIterator[tuple[WardenAffai
         stack.enter_context(StateDir.take(paths.root))
         store = SqliteStore.open(paths.database)
         stack.push_async_callback(store.close)
-        journal = await open_journal(paths, store, dict(await store.load()))
+        documents = dict(await store.load())
+        if waits:
+            refuse_unproven(paths, documents, SystemClock().now())
+        journal = await open_journal(paths, store, documents)
         stack.push_async_callback(journal.close)
         told = await stack.enter_async_context(telling(settings, journal))
         desk = await stack.enter_async_context(page_of(settings, writes_to(told)))
@@ -130,13 +137,13 @@ async def asked_stopped(
     settings: Settings, ask: Callable[[WardenAffairs], Awaitable[Opened]], told: Told
 ) -> Mapping[str, Any]:
     """Ask by `ask`, and wait for how it ends. Raises RiskDaemonError."""
-    async with affairs_stopped(settings) as (affairs, desk):
+    async with affairs_stopped(settings, waits=True) as (affairs, desk):
         return await followed(desk, await ask(affairs), told)
 
 
 async def glass_stopped(settings: Settings, asked_by: str, sentence: str | None, *, is_root: bool) -> Mapping[str, Any]:
     """See `WardenAffairs.break_glass`. sentence None: leave it whole."""
-    async with affairs_stopped(settings) as (affairs, _):
+    async with affairs_stopped(settings, waits=False) as (affairs, _):
         if sentence is None:
             return await affairs.stop_break_glass(asked_by)
         return await affairs.break_glass(asked_by, sentence, is_root=is_root)

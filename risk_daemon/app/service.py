@@ -121,7 +121,7 @@ async def finish_unproven(
         if opened is not None:
             hearers = await stack.enter_async_context(Hearers())
             daemon = _daemon(settings, opened, stack, hearers, on_decision)
-            await _open_alerts(settings, opened, hearers)
+            await _open_alerts(settings, opened, hearers, daemon)
             return await _guard(daemon, hearers, on_decision)
     raise refusal
 
@@ -197,7 +197,7 @@ async def _start(
     is_first_start = opened.engine.baselines.day is None
     hearers = await stack.enter_async_context(Hearers())
     daemon = _daemon(settings, opened, stack, hearers, on_decision, is_first_start=is_first_start)
-    await _open_alerts(settings, opened, hearers)
+    await _open_alerts(settings, opened, hearers, daemon)
     addresses = await _serve(settings, daemon, opened, hearers, stack)
     await _note_opening(settings, daemon.parts, hearers, opened.documents, addresses)
     await keep(settings, opened.store, opened.documents)
@@ -245,20 +245,21 @@ def _refuse_lost(paths: Paths, documents: Mapping[str, Any]) -> None:
         )
 
 
-async def _open_alerts(settings: Settings, opened: Opened, hearers: Hearers) -> None:
+async def _open_alerts(settings: Settings, opened: Opened, hearers: Hearers, daemon: Daemon) -> None:
     """Before the guard begins; where a trip is to be finished beside it. Raises ConfigError, but not then."""
+    alive = daemon.is_guarding
     if opened.engine.trip is None or opened.engine.trip.proven:
-        await hearers.open(lambda stack: open_alerts(settings, opened, stack, takes_what_it_gets=False))
+        await hearers.open(lambda stack: open_alerts(settings, opened, stack, takes_what_it_gets=False, alive=alive))
     else:
-        hearers.open_later(_beside_the_sweep(settings, opened))
+        hearers.open_later(_beside_the_sweep(settings, opened, alive))
 
 
-def _beside_the_sweep(settings: Settings, opened: Opened) -> Open:
+def _beside_the_sweep(settings: Settings, opened: Opened, alive: Callable[[], bool]) -> Open:
     async def open_them(stack: AsyncExitStack) -> AlertManager | None:
         worker = Worker("alerts open")
         stack.callback(worker.stop)
         await worker.run(channels_of, settings)  # what they import takes a second, which the sweep's thread has not
-        return await open_alerts(settings, opened, stack, takes_what_it_gets=True)
+        return await open_alerts(settings, opened, stack, takes_what_it_gets=True, alive=alive)
 
     return open_them
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from risk_daemon.engine.trip import new_trip_id
+from risk_daemon.errors import StateError
 from risk_daemon.gate.restraints import Cause, cause_of
 from risk_daemon.model.clock import Instant
 from risk_daemon.state.directory import LATCH, Paths
@@ -52,6 +53,13 @@ def latch_of(documents: Mapping[str, Any], now: Instant, left: Trace | None = No
         return latch
     is_older = latch is not None and latch["proven"] and latch["trip_id"] != left.trip_id and not left.proven
     return _of_trace(left) if latch is None or is_older else latch
+
+
+def refuse_unproven(paths: Paths, documents: Mapping[str, Any], now: Instant) -> None:
+    """Raises StateError while orders of a trip may still be open: whatever takes time comes after them."""
+    latch = latch_of(documents, now, trip_left(paths))
+    if latch is not None and not latch["proven"]:
+        raise StateError(f"trip {latch['trip_id']} is not proven yet: let the guard finish it first (risk-daemon run)")
 
 
 def unproven_latch(paths: Paths, now: Instant) -> tuple[dict[str, Any] | None, Mapping[str, Any]]:

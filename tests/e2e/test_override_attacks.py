@@ -91,11 +91,13 @@ def heard(receiver: WebhookReceiver, event: str) -> list[Mapping[str, Any]]:
 def guard_of(documented_kraken: Venue, daemon_for: Callable[..., Daemon]) -> Iterator[Callable[..., Guard]]:
     guards: list[Guard] = []
 
-    def make(more: str = "", receiver: WebhookReceiver | None = None, **circuit_breaker: str) -> Guard:
+    def make(
+        more: str = "", receiver: WebhookReceiver | None = None, baselines: str = "", **circuit_breaker: str
+    ) -> Guard:
         """receiver: who is told."""
         told = "" if receiver is None else CHANNEL.format(url=receiver.url)
         config = kraken_config(documented_kraken.endpoint, **QUICK, **circuit_breaker) + more + told
-        daemon = daemon_for(config, KEYS)
+        daemon = daemon_for(config.replace("[baselines]", f"[baselines]\n{baselines}"), KEYS)
         daemon.environment["RISK_DAEMON_ALERTS_PAGER_SECRET"] = SECRET
         guards.append(Guard(documented_kraken, daemon))
         return guards[-1]
@@ -407,12 +409,9 @@ def test_five_wrong_codes_lock_also_over_a_restart_and_are_told(
 
 def test_a_trip_meanwhile_is_not_ended_by_what_was_agreed_before_it(guard_of: Callable[..., Guard]) -> None:
     """A freeze ends with its day while wardens are asked, and another one has taken its place when they agree."""
-    guard = guard_of(FREEZE, loss_threshold='"60%"')
-    daemon, day = guard.daemon, datetime.now(UTC) + timedelta(seconds=120)  # a minute at least until it begins
-    text = daemon.config.read_text().replace("[baselines]", f'[baselines]\nreset_at = "{day:%H:%M}"')
-    daemon.config.write_text(text)
-    guard.started()
-    alice = Warden("alice").put(daemon)
+    day = datetime.now(UTC) + timedelta(seconds=100)  # forty seconds at least until it begins
+    guard = guard_of(FREEZE, baselines=f'reset_at = "{day:%H:%M}"', loss_threshold='"60%"').started()
+    daemon, alice = guard.daemon, Warden("alice").put(guard.daemon)
     guard.venue.post(price={"BTC": 45000})
     first = daemon.wait_for("circuit_breaker_triggered")["trip_id"]
     wait_for(lambda: daemon.of("sweep_finished"), "the proof")

@@ -128,7 +128,7 @@ async def test_an_ordinary_start_is_refused_for_a_channel_that_can_t_be_used(
     opened: Any = SimpleNamespace(engine=SimpleNamespace(trip=trip))
     async with Hearers() as hearers:
         with pytest.raises(ConfigError):
-            await service._open_alerts(None, opened, hearers)  # type: ignore[arg-type]
+            await service._open_alerts(None, opened, hearers, GUARD)  # type: ignore[arg-type]
 
 
 async def test_with_a_trip_that_is_not_proven_no_channel_refuses_anything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,9 +136,12 @@ async def test_with_a_trip_that_is_not_proven_no_channel_refuses_anything(monkey
     opened: Any = SimpleNamespace(engine=SimpleNamespace(trip=SimpleNamespace(proven=False)))
     turns: list[str] = []
     async with Hearers() as hearers:
-        await service._open_alerts(None, opened, hearers)  # type: ignore[arg-type]
+        await service._open_alerts(None, opened, hearers, GUARD)  # type: ignore[arg-type]
         assert await service._guard(ending(ExitCode.TRIGGERED_AND_PROVEN, turns), hearers, None) == 1
     assert turns == ["first turn", "end"]
+
+
+GUARD: Any = SimpleNamespace(is_guarding=lambda: True)
 
 
 async def refusing(*_: Any, **__: Any) -> None:

@@ -165,7 +165,7 @@ async def test_what_was_not_forgotten_is_not_left_as_forgotten(
     def full(_: Any) -> None:
         raise StateError("wardens.json can't be written: the disk is full")
 
-    monkeypatch.setattr(world.store, "change", full)
+    monkeypatch.setattr(world.store, "change_what_is_left", full)
     with pytest.raises(StateError, match="is full"):
         await affairs.break_glass(ROOT, SENTENCE, is_root=True)
     assert world.store.read().is_guarded

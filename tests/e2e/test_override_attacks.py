@@ -494,6 +494,18 @@ def test_a_register_that_is_gone_lets_nobody_resume(guard_of: Callable[..., Guar
     assert reset.ends() == 0, reset.said
 
 
+def test_nobody_is_waited_for_while_a_trip_is_to_be_finished(guard_of: Callable[..., Guard]) -> None:
+    guard = guard_of(cancel_deadline='"3s"').started()
+    guard.venue.post(listing="empty_result")
+    assert guard.daemon.command("halt", "--reason", "enough").returncode == 0
+    assert guard.daemon.exit_code() == 4
+    refused = guard.daemon.command("warden", "enroll", "bob")
+    assert (refused.returncode, "is not proven yet" in refused.stderr) == (78, True), refused.stderr
+    guard.venue.post(listing="ok")
+    guard.daemon.start()
+    assert guard.daemon.exit_code() == 1
+
+
 def test_a_new_state_in_the_place_of_the_old_one_needs_the_wardens(guard_of: Callable[..., Guard]) -> None:
     guard = guard_of()
     daemon, alice = guard.daemon, Warden("alice").put(guard.daemon)

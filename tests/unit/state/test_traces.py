@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from risk_daemon.errors import StateError
 from risk_daemon.model.clock import Instant, SystemClock
 from risk_daemon.model.events import EventName, RiskEvent
 from risk_daemon.state import traces
 from risk_daemon.state.directory import LATCH, Paths, StateDir
 from risk_daemon.state.event_log import EventLog
 from risk_daemon.state.files import json_text
-from risk_daemon.state.latch import latch_document, latch_of, unproven_latch
+from risk_daemon.state.latch import latch_document, latch_of, refuse_unproven, unproven_latch
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.memory_map import shut
 from risk_daemon.state.store.sqlite import connect, write_documents
@@ -198,6 +199,15 @@ def test_a_store_that_says_proven_ends_it_unless_a_newer_trip_is_told_of(paths: 
     latch, _ = unproven_latch(paths, NOW)
     assert latch is not None
     assert latch["trip_id"] == "trip-2"
+
+
+def test_what_takes_time_is_refused_until_a_trip_is_proven(paths: Paths) -> None:
+    stored(paths, proven=False)
+    wrote(paths, TRIGGERED)
+    with pytest.raises(StateError, match="trip-1 is not proven yet"):
+        refuse_unproven(paths, unproven_latch(paths, NOW)[1], NOW)
+    stored(paths, proven=True)
+    refuse_unproven(paths, unproven_latch(paths, NOW)[1], NOW)
 
 
 def test_a_store_that_is_older_than_the_trip(paths: Paths) -> None:

@@ -227,7 +227,7 @@ DOCUMENT = Document(
         "003-70": Row("A halt that asks back, errors to filter, colours", to_come=_PANEL),
         "003-71": Row(
             "At least 90 % of the code is covered",
-            different="5.1: `make cover` fails below, and `.ci/run` with it; a test tries its settings on ten lines",
+            different="5.1: `make cover` fails below, a command of its own; a test tries its settings on ten lines",
         ),
         "003-72": Row(
             "Mocks of mail, SMS and webhook servers",

@@ -120,7 +120,6 @@ def test_003_71_less_than_ninety_percent_covered_fails(tmp_path: Path) -> None:
         codes = [covered(word, tmp_path) for word in words]
         assert codes == [0, 0, 0, 0 if passes else 2], codes
     assert "--cov " in recipe("cover")
-    assert "make cover" in (ROOT / ".ci" / "run").read_text()
     assert "--no-cov" not in MAKEFILE
     assert "--cov-fail-under" not in MAKEFILE
 

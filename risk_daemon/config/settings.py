@@ -152,6 +152,10 @@ class Baselines(Table):
     flow_wait: Seconds = as_written("60s")
 
 
+# Below it, readings of a slow venue are stale when they come.
+STALE_LEAST_S = 5.0
+
+
 class Data(Table):
     """How often the venues are read and how long a reading is believed."""
 
@@ -370,12 +374,14 @@ class Settings(Table):
         for name in self.venues:
             data = self.data_for(name)
             for key in ("balance_stale", "position_stale", "price_stale"):
-                if getattr(data, key) <= data.reconcile_every:
+                least_s = max(data.reconcile_every, STALE_LEAST_S)
+                if getattr(data, key) <= least_s:
+                    than = "what readings take" if least_s > data.reconcile_every else "reconcile_every"
                     table = "data" if getattr(self.venues[name], key) is None else f"venues.{name}"
                     raise Refused(
                         f"{table}.{key}",
-                        f"{seconds_text(getattr(data, key))} is not longer than reconcile_every"
-                        f" ({seconds_text(data.reconcile_every)}), so every reading would be stale: set it above",
+                        f"{seconds_text(getattr(data, key))} is not longer than {than} ({seconds_text(least_s)}),"
+                        " so every reading would be stale, and losses within stale_band trip nothing: set it above",
                     )
         return self
 

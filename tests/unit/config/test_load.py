@@ -361,6 +361,10 @@ BAD = {
         PORTFOLIO + '[data]\nprice_stale = "15s"\n' + SIMULATED,
         "data.price_stale: 15s is not longer than reconcile_every (15s)",
     ),
+    "stale before it comes": (
+        PORTFOLIO + '[data]\nreconcile_every = "1ms"\nprice_stale = "45ms"\n' + SIMULATED,
+        "data.price_stale: 45ms is not longer than what readings take (5s)",
+    ),
     "a venue always stale": (
         PORTFOLIO + SIMULATED + 'reconcile_every = "40s"',
         "data.price_stale: 30s is not longer than reconcile_every (40s)",

@@ -7,7 +7,9 @@ SECONDS_OF_FUZZ ?= 300
 BIN := .venv/bin
 VIRTUAL_HOURS := $(addprefix tests/unit/engine/test_engine_,freeze.py baselines.py streams.py book.py)
 
-.PHONY: venv install demo test long cards cover lint sim bench explore fuzz try-bots requirements clean
+PEOPLE := $(addprefix tests/e2e/test_,alerts.py alert_channels.py override.py override_attacks.py watch.py)
+
+.PHONY: venv install demo test long people cards cover lint sim bench explore fuzz try-bots requirements clean
 
 venv: .venv/.built
 
@@ -38,9 +40,13 @@ lint: venv
 test: lint
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not long" --ignore tests/cards tests
 
-# Whole processes that wait for what takes its time, and the bugs that the simulation must find: some minutes more.
+# Whole processes that wait for what takes its time, and the bugs that the simulation must find: a quarter of an hour.
 long: venv
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m long --ignore tests/cards tests
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m long --ignore tests/cards $(addprefix --ignore ,$(PEOPLE)) tests
+
+# The same of those who are told and those who may resume, in a browser too.
+people: venv
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m long $(PEOPLE)
 
 # One contract over every venue, the whole daemon on each included.
 cards: venv

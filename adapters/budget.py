@@ -116,6 +116,8 @@ class _Counter:
 
     def level(self) -> float:
         now_mono = self._clock.now().mono
+        if self._mono < self._full_until_mono <= now_mono:
+            self._level = 0.0
         self._level = max(0.0, self._level - (now_mono - self._mono) * self.pool.decay_per_s)
         self._mono = now_mono
         return self._level

@@ -99,7 +99,6 @@ class VenueFeed:
         self._wanted = {kind: asyncio.Event() for kind in Kind}
         self._asked = {kind: asyncio.Lock() for kind in Kind}
         self._asked_next: set[Kind] = set()
-        self._owed: set[Kind] = set()
         self._retry_after_s: dict[Kind, float] = {}
         self._live: set[Kind] = set()
         self._doubt_mono: dict[Kind, float] = {}
@@ -177,8 +176,7 @@ class VenueFeed:
         while True:
             pause_s = every_s if failures == 0 else min(every_s, self._backoff(failures))
             await self._pause(kind, max(pause_s, self._retry_after_s.pop(kind, 0.0)))
-            await asyncio.sleep(self._retry_after_s.pop(kind, 0.0))  # wished for meanwhile
-            failures = 0 if await self._read(kind, urgent=kind in self._owed) else failures + 1
+            failures = 0 if await self._read(kind) else failures + 1
 
     async def _pause(self, kind: Kind, pause_s: float) -> None:
         """Wait, or less if the kind is wanted; but never read in a row without a gap."""
@@ -192,31 +190,20 @@ class VenueFeed:
         wanted.clear()
 
     async def _read(self, kind: Kind, *, urgent: bool = False, is_asked_for: bool = False) -> bool:
-        """Read one kind and emit it. False, and reported, if the venue gave no proven answer in time.
-
-        What was urgent stays urgent until it is answered: the schedule, which may be minutes away, tries again soon.
-        """
+        """Read one kind and emit it. False, and reported, if the venue gave no proven answer in time."""
         try:
             async with asyncio.timeout(self._call_timeout_s):
                 seen = await self._call(kind, urgent)
         except PushedAside:
-            self._owe(kind, urgent=urgent, is_wanted=True)
+            self._wanted[kind].set()
             return True
         except (VenueError, TimeoutError) as error:
-            self._owe(kind, urgent=urgent, is_wanted=urgent and is_asked_for)
             self._retry_after_s[kind] = _retry_after_s(error)
             self._report_lost(("rest", kind), _reason(error), is_asked_for=is_asked_for)
             return False
-        self._owed.discard(kind)
         self._report_found(kind)
         await self._take(kind, seen, urgent)
         return True
-
-    def _owe(self, kind: Kind, *, urgent: bool, is_wanted: bool) -> None:
-        if urgent:
-            self._owed.add(kind)
-        if is_wanted:
-            self._wanted[kind].set()
 
     def _call(self, kind: Kind, urgent: bool) -> Awaitable[Reading]:
         if kind is Kind.BALANCES:

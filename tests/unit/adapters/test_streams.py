@@ -275,33 +275,6 @@ async def test_read_now_reports_every_failure_and_raises_none() -> None:
         assert run.of(VenueLost) == [VenueLost("v", "down", Kind.BALANCES, is_stream=False)] * 2
 
 
-@pytest.mark.parametrize("fault", [VenueUnavailable("down"), PushedAside("the venue's limit leaves no room")])
-async def test_an_urgent_read_without_an_answer_is_tried_again_urgently_and_not_by_the_schedule(
-    fault: Exception,
-) -> None:
-    venue = FakeVenue()
-    run = Run(venue, flows_every_s=3_600.0)
-    async with run.running():
-        listed = len(run.of(FlowsListed))
-        venue.faults[Kind.FLOWS] = deque([fault, fault])
-        await run.feed.read_now(frozenset({Kind.FLOWS}), urgent=True)
-        await pass_time(20)
-        assert len(run.of(FlowsListed)) == listed + 1
-        assert venue.urgent == [Kind.FLOWS] * 3
-
-
-async def test_a_wish_to_wait_that_answers_an_urgent_read_is_obeyed() -> None:
-    venue = FakeVenue()
-    run = Run(venue, flows_every_s=3_600.0)
-    async with run.running():
-        venue.faults[Kind.FLOWS] = deque([VenueUnavailable("429", 40)])
-        before = len(venue.called(Kind.FLOWS))
-        await run.feed.read_now(frozenset({Kind.FLOWS}), urgent=True)
-        await pass_time(70)
-        first, second = venue.called(Kind.FLOWS)[before:]
-        assert 40 <= second - first < 50
-
-
 # --- flows -------------------------------------------------------------------------------------------
 
 

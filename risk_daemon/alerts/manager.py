@@ -137,18 +137,6 @@ class AlertManager:
         await self._earlier.look()
         self._begin()
 
-    def start_beside(self) -> None:
-        """`start`, in a task of its own: whoever calls goes on at once. It takes what it gets."""
-        self._takes_what_it_gets = True
-        self._tasks.append(asyncio.get_running_loop().create_task(self._start_beside(), name="alerts start"))
-
-    async def _start_beside(self) -> None:
-        try:
-            await self.start()
-        except Exception as error:  # rather with some channels than with none
-            self._tell_lost(error, ["what an earlier run left"])
-            self._begin()
-
     def _use(self, good: Mapping[str, Channel], bad: Mapping[str, str]) -> None:
         self._absent += tuple((one, bad[one.name]) for one in self.channels if one.name in bad)
         self.channels = tuple(one for one in self.channels if one.name in good)

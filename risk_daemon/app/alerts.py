@@ -184,21 +184,17 @@ async def open_alerts(
     *,
     takes_what_it_gets: bool,
     alive: Callable[[], bool] | None = None,
-    is_beside: bool = False,
 ) -> AlertManager | None:
     """The alerts of this run, sending; what an earlier one logged and nobody got is among them. None: nobody is told.
 
     takes_what_it_gets: a channel that can't be used is shouted, and the others go on. Without it: raises ConfigError.
-    alive: see AlertManager. is_beside: nothing is waited for; what is told before the start is over is sent then.
+    alive: see AlertManager.
     """
     alerts = _alerts_of(settings, opened, takes_what_it_gets=takes_what_it_gets, alive=alive)
     if alerts is None:
         return None
     stack.push_async_callback(alerts.aclose)
-    if is_beside:
-        alerts.start_beside()
-    else:
-        await alerts.start()
+    await alerts.start()
     return alerts
 
 

@@ -59,7 +59,7 @@ def looser_than_before(settings: Settings, documents: Mapping[str, Any]) -> tupl
 
 def refuse_looser(settings: Settings, paths: Paths, documents: Mapping[str, Any]) -> None:
     """Raises LooserConfiguration, with what is looser, where only a warden may allow it."""
-    if not wardens_enrolled(paths):
+    if not wardens_enrolled(paths) and not says_guarded(documents):
         return
     looser = looser_than_before(settings, documents)
     if looser is None or looser:

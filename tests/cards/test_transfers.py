@@ -50,7 +50,7 @@ ARRIVALS = ((False, {}, {}), (False, LATE, {}), (False, {}, LATE), (True, {}, {}
 def test_card_46_what_goes_from_one_venue_to_another_moves_no_ratio(venues: dict[str, Venue], tmp_path: Path) -> None:
     """Around all seven, in every order of arrival; then a real loss at one of them trips, and all are emptied."""
     tables = "".join(table(KINDS[name], venue) for name, venue in venues.items())
-    config = CONFIG.format(capital=ALL, breaker="", closes="false", flow_wait="60s") + tables
+    config = CONFIG.format(capital=ALL, breaker="", closes="false", flow_wait="20s") + tables
     daemon = started(tmp_path, config, [KINDS[name] for name in NAMES])
     try:
         for name, venue in venues.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from risk_daemon.alerts.channels.trying import said, tried
 from risk_daemon.alerts.channels.wording import headline, page
 from risk_daemon.alerts.outbound import LookUp
 from risk_daemon.errors import ConfigError
+from risk_daemon.model.addresses import is_loopback
 
 _CONNECT_WITHIN_S = 1.0  # where there is another address; the last may take as long as the try does
 _FINAL = 500  # replies from here on are refusals; those below ask for patience
@@ -114,19 +114,10 @@ def _refuse_what_cannot_be_sent(settings: EmailSettings) -> None:
         name, _, domain = address.rpartition("@")
         if not name or not domain or not address.isprintable() or any(sign in address for sign in ' ,;<>"'):
             raise ConfigError(f"{settings.name}: {address!r} is no address: write it like someone@example.org.")
-    if settings.username and settings.security is Security.NONE and not _is_here(settings.host):
+    if settings.username and settings.security is Security.NONE and not is_loopback(settings.host):
         raise ConfigError(
             f'{settings.name}: without encryption everybody on the way reads the password: use "starttls" or "tls".'
         )
-
-
-def _is_here(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def _connection(addresses: tuple[str, ...], port: int) -> socket.socket:

@@ -372,12 +372,13 @@ async def test_what_is_told_before_the_start_is_over_waits_and_is_told_then(rece
     assert alerts.acknowledge(None, "ann") == "trip-1"
     assert alerts.status()["standing"] is None
     assert not await alerts.flushed(0.05), "nothing was started"
-    alerts.start_beside()
+    starting = asyncio.create_task(alerts.start())
     assert receiver.ids == []
     assert await alerts.flushed(10.0)
     assert alerts.status()["standing"]["acknowledged_by"] == "ann"
     assert {"venue_lost-20231114T221320.000000Z", "trip-1", "mine"} < set(receiver.ids)
     assert [one["operator"] for one in log.of(EventName.ALERT_ACKNOWLEDGED)] == ["ann"]
+    await starting
     await alerts.aclose()
 
 
@@ -393,7 +394,9 @@ async def test_it_may_be_closed_before_it_was_started_and_owes_what_it_was_told(
     await early.aclose()
     assert (tmp_path / FILE_NAME).read_bytes() == kept, "what was not read is not written over"
     cut_off = AlertManager([hook(receiver)], QUICK, directory=tmp_path, takes_what_it_gets=True)
-    cut_off.start_beside()
+    starting = asyncio.create_task(cut_off.start())
+    starting.cancel()
+    await asyncio.wait({starting})
     await cut_off.aclose()
     assert (tmp_path / FILE_NAME).read_bytes() == kept
 
@@ -468,8 +471,8 @@ async def test_a_channel_that_can_not_be_opened_is_named_or_left_out_and_told_by
             alerts.tell([TRIP])
             await until(lambda: len(good.ids) == 2)
             assert list(alerts.status()["channels"]) == ["good"]
-        beside = AlertManager(channels, QUICK, build=broken)
-        beside.start_beside()
+        beside = AlertManager(channels, QUICK, build=broken, takes_what_it_gets=True)
+        await beside.start()
         assert await beside.flushed(10.0)
         assert list(beside.status()["channels"]) == ["good"]
         await beside.aclose()

@@ -200,7 +200,9 @@ async def test_a_trip_that_is_told_while_no_channel_can_be_used_is_sent_once_one
     assert receiver.ids == ["trip-1"]
 
 
-async def test_beside_a_guard_nothing_is_waited_for(tmp_path: Path, receiver: WebhookReceiver) -> None:
+async def test_what_is_told_once_they_are_open_stands_beside_the_trip_that_is_finished(
+    tmp_path: Path, receiver: WebhookReceiver
+) -> None:
     trip = Trip("trip-1", "drawdown", "10.2 %", SystemClock().now().wall, 0.0)
     place = Place(tmp_path, trip=trip)
     place.write(LOST)
@@ -211,10 +213,8 @@ async def test_beside_a_guard_nothing_is_waited_for(tmp_path: Path, receiver: We
             stack,
             takes_what_it_gets=True,
             alive=lambda: False,
-            is_beside=True,
         )
         assert alerts is not None
-        assert alerts.status()["standing"] is None, "it has not begun"
         alerts.tell([RiskEvent(EventName.BLIND_STARTED)])
         assert await alerts.flushed(10.0)
     assert sorted(events(receiver)) == ["blind_started", "circuit_breaker_triggered"]

@@ -114,6 +114,13 @@ def test_looser_is_refused_once_a_warden_is_enrolled_and_says_which(paths: Paths
     assert "config.toml" in str(refused.value)
 
 
+def test_a_store_that_was_read_is_believed_that_there_are_wardens(paths: Paths, tmp_path: Path) -> None:
+    """Their list is gone, and the store can't be looked into a second time."""
+    before = {**in_force(configured(tmp_path)), "wardens": {"guarded": True}}
+    with pytest.raises(LooserConfiguration):
+        refuse_looser(configured(tmp_path, loss_threshold='"10%"'), paths, before)
+
+
 def test_tightening_needs_nobody(paths: Paths, tmp_path: Path) -> None:
     before = in_force(configured(tmp_path))
     enrol(paths)

@@ -5,11 +5,13 @@ VENV ?= $(PREFIX)/.venv
 SEEDS ?= 2000
 SECONDS_OF_FUZZ ?= 300
 BIN := .venv/bin
+# Some machines forbid Python to keep what it compiled: then each process of the tests compiles every module again.
+export PYTHONDONTWRITEBYTECODE :=
 VIRTUAL_HOURS := $(addprefix tests/unit/engine/test_engine_,freeze.py baselines.py streams.py book.py)
 
-PEOPLE := $(addprefix tests/e2e/test_,alerts.py alert_channels.py override.py override_attacks.py watch.py)
+PEOPLE := $(addprefix tests/e2e/test_,alerts.py alert_channels.py override.py override_attacks.py page.py watch.py)
 
-.PHONY: venv install demo test long people cards cover lint sim bench explore fuzz try-bots requirements clean
+.PHONY: venv install wheel demo test long people cards cover lint sim bench history explore fuzz try-bots examples docs picture requirements clean
 
 venv: .venv/.built
 
@@ -25,6 +27,12 @@ install:
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 	$(VENV)/bin/risk-daemon --version
+
+# For pipx and packages: the wheel, and the versions that it is tested with.
+wheel: venv
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+	sed -n 's/^\([A-Za-z0-9._-]*==[^ ]*\).*/\1/p' requirements/run.txt > dist/constraints.txt
 
 demo: venv
 	@$(BIN)/risk-daemon demo; code=$$?; \
@@ -64,6 +72,11 @@ sim: venv
 bench: venv
 	$(BIN)/python -m benchmarks
 
+# Every profile on every real day; some minutes.
+history: venv
+	$(BIN)/python -m risk_daemon replay all --profile all --markdown > docs/history.md.new
+	mv docs/history.md.new docs/history.md
+
 # Properties with other cases each time: what `make test` tries is the same for one commit.
 explore: venv
 	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n 2 tests/property tests/unit/oms/test_sweep.py
@@ -71,16 +84,37 @@ explore: venv
 fuzz: venv
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS_OF_FUZZ)
 
-# The mixins for bots against the bots themselves, in an environment of their own: they bring a ccxt of their own.
-try-bots:
-	$(PYTHON) -m venv .venv-bots
-	.venv-bots/bin/python -m pip install --quiet --disable-pip-version-check freqtrade pytest
-	PYTHONPATH=. .venv-bots/bin/python -m pytest -c /dev/null --rootdir . -p no:cacheprovider tests/bots
+# The mixins for bots against the bots themselves, each in an environment of its own: they bring what we don't want.
+BOTS := freqtrade nautilus_trader jesse
+examples: try-bots
+
+try-bots: $(addprefix try-,$(BOTS))
+
+try-%:
+	$(PYTHON) -m venv .venv-bots/$*
+	.venv-bots/$*/bin/python -m pip install --quiet --disable-pip-version-check $* pytest
+	PYTHONPATH=. .venv-bots/$*/bin/python -m pytest -c /dev/null --rootdir . -p no:cacheprovider -p no:anyio --noconftest \
+		tests/bots/test_$(firstword $(subst _, ,$*)).py
+
+# The pages as a site, in site/: strict, a link that leads nowhere ends it.
+docs: .venv-docs/.built
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+.venv-docs/.built: requirements/docs.txt
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	touch $@
+
+# The picture of the operator's page, docs/page.png: simulated venues, a daemon, a browser.
+picture: venv
+	$(BIN)/python -m tests.picture
 
 requirements: venv
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev -o requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/run.txt -c requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate --extra docs -o requirements/docs.txt -c requirements/dev.txt pyproject.toml
 
 clean:
-	rm -rf .venv .venv-bots .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bots .venv-docs dist site .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from risk_daemon.model.account import Instrument, Position
-from risk_daemon.model.events import BalancesSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen
+from risk_daemon.model.events import BalancesSeen, FillsSeen, FlowsListed, Input, Kind, Order, PositionsSeen, PricesSeen
 
 
 class Market(StrEnum):
@@ -65,7 +65,7 @@ class Capabilities:
 
     ledger_lag_s: how far the venue's book may be behind its balances. lane_width: how many signed calls it takes at
     once. unprovable: what may hold or place orders there that no call lists, one sentence each. is_provable: whether
-    a sweep can prove anything at all there, these apart.
+    a sweep can prove anything at all there, these apart. streams_fills: its stream of orders tells what is executed.
     """
 
     stream_kinds: frozenset[Kind] = frozenset()
@@ -76,6 +76,7 @@ class Capabilities:
     lane_width: int = 1
     unprovable: tuple[str, ...] = ()
     is_provable: bool = True
+    streams_fills: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,33 @@ class PositionCloser(Protocol):
         Whether it returns or raises, it proves nothing: the order may be filled, in part, rest, or still be on its
         way. label: what its client order id names, as far as the venue takes one.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLevel:
+    """One of a venue's counters of our calls: what is used of it, and above what the venue refuses."""
+
+    name: str
+    used: float
+    ceiling: float
+
+
+@runtime_checkable
+class Budgeted(Protocol):
+    """An adapter that keeps along how much it may still ask."""
+
+    def budget_levels(self) -> Sequence[BudgetLevel]:
+        """As it is now; nothing where the venue is not known to count."""
+        ...
+
+
+@runtime_checkable
+class FillReader(Protocol):
+    """An adapter that can list what was executed. For people: every other call goes before it."""
+
+    async def read_fills(self, since_wall: float) -> FillsSeen:
+        """Executions since then, as far as the venue shows them in one go. Raises a VenueError if it shows none."""
         ...
 
 

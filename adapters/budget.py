@@ -1,8 +1,9 @@
 """A venue's own count of our calls, kept along with it so that it never has to refuse one.
 
 Exchanges count what a key asks, and refuse what goes above; some for longer the more is asked
-meanwhile. So ordinary readings leave room for the refresh of a switch and for what confirms a breach, and
-these for the sweep, which is never held back: a cancel that is refused costs less than one that is not sent.
+meanwhile. So what is asked at leisure leaves half of it to ordinary readings, these leave room for the refresh of a
+switch and for what confirms a breach, and these for the sweep, which is never held back: a cancel that is refused costs
+less than one that is not sent.
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.base import BudgetLevel
 from adapters.lane import PushedAside, Urgency
 from risk_daemon.model.clock import Clock
 
-PATIENCE_S: Mapping[Urgency, float] = {Urgency.ORDINARY: 2.0, Urgency.REFRESH: 2.0, Urgency.URGENT: 7.0}
+PATIENCE_S: Mapping[Urgency, float] = {
+    Urgency.LEISURE: 0.0,
+    Urgency.ORDINARY: 2.0,
+    Urgency.REFRESH: 2.0,
+    Urgency.URGENT: 7.0,
+}
 """A call that would wait longer gives its turn up: an ordinary one before it runs into its caller's time limit."""
 
 
@@ -66,10 +73,20 @@ class Pool:
             return next((cost for rows, cost in self.by_count if int(params["count"]) <= rows), self.by_count[-1][1])
         return self.costs.get(endpoint, self.default)
 
+    @property
+    def name(self) -> str:
+        """For people: the first of its endpoints and how many there are besides, or that it is of all others."""
+        if self.endpoints is None:
+            return "others"
+        first, *more = sorted(self.endpoints)
+        return f"{first} +{len(more)}" if more else first
+
     def room(self, urgency: Urgency) -> float:
         """How high a call of this urgency may lift the counter."""
         if urgency in (Urgency.SWEEP, Urgency.PACED, Urgency.OVERDUE):
             return self.ceiling if self.strict else float("inf")
+        if urgency is Urgency.LEISURE:
+            return (self.ceiling - self.for_sweep - self.for_urgent) / 2
         return self.ceiling - self.for_sweep - (self.for_urgent if urgency is Urgency.ORDINARY else 0.0)
 
 
@@ -147,6 +164,10 @@ class Budget:
     def __init__(self, pools: Sequence[Pool], clock: Clock) -> None:
         self._counters = [_Counter(pool, clock) for pool in pools]
 
+    def levels(self) -> tuple[BudgetLevel, ...]:
+        """How full each counter is."""
+        return tuple(BudgetLevel(one.pool.name, one.level(), one.pool.ceiling) for one in self._counters)
+
     def covers(self, endpoint: str, *, public: bool = False) -> bool:
         """Whether a counter of the venue is known for calls of this endpoint."""
         counter = self._counter(endpoint)
@@ -167,7 +188,8 @@ class Budget:
             return
         cost = counter.pool.cost(endpoint, params)
         is_ordinary = bool(cost) and urgency is Urgency.ORDINARY
-        while (wait_s := counter.wait_s(cost + (counter.ahead(endpoint) if is_ordinary else 0.0), urgency)) > 0:
+        waits = bool(cost) and urgency in (Urgency.LEISURE, Urgency.ORDINARY)
+        while (wait_s := counter.wait_s(cost + (counter.ahead(endpoint) if waits else 0.0), urgency)) > 0:
             if wait_s > PATIENCE_S.get(urgency, STRICT_PATIENCE_S):
                 if is_ordinary:
                     counter.hold(endpoint, cost)

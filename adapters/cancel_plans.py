@@ -46,7 +46,8 @@ class OrderFields:
 
     order_type: one field, or the first of several that says something. sides: what stands for a side where it is no
     word of its own. reduces: whether the venue marks it as one that can only reduce a position. quantity, filled: their
-    difference is what remains.
+    difference is what remains. whole: the quantity, where `quantity` is what is left of it. price, trigger_price: the
+    first of these fields that is above zero.
     """
 
     order_id: str = "orderId"
@@ -56,6 +57,9 @@ class OrderFields:
     client_order_id: tuple[str, ...] = ()
     quantity: str | None = None
     filled: str | None = None
+    whole: str | None = None
+    price: tuple[str, ...] = ("price",)
+    trigger_price: tuple[str, ...] = ()
     sides: Mapping[str, OrderSide] | None = None
     reduces: Callable[[Row], bool] = field(default=lambda _: False)
 

@@ -12,10 +12,11 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from adapters import cancel_probes, closing
+from adapters import cancel_probes, closing, fill_history
 from adapters.base import (
     PERP_MARKETS,
     SPOT_MARKETS,
+    BudgetLevel,
     CancelPermission,
     Capabilities,
     KeyPowers,
@@ -45,10 +46,12 @@ from risk_daemon.model.account import Instrument
 from risk_daemon.model.clock import Clock
 from risk_daemon.model.events import (
     BalancesSeen,
+    FillsSeen,
     FlowsListed,
     Input,
     Kind,
     Order,
+    OrdersSeen,
     Position,
     PositionsSeen,
     PricesSeen,
@@ -88,6 +91,9 @@ class CcxtVenue:
         self._switches = Switches(switches_of(venue.dead_men, settings.markets), self._client)
         self._market_list = MarketList(lambda: load_anew(self._client), clock)
         self._order_ids = closing.OrderIds(venue.client_id_length, clock)
+        fills = fill_history.source_of(venue.fills, self._client.has)
+        self._history = fill_history.FillHistory(settings.name, fills, settings.markets, self._client, clock)
+        self._streams_fills = fills.is_streamed
         self._is_connected = False
 
     @property
@@ -110,11 +116,15 @@ class CcxtVenue:
             lane_width=self._venue.lane_width,
             unprovable=unprovable(self._venue),
             is_provable=self._venue.scopes is not None,
+            streams_fills=self._streams_fills,
         )
 
     @property
     def scopes(self) -> Sequence[OrderScope]:
         return tuple(plan.scope for plan in self._plans)
+
+    def budget_levels(self) -> Sequence[BudgetLevel]:
+        return self._shell.budget.levels()
 
     def instrument(self, symbol: str) -> Instrument | None:
         market = (self._client.markets or {}).get(symbol)
@@ -140,7 +150,8 @@ class CcxtVenue:
         if self._dialect.has_positions:
             await self.read_positions()
         for plan in self._plans:
-            await self._ask(Urgency.ORDINARY, lambda plan=plan: self._dialect.orders(plan))  # type: ignore[misc]
+            orders = await self._ask(Urgency.ORDINARY, lambda plan=plan: self._dialect.orders(plan))  # type: ignore[misc]
+            self._history.note(order.symbol for order in orders)
 
     async def _load_markets(self) -> None:
         await self._ask(Urgency.ORDINARY, self._client.load_markets)
@@ -156,6 +167,7 @@ class CcxtVenue:
         requested_mono = self._clock.now().mono
         positions = await self._ask(_urgency(urgent), self._dialect.positions) if self._dialect.has_positions else ()
         self._streams.what_is_watched_changed()
+        self._history.note(position.symbol for position in positions)
         return PositionsSeen(self.name, requested_mono, Source.REST, positions, complete=True)
 
     async def read_prices(self, assets: frozenset[str], *, urgent: bool = False) -> PricesSeen:
@@ -177,7 +189,13 @@ class CcxtVenue:
         orders = await self._ask(
             Urgency.SWEEP if urgent else Urgency.ORDINARY, lambda: self._dialect.orders(self._plan(scope))
         )
+        self._history.note(order.symbol for order in orders)
         return OrderListing(self.name, scope.name, requested_mono, orders)
+
+    async def read_fills(self, since_wall: float) -> FillsSeen:
+        requested_mono = self._clock.now().mono
+        fills = await self._history.read(since_wall, lambda ask: self._ask(Urgency.LEISURE, ask))
+        return FillsSeen(self.name, requested_mono, Source.REST, fills)
 
     async def cancel_orders(self, scope: OrderScope, orders: Sequence[Order]) -> None:
         await self._ask(Urgency.SWEEP, lambda: self._dialect.cancel(self._plan(scope), orders))
@@ -247,7 +265,10 @@ class CcxtVenue:
     async def next_frame(self, kind: Kind) -> Sequence[Input]:
         if not self._client.markets:
             await self._load_markets()
-        return await self._streams.next(kind)
+        inputs = await self._streams.next(kind)
+        told = (seen for seen in inputs if isinstance(seen, OrdersSeen))
+        self._history.note(order.symbol for seen in told for order in (*seen.orders, *seen.ended))
+        return inputs
 
     def heartbeat_mono(self, kind: Kind) -> float | None:
         return self._streams.heartbeat_mono(kind)

@@ -14,11 +14,15 @@ from typing import Any, Protocol
 
 from adapters.cancel_plans import ScopePlan
 from risk_daemon.errors import MalformedReply
+from risk_daemon.model.account import OrderStatus
 from risk_daemon.model.events import Flow, Input, Kind, Order, OrdersSeen, Position, Price
 from risk_daemon.model.units import finite
 
 ACCOUNT = frozenset({"account"})
 """What a stream of the whole account watches."""
+
+KNOWN_ORDERS = 1_000
+"""So many open orders are remembered by what a stream told of them; the oldest are forgotten first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,24 @@ def optional_text(row: Mapping[str, Any], *keys: str) -> str | None:
     return next((str(value) for value in values if value not in (None, "", 0, "0")), None)
 
 
+def told_number(row: Any, *keys: str) -> Decimal | None:
+    """The first of these fields that is a finite number, None if none is: of what is only shown to people."""
+    return next((value for key in keys if (value := _told(row, key)) is not None), None)
+
+
+def _told(row: Any, key: str) -> Decimal | None:
+    try:
+        return finite(row[key])
+    except (KeyError, TypeError, IndexError, ValueError):
+        return None
+
+
+def told_size(row: Any, *keys: str) -> Decimal | None:
+    """As `told_number`, of what is above zero: venues write 0 or -1 for the price of an order that has none."""
+    found = (told_number(row, key) for key in keys)
+    return next((value for value in found if value is not None and value > 0), None)
+
+
 def check_once(rows: Iterable[Mapping[str, Any]], *keys: str) -> None:
     """Raises MalformedReply for two rows of one thing: each would count. A row without any of these fields is none."""
     seen: set[tuple[str, ...]] = set()
@@ -105,21 +127,31 @@ def check_once(rows: Iterable[Mapping[str, Any]], *keys: str) -> None:
 
 
 class OrdersTold:
-    """Orders that frames tell of, row after row: which are open, and which were and have ended."""
+    """Orders that frames tell of, row after row: which are open, and which were and have ended.
 
-    def __init__(self) -> None:
+    known: what earlier frames told of open ones, kept by the caller where a later row only names an order.
+    """
+
+    def __init__(self, known: dict[str, Order] | None = None) -> None:
         self._open: dict[str, Order] = {}
         self._ended: dict[str, Order] = {}
+        self._known = {} if known is None else known
 
     def is_open(self, order: Order) -> None:
         """A row that says so."""
         self._open[order.order_id] = order
+        self._known.pop(order.order_id, None)
+        self._known[order.order_id] = order
+        if len(self._known) > KNOWN_ORDERS:
+            del self._known[next(iter(self._known))]
 
-    def has_ended(self, order_id: str, order: Order | None = None) -> None:
-        """A row that says so. order: what it tells of it, if it tells enough."""
-        order = self._open.pop(order_id, order)
+    def has_ended(self, order_id: str, order: Order | None = None, status: OrderStatus = OrderStatus.ENDED) -> None:
+        """A row that says so, and how. order: what it tells of it, if it tells enough."""
+        self._open.pop(order_id, None)
+        before = self._known.pop(order_id, None)
+        order = order or before
         if order is not None:
-            self._ended[order_id] = order
+            self._ended[order_id] = replace(order, status=status)
 
     @property
     def open(self) -> tuple[Order, ...]:

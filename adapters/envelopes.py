@@ -144,8 +144,9 @@ def wrong_with(table: Mapping[str, Check] | None, url: str, reply: Any) -> str |
         return "the body is not JSON" if reply else "the body is empty"
     if table is None:
         return "the body is an empty object" if reply == {} else None
-    endpoint = urlsplit(url).path.rstrip("/").rpartition("/")[2]
-    return table.get(endpoint, table[""])(reply)
+    words = urlsplit(url).path.rstrip("/").split("/")
+    row = next(name for name in ("/".join(words[-2:]), words[-1], "") if name in table)
+    return table[row](reply)
 
 
 # --- venues without a table ------------------------------------------------------------------------

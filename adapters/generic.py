@@ -17,7 +17,7 @@ from typing import Any
 from adapters.base import SPOT_MARKETS, Market
 from adapters.cancel_plans import CancelBy, ScopePlan
 from adapters.conversion import mid, needed_symbols, spot_pairs
-from adapters.dialect import ACCOUNT, Book, merged, number, optional_text, text
+from adapters.dialect import ACCOUNT, Book, merged, number, optional_text, text, told_size
 from adapters.envelopes import Shape, check_same_shape, count_rows, shape_of
 from adapters.failures import is_gone
 from adapters.guarded import recording
@@ -98,6 +98,9 @@ def parse_unified_order(venue: str, scope: str, row: Mapping[str, Any]) -> Order
         client_order_id=optional_text(row, "clientOrderId"),
         reduce_only=row.get("reduceOnly") is True,
         remaining=number(row, "remaining") if row.get("remaining") is not None else None,
+        quantity=told_size(row, "amount"),
+        price=told_size(row, "price"),
+        trigger_price=told_size(row, "triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice"),
     )
 
 

@@ -20,6 +20,7 @@ from adapters.budget import Budget
 from adapters.envelopes import Check, parse_strictly, wrong_with
 from adapters.failures import NO_CODES, ClockOff, Codes, HttpReply, blot, failure, is_rate_limit, without_query
 from adapters.lane import Pacer, SignedLane, current_urgency
+from adapters.lean_ccxt import ccxt_pro
 from adapters.recording import Tape
 from adapters.transport import open_connector, open_session
 from adapters.watched_streams import uses
@@ -211,10 +212,9 @@ def _is_public(api: Any) -> bool:
 
 def build_client(exchange: str, options: dict[str, Any], shell: Shell) -> Any:
     """A guarded ccxt.pro client. Raises ConfigError for an id that this ccxt release does not have."""
-    import ccxt.pro  # takes half a second and 100 MB: only when a venue is really built
-
-    base = getattr(ccxt.pro, exchange, None)
-    if exchange not in ccxt.pro.exchanges or base is None:
+    ccxt = ccxt_pro()
+    base = getattr(ccxt, exchange, None)
+    if exchange not in ccxt.exchanges or base is None:
         raise ConfigError(
             f"{exchange!r} is not an exchange of ccxt {ccxt.__version__} with streams: "
             "ids come and go between its releases, see ccxt.pro.exchanges"

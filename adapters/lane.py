@@ -22,13 +22,18 @@ from risk_daemon.model.clock import Clock
 T = TypeVar("T")
 
 
+_LEISURE = -1
+
+
 class Urgency(Enum):
     """How a call travels: whether it pushes others aside, and whether the rate limiter holds it.
 
     A refresh of a venue's own switch goes before ordinary business, and lets what is under way end. One that is overdue
     does not, and no limit holds it back: else a sweep that asks as much as it may would let the switch fire.
+    What is asked at leisure gives way to all of them, even when it is under way.
     """
 
+    LEISURE = "leisure"
     ORDINARY = "ordinary"
     REFRESH = "refresh"
     URGENT = "urgent"
@@ -39,15 +44,16 @@ class Urgency(Enum):
     @property
     def rank(self) -> int:
         """The sweep goes before what is read to confirm a breach, that before a refresh, and ordinary business last."""
-        return {Urgency.ORDINARY: 0, Urgency.REFRESH: 1, Urgency.URGENT: 2, Urgency.OVERDUE: 2}.get(self, 3)
+        ranks = {Urgency.LEISURE: _LEISURE, Urgency.ORDINARY: 0, Urgency.REFRESH: 1}
+        return ranks.get(self, 2 if self in (Urgency.URGENT, Urgency.OVERDUE) else 3)
 
     @property
     def goes_first(self) -> bool:
-        return self not in (Urgency.ORDINARY, Urgency.REFRESH)
+        return self not in (Urgency.LEISURE, Urgency.ORDINARY, Urgency.REFRESH)
 
     @property
     def is_paced(self) -> bool:
-        return self in (Urgency.ORDINARY, Urgency.PACED)
+        return self in (Urgency.LEISURE, Urgency.ORDINARY, Urgency.PACED)
 
 
 _URGENCY: ContextVar[Urgency] = ContextVar("urgency", default=Urgency.ORDINARY)
@@ -91,7 +97,8 @@ class SignedLane:
     async def run(self, call: Callable[[], Coroutine[Any, Any, T]], *, rank: int, pushes: bool = True) -> T:
         """The result of `call`. Raises PushedAside if a higher call took its place, else what `call` raises.
 
-        pushes: whether it takes the place of a lower one that is under way, or waits for its end.
+        pushes: whether it takes the place of a lower one that is under way, or waits for its end; of one at leisure,
+        every call takes it.
         """
         turn = self._enter(rank, pushes)
         try:
@@ -114,9 +121,9 @@ class SignedLane:
     def _enter(self, rank: int, pushes: bool) -> _Turn:
         turn = _Turn(rank, asyncio.get_running_loop().create_future())
         self._waiting.append(turn)
-        if pushes and len(self._holders) >= self._width:
+        if len(self._holders) >= self._width:
             lowest = min(reversed(self._holders), key=lambda holder: holder.rank)  # of equals, the last that began
-            if lowest.rank < rank:
+            if lowest.rank < rank and (pushes or lowest.rank == _LEISURE):
                 self._push_aside(lowest)
         self._grant_next()
         return turn

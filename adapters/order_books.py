@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from adapters.cancel_plans import EACH, Cancel, CancelBy, Listing, Named, OrderCalls, OrderFields, Row, ScopePlan
-from adapters.dialect import number, optional_text
+from adapters.dialect import number, optional_text, told_size
 from adapters.failures import is_gone
 from adapters.lane import Urgency, current_urgency, travelling
 from risk_daemon.errors import InvariantError, MalformedReply, VenueError, VenueRejected, VenueUnavailable
@@ -116,6 +116,9 @@ class OrderBooks:
             client_order_id=optional_text(row, *fields.client_order_id),
             reduce_only=fields.reduces(row),
             remaining=_remaining(fields, row),
+            quantity=told_size(row, *filter(None, (fields.whole, fields.quantity))),
+            price=told_size(row, *fields.price),
+            trigger_price=told_size(row, *fields.trigger_price),
         )
 
     def _symbol(self, market_id: str, spot: bool | None) -> str:

@@ -12,6 +12,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from adapters.base import VenueAdapter
+from adapters.fill_rounds import FillRounds
 from adapters.lane import PushedAside
 from adapters.order_rounds import OrderRounds
 from risk_daemon.errors import VenueError, VenueRejected, VenueUnavailable
@@ -93,6 +94,7 @@ class VenueFeed:
             backoff=backoff,
             may_list=may_list,
         )
+        self._fills = FillRounds(adapter, emit, clock, call_timeout_s=call_timeout_s, may_list=may_list)
         self._flow_ids: set[str] = set()
         self._held: dict[Kind, frozenset[str]] = {}
         self._outages: set[tuple[str, Kind | None]] = set()
@@ -115,6 +117,7 @@ class VenueFeed:
         failures = {kind: 0 if await self._read(kind) else 1 for kind in self._read_kinds()}
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._orders.run())
+            tasks.create_task(self._fills.run())
             for kind, failed in failures.items():
                 tasks.create_task(self._keep_reading(kind, failed))
             for kind in sorted(self._adapter.capabilities.stream_kinds):
@@ -220,6 +223,7 @@ class VenueFeed:
         if seen.requested_mono >= self._doubt_mono.get(kind, seen.requested_mono):
             self._doubt_mono.pop(kind, None)
         self._emit(seen)
+        self._fills.noticed(seen)
         if isinstance(seen, BalancesSeen):
             self._hold(kind, seen.amounts)
         elif isinstance(seen, PositionsSeen):
@@ -281,6 +285,8 @@ class VenueFeed:
             if not await self._read(kind):
                 self._wanted[kind].set()
         self._live.add(kind)
+        if kind is Kind.ORDERS:
+            self._fills.want()  # what was executed while there was no stream
         self._deliver(kind, first, is_read=True)
 
     def _deliver(self, kind: Kind, inputs: Sequence[Input], *, is_read: bool = False) -> None:

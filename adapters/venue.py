@@ -20,6 +20,7 @@ from adapters.cancel_probes import Probe
 from adapters.dead_man import DeadMan
 from adapters.envelopes import Check
 from adapters.failures import NO_CODES, Codes
+from adapters.fills import FillSource
 from adapters.key_audit import KeyAudit
 from adapters.wire import SocketDialect
 from risk_daemon.errors import ConfigError
@@ -85,7 +86,8 @@ class Venue:
     dialect: reads it by calls of its own, and streams over sockets of its own; None: by ccxt's unified calls.
     scopes: every slice of its orders, whatever markets are configured; None: one a market, as ccxt lists them.
     parts: what its listings are asked for by parts of (their `each`), where no dialect knows it.
-    replies: what its own replies look like, by the last word of the path, "" for all others; None: as at connect.
+    replies: what its own replies look like, by the last word of the path or the last two, "" for all others; None: as
+        at connect.
     lane_width: how many signed calls may be under way at once: one where a nonce must rise, or where nobody knows;
         many where a time is signed.
     pools: its own count of our calls. burst_s: how far calls that none of them counts may run ahead of ccxt's pace.
@@ -101,6 +103,7 @@ class Venue:
         that holds a long and a short of one market apart. ccxt tells the leg by the side of the order.
     closes_margin: whether `reduce_params` make it one that closes a position on margin too, and spares the holding.
     client_id_length: how many letters and digits a client order id may have.
+    fills: where it tells what was executed; None: as ccxt lists it.
 
     Raises ConfigError for half a venue.
     """
@@ -128,6 +131,7 @@ class Venue:
     leg_params: Mapping[str, Any] = field(default_factory=lambda: _LEG_ONLY)
     closes_margin: bool = False
     client_id_length: int = 32
+    fills: FillSource | None = None
 
     def __post_init__(self) -> None:
         wrong = next(filter(None, (_half(self), _wrong_scopes(self.scopes), _wrong_numbers(self))), None)

@@ -12,6 +12,8 @@ from typing import Any
 
 from adapters.base import Market
 from adapters.cancel_plans import Cancel, CancelBy, Listing, ScopePlan
+from adapters.fills import FillSource
+from adapters.lean_ccxt import ccxt_pro
 from adapters.registry import VENUES
 from adapters.venue import Venue, unprovable
 
@@ -52,7 +54,7 @@ class VenueSheet:
     """One exchange. not_covered: what a proof leaves out, or why there is none, one sentence each.
 
     calls_at_once: how many signed calls may be under way. tells_key: it says what a key may do; asks_cancel: whether
-    it may cancel can be found out without cancelling.
+    it may cancel can be found out without cancelling. fills: where what was executed is read.
     """
 
     exchange: str
@@ -64,6 +66,7 @@ class VenueSheet:
     calls_at_once: int = 1
     tells_key: bool = False
     asks_cancel: bool = False
+    fills: str = ""
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -95,15 +98,23 @@ def sheet_of(venue: Venue) -> VenueSheet:
         calls_at_once=venue.lane_width,
         tells_key=venue.key_audit is not None,
         asks_cancel=venue.probe is not None,
+        fills=_fills(venue),
     )
+
+
+def _fills(venue: Venue) -> str:
+    source = venue.fills or FillSource()
+    by_symbol = any(call.by_symbol for call in source.calls)
+    listed = "list of each market that is traded" if by_symbol else "list"
+    return " and ".join(filter(None, ("stream" if source.is_streamed else "", listed if source.calls else ""))) or "no"
 
 
 def sheets() -> tuple[VenueSheet, ...]:
     """Every exchange that ccxt knows: first those with a file, then by name."""
-    import ccxt.pro  # takes half a second: only when somebody asks
+    streamed = set(ccxt_pro().exchanges)
+    import ccxt
 
     known = tuple(sheet_of(venue) for venue in VENUES.values())
-    streamed = set(ccxt.pro.exchanges)
     others = sorted((set(ccxt.exchanges) | streamed) - VENUES.keys())
     return (*known, *(_without_a_file(exchange, streamed) for exchange in others))
 
@@ -112,9 +123,7 @@ def _without_a_file(exchange: str, streamed: Iterable[str]) -> VenueSheet:
     if exchange not in streamed:
         why = "ccxt has no streams of it, and the guard needs them"
         return VenueSheet(exchange=exchange, standing=Standing.NOT_GUARDED, not_covered=(why,))
-    import ccxt.pro
-
-    has: Mapping[str, Any] = getattr(ccxt.pro, exchange)().has
+    has: Mapping[str, Any] = getattr(ccxt_pro(), exchange)().has
     lacking = [name for name in ("fetchBalance", "fetchOpenOrders", "fetchTickers") if has.get(name) is not True]
     if not any(has.get(name) is True for name in ("cancelAllOrders", "cancelOrders", "cancelOrder")):
         lacking.append("a cancel")

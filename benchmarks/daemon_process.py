@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -125,6 +126,11 @@ class Running:
         gate, deadline = TradingGate(self.state), time.perf_counter() + UP_WITHIN_S
         while not gate.is_open():
             await self._pause(deadline, "an open gate")
+
+    def api_address(self) -> str:
+        """Where it listens for bots and people, by its own word in the event log."""
+        lines = map(json.loads, (self.state / "events.jsonl").read_text().splitlines())
+        return next(line["address"] for line in lines if line["event"] == "api_listening")
 
     async def _pause(self, deadline: float, awaited: str) -> None:
         if self.process.returncode is not None or time.perf_counter() > deadline:

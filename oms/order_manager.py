@@ -62,17 +62,16 @@ class OrderManager:
         positions: Callable[[str], tuple[Position, ...] | None] | None = None,
         open_orders: Callable[[str], tuple[Order, ...]] | None = None,
     ) -> None:
-        if protective_orders not in ("cancel", "keep"):
-            raise UsageError(f'protective_orders is "cancel" or "keep", not {protective_orders!r}')
-        if protective_orders == "keep" and positions is None:
-            raise UsageError('protective_orders = "keep" needs to know the open positions')
-        times_s = (settle_s, order_flight_s, lease_s, call_timeout_s, cancel_deadline_s)
-        if not all(math.isfinite(seconds) and seconds >= 0 for seconds in times_s):
-            raise UsageError("the times of a sweep are finite seconds, zero or more")
-        ends_s = cancel_deadline_s - min(TELLS_S, cancel_deadline_s / 10)
-        self._settings = SweepSettings(*times_s[:-1], ends_s, keep_protective=protective_orders == "keep")
-        self._emit = emit
         self._positions = positions
+        self._lease_s = lease_s
+        self._call_timeout_s = call_timeout_s
+        self.reconfigure(
+            settle_s=settle_s,
+            order_flight_s=order_flight_s,
+            cancel_deadline_s=cancel_deadline_s,
+            protective_orders=protective_orders,
+        )
+        self._emit = emit
         self._open_orders = open_orders
         self._around = Surroundings(
             clock or SystemClock(), self._safe_emit, self._safe_positions, self._safe_open_orders
@@ -83,6 +82,20 @@ class OrderManager:
         self._known: dict[str, KnownByVenue] = {}
         self._closings: dict[str, tuple[Closing, asyncio.Task[CloseResult]]] = {}
         self._latest: JointSweep | None = None
+
+    def reconfigure(
+        self, *, settle_s: float, order_flight_s: float, cancel_deadline_s: float, protective_orders: str
+    ) -> None:
+        """For every sweep that begins from now on. One that runs ends as it began. Raises like the constructor."""
+        if protective_orders not in ("cancel", "keep"):
+            raise UsageError(f'protective_orders is "cancel" or "keep", not {protective_orders!r}')
+        if protective_orders == "keep" and self._positions is None:
+            raise UsageError('protective_orders = "keep" needs to know the open positions')
+        times_s = (settle_s, order_flight_s, self._lease_s, self._call_timeout_s, cancel_deadline_s)
+        if not all(math.isfinite(seconds) and seconds >= 0 for seconds in times_s):
+            raise UsageError("the times of a sweep are finite seconds, zero or more")
+        ends_s = cancel_deadline_s - min(TELLS_S, cancel_deadline_s / 10)
+        self._settings = SweepSettings(*times_s[:-1], ends_s, keep_protective=protective_orders == "keep")
 
     def add_spot_adapter(self, adapter: VenueAdapter) -> None:
         """Its spot and margin scopes take part. Raises UsageError if it has none, or the name is taken."""

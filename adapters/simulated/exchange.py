@@ -383,6 +383,12 @@ class Exchange(Accounts):
             self._move_position(order.draft, quantity if order.draft.side == "buy" else -quantity, price, now)
         return order, fill
 
+    def fee_of(self, fill: Fill) -> tuple[Decimal, str]:
+        """What an execution cost, and in what."""
+        instrument, draft = self.instruments[fill.order.draft.symbol], fill.order.draft
+        worth = fill.price if self.wallet_of(draft) is not None else instrument.worth(fill.price)
+        return fixed(fill.quantity * self.fee_ratio * worth), instrument.settle or instrument.quote
+
     # --- positions -------------------------------------------------------------------------------------
 
     def set_position(

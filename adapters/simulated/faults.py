@@ -30,6 +30,7 @@ class Call(StrEnum):
     POSITIONS = "positions"
     PRICES = "prices"
     LEDGER = "ledger"
+    FILLS = "fills"
     CANCEL = "cancel"
     PLACE = "place"
     DEAD_MAN = "dead_man"

@@ -15,6 +15,7 @@ from adapters.cancel_probes import Probe
 from adapters.dialect import optional_text
 from adapters.envelopes import FILLED_ROWS, ROWS, TEXT, Check, each, has, is_a, is_number, listing
 from adapters.failures import Codes
+from adapters.fills import FillCall, FillSource
 from adapters.key_audit import KeyAudit, KeyPowers
 from adapters.venue import Venue
 from adapters.venues.binance_dialect import CROSS, ISOLATED, PAIRS, SPOT, BinanceDialect
@@ -95,7 +96,9 @@ REPLIES = MappingProxyType(
 # --- orders ---------------------------------------------------------------------------------------------
 
 _SPOT_ONLY, _MARGIN_ONLY = frozenset({Market.SPOT}), frozenset({Market.MARGIN})
-_FIELDS = OrderFields(client_order_id=("clientOrderId",), quantity="origQty", filled="executedQty")
+_FIELDS = OrderFields(
+    client_order_id=("clientOrderId",), quantity="origQty", filled="executedQty", trigger_price=("stopPrice",)
+)
 _ISOLATED = MappingProxyType({"isIsolated": "TRUE"})
 
 
@@ -231,6 +234,15 @@ def _powers(reply: Any) -> KeyPowers:
     )
 
 
+_FILLS = FillSource(
+    calls=(
+        FillCall(markets=_SPOT_ONLY, params={"type": "spot"}, by_symbol=True),
+        FillCall(markets=frozenset({Market.MARGIN}), params={"type": "margin"}, by_symbol=True),
+    ),
+    is_streamed=True,
+    by_market=True,
+)
+
 VENUE = Venue(
     exchange="binance",
     lane_width=32,
@@ -249,4 +261,5 @@ VENUE = Venue(
         "recurring purchases (Auto-Invest) and dual investments buy by themselves and are not read",
         "an account in portfolio margin keeps its margin orders behind other addresses, which are not asked",
     ),
+    fills=_FILLS,
 )

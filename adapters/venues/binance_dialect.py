@@ -16,14 +16,15 @@ from typing import Any
 
 from adapters.base import Market
 from adapters.conversion import mid
-from adapters.dialect import Book, OrdersTold, check_once, number, orders_seen, text
+from adapters.dialect import Book, OrdersTold, check_once, number, orders_seen, text, told_size
+from adapters.fills import FillFields, Fills
 from adapters.order_books import rows_at
 from adapters.own_dialect import OwnDialect
 from adapters.venue import VenueSettings
 from adapters.venues.binance_book import MARGIN_WORDS, SPOT_WORDS, FlowReader
 from adapters.venues.binance_wire import ORDER_EVENTS, Account, AccountWire, MarketWire
 from risk_daemon.errors import MalformedReply, VenueRejected
-from risk_daemon.model.account import side_of
+from risk_daemon.model.account import OrderStatus, side_of
 from risk_daemon.model.events import Input, Kind, Order, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite
 
@@ -35,7 +36,13 @@ _MOST_SYMBOLS = 100
 """So many may be asked for by name; of more, all are asked for."""
 
 _LISTED = frozenset({"NEW", "PARTIALLY_FILLED", "PENDING_NEW"})
-_ENDED = frozenset({"CANCELED", "FILLED", "EXPIRED", "REJECTED", "EXPIRED_IN_MATCH"})
+_ENDED = {
+    "CANCELED": OrderStatus.CANCELLED,
+    "FILLED": OrderStatus.FILLED,
+    "EXPIRED": OrderStatus.EXPIRED,
+    "REJECTED": OrderStatus.REJECTED,
+    "EXPIRED_IN_MATCH": OrderStatus.EXPIRED,
+}
 
 Amounts = dict[str, Decimal]
 
@@ -100,12 +107,37 @@ def parse_order_events(venue: str, scopes: Mapping[int, str], frames: Sequence[M
             order_type=str(event.get("o", "")),
             client_order_id=event.get("C") or event.get("c"),
             remaining=number(event, "q") - number(event, "z"),
+            quantity=told_size(event, "q"),
+            price=told_size(event, "p"),
+            trigger_price=told_size(event, "P"),
         )
         if status in _ENDED:
-            told.has_ended(order_id, order)
+            told.has_ended(order_id, order, _ENDED[status])
         elif status in _LISTED:
             told.is_open(order)
     return told
+
+
+FILL = FillFields(
+    fill_id="t",
+    order_id="i",
+    quantity="l",
+    price="L",
+    time="T",
+    side="S",
+    client_order_id=("c",),
+    fee="n",
+    fee_asset="N",
+    by_market=True,
+)
+"""An executionReport of a trade, of spot, margin and, in its `o`, of the futures."""
+
+
+def executions(frame: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The trade that an event tells of, if it does."""
+    event = frame.get("event", frame)
+    row = event.get("o") if isinstance(event.get("o"), dict) else event
+    return [row] if row.get("x") == "TRADE" else []
 
 
 class BinanceDialect(OwnDialect):
@@ -121,6 +153,7 @@ class BinanceDialect(OwnDialect):
         self._pairs: tuple[str, ...] = ()
         self._subscribed: dict[int, str] = {}
         self._refused: frozenset[str] | None = None
+        self._fills = Fills(account.name, FILL, lambda row: str(row["s"]), executions)
         self._tell("there is no book of trades: a fall that no deposit or transfer explains counts as a loss")
 
     def _tell(self, *notes: str) -> None:
@@ -273,7 +306,9 @@ class BinanceDialect(OwnDialect):
             return self._read_tickers(frames, arrived_mono)
         if kind is Kind.ORDERS:
             parse = partial(parse_order_events, self._venue, self._subscribed)
-            return orders_seen(self._venue, arrived_mono, self._in_our_names(frames), parse, lambda _: False)
+            named = self._in_our_names(frames)
+            told = orders_seen(self._venue, arrived_mono, named, parse, lambda _: False)
+            return (*told, *self._fills.told(named, arrived_mono))
         return ()
 
     def _in_our_names(self, frames: Sequence[Any]) -> list[Any]:

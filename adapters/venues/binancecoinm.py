@@ -22,4 +22,5 @@ VENUE = Venue(
     dead_men=(binanceusdm.dead_man("dapi"),),
     key_audit=binanceusdm.KEY_AUDIT,
     unprovable=binanceusdm.VENUE.unprovable,
+    fills=binanceusdm.FILLS,
 )

@@ -18,6 +18,7 @@ from adapters.cancel_probes import Probe
 from adapters.dead_man import DeadMan
 from adapters.envelopes import FILLED_ROWS, TEXT, Check, each, has, is_a, is_number, listing
 from adapters.failures import Codes
+from adapters.fills import FillCall, FillSource
 from adapters.key_audit import KeyAudit, KeyPowers
 from adapters.venue import Venue
 from adapters.venues.binanceusdm_dialect import CONDITIONAL, PLAIN, STRATEGIES, BinanceFuturesDialect
@@ -146,9 +147,16 @@ def books(api: str) -> tuple[ScopePlan, ...]:
         order_type="orderType",
         client_order_id=("clientAlgoId",),
         quantity="quantity",
+        trigger_price=("triggerPrice", "activatePrice"),
         reduces=_reduces,
     )
-    plain = OrderFields(client_order_id=("clientOrderId",), quantity="origQty", filled="executedQty", reduces=_reduces)
+    plain = OrderFields(
+        client_order_id=("clientOrderId",),
+        quantity="origQty",
+        filled="executedQty",
+        trigger_price=("stopPrice",),
+        reduces=_reduces,
+    )
     private = f"{api}Private"
     return (
         own_scope(
@@ -213,6 +221,8 @@ KEY_AUDIT = KeyAudit(call="sapiGetAccountApiRestrictions", reads=_powers)
 
 _BOTS = "trading bots of Binance's own site (grid, DCA, arbitrage, copy trading): no call of a key lists them"
 
+FILLS = FillSource(calls=(FillCall(markets=PERP_MARKETS, by_symbol=True),), is_streamed=True, by_market=True)
+
 VENUE = Venue(
     exchange="binanceusdm",
     lane_width=32,
@@ -226,4 +236,5 @@ VENUE = Venue(
     dead_men=(dead_man("fapi"),),
     key_audit=KEY_AUDIT,
     unprovable=(_BOTS,),
+    fills=FILLS,
 )

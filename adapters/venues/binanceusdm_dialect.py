@@ -27,14 +27,17 @@ from adapters.dialect import (
     orders_seen,
     text,
     told_of_legs,
+    told_size,
 )
+from adapters.fills import Fills
 from adapters.own_dialect import Market, OwnDialect
 from adapters.venue import VenueSettings
+from adapters.venues.binance_dialect import FILL, executions
 from adapters.venues.binanceusdm_book import PAGE_ROWS, IncomeReader
 from adapters.venues.binanceusdm_wire import MarkWire, UserWire
 from adapters.wire import Wire
 from risk_daemon.errors import MalformedReply, VenueError, VenueRejected, VenueUnavailable
-from risk_daemon.model.account import side_of
+from risk_daemon.model.account import OrderStatus, side_of
 from risk_daemon.model.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite
 
@@ -46,7 +49,15 @@ _USD = "USD"
 _WRONG_TIME = "-1021"
 _SIGNS = {"BOTH": (-1, 1), "LONG": (1,), "SHORT": (-1,)}
 _OPEN = frozenset({"NEW", "PARTIALLY_FILLED", "TRIGGERING"})
-_ENDED = frozenset({"CANCELED", "FILLED", "EXPIRED", "EXPIRED_IN_MATCH", "REJECTED", "TRIGGERED", "FINISHED"})
+_ENDED = {
+    "CANCELED": OrderStatus.CANCELLED,
+    "FILLED": OrderStatus.FILLED,
+    "EXPIRED": OrderStatus.EXPIRED,
+    "EXPIRED_IN_MATCH": OrderStatus.EXPIRED,
+    "REJECTED": OrderStatus.REJECTED,
+    "TRIGGERED": OrderStatus.ENDED,
+    "FINISHED": OrderStatus.ENDED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +140,9 @@ def parse_order_frame(venue: str, frame: Mapping[str, Any], symbol: str) -> Orde
         client_order_id=optional_text(row, "caid", "c"),
         reduce_only=row.get("R") is True or row.get("cp") is True,
         remaining=number(row, "q") - (ZERO if is_algo else number(row, "z")),
+        quantity=told_size(row, "q"),
+        price=told_size(row, "p"),
+        trigger_price=told_size(row, "tp", "sp"),
     )
 
 
@@ -146,6 +160,7 @@ class BinanceFuturesDialect(OwnDialect):
         self._is_classic = False
         self._key_ms: int | None = None
         self._income = IncomeReader(account.name, self._ask_income)
+        self._fills = Fills(account.name, FILL, self._symbol_of_fill, executions)
 
     # --- readings --------------------------------------------------------------------------------
 
@@ -284,7 +299,8 @@ class BinanceFuturesDialect(OwnDialect):
         if kind is Kind.PRICES:
             return self._read_mark_frames(frames, arrived_mono)
         if kind is Kind.ORDERS:
-            return orders_seen(self._venue, arrived_mono, frames, self._read_order_frames, lambda _: False)
+            told = orders_seen(self._venue, arrived_mono, frames, self._read_order_frames, lambda _: False)
+            return (*told, *self._fills.told(frames, arrived_mono))
         return ()
 
     def _read_mark_frames(self, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
@@ -296,14 +312,19 @@ class BinanceFuturesDialect(OwnDialect):
                 seen.add(market["symbol"])
         return (PricesSeen(self._venue, arrived_mono, Source.STREAM, prices),) if prices else None
 
+    def _symbol_of_fill(self, row: Mapping[str, Any]) -> str:
+        market = self.market_of(text(row, "s"), spot=False)
+        return str(row["s"] if market is None else market["symbol"])
+
     def _read_order_frames(self, frames: Sequence[Any]) -> OrdersTold:
         told = OrdersTold()
         for frame in frames:
             name = text(frame["o"], "s")
             market = self.market_of(name, spot=False)
             order = parse_order_frame(self._venue, frame, name if market is None else market["symbol"])
-            if frame["o"].get("X") in _ENDED:
-                told.has_ended(order.order_id, order)
+            status = frame["o"].get("X")
+            if status in _ENDED:
+                told.has_ended(order.order_id, order, _ENDED[status])
             else:
                 told.is_open(order)
         return told

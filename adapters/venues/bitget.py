@@ -31,6 +31,7 @@ from adapters.cancel_plans import (
 )
 from adapters.envelopes import Check, equals, has
 from adapters.failures import Codes
+from adapters.fills import FillCall, FillSource
 from adapters.key_audit import KeyAudit, KeyPowers, may_withdraw
 from adapters.venue import Venue
 from risk_daemon.errors import MalformedReply
@@ -96,8 +97,21 @@ def _unfilled(kind: str, fields: OrderFields) -> Listing:
     )
 
 
-_FIELDS = OrderFields(order_type="orderType", client_order_id=("clientOid",))
-_PLAIN = OrderFields(order_type="orderType", client_order_id=("clientOid",), quantity="size", filled="baseVolume")
+_FIELDS = OrderFields(
+    order_type="orderType",
+    client_order_id=("clientOid",),
+    whole="size",
+    price=("executePrice",),
+    trigger_price=("triggerPrice",),
+)
+_PLAIN = OrderFields(
+    order_type="orderType",
+    client_order_id=("clientOid",),
+    quantity="size",
+    filled="baseVolume",
+    price=("priceAvg",),
+    trigger_price=("triggerPrice",),
+)
 
 SCOPES = (
     # https://www.bitget.com/api-doc/spot/plan/Get-Current-Plan-Order and .../Batch-Cancel-Plan-Order
@@ -193,4 +207,5 @@ VENUE = Venue(
         "orders older than 90 days: the documentation is silent on whether the lists show them",
         "orders of a margin account are not looked at, nor those of contracts",
     ),
+    fills=FillSource(calls=(FillCall(markets=SPOT, by_symbol=True),)),
 )

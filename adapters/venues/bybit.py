@@ -27,6 +27,7 @@ from adapters.cancel_plans import (
 from adapters.cancel_probes import Probe
 from adapters.envelopes import FILLED_ROWS, ROWS, TEXT, Check, each, equals, has, is_a, is_number
 from adapters.failures import Codes
+from adapters.fills import FillCall, FillSource
 from adapters.key_audit import KeyAudit, KeyPowers
 from adapters.venue import Venue
 from adapters.venues.bybit_dialect import LINEAR_COINS, STRATEGY_PARTS, BybitDialect
@@ -45,6 +46,7 @@ _WALLET = has(accountType=equals("UNIFIED"), coin=each(_COIN, list))
 REPLIES: Mapping[str, Check] = MappingProxyType(
     {
         "realtime": _says(list=each(has(orderId=TEXT, symbol=TEXT), list)),
+        "execution/list": _says(list=each(has(symbol=TEXT, execId=TEXT), list)),
         # Both of positions and of strategies.
         "list": _says(list=each(has(symbol=TEXT, size=is_a(str)), list)),
         "cancel-all": _says(list=ROWS),
@@ -81,6 +83,7 @@ def _fields(*order_type: str) -> OrderFields:
         order_type=order_type,
         quantity="qty",
         filled="cumExecQty",
+        trigger_price=("triggerPrice",),
         reduces=_is_reducing,
     )
 
@@ -262,6 +265,15 @@ def read_powers(reply: Any) -> KeyPowers:
     )
 
 
+_FILLS = FillSource(
+    calls=(
+        FillCall(markets=SPOT_MARKETS, params={"type": "spot"}),
+        FillCall(markets=PERP_MARKETS, params={"type": "swap", "subType": "linear"}),
+        FillCall(markets=PERP_MARKETS, params={"type": "swap", "subType": "inverse"}),
+    ),
+    is_streamed=True,
+)
+
 VENUE = Venue(
     exchange="bybit",
     options={
@@ -296,4 +308,5 @@ VENUE = Venue(
         "orders for spreads, some of which trade spot, are looked at only where contracts are guarded",
         "quotes for requests (RFQ) and orders of sub-accounts: they are not looked at",
     ),
+    fills=_FILLS,
 )

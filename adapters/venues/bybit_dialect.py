@@ -25,14 +25,17 @@ from adapters.dialect import (
     optional_text,
     orders_seen,
     text,
+    told_number,
     told_of_legs,
+    told_size,
 )
+from adapters.fills import FillFields, Fills
 from adapters.own_dialect import Market, OwnDialect
 from adapters.venue import VenueSettings
 from adapters.venues.bybit_book import LogReader
-from adapters.venues.bybit_wire import BybitPrivateWire, BybitPublicWire
+from adapters.venues.bybit_wire import EXECUTIONS, BybitPrivateWire, BybitPublicWire
 from risk_daemon.errors import MalformedReply
-from risk_daemon.model.account import side_of
+from risk_daemon.model.account import OrderStatus, side_of
 from risk_daemon.model.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ONE, ZERO, finite
 
@@ -45,7 +48,14 @@ _LIVING = ("2", "5", "6")
 
 _PERP_STRATEGIES = ("UTA_USDT", "UTA_USDC", "UTA_INVERSE", "UTA_USDT_FUTURE", "UTA_USDC_FUTURE", "UTA_INVERSE_FUTURE")
 _OPEN = frozenset({"New", "PartiallyFilled", "Untriggered"})
-_ENDED = frozenset({"Filled", "Cancelled", "Rejected", "PartiallyFilledCanceled", "Deactivated"})
+_ENDED = {
+    "Filled": OrderStatus.FILLED,
+    "Cancelled": OrderStatus.CANCELLED,
+    "Rejected": OrderStatus.REJECTED,
+    "PartiallyFilledCanceled": OrderStatus.CANCELLED,
+    "Deactivated": OrderStatus.CANCELLED,
+}
+_TRADES = frozenset({"", "Trade", "AdlTrade", "BustTrade", "BlockTrade"})
 _SCOPES = {"option": "options"}
 _SIDES = {"Buy": 1, "Sell": -1}
 _LINES = {"private": "v5/private", **{name: f"v5/public/{name}" for name in ("spot", "linear", "inverse")}}
@@ -144,6 +154,23 @@ def parse_mark(row: Mapping[str, Any], market: Market) -> Price | None:
     return Price(market["symbol"], market["base"], market["quote"], value, converts=False) if value > 0 else None
 
 
+FILL = FillFields(
+    fill_id="execId",
+    order_id="orderId",
+    quantity="execQty",
+    price="execPrice",
+    time="execTime",
+    client_order_id=("orderLinkId",),
+    fee="execFee",
+    fee_asset="feeCurrency",
+)
+
+
+def executions(frame: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Topic `execution`: trades; funding and settlements are told there as well."""
+    return [row for row in frame["data"] if str(row.get("execType", "")) in _TRADES]
+
+
 class BybitDialect(OwnDialect):
     """Bybit's calls."""
 
@@ -165,6 +192,8 @@ class BybitDialect(OwnDialect):
         add_calls(client)
         add_position_mode(client)
         self._log = LogReader(account.name, self._ask_log, client.safe_currency_code)
+        self._wire: BybitPrivateWire | None = None
+        self._fills = Fills(account.name, FILL, self._symbol_of, executions)
         self._held: frozenset[str] = frozenset()
         self._pairs: frozenset[str] = frozenset()
         self._tickers: dict[str, dict[str, Any]] = {}
@@ -279,7 +308,9 @@ class BybitDialect(OwnDialect):
         host = client.implode_hostname(client.urls["api"]["ws"]["public"]["spot"]).removesuffix("/v5/public/spot")
         url = f"{host}/{path}"
         if line == "private":
-            return BybitPrivateWire(url, client.apiKey, client.secret, self._venue_ms)
+            asks_fills = self._wire is None or not self._wire.waits_for_fills
+            self._wire = BybitPrivateWire(url, client.apiKey, client.secret, self._venue_ms, asks_fills=asks_fills)
+            return self._wire
         return BybitPublicWire(url, lambda symbol: self._topic(line, symbol))
 
     def _topic(self, line: str, symbol: str) -> str | None:
@@ -303,7 +334,10 @@ class BybitDialect(OwnDialect):
         if kind is Kind.PRICES:
             return self._read_prices(frames, arrived_mono)
         if kind is Kind.ORDERS:
-            return orders_seen(self._venue, arrived_mono, frames, self._told, lambda _: False)
+            executed = [frame for frame in frames if frame.get("topic") == EXECUTIONS]
+            orders = [frame for frame in frames if frame.get("topic") != EXECUTIONS]
+            told = orders_seen(self._venue, arrived_mono, orders, self._told, lambda _: False)
+            return (*told, *self._fills.told(executed, arrived_mono)) or None
         return self._read_positions(frames) if kind is Kind.POSITIONS else ()
 
     def _read_prices(self, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
@@ -341,23 +375,31 @@ class BybitDialect(OwnDialect):
         for row in (row for frame in frames for row in frame["data"]):
             order, status = self._streamed_order(row), str(row.get("orderStatus"))
             if status in _ENDED:
-                told.has_ended(order.order_id, order)
+                told.has_ended(order.order_id, order, _ENDED[status])
             elif status in _OPEN:
                 told.is_open(order)
         return told
 
+    def _symbol_of(self, row: Mapping[str, Any]) -> str:
+        market_id = text(row, "symbol")
+        market = self.market_of(market_id, spot=row.get("category") == "spot")
+        return market_id if market is None else str(market["symbol"])
+
     def _streamed_order(self, row: Mapping[str, Any]) -> Order:
-        category, market_id = text(row, "category"), text(row, "symbol")
-        market = self.market_of(market_id, spot=category == "spot")
+        category = text(row, "category")
         return Order(
             venue=self._venue,
             scope=_SCOPES.get(category, category),
             order_id=text(row, "orderId"),
-            symbol=market_id if market is None else market["symbol"],
+            symbol=self._symbol_of(row),
             side=side_of(text(row, "side").lower()),
             order_type=optional_text(row, "stopOrderType", "orderType") or "",
             client_order_id=optional_text(row, "orderLinkId"),
             reduce_only=row.get("reduceOnly") is True,
+            remaining=told_number(row, "leavesQty"),
+            quantity=told_size(row, "qty"),
+            price=told_size(row, "price"),
+            trigger_price=told_size(row, "triggerPrice"),
         )
 
 

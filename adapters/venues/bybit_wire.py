@@ -16,7 +16,8 @@ from risk_daemon.errors import MalformedReply
 from risk_daemon.model.account import Kind
 
 _TOPICS = {Kind.BALANCES: "wallet", Kind.POSITIONS: "position", Kind.ORDERS: "order"}
-_KINDS = {topic: kind for kind, topic in _TOPICS.items()}
+EXECUTIONS = "execution"
+_KINDS = {topic: kind for kind, topic in _TOPICS.items()} | {EXECUTIONS: Kind.ORDERS}
 _NOTHING: frozenset[str] = frozenset()
 _SIGN_IN_WITHIN_MS = 10_000
 _MOST_TOPICS = 10
@@ -49,18 +50,30 @@ class BybitWire:
 
 
 class BybitPrivateWire(BybitWire):
-    """Orders, wallet and positions. now_ms: the venue's time."""
+    """Orders, wallet and positions. now_ms: the venue's time.
 
-    def __init__(self, url: str, api_key: str, secret: str, now_ms: Callable[[], int]) -> None:
+    asks_fills: it is asked for what is executed, before its orders. They do without: a refusal is taken for a yes, and
+    waits_for_fills tells, when it has ended, that there was no answer.
+    """
+
+    def __init__(
+        self, url: str, api_key: str, secret: str, now_ms: Callable[[], int], *, asks_fills: bool = True
+    ) -> None:
         super().__init__(url)
         self._api_key = api_key
         self._secret = secret
         self._now_ms = now_ms
         self._is_signed_in = False
+        self._asks_fills = asks_fills
+        self.waits_for_fills = False
 
     def ask(self, kind: Kind, names: frozenset[str]) -> Ask:
         if not self._is_signed_in:
             return Ask(key="auth", kind=kind, names=_NOTHING, message=self._sign_in())
+        if kind is Kind.ORDERS and self._asks_fills:
+            self.waits_for_fills = True
+            fills = {"op": "subscribe", "args": [EXECUTIONS]}
+            return Ask(key=EXECUTIONS, kind=kind, names=_NOTHING, message=fills)
         topic = _TOPICS[kind]
         return Ask(key=topic, kind=kind, names=names, message={"op": "subscribe", "args": [topic]})
 
@@ -71,6 +84,9 @@ class BybitPrivateWire(BybitWire):
         answer = self._answer(message)
         if message.get("op") == "auth" and isinstance(answer, Taken):
             self._is_signed_in = True
+        if self.waits_for_fills and answer is not None:
+            self._asks_fills = self.waits_for_fills = False
+            return Taken()
         return answer
 
     def _sign_in(self) -> Mapping[str, Any]:

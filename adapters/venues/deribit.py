@@ -15,6 +15,7 @@ from adapters.cancel_plans import Cancel, CancelBy, Listing, OrderFields, by_id,
 from adapters.cancel_probes import Probe
 from adapters.envelopes import FILLED_ROWS, ROWS, TEXT, Check, each, equals, has, is_a, is_number
 from adapters.failures import Codes
+from adapters.fills import FillCall, FillSource
 from adapters.key_audit import KeyAudit
 from adapters.venue import Venue
 from adapters.venues.deribit_dialect import DeribitDialect, read_powers
@@ -80,6 +81,7 @@ SCOPE = own_scope(
             client_order_id=("label",),
             quantity="amount",
             filled="filled_amount",
+            trigger_price=("trigger_price", "stop_price"),
             reduces=lambda row: row.get("reduce_only") is True,
         ),
         at=("result",),
@@ -109,4 +111,5 @@ VENUE = Venue(
         "with cross collateral the exchange itself places spot orders to restore a balance, which no call stops",
     ),
     client_id_length=64,
+    fills=FillSource(calls=(FillCall(markets=frozenset(Market), by_symbol=True),), is_streamed=True),
 )

@@ -15,18 +15,24 @@ from typing import Any
 
 from adapters.base import KeyPowers
 from adapters.conversion import mid
-from adapters.dialect import Book, OrdersTold, number, optional_text, orders_seen, text
+from adapters.dialect import Book, OrdersTold, number, optional_text, orders_seen, text, told_number, told_size
+from adapters.fills import FillFields, Fills
 from adapters.key_audit import may_withdraw
 from adapters.own_dialect import Market, OwnDialect
 from adapters.venue import VenueSettings
 from adapters.venues.deribit_book import LogReader
 from adapters.venues.deribit_wire import DeribitWire
 from risk_daemon.errors import MalformedReply
-from risk_daemon.model.account import side_of
+from risk_daemon.model.account import OrderStatus, side_of
 from risk_daemon.model.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ONE
 
 _OPEN = frozenset({"open", "untriggered"})
+_ENDED = {
+    "filled": OrderStatus.FILLED,
+    "cancelled": OrderStatus.CANCELLED,
+    "rejected": OrderStatus.REJECTED,
+}
 _FUTURE = "future"
 
 
@@ -145,6 +151,18 @@ def adjust(client: Any) -> None:
     client.fetch_markets, client.create_order, client.own_key = markets, order, own_key
 
 
+FILL = FillFields(
+    fill_id="trade_id",
+    order_id="order_id",
+    quantity="amount",
+    price="price",
+    time="timestamp",
+    side="direction",
+    client_order_id=("label",),
+    fee_asset="fee_currency",
+)
+
+
 class DeribitDialect(OwnDialect):
     """Deribit's calls."""
 
@@ -158,6 +176,7 @@ class DeribitDialect(OwnDialect):
             "deribit: there is no dead man's switch: cancel-on-disconnect reaches the orders of one connection alone",
         )
         self._log = LogReader(account.name, self._ask_log, client.safe_currency_code)
+        self._fills = Fills(account.name, FILL, self._symbol_of, lambda data: data["trades"])
         self._currencies: tuple[str, ...] = ()
         self._moving: frozenset[str] = frozenset()
         self._cash: dict[str, Decimal] = {}
@@ -222,7 +241,8 @@ class DeribitDialect(OwnDialect):
         if kind is Kind.POSITIONS:
             return () if any(row["positions"] or row["trades"] for row in rows) else None
         changed = [row for data in rows for row in data["orders"]]
-        return orders_seen(self._venue, arrived_mono, changed, self._told, lambda _: False) or None
+        told = orders_seen(self._venue, arrived_mono, changed, self._told, lambda _: False)
+        return (*told, *self._fills.told(rows, arrived_mono)) or None
 
     def _read_prices(self, rows: Sequence[Mapping[str, Any]], arrived_mono: float) -> Sequence[Input] | None:
         found: dict[str, Price] = {}
@@ -248,19 +268,27 @@ class DeribitDialect(OwnDialect):
             if row.get("order_state") in _OPEN:
                 told.is_open(order)
             else:
-                told.has_ended(order.order_id, order)
+                told.has_ended(order.order_id, order, _ENDED.get(str(row.get("order_state")), OrderStatus.ENDED))
         return told
 
-    def _order(self, row: Mapping[str, Any]) -> Order:
+    def _symbol_of(self, row: Mapping[str, Any]) -> str:
         instrument = text(row, "instrument_name")
         known = self._client.markets_by_id.get(instrument, ())
+        return str(next((market["symbol"] for market in known), instrument))
+
+    def _order(self, row: Mapping[str, Any]) -> Order:
+        quantity, filled = told_size(row, "amount"), told_number(row, "filled_amount")
         return Order(
             venue=self._venue,
             scope="account",
             order_id=text(row, "order_id"),
-            symbol=next((market["symbol"] for market in known), instrument),
+            symbol=self._symbol_of(row),
             side=side_of(row.get("direction")),
             order_type=str(row.get("order_type", "")),
             client_order_id=optional_text(row, "label"),
             reduce_only=row.get("reduce_only") is True,
+            remaining=None if quantity is None or filled is None else quantity - filled,
+            quantity=quantity,
+            price=told_size(row, "price"),
+            trigger_price=told_size(row, "trigger_price", "stop_price"),
         )

@@ -32,6 +32,7 @@ from adapters.cancel_plans import (
 from adapters.dead_man import DeadMan
 from adapters.envelopes import ROWS, TEXT, Check, both, each, has, is_a
 from adapters.failures import Codes
+from adapters.fills import FillCall, FillSource
 from adapters.venue import Venue
 from risk_daemon.errors import VenueRejected
 
@@ -142,6 +143,7 @@ SCOPES = (
                 symbol="currency_pair",
                 client_order_id=("text",),
                 quantity="left",
+                whole="amount",
             ),
             params={"limit": _PAGE},
             at=(EACH, "orders"),
@@ -192,4 +194,5 @@ VENUE = Venue(
         "orders of a margin account are not looked at, nor those of contracts and options",
         "whether POV orders that are being cancelled are listed as open, the documentation does not say",
     ),
+    fills=FillSource(calls=(FillCall(markets=SPOT, params={"type": "spot"}),)),
 )

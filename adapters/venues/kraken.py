@@ -10,6 +10,7 @@ from adapters.cancel_plans import CancelBy, scope
 from adapters.cancel_probes import Probe
 from adapters.dead_man import DeadMan
 from adapters.envelopes import TEXT, Check, each, equals, has, is_a, is_number, listing
+from adapters.fills import FillCall, FillSource
 from adapters.venue import Venue
 from adapters.venues.kraken_dialect import KrakenDialect
 
@@ -76,4 +77,5 @@ VENUE = Venue(
     reduce_params=MappingProxyType({"reduceOnly": True, "leverage": "2"}),
     closes_margin=True,
     client_id_length=18,  # of free text: docs.kraken.com/api-reference/trading/add-order
+    fills=FillSource(calls=(FillCall(markets=SPOT_MARKETS),), is_streamed=True),
 )

@@ -16,16 +16,36 @@ from typing import Any
 from adapters.base import Market
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid, needed_symbols, spot_pairs
-from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional_text, orders_seen, text
+from adapters.dialect import (
+    ACCOUNT,
+    Book,
+    OrdersTold,
+    merged,
+    number,
+    optional_text,
+    orders_seen,
+    text,
+    told_number,
+    told_size,
+)
+from adapters.fills import FillFields, Fills
 from adapters.venues.kraken_book import NOT_MONEY, WALLET_SUFFIX, LedgerReader, asset_code
 from adapters.venues.kraken_wire import KrakenWire
 from risk_daemon.errors import MalformedReply, VenueRejected
-from risk_daemon.model.account import side_of
+from risk_daemon.model.account import OrderStatus, side_of
 from risk_daemon.model.events import BalancesSeen, Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite
 
+_TRIGGERS = frozenset(
+    {"stop-loss", "take-profit", "stop-loss-limit", "take-profit-limit", "trailing-stop", "trailing-stop-limit"}
+)
 _OPEN_STATUSES = frozenset({"pending_new", "new", "partially_filled", "open", "pending"})
-_ENDED_STATUSES = frozenset({"filled", "canceled", "expired", "closed"})
+_ENDED_STATUSES = {
+    "filled": OrderStatus.FILLED,
+    "canceled": OrderStatus.CANCELLED,
+    "expired": OrderStatus.EXPIRED,
+    "closed": OrderStatus.ENDED,
+}
 
 
 def parse_balances(reply: Mapping[str, Any]) -> dict[str, Decimal]:
@@ -98,7 +118,7 @@ def _order(
     venue: str, scope: str, txid: str, row: Mapping[str, Any], markets: Mapping[str, Mapping[str, Any]]
 ) -> Order:
     described = row["descr"]
-    pair = text(described, "pair")
+    pair, has_trigger = text(described, "pair"), described.get("ordertype") in _TRIGGERS
     return Order(
         venue=venue,
         scope=scope,
@@ -109,7 +129,15 @@ def _order(
         client_order_id=optional_text(row, "cl_ord_id", "userref"),
         reduce_only=row.get("reduce_only") is True or row.get("reduceOnly") is True,
         remaining=number(row, "vol") - number(row, "vol_exec"),
+        quantity=told_size(row, "vol"),
+        price=_listed_price(described, has_trigger),
+        trigger_price=told_size(described, "price") if has_trigger else None,
     )
+
+
+def _listed_price(described: Mapping[str, Any], has_trigger: bool) -> Decimal | None:
+    """Of an order that waits for a price that one is `price`, and its limit `price2`."""
+    return told_size(described, "price2" if has_trigger else "price")
 
 
 def parse_tickers(rows: Mapping[str, Mapping[str, Any]], markets: Mapping[str, Mapping[str, Any]]) -> tuple[Price, ...]:
@@ -167,20 +195,43 @@ def _is_main_wallet(row: Mapping[str, Any]) -> bool:
     return [(wallet.get("type"), wallet.get("id")) for wallet in wallets] == [("spot", "main")]
 
 
-def parse_order_frames(venue: str, scope: str, frames: Sequence[Mapping[str, Any]]) -> OrdersTold:
+def parse_order_frames(
+    venue: str, scope: str, frames: Sequence[Mapping[str, Any]], known: dict[str, Order] | None = None
+) -> OrdersTold:
     """Stream `executions`. A row without a symbol adds to one that came before it and says little by itself."""
-    told = OrdersTold()
+    told = OrdersTold(known)
     for row in (row for frame in frames for row in frame["data"]):
         order_id, status = text(row, "order_id"), row.get("order_status")
         order = _streamed_order(venue, scope, order_id, row) if row.get("symbol") else None
         if status in _ENDED_STATUSES:
-            told.has_ended(order_id, order)
+            told.has_ended(order_id, order, _ENDED_STATUSES[status])
         elif status in _OPEN_STATUSES and order is not None:
             told.is_open(order)
     return told
 
 
+FILL = FillFields(
+    fill_id="exec_id",
+    order_id="order_id",
+    quantity="last_qty",
+    price="last_price",
+    time="timestamp",
+    client_order_id=("cl_ord_id", "order_userref"),
+)
+
+
+def executions(frame: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Stream `executions`: what was executed, with the first of its fees."""
+    return [_with_fee(row) for row in frame["data"] if row.get("exec_type") == "trade"]
+
+
+def _with_fee(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    fee: Mapping[str, Any] = next(iter(row.get("fees") or ()), {})
+    return {**row, "fee": fee.get("qty"), "feeAsset": fee.get("asset")}
+
+
 def _streamed_order(venue: str, scope: str, order_id: str, row: Mapping[str, Any]) -> Order:
+    quantity, filled = told_size(row, "order_qty"), told_number(row, "cum_qty")
     return Order(
         venue=venue,
         scope=scope,
@@ -190,6 +241,10 @@ def _streamed_order(venue: str, scope: str, order_id: str, row: Mapping[str, Any
         order_type=str(row.get("order_type", "")),
         client_order_id=optional_text(row, "cl_ord_id", "order_userref"),
         reduce_only=row.get("reduce_only") is True,
+        remaining=None if quantity is None or filled is None else quantity - filled,
+        quantity=quantity,
+        price=told_size(row, "limit_price"),
+        trigger_price=told_size(row.get("triggers"), "price") or told_size(row, "stop_price"),
     )
 
 
@@ -213,6 +268,8 @@ class KrakenDialect:
         self._markets_of: object = None
         self._markets: dict[str, Mapping[str, Any]] = {}
         self._ledger = LedgerReader(venue, self._ask_ledger)
+        self._known: dict[str, Order] = {}
+        self._fills = Fills(venue, FILL, self._symbol_of_fill, executions)
 
     async def balances(self) -> Mapping[str, Decimal]:
         reply = await self._client.privatePostBalanceEx()
@@ -304,12 +361,19 @@ class KrakenDialect:
             return (PricesSeen(self._venue, arrived_mono, Source.STREAM, tuple(prices.values())),) if prices else None
         seen.update(frame.get("type", "") for frame in frames)
         if kind is Kind.ORDERS:
-            parse = partial(parse_order_frames, self._venue, "account")
-            return orders_seen(self._venue, arrived_mono, frames, parse, lambda frame: frame.get("type") == "snapshot")
+            fills = self._fills.told(frames, arrived_mono)
+            parse = partial(parse_order_frames, self._venue, "account", known=self._known)
+            told = orders_seen(self._venue, arrived_mono, frames, parse, lambda frame: frame.get("type") == "snapshot")
+            return (*told, *fills)
         amounts, is_partial = parse_balance_frames(frames, self._plain)
         if is_partial or not amounts:
             return ()
         return (BalancesSeen(self._venue, arrived_mono, Source.STREAM, amounts, complete=False),)
+
+    def _symbol_of_fill(self, row: Mapping[str, Any]) -> str:
+        """Its own, or its order's: rows that come later repeat little."""
+        known = self._known.get(str(row.get("order_id")))
+        return known.symbol if known is not None and not row.get("symbol") else text(row, "symbol")
 
     def is_confirming(self, kind: Kind) -> bool:
         seen = self._streamed.get(kind, set())

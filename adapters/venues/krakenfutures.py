@@ -10,6 +10,7 @@ from adapters.cancel_plans import CancelBy, scope
 from adapters.cancel_probes import Probe
 from adapters.dead_man import DeadMan
 from adapters.envelopes import FILLED_ROWS, ROWS, TEXT, Check, both, each, equals, has, is_a, is_number, listing
+from adapters.fills import FillCall, FillSource
 from adapters.venue import Venue
 from adapters.venues.krakenfutures_dialect import KrakenFuturesDialect
 
@@ -79,4 +80,5 @@ VENUE = Venue(
     # Unknown ids are answered by the status `notFound`: .../api-reference/order-management/cancel-order
     probe=Probe("privatePostCancelorder", {"order_id": "00000000-0000-0000-0000-000000000000"}),
     dead_men=(DEAD_MAN,),
+    fills=FillSource(calls=(FillCall(markets=PERP_MARKETS),), is_streamed=True),
 )

@@ -16,15 +16,35 @@ from typing import Any
 
 from adapters.cancel_plans import ScopePlan
 from adapters.conversion import mid
-from adapters.dialect import ACCOUNT, Book, OrdersTold, merged, number, optional_text, orders_seen, text
+from adapters.dialect import (
+    ACCOUNT,
+    Book,
+    OrdersTold,
+    merged,
+    number,
+    optional_text,
+    orders_seen,
+    text,
+    told_number,
+    told_size,
+)
+from adapters.fills import FillFields, Fills
 from adapters.venues.krakenfutures_book import NOT_MONEY, LogReader, asset_code, is_contract
-from adapters.venues.krakenfutures_wire import SNAPSHOT, KrakenFuturesWire
+from adapters.venues.krakenfutures_wire import FILLS, SNAPSHOT, KrakenFuturesWire
 from risk_daemon.errors import MalformedReply
-from risk_daemon.model.account import OrderSide, side_of
+from risk_daemon.model.account import OrderSide, OrderStatus, side_of
 from risk_daemon.model.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite
 
 _SIDES = {"long": 1, "short": -1}
+_ENDED = {
+    "full_fill": OrderStatus.FILLED,
+    "contract_expired": OrderStatus.EXPIRED,
+    "not_enough_margin": OrderStatus.REJECTED,
+    "post_order_failed_because_it_would_filled": OrderStatus.REJECTED,
+    "ioc_order_failed_because_it_would_not_be_executed": OrderStatus.REJECTED,
+    "would_execute_self": OrderStatus.REJECTED,
+}
 _BY_DIRECTION = {"0": OrderSide.BUY, "1": OrderSide.SELL}
 
 Markets = Mapping[str, Mapping[str, Any]]
@@ -112,7 +132,15 @@ def _order(venue: str, scope: str, row: Mapping[str, Any], markets: Markets) -> 
         client_order_id=optional_text(row, "cliOrdId"),
         reduce_only=row.get("reduceOnly") is True,
         remaining=number(row, "unfilledSize") if row.get("unfilledSize") is not None else None,
+        quantity=_sum(told_number(row, "unfilledSize"), told_number(row, "filledSize")),
+        price=told_size(row, "limitPrice"),
+        trigger_price=told_size(row, "stopPrice"),
     )
+
+
+def _sum(left: Decimal | None, filled: Decimal | None) -> Decimal | None:
+    """What was ordered, of what is left of it and what was filled."""
+    return None if left is None else left + (filled or ZERO)
 
 
 def parse_marks(rows: Iterable[Mapping[str, Any]], symbols: frozenset[str], markets: Markets) -> dict[str, Price]:
@@ -147,16 +175,40 @@ def _dollar_price(asset: str, value: Decimal) -> Price:
     return Price(f"{asset}/USD", asset, "USD", value)
 
 
-def parse_order_frames(venue: str, scope: str, frames: Sequence[Any], markets: Markets) -> OrdersTold:
+def parse_order_frames(
+    venue: str, scope: str, frames: Sequence[Any], markets: Markets, known: dict[str, Order] | None = None
+) -> OrdersTold:
     """Streams `open_orders` and its snapshot: the orders that are open, and those that were."""
-    told = OrdersTold()
+    told = OrdersTold(known)
     for frame in frames:
         if frame.get("is_cancel") is True:
-            told.has_ended(str(frame.get("order_id")))
+            told.has_ended(str(frame.get("order_id")), status=_end(frame))
             continue
         for row in frame["orders"] if "orders" in frame else [frame["order"]] if "order" in frame else []:
             told.is_open(_streamed_order(venue, scope, row, markets))
     return told
+
+
+FILL = FillFields(
+    fill_id="fill_id",
+    order_id="order_id",
+    quantity="qty",
+    price="price",
+    time="time",
+    side="buy",
+    sides={"True": OrderSide.BUY, "False": OrderSide.SELL},
+    client_order_id=("cli_ord_id",),
+    fee="fee_paid",
+    fee_asset="fee_currency",
+)
+
+
+def _end(frame: Mapping[str, Any]) -> OrderStatus:
+    """How an order ended, by the reason that is given."""
+    reason = str(frame.get("reason"))
+    if reason in _ENDED:
+        return _ENDED[reason]
+    return OrderStatus.CANCELLED if reason.startswith(("cancelled_by", "dead_man")) else OrderStatus.ENDED
 
 
 def _streamed_order(venue: str, scope: str, row: Mapping[str, Any], markets: Markets) -> Order:
@@ -171,6 +223,10 @@ def _streamed_order(venue: str, scope: str, row: Mapping[str, Any], markets: Mar
         order_type=str(row.get("type", "")),
         client_order_id=optional_text(row, "cli_ord_id"),
         reduce_only=row.get("reduce_only") is True,
+        remaining=told_number(row, "qty"),
+        quantity=_sum(told_number(row, "qty"), told_number(row, "filled")),
+        price=told_size(row, "limit_price"),
+        trigger_price=told_size(row, "stop_price"),
     )
 
 
@@ -214,6 +270,9 @@ class KrakenFuturesDialect:
         self._markets: Markets = {}
         self._streamed: dict[Kind, dict[str, Any]] = {}
         self._log = LogReader(venue, self._ask_log)
+        self._known: dict[str, Order] = {}
+        self._wire: KrakenFuturesWire | None = None
+        self._fills = Fills(venue, FILL, self._symbol_of_fill, lambda frame: frame["fills"])
 
     async def balances(self) -> Mapping[str, Decimal]:
         return parse_balances(await self._client.privateGetAccounts())
@@ -284,7 +343,11 @@ class KrakenFuturesDialect:
 
     async def open_wire(self, line: str) -> KrakenFuturesWire:
         client = self._client
-        return KrakenFuturesWire(client.urls["api"][line], client.apiKey, client.secret, client.market_id)
+        asks_fills = self._wire is None or not self._wire.waits_for_fills
+        self._wire = KrakenFuturesWire(
+            client.urls["api"][line], client.apiKey, client.secret, client.market_id, asks_fills=asks_fills
+        )
+        return self._wire
 
     def stream_began(self, kind: Kind) -> None:
         self._streamed[kind] = {}
@@ -294,8 +357,12 @@ class KrakenFuturesDialect:
             return self._read_tickers(frames, arrived_mono)
         if kind is Kind.ORDERS:
             self._streamed.setdefault(kind, {})["snapshot"] = True
-            parse = partial(parse_order_frames, self._venue, "account", markets=self._by_id())
-            return orders_seen(self._venue, arrived_mono, frames, parse, lambda frame: frame.get("feed") == SNAPSHOT)
+            executed = [frame for frame in frames if frame.get("feed") in FILLS]
+            fills = self._fills.told(executed, arrived_mono)
+            orders = [frame for frame in frames if frame.get("feed") not in FILLS]
+            parse = partial(parse_order_frames, self._venue, "account", markets=self._by_id(), known=self._known)
+            told = orders_seen(self._venue, arrived_mono, orders, parse, lambda frame: frame.get("feed") == SNAPSHOT)
+            return (*told, *fills) or None
         return self._read_changes(kind, frames)
 
     def _read_tickers(self, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
@@ -318,6 +385,11 @@ class KrakenFuturesDialect:
             after = amounts | {"": ZERO} if kind is Kind.POSITIONS else after | amounts | {"": ZERO}
         self._streamed[kind] = after
         return None if after == before else ()
+
+    def _symbol_of_fill(self, row: Mapping[str, Any]) -> str:
+        instrument = text(row, "instrument")
+        market = self._by_id().get(instrument.lower())
+        return instrument if market is None else str(market["symbol"])
 
     def is_confirming(self, kind: Kind) -> bool:
         seen = self._streamed.get(kind)

@@ -20,6 +20,7 @@ from adapters.cancel_plans import Cancel, CancelBy, Listing, OrderFields, Parts,
 from adapters.dead_man import DeadMan
 from adapters.envelopes import TEXT, Check, both, equals, has
 from adapters.failures import Codes
+from adapters.fills import FillCall, FillSource
 from adapters.key_audit import KeyAudit, KeyPowers, may_withdraw
 from adapters.venue import Venue
 from risk_daemon.errors import MalformedReply
@@ -102,7 +103,9 @@ SCOPES = (
         ScopeKind.TRIGGER,
         listing=_paged(
             "privateGetStopOrder",
-            fields=OrderFields(order_id="id", client_order_id=("clientOid",), quantity="size"),
+            fields=OrderFields(
+                order_id="id", client_order_id=("clientOid",), quantity="size", trigger_price=("stopPrice",)
+            ),
             params={"tradeType": "TRADE", "pageSize": _PAGE},
             agrees={"tradeType": frozenset({"TRADE"})},
         ),
@@ -185,4 +188,5 @@ VENUE = Venue(
         "orders of an account of the old spot system, from before high-frequency trading: they are listed elsewhere",
         "limit orders of Convert, margin orders and orders of futures are not looked at",
     ),
+    fills=FillSource(calls=(FillCall(markets=SPOT, params={"type": "spot"}),)),
 )

@@ -28,6 +28,7 @@ from adapters.cancel_plans import (
 from adapters.cancel_probes import Probe
 from adapters.envelopes import FILLED_ROWS, ROWS, TEXT, Check, both, each, equals, has, is_a, is_number
 from adapters.failures import Codes
+from adapters.fills import FillCall, FillSource
 from adapters.key_audit import KeyAudit, KeyPowers, may_withdraw
 from adapters.venue import Venue
 from adapters.venues.mexc_dialect import BOOKS, MexcDialect
@@ -181,7 +182,7 @@ SCOPES = (
         ScopeKind.TRIGGER,
         listing=Listing(
             call="contractPrivateGetPlanorderListOrders",
-            fields=_contract_fields("id"),
+            fields=_contract_fields("id", trigger_price=("triggerPrice",)),
             params={"states": 1, "page_size": _PAGE},
             at=("data",),
             page_rows=_PAGE,
@@ -203,7 +204,13 @@ SCOPES = (
         # This list has neither windows nor pages, and shows some that are finished.
         listing=Listing(
             call="contractPrivateGetStoporderOpenOrders",
-            fields=_contract_fields("id", side="positionType", sides=_STOPS_OF, reduces=_protects),
+            fields=_contract_fields(
+                "id",
+                side="positionType",
+                sides=_STOPS_OF,
+                reduces=_protects,
+                trigger_price=("stopLossPrice", "takeProfitPrice"),
+            ),
             at=("data",),
             spot=False,
             counted="stop",
@@ -220,7 +227,7 @@ SCOPES = (
         ScopeKind.TRIGGER,
         listing=Listing(
             call="contractPrivateGetTrackorderListOrders",
-            fields=_contract_fields("id"),
+            fields=_contract_fields("id", trigger_price=("activePrice",)),
             params={"states": "0,1", "pageSize": _PAGE},
             at=("data",),
             page_rows=_PAGE,
@@ -259,7 +266,12 @@ SCOPES = (
         ScopeKind.PLAIN,
         listing=Listing(
             call="spotPrivateGetOpenOrders",
-            fields=OrderFields(client_order_id=("clientOrderId",), quantity="origQty", filled="executedQty"),
+            fields=OrderFields(
+                client_order_id=("clientOrderId",),
+                quantity="origQty",
+                filled="executedQty",
+                trigger_price=("stopPrice",),
+            ),
             spot=True,
         ),
         # The first is of 2026, and the documentation is silent on whether it takes what waits for a price; the second
@@ -343,5 +355,10 @@ VENUE = Venue(
     unprovable=(
         "grids, DCA bots and copy trading of the venue's own, which may place orders again, are listed by no call",
         "a chase order stands in the limit book; whether it comes again after a cancel is not documented",
+    ),
+    fills=FillSource(
+        calls=(FillCall(markets=frozenset(Market), by_symbol=True),),
+        is_streamed=True,
+        sides=_SIDES,  # of contracts: ccxt takes a short that is closed for a sale
     ),
 )

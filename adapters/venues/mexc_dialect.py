@@ -23,15 +23,18 @@ from adapters.dialect import (
     optional_text,
     orders_seen,
     text,
+    told_number,
     told_of_legs,
+    told_size,
 )
+from adapters.fills import FillFields, Fills
 from adapters.lane import Urgency, current_urgency
 from adapters.own_dialect import OwnDialect
 from adapters.venue import VenueSettings
 from adapters.venues.mexc_book import FlowReader
-from adapters.venues.mexc_wire import ContractWire, SpotWire
+from adapters.venues.mexc_wire import CONTRACT_DEALS, ContractWire, SpotWire
 from risk_daemon.errors import MalformedReply, VenueError, VenueRejected
-from risk_daemon.model.account import OrderSide
+from risk_daemon.model.account import OrderSide, OrderStatus
 from risk_daemon.model.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite
 
@@ -117,6 +120,12 @@ class MexcDialect(OwnDialect):
         kinds = {Kind.BALANCES, Kind.PRICES, Kind.ORDERS}
         self.stream_kinds = frozenset(kinds | {Kind.POSITIONS} if self.has_positions else kinds)
         self.notes = _notes(self.has_spot, self.has_positions)
+        self._spot_fills = Fills(
+            account.name, SPOT_FILL, lambda row: self._symbol(text(row, "symbol"), spot=True), spot_deals
+        )
+        self._contract_fills = Fills(
+            account.name, CONTRACT_FILL, lambda row: self._symbol(text(row, "symbol"), spot=False), contract_deals
+        )
         self._held: frozenset[str] = frozenset()
         self._listening: _Listening | None = None
         self._counting: dict[Urgency, asyncio.Task[Mapping[str, Any]]] = {}
@@ -234,7 +243,8 @@ class MexcDialect(OwnDialect):
         if line == TICKER_LINE:
             return SpotWire(urls["spot"], client.market_id)
         key = text(await client.spotPrivatePostUserDataStream(), "listenKey")
-        wire = SpotWire(urls["spot"], client.market_id, key)
+        asks_fills = self._listening is None or not self._listening.wire.waits_for_fills
+        wire = SpotWire(urls["spot"], client.market_id, key, asks_fills=asks_fills)
         self._listening = _Listening(wire, client.milliseconds())
         return wire
 
@@ -255,7 +265,11 @@ class MexcDialect(OwnDialect):
         if kind is Kind.PRICES:
             return self._read_prices(frames, arrived_mono)
         if kind is Kind.ORDERS:
-            return orders_seen(self._venue, arrived_mono, frames, self._told, lambda _: False)
+            orders = [frame for frame in frames if not _is_deal(frame)]
+            told = orders_seen(self._venue, arrived_mono, orders, self._told, lambda _: False)
+            deals = [frame for frame in frames if _is_deal(frame)]
+            spot, contracts = (kind.told(deals, arrived_mono) for kind in (self._spot_fills, self._contract_fills))
+            return (*told, *spot, *contracts) or None
         return ()
 
     def _read_prices(self, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
@@ -276,17 +290,17 @@ class MexcDialect(OwnDialect):
         """What frames of either house say of orders."""
         told = OrdersTold()
         for frame in frames:
-            order, is_open = self._contract_order(frame) if "data" in frame else self._spot_order(frame)
-            if is_open:
+            order = self._contract_order(frame) if "data" in frame else self._spot_order(frame)
+            if order.status is OrderStatus.OPEN:
                 told.is_open(order)
             else:
-                told.has_ended(order.order_id, order)
+                told.has_ended(order.order_id, order, order.status)
         return told
 
-    def _spot_order(self, frame: Mapping[str, Any]) -> tuple[Order, bool]:
+    def _spot_order(self, frame: Mapping[str, Any]) -> Order:
         row = frame["privateOrders"]
         side = {"1": OrderSide.BUY, "2": OrderSide.SELL}.get(str(row.get("tradeType")), OrderSide.UNTOLD)
-        order = Order(
+        return Order(
             venue=self._venue,
             scope="spot",
             order_id=text(row, "id"),
@@ -294,13 +308,17 @@ class MexcDialect(OwnDialect):
             side=side,
             order_type=str(row.get("orderType", "")),
             client_order_id=optional_text(row, "clientId"),
+            remaining=told_number(row, "remainQuantity"),
+            quantity=told_size(row, "quantity"),
+            price=told_size(row, "price"),
+            status=_SPOT_STATUSES.get(str(row.get("status", "0")), OrderStatus.ENDED),
         )
-        return order, str(row.get("status", "0")) in _SPOT_OPEN
 
-    def _contract_order(self, frame: Mapping[str, Any]) -> tuple[Order, bool]:
+    def _contract_order(self, frame: Mapping[str, Any]) -> Order:
         row, scope = frame["data"], _SCOPES[frame["channel"]]
         side = str(row.get("side", ""))
-        order = Order(
+        quantity, filled = told_size(row, "vol"), told_number(row, "dealVol")
+        return Order(
             venue=self._venue,
             scope=scope,
             order_id=str(row.get("orderId") if scope == "limit" else row.get("id")),
@@ -309,8 +327,12 @@ class MexcDialect(OwnDialect):
             order_type=str(row.get("orderType", "")),
             client_order_id=optional_text(row, "externalOid"),
             reduce_only=side in ("2", "4") or row.get("reduceOnly") is True,
+            remaining=None if quantity is None or filled is None else quantity - filled,
+            quantity=quantity,
+            price=told_size(row, "price"),
+            trigger_price=told_size(row, "triggerPrice", "stopLossPrice", "takeProfitPrice", "activePrice"),
+            status=_CONTRACT_STATUSES[scope].get(str(row.get("state")), OrderStatus.ENDED),
         )
-        return order, str(row.get("state")) in _CONTRACT_OPEN[scope]
 
     def _symbol(self, market_id: str, *, spot: bool) -> str:
         market = self.market_of(market_id, spot=spot)
@@ -322,8 +344,48 @@ class MexcDialect(OwnDialect):
         return kind is Kind.PRICES and bool(needed) and needed <= self._seen.get(kind, set())
 
 
-_SPOT_OPEN = frozenset({"0", "1", "3"})
+def _is_deal(frame: Mapping[str, Any]) -> bool:
+    return "privateDeals" in frame or frame.get("channel") == CONTRACT_DEALS
+
+
+def spot_deals(frame: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What the spot house says was executed."""
+    return [{**frame["privateDeals"], "symbol": frame.get("symbol")}] if "privateDeals" in frame else []
+
+
+def contract_deals(frame: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What the contract house says was executed."""
+    return [frame["data"]] if frame.get("channel") == CONTRACT_DEALS else []
+
+
+_SPOT_STATUSES = {
+    **dict.fromkeys(("0", "1", "3"), OrderStatus.OPEN),
+    "2": OrderStatus.FILLED,
+    **dict.fromkeys(("4", "5"), OrderStatus.CANCELLED),
+}
 _SIDES = {"1": OrderSide.BUY, "2": OrderSide.BUY, "3": OrderSide.SELL, "4": OrderSide.SELL}
+SPOT_FILL = FillFields(
+    fill_id="tradeId",
+    order_id="orderId",
+    quantity="quantity",
+    price="price",
+    time="time",
+    side="tradeType",
+    sides={"1": OrderSide.BUY, "2": OrderSide.SELL},
+    client_order_id=("clientOrderId",),
+    fee="feeAmount",
+    fee_asset="feeCurrency",
+)
+CONTRACT_FILL = FillFields(
+    fill_id="id",
+    order_id="orderId",
+    quantity="vol",
+    price="price",
+    time="timestamp",
+    sides=_SIDES,
+    client_order_id=("externalOid",),
+    fee_asset="feeCurrency",
+)
 _SCOPES = {
     "push.personal.order": "limit",
     "push.personal.plan.order": "plan",
@@ -331,11 +393,17 @@ _SCOPES = {
     "push.personal.stop.order": "stop",
     "push.personal.track.order": "track",
 }
-_CONTRACT_OPEN = {
-    "limit": frozenset({"1", "2"}),
-    "plan": frozenset({"1"}),
-    "stop": frozenset({"1"}),
-    "track": frozenset({"0", "1"}),
+_WAITS = {"1": OrderStatus.OPEN}
+_CONTRACT_STATUSES = {
+    "limit": {
+        **dict.fromkeys(("1", "2"), OrderStatus.OPEN),
+        "3": OrderStatus.FILLED,
+        "4": OrderStatus.CANCELLED,
+        "5": OrderStatus.REJECTED,
+    },
+    "plan": _WAITS,
+    "stop": _WAITS,
+    "track": {"0": OrderStatus.OPEN, **_WAITS},
 }
 
 

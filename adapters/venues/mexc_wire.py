@@ -16,14 +16,18 @@ from risk_daemon.model.account import Kind
 
 ACCOUNT = "spot@private.account.v3.api.pb"
 ORDERS = "spot@private.orders.v3.api.pb"
+DEALS = "spot@private.deals.v3.api.pb"
 _TICKER = "spot@public.aggre.bookTicker.v3.api.pb@100ms@"
 _BODIES = {
     "privateAccount": Kind.BALANCES,
     "privateOrders": Kind.ORDERS,
+    "privateDeals": Kind.ORDERS,
     "publicAggreBookTicker": Kind.PRICES,
 }
 _ACCOUNT = (Kind.BALANCES, Kind.POSITIONS)
+CONTRACT_DEALS = "push.personal.order.deal"
 _CONTRACT_KINDS: Mapping[str, Said] = {
+    CONTRACT_DEALS: (*_ACCOUNT, Kind.ORDERS),
     "push.personal.asset": Kind.BALANCES,
     "push.personal.order": Kind.ORDERS,
     "push.personal.plan.order": Kind.ORDERS,
@@ -38,7 +42,9 @@ class SpotWire:
     """One spot connection. id_of: the venue's name of a symbol. key: the listen key that its account channels need.
 
     An answer has code 0 whatever it says: only its words tell a yes from a no. has_ended: its listen key is no good any
-    more, which the venue does not tell: it is silent of the account from then on.
+    more, which the venue does not tell: it is silent of the account from then on. asks_fills: it is asked for what is
+    executed, before its orders. They do without: a refusal is taken for a yes, and waits_for_fills tells, when it has
+    ended, that there was no answer.
     """
 
     silent_after_s = 60.0
@@ -46,14 +52,20 @@ class SpotWire:
     ping = '{"method":"PING"}'
     pong = ""
 
-    def __init__(self, url: str, id_of: Callable[[str], str], key: str = "") -> None:
+    def __init__(self, url: str, id_of: Callable[[str], str], key: str = "", *, asks_fills: bool = True) -> None:
         self.url = f"{url}?listenKey={key}" if key else url
         self.key = key
         self._id_of = id_of
         self._names: dict[str, str] = {}
         self.has_ended = False
+        self._asks_fills = asks_fills
+        self.waits_for_fills = False
 
     def ask(self, kind: Kind, names: frozenset[str]) -> Ask:
+        if kind is Kind.ORDERS and self._asks_fills:
+            self.waits_for_fills = True
+            message = {"method": "SUBSCRIPTION", "params": [DEALS]}
+            return Ask(key=DEALS, kind=kind, names=frozenset(), message=message)
         channels = [self._channel(kind, name) for name in sorted(names)]
         message = {"method": "SUBSCRIPTION", "params": channels}
         return Ask(key=kind, kind=kind, names=names, message=message)
@@ -84,6 +96,9 @@ class SpotWire:
         words = str(message.get("msg", ""))
         if words.upper() == "PONG":
             return None
+        if self.waits_for_fills:
+            self._asks_fills = self.waits_for_fills = False
+            return Taken()
         if message.get("code") == 0 and "ot Subscribed" not in words and "spot@" in words:
             named = (self._names.get(channel.strip()) for channel in words.split(","))
             return Taken(names=frozenset(name for name in named if name is not None))

@@ -8,13 +8,14 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
-from adapters.base import PERP_MARKETS, SPOT_MARKETS
+from adapters.base import PERP_MARKETS, SPOT_MARKETS, Market
 from adapters.budget import Pool
 from adapters.cancel_probes import Probe
 from adapters.dead_man import DeadMan
 from adapters.dialect import text
 from adapters.envelopes import FILLED_ROWS, ROWS, TEXT, Check, each, equals, has, is_a, is_number
 from adapters.failures import Codes
+from adapters.fills import FillCall, FillSource
 from adapters.key_audit import KeyAudit, KeyPowers, may_withdraw
 from adapters.venue import Venue
 from adapters.venues.okx_dialect import OkxDialect
@@ -131,6 +132,17 @@ def read_powers(reply: Any) -> KeyPowers:
     )
 
 
+_FILLS = FillSource(
+    calls=(
+        FillCall(markets=frozenset({Market.SPOT}), params={"type": "spot"}),
+        FillCall(markets=frozenset({Market.MARGIN}), params={"type": "margin"}),
+        FillCall(markets=PERP_MARKETS, params={"type": "swap"}),
+        FillCall(markets=PERP_MARKETS, params={"type": "future"}),
+    ),
+    is_streamed=True,
+    by_market=True,
+)
+
 VENUE = Venue(
     exchange="okx",
     dialect=OkxDialect,
@@ -160,4 +172,5 @@ VENUE = Venue(
         "copy trading: what a lead trader's followers place is theirs, and what this account copies is not stopped",
         "bots on marketplaces (arbitrage, smart portfolio) have no listing: while money lies in one, stgyEq shows it",
     ),
+    fills=_FILLS,
 )

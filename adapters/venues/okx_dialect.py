@@ -26,20 +26,27 @@ from adapters.dialect import (
     orders_seen,
     text,
     told_of_legs,
+    told_size,
 )
 from adapters.failures import OrderGone
+from adapters.fills import FillFields, Fills
 from adapters.own_dialect import Market, OwnDialect
 from adapters.venue import VenueSettings
 from adapters.venues.okx_book import BillReader
 from adapters.venues.okx_orders import ORDER
 from adapters.venues.okx_wire import PRIVATE, PUBLIC, OkxWire
 from risk_daemon.errors import MalformedReply
-from risk_daemon.model.account import side_of
+from risk_daemon.model.account import OrderStatus, side_of
 from risk_daemon.model.events import Input, Kind, Order, Position, Price, PricesSeen, Source
 from risk_daemon.model.units import ZERO, finite
 
 _SIDES = {"long": 1, "short": -1}
 _OPEN = frozenset({"live", "partially_filled"})
+_ENDED = {
+    "filled": OrderStatus.FILLED,
+    "canceled": OrderStatus.CANCELLED,
+    "mmp_canceled": OrderStatus.CANCELLED,
+}
 _DERIVATIVES = frozenset({"SWAP", "FUTURES"})
 
 MarketOf = Any
@@ -154,8 +161,27 @@ def parse_order_frames(venue: str, frames: Sequence[Any], market_of: MarketOf) -
         if row.get("state") in _OPEN:
             told.is_open(order)
         else:
-            told.has_ended(order.order_id, order)
+            told.has_ended(order.order_id, order, _ENDED.get(str(row.get("state")), OrderStatus.ENDED))
     return told
+
+
+FILL = FillFields(
+    fill_id="tradeId",
+    order_id="ordId",
+    quantity="fillSz",
+    price="fillPx",
+    time="fillTime",
+    client_order_id=("clOrdId",),
+    fee="fillFee",
+    fee_asset="fillFeeCcy",
+    is_fee_signed=True,
+    by_market=True,
+)
+
+
+def executions(frame: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Channel `orders`: rows that name a trade; an order repeats its last one when it is cancelled, say."""
+    return [row for row in frame["data"] if row.get("tradeId") and told_size(row, "fillSz") is not None]
 
 
 def _streamed_order(venue: str, row: Mapping[str, Any], market_of: MarketOf) -> Order:
@@ -172,6 +198,8 @@ def _streamed_order(venue: str, row: Mapping[str, Any], market_of: MarketOf) -> 
         client_order_id=optional_text(row, "clOrdId"),
         reduce_only=ORDER.reduces(row),
         remaining=None if size is None else number(row, "sz") - _told(row, "accFillSz"),
+        quantity=told_size(row, "sz"),
+        price=told_size(row, "px"),
     )
 
 
@@ -210,6 +238,7 @@ class OkxDialect(OwnDialect):
         self._types: frozenset[str] = frozenset()
         self._streamed: dict[Kind, dict[str, tuple[str, ...]]] = {}
         self._bills = BillReader(account.name, self._ask_bills)
+        self._fills = Fills(account.name, FILL, self._symbol_of_fill, executions)
 
     # --- what is read ----------------------------------------------------------------------------
 
@@ -295,8 +324,13 @@ class OkxDialect(OwnDialect):
                 lambda part: parse_order_frames(self._venue, part, self._market),
                 lambda _: False,
             )
-            return told or None
+            return (*told, *self._fills.told(frames, arrived_mono)) or None
         return self._read_changes(kind, frames)
+
+    def _symbol_of_fill(self, row: Mapping[str, Any]) -> str:
+        name = text(row, "instId")
+        market = self._market(name, True) or self._market(name, False)
+        return name if market is None else str(market["symbol"])
 
     def _read_prices(self, frames: Sequence[Any], arrived_mono: float) -> Sequence[Input] | None:
         quotes = [row for frame in frames if frame["arg"]["channel"] == "tickers" for row in frame["data"]]

@@ -42,6 +42,7 @@ ORDER = OrderFields(
     client_order_id=("clOrdId",),
     quantity="sz",
     filled="accFillSz",
+    price=("px",),
     reduces=_reduces,
 )
 _ALGO = OrderFields(
@@ -50,10 +51,12 @@ _ALGO = OrderFields(
     order_type="ordType",
     client_order_id=("algoClOrdId", "clOrdId"),
     quantity="sz",
+    price=("ordPx", "slOrdPx", "tpOrdPx"),
+    trigger_price=("triggerPx", "slTriggerPx", "tpTriggerPx", "activePx"),
     reduces=_reduces,
 )
 _SPREAD = OrderFields(
-    order_id="ordId", symbol="sprdId", order_type="ordType", client_order_id=("clOrdId",), quantity="sz"
+    order_id="ordId", symbol="sprdId", order_type="ordType", client_order_id=("clOrdId",), quantity="sz", price=("px",)
 )
 # What recurring purchases and signals trade is a list; their type stands for it.
 _BOT = OrderFields(order_id="algoId", symbol="instId", order_type="algoOrdType", client_order_id=("algoClOrdId",))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,10 +55,15 @@ class Attempt:
 
 
 class AttemptLog:
-    """Lines go out in their order. path None: they are only remembered. recent: the last of them."""
+    """Lines go out in their order. path None: they are only remembered. recent: the last of them.
+
+    sent, failed: how many there were since the start, by channel.
+    """
 
     def __init__(self, path: Path | None, run: Run) -> None:
         self.recent: deque[dict[str, Any]] = deque(maxlen=RECENT_MAX)
+        self.sent: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
         self.untold = 0
         self._file = None if path is None else RotatedFile(path, max_bytes=_MAX_BYTES)
         self._run = run
@@ -67,6 +72,7 @@ class AttemptLog:
 
     def note(self, attempt: Attempt) -> None:
         """Remember it, to be written by `write`."""
+        (self.sent if attempt.outcome.delivered else self.failed)[attempt.channel] += 1
         line = attempt.line()
         self.recent.append(line)
         if self._file is None:

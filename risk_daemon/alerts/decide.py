@@ -32,6 +32,9 @@ _QUIET = frozenset(
         EventName.ALERT_SENT,
         EventName.ALERT_FAILED,
         EventName.OVERRIDE_AGREED,
+        EventName.LOG_PRUNED,
+        EventName.GATE_SHUT,  # its reason is told
+        EventName.GATE_OPENED,
     }
 )
 _LEFT_OUT = ("settings",)  # pages of them, and nobody else's business
@@ -236,6 +239,15 @@ def _configured(fields: Fields) -> str:
     return f"{fields.get('file', '?')}: {'; '.join(what) or 'the guard was started'}."
 
 
+def _reloaded(fields: Fields) -> str:
+    rows = [f"{row['key']} {row['old']} -> {row['new']}" for row in fields.get("changes") or ()]
+    looser, acts = fields.get("looser"), fields.get("acts_at_once")
+    what = [f"LIMITS ARE LOOSER NOW: {_listed(looser)}"] if looser else []
+    what += [f"changed while the guard runs, by {fields.get('by', '?')}: {_listed(rows)}"]
+    what += [f"PASSED ALREADY: {_listed([row['breaker'] for row in acts])}"] if acts else []
+    return f"{fields.get('file', '?')}: {'; '.join(what)}."
+
+
 def _listed(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
@@ -304,6 +316,11 @@ _TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
     ),
     EventName.BREAK_GLASS_ENDED: (_CRITICAL, _says("Breaking the glass has ended, by {who}: {outcome}.")),
     EventName.CONFIGURATION_LOADED: (_INFO, _configured),
+    EventName.CONFIGURATION_RELOADED: (_WARNING, _reloaded),
+    EventName.RELOAD_REFUSED: (_WARNING, _says("The configuration was NOT taken (asked by {by}): {reason}")),
     EventName.DEAD_MAN_REFUSED: (_WARNING, _says("{venue}: its dead man's switch can't be armed: {reason}.")),
     EventName.LOG_CUT: (_CRITICAL, _says("The event log was cut: {message}")),
+    EventName.TOKEN_CREATED: (_WARNING, _says("A token of the role {role} was made for {name}, by {operator}.")),
+    EventName.TOKEN_REVOKED: (_WARNING, _says("The token of {name} ({role}) was revoked, by {operator}.")),
+    EventName.LOGINS_FAILED: (_WARNING, _says("Logins were refused, {count} in {over_s} s: look at `from` for where.")),
 }

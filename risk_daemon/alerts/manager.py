@@ -122,6 +122,11 @@ class AlertManager:
         """How far an earlier process had heard the log."""
         return self._earlier.cursor
 
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether nothing that an earlier process left, or logged, is still to be read."""
+        return self._earlier.is_found
+
     # --- life ------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -353,6 +358,10 @@ class AlertManager:
             "channels": {one.name: shown(one, self._outbox, self._deliverers.get(one.name)) for one in self.channels},
             "attempts": list(self._attempts.recent),
         }
+
+    def tries(self) -> Mapping[str, tuple[int, int]]:
+        """How many tries of each channel arrived and how many failed, since the start."""
+        return {one.name: (self._attempts.sent[one.name], self._attempts.failed[one.name]) for one in self.channels}
 
     def _decided(self, records: Sequence[RiskEvent], wall: float) -> list[Alert]:
         for record in records:

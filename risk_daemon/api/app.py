@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from aiohttp import web
 
 from risk_daemon.api.connections import Answerer, Server
+from risk_daemon.api.dashboard.site import Dashboard
 from risk_daemon.api.dispatch import Dispatcher
 from risk_daemon.api.doors import Door, SocketDoor, TokenDoor
 from risk_daemon.api.handlers import Services
@@ -42,6 +44,9 @@ class ControlServer:
     The caller owns the state directory, so a socket there is stale. listen: `host:port`, port 0 for any. tls: the
     server's context; needed where others than this machine can reach it. tokens: by default the file beside the
     socket. limits: see there. page: where wardens agree, on TCP. wardens: what is asked about them.
+    page_host: what addresses of the operator's page, on TCP too, call this machine besides its loopback names; None:
+    there is no such page.
+    tally: counts who is turned away, on the page as well.
     """
 
     def __init__(
@@ -56,18 +61,21 @@ class ControlServer:
         clock: Clock | None = None,
         page: OverridePage | None = None,
         wardens: Wardens | None = None,
+        page_host: str | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.path = socket_path
         self._control = control
         self._listen = listen
         self._tokens = tokens or TokenStore.open(socket_path.with_name(FILE_NAME))
         self._tls = tls
-        self._limits = limits or Limits()
+        self.limits = limits or Limits()
         self._clock = clock or SystemClock()
         self._page = page
         self._wardens = wardens
-        self._rates = self._limits.rate_limits()
-        self._tally = Tally(self._limits.tell_every_s)
+        self._rates = self.limits.rate_limits()
+        self._tally = tally or Tally(self.limits.tell_every_s)
+        self.dashboard = None if page_host is None else self._made_dashboard(page_host)
         self._runners: list[web.ServerRunner] = []
         self._services: list[Services] = []
         self._addresses: list[str] = []
@@ -92,6 +100,8 @@ class ControlServer:
 
     async def stop(self) -> None:
         """Stop listening and remove the socket, unless another daemon has put its own there by now."""
+        if self.dashboard is not None:
+            await self.dashboard.close()
         for services in self._services:
             for listener in tuple(services.listeners):
                 listener.close()
@@ -116,7 +126,7 @@ class ControlServer:
         try:
             listener = unix_listener(self.path)
             self._inode = self.path.stat().st_ino
-            await self._serve(SocketDoor(self._tokens), listener, None, None)
+            await self._serve(SocketDoor(self._tokens), listener, None, is_tcp=False)
         except OSError as error:
             raise StateError(f"{self.path}: the socket can't be made: {error}") from error
         self._addresses.append(f"unix:{self.path}")
@@ -129,33 +139,44 @@ class ControlServer:
         door = TokenDoor(self._tokens, failures, self._clock, self._tally, is_loopback_only=is_local)
         try:
             listener = tcp_listener(listen)
-            await self._serve(door, listener, self._tls, self._page)
+            await self._serve(door, listener, self._tls, is_tcp=True)
         except OSError as error:
             raise StateError(f"api.listen: {listen} can't be listened on: {error}") from error
         self._addresses.append(address_of(listener))
-        if self._page is not None:
-            self._page.listens_at(listener.getsockname()[1], is_tls=self._tls is not None)
+        port, is_tls = listener.getsockname()[1], self._tls is not None
+        for page in self._pages:
+            page.listens_at(port, is_tls=is_tls)
 
-    async def _serve(
-        self, door: Door, listener: socket.socket, tls: ssl.SSLContext | None, page: OverridePage | None
-    ) -> None:
-        known = (self._tokens, self._clock, self._limits, _document(), self._tally, self._wardens)
+    @property
+    def _pages(self) -> list[OverridePage | Dashboard]:
+        return [page for page in (self._page, self.dashboard) if page is not None]
+
+    def _made_dashboard(self, host: str) -> Dashboard:
+        known = (self._tokens, self._clock, self.limits, self._rates, self._tally)
+        dashboard = Dashboard(self._control, *known, host)
+        if self._page is not None:
+            dashboard.override = self._page.address
+        return dashboard
+
+    async def _serve(self, door: Door, listener: socket.socket, tls: ssl.SSLContext | None, *, is_tcp: bool) -> None:
+        known = (self._tokens, self._clock, self.limits, _document(), self._tally, self._wardens)
         services = Services(self._control, door, *known)
         dispatcher = Dispatcher(services, ROUTES, self._rates)
-        answers = dispatcher.answer if page is None else _beside(page, dispatcher)
-        runner = web.ServerRunner(Server(answers, self._limits, self._tally), shutdown_timeout=_STOP_WITHIN_S)
+        answers = _beside(self._pages, dispatcher) if is_tcp else dispatcher.answer
+        runner = web.ServerRunner(Server(answers, self.limits, self._tally), shutdown_timeout=_STOP_WITHIN_S)
         self._runners.append(runner)
         self._services.append(services)
         await runner.setup()
-        await ListeningSite(runner, listener, tls, self._limits.first_within_s).start()
+        await ListeningSite(runner, listener, tls, self.limits.first_within_s).start()
 
 
-def _beside(page: OverridePage, dispatcher: Dispatcher) -> Answerer:
-    """Browsers are let in to the page, and to nothing else."""
+def _beside(pages: Sequence[OverridePage | Dashboard], dispatcher: Dispatcher) -> Answerer:
+    """Browsers are let in to the pages, and to nothing else."""
 
     async def answers(request: web.BaseRequest) -> web.StreamResponse:
-        is_page = page.serves(request.rel_url.raw_path)
-        return await (page.answer(request) if is_page else dispatcher.answer(request))
+        path = request.rel_url.raw_path
+        page = next((one for one in pages if one.serves(path)), None)
+        return await (dispatcher if page is None else page).answer(request)
 
     return answers
 

@@ -29,6 +29,18 @@ _NAME_MAX = 60
 async def read(request: web.BaseRequest, limits: Limits) -> bytes:
     """All of it. Raises Refused: too large (not read to its end), too slow, or not JSON by its own account."""
     _check_type(request)
+    return await _read(request, limits)
+
+
+async def read_form(request: web.BaseRequest, limits: Limits) -> bytes:
+    """All of what a browser's form sends. Raises Refused as `read` does."""
+    if CONTENT_ENCODING in request.headers or request.content_type != "application/x-www-form-urlencoded":
+        hint = "a form is needed: application/x-www-form-urlencoded, not compressed"
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, hint)
+    return await _read(request, limits)
+
+
+async def _read(request: web.BaseRequest, limits: Limits) -> bytes:
     length = request.content_length
     if length is not None and length > limits.body_bytes:
         raise _too_large(limits)

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from risk_daemon.api.limits import Limits
 from risk_daemon.api.problems import Refused, problem
-from risk_daemon.api.seats import Seat, Seats, room_of
+from risk_daemon.api.seats import Room, Seat, Seats, room_of
 from risk_daemon.api.tally import Away, Tally
 from risk_daemon.auth.tokens import Role
 
@@ -54,11 +54,18 @@ class Connection(web.RequestHandler):
 
     def known_as(self, name: str, role: Role) -> None:
         """The caller of the request that is being served. Raises Refused (503) where its role has no seat left."""
+        self._sit(name, room_of(role))
+
+    def shows_page(self, name: str) -> None:
+        """The request that is being served is of a browser that is logged in. Raises Refused (503)."""
+        self._sit(name, Room.PAGES)
+
+    def _sit(self, name: str, room: Room) -> None:
         seat, server = self._seat, self._server
-        if self._first is None and seat.whose == name and seat.room is room_of(role):
+        if self._first is None and seat.whose == name and seat.room is room:
             server.seats.use(seat)
             return
-        has_seat, leaver = server.seats.move(seat, room_of(role), name)
+        has_seat, leaver = server.seats.move(seat, room, name)
         if not has_seat:
             server.tally.count(Away.FULL)
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections are busy with requests", hangs_up=True)

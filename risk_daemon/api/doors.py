@@ -21,7 +21,7 @@ from aiohttp.hdrs import AUTHORIZATION, HOST, ORIGIN
 
 from risk_daemon.api.limits import RateLimit
 from risk_daemon.api.problems import Refused
-from risk_daemon.api.tally import Away, Tally
+from risk_daemon.api.tally import Tally
 from risk_daemon.auth.operators import operator_name
 from risk_daemon.auth.tokens import Role, TokenStore
 from risk_daemon.model.addresses import is_loopback
@@ -114,11 +114,16 @@ class TokenDoor:
             return self._bearers.caller(request.headers.get(AUTHORIZATION, ""))
         except Refused:
             if AUTHORIZATION in request.headers:
-                self._tally.count(Away.FAILED_LOGIN)
+                self._tally.count_login(_why(request.headers[AUTHORIZATION]), self.address(request))
             wait_s = self._failures.wait_s(self.address(request), self._clock.now().mono)
             if wait_s > 0:
                 raise too_many(wait_s) from None
             raise
+
+
+def _why(header: str) -> str:
+    """Why a login failed, of which nothing may be repeated."""
+    return "the token is not valid" if header[: len(_BEARER)].lower() == _BEARER else "it is no bearer token"
 
 
 class Bearers:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from aiohttp.hdrs import ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY
 
 from risk_daemon.api import orders
 from risk_daemon.api.doors import Caller, Door
@@ -23,6 +24,7 @@ from risk_daemon.api.models import (
     Halt,
     RejectedReport,
     Release,
+    Reload,
     Reset,
     RevokeWarden,
     SentReport,
@@ -30,11 +32,12 @@ from risk_daemon.api.models import (
     VetoedReport,
 )
 from risk_daemon.api.port import Control, Wardens
-from risk_daemon.api.problems import Refused, answer, encoded
+from risk_daemon.api.problems import COMMON_HEADERS, Refused, answer, encoded
 from risk_daemon.api.tally import Tally
 from risk_daemon.auth.desk import Opened
 from risk_daemon.auth.tokens import Role, TokenStore
 from risk_daemon.gate.restraints import Veto
+from risk_daemon.metrics.exposition import written
 from risk_daemon.model.account import OrderSide
 from risk_daemon.model.clock import Clock
 from risk_daemon.model.events import (
@@ -157,11 +160,21 @@ def _check_venue(venue: str | None, control: Control) -> None:
         raise orders.unknown("venue", venue)
 
 
-# --- for operators ---------------------------------------------------------------------------------
+# --- for operators, and viewers where they only look ----------------------------------------------------
 
 
 async def state(call: Call) -> web.Response:
     return answer({**call.control.state(), "turned_away": call.services.tally.document()})
+
+
+async def metrics(call: Call) -> web.Response:
+    """A body that is ready, as a scrape asks for it."""
+    headers = call.request.headers
+    reading = replace(call.control.reading(), turned_away=call.services.tally.document())
+    scrape = await written(reading, accept=headers.get(ACCEPT, ""), accept_encoding=headers.get(ACCEPT_ENCODING, ""))
+    coded = {} if scrape.encoding is None else {CONTENT_ENCODING: scrape.encoding}
+    said = {**COMMON_HEADERS, CONTENT_TYPE: scrape.content_type, VARY: f"{ACCEPT}, {ACCEPT_ENCODING}", **coded}
+    return web.Response(body=scrape.body, headers=said)
 
 
 async def halt(call: Call) -> web.Response:
@@ -202,6 +215,15 @@ async def close_positions(call: Call) -> web.Response:
     body: ClosePositions = call.body
     _check_venue(body.venue, call.control)
     return answer(await call.control.close_positions(body.venue))
+
+
+async def reload(call: Call) -> web.Response:
+    """What is refused is a conflict between the file and what is in force, and changes nothing."""
+    body: Reload = call.body
+    said = await call.control.reload(_operator(call), dry_run=body.dry_run, acts=body.acts, digest=body.digest)
+    if said.get("accepted") is not True:
+        raise Refused(HTTPStatus.CONFLICT, str(said.get("reason") or "refused"), {"accepted": False})
+    return answer(said)
 
 
 async def alerts(call: Call) -> web.Response:

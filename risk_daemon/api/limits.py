@@ -20,7 +20,9 @@ class Limits:
     header_within_s: from the last answer to the end of the next request's header.
     first_within_s: from the connection, TLS included, to the first request of a caller who is known.
     linger_s: what is left of a body that was refused is read for so long, so that the answer is not lost.
-    strangers, bots, operators: connections at once, on each listener; see `seats`.
+    strangers, bots, operators, viewers, pages_open: connections at once, on each listener; see `seats`. live_pages: of
+    the pages, so many may listen, so that there is always a seat to halt from.
+    page_every_s, page_beat_s: how often open pages are told what is new at most, and that we are there at least.
     tell_every_s: how often the journal hears of who was turned away.
     """
 
@@ -30,6 +32,8 @@ class Limits:
     commands: Rate = Rate(5, 20)
     anybody: Rate = Rate(50, 100)
     failed_logins: Rate = Rate(1, 30)
+    pages: Rate = Rate(50, 300)
+    page_strangers: Rate = Rate(50, 100)
     body_bytes: int = 64 * 1024
     header_within_s: float = 30.0
     first_within_s: float = 4.0
@@ -40,6 +44,11 @@ class Limits:
     strangers: int = 96
     bots: int = 128
     operators: int = 32
+    viewers: int = 32
+    pages_open: int = 256
+    live_pages: int = 224
+    page_every_s: float = 0.4
+    page_beat_s: float = 2.0
     tell_every_s: float = 60.0
 
     def rate_limits(self) -> dict[str, RateLimit]:

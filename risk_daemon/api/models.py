@@ -258,6 +258,14 @@ class Enable(Body):
     """End a disable before its time."""
 
 
+class Reload(Body):
+    """Read the configuration again and take it, whole or not at all. `dry_run` only says what would come of it."""
+
+    dry_run: bool = False
+    acts: bool = Field(False, description="Take it also where a limit in it is passed already, and so acts at once.")
+    digest: str | None = Field(None, max_length=64, description="Only the file that a dry run has looked at.")
+
+
 class Acknowledge(Body):
     """Somebody has heard of a trip: it is not repeated any more. Without `trip_id` it is the one that is not over."""
 
@@ -402,6 +410,34 @@ class Closed(Document):
     flat: bool
     venues: dict[str, Any] = {}
     remaining: dict[str, str] | None = None
+
+
+class KeyChanged(Document):
+    """A key of the configuration, with its value before and after, as in the file."""
+
+    key: str
+    old: str
+    new: str
+
+
+class Breach(Document):
+    """A limit that is passed already, and what it does."""
+
+    breaker: str
+    action: str
+    reason: str
+
+
+class Reloaded(Document):
+    """What changed, or would; `taken` false: nothing was, for a dry run or a file that says what is in force."""
+
+    accepted: Literal[True]
+    taken: bool
+    file: str
+    digest: str
+    changes: list[KeyChanged]
+    looser: list[str]
+    acts_at_once: list[Breach]
 
 
 class Alerts(Document):

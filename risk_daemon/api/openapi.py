@@ -109,10 +109,11 @@ def _problems(route: Route) -> list[HTTPStatus]:
 
 
 def _response(status: HTTPStatus, model: Any, route: Route, schemas: _Schemas) -> dict[str, Any]:
-    content_type = PROBLEM_TYPE if status >= HTTPStatus.BAD_REQUEST else route.content_type
+    is_problem = status >= HTTPStatus.BAD_REQUEST
+    content_types = (PROBLEM_TYPE,) if is_problem else (route.content_type, *route.other_types)
     response: dict[str, Any] = {
         "description": status.phrase,
-        "content": {content_type: {"schema": schemas.answered(model)}},
+        "content": {one: {"schema": schemas.answered(model)} for one in content_types},
     }
     if status in _SINGLE_HEADERS:
         name, schema = _SINGLE_HEADERS[status]

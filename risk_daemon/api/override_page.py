@@ -7,23 +7,28 @@ another), by the Origin, and because only JSON is taken. Whoever has no code lea
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import cache
 from http import HTTPStatus
-from importlib.resources import files
 from typing import Any
 
 import structlog
 from aiohttp import web
-from aiohttp.hdrs import HOST, ORIGIN
-from multidict import CIMultiDict
+from aiohttp.hdrs import HOST
 from pydantic import Field, TypeAdapter
 
 from risk_daemon.api import body
+from risk_daemon.api.browsers import (
+    check_asks_itself,
+    check_is_not_foreign,
+    check_is_path,
+    check_method,
+    file_answer,
+    page_headers,
+)
 from risk_daemon.api.doors import too_many
 from risk_daemon.api.limits import Limits
 from risk_daemon.api.models import Body
-from risk_daemon.api.problems import COMMON_HEADERS, Refused, answer, problem
-from risk_daemon.api.tally import Away, Tally
+from risk_daemon.api.problems import Refused, answer, problem
+from risk_daemon.api.tally import Tally
 from risk_daemon.auth.desk import PAGE, Desk
 from risk_daemon.auth.override import OverrideRefused, Unknown
 from risk_daemon.auth.page_site import PageSite
@@ -31,7 +36,6 @@ from risk_daemon.errors import InvariantError, RiskDaemonError
 from risk_daemon.model.clock import Clock
 
 _LOG = structlog.get_logger(__name__)
-_FETCH_SITE = "Sec-Fetch-Site"
 _BUG = "a bug of the daemon: nothing was agreed to"
 
 _FILES = {
@@ -39,20 +43,11 @@ _FILES = {
     f"{PAGE}/page.js": ("override.js", "text/javascript"),
     f"{PAGE}/page.css": ("override.css", "text/css"),
 }
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_PAGE_HEADERS = page_headers(
+    form_action="'none'",
+    referrer="no-referrer",
+    permissions="publickey-credentials-get=(self), publickey-credentials-create=(self)",
 )
-_PAGE_HEADERS = {
-    **COMMON_HEADERS,
-    "Content-Security-Policy": _POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 
 # --- what the page sends -----------------------------------------------------------------------------
@@ -143,6 +138,10 @@ class OverridePage:
         """From now on there is a page to ask wardens on."""
         self.desk.site = PageSite.at(self._host, port, is_tls=is_tls)
 
+    def address(self) -> str | None:
+        """Where a browser finds it; None before there is a port."""
+        return None if self.desk.site is None else f"{self.desk.site.origin}{PAGE}"
+
     @staticmethod
     def serves(path: str) -> bool:
         """Whether a request for `path` is for the page."""
@@ -167,12 +166,12 @@ class OverridePage:
         if wait_s > 0:
             raise too_many(wait_s)
         if path in _FILES:
-            _check_method(request, "GET", "HEAD")
-            return _file(path)
+            check_method(request, "GET", "HEAD")
+            return file_answer("pages", *_FILES[path])
         if path not in _QUESTIONS:
             raise Refused(HTTPStatus.NOT_FOUND, "there is no such path on this page")
-        _check_method(request, "POST")
-        self._check_asks_itself(request)
+        check_method(request, "POST")
+        check_asks_itself(request, self._origin())
         adapter, handler = _QUESTIONS[path]
         said = body.validated(adapter, body.parse(await body.read(request, self._limits)))
         return answer(await handler(self.desk, said))
@@ -180,19 +179,10 @@ class OverridePage:
     def _check_is_own(self, request: web.BaseRequest) -> None:
         """Raises Refused where the browser thinks that it is somewhere else."""
         origin = self._origin()
-        if request.raw_path[:1] != "/":
-            raise Refused(HTTPStatus.BAD_REQUEST, "this is no proxy: ask for a path")
+        check_is_path(request)
         if request.headers.getall(HOST, []) != [origin.partition("://")[2]]:
             raise Refused(HTTPStatus.MISDIRECTED_REQUEST, f"this page is at {origin}{PAGE} and nowhere else")
-        if request.headers.get(ORIGIN, origin) != origin:
-            raise Refused(HTTPStatus.FORBIDDEN, "requests of other web sites are not answered")
-
-    def _check_asks_itself(self, request: web.BaseRequest) -> None:
-        """Raises Refused for what no script of this page has sent."""
-        if request.headers.getall(ORIGIN, []) != [self._origin()]:
-            raise Refused(HTTPStatus.FORBIDDEN, "only the page itself may ask this")
-        if request.headers.get(_FETCH_SITE, "same-origin") != "same-origin":
-            raise Refused(HTTPStatus.FORBIDDEN, "requests of other web sites are not answered")
+        check_is_not_foreign(request, origin)
 
     def _origin(self) -> str:
         if self.desk.site is None:
@@ -212,23 +202,6 @@ class OverridePage:
 
     def _stranger(self, request: web.BaseRequest, why: str) -> Refused:
         """Somebody without a code. Counted with the failed logins, told to wait, and never a warden's failure."""
-        self._tally.count(Away.FAILED_LOGIN)
+        self._tally.count_login("there is no such code on the wardens' page", request.remote or "")
         wait_s = self._rates["failed_logins"].wait_s(request.remote or "", self._clock.now().mono)
         return too_many(wait_s) if wait_s > 0 else Refused(HTTPStatus.FORBIDDEN, why)
-
-
-def _check_method(request: web.BaseRequest, *allowed: str) -> None:
-    if request.method not in allowed:
-        hint = f"{request.method[:20]} is not possible here"
-        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, hint, headers={"Allow": ", ".join(allowed)})
-
-
-def _file(path: str) -> web.Response:
-    name, kind = _FILES[path]
-    headers = CIMultiDict({"Content-Type": f"{kind}; charset=utf-8"})
-    return web.Response(body=_content(name), headers=headers)
-
-
-@cache
-def _content(name: str) -> bytes:
-    return (files("risk_daemon.api") / "pages" / name).read_bytes()

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from risk_daemon.api.feed import Subscription
 from risk_daemon.auth.desk import Opened
 from risk_daemon.gate.restraints import OrderAnswer, OrderRequest, Veto
+from risk_daemon.metrics.reading import Reading
 from risk_daemon.model.account import Instrument
 from risk_daemon.model.events import ErrorReported, Input, OrderReported
 
@@ -17,6 +18,10 @@ class Control(Protocol):
 
     def state(self) -> Mapping[str, Any]:
         """How things stand, JSON-able; `recent` has the last orders, fills, errors and vetoes."""
+        ...
+
+    def reading(self) -> Reading:
+        """All that a scrape tells, as it is now."""
         ...
 
     def history(self) -> Sequence[Mapping[str, Any]]:
@@ -42,6 +47,13 @@ class Control(Protocol):
 
     async def close_positions(self, venue: str | None) -> Mapping[str, Any]:
         """Cancel, prove and close; an answer as `oms.CloseResult.document` makes it. See `cancel_all`."""
+        ...
+
+    async def reload(self, by: str, *, dry_run: bool, acts: bool, digest: str | None) -> Mapping[str, Any]:
+        """Read the configuration again and take it, or only say what would come of it.
+
+        `accepted` false: `reason` says why, and nothing was changed. acts: also what trips or vetoes at once.
+        """
         ...
 
     def alerts(self) -> Mapping[str, Any]:

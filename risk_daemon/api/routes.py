@@ -25,7 +25,7 @@ class Route:
     answers: what is not the same for many routes, by status. body: the model of what is sent, None for nothing;
     read: reads it as the model would, but quicker; may_be_empty: no body at all stands for an empty object.
     rate: the name of a rate in Limits. roles: who may, empty where nobody is asked for a token. is_local: only over
-    the Unix socket.
+    the Unix socket. other_types: in which a good answer may come besides `content_type`.
     """
 
     path: str
@@ -41,19 +41,21 @@ class Route:
     may_be_empty: bool = False
     read: Callable[[dict[str, Any]], Any] | None = None
     content_type: str = JSON
+    other_types: tuple[str, ...] = ()
 
 
 _OPERATORS = frozenset({Role.OPERATOR})
+_READERS = frozenset({Role.OPERATOR, Role.VIEWER})
 _BOTS = frozenset({Role.BOT})
 
 _open = partial(Route, method="GET", rate="anybody")
-_read = partial(Route, method="GET", rate="reads", roles=_OPERATORS)
+_read = partial(Route, method="GET", rate="reads", roles=_READERS)
 _stream = partial(_read, content_type=streams.EVENT_STREAM)
 _check = partial(Route, method="POST", rate="checks", roles=_BOTS | _OPERATORS, read=orders.read)
 _report = partial(Route, method="POST", rate="reports", roles=_BOTS)
 _command = partial(Route, method="POST", rate="commands", roles=_OPERATORS)
 _local = partial(_command, is_local=True)
-_look = partial(_read, is_local=True)
+_look = partial(_read, roles=_OPERATORS, is_local=True)
 
 
 def _ok(model: Any) -> Mapping[HTTPStatus, Any]:
@@ -65,6 +67,7 @@ _TAKEN = {HTTPStatus.ACCEPTED: models.Taken}
 _DONE = {HTTPStatus.OK: models.Commanded, HTTPStatus.CONFLICT: models.NotCommanded}
 _GUARDED = {**_DONE, HTTPStatus.ACCEPTED: models.Asked}
 _ASKED = {HTTPStatus.ACCEPTED: models.Asked, HTTPStatus.CONFLICT: models.Problem}
+_RELOADED = {HTTPStatus.OK: models.Reloaded, HTTPStatus.CONFLICT: models.NotCommanded}
 _CLOSED = {HTTPStatus.OK: models.Closed, HTTPStatus.CONFLICT: models.NotCommanded}
 _HEARD = {HTTPStatus.OK: models.Acknowledged, HTTPStatus.CONFLICT: models.Problem}
 _ATTEMPTED = {HTTPStatus.OK: models.Attempted, HTTPStatus.NOT_FOUND: models.Problem}
@@ -78,6 +81,14 @@ ROUTES: tuple[Route, ...] = (
     _open("/openapi.json", "This document.", handlers.openapi, _ok(models.Document)),
     _read("/api/v1/state", "How things stand.", handlers.state, _ok(State)),
     _read("/api/v1/history", "Equity, a point a minute.", streams.history, _ok(models.History)),
+    _read(
+        "/metrics",
+        "How things stand, for Prometheus.",
+        handlers.metrics,
+        _ok(str),
+        content_type="text/plain",
+        other_types=("application/openmetrics-text",),
+    ),
     _stream("/api/v1/events", "Every event from now on.", streams.events, _ok(models.Event)),
     _read("/api/v1/alerts", "Who is told, and what came of it.", handlers.alerts, _ok(models.Alerts)),
     _check("/api/v1/orders/check", "May this order be sent?", handlers.check_order, _LEASED, models.OrderCheck),
@@ -103,6 +114,9 @@ ROUTES: tuple[Route, ...] = (
     _local("/api/v1/reset", "End a trip.", handlers.reset, _GUARDED, models.Reset),
     _local("/api/v1/disable", "Watch without acting, for a time.", handlers.disable, _GUARDED, models.Disable),
     _local("/api/v1/enable", "Act again.", handlers.enable, _DONE, models.Enable, may_be_empty=True),
+    _local(
+        "/api/v1/reload", "Read the configuration again.", handlers.reload, _RELOADED, models.Reload, may_be_empty=True
+    ),
     _look("/api/v1/override", "How the last attempt of wardens stands.", handlers.override, _ATTEMPTED),
     _local("/api/v1/override/withdraw", "End the attempt.", handlers.withdraw_override, _WITHDRAWN, models.Withdraw),
     _local("/api/v1/wardens/enroll", "Make somebody a warden.", handlers.enroll, _ASKED, models.EnrollWarden),

@@ -1,4 +1,4 @@
-"""Seats for connections: strangers, bots and operators have their own, and an idle one makes room for who comes next.
+"""Seats for connections: strangers and each role have their own, and an idle one makes room for who comes next.
 
 So nobody keeps anybody else out by opening connections: strangers are many or few, callers with a token never compete
 with them, nor one role with the other. Where a room is full, whoever holds most of it loses what is idle the longest.
@@ -21,11 +21,16 @@ class Room(Enum):
     STRANGERS = auto()
     BOTS = auto()
     OPERATORS = auto()
+    VIEWERS = auto()
+    PAGES = auto()
+
+
+_ROOMS = {Role.BOT: Room.BOTS, Role.VIEWER: Room.VIEWERS}
 
 
 def room_of(role: Role) -> Room:
     """The room of a caller who is known."""
-    return Room.BOTS if role is Role.BOT else Room.OPERATORS
+    return _ROOMS.get(role, Room.OPERATORS)
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +88,13 @@ class Seats:
 
     def _is_full(self, room: Room) -> bool:
         limits = self.limits
-        seats = {Room.STRANGERS: limits.strangers, Room.BOTS: limits.bots, Room.OPERATORS: limits.operators}
+        seats = {
+            Room.STRANGERS: limits.strangers,
+            Room.BOTS: limits.bots,
+            Room.OPERATORS: limits.operators,
+            Room.VIEWERS: limits.viewers,
+            Room.PAGES: limits.pages_open,
+        }
         return len(self._taken[room]) >= seats[room]
 
     def _who_goes(self, room: Room, *, busy_too: bool) -> Seat | None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,16 @@ def channels_of(settings: Settings) -> Channels:
         else:
             good.append(channel)
     return _sorted(settings, good, bad)
+
+
+async def refuse_unusable(settings: Settings) -> None:
+    """Raises ConfigError, a line each, for channels that could never tell anybody. Nothing is left open."""
+    found = _channels(settings)
+    good, bad = await build.all_opened(found.usable, SystemClock(), partial(_opened, settings))
+    await asyncio.gather(*(channel.close() for channel in good.values()))
+    refusals = {**found.unusable, **bad}
+    if refusals:
+        raise ConfigError("\n".join(refusals[name] for name in settings.alerts.channels if name in refusals))
 
 
 def _sorted(settings: Settings, good: Sequence[AnySettings], bad: Mapping[str, str]) -> Channels:
@@ -220,7 +231,7 @@ def _alerts_of(
         alive=alive,
         absent=channels.absent,
         takes_what_it_gets=takes_what_it_gets,
-        build=lambda channel, at: _opened(settings, channel, at),
+        build=partial(_opened, settings),
     )
 
 
@@ -293,8 +304,7 @@ class PastLog:
     def _read(self, seq: int) -> tuple[list[LogLine], bool]:
         """On a thread. Whether the first of them are missing, for there are too many."""
         lines = lines_since(self._path, seq, _CATCH_UP_BYTES)
-        is_long = self._path.stat().st_size > _CATCH_UP_BYTES
-        return lines, is_long and bool(lines) and lines[0].seq > seq + 1
+        return lines, bool(lines) and lines[0].seq > seq + 1
 
 
 def _is_news(line: LogLine, oldest_wall: float) -> bool:

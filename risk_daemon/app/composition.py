@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import structlog
@@ -39,7 +40,8 @@ from risk_daemon.runtime.ports import GateMap, Journal
 from risk_daemon.state.directory import Paths, StateDir, fingerprint
 from risk_daemon.state.event_log import EventLog
 from risk_daemon.state.journals import LogJournal
-from risk_daemon.state.log_anchor import ANCHOR, CUTS, cut_of, with_cut
+from risk_daemon.state.log_anchor import ANCHOR, CUTS, REMOVED, beginning_of, cut_of, with_cut
+from risk_daemon.state.log_pieces import closed_pieces
 from risk_daemon.state.store.base import Store
 from risk_daemon.state.store.sqlite import SqliteStore
 
@@ -279,6 +281,7 @@ class Opened:
     """What a guard works with, once it is open. adapters: those of the site, and venues that only a trip remembers.
 
     flows_since: when each venue's ledger was last listed whole, Unix seconds. documents: as they were persisted.
+    log_wall: when the last line of the log was written before this process.
     """
 
     site: Site
@@ -290,6 +293,7 @@ class Opened:
     gate_map: GateMap
     flows_since: Mapping[str, float] = field(default_factory=dict)
     documents: Mapping[str, Any] = field(default_factory=dict)
+    log_wall: float | None = None
 
 
 # --- state -------------------------------------------------------------------------------------------
@@ -332,16 +336,31 @@ async def open_journal(
     log = open_log(paths, must_open=must_open)
     cut = cut_of(log.path, log.seq, documents)
     journal = LogJournal(log)
-    if cut is None:
-        return journal
-    _LOG.critical("event_log_cut", message=cut)
-    wall = SystemClock().now().wall
     try:
-        await journal.append([RiskEvent(EventName.LOG_CUT, {"message": cut})], wall, durable=True)
-        await store.save({CUTS: with_cut(documents, cut, wall), ANCHOR: journal.anchor()})
+        if cut is not None:
+            await _tell_cut(cut, journal, store, documents)
+        if cut is not None or ANCHOR not in documents:
+            await store.save({ANCHOR: journal.anchor(), **_beginning(paths.events)})
     except RecordError as error:
         _LOG.critical("event_log_failed", error=str(error))
     return journal
+
+
+async def _tell_cut(cut: str, journal: LogJournal, store: SqliteStore, documents: Mapping[str, Any]) -> None:
+    """Raises RecordError."""
+    _LOG.critical("event_log_cut", message=cut)
+    wall = SystemClock().now().wall
+    await journal.append([RiskEvent(EventName.LOG_CUT, {"message": cut})], wall, durable=True)
+    await store.save({CUTS: with_cut(documents, cut, wall)})
+
+
+def _beginning(path: Path) -> Mapping[str, Any]:
+    """Where the log begins, from now on: what is missing before it was told, or is not known to any state."""
+    try:
+        return {REMOVED: beginning_of(path).document()}
+    except (StateError, OSError) as error:
+        _LOG.error("event_log_unreadable", error=str(error))
+        return {}
 
 
 def open_log(paths: Paths, *, must_open: bool = False) -> EventLog:
@@ -355,10 +374,20 @@ def open_log(paths: Paths, *, must_open: bool = False) -> EventLog:
     except StateError as error:
         if not must_open:
             raise
-        aside = path.with_name(f"{path.name}.damaged-{int(SystemClock().now().wall)}")
-        path.rename(aside)
-        _LOG.critical("event_log_set_aside", error=str(error), kept_as=str(aside))
-        log = EventLog.open(path)
+        log = _opened_without_its_end(path, error)
     if log.torn is not None:
         _LOG.warning("event_log_torn", message=log.torn)
     return log
+
+
+def _opened_without_its_end(path: Path, error: StateError) -> EventLog:
+    """The log without the files at its end that are damaged, which are set aside. Raises StateError."""
+    for damaged in (path, *reversed(closed_pieces(path))):
+        aside = damaged.with_name(f"{damaged.name}.damaged-{int(SystemClock().now().wall)}")
+        damaged.rename(aside)
+        _LOG.critical("event_log_set_aside", error=str(error), kept_as=str(aside))
+        try:
+            return EventLog.open(path)
+        except StateError as next_error:
+            error = next_error
+    raise error

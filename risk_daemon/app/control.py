@@ -14,13 +14,15 @@ from risk_daemon.app.close import chosen_of, manager_for
 from risk_daemon.app.composition import LEASE_S, Site
 from risk_daemon.app.hearers import Hearers
 from risk_daemon.app.overrides import Resuming, ask_for
-from risk_daemon.app.recent import Recent
+from risk_daemon.app.reload import Reloader
+from risk_daemon.app.scrape import reading_of
 from risk_daemon.auth.desk import Desk
 from risk_daemon.baselines.equity_history import Sample
 from risk_daemon.config.settings import Settings
 from risk_daemon.engine.decision import Decision
 from risk_daemon.errors import CircuitBreakerError, RecordError
 from risk_daemon.gate.restraints import CAUSES, Cause, OrderAnswer, OrderRequest, Veto
+from risk_daemon.metrics.reading import Reading
 from risk_daemon.model.account import Instrument
 from risk_daemon.model.events import (
     DisableRequested,
@@ -36,6 +38,7 @@ from risk_daemon.runtime.inbox import CAPACITY
 from risk_daemon.runtime.status import status_of
 from risk_daemon.state.veto_log import VetoLog, VetoRecord
 
+MOST_SHOWN = 200
 _NOT_LOOKING = Veto(Cause.LOCKED, "the daemon has not looked at the venues for over a second")
 
 
@@ -71,21 +74,26 @@ class DaemonControl:
         vetoes: VetoLog,
         desk: Desk,
         hearers: Hearers | None = None,
+        reloader: Reloader | None = None,
     ) -> None:
         self._daemon = daemon
-        self._settings = settings
+        self._began_with = settings
+        self._reloader = reloader
         self._site = site
         self._vetoes = vetoes
         self._hearers = hearers or Hearers()
         self._desk = desk
         self._feed = Feed()
-        self._recent = Recent()
         self._published = 0
         self._closings: set[OrderManager] = set()
 
+    @property
+    def _settings(self) -> Settings:
+        """Those in force."""
+        return self._began_with if self._reloader is None else self._reloader.settings
+
     def heard(self, decision: Decision) -> None:
         """Remember what is shown, and tell whoever listens."""
-        self._recent.note(decision.event, decision.now.wall)
         for record in decision.records:
             self._published += 1
             self._feed.publish(self._published, record.name.value, record.fields, decision.now.wall)
@@ -124,13 +132,23 @@ class DaemonControl:
         return {"accepted": False, "asked": opened.document()}
 
     def state(self) -> Mapping[str, Any]:
-        """How things stand, with the last orders, errors and vetoes."""
-        recent = {**self._recent.document(), "vetoes": self._vetoes.recent()}
-        return {**self._status().document(), "recent": recent}
+        """How things stand, with the open orders, and the last orders, fills, errors and vetoes."""
+        parts = self._daemon.parts
+        recent = {**parts.recent.document(), "vetoes": self._vetoes.recent()}
+        orders = [order for venue in parts.adapters for order in parts.open_orders.of(venue)]
+        return {
+            **self._status().document(),
+            "open_orders": parts.recent.open_orders(orders[:MOST_SHOWN]),
+            "recent": recent,
+        }
 
     def _status(self) -> Status:
         parts = self._daemon.parts
-        return status_of(parts.engine, parts.clock.now(), parts.orders.snapshot())
+        return status_of(parts.engine, parts.clock.now(), parts.orders.snapshot(), open_orders=parts.open_orders)
+
+    def reading(self) -> Reading:
+        """All that a scrape tells."""
+        return reading_of(self._daemon, self._hearers, self._status())
 
     def alerts(self) -> Mapping[str, Any]:
         """Who is told, and what came of it; with no channel nobody is."""
@@ -161,6 +179,7 @@ class DaemonControl:
             answer = self._daemon.parts.engine.check_order(order, now)
         else:
             answer = OrderAnswer(wall=now.wall, veto=_NOT_LOOKING)
+        self._daemon.counters.answers["allowed" if answer.veto is None else answer.veto.veto_reason] += 1
         if answer.veto is not None:
             self._vetoes.append([VetoRecord(answer.wall, order, answer.veto)])
         return answer
@@ -180,6 +199,7 @@ class DaemonControl:
         else:
             given = replace(veto, veto_reason=Cause.LOCKED)
         engine.note_veto(given, bot)
+        self._daemon.counters.told_vetoes[given.veto_reason] += 1 + untold
         self._vetoes.append([VetoRecord(wall, order, given, bot)])
         self._vetoes.miss(untold)
 
@@ -203,6 +223,12 @@ class DaemonControl:
     def venues(self) -> Collection[str]:
         """The configured ones."""
         return self._settings.venues.keys()
+
+    async def reload(self, by: str, *, dry_run: bool, acts: bool, digest: str | None) -> Mapping[str, Any]:
+        """See Reloader."""
+        if self._reloader is None:
+            return {"accepted": False, "reason": "a trip is being finished: the next start reads the file"}
+        return await self._reloader.reload(by, dry_run=dry_run, acts=acts, digest=digest)
 
     async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
         """Sweep some venues by an operator's wish; the gate stays as it is."""

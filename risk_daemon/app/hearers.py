@@ -46,6 +46,18 @@ class Hearers:
         """Open them now. Raises ConfigError for a channel that can't be used."""
         self._hand_over(await how(self._stack))
 
+    async def replace(self, how: Open) -> None:
+        """Others from now on: what is told meanwhile waits for them, and what was owed is kept for them.
+
+        Raises whatever opening them does; then nobody is told of anything, until they are opened.
+        """
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
+        self.alerts, self._waiting = None, deque(maxlen=_WAITING_MAX)
+        before, self._stack = self._stack, AsyncExitStack()
+        await before.aclose()
+        await self.open(how)
+
     def open_later(self, how: Open) -> None:
         """Open them by `begin`: nothing of it may hold up what the guard has to do before."""
         self._later = how

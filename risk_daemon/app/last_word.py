@@ -11,6 +11,7 @@ from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.event_names import EventName, RiskEvent
 from risk_daemon.state.directory import Paths, StateDir
 from risk_daemon.state.event_log import EventLog, LogLine, lines_since
+from risk_daemon.state.log_pieces import is_begun
 
 _LOG = structlog.get_logger(__name__)
 _END_BYTES = 64 * 1024
@@ -23,7 +24,7 @@ def note_refusal(root: Path, refusal: Exception) -> None:
     """
     paths = Paths(root)
     try:
-        if paths.events.exists():
+        if is_begun(paths.events):
             with StateDir.take(root):
                 _append(paths.events, refusal)
     except (StateError, RecordError, OSError, ValueError) as error:

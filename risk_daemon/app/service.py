@@ -17,7 +17,9 @@ from adapters.streams import VenueFeed
 from oms import OrderManager
 from risk_daemon.alerts.manager import AlertManager
 from risk_daemon.api.app import ControlServer
+from risk_daemon.api.limits import Limits
 from risk_daemon.api.override_page import OverridePage
+from risk_daemon.api.tally import Tally
 from risk_daemon.api.tls import server_context
 from risk_daemon.app import finish as finishing
 from risk_daemon.app.alerts import TellingJournal, changed_settings, channels_of, failure, open_alerts
@@ -42,8 +44,12 @@ from risk_daemon.app.in_force import (
     refuse_looser,
     wardens_enrolled,
 )
+from risk_daemon.app.log_keeping import keep_log, last_written
+from risk_daemon.app.noting import Noter
 from risk_daemon.app.overrides import WardenAffairs, rules_of
-from risk_daemon.app.telling import say_events, terminal
+from risk_daemon.app.reload import SIGNAL, Reloader
+from risk_daemon.app.telling import has_terminal, say_events, say_records, terminal
+from risk_daemon.app.token_telling import TokenTeller, told_before
 from risk_daemon.auth.desk import Desk
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 from risk_daemon.auth.wardens import WardenStore
@@ -55,6 +61,7 @@ from risk_daemon.model.events import EventName, Input, Kind, Position, RiskEvent
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Listener, Parts
 from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
+from risk_daemon.runtime.recent import RECENT, Recent
 from risk_daemon.runtime.token_watch import TokenWatch
 from risk_daemon.state.directory import LOST, Paths, StateDir
 from risk_daemon.state.journals import RiskJournal
@@ -88,6 +95,7 @@ async def run(
 
     on_decision: hears of every decision; None: they are logged. Raises RiskDaemonError where the start is refused.
     """
+    _outlive_hang_ups()
     async with AsyncExitStack() as stack:
         try:
             guard = await _start(settings, stack, on_decision, on_site)
@@ -96,7 +104,8 @@ async def run(
         except Exception as error:  # whatever it is: orders may be open, and that comes first
             refusal = error
         else:
-            return await _guard(*guard, on_decision)
+            daemon, hearers, reloader = guard
+            return await _guard(daemon, hearers, on_decision, reloader)
     return await finish_unproven(settings, refusal, on_decision=on_decision)
 
 
@@ -126,10 +135,13 @@ async def finish_unproven(
     raise refusal
 
 
-async def _guard(daemon: Daemon, hearers: Hearers, on_decision: Listener | None) -> ExitCode:
+async def _guard(
+    daemon: Daemon, hearers: Hearers, on_decision: Listener | None, reloader: Reloader | None = None
+) -> ExitCode:
+    """reloader None: a trip is finished, and no file is read for that."""
     hearers.begin()
     try:
-        with _stopped_by_signals(daemon):
+        with _heeding_signals(daemon, reloader):
             code = await daemon.run()
     except Exception as error:
         telling = _tell_failure(hearers, error, daemon.parts.clock.now().wall)
@@ -163,16 +175,33 @@ async def _tell_failure(hearers: Hearers, error: Exception, wall: float) -> None
 
 
 @contextmanager
-def _stopped_by_signals(daemon: Daemon) -> Iterator[None]:
-    """SIGTERM and SIGINT tell the daemon to stop, while this lasts."""
-    loop, signals = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
-        loop.add_signal_handler(number, daemon.stop)
+def _heeding_signals(daemon: Daemon, reloader: Reloader | None) -> Iterator[None]:
+    """While this lasts: SIGTERM and SIGINT tell the daemon to stop, and SIGHUP to read its file again."""
+    loop, had_terminal = asyncio.get_running_loop(), has_terminal()
+
+    def hang_up() -> None:
+        if had_terminal and not has_terminal():  # whoever started it by hand closed the window
+            daemon.stop()
+        elif reloader is None:
+            _LOG.warning("reload_refused", by=SIGNAL, reason="a trip is being finished: the next start reads the file")
+        else:
+            reloader.by_signal()
+
+    handlers = {signal.SIGTERM: daemon.stop, signal.SIGINT: daemon.stop, signal.SIGHUP: hang_up}
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
     try:
         yield
     finally:
-        for number in signals:
+        for number in handlers:
             loop.remove_signal_handler(number)
+        _outlive_hang_ups()
+
+
+def _outlive_hang_ups() -> None:
+    """Before and after it is heeded: a service manager takes an end by SIGHUP for a wish, and starts nothing again."""
+    if not has_terminal():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 # --- the start ---------------------------------------------------------------------------------------
@@ -183,7 +212,7 @@ async def _start(
     stack: AsyncExitStack,
     on_decision: Listener | None,
     on_site: Callable[[Site], None] | None,
-) -> tuple[Daemon, Hearers]:
+) -> tuple[Daemon, Hearers, Reloader]:
     """Everything that may refuse the start. Raises RiskDaemonError."""
     refuse_wrong_dead_men(settings)
     site = await stack.enter_async_context(Site(settings))
@@ -198,12 +227,15 @@ async def _start(
     hearers = await stack.enter_async_context(Hearers())
     daemon = _daemon(settings, opened, stack, hearers, on_decision, is_first_start=is_first_start)
     await _open_alerts(settings, opened, hearers, daemon)
-    addresses = await _serve(settings, daemon, opened, hearers, stack)
+    reloader = Reloader(daemon, settings, opened, hearers)
+    stack.push_async_callback(reloader.aclose)
+    addresses = await _serve(settings, daemon, opened, hearers, reloader, stack)
     await _note_opening(settings, daemon.parts, hearers, opened.documents, addresses)
     await keep(settings, opened.store, opened.documents)
+    keep_log(settings, opened, daemon.parts, hearers, stack)
     if on_decision is None:
         await _tell_people(settings, daemon, site, addresses)
-    return daemon, hearers
+    return daemon, hearers, reloader
 
 
 async def _open(settings: Settings, site: Site, state_dir: StateDir, stack: AsyncExitStack) -> Opened:
@@ -218,6 +250,7 @@ async def _open(settings: Settings, site: Site, state_dir: StateDir, stack: Asyn
     engine = restored_engine(settings, site.adapters, documents, latch)
     engine.restore_history(await store.load_samples())
     is_unproven = engine.trip is not None and not engine.trip.proven
+    log_wall = last_written(paths.events)
     journal = await open_journal(paths, store, documents, must_open=is_unproven)
     stack.push_async_callback(journal.close)
     gate_map = MemoryMap(paths.gate)
@@ -232,6 +265,7 @@ async def _open(settings: Settings, site: Site, state_dir: StateDir, stack: Asyn
         gate_map=gate_map,
         flows_since=flows_since(documents),
         documents=documents,
+        log_wall=log_wall,
     )
 
 
@@ -265,27 +299,39 @@ def _beside_the_sweep(settings: Settings, opened: Opened, alive: Callable[[], bo
 
 
 async def _serve(
-    settings: Settings, daemon: Daemon, opened: Opened, hearers: Hearers, stack: AsyncExitStack
+    settings: Settings,
+    daemon: Daemon,
+    opened: Opened,
+    hearers: Hearers,
+    reloader: Reloader,
+    stack: AsyncExitStack,
 ) -> Sequence[str]:
     """Bots and people are answered from now on. Returns where. Raises ConfigError for an unusable certificate."""
     vetoes = VetoLog.open(opened.paths.vetoes)
     stack.push_async_callback(vetoes.close)
     desk = _desk(settings, daemon)
     await _keep_rules(desk)
-    control = DaemonControl(daemon, settings, opened.site, vetoes, desk, hearers)
+    control = DaemonControl(daemon, settings, opened.site, vetoes, desk, hearers, reloader)
     tokens = TokenStore.open(settings.state.dir / FILE_NAME)
     daemon.subscribe(control.heard)
     daemon.subscribe(TokenWatch(tokens, daemon.parts.inbox.put).heard)
+    told = told_before(opened.paths.events, opened.documents)
+    daemon.subscribe(TokenTeller(tokens, told, opened.store, daemon.parts.journal, daemon.write_down).heard)
     tls = server_context(settings)
     clock = daemon.parts.clock
+    noter = Noter(daemon.write_down)
+    tally = Tally(Limits().tell_every_s, noter.note)
+    daemon.before_last_words(lambda: noter.flushed(tally))
     server = ControlServer(
         control,
         settings.socket_path,
         listen=settings.api.listen,
         tokens=tokens,
         tls=tls,
-        page=OverridePage(desk, settings.warden.host, clock),
+        page=OverridePage(desk, settings.warden.host, clock, tally=tally),
         wardens=WardenAffairs(desk, clock),
+        page_host=settings.warden.host,
+        tally=tally,
     )
     await server.start()
     stack.push_async_callback(server.stop)
@@ -341,7 +387,7 @@ def _opening_events(
 async def _tell_people(settings: Settings, daemon: Daemon, site: Site, addresses: Sequence[str]) -> None:
     people = terminal()
     if people is not None:
-        people.began(settings.venues, addresses)
+        people.began(settings.venues, addresses, is_tls=settings.api.tls_certificate is not None)
         daemon.subscribe(people.heard)
     trip = daemon.parts.engine.trip
     if trip is not None and trip.proven and not trip.is_freeze:
@@ -377,13 +423,14 @@ def _daemon(
     opened = replace(opened, journal=TellingJournal(opened.journal, hearers.send))
     daemon = Daemon(_parts(settings, opened, stack), times, is_first_start=is_first_start)
     daemon.read_along(hearers.tell)
-    daemon.subscribe(on_decision or say_events)
+    daemon.subscribe(on_decision or (say_events if terminal() is None else say_records))
     return daemon
 
 
 def _parts(settings: Settings, opened: Opened, stack: AsyncExitStack) -> Parts:
     """What was opened, with what runs between it and the engine."""
-    inbox, open_orders = Inbox(), OpenOrders()
+    inbox, open_orders, recent = Inbox(), OpenOrders(), Recent()
+    recent.restore(opened.documents.get(RECENT, {}))
     risk = RiskJournal(RiskFile(opened.paths.risk))
     stack.callback(risk.close)
     return Parts(
@@ -400,6 +447,7 @@ def _parts(settings: Settings, opened: Opened, stack: AsyncExitStack) -> Parts:
         risk=risk,
         notify=SystemdNotifier().notify,
         open_orders=open_orders,
+        recent=recent,
     )
 
 
@@ -429,13 +477,13 @@ def _orders(settings: Settings, opened: Opened, emit: Callable[[Input], None], o
         opened.adapters,
         clock,
         emit=emit,
-        positions=lambda venue: _fresh_positions(settings, engine, venue, clock.now().mono),
+        positions=lambda venue: _fresh_positions(engine, venue, clock.now().mono),
         open_orders=open_orders.of,
     )
 
 
-def _fresh_positions(settings: Settings, engine: Engine, venue: str, now_mono: float) -> tuple[Position, ...] | None:
+def _fresh_positions(engine: Engine, venue: str, now_mono: float) -> tuple[Position, ...] | None:
     """A venue's positions, or None where they are not known well enough to keep an order for them."""
     age_s = engine.portfolio.age_s(venue, Kind.POSITIONS, now_mono)
-    is_fresh = age_s is not None and age_s <= settings.data_for(venue).position_stale
+    is_fresh = age_s is not None and age_s <= engine.portfolio.settings.stale_after_s(venue, Kind.POSITIONS)
     return engine.portfolio.positions(venue) if is_fresh else None

@@ -5,6 +5,7 @@ On a terminal a person reads it: then the gate is told in a sentence, with where
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import IO
@@ -20,12 +21,17 @@ _LOG = structlog.get_logger(__name__)
 
 def say_events(decision: Decision) -> None:
     """One line an event, and one when the gate moves."""
-    for record in decision.records:
-        if record.name is not EventName.PORTFOLIO_UPDATE:
-            getattr(_LOG, level_of(record.name).value)(record.name.value, **record.fields)
+    say_records(decision)
     for gate in moved_gates(decision):
         level = Level.WARNING if gate.locked else Level.INFO
         getattr(_LOG, level.value)("gate", locked=gate.locked, cause=gate.cause)
+
+
+def say_records(decision: Decision) -> None:
+    """One line an event: beside a `Terminal`, which tells of the gate in a sentence."""
+    for record in decision.records:
+        if record.name is not EventName.PORTFOLIO_UPDATE:
+            getattr(_LOG, level_of(record.name).value)(record.name.value, **record.fields)
 
 
 def moved_gates(decision: Decision) -> Iterable[GateState]:
@@ -39,10 +45,10 @@ class Terminal:
     def __init__(self, out: IO[str]) -> None:
         self._out = out
 
-    def began(self, venues: Iterable[str], addresses: Sequence[str]) -> None:
+    def began(self, venues: Iterable[str], addresses: Sequence[str], *, is_tls: bool = False) -> None:
         """Once, when the API listens."""
-        at = next((address for address in addresses if not address.startswith("unix:")), "its socket")
-        where = f"http://{at}" if at != "its socket" and "://" not in at else at
+        at = next((address for address in addresses if not address.startswith("unix:")), None)
+        where = "its socket" if at is None else f"{'https' if is_tls else 'http'}://{at}"
         self._say(f"guarding {' and '.join(sorted(venues))}; bots ask at {where}.")
         self._say("Ctrl-C stops it and cancels nothing. The gate is shut until every account was read once.")
 
@@ -57,6 +63,15 @@ class Terminal:
     def _say(self, sentence: str) -> None:
         self._out.write(f"risk-daemon: {sentence}\n")
         self._out.flush()
+
+
+def has_terminal() -> bool:
+    """Whether this process belongs to a terminal that is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def terminal() -> Terminal | None:

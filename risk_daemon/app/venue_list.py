@@ -17,6 +17,9 @@ provable*: it is not known what the exchange's listings leave out; such a venue 
 
 A strategy is an order that the exchange itself goes on placing orders for. Scopes are swept in the order of the
 tables: what can become another order first.
+
+Fills, what was executed, are shown to people and decide nothing. A list of them is asked for when nothing else is to be
+done: once after connecting, and then at most once a minute; it goes a day back.
 """
 
 _SWITCHES = """## Dead man's switches
@@ -46,7 +49,7 @@ def markdown(sheets: Sequence[VenueSheet]) -> str:
 
 
 def _overview(sheets: Iterable[VenueSheet]) -> str:
-    head = "| exchange | markets | standing | scopes | calls at once | tells what a key may do |\n" + _line(6)
+    titles = ("exchange", "markets", "standing", "scopes", "calls at once", "tells what a key may do", "fills")
     rows = (
         _row(
             f"[{s.exchange}](#{s.exchange})",
@@ -55,10 +58,11 @@ def _overview(sheets: Iterable[VenueSheet]) -> str:
             str(len(s.scopes)),
             str(s.calls_at_once),
             "yes" if s.tells_key else "whether it may cancel" if s.asks_cancel else "no",
+            s.fills,
         )
         for s in sheets
     )
-    return head + "".join(rows)
+    return _row(*titles) + _line(len(titles)) + "".join(rows)
 
 
 def _section(sheet: VenueSheet) -> str:

@@ -12,9 +12,9 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +27,7 @@ from risk_daemon.model.clock import Clock, SystemClock
 FILE_NAME = "tokens.json"
 FORMAT = 1
 PREFIX = "rdt_"
+CHANGES_MAX = 100  # that the file keeps; whoever owns the event log takes them from it
 _SECRET_BYTES = 32
 _LENGTH = len(PREFIX) + 43
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -34,15 +35,16 @@ _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class Role(StrEnum):
-    """What the bearer may do: a bot asks and reports, an operator halts and reads, a warden resumes."""
+    """What the bearer may do: a bot asks and reports, an operator halts and reads, a viewer reads, a warden resumes."""
 
     BOT = "bot"
     OPERATOR = "operator"
+    VIEWER = "viewer"
     WARDEN = "warden"
 
 
 # A warden is a person with a passkey, never the bearer of a text.
-CREATABLE = (Role.BOT, Role.OPERATOR)
+CREATABLE = (Role.BOT, Role.OPERATOR, Role.VIEWER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,34 @@ class TokenInfo:
     name: str
     role: Role
     created_wall: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """That a token was made or revoked. change_id: it has this one line in the event log. token_id: see `Audit`."""
+
+    change_id: str
+    is_created: bool
+    token_id: str
+    name: str
+    role: Role
+    operator: str
+    source: str
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What there is to tell of the tokens. tokens: by the first digits of their digests; changes: the last ones."""
+
+    tokens: Mapping[str, Principal]
+    changes: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    entries: Mapping[bytes, _Entry]
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +164,8 @@ class TokenStore:
 
     # --- changing ----------------------------------------------------------------------------------
 
-    def create(self, role: Role | str, name: str) -> str:
-        """A new token's text, which nobody can show again.
+    def create(self, role: Role | str, name: str, *, operator: str = "", source: str = "") -> str:
+        """A new token's text, which nobody can show again. operator, source: who does it, and from where.
 
         Raises UsageError for a role that has no tokens, a name that is taken or is no name; StateError if the
         file can't be read or written.
@@ -144,24 +174,44 @@ class TokenStore:
         if _NAME.fullmatch(name) is None:
             raise UsageError(f"{name[:70]!r} is no name for a token: 1 to 64 letters, digits, `.`, `_` and `-`")
         with self._alone():
-            entries = dict(self._load())
+            before = self._read()
+            entries = dict(before.entries)
             if any(entry.info.name == name for entry in entries.values()):
                 raise UsageError(f"there is a token called {name} already: revoke it first, or take another name")
             token = PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
             digest = _digest(token)
-            entries[digest] = _Entry.of(digest, TokenInfo(name, kind, self._clock.now().wall))
-            self._write(entries)
+            made = entries[digest] = _Entry.of(digest, TokenInfo(name, kind, self._clock.now().wall))
+            self._write(entries, (*before.changes, self._change(made, operator, source, is_created=True)))
         return token
 
-    def revoke(self, name: str) -> bool:
+    def revoke(self, name: str, *, operator: str = "", source: str = "") -> bool:
         """Whether there was a token of that name. Raises StateError if the file can't be read or written."""
         with self._alone():
-            entries = self._load()
-            kept = {digest: entry for digest, entry in entries.items() if entry.info.name != name}
-            if len(kept) == len(entries):
+            before = self._read()
+            gone = [entry for entry in before.entries.values() if entry.info.name == name]
+            if not gone:
                 return False
-            self._write(kept)
+            kept = {digest: entry for digest, entry in before.entries.items() if entry.info.name != name}
+            told = (self._change(entry, operator, source, is_created=False) for entry in gone)
+            self._write(kept, (*before.changes, *told))
         return True
+
+    def audit(self) -> Audit:
+        """Raises StateError if the file can't be read."""
+        found = self._read()
+        return Audit({token_id(digest): entry.principal for digest, entry in found.entries.items()}, found.changes)
+
+    def _change(self, entry: _Entry, operator: str, source: str, *, is_created: bool) -> Change:
+        return Change(
+            change_id=secrets.token_hex(8),
+            is_created=is_created,
+            token_id=token_id(entry.digest),
+            name=entry.info.name,
+            role=entry.info.role,
+            operator=operator,
+            source=source,
+            wall=self._clock.now().wall,
+        )
 
     # --- the file ----------------------------------------------------------------------------------
 
@@ -202,16 +252,24 @@ class TokenStore:
 
     def _load(self) -> Mapping[bytes, _Entry]:
         """Raises StateError."""
+        return self._read().entries
+
+    def _read(self) -> _Contents:
+        """Raises StateError."""
         try:
             data = read_privately(self._path)
-            return {} if data is None else _parse(data)
+            return _Contents({}) if data is None else _parse(data)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise StateError(f"{self._path}: the tokens can't be read ({reason}): mend it or move it away") from error
 
-    def _write(self, entries: Mapping[bytes, _Entry]) -> None:
-        """Raises StateError; then the file is as it was."""
-        document = {"format": FORMAT, "tokens": [entry.document() for entry in entries.values()]}
+    def _write(self, entries: Mapping[bytes, _Entry], changes: Sequence[Change]) -> None:
+        """A change and the word of it in one. Raises StateError; then the file is as it was."""
+        document = {
+            "format": FORMAT,
+            "tokens": [entry.document() for entry in entries.values()],
+            "changes": [asdict(change) for change in changes[-CHANGES_MAX:]],
+        }
         try:
             replace_privately(self._path, json.dumps(document, indent=1).encode("ascii") + b"\n")
         except OSError as error:
@@ -242,7 +300,12 @@ def _version(path: str) -> tuple[int, ...] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode
 
 
-def _parse(data: bytes) -> dict[bytes, _Entry]:
+def token_id(digest: bytes) -> str:
+    """Names a token in records, and opens nothing."""
+    return digest.hex()[:12]
+
+
+def _parse(data: bytes) -> _Contents:
     """Raises ValueError, KeyError, TypeError or AttributeError for anything that `_write` would not have written."""
     document = json.loads(data)
     if document.get("format") != FORMAT:
@@ -250,7 +313,14 @@ def _parse(data: bytes) -> dict[bytes, _Entry]:
     entries = [_entry(**record) for record in document["tokens"]]
     if len({entry.info.name for entry in entries}) != len(entries):
         raise ValueError("two tokens have the same name")
-    return {entry.digest: entry for entry in entries}
+    changes = tuple(_changed(**record) for record in document.get("changes", []))
+    return _Contents({entry.digest: entry for entry in entries}, changes)
+
+
+def _changed(*, role: str, wall: float, is_created: bool, **texts: str) -> Change:
+    if not all(isinstance(text, str) for text in texts.values()) or not isinstance(is_created, bool):
+        raise ValueError("a change is not one of a token")
+    return Change(role=Role(role), wall=float(wall), is_created=is_created, **texts)
 
 
 def _entry(*, name: str, role: str, sha256: str, created_wall: float) -> _Entry:

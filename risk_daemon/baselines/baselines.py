@@ -92,6 +92,11 @@ class Baselines:
         self._week = PeriodStart(self.calendar.week_key)
         self._emptied_at: Decimal | None = None
 
+    def reconfigure(self, settings: BaselineSettings) -> None:
+        """Look back so far from now on. Whatever else is in the settings is to be as it was."""
+        self.settings = settings
+        self._peaks.look_back(settings.lookback_days)
+
     # --- what is asked -----------------------------------------------------------------------------
 
     @property

@@ -28,6 +28,10 @@ class Peaks:
         self._newest: Decimal | None = None
         self._again_mono = 0.0
 
+    def look_back(self, lookback_days: float | None) -> None:
+        """So long from now on; what was forgotten already stays so."""
+        self._lookback_days, self._newest = lookback_days, None
+
     def highest(self) -> Decimal | None:
         """The highest of all that is remembered."""
         return self.entries[0][1] if self.entries else None

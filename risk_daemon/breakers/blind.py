@@ -28,10 +28,16 @@ class BlindCircuitBreaker(BaseCircuitBreaker):
 
     def __init__(self, settings: BlindSettings) -> None:
         super().__init__(CircuitBreakerType.BLIND, action=Action.VETO)
-        self.settings = settings
         self._since_mono: float | None = None
+        self.reconfigure(settings)
+
+    def reconfigure(self, settings: BlindSettings) -> None:
+        """Other times; since when it is blind stays."""
+        self.settings = settings
         self._limits = {"veto_after_s": settings.veto_after_s, "trip_after_s": settings.trip_after_s}
+        since_mono, self._since_mono = self._since_mono, None
         self._seeing = self._judge(0.0)
+        self._since_mono = since_mono
 
     def evaluate(self, context: EvaluationContext, now: Instant) -> Verdict:
         if not context.is_undecided:

@@ -23,7 +23,7 @@ from risk_daemon.breakers.base import (
 )
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
-from risk_daemon.model.units import ONE, finite, parse_money, parse_ratio, percent, plain
+from risk_daemon.model.units import EXACT, ONE, ZERO, finite, fixed, parse_money, parse_ratio, percent, plain
 from risk_daemon.portfolio.manager import Equity
 
 # So much of the way to its first level a loss may go before the rule is asked again.
@@ -167,6 +167,23 @@ class LossCircuitBreaker(BaseCircuitBreaker):
             observed=self._observe_fully(likely, equity, context.baselines, now),
             limits=self._limits,
         )
+
+    def loss_of(self, equity: Decimal, baselines: Baselines, now: Instant) -> Decimal | None:
+        """The loss at that worth, in the limit's unit; None where it is not known."""
+        return self._measure(baselines, now)(equity)
+
+    def equity_at_limit(self, equity: Decimal, baselines: Baselines, now: Instant) -> Decimal | None:
+        """The worth at which the limit would be reached as things stand; None where that is not known, or never is."""
+        measure = self._measure(baselines, now)
+        at_nothing, near = measure(ZERO), equity if equity > 0 else ONE
+        if at_nothing is None or at_nothing < self.limit.size:
+            return None
+        # A loss is a straight line, but for what gains are cut off at: one point where something is lost will do.
+        while (loss := measure(near)) is not None and loss <= 0:
+            near /= 2
+        if loss is None or loss == at_nothing:
+            return None
+        return fixed(EXACT.divide(EXACT.multiply(near, at_nothing - self.limit.size), at_nothing - loss))
 
     def _calm(self, measure: Measure, most: Decimal, worst: Decimal, baselines: Baselines, now: Instant) -> Calm:
         """The answer stands down to an equity that is near the first level, and reaches it as little as `worst` does.

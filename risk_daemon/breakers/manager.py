@@ -32,6 +32,12 @@ class CircuitBreakerManager:
         self._breakers[breaker.name] = breaker
         (self._blind if isinstance(breaker, BlindCircuitBreaker) else self._seeing).append(breaker)
 
+    def replace_all(self, breakers: Iterable[BaseCircuitBreaker]) -> None:
+        """These rules from now on, and no others. Raises CircuitBreakerError if two have one name."""
+        self._breakers, self._seeing, self._blind = {}, [], []
+        for breaker in breakers:
+            self.add_breaker(breaker)
+
     def evaluate(self, context: EvaluationContext, now: Instant) -> tuple[Verdict, ...]:
         """Ask every rule, and move each to what its verdict says. For a program; the daemon confirms first."""
         for breaker in self._breakers.values():
@@ -48,7 +54,7 @@ class CircuitBreakerManager:
 
         No state moves.
         """
-        verdicts = {breaker.name: _ask(breaker, context, now) for breaker in self._seeing}
+        verdicts = {breaker.name: ask(breaker, context, now) for breaker in self._seeing}
         for verdict in verdicts.values():
             if verdict.undecided:
                 context = replace(context, is_undecided=True)
@@ -126,7 +132,18 @@ def strongest(verdicts: Iterable[Verdict]) -> Verdict | None:
     return min(breached, key=lambda verdict: (-verdict.action, severity(verdict.cause)), default=None)
 
 
-def _ask(breaker: BaseCircuitBreaker, context: EvaluationContext, now: Instant) -> Verdict:
+def by_strength(breakers: Iterable[BaseCircuitBreaker]) -> tuple[str, ...]:
+    """The rules that are judged when they are seen, the strongest first: it gives a trip its name.
+
+    A person's halt is carried out when it is asked for, blindness is looked at last.
+    """
+    apart = (CircuitBreakerType.MANUAL, CircuitBreakerType.BLIND)
+    seen = [rule for rule in breakers if rule.breaker_type not in apart]
+    return tuple(rule.name for rule in sorted(seen, key=lambda rule: (-rule.action, severity(rule.cause))))
+
+
+def ask(breaker: BaseCircuitBreaker, context: EvaluationContext, now: Instant) -> Verdict:
+    """What one rule answers at this hour. No state moves."""
     if breaker.active_hours is not None and not breaker.is_active(now):
         return Verdict(
             breaker=breaker.name,

@@ -7,6 +7,7 @@ as sentences, and `__main__` prints them. A `--json` output is one JSON document
 from __future__ import annotations
 
 import os
+import sys
 from typing import cast
 
 import typer
@@ -16,11 +17,15 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError
 from risk_daemon.cli import (
     alerts,
     guarding,
+    installing,
     logs,
     migrating,
     operating,
     positions,
+    reloading,
+    replaying,
     tokens,
+    top,
     translating,
     venues,
     warden,
@@ -35,12 +40,16 @@ __all__ = [
     "alerts",
     "app",
     "guarding",
+    "installing",
     "logs",
     "main",
     "migrating",
     "operating",
     "positions",
+    "reloading",
+    "replaying",
     "tokens",
+    "top",
     "translating",
     "venues",
     "warden",
@@ -50,6 +59,7 @@ __all__ = [
 check_whole(app)
 
 _NAME = "risk-daemon"
+_HELP = "--help"
 # What a shell sets when it asks what a line may go on with. It gives no arguments then, so `run` always runs.
 _COMPLETE = "_RISK_DAEMON_COMPLETE"
 
@@ -62,6 +72,11 @@ def main(arguments: list[str]) -> ExitCode:
             return cast(ExitCode, command.invoke(context))
     except typer.Exit as stop:  # --help, --version, completion
         return ExitCode.STOPPED if stop.exit_code == 0 else ExitCode.REFUSED
+    except (BrokenPipeError, SystemExit):
+        if _HELP not in arguments:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who reads `... --help | head` has seen enough
+        return ExitCode.STOPPED
     except typer.Abort:
         raise UsageError("given up, nothing was changed") from None
     except NoArgsIsHelpError as error:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from risk_daemon.auth.operators import operator_name
-from risk_daemon.cli import remote
+from risk_daemon.cli import completion, remote
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, accepted, app, load, run_to_end, show
+from risk_daemon.cli.progress import patience
 from risk_daemon.config.place import locate
 from risk_daemon.errors import ExitCode, StateError, UsageError
 
@@ -60,7 +61,9 @@ def ack(
 
 @alerts.command("test")
 def send_test(
-    channel: Annotated[str | None, typer.Argument(metavar="CHANNEL", help="Only this one.")] = None,
+    channel: Annotated[
+        str | None, typer.Argument(metavar="CHANNEL", help="Only this one.", autocompletion=completion.channels)
+    ] = None,
     config: ConfigFile = CONFIG,
     as_json: AsJson = False,
 ) -> ExitCode:
@@ -68,7 +71,8 @@ def send_test(
     place = locate(config)
     body = {} if channel is None else {"channel": channel}
     try:
-        answer = accepted(remote.request(place.socket, "POST", f"{_PATH}/test", body, timeout_s=_TEST_TIMEOUT_S))
+        with patience("the channels are tried, each as long as it takes"):
+            answer = accepted(remote.request(place.socket, "POST", f"{_PATH}/test", body, timeout_s=_TEST_TIMEOUT_S))
     except remote.DaemonAbsent:
         answer = _test_stopped(config, channel)
     show(answer, as_json, _render_test)
@@ -124,7 +128,7 @@ def _test_stopped(config: Path, channel: str | None) -> Mapping[str, Any]:
 
 
 def _render(out: Console, document: Mapping[str, Any]) -> None:
-    from risk_daemon.cli.render import safe
+    from risk_daemon.cli.words import safe
 
     if not document.get("running"):
         out.print("DAEMON NOT RUNNING: this is what the last run left.", style="bold red")
@@ -154,7 +158,7 @@ def _render_attempts(out: Console, attempts: Sequence[Mapping[str, Any]]) -> Non
     from rich.table import Table
     from rich.text import Text
 
-    from risk_daemon.cli.render import safe
+    from risk_daemon.cli.words import safe
 
     if not attempts:
         out.print("Nothing was sent yet.")
@@ -168,7 +172,7 @@ def _render_attempts(out: Console, attempts: Sequence[Mapping[str, Any]]) -> Non
 
 
 def _render_test(out: Console, document: Mapping[str, Any]) -> None:
-    from risk_daemon.cli.render import safe
+    from risk_daemon.cli.words import safe
 
     for name, tried in (document.get("channels") or {}).items():
         arrived = tried.get("delivered") is True

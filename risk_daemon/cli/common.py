@@ -33,6 +33,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, for pro
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the records.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; needed where there is no terminal.")]
 CONFIG = Path("config.toml")
+_REASON_MAX = 1_000  # the daemon takes no longer one
 
 
 def _show_version(wanted: bool) -> None:
@@ -90,6 +91,12 @@ def show(document: Mapping[str, Any], as_json: bool, render: Render) -> None:
             render(out, document)
     except OSError as error:
         typer.echo(f"risk-daemon: the output could not be written: {error.strerror}", err=True)
+
+
+def in_any_words(reason: str) -> str:
+    """One line of what was said: nobody's halt fails for how it is worded."""
+    printable = "".join(character if character.isprintable() else " " for character in reason)
+    return " ".join(printable.split())[:_REASON_MAX] or "no reason was given"
 
 
 def accepted(answer: remote.Answer) -> Mapping[str, Any]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from risk_daemon.cli import completion
 from risk_daemon.cli.asking import Told
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, Yes, app, confirm, console, load, run_to_end, show
 from risk_daemon.cli.log_format import LogFormat
+from risk_daemon.cli.progress import patience, say
 from risk_daemon.errors import ConfigError, ExitCode, StartUnavailable, UsageError, VenueUnavailable
+
+if TYPE_CHECKING:
+    from adapters.base import VenueAdapter
+    from risk_daemon.app.check import OpenVenue
+    from risk_daemon.config.load import Settings
+    from risk_daemon.rehearsal.history import Crash
 
 
 @app.command()
@@ -86,10 +94,11 @@ def init(
     """
     settings = load(config)
     from risk_daemon.app import init as initialising
-    from risk_daemon.cli import render
+    from risk_daemon.cli import render, words
 
     try:
-        report = run_to_end(initialising.prepare_init(settings, say=_say))
+        with patience("the venues are reached and read"):
+            report = run_to_end(initialising.prepare_init(settings, say=_say))
     except VenueUnavailable as error:
         raise StartUnavailable(f"a venue could not be reached: {error}") from error
     out = console()
@@ -97,7 +106,7 @@ def init(
     difference, limit = report.difference_ratio, settings.circuit_breaker.loss_threshold / 2
     if difference is not None and abs(difference) > limit and not accept:
         raise UsageError(
-            f"the equity differs from initial_capital by {render.ratio(float(abs(difference)))}, more than half the"
+            f"the equity differs from initial_capital by {words.ratio(float(abs(difference)))}, more than half the"
             " loss limit: mend portfolio.initial_capital, or give --accept if it is meant so"
         )
     confirm("INIT", yes, f"This makes {report.state_dir} the state of these accounts.")
@@ -138,9 +147,25 @@ def check(
     from risk_daemon.app import check as checking
     from risk_daemon.cli import render
 
-    report = run_to_end(checking.check(settings, explain, open_venue=checking.open_venue))
+    with patience("waiting for the venues' answers"):
+        report = run_to_end(checking.check(settings, explain, open_venue=_telling(checking.open_venue)))
     show(report.document(), as_json, render.check)
     return report.exit_code
+
+
+def _telling(open_venue: OpenVenue) -> OpenVenue:
+    """As it is, with a line before and after each venue."""
+
+    @asynccontextmanager
+    async def told(settings: Settings, venue: str) -> AsyncIterator[VenueAdapter]:
+        say(f"looking at {venue}: connecting, then everything that the guard will ask there")
+        try:
+            async with open_venue(settings, venue) as adapter:
+                yield adapter
+        finally:
+            say(f"{venue}: done")
+
+    return told
 
 
 @app.command("simulate-breach")
@@ -148,9 +173,17 @@ def simulate_breach(
     config: ConfigFile = CONFIG,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="On real venues: everything but the cancels.")] = False,
     no_alerts: Annotated[bool, typer.Option("--no-alerts", help="Tell nobody that there is a drill.")] = False,
+    history: Annotated[
+        str | None, typer.Option("--history", metavar="DAY", help="By a real crash, sped up: a day of `replay`.")
+    ] = None,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """A drill: on simulated venues from a breach to exit 1 and the reset; with --dry-run on the real ones."""
+    """A drill: on simulated venues from a breach to exit 1 and the reset; with --dry-run on the real ones.
+
+    Ends with 0 only if every step passed, with 4 if not: also after a day of history on which nothing trips.
+    """
+    if history is not None and dry_run:
+        raise UsageError("--history moves the prices of simulated venues, and --dry-run only looks: give one of them")
     settings = load(config)
     live = [name for name, venue in settings.venues.items() if not venue.simulated]
     if live and not dry_run:
@@ -159,23 +192,34 @@ def simulate_breach(
     from risk_daemon.rehearsal import drill
 
     told = _told_as_it_goes(as_json)
-    work = drill.simulate_breach(settings, dry_run=dry_run, with_alerts=not no_alerts, progress=told)
+    crash = None if history is None else _crash(history)
+    work = drill.simulate_breach(settings, dry_run=dry_run, with_alerts=not no_alerts, crash=crash, progress=told)
     document = run_to_end(work)
     show(document, as_json, render.facts)
     return ExitCode.STOPPED if document.get("passed") is True else ExitCode.TRIGGERED_UNPROVEN
+
+
+def _crash(day: str) -> Crash:
+    """A day of history by name. Raises UsageError."""
+    from risk_daemon.rehearsal.history import crash_of
+    from risk_daemon.replay import days
+
+    return crash_of(days.day(day))
 
 
 def _told_as_it_goes(as_json: bool) -> Callable[[Mapping[str, Any]], None] | None:
     """A drill takes half a minute: each step is a line on standard error, the result is the one on standard output."""
     if as_json:
         return None
-    typer.echo("The drill takes about half a minute ...", err=True)
+    typer.echo("The drill takes about half a minute, with --history a minute ...", err=True)
     return lambda step: typer.echo(f"{step.get('step')}: {step.get('found')}", err=True)
 
 
 @app.command("simulate-venue")
 def simulate_venue(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="A ccxt id, such as kraken.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="A ccxt id, such as kraken.", autocompletion=completion.kinds)
+    ],
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The loopback port; 0 takes a free one.")],
     scenario: Annotated[
         str | None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from risk_daemon.auth.operators import operator_name
-from risk_daemon.cli import remote
+from risk_daemon.cli import completion, remote
 from risk_daemon.cli.asking import Told, done_or_asked
 from risk_daemon.cli.common import (
     CONFIG,
@@ -24,10 +24,12 @@ from risk_daemon.cli.common import (
     app,
     confirm,
     console,
+    in_any_words,
     load,
     run_to_end,
     show,
 )
+from risk_daemon.cli.progress import changes, patience
 from risk_daemon.config.place import Place, locate
 from risk_daemon.errors import CircuitBreakerError, ExitCode, UsageError, VenueError
 from risk_daemon.model.status import State
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 
 _SWEEP_TIMEOUT_S = 3_600.0  # the daemon's own deadline ends it sooner
 _RESET_TIMEOUT_S = 60.0
-_REASON_MAX = 1_000  # the daemon takes no longer one
 _DRAWDOWN_KEYS = (
     "state",
     "loss_ratio",
@@ -60,8 +61,11 @@ _VENUE_KEYS = ("equity", "daily_loss_ratio")
 Choose = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 RenderState = Callable[["Console", State], None]
 
-OneVenue = Annotated[str | None, typer.Option("--venue", help="Only this venue.")]
-OneBot = Annotated[str | None, typer.Option("--bot", help="Only this bot, by the name of its token.")]
+OneVenue = Annotated[str | None, typer.Option("--venue", help="Only this venue.", autocompletion=completion.venues)]
+OneBot = Annotated[
+    str | None,
+    typer.Option("--bot", help="Only this bot, by the name of its token.", autocompletion=completion.bots),
+]
 
 
 class Rebaseline(StrEnum):
@@ -82,11 +86,31 @@ class MarketKind(StrEnum):
 
 
 @app.command()
-def status(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCode:
-    """How things stand. Ends with 0 only if a daemon answered."""
+def status(
+    config: ConfigFile = CONFIG,
+    as_json: AsJson = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Every second, until Ctrl-C; in a pipe, a line for each change.")
+    ] = False,
+) -> ExitCode:
+    """How things stand. Ends with 0 only if a daemon answered.
+
+    With --watch it goes on while the daemon is away, says so, and ends with 0.
+    """
     from risk_daemon.cli import render
 
+    if watch:
+        if as_json:
+            raise UsageError("give --watch or --json: for programs there is GET /api/v1/events")
+        return _watch(config)
     return _state(config, as_json, lambda document: document, render.status)
+
+
+def _watch(config: Path) -> ExitCode:
+    from risk_daemon.cli import live
+
+    live.watch(locate(config), console())
+    return ExitCode.STOPPED
 
 
 @app.command("check-drawdown")
@@ -121,7 +145,7 @@ def _state(config: Path, as_json: bool, choose: Choose, render: RenderState) -> 
 
 
 def _last_known(place: Place, absent: str, as_json: bool, choose: Choose, render: RenderState) -> None:
-    from risk_daemon.cli.render import age
+    from risk_daemon.cli.words import age, gone
 
     known = remote.last_known(place.state)
     state, age_s = (choose(known[0]), known[1]) if known else (None, None)
@@ -134,7 +158,7 @@ def _last_known(place: Place, absent: str, as_json: bool, choose: Choose, render
         out.print("Nothing is known of an earlier run; `risk-daemon run` starts the guard.")
         return
     out.print(f"Last known values, {age(age_s)} old:\n")
-    render(out, State.shown(known[0]))
+    render(out, gone(known[0]))
 
 
 # --- halting and resuming --------------------------------------------------------------------------
@@ -151,7 +175,7 @@ def halt(
     """
     scope = _scope(venue, bot)
     place = locate(config)
-    body = {"reason": _in_any_words(reason), **scope}
+    body = {"reason": in_any_words(reason), **scope}
     try:
         answer = accepted(remote.request(place.socket, "POST", "/api/v1/halt", body))
     except remote.DaemonAbsent as error:
@@ -159,12 +183,6 @@ def halt(
     told = f"Halted: {_told(scope, answer)}" if scope else f"Halted. {_trip(answer)}"
     show(answer, as_json, lambda out, _: out.print(told, style="bold red"))
     return ExitCode.STOPPED
-
-
-def _in_any_words(reason: str) -> str:
-    """One line of what was said: nobody's halt fails for how it is worded."""
-    printable = "".join(character if character.isprintable() else " " for character in reason)
-    return " ".join(printable.split())[:_REASON_MAX] or "no reason was given"
 
 
 @app.command()
@@ -193,11 +211,12 @@ def reset(
 ) -> ExitCode:
     """Allow trading again after a trip or a halt, or before a freeze is over. Refused while any venue is unproven."""
     place = locate(config)
-    confirm("RESET", yes, "This opens the gate: bots may send orders again.")
+    confirm("RESET", yes, "After this a running guard opens the gate: bots may send orders again.")
     body = {"reason": reason, "rebaseline": rebaseline.value}
     done = "Reset: trading is allowed again."
     try:
-        said = remote.request(place.socket, "POST", "/api/v1/reset", body, timeout_s=_RESET_TIMEOUT_S)
+        with patience("the daemon looks at every venue before it opens the gate"):
+            said = remote.request(place.socket, "POST", "/api/v1/reset", body, timeout_s=_RESET_TIMEOUT_S)
         answer = done_or_asked(place.socket, said)
     except remote.DaemonAbsent:
         answer = _reset_stopped(config, reason, rebaseline.value)
@@ -265,7 +284,7 @@ def _instead_of_halt(scope: Mapping[str, str]) -> str:
 
 
 def _trip(answer: Mapping[str, Any]) -> str:
-    trip = f"trip {answer['trip_id']}; " if answer.get("trip_id") else ""
+    trip = f"Trip {answer['trip_id']}: " if answer.get("trip_id") else ""
     return f"{trip}follow it with `risk-daemon tail -f`."
 
 
@@ -311,9 +330,11 @@ def cancel_all(
     place = locate(config)
     body = {"venue": venue, "market": market.value if market else None}
     try:
-        document = _swept(remote.request(place.socket, "POST", "/api/v1/cancel-all", body, timeout_s=_SWEEP_TIMEOUT_S))
+        with patience("the daemon cancels every order and proves that they are gone"):
+            said = remote.request(place.socket, "POST", "/api/v1/cancel-all", body, timeout_s=_SWEEP_TIMEOUT_S)
+        document = _swept(said)
     except remote.DaemonAbsent:
-        document = _cancel_stopped(config, venue, body["market"], as_json)
+        document = _cancel_stopped(config, venue, body["market"])
     except remote.NotConfirmed as error:
         document = {"proven": False, "unproven_reason": str(error), "venues": {}}
     code = ExitCode.STOPPED if document.get("proven") is True else ExitCode.TRIGGERED_UNPROVEN
@@ -330,45 +351,18 @@ def _swept(answer: remote.Answer) -> Mapping[str, Any]:
     return accepted(answer)
 
 
-def _cancel_stopped(config: Path, venue: str | None, market: str | None, as_json: bool) -> Mapping[str, Any]:
+def _cancel_stopped(config: Path, venue: str | None, market: str | None) -> Mapping[str, Any]:
     settings = load(config)
     if venue is not None and venue not in settings.venues:
         raise UsageError(f"there is no venue {venue!r}: one of {', '.join(settings.venues)}")
 
     from risk_daemon.app import cancel as cancelling
+    from risk_daemon.cli import render
 
+    work = cancelling.cancel_all(settings, venue=venue, market=market, progress=changes(render.progress))
     try:
-        result = run_to_end(cancelling.cancel_all(settings, venue=venue, market=market, progress=progress(as_json)))
+        with patience("no daemon runs: the venues are reached, cancelled and listed from here"):
+            result = run_to_end(work)
     except VenueError as error:
         return {"proven": False, "unproven_reason": str(error), "venues": {}}
     return result.document()
-
-
-def progress(as_json: bool) -> Callable[[Mapping[str, Any]], None] | None:
-    """Shows how the venues of a sweep stand whenever that changed.
-
-    Nothing that goes wrong with the output may reach the sweep.
-    """
-    if as_json:
-        return None
-    from risk_daemon.cli import render
-
-    return progress_of(render.progress)
-
-
-def progress_of(line_of: Callable[[str, Any], str]) -> Callable[[Mapping[str, Any]], None]:
-    """Prints how each venue stands, one line whenever that changed."""
-    out = console()
-    shown: dict[str, str] = {}
-
-    def show_changes(verdicts: Mapping[str, Any]) -> None:
-        try:
-            for venue, verdict in verdicts.items():
-                line = line_of(venue, verdict)
-                if shown.get(venue) != line:
-                    shown[venue] = line
-                    out.print(line)
-        except (OSError, ValueError):
-            out.quiet = True
-
-    return show_changes

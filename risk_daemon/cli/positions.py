@@ -8,7 +8,8 @@ from typing import Any
 
 from risk_daemon.cli import remote
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, Yes, accepted, app, confirm, load, run_to_end, show
-from risk_daemon.cli.operating import OneVenue, progress_of
+from risk_daemon.cli.operating import OneVenue
+from risk_daemon.cli.progress import changes, patience
 from risk_daemon.config.place import locate
 from risk_daemon.errors import ExitCode, UsageError, VenueError
 
@@ -29,11 +30,13 @@ def close_positions(
     place = locate(config)
     confirm(_WORD, yes, _consequence(venue))
     try:
-        document = _closed(
-            remote.request(place.socket, "POST", "/api/v1/close-positions", {"venue": venue}, timeout_s=_TIMEOUT_S)
-        )
+        with patience("the daemon cancels every order and closes every position"):
+            said = remote.request(
+                place.socket, "POST", "/api/v1/close-positions", {"venue": venue}, timeout_s=_TIMEOUT_S
+            )
+        document = _closed(said)
     except remote.DaemonAbsent:
-        document = _close_stopped(config, venue, as_json)
+        document = _close_stopped(config, venue)
     except remote.NotConfirmed as error:
         document = _not_flat(str(error))
     from risk_daemon.cli import render
@@ -59,7 +62,7 @@ def _not_flat(reason: str) -> Mapping[str, Any]:
     return {"flat": False, "reason": reason, "venues": {}, "remaining": None}
 
 
-def _close_stopped(config: Path, venue: str | None, as_json: bool) -> Mapping[str, Any]:
+def _close_stopped(config: Path, venue: str | None) -> Mapping[str, Any]:
     settings = load(config)
     if venue is not None and venue not in settings.venues:
         raise UsageError(f"there is no venue {venue!r}: one of {', '.join(settings.venues)}")
@@ -67,9 +70,10 @@ def _close_stopped(config: Path, venue: str | None, as_json: bool) -> Mapping[st
     from risk_daemon.app import close as closing
     from risk_daemon.cli import render
 
-    told = None if as_json else progress_of(render.closing_progress)
+    work = closing.close_positions(settings, venue=venue, progress=changes(render.closing_progress))
     try:
-        result = run_to_end(closing.close_positions(settings, venue=venue, progress=told))
+        with patience("no daemon runs: the venues are reached, cancelled, closed and listed from here"):
+            result = run_to_end(work)
     except VenueError as error:
         return _not_flat(str(error))
     return result.document()

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from risk_daemon.cli.hints import how_to_go_on, how_to_release
+from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, profit, ratio, safe
+from risk_daemon.gate.hints import how_to_go_on, how_to_release, what_stands_open
 from risk_daemon.gate.restraints import MANUAL_HALT
 from risk_daemon.model.status import (
     DeadManStatus,
@@ -30,10 +31,9 @@ from risk_daemon.model.status import (
 )
 from risk_daemon.model.units import plain
 
-UNKNOWN = "unknown"
 _STATE_STYLE = {"ACTIVE": "bold green", "WARNING": "bold yellow", "TRIGGERED": "bold red", "DISABLED": "bold magenta"}
-_ALARMING = ("triggered", "tripped", "halt", "unproven", "failed", "replaced", "lost", "shutdown", "refused")
-_CALMING = ("proven", "cleared", "reset", "connected", "enabled")
+_ALARMING = ("triggered", "tripped", "halt", "unproven", "failed", "replaced", "lost", "shut", "refused", "cut")
+_CALMING = ("proven", "cleared", "reset", "connected", "enabled", "opened")
 _BAR_WIDTH = 30
 _WIDEST = 240
 _NO_RULE = " (no rule for it is on)"
@@ -56,41 +56,7 @@ def console(file: IO[str] | None = None) -> Console:
     return PlainConsole(file=file, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-# --- values ----------------------------------------------------------------------------------------
-
-
-def safe(value: object) -> str:
-    """Text without control characters: what a venue sends must not drive a terminal."""
-    return "".join(char if char.isprintable() else " " for char in str(value))
-
-
-def amount(value: object) -> str:
-    """`"9400.5"` as `9,400.50`."""
-    try:
-        return UNKNOWN if value is None else f"{Decimal(str(value)):,.2f}"
-    except InvalidOperation:
-        return UNKNOWN
-
-
-def ratio(value: object) -> str:
-    """`0.06` as `6.00 %`."""
-    number = _number(value)
-    return UNKNOWN if number is None else f"{number * 100:.2f} %"
-
-
-def age(seconds: object) -> str:
-    """Seconds in the largest fitting unit."""
-    number = _number(seconds)
-    if number is None:
-        return UNKNOWN
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if number >= 2 * size:
-            return f"{number / size:.0f} {unit}"
-    return f"{number:.1f} s"
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+# --- parts of what is drawn -------------------------------------------------------------------------
 
 
 def _table(value: object) -> Mapping[str, Any]:
@@ -123,11 +89,13 @@ def _rows(rows: Iterable[tuple[str, object]]) -> Table:
 
 def status(out: Console, state: State) -> None:
     """How things stand: state, equity, how far it is to warning and limit, venues, lock."""
-    out.print(_headline(state))
+    out.print(headline(state))
     out.print(_rows(_money_rows(state)))
     out.print()
-    out.print(_whole(out, _venues(state.venues)))
+    out.print(_whole(out, _venues(state.venues, is_read=state.started is True)))
     for name, venue in state.venues.items():
+        if venue.proven is False:
+            _unproven(out, name, state)
         if venue.orders.reason:
             out.print(f"Orders of {safe(name)}: {safe(venue.orders.reason)}", style="bold red")
         if venue.dead_man is not None:
@@ -136,6 +104,16 @@ def status(out: Console, state: State) -> None:
         out.print()
         out.print(_rows(_lock_rows(state.lock)))
         out.print(how_to_go_on(state.lock), style="bold")
+        still_open = what_stands_open(state)
+        if still_open:
+            out.print(safe(still_open), style="bold yellow")
+
+
+def _unproven(out: Console, name: str, state: State) -> None:
+    """Why it can't be said that its orders are gone."""
+    swept = None if state.last_sweep is None else state.last_sweep.venues.get(name)
+    why = "it is being worked on" if swept is None else swept.unproven_reason or "it is being worked on"
+    out.print(f"Orders of {safe(name)} are NOT PROVEN gone: {safe(why)}", style="bold red")
 
 
 def _dead_man(out: Console, name: str, switch: DeadManStatus) -> None:
@@ -145,8 +123,10 @@ def _dead_man(out: Console, name: str, switch: DeadManStatus) -> None:
     out.print(f"Dead man's switch of {safe(name)}: {until}{why}", style="bold red" if why else None)
 
 
-def _headline(state: State) -> Text:
-    name = safe(state.state or UNKNOWN)
+def headline(state: State) -> Text:
+    """The state, and whether new orders are allowed, and whose."""
+    is_starting = state.started is not True and state.state == "ACTIVE" and state.locked is not False
+    name = "STARTING" if is_starting else safe(state.state or UNKNOWN)
     trading = _told(
         state.locked,
         "new orders are locked out",
@@ -177,6 +157,7 @@ def _money_rows(state: State) -> list[tuple[str, object]]:
         ("Loss", ratio(loss) + (f"  {_bar(loss, limit)}" if loss is not None and limit else "")),
         ("Loss of the day", ratio(state.daily_loss_ratio)),
         ("Drawdown", ratio(state.portfolio_dd_pct)),
+        ("Profit of the day", profit(state.profit, currency)),
     ]
     rows += _rule_rows(state)
     away = [f"{count} {safe(why)}" for why, count in state.turned_away.items() if count]
@@ -221,7 +202,7 @@ def _distance(loss: float, at: float, state: State) -> str:
     return f"{ratio(left)} (at {ratio(at)}){money}"
 
 
-def _venues(venues: Mapping[str, VenueStatus]) -> Table:
+def _venues(venues: Mapping[str, VenueStatus], *, is_read: bool) -> Table:
     table = Table(
         *("Venue", "Connected", "Equity", "Balances", "Positions", "Prices", "Orders", "Orders gone"),
         box=None,
@@ -233,7 +214,9 @@ def _venues(venues: Mapping[str, VenueStatus]) -> Table:
             Text(safe(name)),
             Text("yes" if is_connected else "NO", style="green" if is_connected else "bold red"),
             amount(venue.equity),
-            *(age(seconds) for seconds in (ages.balances, ages.positions, ages.prices)),
+            age(ages.balances),
+            age_of_positions(ages, is_read=is_read),
+            age(ages.prices),
             _orders(venue.orders),
             _told(venue.proven, "proven", "NOT PROVEN", "-"),
         )
@@ -252,7 +235,8 @@ def _orders(orders: OrdersStatus) -> Text:
         return Text(f"NOT LISTED for {age(orders.failing_s)}", style="bold red")
     if orders.may_cancel is False:
         return Text("CAN'T CANCEL", style="bold red")
-    return Text(UNKNOWN if orders.listed_s is None else f"listed {age(orders.listed_s)} ago")
+    count = "" if orders.open is None else f"{orders.open} open, "
+    return Text(UNKNOWN if orders.listed_s is None else f"{count}listed {age(orders.listed_s)} ago")
 
 
 def _lock_rows(lock: LockStatus) -> list[tuple[str, object]]:

@@ -1,16 +1,20 @@
-"""`risk-daemon token`: bearer tokens of bots and operators. They work at once, with the daemon running or not."""
+"""`risk-daemon token`: bearer tokens of bots and people. They work at once, with the daemon running or not."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from risk_daemon.auth.operators import operator_name
+from risk_daemon.cli import completion
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, app, console, show
 from risk_daemon.config.place import locate
-from risk_daemon.errors import ExitCode, StateError, UsageError
+from risk_daemon.errors import ExitCode, RiskDaemonError, StateError, StateOwned, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +32,7 @@ class TokenRole(StrEnum):
 
     BOT = "bot"
     OPERATOR = "operator"
+    VIEWER = "viewer"
 
 
 Name = Annotated[str | None, typer.Option("--name", help="Who it is for; a bot's name in logs and halts.")]
@@ -35,7 +40,10 @@ Name = Annotated[str | None, typer.Option("--name", help="Who it is for; a bot's
 
 @token.command()
 def create(
-    role: Annotated[TokenRole, typer.Option("--role", help="bot: ask and report. operator: read and halt as well.")],
+    role: Annotated[
+        TokenRole,
+        typer.Option("--role", help="bot: ask and report. operator: read and halt. viewer: read, as Prometheus does."),
+    ],
     name: Name = None,
     config: ConfigFile = CONFIG,
     as_json: AsJson = False,
@@ -46,7 +54,8 @@ def create(
     _make_directory(locate(config).state)
     store = _store(config)
     name = name or _free_name(store, role.value)
-    text = store.create(Role(role.value), name)
+    text = store.create(Role(role.value), name, operator=operator_name(os.getuid()), source=_source())
+    _tell_log(config)
     document = {"name": name, "role": role.value, "token": text}
     show(document, as_json, _created)
     return ExitCode.STOPPED
@@ -68,13 +77,18 @@ def list_tokens(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCod
 
 @token.command()
 def revoke(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name, see `token list`.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The token's name, see `token list`.", autocompletion=completion.tokens),
+    ],
     config: ConfigFile = CONFIG,
 ) -> ExitCode:
     """Make a token worthless, at once."""
     store = _store(config)
-    if name not in {info.name for info in store.list()} or not store.revoke(name):
+    is_known = name in {info.name for info in store.list()}
+    if not is_known or not store.revoke(name, operator=operator_name(os.getuid()), source=_source()):
         raise UsageError(f"there is no token called {name!r}: see `risk-daemon token list`")
+    _tell_log(config)
     console().print(f"Revoked: {name}.", style="bold green")
     return ExitCode.STOPPED
 
@@ -84,6 +98,31 @@ def _store(config: Path) -> TokenStore:
     from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 
     return TokenStore.open(locate(config).state / FILE_NAME)
+
+
+def _source() -> str:
+    """From where somebody does it, as far as the shell says."""
+    return os.environ.get("SSH_CONNECTION", "").partition(" ")[0][:64] or "this machine"
+
+
+def _tell_log(config: Path) -> None:
+    """It is done, whether or not it can be written down now: the next start of the guard writes it then."""
+    from risk_daemon.state.log_pieces import is_begun
+
+    state = locate(config).state
+    try:
+        if not is_begun(state / "events.jsonl"):
+            return  # the first start begins it, with this
+        from risk_daemon.state.directory import StateDir
+
+        StateDir.take(state).close()  # what follows takes a second to import
+        from risk_daemon.app.token_telling import tell_stopped
+
+        asyncio.run(tell_stopped(state))
+    except StateOwned:
+        return  # the guard that runs sees it within a second, and writes it
+    except (RiskDaemonError, OSError) as error:
+        typer.echo(f"risk-daemon: the event log could not be written ({error}): the next start does it", err=True)
 
 
 def _make_directory(state: Path) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from risk_daemon.cli import completion
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, app, load, run_to_end, show
+from risk_daemon.cli.progress import patience
 from risk_daemon.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +45,10 @@ def venues(
 
 @app.command("record-venue")
 def record_venue(
-    venue: Annotated[str, typer.Argument(metavar="VENUE", help="As the configuration names it.")],
+    venue: Annotated[
+        str,
+        typer.Argument(metavar="VENUE", help="As the configuration names it.", autocompletion=completion.venues),
+    ],
     config: ConfigFile = CONFIG,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="VENUE.recording.gz if not given.")] = None,
 ) -> ExitCode:
@@ -56,7 +61,8 @@ def record_venue(
     from risk_daemon.app import recording
 
     file = out or Path(f"{venue}.recording.gz")
-    told = run_to_end(recording.record(settings, venue, file))
+    with patience(f"asking {venue} everything that the guard asks"):
+        told = run_to_end(recording.record(settings, venue, file))
     for line in told.lines:
         typer.echo(line)
     return ExitCode.STOPPED if told.is_whole else ExitCode.VENUE_UNAVAILABLE_AT_FIRST_START
@@ -93,6 +99,8 @@ def _one(console: Console, document: Mapping[str, Any]) -> None:
         for scope in sheet["scopes"]:
             table.add_row(scope["name"], scope["kind"], scope["listing"], " and ".join(scope["cancels"]))
         console.print(table)
+    if sheet["fills"]:
+        console.print(f"fills: by {sheet['fills']}", highlight=False)
     for switch in sheet["switches"]:
         console.print(f"dead man's switch ({', '.join(switch['markets'])}, {switch['timeout']}):", highlight=False)
         console.print(f"  covers {switch['covers']}; leaves {switch['leaves']}", highlight=False)

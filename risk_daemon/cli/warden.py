@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from risk_daemon.auth.operators import operator_name
-from risk_daemon.cli import remote
+from risk_daemon.cli import completion, remote
 from risk_daemon.cli.asking import Told, done_or_asked, ended
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, Reason, accepted, app, console, load, run_to_end, show
 from risk_daemon.config.place import locate
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 warden = typer.Typer(no_args_is_help=True, help="The people who may resume: enrol, list, revoke, and lost keys.")
 app.add_typer(warden, name="warden")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Who: a person, see `warden list`.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="What the person is called from now on.")]
+
+Known = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="Who: a person, see `warden list`.", autocompletion=completion.wardens),
+]
 
 
 @warden.command()
@@ -57,7 +62,7 @@ def list_wardens(config: ConfigFile = CONFIG, as_json: AsJson = False) -> ExitCo
 
 
 @warden.command()
-def revoke(name: Name, reason: Reason, config: ConfigFile = CONFIG) -> ExitCode:
+def revoke(name: Known, reason: Reason, config: ConfigFile = CONFIG) -> ExitCode:
     """Make a warden none, when the wardens agree."""
     place = locate(config)
     try:

@@ -41,5 +41,7 @@ def locate(config: Path) -> Place:
         raise ConfigError(f"{config}: there is no such file: give one with --config FILE.") from None
     except OSError as error:
         raise ConfigError(f"{config}: it can't be read ({error.strerror}): check its path and mode.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{config}: this is not TOML, mend it: {error}.") from None
     except (ValueError, AttributeError, TypeError) as error:
         raise ConfigError(f"{config}: it does not say where the state is, mend it: {error}.") from None

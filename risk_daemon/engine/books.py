@@ -36,6 +36,7 @@ from risk_daemon.model.units import EXACT, ONE, ZERO, plain
 from risk_daemon.portfolio.account import ACCOUNT_KINDS, Change
 from risk_daemon.portfolio.flows import FlowTracker, Settled
 from risk_daemon.portfolio.manager import TRUSTED_WIDTH, Equity, PortfolioManager
+from risk_daemon.portfolio.profit import Profits
 from risk_daemon.portfolio.rereads import Rereads
 from risk_daemon.portfolio.witnesses import NOTHING_FOUND, Comparison
 
@@ -76,24 +77,21 @@ class _RestRead:
 
 
 class Books:
-    """Portfolio, flows, baselines, history and the bots' deeds, moved together.
+    """Portfolio, flows, baselines, history and the bots' deeds, moved together."""
 
-    watches_venues: some rule wants the venues' starts of the day.
-    """
-
-    def __init__(self, settings: EngineSettings, *, watches_venues: bool = False) -> None:
+    def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
-        self._watches_venues = watches_venues
         self.portfolio = PortfolioManager(settings.baselines.initial_capital, settings.reference, settings.portfolio)
         self.baselines = Baselines(settings.baselines)
         self.agreement = Agreement(settings.baselines.peak_hold_s)
         self.flows = FlowTracker(settings.flows)
         self.venue_days = VenueDays(self.baselines.calendar, settings.baselines.peak_hold_s)
+        self.profits = Profits()
         self.views = Views(self.portfolio, self.flows, self.venue_days)
         self.history = EquityHistory()
         self.activity = Activity()
         self._looked_at_venues_mono = self._settled_mono = NEVER
-        self._look_at_venues_every_s = LOOK_AT_VENUES_EVERY_S if watches_venues else TELL_OF_VENUES_EVERY_S
+        self.watch_venues(False)
         self._unpriced: dict[str, float] = {}
         self._told_unpriced: set[str] = set()
         self.is_known = False
@@ -105,6 +103,17 @@ class Books:
         self._has_read = True
         self._asks = 0
         self._asked_mono = self._asked_accounts_mono = NEVER
+
+    def reconfigure(self, settings: EngineSettings, now_mono: float) -> None:
+        """Other ages of data and another lookback: the rest of the books' settings is to be as it was."""
+        self.settings, self._rest_read = settings, None
+        self.portfolio.reconfigure(settings.portfolio, now_mono)
+        self.baselines.reconfigure(settings.baselines)
+
+    def watch_venues(self, watches_venues: bool) -> None:
+        """Whether some rule wants the venues' starts of the day."""
+        self._watches_venues = watches_venues
+        self._look_at_venues_every_s = LOOK_AT_VENUES_EVERY_S if watches_venues else TELL_OF_VENUES_EVERY_S
 
     # --- what comes in -----------------------------------------------------------------------------
 
@@ -141,6 +150,7 @@ class Books:
         is_large = equity is not None and abs(change.moved) > abs(equity) * self.settings.flows.probe_ratio
         there = self.portfolio.venue_equity(change.venue) if is_large and self._watches_venues else None
         self.flows.moved(change.venue, change.moves, now_mono, seen_mono, equity=equity, equity_there=there)
+        self.profits.moved(change.venue, change.moves, self.portfolio.amounts(change.venue))
 
     def _take_found(self, found: Comparison, event: BalancesSeen | PositionsSeen | PricesSeen, turn: Turn) -> None:
         """Stream and REST differ: tell it once the stream is proven wrong, and read again."""
@@ -227,6 +237,7 @@ class Books:
         self.baselines.rescale(after - value, after, is_past=settled.is_past, is_late=settled.is_late)
         self.history.rescale(after - value, after)
         self.portfolio.net_flows += value
+        self.profits.flowed(venue, value)
         self.venue_days.flowed(venue, after_there - value, after_there, is_past=settled.is_past_there)
         self.flows.flowed(settled, self._ratio(after, value), self._ratio(after_there, value))
 
@@ -333,10 +344,17 @@ class Books:
         now_mono, is_steady = turn.now.mono, standing.stretch is not None
         self._looked_at_venues_mono = now_mono
         self.views.look(now_mono)
+        self._look_at_profits(turn)
         for venue, view in self.views.venue_views().items():
             if view.equity is not None and self.venue_days.observe(
                 venue, view.equity, turn.now, steady=is_steady, agreed=standing.holds
             ):
+                turn.persist = True
+
+    def _look_at_profits(self, turn: Turn) -> None:
+        day = self.baselines.calendar.key(turn.now.wall)
+        for venue in self.portfolio.venues():
+            if self.profits.look(venue, day, self.portfolio.amounts(venue), self.portfolio.rate):
                 turn.persist = True
 
     def context(self, picture: Picture | None) -> EvaluationContext:
@@ -386,6 +404,7 @@ class Books:
             "portfolio": self.portfolio.snapshot(),
             "flows": self.flows.snapshot(self._settled_mono),
             "venue_days": self.venue_days.snapshot(),
+            "profit": self.profits.snapshot(),
         }
 
     def restore(self, documents: Mapping[str, Any], now: Instant) -> None:
@@ -399,6 +418,8 @@ class Books:
             self.flows.restore(documents["flows"], now)
         if "venue_days" in documents:
             self.venue_days.restore(documents["venue_days"])
+        if "profit" in documents:
+            self.profits.restore(documents["profit"])
         self._look_for_start()
 
 

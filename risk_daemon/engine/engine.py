@@ -9,10 +9,11 @@ instants gives the same sequence of decisions.
     warnings.py           warnings, vetoes and blindness
     listing_watch.py      whether orders can be listed and cancelled
     dead_men.py           when the venues' own switches are refreshed
-    outages.py            what can't be reached
+    venue_news.py         what can't be reached, and what keys may do
     trip_control.py       breach, confirmation, trip, proof
     freeze.py             a trip that ends by itself
     requests.py           what people ask for
+    reconfiguration.py    other settings while it runs
     order_desk.py         the answer to one order
     figures.py            what is told of it all
 """
@@ -28,22 +29,24 @@ from risk_daemon.baselines.equity_history import Sample
 from risk_daemon.breakers.base import Action, BaseCircuitBreaker, VenueView, Verdict
 from risk_daemon.breakers.blind import BlindCircuitBreaker
 from risk_daemon.breakers.capital_loss import CapitalLossCircuitBreaker
-from risk_daemon.breakers.manager import CircuitBreakerManager
+from risk_daemon.breakers.manager import CircuitBreakerManager, by_strength
 from risk_daemon.breakers.manual import ManualCircuitBreaker
 from risk_daemon.engine.books import Books
 from risk_daemon.engine.dead_men import DeadMen
-from risk_daemon.engine.decision import Decision, SetGate, Turn
+from risk_daemon.engine.decision import Answer, Decision, SetGate, Turn
 from risk_daemon.engine.figures import Updates, figures_of
 from risk_daemon.engine.freeze import Freeze
 from risk_daemon.engine.listing_watch import ListingWatch, OrdersView
 from risk_daemon.engine.order_desk import OrderDesk
-from risk_daemon.engine.outages import Outages, tell_of_store
+from risk_daemon.engine.outages import tell_of_store
 from risk_daemon.engine.quiet import Quiet
+from risk_daemon.engine.reconfiguration import ALWAYS_ON, Reconfiguration, arranged, changed, passed, why_not
 from risk_daemon.engine.requests import Requests
 from risk_daemon.engine.settings import EngineSettings
 from risk_daemon.engine.states import CircuitBreakerState, StateMachine
 from risk_daemon.engine.trip import Trip
 from risk_daemon.engine.trip_control import TripControl
+from risk_daemon.engine.venue_news import VenueNews
 from risk_daemon.engine.warnings import BlindWatch, WarningWatch, look_at_veto
 from risk_daemon.gate.restraints import (
     Cause,
@@ -53,11 +56,9 @@ from risk_daemon.gate.restraints import (
     Restraint,
     Veto,
     gate_of,
-    severity,
     strongest_first,
     veto_of,
 )
-from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     BalancesSeen,
@@ -71,7 +72,6 @@ from risk_daemon.model.events import (
     HaltRequested,
     Input,
     KeyAudited,
-    Kind,
     ListingFailed,
     Noted,
     OrderReported,
@@ -103,16 +103,6 @@ _CONFIRMING = Restraint(Cause.CONFIRMING, "a breach is being confirmed")
 _FRAMES = (PricesSeen, BalancesSeen, StreamConfirmed)
 
 
-def _by_strength(breakers: Sequence[BaseCircuitBreaker]) -> tuple[str, ...]:
-    """The rules that are judged when they are seen, the strongest first: it gives a trip its name.
-
-    A person's halt is carried out when it is asked for, blindness is looked at last.
-    """
-    apart = (CircuitBreakerType.MANUAL, CircuitBreakerType.BLIND)
-    seen = [rule for rule in breakers if rule.breaker_type not in apart]
-    return tuple(rule.name for rule in sorted(seen, key=lambda rule: (-rule.action, severity(rule.cause))))
-
-
 class Engine:
     """The guard's mind. `process` takes everything in; `check_order` answers a bot between two events.
 
@@ -121,15 +111,13 @@ class Engine:
 
     def __init__(self, settings: EngineSettings, rules: Sequence[BaseCircuitBreaker] = ()) -> None:
         self.settings = settings
-        self.books = Books(settings, watches_venues=any(rule.watches_venues for rule in rules))
+        self.books = Books(settings)
         self.manager = CircuitBreakerManager()
         self.gate = GateState(locked=True, cause=Cause.STARTING)
-        self.connected: dict[str, bool] = dict.fromkeys(settings.portfolio.expected, False)
-        self._capital_loss = CapitalLossCircuitBreaker(settings.capital_loss)
         self._blind = BlindCircuitBreaker(settings.blind)
         manual = ManualCircuitBreaker()
-        for breaker in (self._capital_loss, manual, *rules, self._blind):
-            self.manager.add_breaker(breaker)
+        always_on = CapitalLossCircuitBreaker(settings.capital_loss), manual
+        self.manager.replace_all((*always_on, *rules, self._blind))
         self._machine = StateMachine()
         self._warnings = WarningWatch(self._machine, settings.warning_hold_s)
         self._control = TripControl(settings, self.books, self.manager, self._machine, self._warnings)
@@ -140,15 +128,14 @@ class Engine:
         self._desk = OrderDesk(self.books, self.manager, settings)
         self.restraints: tuple[Restraint, ...] = (_STARTING,)
         self._updates = Updates(self.books, settings.update_every_s)
-        self._outages = Outages()
         self._listing = ListingWatch(settings.listing)
+        self._news = VenueNews(self.books, self._listing)
+        self.connected = self._news.connected
         self.dead_men = DeadMen(settings.dead_men)
-        self._keys: dict[str, KeyAudited] = {}
         self._store_error: str | None = None
-        self._by_strength = _by_strength(self.manager.get_all_breakers())
         self._quiet: Quiet | None = None
-        self._measures_more = any(rule.needs_confirmation for rule in rules)
         self._seq = 0
+        self._look_at_rules()
 
     # --- the two verbs -----------------------------------------------------------------------------
 
@@ -301,16 +288,10 @@ class Engine:
                 self._desk.tell_vetoes(turn)
             case FlowsListed():
                 self.books.take_listing(event, turn)
-            case VenueConnected():
-                self._take_connected(event, turn)
-            case VenueLost():
-                self._take_lost(event, turn)
-            case OrdersListed() | ListingFailed() | CancelChecked():
-                self._take_listing(event, turn)
+            case VenueConnected() | VenueLost() | OrdersListed() | ListingFailed() | CancelChecked() | KeyAudited():
+                self._news.take(event, turn)
             case DeadManAnswered():
                 self.dead_men.take(event, turn)
-            case KeyAudited():
-                self._take_key(event, turn)
             case _ if isinstance(event, SweepReport):
                 self._control.take_report(event, turn)
             case OrdersSeen() | OrderReported() | ErrorReported():
@@ -324,45 +305,58 @@ class Engine:
                 self._store_error = tell_of_store(self._store_error, event, turn)
             case Noted():
                 turn.record(event.event.name, **event.event.fields)
+            case Reconfiguration():
+                turn.answer = self._reconfigure(event, turn)
             case Started():
                 self._control.resume(turn)
 
-    def _take_connected(self, event: VenueConnected, turn: Turn) -> None:
-        self._outages.found(event)
-        if event.kind is None and not self.connected.get(event.venue):
-            self.connected[event.venue] = True
-            turn.record(EventName.VENUE_CONNECTED, venue=event.venue)
+    # --- other settings ----------------------------------------------------------------------------
 
-    def _take_lost(self, event: VenueLost, turn: Turn) -> None:
-        if event.is_stream:
-            self.portfolio.stream_lost(event.venue, event.kind)
-        if event.kind is None:
-            self.connected[event.venue] = False
-        self._tell_of_outage(event, event.kind, turn)
+    def why_not_reload(self, event: Reconfiguration) -> str | None:
+        """Why these settings would be refused now; None: they would not. Nothing is changed by asking."""
+        return why_not(
+            event,
+            trip=self.trip,
+            is_sweeping=self._control.is_sweeping,
+            is_confirming=self.is_confirming,
+            is_disabled=self.state is CircuitBreakerState.DISABLED,
+            restraints=self.restraints,
+            tripped=self.manager.get_tripped(),
+        )
 
-    def _tell_of_outage(self, event: VenueLost | ListingFailed, kind: Kind | None, turn: Turn) -> None:
-        told = self._outages.lost(event)
-        if told.is_new:
-            turn.record(EventName.VENUE_LOST, venue=event.venue, kind=kind, reason=event.reason)
-        if told.counts_as is not None:
-            self.books.activity.record_error(turn.now.mono, told.counts_as, venue=event.venue)
+    def passed_already(self, event: Reconfiguration, now: Instant) -> tuple[Verdict, ...]:
+        """See reconfiguration.py."""
+        with localcontext(EXACT):
+            return passed(event, self.manager.get_all_breakers(), self.books.context(self.books.picture(now.mono)), now)
 
-    def _take_listing(self, event: OrdersListed | ListingFailed | CancelChecked, turn: Turn) -> None:
-        self._listing.take(event)
-        if isinstance(event, OrdersListed):
-            self._outages.listed(event)
-        if isinstance(event, ListingFailed):
-            self._tell_of_outage(event, Kind.ORDERS, turn)
+    def _reconfigure(self, event: Reconfiguration, turn: Turn) -> Answer:
+        before, refusal = self.manager.get_all_breakers(), self.why_not_reload(event)
+        try:
+            rules = arranged(event, before) if refusal is None else ()
+        except Exception as error:  # a rule of the user's own may fail in any way, and then nothing is changed
+            refusal = f"a rule does not take its state back: {type(error).__name__}: {error}"
+        if refusal is not None:
+            return Answer(False, refusal)
+        self.settings = settings = event.settings
+        self.manager.replace_all(rules)
+        self._look_at_rules()
+        self._blind.reconfigure(settings.blind)
+        self.books.reconfigure(settings, turn.now.mono)
+        self._control.reconfigure(settings)
+        self._freeze.every_s = settings.resweep_every_s
+        self._desk.reconfigure(settings)
+        self._listing.reconfigure(settings.listing)
+        self._warnings.forget_of(changed(event, before))
+        turn.persist = True
+        turn.record(EventName.CONFIGURATION_RELOADED, **event.facts)
+        return Answer(True, "the new settings are in force")
 
-    def _take_key(self, event: KeyAudited, turn: Turn) -> None:
-        """Told once, and again when it changes: a key that can empty the account is none for a guard."""
-        if self._keys.get(event.venue) == event:
-            return
-        self._keys[event.venue] = event
-        facts = {"may_read": event.may_read, "may_cancel": event.may_cancel, "is_bound": event.is_bound}
-        turn.record(EventName.KEY_AUDITED, venue=event.venue, may_withdraw=event.may_withdraw, **facts)
-        if event.may_withdraw:
-            turn.record(EventName.KEY_MAY_WITHDRAW, venue=event.venue, is_bound=event.is_bound)
+    def _look_at_rules(self) -> None:
+        """What follows from which rules there are."""
+        rules = self.manager.get_all_breakers()
+        self._by_strength = by_strength(rules)
+        self._measures_more = any(rule.needs_confirmation for rule in rules if rule.breaker_type not in ALWAYS_ON)
+        self.books.watch_venues(any(rule.watches_venues for rule in rules))
 
     # --- deciding ----------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ class Freeze:
     def __init__(self, books: Books, control: TripControl, every_s: float) -> None:
         self._books = books
         self._control = control
-        self._every_s = every_s
+        self.every_s = every_s
         self._swept: tuple[str, float] = ("", NEVER)
         self._began_over = False
         self._was_sweeping = False
@@ -50,7 +50,7 @@ class Freeze:
     def _is_due(self, trip: Trip, now: Instant) -> bool:
         """At once after a restart: what was proven by another process may be so no more. And once when it is over."""
         swept_id, swept_mono = self._swept
-        is_old = swept_id != trip.trip_id or now.mono - swept_mono >= self._every_s
+        is_old = swept_id != trip.trip_id or now.mono - swept_mono >= self.every_s
         is_last_missing = trip.is_over(now) and not self._began_over
         return is_old or is_last_missing or self._looks_again or not trip.proven
 

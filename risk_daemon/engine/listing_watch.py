@@ -72,6 +72,10 @@ class ListingWatch:
         self._paused_mono = NEVER
         self.next_look_mono = NEVER
 
+    def reconfigure(self, settings: ListingSettings) -> None:
+        """Other times, for the same scopes; what was listed is known as before."""
+        self._settings, self.next_look_mono = settings, NEVER
+
     def take(self, event: OrdersListed | ListingFailed | CancelChecked) -> None:
         """The outcome of one listing, or of asking whether this key may cancel."""
         venue = self._venues.get(event.venue)

@@ -27,11 +27,21 @@ class OrderDesk:
 
     def __init__(self, books: Books, manager: CircuitBreakerManager, settings: EngineSettings) -> None:
         self._books = books
+        self._manager = manager
         self._settings = settings
-        self._rates = [b for b in manager.get_all_breakers() if isinstance(b, OrderRateCircuitBreaker)]
+        self._rates = self._rates_of_rules()
         self._pretrade = PreTrade(settings.pretrade)
         self._tally = VetoTally()
         self._streamed: set[str] = set()
+
+    def reconfigure(self, settings: EngineSettings) -> None:
+        """Other limits, by what was let through before; the rates are those of the manager's rules now."""
+        self._settings = settings
+        self._rates = self._rates_of_rules()
+        self._pretrade.reconfigure(settings.pretrade)
+
+    def _rates_of_rules(self) -> list[OrderRateCircuitBreaker]:
+        return [rule for rule in self._manager.get_all_breakers() if isinstance(rule, OrderRateCircuitBreaker)]
 
     def answer(
         self, order: OrderRequest, restraints: Sequence[Restraint], now: Instant, *, is_acting: bool

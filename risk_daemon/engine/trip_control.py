@@ -64,6 +64,10 @@ class TripControl:
         self._is_closing = False
         self.is_sweeping = False
 
+    def reconfigure(self, settings: EngineSettings) -> None:
+        """Other settings. While there is a trip or a breach in question, the caller has none."""
+        self._settings = settings
+
     @property
     def is_confirming(self) -> bool:
         return bool(self._confirmations)

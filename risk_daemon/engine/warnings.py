@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -39,6 +40,14 @@ class WarningWatch:
     def forget(self) -> None:
         """Tell of every level anew, though it was told before."""
         self._levels.clear()
+
+    def forget_of(self, rules: Iterable[str]) -> None:
+        """Their levels are others now, or they are gone: what is still reached is told anew."""
+        was_silent = self.is_silent
+        for name in rules:
+            self._levels.pop(name, None)
+        if self.is_silent and not was_silent:
+            self._machine.fire(Trigger.CLEAR)
 
     def look(self, verdict: Verdict, turn: Turn) -> None:
         """Move between ACTIVE and WARNING."""

@@ -57,6 +57,11 @@ class PreTrade:
         self._traces = RecentTraces(settings.duplicate_window_s or 0.0)
         self._rates = BotRates()
 
+    def reconfigure(self, settings: PreTradeSettings) -> None:
+        """Other limits. What was not remembered for the old ones is not known to the new ones."""
+        self.settings = settings
+        self._traces.window_s = settings.duplicate_window_s or 0.0
+
     @property
     def wants_price(self) -> bool:
         """Whether some limit is measured by the market's price."""
@@ -196,7 +201,7 @@ class RecentTraces:
     """What was seen within the last `window_s` seconds, and when."""
 
     def __init__(self, window_s: float) -> None:
-        self._window_s = window_s
+        self.window_s = window_s
         self._seen_mono: OrderedDict[int, float] = OrderedDict()  # oldest first
 
     @property
@@ -216,7 +221,7 @@ class RecentTraces:
             self._seen_mono.move_to_end(trace)
 
     def _expire(self, now_mono: float) -> None:
-        while self._seen_mono and now_mono - next(iter(self._seen_mono.values())) >= self._window_s:
+        while self._seen_mono and now_mono - next(iter(self._seen_mono.values())) >= self.window_s:
             self._seen_mono.popitem(last=False)
 
 

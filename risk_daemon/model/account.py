@@ -102,9 +102,23 @@ def side_of(word: object) -> OrderSide:
     return _SIDES.get(word, OrderSide.UNTOLD) if isinstance(word, str) else OrderSide.UNTOLD
 
 
+class OrderStatus(StrEnum):
+    """What became of an order. ENDED: it is open no more, and nobody said how."""
+
+    OPEN = "open"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    ENDED = "ended"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An open order as a venue lists it."""
+    """An order as a venue lists it. quantity, remaining: in the venue's own unit. price: of a limit order.
+
+    All of these are for people, None where the venue does not say: that an order is there is what counts.
+    """
 
     venue: str
     scope: str
@@ -115,3 +129,28 @@ class Order:
     client_order_id: str | None = None
     reduce_only: bool = False
     remaining: Decimal | None = None
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    status: OrderStatus = OrderStatus.OPEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """A part of an order that was executed, for people: the worth follows from balances and positions.
+
+    fill_id: the venue's own, the same id is the same fill. quantity: in the order's unit. wall: the venue's clock.
+    fee: what was paid, in `fee_asset`; negative where it was received.
+    """
+
+    venue: str
+    fill_id: str
+    order_id: str
+    symbol: str
+    side: OrderSide
+    quantity: Decimal
+    price: Decimal
+    wall: float
+    client_order_id: str | None = None
+    fee: Decimal | None = None
+    fee_asset: str | None = None

@@ -36,6 +36,11 @@ class SystemClock:
         return Instant(mono=time.clock_gettime(time.CLOCK_BOOTTIME), wall=time.time())
 
 
+def boot_usec() -> int:
+    """Microseconds since boot as service managers count them: without suspends. See sd_notify(3)."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
+
+
 class ManualClock:
     """A clock that moves only when told to: for tests and for replaying history."""
 

@@ -72,6 +72,11 @@ class EnableRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconfigured:
+    """Other settings. What they are only the engine knows: see engine/reconfiguration.py."""
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """Something that happened beside the engine, and is to be written down like what it decides."""
 

@@ -60,11 +60,19 @@ class EventName(StrEnum):
     BREAK_GLASS_BEGUN = "break_glass_begun"
     BREAK_GLASS_ENDED = "break_glass_ended"
     CONFIGURATION_LOADED = "configuration_loaded"
+    CONFIGURATION_RELOADED = "configuration_reloaded"
+    RELOAD_REFUSED = "reload_refused"
     API_LISTENING = "api_listening"
     DEAD_MAN_ARMED = "dead_man_armed"
     DEAD_MAN_DISARMED = "dead_man_disarmed"
     DEAD_MAN_REFUSED = "dead_man_refused"
     LOG_CUT = "log_cut"
+    LOG_PRUNED = "log_pruned"
+    GATE_SHUT = "gate_shut"
+    GATE_OPENED = "gate_opened"
+    TOKEN_CREATED = "token_created"
+    TOKEN_REVOKED = "token_revoked"
+    LOGINS_FAILED = "logins_failed"
 
 
 class Level(StrEnum):
@@ -129,11 +137,19 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.BREAK_GLASS_BEGUN: Level.CRITICAL,
         EventName.BREAK_GLASS_ENDED: Level.CRITICAL,
         EventName.CONFIGURATION_LOADED: Level.INFO,
+        EventName.CONFIGURATION_RELOADED: Level.WARNING,
+        EventName.RELOAD_REFUSED: Level.WARNING,
         EventName.API_LISTENING: Level.INFO,
         EventName.DEAD_MAN_ARMED: Level.INFO,
         EventName.DEAD_MAN_DISARMED: Level.INFO,
         EventName.DEAD_MAN_REFUSED: Level.WARNING,
         EventName.LOG_CUT: Level.CRITICAL,
+        EventName.LOG_PRUNED: Level.INFO,
+        EventName.GATE_SHUT: Level.WARNING,
+        EventName.GATE_OPENED: Level.INFO,
+        EventName.TOKEN_CREATED: Level.WARNING,
+        EventName.TOKEN_REVOKED: Level.WARNING,
+        EventName.LOGINS_FAILED: Level.WARNING,
     }
 )
 

@@ -5,13 +5,14 @@ Inputs are frozen values: what a venue said, what an operator wants, what a swee
 
 from __future__ import annotations
 
-from risk_daemon.model.account import Flow, Kind, Order, Position, Price, Source
+from risk_daemon.model.account import Fill, Flow, Kind, Order, Position, Price, Source
 from risk_daemon.model.bot_reports import ErrorKind, ErrorReported, OrderReported, TokenRevoked
 from risk_daemon.model.commands import (
     DisableRequested,
     EnableRequested,
     HaltRequested,
     Noted,
+    Reconfigured,
     ReleaseRequested,
     ResetRequested,
     Started,
@@ -24,6 +25,7 @@ from risk_daemon.model.readings import (
     CancelChecked,
     DeadManAnswered,
     DeadManDisarmed,
+    FillsSeen,
     FlowsListed,
     KeyAudited,
     ListingFailed,
@@ -50,6 +52,7 @@ Input = (
     | PricesSeen
     | FlowsListed
     | OrdersSeen
+    | FillsSeen
     | OrdersListed
     | ListingFailed
     | CancelChecked
@@ -70,6 +73,7 @@ Input = (
     | DisableRequested
     | EnableRequested
     | Noted
+    | Reconfigured
     | VenueProven
     | VenueUnproven
     | OrderReplaced
@@ -89,6 +93,8 @@ __all__ = [
     "ErrorKind",
     "ErrorReported",
     "EventName",
+    "Fill",
+    "FillsSeen",
     "Flow",
     "FlowsListed",
     "HaltRequested",
@@ -107,6 +113,7 @@ __all__ = [
     "PositionsSeen",
     "Price",
     "PricesSeen",
+    "Reconfigured",
     "ReleaseRequested",
     "ResetRequested",
     "RiskEvent",

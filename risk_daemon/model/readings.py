@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from risk_daemon.model.account import Flow, Kind, Order, Position, Price, Source
+from risk_daemon.model.account import Fill, Flow, Kind, Order, Position, Price, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,16 @@ class OrdersSeen:
     orders: tuple[Order, ...]
     is_snapshot: bool = False
     ended: tuple[Order, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FillsSeen:
+    """Orders that were executed, wholly or in part, by a stream or a list; the same fill may be told of twice."""
+
+    venue: str
+    requested_mono: float
+    source: Source
+    fills: tuple[Fill, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,13 +76,15 @@ class AgesStatus:
 class OrdersStatus:
     """`listed_s` ago the open orders were listed whole, for `failing_s` that fails and the `reason`.
 
-    may_cancel: whether the key may cancel; null: nobody can ask there.
+    may_cancel: whether the key may cancel; null: nobody can ask there. open: how many are known to be open; null:
+    they were not listed in this run.
     """
 
     listed_s: float | None
     failing_s: float | None
     reason: str | None
     may_cancel: bool | None
+    open: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,11 +139,88 @@ class SweepStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DistanceStatus:
+    """How far a rule about the whole portfolio is from its limit. left: what may still be lost until `equity` is left.
+
+    loss, limit: ratios, or amounts as texts. left is below zero where the limit is passed.
+    """
+
+    rule: str
+    action: str
+    loss: float | str | None
+    limit: float | str | None
+    equity: str | None
+    left: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionStatus:
+    """An open position. quantity: signed, in contracts. value: what it stands for, and `unrealized` its profit since
+    `entry`, both in the reference currency; null without a mark. stale: the mark is older than it may be.
+    """
+
+    venue: str
+    symbol: str
+    quantity: str
+    entry: str
+    mark: str | None
+    value: str | None
+    unrealized: str | None
+    stale: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldingStatus:
+    """What is held of an asset, less what is owed. price, value: in the reference currency; null without a price."""
+
+    venue: str
+    asset: str
+    amount: str
+    price: str | None
+    value: str | None
+    stale: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfitStatus:
+    """Of the running day, in the reference currency, net of flows: total = realized + unrealized.
+
+    realized: worked out from holdings at cost, by our own prices. open: unrealised profit of the open positions
+    since their entries, whenever that was. null: not known.
+    """
+
+    total: str | None
+    realized: str | None
+    unrealized: str | None
+    open: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayProfitStatus:
+    """What a venue realised on a day that has ended."""
+
+    day: str
+    venue: str
+    realized: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfitsStatus(ProfitStatus):
+    """In all, by venue, and the last days by venue, newest last."""
+
+    day: str | None
+    venues: Mapping[str, ProfitStatus]
+    days: tuple[DayProfitStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """Equity, limits, rules, venues, the lock. What is not known is null.
 
     missing: what the gate waits for. breakers: states of all rules by name. rules: what each that is on says of
-    itself. halts: of single venues and bots. restraints: all that holds against new orders now.
+    itself and, where it has a limit, what it sees (`observed`, `limit`, `unit`, see headroom.py). halts: of single
+    venues and bots. restraints: all that holds against new orders now. distances: of rules about the whole portfolio,
+    the nearest first. positions, holdings: all of them; a venue whose age is null has told of none.
     """
 
     time: str
@@ -171,10 +250,14 @@ class Status:
     restraints: tuple[RestraintStatus, ...]
     venues: Mapping[str, VenueStatus]
     last_sweep: SweepStatus | None
+    distances: tuple[DistanceStatus, ...]
+    positions: tuple[PositionStatus, ...]
+    holdings: tuple[HoldingStatus, ...]
+    profit: ProfitsStatus
 
     def document(self) -> dict[str, Any]:
         """JSON-able, with every key."""
-        return {field.name: _document(getattr(self, field.name)) for field in fields(self)}
+        return _record(self)
 
     @classmethod
     def shown(cls, document: Mapping[str, Any]) -> Self:
@@ -189,20 +272,38 @@ class Status:
 class State(Status):
     """The status, with what only a running daemon tells.
 
-    recent: the last `orders`, `fills`, `errors` and `vetoes`. turned_away: connections and logins since the start,
-    by why.
+    recent: the last `orders`, `fills`, `errors` and `vetoes`, newest last. open_orders: what is known to be open.
+    turned_away: connections and logins since the start, by why.
     """
 
     recent: Mapping[str, list[Any] | None]
+    open_orders: list[Any] | None
     turned_away: Mapping[str, int]
 
 
+_PLAIN = frozenset({str, int, float, bool, NoneType})
+
+
 def _document(value: Any) -> Any:
+    """There are hundreds of rows, every second: what is plain is seen at a glance."""
+    if type(value) in _PLAIN:
+        return value
     if is_dataclass(value):
-        return {field.name: _document(getattr(value, field.name)) for field in fields(value)}
+        return _record(value)
     if isinstance(value, Mapping):
         return {name: _document(one) for name, one in value.items()}
     return [_document(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _record(value: Any) -> dict[str, Any]:
+    kind: Any = type(value)
+    found = {name: getattr(value, name) for name in _names(kind)}
+    return {name: one if type(one) in _PLAIN else _document(one) for name, one in found.items()}
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 # --- reading ---------------------------------------------------------------------------------------
@@ -216,7 +317,8 @@ def _read(kind: Any, value: object) -> Any:
         return _read_record(kind, value)
     of = get_args(kind)
     if get_origin(kind) is UnionType:
-        return None if value is None else _read(next(one for one in of if one is not NoneType), value)
+        read = (_read(one, value) for one in of if one is not NoneType)
+        return None if value is None else next((one for one in read if one is not None), None)
     if get_origin(kind) is tuple:
         return tuple(_read(of[0], one) for one in value) if isinstance(value, list) else ()
     if get_origin(kind) is list:

@@ -73,7 +73,7 @@ class Account:
         self.venue = venue
         self.amounts: dict[str, Decimal] = {}
         self.positions: dict[str, Position] = {}
-        self._settings = settings
+        self.settings = settings
         self._tree = tree
         self._prices = prices
         self._hang = hang
@@ -124,7 +124,7 @@ class Account:
 
     def doubt(self) -> Decimal:
         """How far its worth may be from what it seems, either way. Costs one pass over holdings and positions."""
-        band = self._settings.stale_band
+        band = self.settings.stale_band
         is_unsure = self._freshness[Kind.BALANCES].is_stale
         holdings = sum(
             (
@@ -196,7 +196,7 @@ class Account:
         """Let time pass: what was not confirmed in time becomes doubtful."""
         for kind, freshness in self._freshness.items():
             age_s = now_mono - freshness.confirmed_mono
-            self._set_stale(kind, stale=age_s > self._settings.stale_after_s(self.venue, kind))
+            self._set_stale(kind, stale=age_s > self.settings.stale_after_s(self.venue, kind))
 
     def revalue(self, symbol: str) -> Decimal:
         """Value a position by its present mark; returns what that moved, in the reference currency."""
@@ -213,7 +213,7 @@ class Account:
 
     def _weigh_amount(self, asset: str, amount: Decimal, seen: BalancesSeen) -> bool:
         """Whether this amount is in force."""
-        if asset in self._settings.ignore_assets:
+        if asset in self.settings.ignore_assets:
             return False
         row = self._held.row(asset, self.amounts.get(asset, ZERO))
         is_taken = _weigh(self._held, asset, row, amount, amount, seen)
@@ -225,7 +225,7 @@ class Account:
     def _set_amount(self, asset: str, amount: Decimal) -> bool:
         """Whether the holding changed."""
         before = self.amounts.get(asset, ZERO)
-        if amount == before or asset in self._settings.ignore_assets:
+        if amount == before or asset in self.settings.ignore_assets:
             return False
         if not self._tree.has(asset):
             self._hang(asset)
@@ -245,7 +245,7 @@ class Account:
     def _holding(self, amount: Decimal) -> Sums:
         gross = abs(amount)
         is_stale = self._freshness[Kind.BALANCES].is_stale
-        return Sums(amount, gross, fixed(gross * self._settings.stale_band) if is_stale else ZERO)
+        return Sums(amount, gross, fixed(gross * self.settings.stale_band) if is_stale else ZERO)
 
     def _rate(self, asset: str) -> Decimal:
         return self._tree.rate_to_reference(asset) or ZERO
@@ -291,7 +291,7 @@ class Account:
         quote = self._prices.mark(self.venue, position.symbol)
         pnl, notional = unrealized(position, position.entry if quote is None else quote.value)
         doubtful = quote is None or quote.is_stale or self._freshness[Kind.POSITIONS].is_stale
-        doubt = fixed(notional * self._settings.stale_band) if doubtful else ZERO
+        doubt = fixed(notional * self.settings.stale_band) if doubtful else ZERO
         if quote is not None and quote.other is not None:
             doubt += abs(pnl - unrealized(position, quote.other)[0])
         return Sums(pnl, notional, doubt)
@@ -339,7 +339,7 @@ class Account:
     def _confirm_reading(self, kind: Kind, mono: float, source: Source, *, complete: bool) -> None:
         """Only a complete reading says that the rest still holds, too."""
         freshness = self._freshness[kind]
-        is_guarded = self.venue in self._settings.expected
+        is_guarded = self.venue in self.settings.expected
         if not complete and (is_guarded or freshness.confirmed_mono > NEVER):
             return
         if source is Source.REST:

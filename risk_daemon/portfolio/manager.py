@@ -89,11 +89,10 @@ class PortfolioManager:
         self.reference = reference
         self.initial_capital = None if initial_capital is None else finite(initial_capital)
         self.net_flows = ZERO
-        by_venue = self.settings.stale_s_by_venue.items()
         self.prices = PriceBook(
             reference,
             price_stale_s=self.settings.stale_s[Kind.PRICES],
-            stale_by_venue={venue: times[Kind.PRICES] for venue, times in by_venue if Kind.PRICES in times},
+            stale_by_venue=self.settings.price_stale_s_by_venue,
             pegs=self.settings.pegs,
             settle_s=self.settings.settle_legs_s,
         )
@@ -325,6 +324,14 @@ class PortfolioManager:
         self._reprice(*self.prices.expire(now_mono))
         for account in self._accounts.values():
             account.refresh(now_mono)
+
+    def reconfigure(self, settings: PortfolioSettings, now_mono: float) -> None:
+        """Other ages. Whatever else is in the settings is to be as it was."""
+        self.settings = settings
+        self.prices.set_ages(settings.stale_s[Kind.PRICES], settings.price_stale_s_by_venue)
+        for account in self._accounts.values():
+            account.settings = settings
+        self.refresh(now_mono)
 
     def _account(self, venue: str) -> Account:
         if venue not in self._accounts:

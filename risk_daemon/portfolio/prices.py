@@ -78,6 +78,10 @@ class PriceBook:
         """Mark as stale what was not confirmed in time; returns what changed by it, as `apply` does."""
         return self._take(self._quotes.expire(now_mono))
 
+    def set_ages(self, price_stale_s: float, stale_by_venue: Mapping[str, float]) -> None:
+        """So long a price holds from now on; what is too old by that, `expire` finds."""
+        self._quotes.set_ages(price_stale_s, stale_by_venue)
+
     def confirm_stream(self, venue: str, mono: float) -> None:
         """The price stream of `venue` was alive at `mono`: what it gave since connecting still holds."""
         self._quotes.confirm_stream(venue, mono)

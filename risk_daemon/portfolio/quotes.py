@@ -119,6 +119,13 @@ class Quotes:
             gone.append(quote)
         return gone
 
+    def set_ages(self, stale_s: float, stale_by_venue: Mapping[str, float]) -> None:
+        """So long a quote holds from now on; one that is stale is so until it is confirmed."""
+        self._stale_s, self._stale_by_venue, self._expiries = stale_s, dict(stale_by_venue), []
+        for quote in self._quotes.values():
+            if not quote.is_stale:
+                self._watch(quote, self._confirmed(quote))
+
     def age_s(self, venue: str, now_mono: float) -> float | None:
         """Seconds since any price of `venue` was confirmed; None if there never was one."""
         moments = [self._confirmed(quote) for quote in self._quotes.values() if quote.venue == venue]

@@ -25,6 +25,12 @@ class PortfolioSettings:
     pegs: Mapping[str, Decimal] = field(default_factory=dict)
     settle_legs_s: float = 0.25
 
+    @property
+    def price_stale_s_by_venue(self) -> dict[str, float]:
+        """Where prices of a venue have an age of their own."""
+        by_venue = self.stale_s_by_venue.items()
+        return {venue: times[Kind.PRICES] for venue, times in by_venue if Kind.PRICES in times}
+
     def stale_after_s(self, venue: str, kind: Kind) -> float:
         """Age in seconds after which `kind` of `venue` is stale."""
         return self.stale_s_by_venue.get(venue, {}).get(kind, self.stale_s[kind])

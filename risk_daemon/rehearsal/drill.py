@@ -33,8 +33,9 @@ from risk_daemon.config.load import Settings
 from risk_daemon.errors import ExitCode, MalformedReply, RiskDaemonError, StartUnavailable, StateError, UsageError
 from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.events import EventName
-from risk_daemon.model.units import plain
-from risk_daemon.rehearsal.parts import PARTS
+from risk_daemon.model.units import percent, plain
+from risk_daemon.rehearsal.history import Crash
+from risk_daemon.rehearsal.parts import PARTS, START_PRICE
 from risk_daemon.rehearsal.rehearsal import (
     Book,
     Rehearsal,
@@ -68,12 +69,18 @@ STORY = (
 
 
 async def simulate_breach(
-    settings: Settings, *, dry_run: bool = False, with_alerts: bool = True, progress: Progress | None = None
+    settings: Settings,
+    *,
+    dry_run: bool = False,
+    with_alerts: bool = True,
+    crash: Crash | None = None,
+    progress: Progress | None = None,
 ) -> Mapping[str, Any]:
     """Drill. Returns `passed`, `failed` (names of steps), `steps` (name: sentence) and times, JSON-able.
 
     dry_run: on the configured venues, live or not: connect, read, value and list every order scope twice,
     cancel nothing. Without it every venue must be simulated. with_alerts: every channel is told, as of a drill.
+    crash: what moves the price; None: one fall beyond the limit.
     Raises UsageError where a venue is live, StateError where the drill's own state can't be made.
     """
     steps = Steps(progress or _silent)
@@ -87,7 +94,7 @@ async def simulate_breach(
             " simulate them, or ask for a dry run, which does everything but cancel"
         )
     refuse_unknown(settings)
-    return await _drill(settings, steps)
+    return await _drill(settings, steps, crash)
 
 
 def _silent(_step: Mapping[str, Any]) -> None:
@@ -117,10 +124,10 @@ class Steps:
 # --- on simulated venues ---------------------------------------------------------------------------
 
 
-async def _drill(settings: Settings, steps: Steps) -> dict[str, Any]:
+async def _drill(settings: Settings, steps: Steps, crash: Crash | None) -> dict[str, Any]:
     directory = _directory_beside(settings.state.dir)
     own = _drill_settings(settings, directory / "state")
-    breach = Breach(Rehearsal(own), own.circuit_breaker.loss_threshold + _BEYOND)
+    breach = Breach(Rehearsal(own), own.circuit_breaker.loss_threshold + _BEYOND, crash)
     try:
         if await _breach(breach, steps):
             await _note_alerts(own, breach, steps)
@@ -128,7 +135,7 @@ async def _drill(settings: Settings, steps: Steps) -> dict[str, Any]:
     except (RiskDaemonError, TimeoutError) as error:
         steps.note("the_end", False, f"{type(error).__name__}: {error}")
     document = {**steps.document(), "trip_id": breach.rehearsal.trip_id, "phases": breach.rehearsal.times.phases_s()}
-    if steps.failed:
+    if steps.failed and not breach.is_calm:
         return {**document, "state_kept_in": str(directory)}
     shutil.rmtree(directory)
     return document
@@ -183,10 +190,15 @@ async def _note_alerts(settings: Settings, breach: Breach, steps: Steps) -> None
 
 @dataclass(slots=True)
 class Breach:
-    """The part of the drill that is a story: start, crash, end."""
+    """The part of the drill that is a story: start, crash, end.
+
+    crash: a real one instead of one fall by `loss`. is_calm: it was none, and nothing was tripped by it.
+    """
 
     rehearsal: Rehearsal
     loss: Decimal
+    crash: Crash | None = None
+    is_calm: bool = False
     placed: dict[str, int] = field(default_factory=dict)
     before: Decimal | None = None
     after: Decimal | None = None
@@ -194,16 +206,26 @@ class Breach:
     async def tell(self) -> None:
         """Wait for the open gate, let the price fall, wait for the daemon's last decision."""
         rehearsal = self.rehearsal
-        price = rehearsal.price_for(self.loss)
+        price = rehearsal.price_for(self.loss) if self.crash is None else None
         ready = await in_time(rehearsal.expect(lambda decision: not decision.gate.locked))
         self.before = equity_of(ready)
         books = await rehearsal.read_books()
         self.placed = {name: sum(book.open_orders.values()) for name, book in books.items()}
         triggered = rehearsal.expect(recorded(EventName.CIRCUIT_BREAKER_TRIGGERED))
         finished = rehearsal.expect(finishes)
-        await rehearsal.set_price(price, fatal=True)
+        if not await self._fall(price):
+            self.is_calm = True
+            rehearsal.stop()
+            return
         self.after = equity_of(await in_time(triggered))
         await finished  # the daemon's own deadline ends it
+
+    async def _fall(self, price: Decimal | None) -> bool:
+        """Let the price fall. Returns whether anything came of it."""
+        if self.crash is not None:
+            return await self.crash.play(self.rehearsal)
+        await self.rehearsal.set_price(price or START_PRICE, fatal=True)
+        return True
 
 
 async def _breach(breach: Breach, steps: Steps) -> bool:
@@ -212,6 +234,8 @@ async def _breach(breach: Breach, steps: Steps) -> bool:
     code = await rehearsal.play(breach.tell)
     times, phases = rehearsal.times, rehearsal.times.phases_s()
     started = steps.note("baseline", breach.before is not None, f"equity {_text(breach.before)}, gate open")
+    if breach.is_calm and breach.crash is not None:
+        return steps.note("breach", False, calm_sentence(breach.crash, breach.loss - _BEYOND))
     fell = f"equity {_text(breach.after)}, trip {rehearsal.trip_id}"
     tripped = steps.note("breach", rehearsal.trip_id is not None, fell)
     shut, cancels = times.shut_wall, times.first_cancel_wall.values()
@@ -222,6 +246,14 @@ async def _breach(breach: Breach, steps: Steps) -> bool:
     right = code is ExitCode.TRIGGERED_AND_PROVEN and times.joint_wall is not None
     steps.note("exit", right, f"exit code {int(code)}, joint proof after {_seconds(phases['joint_proof_s'])}")
     return started and tripped and right
+
+
+def calm_sentence(crash: Crash, limit: Decimal) -> str:
+    """Why there was nothing to see."""
+    return (
+        f"{crash.name} trips nothing: {crash.symbol} fell by {percent(crash.depth)} at most, which costs these accounts"
+        f" less than the limit of {percent(limit)}; so nothing of a trip was tried, take another day"
+    )
 
 
 def emptied(book: Book | None, placed: int | None) -> tuple[bool, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -12,13 +13,16 @@ import structlog
 from risk_daemon.engine.decision import Answer, Decision, Finish
 from risk_daemon.errors import ExitCode, GuardFailed, RecordError, RiskDaemonError, Stopping
 from risk_daemon.gate.restraints import Cause, GateState
-from risk_daemon.model.clock import Instant
+from risk_daemon.metrics.counters import Counters
+from risk_daemon.model.clock import Instant, boot_usec
 from risk_daemon.model.event_names import level_of
 from risk_daemon.model.events import (
+    ErrorReported,
     EventName,
     HaltRequested,
     Input,
     Noted,
+    OrderReported,
     OrdersListed,
     OrdersSeen,
     ReleaseRequested,
@@ -35,6 +39,7 @@ from risk_daemon.runtime.locks import Locks
 from risk_daemon.runtime.persistence import Persistence
 from risk_daemon.runtime.ports import DaemonSettings, Parts
 from risk_daemon.runtime.readiness import Readiness
+from risk_daemon.runtime.recent import RECENT
 from risk_daemon.runtime.risk_export import RiskExport
 from risk_daemon.runtime.status import status_line, status_of
 from risk_daemon.runtime.systemd import Systemd
@@ -81,7 +86,8 @@ class Daemon:
         self._readiness = Readiness(parts.engine, parts.clock.now().mono, gives_up_after_s)
         self._risk = RiskExport(parts.risk, self._status, tasks)
         self._listeners: list[Listener] = []
-        self._readers: list[Reader] = []
+        self.counters = Counters()
+        self._readers: list[Reader] = [self.counters.wrote]
         self._leaving: list[Callable[[], Awaitable[None]]] = []
         self._commands: set[Command] = set()
         self._ending: Finish | None = None
@@ -137,6 +143,10 @@ class Daemon:
         """Whether time was looked at so lately, and the end has not begun."""
         return self._ending is None and self.parts.clock.now().mono - self._last_tick_mono < seconds
 
+    def unlooked_s(self, now_mono: float) -> float:
+        """For how long time was not looked at; infinity before the first look."""
+        return now_mono - self._last_tick_mono
+
     def is_guarding(self) -> bool:
         """Whether losses are looked for, and were lately: not at the start, and not while a trip is finished."""
         trip = self._engine.trip
@@ -158,16 +168,28 @@ class Daemon:
             shut = GateState(True, trip.cause, trip.trip_id, trip.since_wall, trip.until_wall)
         self._locks.put(shut, now)
 
+    @contextmanager
+    def reloading(self) -> Iterator[None]:
+        """The service manager waits while this lasts; one that waits for the start goes on waiting for that."""
+        tells = self.is_ready()
+        if tells:
+            self._systemd.reloading(boot_usec())
+        try:
+            yield
+        finally:
+            if tells and self._ending is None:
+                self._systemd.ready()
+
     # --- people ------------------------------------------------------------------------------------
 
-    async def command(self, event: Input) -> Mapping[str, Any]:
-        """Put an operator's event through the engine, in its turn.
+    async def command(self, event: Input, *, first: Callable[[Decision], None] | None = None) -> Mapping[str, Any]:
+        """Put an operator's event through the engine, in its turn. first: see Command.
 
         Raises Stopping where it will have no turn any more, RecordError for a halt that a restart would forget.
         """
         if self._ending is not None:
             raise Stopping(_STOPPING)
-        command = Command(event, asyncio.get_running_loop().create_future())
+        command = Command(event, asyncio.get_running_loop().create_future(), first)
         self._commands.add(command)
         self.parts.inbox.put(command)
         decision = await asyncio.shield(command.decision)
@@ -205,11 +227,11 @@ class Daemon:
 
     async def _guard(self) -> Finish:
         """One event, one turn. Time is an event too, and a flood of others does not keep it waiting."""
-        inbox, clock = self.parts.inbox, self.parts.clock
+        inbox, clock, took = self.parts.inbox, self.parts.clock, self.counters.turns
         wake_mono: float | None = None
-        turns = 0
+        now_mono, turns = clock.now().mono, 0
         while True:
-            wait_s = self._wait_s(clock.now().mono, wake_mono)
+            wait_s = self._wait_s(now_mono, wake_mono)
             if wait_s > 0 and not len(inbox):
                 await inbox.wait(wait_s)
             if self._tasks.failure is not None:
@@ -221,8 +243,12 @@ class Daemon:
             if taken is not None:
                 wake_mono = self._turn(taken, now).wake_mono
                 turns += 1
+            now_mono = clock.now().mono
+            if taken is not None:
+                took.add(now_mono - now.mono)
             if turns % _TURNS_BEFORE_OTHERS == 0:
                 await asyncio.sleep(0)
+                now_mono = clock.now().mono
 
     def _wait_s(self, now_mono: float, wake_mono: float | None) -> float:
         """Seconds until the engine should look again, whatever happens."""
@@ -235,15 +261,17 @@ class Daemon:
         if isinstance(event, Tick):
             self._last_tick_mono = now.mono
         decision = self._engine.process(event, now)
-        self._effects.carry_out(decision)
+        if isinstance(taken, Command) and taken.first is not None:
+            taken.first(decision)
+        records = self._effects.carry_out(decision)
         self._locks.stamp(now)
         if isinstance(taken, Command):
             self._commands.discard(taken)
             taken.answer(decision)
         for listener in self._listeners:
             listener(decision)
-        if decision.records:
-            self._read_out(decision.records, now)
+        if records:
+            self._read_out(records, now)
         self._note(decision)
         if isinstance(event, Tick):
             self._do_what_is_due(now)
@@ -255,6 +283,10 @@ class Daemon:
 
     def _note(self, decision: Decision) -> None:
         """What the jobs beside guarding need to know of every turn."""
+        try:
+            self.parts.recent.note(decision.event, decision.now)
+        except Exception as error:  # it is only shown: whatever a venue told, no guard ends by that
+            _LOG.error("recent_failed", exc_info=error)
         if decision.persist:
             self._persistence.want()
         if self._readiness.becomes_ready():
@@ -264,6 +296,8 @@ class Daemon:
                 self.parts.open_orders.seen(decision.event)
             case OrdersListed():
                 self.parts.open_orders.listed(decision.event)
+            case OrderReported() | ErrorReported():
+                self.counters.reported(decision.event)
 
     def _do_what_is_due(self, now: Instant) -> None:
         """Raises StartUnavailable when the first start ever found no baseline in its time."""
@@ -285,12 +319,14 @@ class Daemon:
 
     def _status(self, gate: GateState | None = None) -> Status:
         """How things stand now. gate: what is in force, if it is not the engine's."""
-        return status_of(self._engine, self.parts.clock.now(), self.parts.orders.snapshot(), gate)
+        parts = self.parts
+        return status_of(self._engine, parts.clock.now(), parts.orders.snapshot(), gate, parts.open_orders)
 
     def _documents(self) -> dict[str, Any]:
         """Everything that is persisted besides the latch."""
         feeds = {name: {"flows_since_wall": feed.flows_since_wall} for name, feed in self.parts.feeds.items()}
-        return {**self._engine.snapshot(), "feeds": feeds, ANCHOR: self.parts.journal.anchor()}
+        recent = self.parts.recent.snapshot()
+        return {**self._engine.snapshot(), "feeds": feeds, RECENT: recent, ANCHOR: self.parts.journal.anchor()}
 
     # --- the end -----------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ does not delay the latch. What can't be written down is shouted, and acted on al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from oms import OrderManager
 from risk_daemon.engine.decision import (
@@ -22,6 +22,7 @@ from risk_daemon.engine.decision import (
     StartSweep,
 )
 from risk_daemon.model.clock import Instant
+from risk_daemon.model.event_names import EventName, RiskEvent
 from risk_daemon.runtime.dead_men import DeadMen
 from risk_daemon.runtime.event_writer import EventWriter
 from risk_daemon.runtime.locks import Locks
@@ -35,6 +36,16 @@ _NEVER = float("-inf")
 def _is_no_sweep(action: Action) -> bool:
     """Sorts what cancels to the front: nothing that writes something down is prepared before it."""
     return not isinstance(action, StartSweep)
+
+
+def _gate_moves(decision: Decision) -> Iterator[RiskEvent]:
+    """The gate stands in the log too: whoever reads it sees from when to when orders were refused, and why."""
+    for action in decision.actions:
+        if isinstance(action, SetGate):
+            gate = action.gate
+            name = EventName.GATE_SHUT if gate.locked else EventName.GATE_OPENED
+            why = {"cause": gate.cause, "trip_id": gate.trip_id} if gate.locked else {}
+            yield RiskEvent(name, why)
 
 
 class Effects:
@@ -65,15 +76,17 @@ class Effects:
         self._finish = finish
         self.latch_deadline_mono = _NEVER
 
-    def carry_out(self, decision: Decision) -> None:
-        """Start everything the decision asks for. Returns at once."""
+    def carry_out(self, decision: Decision) -> Sequence[RiskEvent]:
+        """Start everything the decision asks for. Returns at once, what is written down of it."""
         for action in decision.actions:
             if isinstance(action, SetGate):
                 self._locks.put_map(action.gate, decision.now)
         for action in sorted(decision.actions, key=_is_no_sweep):
             self._act(action, decision.now)
-        if decision.records:
-            self._events.write(decision.records, decision.now, durable=decision.before is not decision.after)
+        records = (*decision.records, *_gate_moves(decision))
+        if records:
+            self._events.write(records, decision.now, durable=decision.before is not decision.after)
+        return records
 
     def _act(self, action: Action, now: Instant) -> None:
         match action:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from risk_daemon.engine.decision import Decision
@@ -19,10 +20,14 @@ CAPACITY = 100_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Command:
-    """An operator's event, with somebody who waits for what is decided on it."""
+    """An operator's event, with somebody who waits for what is decided on it.
+
+    first: is told of the decision in the same turn, before anything of it is carried out; it must not raise.
+    """
 
     event: Input
     decision: asyncio.Future[Decision]
+    first: Callable[[Decision], None] | None = None
 
     def answer(self, decision: Decision) -> None:
         """Tell whoever waits; nobody may, any more."""

@@ -7,6 +7,7 @@ from itertools import islice
 from risk_daemon.model.events import Order, OrdersListed, OrdersSeen
 
 KEPT = 5_000
+STREAM = "stream"
 
 
 class OpenOrders:
@@ -22,6 +23,18 @@ class OpenOrders:
         for orders in self._listed.get(venue, {}).values():
             known |= orders
         return tuple((known | self._streamed.get(venue, {})).values())
+
+    def count(self, venue: str) -> int | None:
+        """How many are open there; None before a listing."""
+        return len(self.of(venue)) if venue in self._listed else None
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many by venue and scope, as they were listed last; `STREAM`: those that only a stream told of since."""
+        counted = {venue: {scope: len(orders) for scope, orders in of.items()} for venue, of in self._listed.items()}
+        for venue, streamed in self._streamed.items():
+            listed = self._listed.get(venue, {}).values()
+            counted.setdefault(venue, {})[STREAM] = sum(not any(one in of for of in listed) for one in streamed)
+        return counted
 
     def seen(self, event: OrdersSeen) -> None:
         """A stream told of orders: the newest `KEPT` of a venue are kept until they end, or until a listing."""
@@ -42,5 +55,5 @@ class OpenOrders:
 
     def swept(self, venue: str) -> None:
         """It was proven empty: what was counted then is not counted again."""
-        self._listed.pop(venue, None)
+        self._listed[venue] = {}
         self._streamed.pop(venue, None)

@@ -13,6 +13,7 @@ from risk_daemon.model.clock import Clock, Instant
 from risk_daemon.model.events import Kind, RiskEvent
 from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
+from risk_daemon.runtime.recent import Recent
 from risk_daemon.state.lock.base import LockRecord, LockStore
 from risk_daemon.state.store.base import Store
 
@@ -93,3 +94,4 @@ class Parts:
     risk: RiskWriter | None = None
     notify: Callable[[str], None] = lambda _message: None
     open_orders: OpenOrders = field(default_factory=OpenOrders)
+    recent: Recent = field(default_factory=Recent)

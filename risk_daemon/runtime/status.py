@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from oms import VenueVerdict
+from risk_daemon.breakers.base import VenueView
 from risk_daemon.breakers.drawdown import DrawdownCircuitBreaker
 from risk_daemon.breakers.venue_loss import venue_loss_ratio
 from risk_daemon.engine.engine import Engine
@@ -30,14 +31,24 @@ from risk_daemon.model.status import (
     VenueStatus,
 )
 from risk_daemon.model.units import plain
+from risk_daemon.runtime.measured import measured
+from risk_daemon.runtime.open_orders import OpenOrders
+from risk_daemon.runtime.worth import distances, holdings, positions, profits
 
 
-def status_of(engine: Engine, now: Instant, sweep: Mapping[str, VenueVerdict], gate: GateState | None = None) -> Status:
+def status_of(
+    engine: Engine,
+    now: Instant,
+    sweep: Mapping[str, VenueVerdict],
+    gate: GateState | None = None,
+    open_orders: OpenOrders | None = None,
+) -> Status:
     """Everything a reader may want to know at `now`. gate: what is in force, if it is not the engine's."""
     gate = gate or engine.gate
     figures, capital, equity = engine.figures(now), engine.baselines.capital, engine.judged(now.mono)
     daily_loss = None if equity is None else engine.baselines.daily_loss(equity.value)
     rule, drawdown = _drawdown(engine, now)
+    views = {venue: engine.venue_view(venue) for venue in engine.connected}
     return Status(
         time=_moment(now.wall),
         reference_currency=engine.settings.reference,
@@ -60,11 +71,17 @@ def status_of(engine: Engine, now: Instant, sweep: Mapping[str, VenueVerdict], g
             max_portfolio_dd_nav_pct=None if rule is None else float(rule.max_drawdown_pct),
         ),
         breakers=engine.manager.get_status(),
-        rules=_rules(engine),
+        rules=_rules(engine, now),
         halts=tuple(HaltStatus(**halt) for halt in engine.halts),
         restraints=tuple(map(_restraint, engine.restraints)),
-        venues={venue: _venue(engine, venue, now, sweep.get(venue)) for venue in engine.connected},
+        venues={
+            venue: _venue(engine, venue, views[venue], now, sweep.get(venue), open_orders) for venue in engine.connected
+        },
         last_sweep=_sweep(engine, sweep),
+        distances=distances(engine, now),
+        positions=positions(engine.portfolio),
+        holdings=holdings(engine.portfolio),
+        profit=profits(engine, now, views),
     )
 
 
@@ -88,10 +105,14 @@ def _drawdown(engine: Engine, now: Instant) -> tuple[DrawdownCircuitBreaker | No
     return rule, baselines.drawdown_ratio(equity.value, rule.lookback_days, now)
 
 
-def _rules(engine: Engine) -> dict[str, Any]:
-    """What is on, with its limits. What a rule of the user's own would say of itself is its own affair."""
-    breakers = engine.manager.get_all_breakers()
-    return {rule.name: rule.describe() for rule in breakers if rule.breaker_type is not CircuitBreakerType.CUSTOM}
+def _rules(engine: Engine, now: Instant) -> dict[str, Any]:
+    """What is on, with its limits and what it sees. What a rule of the user's own says of itself is its own affair."""
+    breakers, seen = engine.manager.get_all_breakers(), measured(engine, now)
+    return {
+        rule.name: rule.describe() | seen[rule.name]
+        for rule in breakers
+        if rule.breaker_type is not CircuitBreakerType.CUSTOM
+    }
 
 
 def _number(ratio: Decimal | None) -> float | None:
@@ -130,7 +151,14 @@ def _first_warning(engine: Engine) -> float | None:
     return float(warnings[0]) if warnings else None
 
 
-def _venue(engine: Engine, venue: str, now: Instant, verdict: VenueVerdict | None) -> VenueStatus:
+def _venue(
+    engine: Engine,
+    venue: str,
+    view: VenueView,
+    now: Instant,
+    verdict: VenueVerdict | None,
+    open_orders: OpenOrders | None,
+) -> VenueStatus:
     portfolio = engine.portfolio
     is_known = portfolio.age_s(venue, Kind.BALANCES, now.mono) is not None
     ages = {
@@ -140,25 +168,26 @@ def _venue(engine: Engine, venue: str, now: Instant, verdict: VenueVerdict | Non
     return VenueStatus(
         connected=engine.connected[venue],
         equity=plain(portfolio.venue_equity(venue)) if is_known else None,
-        daily_loss_ratio=_number(_venue_loss(engine, venue)),
+        daily_loss_ratio=_number(_venue_loss(engine, view)),
         age_s=AgesStatus(**ages),
         proven=None if verdict is None else verdict.proven,
-        orders=_orders(engine, venue, now),
+        orders=_orders(engine, venue, now, None if open_orders is None else open_orders.count(venue)),
         dead_man=_dead_man(engine, venue, now),
     )
 
 
-def _orders(engine: Engine, venue: str, now: Instant) -> OrdersStatus:
+def _orders(engine: Engine, venue: str, now: Instant, count: int | None) -> OrdersStatus:
     """When its open orders were last listed whole, since when they can't be and why, and whether the key may cancel."""
     view = engine.orders_view(venue)
     if view is None:
-        return OrdersStatus(listed_s=None, failing_s=None, reason=None, may_cancel=None)
+        return OrdersStatus(listed_s=None, failing_s=None, reason=None, may_cancel=None, open=count)
     failing = view.failing_since_mono
     return OrdersStatus(
         listed_s=None if view.listed_mono is None else now.mono - view.listed_mono,
         failing_s=None if failing is None else now.mono - failing,
         reason=view.reason,
         may_cancel=view.may_cancel,
+        open=count,
     )
 
 
@@ -177,9 +206,9 @@ def _dead_man(engine: Engine, venue: str, now: Instant) -> DeadManStatus | None:
     )
 
 
-def _venue_loss(engine: Engine, venue: str) -> Decimal | None:
+def _venue_loss(engine: Engine, view: VenueView) -> Decimal | None:
     """What the venue lost of its start of the day; None where either is not known, or flows emptied it."""
-    view, empty_below = engine.venue_view(venue), engine.baselines.settings.empty_below
+    empty_below = engine.baselines.settings.empty_below
     if view.equity is None or view.start_of_day is None:
         return None
     return venue_loss_ratio(view.start_of_day, view.equity.value, empty_below)

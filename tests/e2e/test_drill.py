@@ -69,6 +69,34 @@ def test_the_command(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["config.toml"], "the real state is never made"
 
 
+def by_history(directory: Path, day: str) -> tuple[int, dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "risk_daemon", "simulate-breach", "--history", day, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        cwd=written(directory).parent,
+    )
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.mark.long
+def test_a_real_crash_trips_and_ends_with_1(tmp_path: Path) -> None:
+    code, found = by_history(tmp_path, "2025-02")
+    assert (code, found["passed"]) == (0, True)
+    assert set(found["steps"]) == STEPS
+    assert found["steps"]["exit"].startswith("exit code 1")
+
+
+@pytest.mark.long
+def test_a_calm_day_trips_nothing_and_says_so(tmp_path: Path) -> None:
+    code, found = by_history(tmp_path, "2024-06-calm")
+    assert (code, found["failed"]) == (4, ["breach"])
+    assert "2024-06-calm trips nothing" in found["steps"]["breach"]
+    assert set(found["steps"]) == {"baseline", "breach"}
+    assert names_in(tmp_path) == ["config.toml"], "there is nothing to look into"
+
+
 def with_channels(*found: WebhookReceiver) -> str:
     tables = (
         f'[alerts.channels.c{number}]\nkind = "webhook"\nurl = "{one.url}"\nallow = ["127.0.0.1"]\n'

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 
 import pytest
 
+from risk_daemon import __main__ as entry
 from risk_daemon.client import TradingGate
 from tests.e2e.harness import DOCS_KEY, docs_secret, kraken_config
 
@@ -101,13 +104,14 @@ def refused(daemon_for):
         (("127.0.0.1", "10.0.0.1"), "endpoint"),
     ],
 )
-def test_a_typo_exits_78_and_starts_nothing(refused, change, said):
+def test_a_typo_exits_78_and_starts_nothing(refused, change, said, monkeypatch, capsys):
+    """The command in this process: that 78 reaches the shell is seen with a missing file."""
     refused.config.write_text(refused.config.read_text().replace(*change))
-    before = refused.names()
-    refused.start()
-    assert refused.exit_code() == 78, refused.output()
-    assert said in refused.output()
-    assert refused.names() == before
+    monkeypatch.setattr(os, "environ", refused.environment)
+    monkeypatch.setattr(sys, "argv", ["risk-daemon", "run", "--config", str(refused.config)])
+    assert entry.main() == 78
+    assert said in capsys.readouterr().err
+    assert not refused.state.exists()
 
 
 def test_a_missing_config_exits_78(refused):

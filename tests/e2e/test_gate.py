@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from risk_daemon.client import DaemonGate, TradingGate
 from tests.e2e.harness import DOCS_KEY, ROOT, Daemon, docs_secret, kraken_config, wait_for
+from tests.metrics_world import Samples, samples_of, value
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 ASKER = ROOT / "tests" / "e2e" / "gate_asker.py"
@@ -91,6 +93,23 @@ def test_every_veto_of_the_memory_map_is_a_line(documented_kraken, daemon_for):
     assert all(line["observed"]["current_dd_pct"] >= 0.05 for line in lines)
     assert {line["limits"]["max_portfolio_dd_nav_pct"] for line in lines} == {0.05}
     wait_for(lambda: sum(event["count"] for event in daemon.of("order_vetoed")) == 5, "the summary of five")
+    told = scraped(daemon)
+    assert value(told, "gate_map_vetoes_total", reason="portfolio_dd_circuit") == 5.0
+    assert value(told, "restraint", cause="portfolio_dd_circuit", venue="", bot="") == 1.0
+    assert value(told, "rule_used_ratio", breaker="drawdown", action="veto") > 1.0
+    assert value(told, "gate_lease_seconds") == 0.0
+    assert value(told, "venue_data_age_seconds", venue="kraken", kind="balances") < 60.0
+    assert {dict(labels)["venue"] for name, labels in told if name == "risk_daemon_open_orders"} == {"kraken"}
+    assert value(told, "call_budget_ceiling", venue="kraken", pool="others") == 15.0
+    assert value(told, "decision_seconds_count") > 10
+    assert value(told, "events_total", event="order_vetoed") >= 1.0
+
+
+def scraped(daemon: Daemon) -> Samples:
+    """As Prometheus does it."""
+    bearer = {"Authorization": f"Bearer {token(daemon, 'viewer', 'prometheus')}"}
+    with urllib.request.urlopen(urllib.request.Request(f"{url(daemon)}/metrics", headers=bearer), timeout=10) as reply:
+        return samples_of(reply.read().decode())
 
 
 def _risk(daemon: Daemon) -> dict:

@@ -56,7 +56,7 @@ def write_anew(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "says"),
-    [(cut_the_trip, "4 more were written"), (Path.unlink, "no event log"), (write_anew, "another log")],
+    [(cut_the_trip, "4 more were written"), (Path.unlink, "the event log is gone, and"), (write_anew, "another log")],
 )
 def test_what_is_missing_is_found_at_once_and_after_the_next_start(
     daemon: Daemon, damage: Callable[[Path], None], says: str
@@ -96,6 +96,8 @@ def test_a_kill_and_a_torn_line_are_no_cut(daemon: Daemon) -> None:
     daemon.start().wait_open()
     wait_for(lambda: anchored(daemon) > 0, "an anchor of the running daemon")
     assert verdict(daemon) == (0, "")
+    assert daemon.command("token", "create", "--role", "bot", "--name", "grid").returncode == 0
+    daemon.wait_for("token_created")
     for _ in range(2):
         daemon.signal(signal.SIGKILL)
         daemon.exit_code()
@@ -105,6 +107,8 @@ def test_a_kill_and_a_torn_line_are_no_cut(daemon: Daemon) -> None:
         daemon.start().wait_open()
         assert daemon.of("log_cut") == []
     assert verdict(daemon) == (0, "")
+    assert len(daemon.of("token_created")) == 1, "told once, by the guard that ran"
+    daemon.wait_for("gate_opened", 2)
 
 
 def anchored(daemon: Daemon) -> int:

@@ -173,6 +173,7 @@ def test_without_a_warden_local_root_can(guard_of: Callable[..., Guard]) -> None
 LOCAL: dict[str, dict[str, Any] | None] = {
     "/api/v1/reset": {"reason": "x", "rebaseline": "current"},
     "/api/v1/disable": {"reason": "x", "for_s": 3600},
+    "/api/v1/reload": {},
     "/api/v1/release": {"reason": "x", "bot": "bot"},
     "/api/v1/enable": {},
     "/api/v1/override": None,
@@ -195,11 +196,11 @@ QUESTIONS = {
 
 
 def test_no_token_resumes_anything_by_any_path(guard_of: Callable[..., Guard]) -> None:
-    """Every route that only the socket has, and the page with the attempt's own code, by an operator and a bot."""
+    """Every route that only the socket has, and the page with the attempt's own code, by every role."""
     assert {route.path for route in ROUTES if route.is_local} == LOCAL.keys()
     guard = guard_of().started()
     Warden("alice").put(guard.daemon)
-    tokens = [guard.token(role, role) for role in ("operator", "bot")]
+    tokens = [guard.token(role, role) for role in ("operator", "viewer", "bot")]
     assert guard.daemon.command("halt", "--bot", "bot", "--reason", "odd").returncode == 0
     address = next(row["address"] for row in guard.daemon.of("api_listening") if row["address"][:5] != "unix:")
     page = page_of(guard.ask("release", "--bot", "bot", "--reason", "mended"))

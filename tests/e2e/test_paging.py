@@ -6,7 +6,6 @@ paths, and without the walls that a manager for users can't build.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -19,13 +18,13 @@ from threading import Thread
 import pytest
 
 from tests.e2e.harness import ROOT, wait_for
+from tests.e2e.managers import MANAGER, skip_without
 
 pytestmark = pytest.mark.long
 
 DEPLOY = ROOT / "deploy"
 UNIT, PAGE_UNIT = DEPLOY / "risk-daemon.service", DEPLOY / "risk-daemon-page@.service"
 SCRIPT = DEPLOY / "risk-daemon-page"
-MANAGER = Path("/lib/systemd/systemd")
 KEPT = ("OnFailure", "StartLimitIntervalSec", "Type", "NotifyAccess", "Restart", "RestartSec", "ExecStopPost")
 KEPT_TOO = ("RestartPreventExitStatus", "KillMode", "TimeoutStartSec")
 
@@ -224,10 +223,7 @@ class Systemd:
 
 @pytest.fixture
 def systemd(tmp_path: Path) -> Iterator[Systemd]:
-    can = MANAGER.exists() and os.geteuid() == 0 and shutil.which("unshare") is not None
-    probe = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "mount", "--make-rprivate", "/"]
-    if not can or subprocess.run(probe, capture_output=True, check=False).returncode != 0:
-        pytest.skip("no systemd can be started here: it takes root and namespaces")
+    skip_without()
     manager = Systemd(tmp_path)
     yield manager
     manager.close()

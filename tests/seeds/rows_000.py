@@ -108,7 +108,8 @@ DOCUMENT = Document(
         "000-36": Row("A file for the freeze publisher", different=_FILES, to_come=_BROADCAST),
         "000-37": Row(
             "Realised and unrealised profit for each account",
-            to_come="postgres: worth and loss of the day are told for each; what of it is realised comes later",
+            also=("tests/unit/runtime/test_worth.py::test_total_is_realized_and_unrealized_by_venue_and_in_all",),
+            note="an account is a venue of the configuration",
         ),
     },
 )

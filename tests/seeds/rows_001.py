@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.seeds.row import Document, Row
 
 _SUITE = "5.1: `make test` runs everything; a test can't say it of itself"
-_PANEL = "dashboard: the figures are in risk.json"
 
 DOCUMENT = Document(
     "001",
@@ -69,10 +68,8 @@ DOCUMENT = Document(
         "001-30": Row("The drawdown is a JSON number"),
         "001-31": Row("Nothing that was there is removed"),
         "001-32": Row("Disabled and unknown are null and false, and not absent"),
-        "001-33": Row("A small widget with drawdown, limit and a badge", to_come=_PANEL),
-        "001-34": Row(
-            "A hint that it re-opens by itself", to_come="dashboard: it does re-open; nobody shows the hint yet"
-        ),
+        "001-33": Row("A small widget with drawdown, limit and a badge"),
+        "001-34": Row("A hint that it re-opens by itself"),
         "001-35": Row("Test cases of the function"),
         "001-36": Row("Test cases of the veto: no circuit, below, above"),
         "001-37": Row("Test cases of the risk state"),
@@ -81,7 +78,7 @@ DOCUMENT = Document(
         "001-40": Row("Accepted when the function is right on samples"),
         "001-41": Row("Accepted when it vetoes above the limit, and never without limit or data"),
         "001-42": Row("Accepted when risk.json has the three fields"),
-        "001-43": Row("Accepted when the panel shows them", to_come=_PANEL),
+        "001-43": Row("Accepted when the panel shows them"),
         "001-44": Row("Accepted when all tests pass", different=_SUITE),
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.seeds.row import Document, Row
 
 _DEMO = "tests/e2e/test_demo.py::"
+_DEPLOY = "tests/unit/test_deploy_metrics.py::"
 _ADAPTER = "tests/contract/test_venue_adapter.py::"
 
 DOCUMENT = Document(
@@ -133,7 +134,11 @@ DOCUMENT = Document(
             ),
             note="by wardens, once one is enrolled; without, by root and the daemon's own user",
         ),
-        "002-48": Row("Tried on historical market data", to_come="replay: there is no command for it yet"),
+        "002-48": Row(
+            "Tried on historical market data",
+            also=("tests/e2e/test_drill.py::test_a_real_crash_trips_and_ends_with_1",),
+            note="every profile on seven real days: docs/history.md",
+        ),
         "002-49": Row(
             "Tried under extreme conditions", also=("tests/simulated/test_simulation.py::test_seeds_are_clean",)
         ),
@@ -141,7 +146,14 @@ DOCUMENT = Document(
             "How to recover is documented",
             also=("tests/e2e/test_restart.py::test_resumes_proves_and_then_leaves_new_orders_alone",),
         ),
-        "002-51": Row("Dashboards for monitoring", to_come="dashboard: and metrics; status and risk.json are there"),
+        "002-51": Row(
+            "Dashboards for monitoring",
+            also=(
+                _DEPLOY + "test_every_metric_of_the_dashboard_and_each_of_its_labels_is_exported",
+                _DEPLOY + "test_it_begins_with_how_much_may_still_be_lost",
+            ),
+            note="the page, docs/page.md; docs/metrics.md, deploy/grafana/risk-daemon.json",
+        ),
         "002-52": Row("Other thresholds"),
         "002-53": Row("More warning levels"),
         "002-54": Row("Limits for each venue"),
@@ -167,7 +179,11 @@ DOCUMENT = Document(
         "002-63": Row("Exit code 1 means an abnormal end", note="and a proven one; unproven is 4"),
         "002-64": Row(
             "The running system tracks its profit, realised and unrealised",
-            to_come="dashboard: its state tells equity and losses, the profits are the library's only",
+            also=(
+                "tests/unit/runtime/test_worth.py::test_total_is_realized_and_unrealized_by_venue_and_in_all",
+                "tests/unit/runtime/test_worth.py::test_what_was_realised_survives_a_restart",
+            ),
+            note="`profit` in the state, on the page, in `top` and in the metrics",
         ),
         "002-65": Row("How a program uses the parts is documented", note="docs/library.md, examples/library.py"),
     },

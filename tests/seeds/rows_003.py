@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.seeds.row import Document, Row
 
+_METRICS = "tests/unit/metrics/test_table.py::"
 _ALERTS = "tests/unit/alerts/test_manager.py::"
 _ALERT_E2E = "tests/e2e/test_alerts.py::"
 _FIRST = f"{_ALERT_E2E}test_the_first_alert_of_a_trip_is_there_within_a_second_though_nine_of_ten_hang"
@@ -13,8 +14,9 @@ _FLOOD = (
 _EVERY_STEP = f"{_ALERT_E2E}test_a_warning_a_veto_and_a_freeze_are_told_each_with_its_rule"
 _CHANNELS = "tests/unit/alerts/channels/"
 _EVERY_KIND = "tests/e2e/test_alert_channels.py::test_every_kind_of_channel_has_the_trip_in_a_second"
-_PANEL = "dashboard: there is no page"
-_NO_DATA = "dashboard: nor is it in the state yet: no position, market value, profit or fill is"
+_AT_THE_PAGE = "tests/e2e/test_page.py::test_a_day_at_the_page"
+_CHART = "tests/unit/api/dashboard/test_chart.py::test_every_limit_is_a_line_with_its_name"
+_TYPO = "tests/unit/api/dashboard/test_site.py::test_a_typo_halts_nothing_and_is_told"
 _PAGE = "tests/unit/config/test_load.py::"
 _PER_BOT = (
     '4.4: by default counted for each bot, and over everything with one bot at most half; `scope = "all"` counts all'
@@ -39,10 +41,10 @@ DOCUMENT = Document(
                 "tests/e2e/test_restart.py::test_a_halt_by_an_operator_trips",
             ),
         ),
-        "003-06": Row("A button for it", to_come=_PANEL),
+        "003-06": Row("A button for it", also=(_AT_THE_PAGE,)),
         "003-07": Row("States are tracked"),
         "003-08": Row("Alerts when something trips", also=(_FIRST, _EVERY_STEP)),
-        "003-09": Row("A dashboard with positions, profit and status", to_come=_NO_DATA),
+        "003-09": Row("A dashboard with positions, profit and status"),
         "003-10": Row("Tests that each trips under adverse conditions"),
         "003-11": Row(
             "Configuration and good practice are documented",
@@ -170,10 +172,19 @@ DOCUMENT = Document(
                 "tests/unit/alerts/test_outbound.py::test_a_name_that_leads_to_this_machine_is_not_called",
             ),
         ),
-        "003-47": Row("A page with worth, profit, positions, status", to_come=_NO_DATA),
-        "003-48": Row("Recent orders, fills and errors on it", to_come=_NO_DATA),
-        "003-49": Row("A halt button; refreshed every 5 s", to_come=_PANEL),
-        "003-50": Row("Grafana is documented", to_come="metrics: there are none to show yet"),
+        "003-47": Row("A page with worth, profit, positions, status", note="docs/page.md"),
+        "003-48": Row("Recent orders, fills and errors on it"),
+        "003-49": Row(
+            "A halt button; refreshed every 5 s", note="live; polled every 3 s where it is not", also=(_AT_THE_PAGE,)
+        ),
+        "003-50": Row(
+            "Grafana is documented",
+            also=(
+                f"{_METRICS}test_the_page_is_the_table",
+                "tests/unit/test_deploy_metrics.py::test_every_metric_of_the_dashboard_and_each_of_its_labels_is_exported",
+            ),
+            note="docs/metrics.md",
+        ),
         "003-51": Row("Tests: each at its threshold, transitions, submission blocked"),
         "003-52": Row("Tests that alerts are sent", also=(_FIRST, _EVERY_KIND)),
         "003-53": Row(
@@ -185,8 +196,11 @@ DOCUMENT = Document(
             also=(
                 "tests/unit/alerts/test_alerts_page.py::test_every_table_is_a_channel",
                 "tests/unit/alerts/test_alerts_page.py::test_the_receiver_of_the_page_believes_what_is_signed",
+                "tests/unit/test_site.py::test_every_rule_has_a_section",
+                "tests/unit/test_runbooks.py::test_each_page_answers_the_same_questions",
             ),
-            note="docs/configuration.md, docs/operations.md, docs/alerts.md",
+            note="docs/configuration.md, docs/rules.md, docs/operations.md, docs/runbooks/, docs/alerts.md; a site by"
+            " `make docs`",
         ),
         "003-55": Row("Examples of three profiles"),
         "003-56": Row("Decimals for amounts"),
@@ -206,8 +220,7 @@ DOCUMENT = Document(
         ),
         "003-62": Row(
             "An optional Streamlit page, run by itself",
-            different="5.4: a page that the daemon serves itself",
-            to_come=_PANEL,
+            different="5.4: a page that the daemon serves itself: nothing to install, and there when it is needed",
         ),
         "003-63": Row("Which files", different="3: the house has rooms of its own"),
         "003-64": Row("Conservative: 5 %, 2 % a day, 50 orders and 5 errors a minute"),
@@ -223,8 +236,8 @@ DOCUMENT = Document(
             different="5.2: in config.toml, secrets from credentials; `convert-alert-env` converts such a file",
             also=("tests/e2e/test_alert_channels.py::test_channels_that_were_converted_from_a_env_hear_of_a_trip",),
         ),
-        "003-69": Row("A chart of the worth over time", to_come=_PANEL),
-        "003-70": Row("A halt that asks back, errors to filter, colours", to_come=_PANEL),
+        "003-69": Row("A chart of the worth over time", also=(_CHART,)),
+        "003-70": Row("A halt that asks back, errors to filter, colours", also=(_TYPO,)),
         "003-71": Row(
             "At least 90 % of the code is covered",
             different="5.1: `make cover` fails below, a command of its own; a test tries its settings on ten lines",
@@ -253,7 +266,12 @@ DOCUMENT = Document(
             ),
         ),
         "003-77": Row(
-            "Metrics of the moment: worth, positions, orders, errors", to_come="metrics: there are none to show yet"
+            "Metrics of the moment: worth, positions, orders, errors",
+            also=(
+                f"{_METRICS}test_a_loss_moves_equity_ratios_and_what_may_still_be_lost",
+                "tests/unit/api/test_metrics_route.py::test_a_viewer_is_told_everything_and_who_was_turned_away",
+                f"{_METRICS}test_positions_and_the_profit_of_the_day_with_nothing_unknown_as_zero",
+            ),
         ),
         "003-78": Row("An error of any bot and of the feed counts towards one limit", different=_PER_BOT),
     },

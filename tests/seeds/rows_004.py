@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.seeds.row import Document, Row
 
 _DOCS = "tests/unit/test_docs.py::"
+_RULES = "tests/unit/test_site.py::"
 _AT_LIMIT = "5.3: at the limit itself it trips as well, as 000, 001 and 002 have it"
 
 _DRILL = "tests/e2e/test_drill.py::"
@@ -55,8 +56,10 @@ DOCUMENT = Document(
         "004-25": Row("Halt by hand with reason and operator, look, reset"),
         "004-26": Row(
             "Within reach from dashboard, command line and HTTP",
-            to_come="dashboard: command and request are there, the button is not",
-            also=("tests/unit/cli/test_commands.py::test_halt_reaches_the_daemon",),
+            also=(
+                "tests/unit/cli/test_commands.py::test_halt_reaches_the_daemon",
+                "tests/e2e/test_page.py::test_a_day_at_the_page",
+            ),
         ),
         "004-27": Row("A coordinator with its eight methods"),
         "004-28": Row(
@@ -103,11 +106,20 @@ DOCUMENT = Document(
         "004-42": Row(
             "A separate audit log in /var/log",
             different="5.5: one log for everything, events.jsonl, hash-chained, in the state directory",
+            also=(
+                "tests/unit/cli/test_logs.py::test_what_was_done_is_named_by_piece_and_line",
+                "tests/unit/cli/test_logs.py::test_a_token_that_is_made_and_revoked_has_its_lines_at_once",
+                "tests/unit/app/test_noting.py::test_a_flood_of_them_is_two_lines_with_counts",
+            ),
         ),
         "004-43": Row("Details of a trip can be asked for"),
         "004-44": Row("Orders of several strategies count together"),
         "004-45": Row("Configuration and answer of every breaker can be seen"),
-        "004-46": Row("Help for: tripped unexpectedly, did not trip, stays tripped"),
+        "004-46": Row(
+            "Help for: tripped unexpectedly, did not trip, stays tripped",
+            also=(_RULES + "test_each_rule_of_the_guide_answers_its_four_questions",),
+            note="of each rule in docs/rules.md",
+        ),
         "004-47": Row("Reset only when conditions are normal again"),
         "004-48": Row("Custom breakers by subclassing"),
         "004-49": Row(
@@ -119,7 +131,7 @@ DOCUMENT = Document(
         "004-52": Row("Never bypass, never reset blindly"),
         "004-53": Row(
             "An overview and a page on production",
-            different="3: README.md and docs/operations.md",
+            different="3: README.md, docs/index.md and docs/operations.md",
             also=(
                 _DOCS + "test_every_command_line_is_one_the_program_takes",
                 _DOCS + "test_every_command_and_option_named_exists",

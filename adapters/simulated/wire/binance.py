@@ -308,7 +308,7 @@ def _trading(face: SpotFace, *, margin: bool) -> dict[tuple[str, str], Endpoint]
     return {
         ("GET", base + "openOrders"): tells(Call.OPEN_ORDERS, trading.open_orders, listing),
         ("GET", base + "order"): tells(Call.OPEN_ORDERS, trading.order, 10 if margin else 4),
-        ("GET", base + "myTrades"): tells(Call.LEDGER, trading.trades, 10 if margin else 20),
+        ("GET", base + "myTrades"): tells(Call.FILLS, trading.trades, 10 if margin else 20),
         ("GET", base + "openOrderList"): lists,
         ("POST", base + "order"): acts(Call.PLACE, trading.place, 6 if margin else 1),
         ("POST", base + ("order/oco" if margin else "orderList/oco")): acts(

@@ -188,17 +188,20 @@ def lists_of(orders: Iterable[OpenOrder]) -> list[list[OpenOrder]]:
 def trades(exchange: Exchange, wallet: str, symbol: str, margin: bool) -> list[dict[str, Any]]:
     """Rows of `myTrades` of a pair, the eldest first: one for each trade of the book, from its first leg."""
     pair, found = exchange.instruments[symbol], dict[int, dict[str, Any]]()
+    fills = {(fill.wall, fill.price): fill for fill in exchange.fills if fill.order.draft.symbol == symbol}
     for leg in exchange.ledger:
         if leg.kind != "trade" or leg.symbol != symbol or leg.wallet != wallet or leg.price is None:
             continue
         gross = leg.amount + leg.fee
         quantity = abs(gross) if leg.asset == pair.base else abs(gross) / leg.price
+        fill = fills.get((leg.wall, leg.price))
+        ids = (leg.ref, leg.ref) if fill is None else (fill.fill_id, int(fill.order.order_id))
         row = found.setdefault(
             leg.ref,
             {
                 "symbol": pair.wire_id,
-                "id": leg.ref,
-                "orderId": leg.ref,
+                "id": ids[0],
+                "orderId": ids[1],
                 "orderListId": -1,
                 "price": text(leg.price, 8),
                 "qty": text(quantity, 8),

@@ -109,6 +109,7 @@ class BinanceFuturesFace(BinanceFace):
             ("GET", "v1/openOrders"): (Call.OPEN_ORDERS, self._open_orders, listing),
             ("GET", "v1/openAlgoOrders"): (Call.OPEN_ORDERS, self._open_algo_orders, listing),
             ("GET", "v1/order"): (Call.OTHER, self._query, 1),
+            ("GET", "v1/userTrades"): (Call.FILLS, self._trades, 5),
             ("POST", "v1/order"): (Call.PLACE, self._place, 0),
             ("POST", "v1/algoOrder"): (Call.PLACE, self._place_algo, 0),
             ("DELETE", "v1/order"): (Call.CANCEL, self._cancel, 1),
@@ -228,6 +229,16 @@ class BinanceFuturesFace(BinanceFace):
 
     def _open_algo_orders(self, _: Request, form: dict[str, Any]) -> Any:
         return [rows.algo_order(self.exchange, order) for order in self._book(form, algo=True)]
+
+    def _trades(self, _: Request, form: dict[str, Any]) -> Any:
+        """Of one contract, the eldest first: the newest, or from a time or an id on."""
+        wanted(form, "symbol")
+        symbol, start, first = self._symbol(form), whole(form, "startTime"), whole(form, "fromId")
+        fills = [fill for fill in self.exchange.fills if fill.order.draft.symbol == symbol]
+        found = [rows.trade(self.exchange, fill) for fill in fills]
+        found = [row for row in found if row["time"] >= (start or 0) and row["id"] >= (first or 0)]
+        limit = min(whole(form, "limit", 500) or 500, 1000)
+        return found[-limit:] if start is None and first is None else found[:limit]
 
     def _book(self, form: Mapping[str, Any], *, algo: bool) -> list[OpenOrder]:
         symbol = self._symbol(form)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.simulated.exchange import Exchange, position_key
-from adapters.simulated.model import TRIGGER_TYPES, ZERO, HeldPosition, Instrument, LedgerRow, OpenOrder
+from adapters.simulated.model import TRIGGER_TYPES, ZERO, Fill, HeldPosition, Instrument, LedgerRow, OpenOrder
 from adapters.simulated.wire import binanceusdm_markets as markets
 from adapters.simulated.wire.base import milliseconds, text
 
@@ -118,6 +118,29 @@ def plain_order(exchange: Exchange, order: OpenOrder) -> dict[str, Any]:
         "updateTime": milliseconds(order.placed_wall),
     }
     return row | ({"pair": f"{instrument.base}{instrument.quote}"} if instrument.inverse else {})
+
+
+def trade(exchange: Exchange, fill: Fill) -> dict[str, Any]:
+    """A row of `userTrades`."""
+    order, instrument = fill.order, exchange.instruments[fill.order.draft.symbol]
+    fee, asset = exchange.fee_of(fill)
+    worth = instrument.worth(fill.price) * fill.quantity
+    return {
+        "symbol": instrument.wire_id,
+        "id": fill.fill_id,
+        "orderId": int(order.order_id),
+        "side": order.draft.side.upper(),
+        "price": text(fill.price),
+        "qty": text(fill.quantity),
+        "realizedPnl": "0",
+        "baseQty" if instrument.inverse else "quoteQty": text(worth, 8),
+        "commission": text(fee, 8),
+        "commissionAsset": asset,
+        "time": milliseconds(fill.wall),
+        "positionSide": position_side(order),
+        "buyer": order.draft.side == "buy",
+        "maker": False,
+    }
 
 
 def cancelled_order(exchange: Exchange, order: OpenOrder, wall: float) -> dict[str, Any]:

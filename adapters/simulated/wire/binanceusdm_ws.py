@@ -243,6 +243,7 @@ class UserSession(FuturesSession):
             "L": "0" if fill is None else text(fill.price),
             "T": stamp,
             "t": 0 if fill is None else fill.fill_id,
+            **({} if fill is None else _commission(self.exchange, fill)),
             "b": "0",
             "a": "0",
             "m": False,
@@ -286,6 +287,11 @@ class UserSession(FuturesSession):
             "rm": "",
         }
         return {"e": "ALGO_UPDATE", "T": stamp, "E": stamp, "o": told}
+
+
+def _commission(exchange: Exchange, fill: Fill) -> dict[str, Any]:
+    fee, asset = exchange.fee_of(fill)
+    return {"n": text(fee, 8), "N": asset}
 
 
 def _reason(row: LedgerRow) -> str:

@@ -8,6 +8,7 @@ so on; `spread` is a combination, listed and cancelled apart, `spreadLeg` one of
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from adapters.simulated.faults import Call
 from adapters.simulated.model import (
     TRIGGER_TYPES,
     ZERO,
+    Fill,
     Instrument,
     OpenOrder,
     OrderDraft,
@@ -39,6 +41,16 @@ _POSITION_SIDES = {str(index): side for side, index in POSITION_INDEX.items()}
 _CLOSES_A_LEG = (("sell", "long"), ("buy", "short"))
 _BATCH = {"spot": 10}
 _AT_ONCE = 500
+_WEEK_MS = 7 * 86_400_000
+
+
+def execution_id(fill: Fill) -> str:
+    """The id of an execution."""
+    return str(uuid.UUID(int=fill.fill_id))
+
+
+def _when_executed(fill: Fill) -> tuple[int, str]:
+    return milliseconds(fill.wall), f"{fill.fill_id:012}"
 
 
 class Orders:
@@ -56,6 +68,7 @@ class Orders:
     def routes(self) -> dict[tuple[str, str], Route]:
         return {
             ("GET", "/v5/order/realtime"): Route(Call.OPEN_ORDERS, self._list),
+            ("GET", "/v5/execution/list"): Route(Call.FILLS, self._executions),
             ("POST", "/v5/order/create"): Route(Call.PLACE, self._create),
             ("POST", "/v5/order/cancel"): Route(Call.CANCEL, lambda request, form: self.cancel(form, request.wall)),
             ("POST", "/v5/order/cancel-batch"): Route(Call.CANCEL, self._cancel_batch),
@@ -98,6 +111,41 @@ class Orders:
         if coin := form.get("settleCoin"):
             return lambda order: self._instrument(order).settle == coin
         return lambda _: True
+
+    def _executions(self, _: Request, form: dict[str, Any]) -> Any:
+        """Of one category, the newest first; `startTime` alone asks for seven days."""
+        of, (start, end) = markets.wanted_category(form), (decimal(form, name) for name in ("startTime", "endTime"))
+        last = end if end is not None or start is None else start + _WEEK_MS
+        found = [
+            fill
+            for fill in self.exchange.fills
+            if markets.category(self._instrument(fill.order)) == of
+            and form.get("symbol") in (None, "", self._instrument(fill.order).wire_id)
+            and (start or ZERO) <= milliseconds(fill.wall) <= (last or milliseconds(fill.wall))
+        ]
+        shown, cursor = page(found, form, _when_executed, rows_unasked=50, most=100)
+        return {"category": of, "list": [self.execution(fill) for fill in shown], "nextPageCursor": cursor}
+
+    def execution(self, fill: Fill) -> dict[str, Any]:
+        """An execution, as both the listing and the stream have it."""
+        order, (fee, asset) = fill.order, self.exchange.fee_of(fill)
+        row = self._plain_row(order)
+        kept = ("symbol", "orderId", "orderLinkId", "side", "orderType", "leavesQty", "stopOrderType", "blockTradeId")
+        return {name: row[name] for name in kept} | {
+            "orderPrice": row["price"],
+            "orderQty": row["qty"],
+            "execFee": text(fee),
+            "feeCurrency": asset,
+            "execId": execution_id(fill),
+            "execPrice": text(fill.price),
+            "execQty": text(fill.quantity),
+            "execType": "Trade",
+            "execValue": text(fill.price * fill.quantity),
+            "execTime": str(milliseconds(fill.wall)),
+            "isMaker": False,
+            "feeRate": text(self.exchange.fee_ratio),
+            "seq": fill.fill_id,
+        }
 
     def row(self, order: OpenOrder) -> dict[str, Any]:
         """An order as both the listing and the stream have it."""

@@ -15,6 +15,7 @@ from adapters.simulated.exchange import Exchange
 from adapters.simulated.model import (
     BalanceChanged,
     Cancelled,
+    Fill,
     Notice,
     OpenOrder,
     OrderCancelled,
@@ -178,10 +179,17 @@ class PrivateSession(_Session):
             return self._order(notice.order, {}, now)
         if isinstance(notice, OrderFilled):
             is_done = notice.fill.order.remaining == 0
-            return self._order(notice.fill.order, {"orderStatus": "Filled" if is_done else "PartiallyFilled"}, now)
+            told = self._order(notice.fill.order, {"orderStatus": "Filled" if is_done else "PartiallyFilled"}, now)
+            return self._executed(notice.fill, now) + told
         if isinstance(notice, OrderCancelled):
             return self._order(notice.cancelled.order, _ended(notice.cancelled), now)
         return []
+
+    def _executed(self, fill: Fill, now: float) -> list[Any]:
+        if fill.order.draft.book == "spread":
+            return []
+        of = markets.category(self.exchange.instruments[fill.order.draft.symbol])
+        return self._told("execution", of, now, lambda: [self._orders.execution(fill) | {"category": of}])
 
     def _order(self, order: OpenOrder, change: dict[str, Any], now: float) -> list[Any]:
         """The order, and beside it the position of its contract. Combinations are told on a topic of their own."""

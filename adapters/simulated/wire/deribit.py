@@ -84,6 +84,8 @@ class DeribitFace:
             "get_open_orders_by_currency": (Call.OPEN_ORDERS, lambda _, form: self._open(form)),
             "get_open_orders_by_instrument": (Call.OPEN_ORDERS, lambda _, form: self._open(form)),
             "get_transaction_log": (Call.LEDGER, self._log),
+            "get_user_trades_by_instrument": (Call.FILLS, self._trades),
+            "get_user_trades_by_instrument_and_time": (Call.FILLS, self._trades),
             "list_api_keys": (Call.OTHER, self._keys),
             "buy": (Call.PLACE, lambda request, form: self._place("buy", request, form)),
             "sell": (Call.PLACE, lambda request, form: self._place("sell", request, form)),
@@ -105,6 +107,17 @@ class DeribitFace:
 
     def session(self, _: str, _path: str = "", /) -> DeribitSession:
         return DeribitSession(self.session_rows, self.key)
+
+    def _trades(self, _: Request, form: dict[str, Any]) -> Any:
+        """Of one instrument, the newest first, ten where no count is asked for."""
+        symbol = self.exchange.instrument(str(form["instrument_name"])).symbol
+        start, count = int(form.get("start_timestamp") or 0), int(form.get("count") or 10)
+        fills = [fill for fill in reversed(self.exchange.fills) if fill.order.draft.symbol == symbol]
+        found = [fill for fill in fills if milliseconds(fill.wall) >= start]
+        return {
+            "trades": [rows.trade_row(self.exchange, fill) for fill in found[:count]],
+            "has_more": len(found) > count,
+        }
 
     # --- answers ---------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.simulated.exchange import Exchange
-from adapters.simulated.model import ZERO, HeldPosition, Instrument, LedgerRow, OpenOrder, OrderDraft
+from adapters.simulated.model import ZERO, Fill, HeldPosition, Instrument, LedgerRow, OpenOrder, OrderDraft
 from adapters.simulated.wire import deribit_markets as markets
 from adapters.simulated.wire.base import milliseconds
 
@@ -187,6 +187,28 @@ def order_row(exchange: Exchange, order: OpenOrder, state: str | None = None) ->
     if waits:
         row |= {"trigger": "last_price", "trigger_price": float(draft.trigger_price or 0), "triggered": False}
     return row
+
+
+def trade_row(exchange: Exchange, fill: Fill) -> dict[str, Any]:
+    """An execution, as listings and notifications have it."""
+    order, (fee, asset) = fill.order, exchange.fee_of(fill)
+    instrument = exchange.instruments[order.draft.symbol]
+    return {
+        "trade_id": f"{instrument.base}-{fill.fill_id}",
+        "trade_seq": fill.fill_id,
+        "order_id": order.order_id,
+        "instrument_name": instrument.wire_id,
+        "direction": order.draft.side,
+        "order_type": order_type(order.draft),
+        "state": "filled" if order.remaining == 0 else "open",
+        "amount": float(fill.quantity),
+        "price": float(fill.price),
+        "timestamp": milliseconds(fill.wall),
+        "fee": float(fee),
+        "fee_currency": asset,
+        "label": order.draft.client_order_id or "",
+        "liquidity": "T",
+    }
 
 
 def order_type(draft: OrderDraft) -> str:

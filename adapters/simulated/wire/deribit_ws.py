@@ -127,7 +127,7 @@ class DeribitSession:
             return self._order(notice.cancelled.order, "cancelled")
         if isinstance(notice, OrderFilled):
             order = notice.fill.order
-            trade = {"trade_id": str(notice.fill.fill_id), "order_id": order.order_id}
+            trade = rows.trade_row(self._exchange, notice.fill)
             told = self._order(order, "filled" if order.remaining == 0 else None)
             return told | {"trades": [trade]}
         if isinstance(notice, PositionChanged):

@@ -14,7 +14,7 @@ from typing import Any
 
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.faults import Call
-from adapters.simulated.model import HeldPosition, LedgerRow, OpenOrder, OrderDraft, Refused
+from adapters.simulated.model import Fill, HeldPosition, LedgerRow, OpenOrder, OrderDraft, Refused
 from adapters.simulated.wire import kraken_markets
 from adapters.simulated.wire.base import Key, Reply, Request, Route, decimal, iso, text
 from adapters.simulated.wire.kraken_names import ledger_kind, venue_id, wire_asset
@@ -28,7 +28,7 @@ _ERRORS = {
     "invalid": "EGeneral:Invalid arguments",
 }
 _LEDGER_PAGE = 50
-_COSTS = {"Ledgers": 2.0, "AddOrder": 0.0, "CancelOrder": 0.0}
+_COSTS = {"Ledgers": 2.0, "TradesHistory": 2.0, "AddOrder": 0.0, "CancelOrder": 0.0}
 _CANCEL_BATCH = 50
 _TOKEN_LIFE_S = 900
 
@@ -55,6 +55,7 @@ class KrakenFace:
             "OpenOrders": (Call.OPEN_ORDERS, self._open_orders),
             "OpenPositions": (Call.POSITIONS, self._open_positions),
             "Ledgers": (Call.LEDGER, self._ledgers),
+            "TradesHistory": (Call.FILLS, self._trades),
             "AddOrder": (Call.PLACE, self._add_order),
             "CancelOrder": (Call.CANCEL, self._cancel_order),
             "CancelOrderBatch": (Call.CANCEL, self._cancel_batch),
@@ -210,6 +211,35 @@ class KrakenFace:
         offset = int(decimal(form, "ofs") or 0)
         page = rows[offset : offset + _LEDGER_PAGE]
         return {"ledger": {venue_id("L", row.number): _ledger_row(row) for row in page}, "count": len(rows)}
+
+    def _trades(self, _: Request, form: dict[str, Any]) -> Any:
+        """Newest first, 50 a page; `start` is exclusive, `end` inclusive."""
+        start, end = decimal(form, "start") or Decimal(0), decimal(form, "end")
+        found = [fill for fill in self.exchange.fills if fill.wall > start and (end is None or fill.wall <= end)]
+        found.sort(key=lambda fill: fill.fill_id, reverse=True)
+        offset = int(decimal(form, "ofs") or 0)
+        page = found[offset : offset + _LEDGER_PAGE]
+        return {"trades": {venue_id("T", fill.fill_id): self._trade(fill) for fill in page}, "count": len(found)}
+
+    def _trade(self, fill: Fill) -> dict[str, Any]:
+        draft = fill.order.draft
+        return {
+            "ordertxid": fill.order.order_id,
+            "postxid": venue_id("P", fill.fill_id),
+            "pair": self.exchange.instrument(draft.symbol).wire_id,
+            "time": fill.wall,
+            "type": draft.side,
+            "ordertype": draft.order_type.replace("_", "-"),
+            "price": text(fill.price, 5),
+            "cost": text(fill.price * fill.quantity, 5),
+            "fee": text(self.exchange.fee_of(fill)[0], 5),
+            "vol": text(fill.quantity, 8),
+            "margin": "0.00000",
+            "leverage": "5" if draft.leveraged else "0",
+            "misc": "",
+            "trade_id": fill.fill_id,
+            "maker": False,
+        }
 
     # --- orders ----------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from adapters.simulated.exchange import Exchange
@@ -121,7 +122,7 @@ class KrakenSession:
         if isinstance(notice, OrderCancelled):
             return self._private_update("executions", [_cancelled_row(notice.cancelled)])
         if isinstance(notice, OrderFilled):
-            return self._private_update("executions", [_fill_row(notice.fill)])
+            return self._private_update("executions", [_fill_row(notice.fill, *self.exchange.fee_of(notice.fill))])
         return []
 
     def _private_update(self, channel: str, rows: list[dict[str, Any]]) -> list[Any]:
@@ -235,10 +236,10 @@ def _cancelled_row(gone: Cancelled) -> dict[str, Any]:
     }
 
 
-def _fill_row(fill: Fill) -> dict[str, Any]:
+def _fill_row(fill: Fill, fee: Decimal, asset: str) -> dict[str, Any]:
     done = fill.order.remaining == 0
     return _order_row(fill.order, "trade", fill.wall) | {
-        "exec_id": f"T{fill.fill_id}",
+        "exec_id": venue_id("T", fill.fill_id),
         "trade_id": fill.fill_id,
         "last_qty": float(fill.quantity),
         "last_price": float(fill.price),
@@ -246,5 +247,5 @@ def _fill_row(fill: Fill) -> dict[str, Any]:
         "liquidity_ind": "t",
         "order_status": "filled" if done else "partially_filled",
         "avg_price": float(fill.price),
-        "fees": [],
+        "fees": [{"asset": asset, "qty": float(fee)}],
     }

@@ -19,7 +19,7 @@ from adapters.simulated.model import ZERO, Fill, HeldPosition, Instrument, OpenO
 from adapters.simulated.wire import krakenfutures_markets as markets
 from adapters.simulated.wire.base import Key, Reply, Request, Route, decimal, iso
 from adapters.simulated.wire.krakenfutures_wallets import accounts, log_rows, transfer_row
-from adapters.simulated.wire.krakenfutures_ws import KrakenFuturesSession
+from adapters.simulated.wire.krakenfutures_ws import KrakenFuturesSession, fill_uid
 
 ACCOUNT_UID = str(uuid.UUID(int=0xACC0))
 _ORDER_NAMESPACE = 0x0DE2 << 64
@@ -38,6 +38,7 @@ _STATUSES = {
     "invalid": "invalidSize",
 }
 _LOG_PAGE = 500
+_FILLS_PAGE = 100
 
 
 def order_uid(number: int) -> str:
@@ -65,6 +66,7 @@ class KrakenFuturesFace:
             ("GET", "openpositions"): (Call.POSITIONS, self._positions),
             ("GET", "openorders"): (Call.OPEN_ORDERS, self._open_orders),
             ("GET", "transfers"): (Call.LEDGER, self._transfers),
+            ("GET", "fills"): (Call.FILLS, self._fills),
             ("POST", "sendorder"): (Call.PLACE, self._send_order),
             ("POST", "cancelorder"): (Call.CANCEL, self._cancel_order),
             ("POST", "batchorder"): (Call.CANCEL, self._batch),
@@ -166,6 +168,26 @@ class KrakenFuturesFace:
             row |= {"stopPrice": float(draft.trigger_price), "triggerSignal": "last"}
         return row
 
+    def _fills(self, _: Request, form: dict[str, Any]) -> Any:
+        """The newest hundred, or those before `lastFillTime`."""
+        last = form.get("lastFillTime")
+        newest = [fill for fill in reversed(self.exchange.fills) if not last or iso(fill.wall) < str(last)]
+        return {"fills": [self._fill(fill) for fill in newest[:_FILLS_PAGE]]}
+
+    def _fill(self, fill: Fill) -> dict[str, Any]:
+        draft = fill.order.draft
+        row: dict[str, Any] = {
+            "fill_id": fill_uid(fill),
+            "symbol": self.exchange.instrument(draft.symbol).wire_id,
+            "side": draft.side,
+            "order_id": fill.order.order_id,
+            "size": float(fill.quantity),
+            "price": float(fill.price),
+            "fillTime": iso(fill.wall),
+            "fillType": "taker",
+        }
+        return row | ({} if draft.client_order_id is None else {"cliOrdId": draft.client_order_id})
+
     # --- ledger ----------------------------------------------------------------------------------------
 
     def _account_log(self, _: Request, form: dict[str, Any]) -> Any:
@@ -258,7 +280,7 @@ class KrakenFuturesFace:
     def _fill_event(self, fill: Fill) -> dict[str, Any]:
         return {
             "type": "EXECUTION",
-            "executionId": str(uuid.UUID(int=fill.fill_id)),
+            "executionId": fill_uid(fill),
             "price": float(fill.price),
             "amount": float(fill.quantity),
             "orderPriorEdit": None,

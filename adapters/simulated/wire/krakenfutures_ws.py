@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.model import (
     BalanceChanged,
+    Fill,
     HeldPosition,
     Notice,
     OpenOrder,
@@ -29,8 +31,14 @@ from adapters.simulated.wire import krakenfutures_markets as markets
 from adapters.simulated.wire.base import Key
 from adapters.simulated.wire.krakenfutures_wallets import flex_account
 
-_PRIVATE = ("balances", "open_positions", "open_orders", "open_orders_verbose")
+_PRIVATE = ("balances", "open_positions", "open_orders", "open_orders_verbose", "fills")
+_FILLS = 100
 _REASONS = {"dead_man": "dead_man_switch", "admin": "cancelled_by_admin"}
+
+
+def fill_uid(fill: Fill) -> str:
+    """The id of an execution."""
+    return str(uuid.UUID(int=fill.fill_id))
 
 
 class KrakenFuturesSession:
@@ -125,7 +133,12 @@ class KrakenFuturesSession:
         if isinstance(notice, BalanceChanged):
             wallets = dict.fromkeys(row.wallet for row in notice.rows)
             return [frame for wallet in wallets for frame in self._balance_feed(wallet, now)]
-        return [frame for feed in self._order_feeds() for frame in self._order_frames(notice, feed)]
+        executed = [self._fills_feed([notice.fill])] if isinstance(notice, OrderFilled) else []
+        told = [frame for frame in executed if "fills" in self._sequences]
+        return told + [frame for feed in self._order_feeds() for frame in self._order_frames(notice, feed)]
+
+    def _fills_feed(self, fills: Sequence[Fill]) -> dict[str, Any]:
+        return {"feed": "fills", "username": self._account, "fills": [self._fill(fill) for fill in fills]}
 
     def _order_feeds(self) -> list[str]:
         return [feed for feed in ("open_orders", "open_orders_verbose") if feed in self._sequences]
@@ -179,6 +192,9 @@ class KrakenFuturesSession:
         if feed == "balances":
             body = {"holding": self._holding(), "futures": self._margin_wallets(), "flex_futures": self._flex()}
             return self._sequenced(feed, body, now) | {"feed": "balances_snapshot"}
+        if feed == "fills":
+            newest = [self._fill(fill) for fill in reversed(self.exchange.fills[-_FILLS:])]
+            return {"feed": "fills_snapshot", "account": self._account, "fills": newest}
         orders = [self._order(order) for order in self.exchange.orders.values()]
         return {"feed": f"{feed}_snapshot", "account": self._account, "orders": orders}
 
@@ -268,6 +284,26 @@ class KrakenFuturesSession:
         if draft.trigger_price is not None:
             row["triggerSignal"] = "last"
         return row
+
+    def _fill(self, fill: Fill) -> dict[str, Any]:
+        draft, (fee, asset) = fill.order.draft, self.exchange.fee_of(fill)
+        row: dict[str, Any] = {
+            "instrument": self.exchange.instruments[draft.symbol].wire_id,
+            "time": _milliseconds(fill.wall),
+            "price": float(fill.price),
+            "seq": fill.fill_id,
+            "buy": draft.side == "buy",
+            "qty": float(fill.quantity),
+            "remaining_order_qty": float(fill.order.remaining),
+            "order_id": fill.order.order_id,
+            "fill_id": fill_uid(fill),
+            "fill_type": "taker",
+            "fee_paid": float(fee),
+            "fee_currency": markets.wire_asset(asset),
+            "taker_order_type": "ioc",
+            "order_type": "limit",
+        }
+        return row | ({} if draft.client_order_id is None else {"cli_ord_id": draft.client_order_id})
 
     def _ticker(self, symbol: str, now: float) -> dict[str, Any]:
         instrument, quote = self.exchange.instruments[symbol], self.exchange.quotes[symbol]

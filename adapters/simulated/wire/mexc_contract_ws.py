@@ -169,6 +169,7 @@ class ContractSession:
         order = fill.order
         if book_of(order) == "spot":
             return []
+        fee, asset = self.exchange.fee_of(fill)
         data = {
             "id": str(fill.fill_id),
             "symbol": self.exchange.instruments[order.draft.symbol].wire_id,
@@ -177,8 +178,8 @@ class ContractSession:
             "side": side_number(order.draft),
             "vol": float(fill.quantity),
             "price": float(fill.price),
-            "fee": 0,
-            "feeCurrency": "USDT",
+            "fee": float(fee),
+            "feeCurrency": asset,
             "profit": 0,
             "isTaker": True,
             "category": 1,

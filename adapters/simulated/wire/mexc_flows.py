@@ -12,10 +12,11 @@ from typing import Any
 
 from adapters.simulated.exchange import Exchange
 from adapters.simulated.faults import Call
-from adapters.simulated.model import ZERO, LedgerRow
+from adapters.simulated.model import ZERO, Fill, LedgerRow
 from adapters.simulated.wire.base import Request, Route, decimal, milliseconds, text
-from adapters.simulated.wire.mexc_names import CONTRACT_WALLET, SPOT_WALLET, account_word
+from adapters.simulated.wire.mexc_names import CONTRACT_WALLET, SPOT_WALLET, account_word, side_number
 from adapters.simulated.wire.mexc_rules import no
+from adapters.simulated.wire.mexc_ws import deal_id
 
 DAY_MS = 86_400_000
 _HISTORY_MS = 90 * DAY_MS
@@ -37,12 +38,22 @@ class Flows:
             "/api/v3/capital/transfer": self._transfers,
             "/api/v3/capital/transfer/internal": self._to_other_users,
             "/api/v3/capital/sub-account/universalTransfer": self._sub_transfers,
-            "/api/v3/myTrades": self._spot_trades,
             "/api/v1/private/account/transfer_record": self._contract_transfers,
-            "/api/v1/private/order/list/order_deals/v3": self._contract_trades,
             "/api/v1/private/position/funding_records": self._funding,
         }
-        return {("GET", path): Route(Call.LEDGER, handler) for path, handler in handlers.items()}
+        deals = "/api/v1/private/order/list/order_deals"
+        fills: dict[str, Callable[[Request, dict[str, Any]], Any]] = {
+            "/api/v3/myTrades": self._spot_trades,
+            deals: self._contract_trades,
+            f"{deals}/v3": self._contract_trades,
+        }
+        kinds = ((Call.LEDGER, handlers), (Call.FILLS, fills))
+        return {("GET", path): Route(call, handler) for call, table in kinds for path, handler in table.items()}
+
+    def _fill_of(self, row: LedgerRow) -> Fill | None:
+        """The execution that a row is of, if it is an order's."""
+        fills = (fill for fill in reversed(self.exchange.fills) if fill.order.draft.symbol == row.symbol)
+        return next((fill for fill in fills if (fill.wall, fill.price) == (row.wall, row.price)), None)
 
     def _rows(self, *kinds: str, wallet: str | None = None) -> list[LedgerRow]:
         """Newest first."""
@@ -147,7 +158,8 @@ class Flows:
         pairs = [
             (found[pair.base], found[pair.quote]) for found in legs.values() if {pair.base, pair.quote} == set(found)
         ]
-        return [_spot_trade(pair.wire_id, base, quote) for base, quote in pairs[: _limit(form, 1000)]]
+        shown = pairs[: _limit(form, 1000)]
+        return [_spot_trade(pair.wire_id, base, quote, self._fill_of(base)) for base, quote in shown]
 
     def _contract_trades(self, _: Request, form: dict[str, Any]) -> Any:
         page, size = _page(form, "page_num", "page_size", most=100)
@@ -155,19 +167,21 @@ class Flows:
         return [self._contract_trade(row) for row in rows[page * size : (page + 1) * size]]
 
     def _contract_trade(self, row: LedgerRow) -> dict[str, Any]:
-        before, after = row.sizes or (ZERO, ZERO)
+        (before, after), fill = row.sizes or (ZERO, ZERO), self._fill_of(row)
         return {
-            "id": str(row.number),
+            "id": str(row.number if fill is None else fill.fill_id),
             "symbol": self.exchange.instrument(row.symbol or "").wire_id,
-            "side": 1 if after > before else 3,
+            "side": (1 if after > before else 3) if fill is None else side_number(fill.order.draft),
             "vol": float(abs(after - before)),
             "price": float(row.price or 0),
             "fee": float(row.fee),
             "feeCurrency": row.asset,
             "profit": float(row.amount + row.fee),
             "isTaker": True,
+            "taker": True,
+            "positionMode": 1,
             "category": 1,
-            "orderId": "0",
+            "orderId": "0" if fill is None else fill.order.order_id,
             "timestamp": milliseconds(row.wall),
         }
 
@@ -307,12 +321,12 @@ def _transfer(row: LedgerRow) -> dict[str, Any]:
     }
 
 
-def _spot_trade(symbol: str, base: LedgerRow, quote: LedgerRow) -> dict[str, Any]:
+def _spot_trade(symbol: str, base: LedgerRow, quote: LedgerRow, fill: Fill | None) -> dict[str, Any]:
     paid = quote.amount + quote.fee
     return {
         "symbol": symbol,
-        "id": f"{base.ref}X1",
-        "orderId": str(base.ref),
+        "id": f"{base.ref}X1" if fill is None else deal_id(fill),
+        "orderId": str(base.ref) if fill is None else fill.order.order_id,
         "orderListId": -1,
         "price": text(abs(paid / base.amount)),
         "qty": text(abs(base.amount)),

@@ -1,7 +1,7 @@
 """Frames of mexc's spot socket: protobuf, written by field numbers.
 
 After the .proto files that the venue publishes (github.com/mexcdevelop/websocket-proto). Written by hand, because five
-sorts of field in three messages are less than a library, and a client that reads them by one is the better test.
+sorts of field in four messages are less than a library, and a client that reads them by one is the better test.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ Value = str | int | bool | bytes
 
 _VARINT, _BYTES = 0, 2
 _CHANNEL, _SYMBOL, _CREATE_TIME, _SEND_TIME = 1, 3, 5, 6
-ORDERS, ACCOUNT, BOOK_TICKER = 304, 307, 315
+ORDERS, DEALS, ACCOUNT, BOOK_TICKER = 304, 306, 307, 315
 """Which field of the wrapper holds the body."""
 
 

@@ -14,6 +14,7 @@ from adapters.simulated.exchange import Exchange
 from adapters.simulated.model import (
     ZERO,
     BalanceChanged,
+    Fill,
     LedgerRow,
     Notice,
     OpenOrder,
@@ -24,11 +25,12 @@ from adapters.simulated.model import (
     Refused,
 )
 from adapters.simulated.wire.base import milliseconds, text
-from adapters.simulated.wire.mexc_frames import ACCOUNT, BOOK_TICKER, ORDERS, push
+from adapters.simulated.wire.mexc_frames import ACCOUNT, BOOK_TICKER, DEALS, ORDERS, push
 from adapters.simulated.wire.mexc_names import SPOT_WALLET, book_of, is_conditional
 
 ACCOUNT_CHANNEL = "spot@private.account.v3.api.pb"
 ORDER_CHANNEL = "spot@private.orders.v3.api.pb"
+DEAL_CHANNEL = "spot@private.deals.v3.api.pb"
 _TICKER_CHANNEL = "spot@public.aggre.bookTicker.v3.api.pb@"
 _SUBSCRIPTIONS = 30
 _NEW, _FILLED, _PART_FILLED, _CANCELLED = 1, 2, 3, 4
@@ -90,7 +92,7 @@ class SpotSession:
             except Refused:
                 return False
             self._tickers.setdefault(symbol, set()).add(name)
-        elif name not in (ACCOUNT_CHANNEL, ORDER_CHANNEL) or not self._is_alive(self._listen_key, now):
+        elif name not in (ACCOUNT_CHANNEL, ORDER_CHANNEL, DEAL_CHANNEL) or not self._is_alive(self._listen_key, now):
             return False
         self._channels.add(name)
         return True
@@ -120,7 +122,8 @@ class SpotSession:
             return self._order(order, _CANCELLED, now) + self._held(order, "ENTRUST_CANCEL", now)
         if isinstance(notice, OrderFilled):
             order = notice.fill.order
-            return self._order(order, _PART_FILLED if order.remaining else _FILLED, now)
+            told = self._order(order, _PART_FILLED if order.remaining else _FILLED, now)
+            return self._deal(notice.fill, now) + told
         return []
 
     def _ticker(self, channel: str, symbol: str, now: float) -> bytes:
@@ -162,6 +165,25 @@ class SpotSession:
         }
         return push(ACCOUNT, ACCOUNT_CHANNEL, body, milliseconds(now))
 
+    def _deal(self, fill: Fill, now: float) -> list[bytes]:
+        if DEAL_CHANNEL not in self._channels or book_of(fill.order) != "spot":
+            return []
+        draft, (fee, asset) = fill.order.draft, self.exchange.fee_of(fill)
+        body: Mapping[int, str | int | bool | None] = {
+            1: text(fill.price),
+            2: text(fill.quantity),
+            3: text(fill.price * fill.quantity),
+            4: 1 if draft.side == "buy" else 2,
+            7: deal_id(fill),
+            8: draft.client_order_id,
+            9: fill.order.order_id,
+            10: text(fee),
+            11: asset,
+            12: milliseconds(fill.wall),
+        }
+        symbol = self.exchange.instruments[draft.symbol].wire_id
+        return [push(DEALS, DEAL_CHANNEL, body, milliseconds(now), symbol)]
+
     def _order(self, order: OpenOrder, status: int, now: float) -> list[bytes]:
         if ORDER_CHANNEL not in self._channels or book_of(order) != "spot":
             return []
@@ -188,6 +210,11 @@ class SpotSession:
         }
         symbol = self.exchange.instruments[draft.symbol].wire_id
         return [push(ORDERS, ORDER_CHANNEL, body, milliseconds(now), symbol)]
+
+
+def deal_id(fill: Fill) -> str:
+    """The id of an execution."""
+    return f"{fill.fill_id}X1"
 
 
 def _said(words: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapters.simulated.exchange import Exchange
-from adapters.simulated.model import Bot, Instrument, OpenOrder, OrderDraft
+from adapters.simulated.model import Bot, Fill, Instrument, OpenOrder, OrderDraft
 from adapters.simulated.wire.base import milliseconds, text
 from adapters.simulated.wire.okx_markets import LEVERAGE, inst_type
 from adapters.simulated.wire.okx_words import blank
@@ -88,6 +88,31 @@ def plain_row(exchange: Exchange, order: OpenOrder, sent: Sent, *, state: str = 
         "attachAlgoOrds": list(sent.get("attachAlgoOrds", ())),
     }
     return blank(_EMPTY_PLAIN) | _echo(sent, _EMPTY_PLAIN) | row
+
+
+def fill_row(exchange: Exchange, fill: Fill) -> dict[str, Any]:
+    """A row of `trade/fills-history`. What is paid stands below zero."""
+    draft, stamp = fill.order.draft, _stamp(fill.wall)
+    fee, asset = exchange.fee_of(fill)
+    return {
+        "instType": kind_of(exchange.instruments[draft.symbol], draft),
+        "instId": exchange.instruments[draft.symbol].wire_id,
+        "tradeId": str(fill.fill_id),
+        "ordId": fill.order.order_id,
+        "clOrdId": draft.client_order_id or "",
+        "billId": str(_FIRST_ORDER_ID + fill.fill_id),
+        "tag": "",
+        "subType": "1" if draft.side == "buy" else "2",
+        "fillPx": text(fill.price),
+        "fillSz": text(fill.quantity),
+        "side": draft.side,
+        "posSide": draft.position_side or "net",
+        "execType": "T",
+        "feeCcy": asset,
+        "fee": text(-fee),
+        "fillTime": stamp,
+        "ts": stamp,
+    }
 
 
 def spread_row(exchange: Exchange, order: OpenOrder) -> dict[str, Any]:

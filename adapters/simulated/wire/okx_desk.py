@@ -23,6 +23,7 @@ from adapters.simulated.wire.okx_books import (
     Sent,
     algo_row,
     book_of,
+    fill_row,
     is_hidden,
     kind_of,
     plain_row,
@@ -117,6 +118,16 @@ class Desk:
         if not rows:
             raise Denied("51603")
         return rows
+
+    def fills(self, form: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """`trade/fills-history`: executions of one type of instruments, between `begin` and `end`."""
+        if not form.get("instType"):
+            raise Denied("51000", "instType")
+        begin, end = decimal(form, "begin") or Decimal(0), decimal(form, "end")
+        executed = (fill for fill in self.exchange.fills if book_of(fill.order.draft) != SPREAD)
+        rows = (fill_row(self.exchange, fill) for fill in executed)
+        within = (row for row in rows if int(row["ts"]) >= begin and (end is None or int(row["ts"]) <= end))
+        return page(within, form, "billId", ("instType", "instId", "ordId"))
 
     def _of_book(self, book: str) -> list[OpenOrder]:
         return [order for order in self.exchange.orders.values() if book_of(order.draft) == book]

@@ -236,14 +236,15 @@ class OkxSession:
         return [self._frame(arg, found, eventType="event_update") for arg, found in concerned if found]
 
     def _filled(self, fill: Fill, now: float) -> list[Any]:
-        done = fill.order.remaining == 0
+        done, (fee, asset) = fill.order.remaining == 0, self.exchange.fee_of(fill)
         more = {
             "fillPx": text(fill.price),
             "fillSz": text(fill.quantity),
             "fillTime": str(milliseconds(fill.wall)),
             "tradeId": str(fill.fill_id),
             "avgPx": text(fill.price),
-            "fillFee": "0",
+            "fillFee": text(-fee),
+            "fillFeeCcy": asset,
             "execType": "T",
         }
         is_plain = book_of(fill.order.draft) == PLAIN

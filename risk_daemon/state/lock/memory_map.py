@@ -291,6 +291,7 @@ def _new_file(path: Path) -> int:
     temporary = path.with_name(f".{path.name}.tmp")
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
+        os.fchmod(descriptor, 0o644)  # every bot may read it, whatever the umask
         if os.pwrite(descriptor, bytes(SIZE), 0) != SIZE:
             raise OSError(errno.ENOSPC, "only a part could be written")
         os.replace(temporary, path)

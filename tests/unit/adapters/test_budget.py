@@ -7,7 +7,9 @@ import pytest
 
 from adapters.budget import ASKS_AGAIN_WITHIN_S, Budget, HeldBack, Pool
 from adapters.lane import PushedAside, Urgency
+from adapters.registry import VENUES
 from adapters.simulated.wire.base import CallCounter
+from adapters.venue import Venue
 from adapters.venues import kraken, krakenfutures
 from risk_daemon.model.clock import Instant
 from tests.virtual import pass_time
@@ -194,3 +196,47 @@ async def test_what_a_venue_counts_by_the_minute_is_full_until_the_next_one_begi
     await pass_time(8)
     assert await _spend_all(budget, ORDINARY, "history") == 10
     assert asyncio.get_running_loop().time() % 60 < 7
+
+
+@pytest.mark.looptime
+async def test_what_is_asked_at_leisure_leaves_half_of_it_and_never_waits() -> None:
+    budget = _kraken()
+    assert await _spend_all(budget, Urgency.LEISURE) == 4
+    assert await _spend_all(budget, ORDINARY) == 5, "all the room that is left to ordinary calls"
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(HeldBack):
+        await budget.spend("TradesHistory", {}, Urgency.LEISURE)
+    assert asyncio.get_running_loop().time() == began
+
+
+@pytest.mark.looptime
+async def test_what_is_asked_at_leisure_has_no_place_in_the_queue() -> None:
+    budget = _kraken()
+    await _spend_all(budget, ORDINARY)
+    with pytest.raises(HeldBack):
+        await budget.spend("TradesHistory", {}, Urgency.LEISURE)
+    pass_s = 1 / KRAKEN[0].decay_per_s
+    await asyncio.sleep(pass_s)
+    await budget.spend("BalanceEx", {}, ORDINARY)
+
+
+# --- what people are shown -----------------------------------------------------------------------------
+
+
+async def test_levels_are_those_of_now() -> None:
+    budget = _kraken()
+    await budget.spend("BalanceEx", {}, ORDINARY)
+    [level] = budget.levels()
+    assert (level.name, level.ceiling) == ("others", 15.0)
+    assert level.used == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_pool_is_called_by_its_first_endpoint() -> None:
+    assert Pool(1.0, 1.0, endpoints=frozenset({"b", "a", "c"})).name == "a +2"
+    assert Pool(1.0, 1.0, endpoints=frozenset({"b"})).name == "b"
+
+
+@pytest.mark.parametrize("venue", VENUES.values(), ids=lambda venue: str(venue.exchange))
+def test_no_two_pools_of_a_venue_have_one_name(venue: Venue) -> None:
+    names = [pool.name for pool in venue.pools]
+    assert len(names) == len(set(names))

@@ -265,3 +265,29 @@ async def test_the_sweep_pushes_aside_what_is_read_to_confirm() -> None:
     with pytest.raises(PushedAside):
         await reading
     assert calls == ["cancel"]
+
+
+async def test_what_is_asked_at_leisure_gives_its_place_to_any_call() -> None:
+    lane, calls = SignedLane(), Calls()
+    hanging = asyncio.ensure_future(lane.run(lambda: calls.call("hanging"), rank=Urgency.LEISURE.rank, pushes=False))
+    await _settle()
+    ordinary = asyncio.ensure_future(lane.run(lambda: calls.call("ordinary"), rank=ORDINARY, pushes=False))
+    with pytest.raises(PushedAside):
+        await hanging
+    calls.release.set()
+    assert await ordinary == "ordinary"
+
+
+async def test_what_is_asked_at_leisure_pushes_nobody_and_goes_last() -> None:
+    lane, calls = SignedLane(), Calls()
+    first = asyncio.ensure_future(lane.run(lambda: calls.call("first"), rank=ORDINARY, pushes=False))
+    await _settle()
+    ranks = {"leisure": Urgency.LEISURE.rank, "second": ORDINARY}
+    later = [
+        asyncio.ensure_future(lane.run(lambda n=name: calls.call(n), rank=rank, pushes=False))
+        for name, rank in ranks.items()
+    ]
+    await _settle()
+    calls.release.set()
+    assert [await first, *[await each for each in later]] == ["first", *ranks]
+    assert calls.begun == ["first", "second", "leisure"]

@@ -29,9 +29,10 @@ from adapters.cancel_plans import (
 from adapters.lane import Urgency, current_urgency, travelling
 from adapters.order_books import AHEAD_S, MOST_PAGES, OrderBooks, rows_at
 from risk_daemon.errors import ConfigError, MalformedReply, VenueRejected, VenueUnavailable
-from risk_daemon.model.account import OrderSide
+from risk_daemon.model.account import OrderSide, OrderStatus
 from risk_daemon.model.events import Order
 
+PRICED = OrderFields(order_id="id", symbol="sym", whole="all", price=("p", "limit"), trigger_price=("stop",))
 FIELDS = OrderFields(
     order_id="id",
     symbol="sym",
@@ -81,6 +82,26 @@ def order(number: int, symbol: str = "BTC/USDT") -> Order:
 
 async def listed(client: Client, **listing: Any) -> tuple[Order, ...]:
     return await OrderBooks("v", client).listed(plan(**listing))
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"all": "3", "p": "0", "limit": "10.5", "stop": 9}, ("3", "10.5", "9")),
+        ({"all": 3, "p": "-1"}, ("3", None, None)),
+        ({"all": "odd", "p": "market", "stop": []}, (None, None, None)),
+        ({"all": "NaN", "p": None, "limit": {}, "stop": "inf"}, (None, None, None)),
+        ({"all": "0", "p": True, "stop": "9" * 40}, (None, None, None)),
+    ],
+)
+async def test_an_odd_price_or_quantity_is_none_and_the_order_is_listed(
+    fields: dict[str, Any], told: tuple[str | None, ...]
+) -> None:
+    client = Client(lambda _: [{"id": "1", "sym": "BTCUSDT", **fields}])
+    (order,) = await OrderBooks("v", client).listed(plan(fields=PRICED))
+    numbers = [None if text is None else Decimal(text) for text in told]
+    assert [order.quantity, order.price, order.trigger_price] == numbers
+    assert order.status is OrderStatus.OPEN
 
 
 async def test_a_row_is_an_order() -> None:

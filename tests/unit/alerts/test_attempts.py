@@ -43,6 +43,13 @@ async def test_a_line_says_what_was_tried_and_what_came_of_it(tmp_path: Path) ->
     assert read_attempts(tmp_path / "alerts.jsonl") == [failed, good] == list(log.recent)
 
 
+def test_tries_are_counted_by_what_came_of_them() -> None:
+    log = AttemptLog(None, inline)
+    for is_good in (False, False, True):
+        log.note(attempt(1, is_good=is_good))
+    assert (log.sent["a"], log.failed["a"], log.failed["b"]) == (1, 2, 0)
+
+
 async def test_a_disk_that_takes_nothing_is_told_once_and_gets_every_line_later(tmp_path: Path) -> None:
     log = AttemptLog(tmp_path / "gone" / "alerts.jsonl", inline)
     with capture_logs() as logs:

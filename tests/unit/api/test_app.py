@@ -197,6 +197,19 @@ async def test_a_closing_passes_its_selection_on(world: ApiWorld) -> None:
     assert world.control.closings == ["kraken", None]
 
 
+async def test_a_reload_is_of_this_machine_and_says_what_changed(world: ApiWorld) -> None:
+    taken = await world.socket("POST", "/api/v1/reload")
+    assert (taken.status, taken.body["taken"], taken.body["changes"][0]["old"]) == (200, True, "10 %")
+    body = {"dry_run": True, "acts": True, "digest": "ab"}
+    assert (await world.socket("POST", "/api/v1/reload", body)).status == 200
+    assert [reload[1:] for reload in world.control.reloads] == [(False, False, None), (True, True, "ab")]
+    assert world.control.reloads[0][0].startswith("uid:")
+    world.control.reloaded = {"accepted": False, "taken": False, "reason": "config.toml: no."}
+    refused = await world.socket("POST", "/api/v1/reload", {})
+    assert (refused.status, refused.body["detail"], refused.body["accepted"]) == (409, "config.toml: no.", False)
+    assert (await world.socket("POST", "/api/v1/reload", {"file": "/tmp/x"})).status == 422
+
+
 async def test_an_operator_acknowledges_by_name(world: ApiWorld) -> None:
     by_token = await world.tcp("POST", "/api/v1/alerts/ack", {"trip_id": "t7"}, token=world.operator)
     assert (by_token.status, by_token.body) == (200, {"accepted": True, "trip_id": "t7"})

@@ -226,7 +226,7 @@ async def test_other_methods_are_refused(world: ApiWorld, method: str) -> None:
     assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/", "/api/v1/override/challenge", "/api/v1/override/complete"])
+@pytest.mark.parametrize("path", ["/", "/api/v1/override/challenge", "/api/v1/override/complete"])
 async def test_what_comes_later_is_not_there(world: ApiWorld, path: str) -> None:
     for method in ("GET", "POST"):
         assert (await world.tcp(method, path, token=world.operator)).status == 404

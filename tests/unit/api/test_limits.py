@@ -48,5 +48,14 @@ def test_a_flood_of_keys_is_refused_and_forgotten() -> None:
 def test_each_rate_has_its_limit() -> None:
     rates = Limits().rate_limits()
 
-    assert set(rates) == {"checks", "reports", "reads", "commands", "anybody", "failed_logins"}
+    assert set(rates) == {
+        "checks",
+        "reports",
+        "reads",
+        "commands",
+        "pages",
+        "page_strangers",
+        "anybody",
+        "failed_logins",
+    }
     assert rates["checks"].rate.per_s >= 5_000

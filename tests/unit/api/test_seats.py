@@ -13,7 +13,7 @@ from structlog.testing import CapturingLogger
 
 from risk_daemon.api import tally
 from risk_daemon.api.limits import Limits
-from risk_daemon.api.seats import Room, Seat, Seats
+from risk_daemon.api.seats import Room, Seat, Seats, room_of
 from risk_daemon.api.tally import Away, Tally
 from risk_daemon.auth.tokens import Role
 from risk_daemon.model.events import HaltRequested
@@ -207,3 +207,15 @@ async def test_the_journal_hears_once_a_minute(journal: CapturingLogger) -> None
     counts.stop()
     assert [call.kwargs for call in journal.calls] == [{"failed_login": 1}, {"failed_login": 999}]
     assert counts.document() == {"silent": 0, "crowded": 0, "full": 0, "failed_login": 1_000}
+
+
+def test_viewers_keep_nobody_else_out() -> None:
+    """Twenty open pages and a Prometheus are no reason for an operator to wait."""
+    seats = Seats(Limits(viewers=2))
+    for name in ("a", "b", "c"):
+        seat = Seat(name, lambda: True, lambda: None)
+        seats.come(seat)
+        assert seats.move(seat, room_of(Role.VIEWER), name)[0] is (name != "c")
+    operator = Seat("alice", lambda: True, lambda: None)
+    seats.come(operator)
+    assert seats.move(operator, room_of(Role.OPERATOR), "alice") == (True, None)

@@ -15,6 +15,7 @@ from risk_daemon.breakers import DrawdownCircuitBreaker
 from risk_daemon.breakers.base import Action
 from risk_daemon.errors import StateError
 from risk_daemon.gate.restraints import Veto
+from risk_daemon.metrics.counters import Counters
 from risk_daemon.model.account import Instrument
 from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.events import (
@@ -76,7 +77,7 @@ class Vetoes:
 def test_a_veto_of_the_map_is_a_line_that_says_what_it_rests_on_and_is_counted() -> None:
     world, vetoes = guarded(DrawdownCircuitBreaker(Decimal("0.05"), action=Action.VETO)), Vetoes()
     lose(world, "0.06")
-    daemon: Any = SimpleNamespace(parts=SimpleNamespace(engine=world.engine, clock=world.clock))
+    daemon: Any = SimpleNamespace(parts=SimpleNamespace(engine=world.engine, clock=world.clock), counters=Counters())
     daemon.is_ready = daemon.is_alive = daemon.command = None
     unused: Any = None
     found = DaemonControl(daemon, unused, unused, vetoes, unused)  # type: ignore[arg-type]
@@ -90,6 +91,7 @@ def test_a_veto_of_the_map_is_a_line_that_says_what_it_rests_on_and_is_counted()
     assert (second["symbol"], second["bot"], second["veto_reason"]) == (None, "bob", "daily_loss")
     assert (third["bot"], third["veto_reason"]) == ("eve", "locked")
     assert vetoes.missed == 3
+    assert daemon.counters.told_vetoes == {"portfolio_dd_circuit": 4, "daily_loss": 1, "locked": 1}
     world.run(2.0)
     world.send(Tick())
     [summary] = world.records(EventName.ORDER_VETOED)

@@ -146,3 +146,36 @@ GUARD: Any = SimpleNamespace(is_guarding=lambda: True)
 
 async def refusing(*_: Any, **__: Any) -> None:
     raise ConfigError("no secret")
+
+
+async def test_others_take_their_place_when_they_are_closed_and_hear_what_came_meanwhile() -> None:
+    ends: list[str] = []
+    async with Hearers() as hearers:
+        first, second = Heard(), Heard()
+
+        async def the_first(stack: AsyncExitStack) -> Any:
+            stack.callback(ends.append, "the first")
+            return first
+
+        async def the_second(_: AsyncExitStack) -> Any:
+            assert ends == ["the first"]
+            hearers.send(FAILED)
+            return second
+
+        await hearers.open(the_first)
+        await hearers.replace(the_second)
+        hearers.tell([HALT], 3.0)
+        assert first.all == []
+        assert second.all == [FAILED, ([HALT], 3.0)]
+
+
+async def test_nobody_takes_their_place_where_nobody_is_to_be_told() -> None:
+    async with Hearers() as hearers:
+        await hearers.open(no_alerts)
+        await hearers.replace(no_alerts)
+        hearers.tell([HALT], 1.0)
+        assert hearers.alerts is None
+
+
+async def no_alerts(_: AsyncExitStack) -> None:
+    return None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -66,6 +69,66 @@ async def test_a_log_that_takes_no_last_word_hides_no_failure(odd: Exception) ->
 
     with pytest.raises(ZeroDivisionError):
         await service._guard(failing(ZeroDivisionError(), SimpleNamespace(append=append)), Hearers(), None)
+
+
+# --- signals -------------------------------------------------------------------------------------------
+
+
+class Heeds:
+    """A daemon and what reloads it; what they are told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def stop(self) -> None:
+        self.told.append("stop")
+
+    def by_signal(self) -> None:
+        self.told.append("reload")
+
+
+async def signalled(number: signal.Signals, *, reloads: bool = True) -> list[str]:
+    heeds: Any = Heeds()
+    with service._heeding_signals(heeds, heeds if reloads else None):
+        heard = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, heard.set)
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await heard.wait()
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
+    return list(heeds.told)
+
+
+async def test_a_hang_up_reads_the_file_again_and_the_others_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "has_terminal", lambda: False)
+    assert await signalled(signal.SIGHUP) == ["reload"]
+    assert await signalled(signal.SIGTERM) == ["stop"]
+    assert await signalled(signal.SIGINT) == ["stop"]
+
+
+async def test_after_the_end_a_hang_up_is_not_taken_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "has_terminal", lambda: False)
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        assert await signalled(signal.SIGTERM) == ["stop"]
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+async def test_while_a_trip_is_finished_a_hang_up_does_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(service, "has_terminal", lambda: False)
+    assert await signalled(signal.SIGHUP, reloads=False) == []
+    assert "a trip is being finished" in capsys.readouterr().out
+
+
+async def test_who_closes_the_window_of_a_guard_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([True, False, True, True, True, True])
+    monkeypatch.setattr(service, "has_terminal", lambda: next(looks))
+    assert await signalled(signal.SIGHUP) == ["stop"]
+    assert await signalled(signal.SIGHUP) == ["reload"]
 
 
 # --- where wardens are asked ---------------------------------------------------------------------------

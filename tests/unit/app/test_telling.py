@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import structlog
 
-from risk_daemon.app.telling import Terminal, say_events
+from risk_daemon.app.telling import Terminal, say_events, say_records
 from risk_daemon.cli import loop
 from risk_daemon.cli.log_format import LogFormat
 from risk_daemon.engine.decision import SetGate
@@ -100,6 +100,24 @@ def test_a_person_is_told_where_it_listens_and_when_the_gate_moves() -> None:
     assert "SHUT (unlistable:kraken)" in shut
 
 
+def test_the_address_is_one_that_can_be_asked() -> None:
+    out = io.StringIO()
+    Terminal(out).began(["kraken"], ["10.0.0.1:8787", "unix:/x.sock"], is_tls=True)
+    Terminal(out).began(["kraken"], ["unix:/x.sock"])
+    tls, _, socket, _ = out.getvalue().splitlines()
+    assert tls.endswith("bots ask at https://10.0.0.1:8787.")
+    assert socket.endswith("bots ask at its socket.")
+
+
+def test_beside_the_sentences_of_a_terminal_the_gate_is_no_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with structlog.testing.capture_logs() as both:
+        say_events(TRIP)
+    with structlog.testing.capture_logs() as beside:
+        say_records(TRIP)
+    assert [line["event"] for line in both] == ["circuit_breaker_triggered", "gate"]
+    assert [line["event"] for line in beside] == ["circuit_breaker_triggered"]
+
+
 def test_a_standard_error_that_takes_nothing_costs_lines_and_nothing_else() -> None:
     code = (
         "import structlog\nfrom risk_daemon.cli import loop\nloop.configure_logs()\n"
@@ -108,3 +126,32 @@ def test_a_standard_error_that_takes_nothing_costs_lines_and_nothing_else() -> N
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
     assert done.stdout == "it goes on\n"
+
+
+CLOSED_WINDOW = """
+import fcntl, os, signal, sys, termios
+from risk_daemon.app.telling import has_terminal
+signal.signal(signal.SIGHUP, lambda *_: None)
+none = has_terminal()
+fcntl.ioctl(0, termios.TIOCSCTTY)
+print(none, has_terminal(), flush=True)
+signal.pause()
+print(has_terminal(), flush=True)
+"""
+
+
+def test_a_window_that_is_closed_is_no_terminal_any_more() -> None:
+    window, terminal_side = os.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", CLOSED_WINDOW],
+        stdin=terminal_side,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    os.close(terminal_side)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "False True\n"
+    os.close(window)
+    assert child.communicate(timeout=30)[0] == "False\n"
+    assert child.returncode == 0

@@ -33,6 +33,7 @@ from risk_daemon.errors import (
 )
 from risk_daemon.model.events import EventName, Position, RiskEvent
 from risk_daemon.state import event_log
+from risk_daemon.state.log_pieces import closed_pieces
 
 VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\n'
 STATE = {
@@ -55,7 +56,7 @@ COMMANDS = (
     "run", "init", "demo", "check", "status", "check-drawdown", "halt", "release", "reset", "disable", "enable",
     "cancel-all", "close-positions", "simulate-breach", "simulate-venue", "tail", "verify-log", "token",
     "convert-risk-limits", "convert-alert-env", "migrate", "venues", "record-venue", "alerts", "watch",
-    "warden",
+    "warden", "top", "install-service", "example-config", "reload", "replay",
 )  # fmt: skip
 TOKEN_COMMANDS = ("create", "list", "revoke")
 WARDEN_COMMANDS = ("enroll", "list", "revoke", "accept-configuration", "break-glass")
@@ -328,7 +329,7 @@ def test_check_drawdown_of_venues(daemon: FakeDaemon, capsys: pytest.CaptureFixt
 def test_halt_reaches_the_daemon(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["halt", "--reason", "fat finger"]) is ExitCode.STOPPED
     assert daemon.asked == [("POST", "/api/v1/halt", {"reason": "fat finger"})]
-    assert "trip t1" in capsys.readouterr().out
+    assert "Trip t1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -657,30 +658,6 @@ def test_state_of_another_owner_is_refused(place: Path, module: Callable[..., An
         cli.main(["cancel-all"])
 
 
-def test_progress_is_shown_and_can_t_disturb(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    show = cli.operating.progress(as_json=False)
-    assert show is not None
-    verdict = SimpleNamespace(proven=False, cancelled=1, unproven_reason="HTML")
-    show({"kraken": verdict})
-    show({"kraken": verdict})
-    show({"kraken": SimpleNamespace(proven=True, cancelled=1, unproven_reason=None)})
-    assert capsys.readouterr().out == "kraken: 1 cancelled, HTML\nkraken: 1 cancelled, proven\n"
-
-    class Full:
-        encoding = "utf-8"
-
-        def write(self, text: str) -> int:
-            raise OSError(28, "No space left on device")
-
-        def flush(self) -> None: ...
-
-    monkeypatch.setattr(sys, "stdout", Full())
-    show({"kraken": SimpleNamespace(proven=True, cancelled=2, unproven_reason=None)})
-    assert cli.operating.progress(as_json=True) is None
-
-
 # --- alerts ----------------------------------------------------------------------------------------
 
 STANDING = {"trip_id": "t1", "summary": "TRIPPED by drawdown.", "told": 3, "acknowledged_by": None}
@@ -870,8 +847,9 @@ def test_a_drill(document: dict[str, Any], code: int, place: Path, module: Calla
 def test_a_drill_tells_each_step_as_it_goes(
     as_json: bool, place: Path, module: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def drilled(_: Any, *, dry_run: bool, with_alerts: bool, progress: Any) -> dict[str, Any]:
+    async def drilled(_: Any, *, dry_run: bool, with_alerts: bool, crash: Any, progress: Any) -> dict[str, Any]:
         assert with_alerts is not as_json
+        assert crash is None
         if progress is not None:
             progress({"event": "step_passed", "step": "baseline", "found": "gate open"})
         return {"passed": True}
@@ -880,6 +858,17 @@ def test_a_drill_tells_each_step_as_it_goes(
     words = ["--json", "--no-alerts"] if as_json else []
     assert cli.main(["simulate-breach", *words]) is ExitCode.STOPPED
     assert ("baseline: gate open" in capsys.readouterr().err) is not as_json
+
+
+def test_a_drill_by_history_is_by_that_day(place: Path, module: Callable[..., Any]) -> None:
+    calls: list[Any] = []
+    module("rehearsal.drill", simulate_breach=returning({"passed": True}, calls))
+    assert cli.main(["simulate-breach", "--history", "2024-04"]) is ExitCode.STOPPED
+    crash = calls[0][1]["crash"]
+    assert (crash.name, crash.symbol) == ("2024-04-weekend-crash", "FILUSDT")
+    for words, sentence in ((("nosuch",), "no such day"), (("2024-04", "--dry-run"), "give one of them")):
+        with pytest.raises(UsageError, match=sentence):
+            cli.main(["simulate-breach", "--history", *words])
 
 
 def test_a_simulated_venue_says_its_keys_wherever_that_goes() -> None:
@@ -942,23 +931,30 @@ def test_tail_of_nothing(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_tail_goes_on_without_a_gap_or_a_repetition(
     lines: int, log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def follow(path: Path) -> Any:
-        yield from event_log.read_log(path)
-        writer = event_log.EventLog.open(path)
-        writer.append(RiskEvent(EventName.SYSTEM_SHUTDOWN, {}), 1.7e9)
+    """Also over cuts of the log, one and several between two looks."""
+
+    def write(count: int, max_bytes: int) -> None:
+        writer = event_log.EventLog.open(log, max_bytes)
+        for _ in range(count):
+            writer.append(RiskEvent(EventName.SYSTEM_SHUTDOWN, {}), 1.7e9)
         writer.close()
-        yield list(event_log.read_log(path))[-1]
+
+    def interrupted() -> None:
         raise KeyboardInterrupt
 
+    steps = [lambda: write(1, 1_000_000), lambda: write(3, 1_000_000), lambda: write(4, 1), interrupted]
+    real = event_log.follow
+    follow = lambda path, after: real(path, after=after, sleep=lambda _: steps.pop(0)())  # noqa: E731
     monkeypatch.setattr(event_log, "follow", follow)
     assert cli.main(["tail", "-f", "-n", str(lines), "--json"]) is ExitCode.STOPPED
     told = [json.loads(line)["seq"] for line in capsys.readouterr().out.splitlines()]
-    assert told == list(range(32 - lines, 33))
+    assert told == list(range(32 - lines, 40))
+    assert len(closed_pieces(log)) == 4
 
 
 def test_tail_ends_when_nobody_reads_any_more(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def follow(path: Path) -> Any:
-        yield from event_log.read_log(path)
+    def follow(path: Path, after: event_log.Follower) -> Any:
+        yield next(event_log.read_log(path))
         pytest.fail("went on for nobody")
 
     def gone(*arguments: Any) -> None:
@@ -997,7 +993,7 @@ def test_a_log_that_may_not_be_read(command: list[str], place: Path, monkeypatch
 def test_following_a_log_that_is_not_there_waits_and_says_so(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(event_log, "follow", lambda path: iter(()))
+    monkeypatch.setattr(event_log, "follow", lambda path, after: iter(()))
 
     assert cli.main(["tail", "-f"]) is ExitCode.STOPPED
     assert "there is no event log yet" in capsys.readouterr().err
@@ -1066,7 +1062,8 @@ def test_help_breaks_its_lines_only_where_they_are_full(
     for command, text in every_help(monkeypatch, capsys):
         lines = [line.strip() for line in text.partition("\u256d")[0].splitlines()]
         for line, following in pairwise(lines):
-            is_inside = line and following and not following[0].isdigit()  # of a paragraph, not of a list
+            is_list = following[:1].isdigit() or following.startswith("risk-daemon ")
+            is_inside = line and following and not is_list
             assert not is_inside or len(f"{line} {following.split()[0]}") > 78, f"{command}: {line}"
 
 
@@ -1107,7 +1104,7 @@ def test_a_shell_completes_commands_and_options(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert [line.split() for line in done.stdout.splitlines()] == [
-        ["check", "check-drawdown"], ["create", "list", "revoke"], ["--reason", "--rebaseline"], ["spot", "perp"],
+        ["check-drawdown", "check"], ["create", "list", "revoke"], ["--reason", "--rebaseline"], ["spot", "perp"],
         [".bash_completions"], [".bashrc"], ["said"],
     ]  # fmt: skip
 

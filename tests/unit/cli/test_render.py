@@ -122,38 +122,13 @@ def test_an_empty_or_odd_state_is_shown_as_unknown_and_locked(state: dict[str, A
 def test_venues_with_their_ages() -> None:
     row = line(status(), "kraken").split()
 
-    assert row == ["kraken", "yes", "9,800.00", "0.4", "s", "unknown", "3", "min", "unknown", "-"]
+    assert row == ["kraken", "yes", "9,800.00", "0.4", "s", "-", "3", "min", "unknown", "-"]
     lost = {**STATE["venues"]["kraken"], "connected": None, "proven": False}
     assert line(status(venues={"kraken": lost}), "kraken").split()[1] == "NO"
     assert line(status(venues={"kraken": lost}), "kraken").endswith("NOT PROVEN")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0.0 s"),
-        (119.9, "119.9 s"),
-        (120, "2 min"),
-        (7_200, "2 h"),
-        (172_800, "2 d"),
-        (None, "unknown"),
-        (True, "unknown"),
-    ],
-)
-def test_age(seconds: object, text: str) -> None:
-    assert render.age(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [("9400.5", "9,400.50"), (Decimal(0), "0.00"), (None, "unknown"), ("x", "unknown"), ("-1234567", "-1,234,567.00")],
-)
-def test_amount(value: object, text: str) -> None:
-    assert render.amount(value) == text
-
-
 def test_what_a_venue_says_drives_no_terminal() -> None:
-    assert render.safe("a\x1b[31mb\r\nc\x07") == "a [31mb  c "
     text = shown(render.event, "2026-01-01T00:00:00.123456Z", "venue_lost", {"reason": "[bold]\x1b[2J[/nope]"})
     assert "reason=[bold] [2J[/nope]" in text
 
@@ -381,7 +356,7 @@ def test_the_hint_fits_the_cause(cause: str, hint: str) -> None:
 
 def test_the_headline_is_green_only_while_new_orders_are_allowed_for_all() -> None:
     def style(**changes: Any) -> str:
-        return str(render._headline(State.shown({**STATE, **changes})).spans[0].style)
+        return str(render.headline(State.shown({**STATE, **changes})).spans[0].style)
 
     scoped = [{"cause": "error_rate", "reason": "12 errors", "venue": None, "bot": "evil"}]
     assert style() == "bold green"
@@ -421,3 +396,21 @@ def test_status_tells_who_was_turned_away() -> None:
 
     assert line(text, "Turned away").endswith("204 crowded, 3 failed_login since the start")
     assert "Turned away" not in status(turned_away={"silent": 0})
+
+
+def test_before_everything_was_read_it_starts_and_is_not_active() -> None:
+    assert line(status(started=False, locked=True), "STARTING").startswith("STARTING  new orders are locked out")
+    assert "STARTING" not in status(started=False, locked=True, state="TRIGGERED")
+
+
+def test_a_trip_says_why_a_venue_is_not_proven_what_is_open_and_what_stands_without_its_orders() -> None:
+    venue = {**STATE["venues"]["kraken"], "proven": False, "orders": {"listed_s": 2.0, "open": 3}}
+    swept = {"trip_id": "t", "venues": {"kraken": {"proven": False, "unproven_reason": "503"}}}
+    held = {"venue": "kraken", "symbol": "BTC/USD:BTC", "quantity": "0.05", "entry": "1"}
+    lock = {"trip_id": "t", "proven": False}
+    text = status(
+        state="TRIGGERED", locked=True, lock=lock, venues={"kraken": venue}, last_sweep=swept, positions=[held]
+    )
+    assert "Orders of kraken are NOT PROVEN gone: 503" in text
+    assert "3 open, listed 2.0 s ago" in text
+    assert "1 position stands open, and orders that guarded them are gone unless they were kept: kraken BTC" in text

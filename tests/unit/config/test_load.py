@@ -459,6 +459,10 @@ BAD = {
         PORTFOLIO + '[state]\nlocks = ["file", "redis://h"]\n' + SIMULATED,
         'state.locks: only ["file"] is available in this version',
     ),
+    "a log that is kept for an hour": (
+        PORTFOLIO + '[state]\nkeep_logs = "1h"\n' + SIMULATED,
+        'state.keep_logs: it is less than a day: write "1d" or more, or "never"',
+    ),
     "no lock": (PORTFOLIO + "[state]\nlocks = []\n" + SIMULATED, 'state.locks: only ["file"] is available'),
     "a state directory without a name": (PORTFOLIO + '[state]\ndir = ""\n' + SIMULATED, "state.dir: it is not a path"),
 }

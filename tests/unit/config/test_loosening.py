@@ -155,6 +155,7 @@ RISING = {
     "api.listen": ["127.0.0.1:8787", "0.0.0.0:8787"],
     "warden.quorum": [3, 2, 1],
     "warden.break_glass_after": ["1d", "1h", "1s"],
+    "state.keep_logs": ["never", "400d", "30d", "1d"],
 }
 EITHER = {
     "data.reconcile_every": ["5s", "15s", "20s"],

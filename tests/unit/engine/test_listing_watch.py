@@ -164,7 +164,8 @@ def test_the_state_tells_when_orders_were_listed_and_why_not() -> None:
     world = well()
     world.run(3.0)
     orders = status_of(world.engine, world.clock.now(), {}).venues["spot"].orders
-    assert asdict(orders) == {"listed_s": pytest.approx(3.0), "failing_s": None, "reason": None, "may_cancel": None}
+    known = {"listed_s": pytest.approx(3.0), "failing_s": None, "reason": None, "may_cancel": None, "open": None}
+    assert asdict(orders) == known
     world.send(ListingFailed("spot", "plain", world.now, "html"))
     world.send(CancelChecked("spot", True))
     world.run(2.0)
@@ -174,6 +175,7 @@ def test_the_state_tells_when_orders_were_listed_and_why_not() -> None:
         "failing_s": pytest.approx(2.0),
         "reason": "html",
         "may_cancel": True,
+        "open": None,
     }
 
 

@@ -43,7 +43,7 @@ FULL: dict[str, Any] = {
         "spot": {
             "connected": True, "equity": "9400", "daily_loss_ratio": None,
             "age_s": {"balances": 1.5, "positions": None, "prices": 0}, "proven": None,
-            "orders": {"listed_s": 3.0, "failing_s": None, "reason": None, "may_cancel": True},
+            "orders": {"listed_s": 3.0, "failing_s": None, "reason": None, "may_cancel": True, "open": 4},
             "dead_man": {
                 "timeout_s": 60.0,
                 "armed_until": "2026-11-20T10:01:00.000+00:00",
@@ -62,6 +62,24 @@ FULL: dict[str, Any] = {
             },
         },
     },
+    "distances": [
+        {"rule": "capital_loss", "action": "trip", "loss": 0.06, "limit": 0.05, "equity": "9500", "left": "-100"},
+        {"rule": "day", "action": "veto", "loss": "94", "limit": "500", "equity": None, "left": None},
+    ],
+    "positions": [
+        {
+            "venue": "spot", "symbol": "BTC/USDT:USDT", "quantity": "-1", "entry": "60000", "mark": None, "value": None,
+            "unrealized": None, "stale": None,
+        },
+    ],
+    "holdings": [
+        {"venue": "spot", "asset": "BTC", "amount": "1", "price": "60000", "value": "60000", "stale": False},
+    ],
+    "profit": {
+        "total": "-94", "realized": "-90", "unrealized": "-4", "open": None, "day": "2026-11-21",
+        "venues": {"spot": {"total": "-94", "realized": None, "unrealized": None, "open": "0"}},
+        "days": [{"day": "2026-11-20", "venue": "spot", "realized": "12.5"}],
+    },
 }  # fmt: skip
 
 
@@ -70,7 +88,7 @@ def test_a_document_comes_back_to_the_letter() -> None:
 
 
 def test_a_running_daemon_tells_more() -> None:
-    more = {"recent": {"orders": [{"a": 1}], "fills": None}, "turned_away": {"silent": 2}}
+    more = {"recent": {"orders": [{"a": 1}], "fills": None}, "open_orders": [{"b": 2}], "turned_away": {"silent": 2}}
     state = State.shown({**FULL, **more})
     assert json.dumps(state.document()) == json.dumps({**FULL, **more})
     assert State.shown(FULL).turned_away == {}

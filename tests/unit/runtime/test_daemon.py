@@ -23,15 +23,19 @@ from risk_daemon.errors import (
     Stopping,
     UsageError,
 )
+from risk_daemon.model.account import OrderSide
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     BalancesSeen,
     EnableRequested,
+    ErrorKind,
+    ErrorReported,
     EventName,
     FlowsListed,
     HaltRequested,
     Input,
     Order,
+    OrderReported,
     OrdersListed,
     OrdersSeen,
     PricesSeen,
@@ -208,6 +212,19 @@ async def test_orders_that_are_told_of_are_remembered() -> None:
     running.put(OrdersSeen("spot", 1.0, (), ended=(order,)))
     await pass_time(0.1)
     assert running.machine.parts.open_orders.of("spot") == ()
+    running.daemon.stop()
+    await running.ends()
+
+
+async def test_what_is_only_shown_ends_no_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise TypeError("an odd row")
+
+    running = await Running().ready()
+    monkeypatch.setattr(running.machine.parts.recent, "note", fails)
+    running.put(VenueConnected("spot"))
+    await pass_time(0.5)
+    assert running.daemon.is_alive()
     running.daemon.stop()
     await running.ends()
 
@@ -594,3 +611,30 @@ async def test_it_guards_once_it_is_ready_and_while_it_turns_and_not_in_a_trip()
     assert (running.daemon.is_alive(), running.daemon.is_guarding()) == (True, False)
     running.put(SweepFinished(trip_id, True, 0, 1.0))
     await running.ends()
+
+
+# --- what is counted -----------------------------------------------------------------------------------
+
+
+async def test_turns_events_and_what_bots_tell_are_counted() -> None:
+    running = await Running().ready()
+    now_mono = LoopClock().now().mono
+    assert running.daemon.unlooked_s(now_mono) < 0.3
+    running.put(
+        OrderReported("spot", "BTC/USDT", OrderSide.BUY, "grid-1"),
+        ErrorReported(ErrorKind.BROKER, "grid-1", "spot", "down"),
+    )
+    await pass_time(1.0)
+    told = running.daemon.counters.counted()
+    assert told.orders == {("spot", "grid-1"): 1}
+    assert told.errors == {("broker", "spot", "grid-1"): 1}
+    assert told.events["venue_connected"] == 1
+    assert told.turns.reached[float("inf")] == len(running.heard) - 1, "each but the start, which nobody waits for"
+    assert 0 < told.turns.sum_s < 1.0
+    running.daemon.stop()
+    await running.ends()
+
+
+async def test_before_the_first_look_it_has_not_looked() -> None:
+    daemon = Daemon(Machine().parts, DaemonSettings())
+    assert daemon.unlooked_s(LoopClock().now().mono) == float("inf")

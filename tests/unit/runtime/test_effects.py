@@ -21,6 +21,7 @@ from risk_daemon.engine.decision import (
 )
 from risk_daemon.engine.states import CircuitBreakerState
 from risk_daemon.errors import ExitCode
+from risk_daemon.gate.restraints import GateState
 from risk_daemon.model.events import EventName, Kind, RiskEvent, Tick
 from risk_daemon.runtime.effects import Effects
 from risk_daemon.runtime.event_writer import EventWriter
@@ -97,6 +98,16 @@ async def test_the_gate_is_shut_before_anything_else_is_begun() -> None:
     hands.carry_out(Finish(ExitCode.TRIGGERED_UNPROVEN, "late"), SetGate(SHUT))
     assert moments == [1]
     assert hands.gate_map.records[0].trip_id == "t-1"
+
+
+async def test_when_the_gate_moves_the_log_says_so_behind_what_moved_it() -> None:
+    hands = Hands()
+    hands.carry_out(SetGate(SHUT), records=(RiskEvent(EventName.CIRCUIT_BREAKER_TRIGGERED, {}),), after=TRIGGERED)
+    hands.carry_out(SetGate(GateState(locked=False)))
+    hands.carry_out()
+    await hands.effects._events.written(1.0)
+    assert hands.journal.written == [("circuit_breaker_triggered", True), ("gate_shut", True), ("gate_opened", False)]
+    assert hands.journal.fields["gate_shut"] == {"cause": SHUT.cause, "trip_id": "t-1"}
 
 
 async def test_a_sweep_is_told_what_its_action_carries() -> None:

@@ -77,3 +77,16 @@ def test_a_stream_that_never_ends_an_order_fills_no_memory() -> None:
     assert len(known.of("kraken")) == KEPT
     assert ids(known)[0] == "1"
     assert ids(known)[-1] == "new"
+
+
+def test_counts_are_by_scope_and_what_only_a_stream_told_of_is_apart() -> None:
+    known = OpenOrders()
+    assert known.counts() == {}
+    known.listed(listed("plain", order(1), order(2)))
+    known.listed(listed("trigger"))
+    known.seen(seen(order(2), order(3), order(4), ended=(order(1),)))
+    assert known.counts() == {"kraken": {"plain": 1, "trigger": 0, "stream": 2}}
+    known.listed(listed("plain", order(3)))
+    assert known.counts() == {"kraken": {"plain": 1, "trigger": 0}}
+    known.swept("kraken")
+    assert (known.counts(), known.count("kraken")) == ({"kraken": {}}, 0), "nothing is open after a proof"

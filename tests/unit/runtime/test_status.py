@@ -94,7 +94,7 @@ def verdict(*, proven: bool) -> VenueVerdict:
 def published(world: World, sweep: Any = None, gate: GateState | None = None) -> dict[str, Any]:
     """The document now, after it was compared with what `/openapi.json` says of it."""
     document = status_of(world.engine, world.clock.now(), sweep or {}, gate).document()
-    state = {**document, "recent": {"orders": [], "fills": None}, "turned_away": {"silent": 0}}
+    state = {**document, "recent": {"orders": [], "fills": None}, "open_orders": [], "turned_away": {"silent": 0}}
     schema = {"$ref": "#/components/schemas/State", "components": DOCUMENT["components"]}
     jsonschema_rs.validate(schema, json.loads(json.dumps(state, allow_nan=False)))
     assert sorted(DOCUMENT["components"]["schemas"]["State"]["required"]) == sorted(state)
@@ -168,7 +168,7 @@ def test_what_is_known_of_a_venue_and_its_orders() -> None:
     one.send(OrdersListed("spot", "plain", one.now, ()))
     one.send(CancelChecked("spot", True, ""))
     one.clock.advance(3.0)
-    good = {"listed_s": 3.0, "failing_s": None, "reason": None, "may_cancel": True}
+    good = {"listed_s": 3.0, "failing_s": None, "reason": None, "may_cancel": True, "open": None}
     assert published(one)["venues"]["spot"]["orders"] == good
     one.send(ListingFailed("spot", "plain", one.now, "answered 401", is_refused=False))
     one.clock.advance(2.0)

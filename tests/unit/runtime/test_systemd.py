@@ -20,3 +20,11 @@ def test_ready_and_the_end_are_told_as_they_are() -> None:
     systemd.ready()
     systemd.stopping("told to stop")
     assert told == ["READY=1", "STOPPING=1\nSTATUS=told to stop"]
+
+
+def test_a_reload_begins_at_its_moment_and_ends_with_ready() -> None:
+    told: list[str] = []
+    systemd = Systemd(told.append, lambda _now: "", watchdog_every_s=1.0)
+    systemd.reloading(1_234_567)
+    systemd.ready()
+    assert told == ["RELOADING=1\nMONOTONIC_USEC=1234567", "READY=1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,6 +25,15 @@ def test_it_is_written_at_most_once_a_second(tmp_path: Path) -> None:
     assert file.write({"n": 4}, clock.advance(0.2))
     assert json.loads(path.read_text()) == {"n": 4}
     assert [entry.name for entry in tmp_path.iterdir()] == ["risk.json"]
+
+
+def test_everybody_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        RiskFile(tmp_path / "risk.json").write({"n": 1}, ManualClock().now())
+    finally:
+        os.umask(before)
+    assert (tmp_path / "risk.json").stat().st_mode & 0o777 == 0o644
 
 
 def test_amounts_are_strings_and_unknown_is_null(tmp_path: Path) -> None:

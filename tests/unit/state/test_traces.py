@@ -10,7 +10,7 @@ import pytest
 from risk_daemon.errors import StateError
 from risk_daemon.model.clock import Instant, SystemClock
 from risk_daemon.model.events import EventName, RiskEvent
-from risk_daemon.state import traces
+from risk_daemon.state import log_pieces
 from risk_daemon.state.directory import LATCH, Paths, StateDir
 from risk_daemon.state.event_log import EventLog
 from risk_daemon.state.files import json_text
@@ -115,7 +115,7 @@ def test_the_venues_are_those_swept_last(paths: Paths) -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 100, 1 << 20])
 def test_a_long_log_is_read_from_its_end(paths: Paths, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(traces, "_CHUNK", size)
+    monkeypatch.setattr(log_pieces, "_CHUNK", size)
     wrote(paths, TRIGGERED, *[update("TRIGGERED")] * 50)
     found = left(paths)
     assert found is not None

@@ -255,6 +255,18 @@ async def test_recent_are_the_last_ones_written_or_not(path: Path) -> None:
 # --- across starts -----------------------------------------------------------------------------------------
 
 
+async def test_recent_goes_on_over_a_restart_and_leaves_out_what_can_not_be_read(path: Path) -> None:
+    before = VetoLog.open(path)
+    before.append(records(*range(RECENT_MAX + 20)))
+    await before.close()
+    with path.open("ab") as file:
+        file.write(b'{"half a li\n[1]\n\xff\n')
+    log = VetoLog.open(path)
+    log.append(records(900))
+    assert [line["reason"] for line in log.recent()] == expected(*range(21, RECENT_MAX + 20), 900)
+    await log.close()
+
+
 async def test_a_new_start_goes_on_with_the_file(path: Path) -> None:
     for number in (1, 2):
         log = VetoLog.open(path)

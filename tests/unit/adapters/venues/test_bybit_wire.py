@@ -31,6 +31,25 @@ def test_it_signs_in_before_it_subscribes() -> None:
     assert signing.message == {"op": "auth", "args": ["KEY", "11000", wanted]}
     assert not signing.names
     assert wire.hear(answer("auth")) == Taken()
+    assert wire.ask(Kind.BALANCES, ACCOUNT).message == {"op": "subscribe", "args": ["wallet"]}
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_executions_come_before_orders_which_do_without_them(is_taken: bool) -> None:
+    wire = private()
+    wire.hear(answer("auth"))
+    ask = wire.ask(Kind.ORDERS, ACCOUNT)
+    assert (ask.message, ask.names) == ({"op": "subscribe", "args": ["execution"]}, frozenset())
+    assert wire.waits_for_fills
+    assert wire.hear(answer("subscribe", success=is_taken, said="error:handler not found")) == Taken()
+    assert not wire.waits_for_fills
+    assert wire.ask(Kind.ORDERS, ACCOUNT).message == {"op": "subscribe", "args": ["order"]}
+    assert wire.hear({"topic": "execution", "data": []}) is Kind.ORDERS
+
+
+def test_where_executions_were_not_answered_they_are_not_asked_for_again() -> None:
+    wire = BybitPrivateWire("ws://x", "KEY", "SECRET", lambda: 1000, asks_fills=False)
+    wire.hear(answer("auth"))
     assert wire.ask(Kind.ORDERS, ACCOUNT).message == {"op": "subscribe", "args": ["order"]}
 
 

@@ -133,6 +133,7 @@ def test_an_order_keeps_its_client_id_and_whether_it_only_reduces() -> None:
             client_order_id="bot-1",
             reduce_only=True,
             remaining=Decimal("1.5"),
+            quantity=Decimal(2),
         ),
         Order(
             venue="k",
@@ -144,6 +145,7 @@ def test_an_order_keeps_its_client_id_and_whether_it_only_reduces() -> None:
             client_order_id="77",
             reduce_only=False,
             remaining=Decimal("1.5"),
+            quantity=Decimal(2),
         ),
         Order(
             venue="k",
@@ -155,6 +157,7 @@ def test_an_order_keeps_its_client_id_and_whether_it_only_reduces() -> None:
             client_order_id=None,
             reduce_only=False,
             remaining=Decimal("1.5"),
+            quantity=Decimal(2),
         ),
     )
 

@@ -142,6 +142,7 @@ def test_orders_of_every_kind() -> None:
             client_order_id="bot",
             reduce_only=False,
             remaining=Decimal(2),
+            quantity=Decimal(2),
         ),
         Order(
             venue="f",
@@ -153,6 +154,7 @@ def test_orders_of_every_kind() -> None:
             client_order_id=None,
             reduce_only=True,
             remaining=Decimal(1),
+            quantity=Decimal(1),
         ),
     )
 

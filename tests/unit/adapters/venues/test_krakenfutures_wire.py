@@ -57,6 +57,21 @@ def test_a_feed_of_the_account_needs_the_challenge_signed() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "said", [{"event": "subscribed", "feed": "fills"}, {"event": "alert", "message": "Invalid feed"}]
+)
+def test_fills_come_before_orders_which_do_without_them(said: dict[str, Any]) -> None:
+    talk = beating()
+    talk.hear({"event": "challenge", "message": CHALLENGE})
+    ask = talk.ask(Kind.ORDERS, ACCOUNT)
+    assert (ask.message["feed"], ask.names) == ("fills", frozenset())
+    assert talk.waits_for_fills
+    assert talk.hear(said) == Taken("fills")
+    assert not talk.waits_for_fills
+    assert talk.ask(Kind.ORDERS, ACCOUNT).message["feed"] == "open_orders"
+    assert {talk.hear({"feed": feed}) for feed in ("fills", "fills_snapshot")} == {Kind.ORDERS}
+
+
 def test_tickers_need_no_key() -> None:
     ask = beating().ask(Kind.PRICES, frozenset(IDS))
     assert ask.message == {"event": "subscribe", "feed": "ticker", "product_ids": ["PF_XBTUSD", "PF_ETHUSD"]}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.simulated.wire.mexc_frames import ACCOUNT, BOOK_TICKER, ORDERS, message, push
-from adapters.venues.mexc_wire import ContractWire, SpotWire
+from adapters.venues.mexc_wire import DEALS, ContractWire, SpotWire
 from adapters.wire import Keyed, Pinging, Refused, Taken
 from risk_daemon.errors import MalformedReply, VenueUnavailable
 from risk_daemon.model.account import Kind
@@ -116,7 +116,7 @@ def test_contracts_want_a_login_and_then_tell_all() -> None:
         ("push.personal.order", Kind.ORDERS),
         ("push.personal.track.order", Kind.ORDERS),
         ("push.personal.position", (Kind.BALANCES, Kind.POSITIONS)),
-        ("push.personal.order.deal", (Kind.BALANCES, Kind.POSITIONS)),
+        ("push.personal.order.deal", (Kind.BALANCES, Kind.POSITIONS, Kind.ORDERS)),
         ("push.personal.something.new", (Kind.BALANCES, Kind.POSITIONS)),
         ("push.tickers", Kind.PRICES),
         ("push.funding.rate", None),
@@ -124,3 +124,15 @@ def test_contracts_want_a_login_and_then_tell_all() -> None:
 )
 def test_what_is_told_of_the_account_is_never_nothing(channel: str, said: Any) -> None:
     assert contract().hear({"channel": channel, "data": {}}) == said
+
+
+@pytest.mark.parametrize("words", [DEALS, f"Not Subscribed successfully! [{DEALS}]. Reason: Blocked!"])
+def test_deals_come_before_orders_which_do_without_them(words: str) -> None:
+    wire = SpotWire("ws://x", str, "key")
+    ask = wire.ask(Kind.ORDERS, frozenset({"account"}))
+    assert (ask.message["params"], ask.names) == ([DEALS], frozenset())
+    assert wire.hear({"id": 0, "code": 0, "msg": "PONG"}) is None
+    assert wire.waits_for_fills
+    assert wire.hear({"id": 0, "code": 0, "msg": words}) == Taken()
+    assert not wire.waits_for_fills
+    assert wire.ask(Kind.ORDERS, frozenset({"account"})).message["params"] == ["spot@private.orders.v3.api.pb"]

@@ -47,6 +47,15 @@ def test_a_new_gate_is_shut_and_starting(path: Path, clock: ManualClock) -> None
     assert (record.locked, record.cause) == (True, "starting")
 
 
+def test_bots_of_other_users_may_read_it_whatever_the_umask(path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        MemoryMap(path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
 def test_a_record_comes_back(path: Path, clock: ManualClock) -> None:
     lock = MemoryMap(path)
     lock.write(LOCKED, clock.now())

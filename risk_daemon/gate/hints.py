@@ -6,10 +6,14 @@ from collections.abc import Mapping
 
 from risk_daemon.gate.restraints import CUSTOM, UNLISTABLE, Cause
 from risk_daemon.model.breaker_types import CircuitBreakerType
-from risk_daemon.model.status import HaltStatus, LockStatus
+from risk_daemon.model.status import HaltStatus, LockStatus, Status
 
 RESET = '`risk-daemon reset --reason "..." --rebaseline keep|current`'
 
+CIRCUIT_TRIGGERED = "TRIGGERED"
+_NORMAL = "NORMAL"
+_NAMED = 3
+_DRAWDOWN = CircuitBreakerType.DRAWDOWN.value
 _START = "The gate opens when a running guard has a complete picture: see `risk-daemon run`."
 _LIMITS = "A veto: nothing is cancelled, and it ends by itself when the figure is back within its limit."
 _AGE_OUT = "A veto: it ends by itself as the {} age out. `risk-daemon tail` shows whose they were."
@@ -26,6 +30,13 @@ _HINTS: Mapping[str, str] = {
 }
 
 
+def is_circuit_tripped(state: Status) -> bool:
+    """Whether the drawdown's short line must not call the circuit OK, whatever the drawdown is by now."""
+    of_drawdown = {name for name, rule in state.rules.items() if rule.get("breaker_type") == _DRAWDOWN}
+    stands = any(state.breakers.get(name) != _NORMAL for name in of_drawdown)
+    return state.circuit_breaker.active is True or state.state == CIRCUIT_TRIGGERED or stands
+
+
 def how_to_reset() -> str:
     """What a person does to trade again."""
     return f"To trade again: find the cause, then {RESET}."
@@ -36,10 +47,26 @@ def how_to_go_on(lock: LockStatus) -> str:
     if not lock.trip_id:
         return _of_veto(lock.cause or "")
     if lock.proven is not True:
-        return "The cancels are not proven yet: the guard goes on, `risk-daemon run` resumes it where it stopped."
+        return (
+            "The cancels are not proven yet: the guard goes on, leave it running; if it has ended, `risk-daemon run`"
+            " resumes it. Orders of a venue that does not answer: look there, and cancel them by hand."
+        )
     if lock.until:
         return f"It ends by itself at that time, if every venue is proven and nothing breaches; sooner by {RESET}."
     return how_to_reset()
+
+
+def what_stands_open(state: Status) -> str | None:
+    """In a trip: the positions that no order guards any more; None where there are none, or there is no trip."""
+    if not state.lock.trip_id or not state.positions:
+        return None
+    named = ", ".join(f"{one.venue} {one.symbol} {one.quantity}" for one in state.positions[:_NAMED])
+    more = f" and {len(state.positions) - _NAMED} more" if len(state.positions) > _NAMED else ""
+    count = "1 position stands" if len(state.positions) == 1 else f"{len(state.positions)} positions stand"
+    return (
+        f"{count} open, and orders that guarded them are gone unless they were kept: {named}{more}."
+        " `risk-daemon close-positions` closes them."
+    )
 
 
 def _of_veto(cause: str) -> str:

@@ -1,0 +1,52 @@
+"""Tables: every one has a caption, headings in both directions, and a box of its own to scroll in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from risk_daemon.api.dashboard.html import Markup, joined, tag, text
+
+
+class Column(NamedTuple):
+    """is_number: its figures stand under each other."""
+
+    name: str
+    is_number: bool = False
+
+
+def columns(*names: str) -> tuple[Column, ...]:
+    """A name that begins with `#` is a column of numbers."""
+    return tuple(Column(name.removeprefix("#"), name.startswith("#")) for name in names)
+
+
+def table(caption: str, heads: Sequence[Column], rows: Iterable[Sequence[Markup | str]], *, empty: str) -> Markup:
+    """The first cell of a row names it. empty: what is said where there are none."""
+    body = [_row(heads, row) for row in rows]
+    if not body:
+        return tag("p", empty, class_="none")
+    head = tag("tr", *(tag("th", one.name, scope="col", class_=_kind(one)) for one in heads))
+    inner = tag("table", tag("caption", caption, class_="hidden"), tag("thead", head), tag("tbody", *body))
+    key = "scroll-" + "-".join(caption.lower().split())
+    return tag("div", inner, class_="scroll", id=key, tabindex=0, role="group", aria_label=caption)
+
+
+def _row(heads: Sequence[Column], cells: Sequence[Markup | str]) -> Markup:
+    first, *rest = cells
+    written = [tag("td", cell, class_=_kind(head)) for head, cell in zip(heads[1:], rest, strict=True)]
+    return tag("tr", tag("th", first, scope="row"), *written)
+
+
+def _kind(column: Column) -> str | None:
+    return "num" if column.is_number else None
+
+
+def more(shown: int, of: int, where: str) -> Markup | None:
+    """What is left out is said."""
+    return tag("p", f"{shown} of {of} are shown: {where}", class_="note") if of > shown else None
+
+
+def matching(rows: Iterable[Sequence[Markup | str]], query: str) -> Iterable[Sequence[Markup | str]]:
+    """Those in which every word of `query` stands."""
+    words = [text(word).lower() for word in query.split()]
+    return (row for row in rows if all(word in joined(*row).lower() for word in words))

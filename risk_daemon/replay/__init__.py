@@ -1,0 +1,1 @@
+"""The past through the same engine: when would a configuration have warned, vetoed, frozen, tripped?"""

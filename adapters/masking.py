@@ -1,7 +1,8 @@
 """Replies of a real account made fit to be shown: keys, ids and amounts are masked, and the shape stays.
 
-The same value is masked the same way throughout, so what was equal stays equal; with what key that is done is
-forgotten at the end. What nothing is and what counts rows stays as it is: that is what a recording is for.
+The same value is masked the same way throughout, so what was equal stays equal and what was not stays apart; with
+what key that is done is forgotten at the end. What nothing is and what counts rows stays as it is: that is what a
+recording is for.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -67,6 +68,10 @@ _SECRET_PARAMS = frozenset(
     {"signature", "sign", "apikey", "api_key", "timestamp", "recvwindow", "recv_window", "nonce", "listenkey"}
 )
 
+_Shape = Callable[[str], str]
+_DRAWS = 1000
+"""More than enough to find the last digit that is free; letters are never that short."""
+
 
 def is_personal(param: str) -> bool:
     """Whether a parameter of a call signs it, or names somebody or something of theirs."""
@@ -79,6 +84,8 @@ class Mask:
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
+        self._made: dict[tuple[_Shape, str], str] = {}
+        self._taken: set[tuple[_Shape, str]] = set()
 
     def reply(self, value: Any, field: str = "") -> Any:
         """A parsed reply to a signed call, masked."""
@@ -123,8 +130,7 @@ class Mask:
     def _number_itself(self, value: float, field: str) -> int | float:
         if _KEPT.match(field):
             return value
-        text = self._digits(repr(value)) if not _NAMING.search(field) else self._word(repr(value))
-        return type(value)(text)
+        return type(value)(self._digits(repr(value)))
 
     def _digits(self, text: str) -> str:
         """Another number of the same sign and length; nothing stays nothing."""
@@ -132,15 +138,30 @@ class Mask:
             return text
         mantissa, e, exponent = text.lower().partition("e")
         first = next(index for index, letter in enumerate(mantissa) if letter in "123456789")
-        made = self._word(mantissa[first:])
-        return mantissa[:first] + ("1" if made[0] == "0" else made[0]) + made[1:] + e + exponent
+        return mantissa[:first] + self._apart(mantissa[first:], _as_a_number) + e + exponent
 
     def _word(self, text: str) -> str:
         """Letters for letters and digits for digits; everything else stays."""
+        return self._apart(text, str)
+
+    def _apart(self, text: str, shape: _Shape) -> str:
+        """The one that stands for this text and, while one is left, for no other: two rows with one id would be one."""
+        if (shape, text) not in self._made:
+            drawn = (shape(self._drawn(text, draw)) for draw in range(_DRAWS))
+            made = next((made for made in drawn if (shape, made) not in self._taken), shape(self._drawn(text, 0)))
+            self._made[shape, text] = made
+            self._taken.add((shape, made))
+        return self._made[shape, text]
+
+    def _drawn(self, text: str, draw: int) -> str:
         stream = b""
         for counter in range(len(text) // 32 + 1):
-            stream += hmac.new(self._key, f"{counter}:{text}".encode(), hashlib.sha256).digest()
+            stream += hmac.new(self._key, f"{draw}:{counter}:{text}".encode(), hashlib.sha256).digest()
         return "".join(_other(letter, byte) for letter, byte in zip(text, stream, strict=False))
+
+
+def _as_a_number(digits: str) -> str:
+    return "1" + digits[1:] if digits.startswith("0") else digits
 
 
 def _other(letter: str, byte: int) -> str:

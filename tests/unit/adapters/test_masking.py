@@ -39,6 +39,17 @@ def test_the_same_is_masked_the_same_way_within_a_recording_and_otherwise_in_the
     assert Mask().reply(rows)[0] != first
 
 
+def test_what_was_not_equal_stays_apart_however_short_it_is() -> None:
+    for field, values in (("id", "0123456789"), ("id", range(1, 10)), ("free", "123456789"), ("note", "abcdefghij")):
+        rows = Mask().reply([{field: value} for value in values])
+        assert len({row[field] for row in rows}) == len(values), field
+
+
+def test_more_of_a_shape_than_there_are_is_masked_all_the_same() -> None:
+    digits = [{"id": digit} for digit in "0123456789٠١٢"]
+    assert all(row["id"].isdigit() for row in Mask().reply(digits))
+
+
 def test_what_says_something_of_the_protocol_stays() -> None:
     reply = {
         "code": "51400",

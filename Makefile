@@ -113,7 +113,7 @@ picture: venv
 requirements: venv
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev -o requirements/dev.txt pyproject.toml
-	$(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/run.txt -c requirements/dev.txt pyproject.toml
+	$(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate --extra postgres --extra redis --extra kafka -o requirements/run.txt -c requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip compile --python-version 3.11 --generate-hashes --no-header --no-annotate --extra docs -o requirements/docs.txt -c requirements/dev.txt pyproject.toml
 
 clean:

@@ -32,7 +32,6 @@ from risk_daemon.config.notation import (
     Asset,
     Count,
     DaysOrAll,
-    LocalPath,
     LossSize,
     Money,
     MoneyOrAuto,
@@ -41,7 +40,6 @@ from risk_daemon.config.notation import (
     RatioOrOff,
     Refused,
     Seconds,
-    SecondsOrNever,
     Table,
     TimeOfDay,
     as_written,
@@ -52,6 +50,7 @@ from risk_daemon.config.notation import (
     time_zone,
 )
 from risk_daemon.config.registry import RULES
+from risk_daemon.config.state import State
 from risk_daemon.config.warden import LOCAL, WardenTable
 from risk_daemon.model.addresses import check_loopback
 
@@ -255,39 +254,6 @@ def _venue_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}", name):
         raise ValueError(f"{name!r} is not a venue's name: use letters, digits, - and _")
     return name
-
-
-def _only_sqlite(value: object) -> object:
-    if value != "sqlite":
-        raise ValueError('only "sqlite" is available in this version')
-    return value
-
-
-def _only_file(value: object) -> object:
-    if value != ["file"] and value != ("file",):
-        raise ValueError('only ["file"] is available in this version')
-    return ("file",)
-
-
-_DAY_S = 86_400.0
-
-
-def _a_day_at_least(value: float | None) -> float | None:
-    if value is not None and value < _DAY_S:
-        raise ValueError('it is less than a day: write "1d" or more, or "never"')
-    return value
-
-
-class State(Table):
-    """Where the state is kept. `dir` is absolute: a relative one is relative to the config file.
-
-    keep_logs: how old pieces of the event log become; None: they are never removed.
-    """
-
-    dir: LocalPath = as_written("var")
-    store: Annotated[Literal["sqlite"], BeforeValidator(_only_sqlite)] = "sqlite"
-    locks: Annotated[tuple[Literal["file"], ...], BeforeValidator(_only_file)] = ("file",)
-    keep_logs: Annotated[SecondsOrNever, AfterValidator(_a_day_at_least)] = as_written("400d")
 
 
 def as_file(path: Path) -> dict[str, Path]:

@@ -1,0 +1,42 @@
+"""Where the state is kept, and the lock for others to read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator
+
+from risk_daemon.config.notation import LocalPath, SecondsOrNever, Table, as_written
+
+
+def _only_sqlite(value: object) -> object:
+    if value != "sqlite":
+        raise ValueError('only "sqlite" is available in this version')
+    return value
+
+
+def _only_file(value: object) -> object:
+    if value != ["file"] and value != ("file",):
+        raise ValueError('only ["file"] is available in this version')
+    return ("file",)
+
+
+_DAY_S = 86_400.0
+
+
+def _a_day_at_least(value: float | None) -> float | None:
+    if value is not None and value < _DAY_S:
+        raise ValueError('it is less than a day: write "1d" or more, or "never"')
+    return value
+
+
+class State(Table):
+    """Where the state is kept. `dir` is absolute: a relative one is relative to the config file.
+
+    keep_logs: how old pieces of the event log become; None: they are never removed.
+    """
+
+    dir: LocalPath = as_written("var")
+    store: Annotated[Literal["sqlite"], BeforeValidator(_only_sqlite)] = "sqlite"
+    locks: Annotated[tuple[Literal["file"], ...], BeforeValidator(_only_file)] = ("file",)
+    keep_logs: Annotated[SecondsOrNever, AfterValidator(_a_day_at_least)] = as_written("400d")

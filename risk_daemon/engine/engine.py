@@ -9,6 +9,7 @@ instants gives the same sequence of decisions.
     warnings.py           warnings, vetoes and blindness
     listing_watch.py      whether orders can be listed and cancelled
     dead_men.py           when the venues' own switches are refreshed
+    outside.py            its memory, and who else must agree to open
     venue_news.py         what can't be reached, and what keys may do
     trip_control.py       breach, confirmation, trip, proof
     freeze.py             a trip that ends by itself
@@ -38,7 +39,7 @@ from risk_daemon.engine.figures import Updates, figures_of
 from risk_daemon.engine.freeze import Freeze
 from risk_daemon.engine.listing_watch import ListingWatch, OrdersView
 from risk_daemon.engine.order_desk import OrderDesk
-from risk_daemon.engine.outages import tell_of_store
+from risk_daemon.engine.outside import Outside
 from risk_daemon.engine.quiet import Quiet
 from risk_daemon.engine.reconfiguration import ALWAYS_ON, Reconfiguration, arranged, changed, passed, why_not
 from risk_daemon.engine.requests import Requests
@@ -72,6 +73,7 @@ from risk_daemon.model.events import (
     HaltRequested,
     Input,
     KeyAudited,
+    LeaseSeen,
     ListingFailed,
     Noted,
     OrderReported,
@@ -87,6 +89,7 @@ from risk_daemon.model.events import (
     StreamConfirmed,
     Tick,
     TokenRevoked,
+    TrippedElsewhere,
     VenueConnected,
     VenueLost,
 )
@@ -132,7 +135,7 @@ class Engine:
         self._news = VenueNews(self.books, self._listing)
         self.connected = self._news.connected
         self.dead_men = DeadMen(settings.dead_men)
-        self._store_error: str | None = None
+        self._outside = Outside(settings.leases)
         self._quiet: Quiet | None = None
         self._seq = 0
         self._look_at_rules()
@@ -301,8 +304,10 @@ class Engine:
                 self.books.activity.set_aside(self._requests.halts.bots())
             case TokenRevoked():
                 self.books.activity.forget(event.bot)
-            case StoreChecked():
-                self._store_error = tell_of_store(self._store_error, event, turn)
+            case StoreChecked() | LeaseSeen():
+                self._outside.take(event, turn)
+            case TrippedElsewhere():
+                self._control.join(event, turn)
             case Noted():
                 turn.record(event.event.name, **event.event.fields)
             case Reconfiguration():
@@ -402,18 +407,18 @@ class Engine:
 
     def _move_gate(self, turn: Turn) -> None:
         """Last of all, so that it moves once a turn; first of the actions, so that nothing comes before it."""
-        self.restraints = self._restraints()
+        self._outside.look(turn)
+        self.restraints = self._restraints(turn.now.mono)
         gate = gate_of(self.restraints, turn.now.wall)
         if not gate.same_as(self.gate):
             self.gate = gate
             turn.actions.insert(0, SetGate(gate))
 
-    def _restraints(self) -> tuple[Restraint, ...]:
+    def _restraints(self, now_mono: float) -> tuple[Restraint, ...]:
         """Everything that holds against new orders now, a trip before all else: the lock must name it."""
-        trip = () if self.trip is None else (self._restraint_of(self.trip),)
-        return (*trip, *strongest_first(self._passing_restraints()))
+        return (*self._control.restraints(), *strongest_first(self._passing_restraints(now_mono)))
 
-    def _passing_restraints(self) -> list[Restraint]:
+    def _passing_restraints(self, now_mono: float) -> list[Restraint]:
         found = list(self._requests.halts.restraints())
         if self.state is not CircuitBreakerState.DISABLED:
             found += [
@@ -425,30 +430,16 @@ class Engine:
             found += self._listing.restraints(self.settings.allow_reduce_only)
         if self.is_confirming:
             found.append(_CONFIRMING)
-        if self._store_error is not None:
-            found.append(Restraint(Cause.LOCKED, f"the state can't be saved: {self._store_error}"))
+        found += self._outside.restraints(now_mono)
         if not self.has_baselines:
             found.append(_STARTING)
         return found
 
-    def _restraint_of(self, trip: Trip) -> Restraint:
-        """A trip locks for everybody. Under a freeze, orders that only make a position smaller may pass."""
-        breaker = self.manager.find(trip.breaker)
-        return Restraint(
-            trip.cause,
-            trip.reason,
-            observed={} if breaker is None else breaker.get_trip_details(),
-            limits={} if breaker is None else breaker.get_trip_limits(),
-            allows_reducing=trip.is_freeze and self.settings.allow_reduce_only,
-            trip_id=trip.trip_id,
-            until_wall=trip.until_wall,
-        )
-
     def _next_wake(self, now_mono: float) -> float | None:
         flows_mono, reread_mono = self.books.flows.next_due(now_mono), self.books.rereads.next_due()
-        if self._quiet is not None and flows_mono is None and reread_mono is None:
-            return None
-        moments = [flows_mono, reread_mono, *self._control.next_due()]
+        moments = [flows_mono, reread_mono, *self._outside.next_due()]
+        if self._quiet is None or flows_mono is not None or reread_mono is not None:
+            moments += self._control.next_due()
         return min((moment for moment in moments if moment is not None and moment > now_mono), default=None)
 
     # --- across restarts ---------------------------------------------------------------------------
@@ -456,7 +447,12 @@ class Engine:
     def snapshot(self) -> dict[str, Any]:
         """Documents to persist, by name. The latch is saved by itself, at once."""
         halts = self._requests.halts.snapshot()
-        return {**self.books.snapshot(), "breakers": self.manager.snapshot(), "halts": halts}
+        return {
+            **self.books.snapshot(),
+            "breakers": self.manager.snapshot(),
+            "halts": halts,
+            "trips": self._control.snapshot(),
+        }
 
     def restore(self, documents: Mapping[str, Any], now: Instant) -> None:
         """Take back what was persisted. A latch without a breaker state still locks."""
@@ -468,10 +464,11 @@ class Engine:
         if "halts" in documents:
             self._requests.halts.restore(documents["halts"])
             self.books.activity.set_aside(self._requests.halts.bots())
+        self._control.restore_ended(documents.get("trips"))
         latch = documents.get("latch")
         if latch:
             self._control.restore(latch, now)
-        self.restraints = self._restraints()
+        self.restraints = self._restraints(now.mono)
         self.gate = gate_of(self.restraints, now.wall)
 
     def restore_history(self, samples: Iterable[Mapping[str, Any]]) -> None:

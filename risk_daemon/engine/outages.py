@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from risk_daemon.engine.decision import Turn
 from risk_daemon.model.events import (
     ErrorKind,
-    EventName,
     Kind,
     ListingFailed,
     OrdersListed,
-    StoreChecked,
     VenueConnected,
     VenueLost,
 )
@@ -65,12 +62,3 @@ class Outages:
 
 def _error_kind(loss: _Loss) -> ErrorKind:
     return ErrorKind.CONNECTION if loss[1] is None else ErrorKind.DATA_FEED
-
-
-def tell_of_store(before: str | None, event: StoreChecked, turn: Turn) -> str | None:
-    """Why the state can't be saved, if it can't. Told when that begins and ends, not with every other reason."""
-    if event.error is not None and before is None:
-        turn.record(EventName.STORE_UNWRITABLE, error=event.error)
-    elif event.error is None and before is not None:
-        turn.record(EventName.STORE_WRITABLE)
-    return event.error

@@ -48,6 +48,7 @@ class EngineSettings:
     resweep_every_s: while frozen, every venue is emptied again so often.
     allow_reduce_only: orders that surely only make a position smaller may pass a veto or a freeze.
     dead_men: the venues whose own switch is kept from firing, for as long as this engine thinks.
+    leases: by whom this guard must be let for its gate to open: see outside.py.
     """
 
     reference: str = "USDT"
@@ -67,3 +68,4 @@ class EngineSettings:
     allow_reduce_only: bool = False
     pretrade: PreTradeSettings = field(default_factory=PreTradeSettings)
     dead_men: Mapping[str, DeadManSettings] = field(default_factory=dict)
+    leases: frozenset[str] = frozenset()

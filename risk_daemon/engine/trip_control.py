@@ -8,6 +8,7 @@ again until its time is over (see `freeze.py`).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from risk_daemon.engine.states import CircuitBreakerState, StateMachine, Trigger
 from risk_daemon.engine.trip import Trip, new_trip_id
 from risk_daemon.engine.warnings import WarningWatch
 from risk_daemon.errors import ExitCode, check
+from risk_daemon.gate.restraints import Restraint
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     ClosingFinished,
@@ -31,6 +33,7 @@ from risk_daemon.model.events import (
     OrderReplaced,
     PositionClosed,
     SweepFinished,
+    TrippedElsewhere,
     VenueProven,
     VenueUnproven,
 )
@@ -39,6 +42,8 @@ from risk_daemon.model.units import plain
 
 PRICE_KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})
 EVERY_KIND = PRICE_KINDS | {Kind.FLOWS}
+# How many trips that are over are remembered, so that none of another guard begins anew.
+_ENDED_KEPT = 100
 
 
 class TripControl:
@@ -63,6 +68,7 @@ class TripControl:
         self._is_finishing = False
         self._is_closing = False
         self.is_sweeping = False
+        self._ended: deque[str] = deque(maxlen=_ENDED_KEPT)
 
     def reconfigure(self, settings: EngineSettings) -> None:
         """Other settings. While there is a trip or a breach in question, the caller has none."""
@@ -169,14 +175,15 @@ class TripControl:
         *,
         cause: str,
         is_freeze: bool = False,
+        trip_id: str | None = None,
         observed: Mapping[str, Any],
         limits: Mapping[str, Any],
     ) -> None:
-        """Lock under a new trip id, and sweep. The state is TRIGGERED already."""
+        """Lock under a new trip id, or that of another guard's trip, and sweep. The state is TRIGGERED already."""
         now = turn.now
         self._confirmations.clear()
         self.trip = Trip(
-            new_trip_id(now, turn.seq), breaker, reason, now.wall, now.mono, cause=cause, is_freeze=is_freeze
+            trip_id or new_trip_id(now, turn.seq), breaker, reason, now.wall, now.mono, cause=cause, is_freeze=is_freeze
         )
         if is_freeze:
             self.trip.until_wall = self._books.baselines.calendar.end_wall(now.wall)
@@ -190,6 +197,51 @@ class TripControl:
         turn.act(SaveLatch(self.trip.latch()))
         self.start_sweep(self.trip, turn, resumed=False)
 
+    def join(self, event: TrippedElsewhere, turn: Turn) -> None:
+        """Another guard's trip is this one's: at once, under its id, whether this one is disabled or frozen.
+
+        One that is over here, or that a trip of this guard's own has answered already, begins nothing anew.
+        """
+        trip = self.trip
+        if event.trip_id in self._ended or (trip is not None and trip.trip_id == event.trip_id):
+            return
+        if trip is not None and not trip.is_freeze:
+            self._ended.append(event.trip_id)
+            turn.persist = True
+            return
+        self._machine.fire(Trigger.HALT)
+        reason = f"{event.by} tripped: {event.reason}"
+        self.open(
+            event.by, reason, turn, cause=event.cause, trip_id=event.trip_id, observed={"by": event.by}, limits={}
+        )
+
+    def restraints(self) -> tuple[Restraint, ...]:
+        """A trip locks for everybody. Under a freeze, orders that only make a position smaller may pass."""
+        trip = self.trip
+        if trip is None:
+            return ()
+        breaker = self._manager.find(trip.breaker)
+        lock = Restraint(
+            trip.cause,
+            trip.reason,
+            observed={} if breaker is None else breaker.get_trip_details(),
+            limits={} if breaker is None else breaker.get_trip_limits(),
+            allows_reducing=trip.is_freeze and self._settings.allow_reduce_only,
+            trip_id=trip.trip_id,
+            until_wall=trip.until_wall,
+        )
+        return (lock,)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The trips that are over, oldest first; the one that is not is in the latch."""
+        return {"ended": list(self._ended)}
+
+    def restore_ended(self, document: Any) -> None:
+        """Take back what `snapshot` gave. What is odd is not known: then another guard's trip is one here again."""
+        ended = document.get("ended") if isinstance(document, Mapping) else None
+        known = [trip_id for trip_id in ended if isinstance(trip_id, str)] if isinstance(ended, list) else []
+        self._ended = deque(known, maxlen=_ENDED_KEPT)
+
     def end(self, trigger: Trigger, turn: Turn, by: str) -> Trip:
         """The trip that is over: by RESET, or by EXPIRE for a freeze. by: what the rules are told of who ended it.
 
@@ -198,6 +250,7 @@ class TripControl:
         check(self.trip is not None, "there is no trip to end")
         self._machine.fire(trigger)
         trip, self.trip = self.trip, None
+        self._ended.append(trip.trip_id)  # type: ignore[union-attr]
         self._is_finishing = False
         turn.act(SaveLatch(None))
         for breaker in self._manager.get_tripped():

@@ -27,6 +27,7 @@ _HINTS: Mapping[str, str] = {
     Cause.CONFIRMING: "A breach is being read again: in a moment it is a trip, or the gate is open again.",
     Cause.STARTING: _START,
     Cause.LOCKED: "The guard could not tell or save how things stand: see its log, and `risk-daemon check`.",
+    Cause.ELSEWHERE: "Another guard, or a limit over several, has to agree: look at that one first.",
 }
 
 

@@ -28,6 +28,8 @@ class Cause(StrEnum):
     CONFIRMING = "confirming"
     STARTING = "starting"
     LOCKED = "locked"
+    # Another guard, or a limit over several, keeps new orders out.
+    ELSEWHERE = "elsewhere"
     # Limits of single orders come last: they say nothing about the portfolio.
     PRICE_UNKNOWN = "price_unknown"
     MAX_NOTIONAL = "max_notional"

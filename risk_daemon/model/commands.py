@@ -24,6 +24,29 @@ class StoreChecked:
     error: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseSeen:
+    """Whether `by` (a twin, a fund) lets this guard open its gate: until `until_mono`; None: it does not, and why.
+
+    epoch: of the right to open, where it has one.
+    """
+
+    by: str
+    until_mono: float | None
+    reason: str = ""
+    epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrippedElsewhere:
+    """A trip of another guard, which is this one's too, under the same id. by: whose. cause: what its gate gives."""
+
+    trip_id: str
+    by: str
+    cause: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class HaltRequested:
     """An operator's halt of everything; where a venue or a bot is named, a veto for its orders only."""

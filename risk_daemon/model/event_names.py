@@ -31,6 +31,8 @@ class EventName(StrEnum):
     UNLISTABLE_ENDED = "unlistable_ended"
     STORE_UNWRITABLE = "store_unwritable"
     STORE_WRITABLE = "store_writable"
+    OPENING_ALLOWED = "opening_allowed"
+    OPENING_REFUSED = "opening_refused"
     BREACH_CONFIRMING = "breach_confirming"
     PHANTOM_BREACH = "phantom_breach"
     FLOW_DETECTED = "flow_detected"
@@ -108,6 +110,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.UNLISTABLE_ENDED: Level.INFO,
         EventName.STORE_UNWRITABLE: Level.ERROR,
         EventName.STORE_WRITABLE: Level.INFO,
+        EventName.OPENING_ALLOWED: Level.INFO,
+        EventName.OPENING_REFUSED: Level.WARNING,
         EventName.BREACH_CONFIRMING: Level.WARNING,
         EventName.PHANTOM_BREACH: Level.WARNING,
         EventName.FLOW_DETECTED: Level.INFO,

@@ -11,6 +11,7 @@ from risk_daemon.model.commands import (
     DisableRequested,
     EnableRequested,
     HaltRequested,
+    LeaseSeen,
     Noted,
     Reconfigured,
     ReleaseRequested,
@@ -18,6 +19,7 @@ from risk_daemon.model.commands import (
     Started,
     StoreChecked,
     Tick,
+    TrippedElsewhere,
 )
 from risk_daemon.model.event_names import EventName, RiskEvent
 from risk_daemon.model.readings import (
@@ -64,6 +66,8 @@ Input = (
     | Started
     | Tick
     | StoreChecked
+    | LeaseSeen
+    | TrippedElsewhere
     | OrderReported
     | ErrorReported
     | TokenRevoked
@@ -101,6 +105,7 @@ __all__ = [
     "Input",
     "KeyAudited",
     "Kind",
+    "LeaseSeen",
     "ListingFailed",
     "Noted",
     "Order",
@@ -124,6 +129,7 @@ __all__ = [
     "SweepFinished",
     "Tick",
     "TokenRevoked",
+    "TrippedElsewhere",
     "VenueConnected",
     "VenueLost",
     "VenueProven",

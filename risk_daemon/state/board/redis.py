@@ -1,0 +1,111 @@
+"""The board in Redis: one script, so that what is written, held and seen is of one moment by the server's clock.
+
+Keys, all with the prefix `risk-daemon:{GROUP}:board:`
+
+    epoch       the number of the last holder
+    holder      NAME:RUN of who holds it; expires with its lease
+    since       when this board was made, in ms by the server
+    guard:NAME  hash of run, at (ms by the server) and body (JSON): what holds for this guard
+
+A replica refuses the script, as it writes. What a failover may lose is written again with the next exchange; an epoch
+that was lost is less than what its holder knows of, and the board settles anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from risk_daemon.errors import RecordError
+from risk_daemon.state.board.base import LEASE_S, UNREADABLE, Answer, Standing
+
+_EXCHANGE = """
+local now = redis.call('TIME')
+now = now[1] * 1000 + math.floor(now[2] / 1000)
+local name, run, body, wants = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
+local known, lease = tonumber(ARGV[5]), tonumber(ARGV[6])
+local epoch, since = tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(redis.call('GET', KEYS[3]) or '')
+if epoch == nil then return redis.error_reply('the epoch on this board is no number') end
+if since == nil or since > now or known > epoch then
+    since = now
+    redis.call('SET', KEYS[3], string.format('%.0f', since))
+end
+if known > epoch then epoch = known end
+local at = tonumber(redis.call('HGET', KEYS[4], 'at') or '')
+local taken = at ~= nil and at <= now and now - at < lease and redis.call('HGET', KEYS[4], 'run') ~= run
+local settled, ours = now - since >= lease, false
+local holder = redis.call('GET', KEYS[2]) or ''
+if not taken then
+    local me = name .. ':' .. run
+    redis.call('HSET', KEYS[4], 'run', run, 'at', string.format('%.0f', now), 'body', body)
+    if wants and settled and (holder == '' or holder == me) then
+        if holder == '' then epoch = epoch + 1 end
+        redis.call('SET', KEYS[2], me, 'PX', lease)
+        holder, ours = me, true
+    elseif holder == me then
+        redis.call('DEL', KEYS[2])
+        holder = ''
+    end
+end
+redis.call('SET', KEYS[1], string.format('%.0f', epoch))
+local answer = {string.format('%.0f', epoch), holder, ours and 1 or 0, taken and 1 or 0, settled and 1 or 0}
+for i = 5, #KEYS do answer[#answer + 1] = redis.call('HGET', KEYS[i], 'body') end
+return answer
+"""
+
+
+class RedisBoard:
+    """See `Board`. client: with timeouts of its own; it is closed with this. run: names this process."""
+
+    def __init__(self, client: Redis, *, place: str, group: str, name: str, run: str, others: Sequence[str]) -> None:
+        self.place = place
+        self._client = client
+        self._name, self._run, self._others = name, run, tuple(others)
+        prefix = f"risk-daemon:{{{group}}}:board:"
+        guards = (f"guard:{guard}" for guard in (name, *self._others))
+        self._keys = [prefix + key for key in ("epoch", "holder", "since", *guards)]
+        self._script = client.register_script(_EXCHANGE)
+
+    async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
+        body = json.dumps(mine.document())
+        words: list[Any] = [self._name, self._run, body, int(wants), known_epoch, round(LEASE_S * 1000)]
+        try:
+            found = await self._script(keys=self._keys, args=words)
+            return self._answer([_text(part) for part in found])
+        except (RedisError, OSError, ValueError, TypeError) as error:
+            raise RecordError(f"{self.place}: the board does not answer: {error}") from error
+
+    def _answer(self, found: Sequence[str | None]) -> Answer:
+        """Raises ValueError, TypeError."""
+        epoch, holder, ours, taken, settled, *bodies = found
+        return Answer(
+            epoch=int(epoch or ""),
+            holder=(holder or "").rpartition(":")[0],
+            is_ours=ours == "1",
+            is_taken=taken != "0",
+            is_settled=settled == "1",
+            others=dict(zip(self._others, map(_standing, bodies), strict=True)),
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+def _text(part: object) -> str | None:
+    if part is None:
+        return None
+    return part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part)
+
+
+def _standing(body: str | None) -> Standing | None:
+    """None: never heard of. What can't be read locks."""
+    if body is None:
+        return None
+    try:
+        return Standing.from_document(json.loads(body))
+    except (ValueError, RecursionError):
+        return UNREADABLE

@@ -1,0 +1,174 @@
+"""What every board promises: one holder of the epoch, everybody's word heard, and nothing taken for leave to open."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from risk_daemon.errors import RecordError
+from risk_daemon.state.board import base
+from risk_daemon.state.board.base import Answer, Board, Standing
+from tests.board_servers import RedisPlace, until
+
+CLEAR = Standing(locked=False, since_wall=1.0)
+HALTED = Standing(locked=True, cause="manual_halt", reason="night", trip_id="trip-1", since_wall=5.0)
+LEASE_S = 0.6
+
+
+@pytest.fixture(autouse=True)
+def _short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("risk_daemon.state.board.redis.LEASE_S", LEASE_S)
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[RedisPlace]:
+    made = RedisPlace(tmp_path)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def ask(board: Board, mine: Standing = CLEAR, *, wants: bool = True, known_epoch: int = 0) -> Answer:
+    return await board.exchange(mine, wants=wants, known_epoch=known_epoch)
+
+
+async def held(board: Board, known_epoch: int = 0) -> Answer:
+    """Ask until the epoch is ours."""
+    found: list[Answer] = []
+
+    async def is_ours() -> bool:
+        found.append(await ask(board, known_epoch=known_epoch))
+        return found[-1].is_ours
+
+    await until(is_ours)
+    return found[-1]
+
+
+async def test_a_new_board_settles_before_anybody_opens(place: RedisPlace) -> None:
+    board = place.board("a", ["b"])
+    first = await ask(board)
+    assert (first.is_ours, first.is_settled, first.epoch, first.holder) == (False, False, 0, "")
+    answer = await held(board)
+    assert (answer.is_settled, answer.epoch, answer.holder, answer.is_taken) == (True, 1, "a", False)
+
+
+async def test_one_holds_the_epoch_and_the_other_does_not_until_the_lease_is_over(place: RedisPlace) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    assert (await held(a)).epoch == 1
+    for _ in range(3):
+        answer = await ask(b)
+        assert (answer.is_ours, answer.holder, answer.epoch) == (False, "a", 1)
+        assert (await ask(a)).is_ours
+    assert (await held(b)).epoch == 2  # a asks no more
+    assert not (await ask(a)).is_ours
+
+
+async def test_who_does_not_want_to_open_lets_go_at_once(place: RedisPlace) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    await held(a)
+    answer = await ask(a, HALTED, wants=False)
+    assert (answer.is_ours, answer.holder) == (False, "")
+    assert (await ask(b)).epoch == 2
+
+
+async def test_what_one_writes_the_others_see_and_it_stays(place: RedisPlace) -> None:
+    a, b = place.board("a", ["b", "c"]), place.board("b", ["a", "c"])
+    assert (await ask(a, HALTED)).others == {"b": None, "c": None}
+    assert (await ask(b)).others == {"a": HALTED, "c": None}
+    assert (await ask(a)).others == {"b": CLEAR, "c": None}
+
+
+async def test_a_second_process_of_one_name_is_told_so_and_writes_nothing(place: RedisPlace) -> None:
+    first, second, other = place.board("a", ["b"], run="1"), place.board("a", ["b"], run="2"), place.board("b", ["a"])
+    await ask(first, HALTED)
+    answer = await ask(second, CLEAR)
+    assert answer.is_taken
+    assert not answer.is_ours
+    assert (await ask(other)).others == {"a": HALTED}
+
+    async def is_free() -> bool:
+        return not (await ask(second)).is_taken
+
+    await until(is_free)  # the first is gone, or was restarted
+
+
+async def test_what_can_not_be_read_locks(place: RedisPlace) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    await ask(b)
+    for garbage in ("", "null", "[]", '{"locked": false}', "no json", '{"format": 9, "locked": false}', "\xff"):
+        await place.write("guard:b", garbage)
+        standing = (await ask(a)).others["b"]
+        assert standing is not None
+        assert standing.locked, garbage
+
+
+async def test_a_board_that_forgot_settles_anew_and_counts_on_from_what_its_guards_know(place: RedisPlace) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    known = (await held(a)).epoch
+    await ask(b)
+    await place.forget()
+    answer = await ask(b, known_epoch=known)
+    assert (answer.is_ours, answer.is_settled, answer.others) == (False, False, {"a": None})
+    assert (await held(b, known)).epoch == known + 1
+
+
+async def test_a_board_of_yesterday_settles_anew(place: RedisPlace) -> None:
+    a = place.board("a", [])
+    await held(a)
+    await place.write("epoch", "3")
+    answer = await ask(a, known_epoch=9)
+    assert (answer.is_settled, answer.epoch) == (False, 9)
+
+
+async def test_a_clock_that_is_set_back_settles_anew(place: RedisPlace) -> None:
+    a = place.board("a", [])
+    await held(a)
+    await place.write("since", "99999999999999")
+    assert not (await ask(a)).is_settled
+
+
+@pytest.mark.parametrize("epoch", ["many", "", "1e"])
+async def test_an_epoch_that_is_no_number_gives_no_leave(place: RedisPlace, epoch: str) -> None:
+    a = place.board("a", [])
+    await held(a)
+    await place.write("epoch", epoch)
+    with pytest.raises(RecordError):
+        await ask(a)
+
+
+async def test_a_place_that_is_gone_paused_or_another_thing_is_an_error(place: RedisPlace) -> None:
+    a = place.board("a", [])
+    await held(a)
+    place.pause()
+    with pytest.raises(RecordError):
+        await ask(a)
+    place.go_on()
+    await held(a)
+    await place.client().rename("risk-daemon:{main}:board:guard:a", "x")
+    await place.client().set("risk-daemon:{main}:board:guard:a", "a string")
+    with pytest.raises(RecordError):
+        await ask(a)
+    place.kill()
+    with pytest.raises(RecordError):
+        await ask(a)
+
+
+async def test_groups_know_nothing_of_each_other(place: RedisPlace) -> None:
+    ours, theirs = place.board("a", ["b"]), place.board("a", ["b"], group="other", run="2")
+    await held(ours)
+    assert not (await ask(theirs)).is_taken
+    assert (await held(theirs)).epoch == 1
+
+
+@pytest.mark.parametrize(
+    "document", [None, [], {}, {**CLEAR.document(), "locked": 1}, {**CLEAR.document(), "since_wall": float("nan")}]
+)
+def test_a_standing_is_read_whole_or_not_at_all(document: object) -> None:
+    with pytest.raises(ValueError, match="it is not what a guard"):
+        Standing.from_document(document)
+
+
+def test_a_standing_comes_back_as_it_was() -> None:
+    assert base.Standing.from_document(HALTED.document()) == HALTED

@@ -441,7 +441,7 @@ def _trip_alert(event: EventName, trip_id: str, now: Instant, sentence: str, cau
     return Alert(
         alert_id=f"{trip_id}.watch.over" if is_over else f"{trip_id}.watch",
         event=event,
-        severity=Severity.WARNING if is_over else Severity.CRITICAL,
+        severity=Severity.CRITICAL,
         summary=sentence,
         wall=now.wall,
         rule=_RULES.get(cause, cause),  # a halt by hand goes to everybody by it

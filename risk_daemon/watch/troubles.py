@@ -306,8 +306,9 @@ class Watcher:
             return end.sentence() if self._is_intended(seen, now) else f"{end.sentence()} For {minutes} min by now."
         if age_s <= SILENT_S:
             return "The guard is started again and again, and does not get as far as guarding. NOTHING IS GUARDED."
+        silent_s = now.mono - self._silent_since_mono(seen, now)
         return (
-            f"The guard is silent for {now.mono - self._silent_since_mono(seen, now):.1f} s: it was killed, or it hangs."
+            f"The guard is silent for {silent_s:.1f} s: it was killed, or it hangs."
             " The gate is shut and NOTHING IS GUARDED."
         )
 

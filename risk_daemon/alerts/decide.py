@@ -120,10 +120,15 @@ def _alert(record: RiskEvent, alert_id: str, wall: float) -> Alert | None:
 
 
 def _once(name: EventName, fields: Fields) -> str | None:
-    """An id for what is told once a trip: the trip, and its proof, which a freeze repeats twice a minute."""
+    """An id for what is told once a trip, whoever tells it: the trip, that somebody heard of it, and its proof.
+
+    A freeze repeats its proof twice a minute; guard, command and watch may all tell of an acknowledgement.
+    """
     trip_id = fields.get("trip_id")
     if trip_id and name is EventName.CIRCUIT_BREAKER_TRIGGERED:
         return str(trip_id)
+    if trip_id and name is EventName.ALERT_ACKNOWLEDGED:
+        return f"{trip_id}.acknowledged"
     if trip_id and name is EventName.SWEEP_FINISHED and fields.get("proven") is True:
         return f"{trip_id}.proven"
     return None
@@ -146,8 +151,6 @@ def _severity(name: EventName, fields: Fields, usual: Severity) -> Severity:
 def _is_worse(name: EventName, fields: Fields) -> bool:
     """Ends that mean another thing when they are bad."""
     match name:
-        case EventName.SWEEP_FINISHED:
-            return fields.get("proven") is not True
         case EventName.CLOSING_FINISHED:
             return fields.get("flat") is not True
         case EventName.SYSTEM_SHUTDOWN:
@@ -263,18 +266,20 @@ def _overridden(word: str) -> Sentence:
     return say
 
 
+# What becomes of a trip is as loud as the trip: whoever hears only what is critical was called by it, and must not be
+# left with "being cancelled" or "NOT PROVEN" as the last word, nor miss that somebody has taken it on.
 _TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
     EventName.CIRCUIT_BREAKER_TRIGGERED: (_CRITICAL, _triggered),
     EventName.WARNING_TRIGGERED: (_WARNING, _warned),
     EventName.WARNING_CLEARED: (_INFO, _says("{breaker} is below its warning levels again.")),
-    EventName.CIRCUIT_BREAKER_RESET: (_WARNING, _says("Trip {trip_id} was reset by {operator}: {reason}.")),
+    EventName.CIRCUIT_BREAKER_RESET: (_CRITICAL, _says("Trip {trip_id} was reset by {operator}: {reason}.")),
     EventName.CIRCUIT_BREAKER_DISABLED: (
         _WARNING,
         _says("The circuit breaker was DISABLED by {operator} for {for_s} s: {reason}."),
     ),
     EventName.CIRCUIT_BREAKER_ENABLED: (_INFO, _says("The circuit breaker acts again: {operator}.")),
     EventName.WOULD_HAVE_TRIGGERED: (_CRITICAL, _says("{breaker} is breached, and the circuit breaker is DISABLED.")),
-    EventName.FREEZE_EXPIRED: (_WARNING, _says("The freeze {trip_id} is over; {breaker} allows new orders again.")),
+    EventName.FREEZE_EXPIRED: (_CRITICAL, _says("The freeze {trip_id} is over; {breaker} allows new orders again.")),
     EventName.SYSTEM_SHUTDOWN: (_WARNING, _ended),
     EventName.VENUE_CONNECTED: (_INFO, _says("{venue} is connected.")),
     EventName.VENUE_LOST: (_WARNING, _says("{venue} is lost: {reason}.")),
@@ -297,7 +302,7 @@ _TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
     EventName.MANUAL_HALT: (_CRITICAL, _halted),
     EventName.ORDER_VETOED: (_WARNING, _vetoed),
     EventName.SWEEP_STARTED: (_CRITICAL, _resumed),
-    EventName.SWEEP_FINISHED: (_WARNING, _swept),
+    EventName.SWEEP_FINISHED: (_CRITICAL, _swept),
     EventName.VENUE_UNPROVEN: (_CRITICAL, _says("{venue} is NOT PROVEN, orders may be open: {reason}.")),
     EventName.ORDER_REPLACED: (
         _CRITICAL,
@@ -306,7 +311,7 @@ _TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
     EventName.CLOSING_FINISHED: (_WARNING, _closed),
     EventName.POSITION_CLOSED: (_INFO, _says("{venue}: closed {quantity} of {symbol}, {residual} remain.")),
     EventName.KEY_MAY_WITHDRAW: (_WARNING, _says("{venue}: the key may WITHDRAW. Replace it by one that may not.")),
-    EventName.ALERT_ACKNOWLEDGED: (_WARNING, _says("Trip {trip_id} was acknowledged by {operator}.")),
+    EventName.ALERT_ACKNOWLEDGED: (_CRITICAL, _says("Trip {trip_id} was acknowledged by {operator}.")),
     EventName.OVERRIDE_ASKED: (_WARNING, _says("Wardens are asked for {purpose} by {who}: {why}.")),
     EventName.OVERRIDE_GRANTED: (_WARNING, _overridden("GRANTED")),
     EventName.OVERRIDE_REFUSED: (_WARNING, _overridden("refused")),

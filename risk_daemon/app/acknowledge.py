@@ -1,9 +1,13 @@
-"""Acknowledge a trip while no daemon runs: a line in the event log, which the next daemon and `watch` read."""
+"""Acknowledge a trip while no daemon runs: a line in the event log, which the next daemon and `watch` read.
+
+The others are told at once, by the command itself: whoever was called must not go on looking for who takes it on.
+"""
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
+from risk_daemon.app.alerting_stopped import telling
 from risk_daemon.app.composition import open_journal
 from risk_daemon.config.load import Settings
 from risk_daemon.errors import UsageError
@@ -27,7 +31,8 @@ async def acknowledge_stopped(settings: Settings, trip_id: str | None, who: str)
             raise UsageError("there is no trip to acknowledge" if latch is None else f"the trip is {latch['trip_id']}")
         journal = await open_journal(paths, store, documents)
         stack.push_async_callback(journal.close)
+        told = await stack.enter_async_context(telling(settings, journal))
         facts = {"trip_id": latch["trip_id"], "operator": who}
-        await journal.append([RiskEvent(EventName.ALERT_ACKNOWLEDGED, facts)], now.wall, durable=True)
+        await told.append([RiskEvent(EventName.ALERT_ACKNOWLEDGED, facts)], now.wall, durable=True)
         await store.save({ANCHOR: journal.anchor()})
         return str(latch["trip_id"])

@@ -240,8 +240,25 @@ def _orders(orders: OrdersStatus) -> Text:
 
 
 def _lock_rows(lock: LockStatus) -> list[tuple[str, object]]:
-    told = (("Reason", lock.reason), ("Trip", lock.trip_id), ("Since", lock.since), ("Until", lock.until))
+    told = (
+        ("Reason", lock.reason),
+        ("Trip", lock.trip_id),
+        ("Since", lock.since),
+        ("Until", lock.until),
+        ("All orders gone", _proven(lock)),
+    )
     return [("Locked because of", lock.cause or UNKNOWN), *((label, value) for label, value in told if value)]
+
+
+def _proven(lock: LockStatus) -> str | None:
+    """When every order of a trip was known to be gone, on all venues together."""
+    if lock.proven is not True or not lock.trip_id:
+        return None
+    if lock.proven_at is None:
+        return "proven; when is not known"
+    after_s = lock.proven_after_s
+    after = "" if after_s is None else f", {age(after_s)} after the trip"
+    return f"proven at {lock.proven_at[:19].replace('T', ' ')} UTC{after}"
 
 
 def drawdown(out: Console, state: State, venue: str | None = None) -> None:

@@ -19,7 +19,8 @@ class Trip:
     breaker: the rule's instance. cause: what the gate gives as its reason. until_wall, until_mono: when a freeze
     may end at the earliest, by both clocks, so that a jump of one ends nothing; until_mono is None after a reboot.
     day: the trading day that a freeze began on.
-    unproven_since_mono: since when something may be open. may_close: whether it is known to be no freeze, so that
+    unproven_since_mono: since when something may be open. proven_wall: since when nothing is, on any venue; None while
+    that is not proven, or where nobody wrote down when. may_close: whether it is known to be no freeze, so that
     positions may be closed for it.
     """
 
@@ -35,6 +36,7 @@ class Trip:
     until_mono: float | None = None
     day: str | None = None
     unproven_since_mono: float = 0.0
+    proven_wall: float | None = None
     may_close: bool = True
 
     def __post_init__(self) -> None:
@@ -56,6 +58,7 @@ class Trip:
             "reason": self.reason,
             "since_wall": self.since_wall,
             "proven": self.proven,
+            "proven_wall": self.proven_wall,
             "is_freeze": self.is_freeze,
             "until_wall": self.until_wall,
             "until_mono": self.until_mono,
@@ -74,6 +77,7 @@ class Trip:
             since_wall=latch["since_wall"],
             since_mono=now.mono,
             proven=latch["proven"] is True,
+            proven_wall=_seconds(latch.get("proven_wall")) if latch["proven"] is True else None,
             cause=str(latch.get("cause") or ""),
             is_freeze=is_freeze,
             until_wall=until_wall if is_freeze else None,

@@ -387,7 +387,7 @@ class TripControl:
         if trip.proven and not proven:
             trip.unproven_since_mono = turn.now.mono
         if trip.proven is not proven:
-            trip.proven = proven
+            trip.proven, trip.proven_wall = proven, turn.now.wall if proven else None
             turn.act(SaveLatch(trip.latch()))
 
 

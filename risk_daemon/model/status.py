@@ -8,14 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 
+def _moment(text: str | None) -> datetime | None:
+    """ISO 8601 with its zone; None for what is none."""
+    try:
+        found = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if found is None or found.tzinfo is None else found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockStatus:
-    """What shuts the gate, and on what that rests. until: when a freeze may end. proven: of the trip's cancels."""
+    """What shuts the gate, and on what that rests. until: when a freeze may end.
+
+    proven: of the trip's cancels; proven_at: since when, of all venues together; null while they are not, or where
+    nobody wrote down when.
+    """
 
     cause: str | None
     reason: str | None
@@ -25,6 +39,13 @@ class LockStatus:
     since: str | None
     until: str | None
     proven: bool | None
+    proven_at: str | None = None
+
+    @property
+    def proven_after_s(self) -> float | None:
+        """How long after the trip began everything was proven gone; None where either is not known."""
+        began, proven = _moment(self.since), _moment(self.proven_at)
+        return None if began is None or proven is None else max(0.0, (proven - began).total_seconds())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,6 +139,7 @@ def _lock(engine: Engine, gate: GateState) -> LockStatus:
         since=_moment_or_none(gate.since_wall) if gate.locked else None,
         until=_moment_or_none(gate.until_wall),
         proven=None if engine.trip is None else engine.trip.proven,
+        proven_at=None if engine.trip is None else _moment_or_none(engine.trip.proven_wall),
     )
 
 

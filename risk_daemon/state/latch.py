@@ -105,6 +105,7 @@ def _latch(record: LockRecord, data: Mapping[str, Any], now: Instant) -> dict[st
         "reason": str(data.get("reason") or record.cause or "locked before"),
         "since_wall": record.since_wall,
         "proven": data.get("proven") is True,
+        "proven_wall": data.get("proven_wall"),
         "cause": str(data.get("cause") or record.cause or ""),
         "is_freeze": data.get("is_freeze") is True,
         "until_wall": data.get("until_wall"),

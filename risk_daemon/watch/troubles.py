@@ -256,7 +256,17 @@ class Watcher:
             "The guard is back.",
             severity=Severity.WARNING if is_calm else Severity.CRITICAL,
             reminds=not is_calm,
+            since_mono=self._silent_since_mono(seen, now),
         )
+
+    def _silent_since_mono(self, seen: Seen, now: Instant) -> float:
+        """Since the last sign of it, which is what is judged, and not since the look that found it missing."""
+        standing = self._standing.get(Trouble.SILENT)
+        if standing is not None:
+            return standing.since_mono
+        if seen.stamp_age_s is not None and seen.stamp_age_s > SILENT_S:
+            return now.mono - seen.stamp_age_s
+        return now.mono if self._trying_since_mono is None else self._trying_since_mono
 
     def _feel(self, seen: Seen, now: Instant) -> None:
         self._pulse.feel(seen.stamp_age_s, now)
@@ -296,8 +306,9 @@ class Watcher:
             return end.sentence() if self._is_intended(seen, now) else f"{end.sentence()} For {minutes} min by now."
         if age_s <= SILENT_S:
             return "The guard is started again and again, and does not get as far as guarding. NOTHING IS GUARDED."
+        silent_s = now.mono - self._silent_since_mono(seen, now)
         return (
-            f"The guard is silent for {age_s:.0f} s: it was killed, or it hangs."
+            f"The guard is silent for {silent_s:.1f} s: it was killed, or it hangs."
             " The gate is shut and NOTHING IS GUARDED."
         )
 
@@ -398,8 +409,9 @@ class Watcher:
         *,
         severity: Severity = Severity.CRITICAL,
         reminds: bool = True,
+        since_mono: float | None = None,
     ) -> Iterator[Alert]:
-        """over: what is told at the end of what was told."""
+        """over: what is told at the end of what was told. since_mono: when it began; None: at the first look at it."""
         standing = self._standing.get(trouble)
         if not is_so:
             self._standing.pop(trouble, None)
@@ -408,7 +420,7 @@ class Watcher:
                 yield _alert(trouble, Severity.WARNING, over, now, {"over": True, "after_s": seconds})
             return
         if standing is None:
-            standing = self._standing[trouble] = _Standing(now.mono)
+            standing = self._standing[trouble] = _Standing(now.mono if since_mono is None else since_mono)
         standing.looks += 1
         told_mono = standing.told_mono
         is_due = standing.looks >= _LOOKS if told_mono is None else reminds and now.mono - told_mono >= REMIND_EVERY_S
@@ -430,7 +442,7 @@ def _trip_alert(event: EventName, trip_id: str, now: Instant, sentence: str, cau
     return Alert(
         alert_id=f"{trip_id}.watch.over" if is_over else f"{trip_id}.watch",
         event=event,
-        severity=Severity.WARNING if is_over else Severity.CRITICAL,
+        severity=Severity.CRITICAL,
         summary=sentence,
         wall=now.wall,
         rule=_RULES.get(cause, cause),  # a halt by hand goes to everybody by it

@@ -1,4 +1,5 @@
-"""Lines that somebody wrote into the event log while no guard ran: wardens asked, glass broken, a trip reset. Pure.
+"""Lines that somebody wrote into the event log while no guard ran: wardens asked, glass broken, a trip acknowledged or
+reset. Pure.
 
 A guard tells of its own. A command without one tries to, and may have no channel; so they are told from here as well,
 with the ids that `decide` gives them everywhere: whoever has one of them knows the other for the same.
@@ -27,7 +28,7 @@ _OVERRIDES = frozenset(
         EventName.BREAK_GLASS_ENDED,
     }
 )
-_TOLD = _OVERRIDES | {EventName.CIRCUIT_BREAKER_RESET}
+_TOLD = _OVERRIDES | {EventName.ALERT_ACKNOWLEDGED, EventName.CIRCUIT_BREAKER_RESET}
 
 Turn = tuple[float, list[RiskEvent]]
 

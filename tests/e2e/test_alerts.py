@@ -15,6 +15,7 @@ import pytest
 from risk_daemon.client import DaemonGate
 from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
 from tests.receivers.http import hanging, status
+from tests.receivers.mail import MailServer
 from tests.receivers.webhook import SECRET, WebhookReceiver
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
@@ -195,6 +196,46 @@ def test_a_halt_goes_to_all_and_is_acknowledged_with_and_without_a_daemon(docume
     assert [(line["trip_id"], line["operator"][:4]) for line in daemon.of("alert_acknowledged")] == [(trip_id, "uid:")]
     documented_kraken.post(listing="ok")
     assert daemon.exit_code() == 1, daemon.output()
+
+
+@pytest.mark.long
+def test_whoever_was_called_by_a_trip_is_told_at_once_what_became_of_it(documented_kraken, daemon_for):
+    """By mail, to a channel that asks for what is critical alone. The guard ends with the proof: nobody else could."""
+    with MailServer() as server:
+        daemon = daemon_for(kraken_config(documented_kraken.endpoint, **QUICK) + pager(server), KEYS)
+        assert daemon.command("init", "--yes").returncode == 0
+        daemon.start()
+        daemon.wait_open()
+        crash(documented_kraken)
+        assert daemon.exit_code() == 1, daemon.output()
+        (proof,) = wait_mail(server, "Every order is proven gone")
+        assert proof.startswith("CRITICAL")
+        assert daemon.command("alerts", "ack").returncode == 0
+        assert len(wait_mail(server, "was acknowledged by uid:", within_s=1.0)) == 1
+        assert daemon.command("reset", "--reason", "seen", "--rebaseline", "current", "--yes").returncode == 0
+        assert len(wait_mail(server, "was reset by", within_s=1.0)) == 1
+
+
+def pager(server: MailServer) -> str:
+    return f"""
+[alerts.channels.pager]
+kind = "email"
+host = "127.0.0.1"
+port = {server.port}
+security = "none"
+sender = "risk@example.org"
+recipients = ["desk@example.org"]
+severity = "critical"
+"""
+
+
+def wait_mail(server: MailServer, words: str, within_s: float = 20.0) -> list[str]:
+    """The subjects with these words."""
+
+    def found() -> list[str]:
+        return [subject for one in server.mails if words in (subject := str(one.message["Subject"]))]
+
+    return wait_for(found, lambda: f"{words!r} in {[one.message['Subject'] for one in server.mails]}", within_s)
 
 
 @pytest.mark.long

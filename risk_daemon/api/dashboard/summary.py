@@ -10,6 +10,7 @@ from risk_daemon.api.dashboard.grid import columns, table
 from risk_daemon.api.dashboard.html import Markup, joined, tag, text
 from risk_daemon.api.dashboard.words import (
     gain,
+    lapse,
     money,
     number,
     percent,
@@ -132,7 +133,7 @@ def _proofs(state: State, proven: Mapping[str, float]) -> Markup:
     """In a trip nothing matters more than whether its orders are gone."""
     swept = {} if state.last_sweep is None else state.last_sweep.venues
     if state.lock.proven is True:
-        big = tag("span", "All orders are gone", class_="big good")
+        big = joined(tag("span", "All orders are gone", class_="big good"), _proven_when(state))
     else:
         count, of = sum(one.proven is True for one in swept.values()), len(swept) or len(state.venues)
         all_empty = "every venue is empty; the last look at all of them together is to come"
@@ -143,6 +144,15 @@ def _proofs(state: State, proven: Mapping[str, float]) -> Markup:
         for name in state.venues
     )
     return joined(tag("p", big, class_="distance"), tag("ul", *rows, class_="proofs"))
+
+
+def _proven_when(state: State) -> Markup:
+    """Of all venues together: the one moment that counts in a trip."""
+    lock, after_s = state.lock, state.lock.proven_after_s
+    if wall_of(lock.proven_at) is None:
+        return joined("proven gone on all venues; ", unknown("when is not known"))
+    after = "" if after_s is None else f", {lapse(after_s)} after the trip"
+    return joined("proven gone on all venues at ", when(lock.proven_at, wall_of(state.time)), after)
 
 
 def sweep(swept: SweptStatus | None, proven_wall: float | None, now_wall: float | None) -> Markup:

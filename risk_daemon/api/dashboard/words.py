@@ -89,6 +89,11 @@ def age(seconds: object) -> Markup:
     return unknown() if found is None else text(age_text(float(found)))
 
 
+def lapse(seconds: float) -> str:
+    """How long something took, with a tenth while that is much: `1.5 s`, `4 min`."""
+    return f"{seconds:.1f} s" if seconds < 2 * 60 else age_text(seconds)
+
+
 def age_text(seconds: float) -> str:
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:

@@ -63,7 +63,15 @@ TOLD = [
     (EventName.BREAK_GLASS_BEGUN, {"who": "root", "due": "noon"}, Severity.CRITICAL, "from noon on"),
     (EventName.BREAK_GLASS_ENDED, {"who": "root", "outcome": "stopped"}, Severity.CRITICAL, "root: stopped"),
     (EventName.SWEEP_FINISHED, {"trip_id": "t", "proven": False}, Severity.CRITICAL, "NOT PROVEN"),
-    (EventName.SWEEP_FINISHED, {"trip_id": "t", "proven": True}, Severity.WARNING, "proven gone"),
+    (EventName.SWEEP_FINISHED, {"trip_id": "t", "proven": True}, Severity.CRITICAL, "proven gone"),
+    (EventName.ALERT_ACKNOWLEDGED, {"trip_id": "t", "operator": "ann"}, Severity.CRITICAL, "acknowledged by ann"),
+    (
+        EventName.CIRCUIT_BREAKER_RESET,
+        {"trip_id": "t", "operator": "ann", "reason": "calm"},
+        Severity.CRITICAL,
+        "reset by ann: calm",
+    ),
+    (EventName.FREEZE_EXPIRED, {"trip_id": "t", "breaker": "daily_loss"}, Severity.CRITICAL, "allows new orders again"),
     (EventName.SYSTEM_SHUTDOWN, {"exit_code": 4, "reason": "late"}, Severity.CRITICAL, "exit code 4"),
     (EventName.SWEEP_STARTED, {"trip_id": "t", "resumed": True}, Severity.CRITICAL, "restarted in the middle"),
 ]
@@ -133,6 +141,12 @@ def test_the_proof_of_a_trip_is_told_once_however_often_a_freeze_proves_it() -> 
     failed = RiskEvent(EventName.SWEEP_FINISHED, {"trip_id": "t", "proven": False})
     assert [one.alert_id for one in decide(proven, WALL)] == ["t.proven", "t.proven"]
     assert one(failed).alert_id != "t.proven"
+
+
+def test_an_acknowledgement_has_one_id_whoever_tells_of_it() -> None:
+    """The guard, the command that wrote it, the watch, and the next start."""
+    heard = RiskEvent(EventName.ALERT_ACKNOWLEDGED, {"trip_id": "t", "operator": "ann"})
+    assert {decide([heard], WALL + late)[0].alert_id for late in (0.0, 0.3, 900.0)} == {"t.acknowledged"}
 
 
 class Bad:

@@ -96,6 +96,10 @@ def test_a_lock_says_why_and_how_to_open() -> None:
     assert "risk-daemon reset --reason" in text
     unproven = status(state="TRIGGERED", locked=True, lock={**lock, "proven": False})
     assert "not proven yet" in unproven
+    assert "All orders gone" not in unproven
+    assert "when is not known" in line(text, "All orders gone")
+    done = status(state="TRIGGERED", locked=True, lock={**lock, "proven_at": "2026-01-01T00:00:02.100+00:00"})
+    assert "proven at 2026-01-01 00:00:02 UTC, 2.1 s after the trip" in line(done, "All orders gone")
     assert "risk-daemon reset" not in unproven
 
 

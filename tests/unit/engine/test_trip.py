@@ -19,8 +19,9 @@ def test_a_latch_brings_the_trip_back_and_its_deadline_runs_anew() -> None:
 
 @pytest.mark.parametrize("said", [None, "true", 1, False])
 def test_proven_is_only_what_says_so(said: object) -> None:
-    latch = {"trip_id": "t", "breaker": "b", "reason": "r", "since_wall": 0.0, "proven": said}
-    assert Trip.from_latch(latch, NOW).proven is False
+    latch = {"trip_id": "t", "breaker": "b", "reason": "r", "since_wall": 0.0, "proven": said, "proven_wall": 1.0}
+    trip = Trip.from_latch(latch, NOW)
+    assert (trip.proven, trip.proven_wall) == (False, None)
 
 
 def test_ids_differ_within_a_millisecond() -> None:

@@ -27,6 +27,7 @@ FULL: dict[str, Any] = {
     "lock": {
         "cause": "capital_loss", "reason": "lost", "observed": {"loss": 0.06, "of": ["a"]}, "limits": {"limit": 0.05},
         "trip_id": "t-1", "since": "2026-11-21T00:00:00.000+00:00", "until": None, "proven": False,
+        "proven_at": None,
     },
     "initial_capital": "10000",
     "warning_threshold": 0.03,

@@ -15,6 +15,7 @@ from oms import VenueVerdict
 from risk_daemon.breakers import DrawdownCircuitBreaker
 from risk_daemon.engine.engine import Engine, EngineSettings
 from risk_daemon.engine.settings import DeadManSettings, ListingSettings
+from risk_daemon.engine.trip import Trip
 from risk_daemon.gate.restraints import GateState
 from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.events import (
@@ -32,8 +33,10 @@ from risk_daemon.model.events import (
     PricesSeen,
     Source,
     Started,
+    SweepFinished,
     Tick,
 )
+from risk_daemon.model.status import State
 from risk_daemon.portfolio.manager import PortfolioSettings
 from risk_daemon.runtime.status import status_line, status_of
 from tests.api_world import DOCUMENT
@@ -106,7 +109,7 @@ def test_a_day_without_trouble() -> None:
     assert (told["state"], told["locked"], told["equity"], told["trusted"]) == ("ACTIVE", False, "5000", True)
     assert told["lock"] == {
         "cause": None, "reason": None, "observed": {}, "limits": {}, "trip_id": None, "since": None, "until": None,
-        "proven": None,
+        "proven": None, "proven_at": None,
     }  # fmt: skip
     assert (told["warning_threshold"], told["loss_threshold"]) == (0.03, 0.05)
     assert told["circuit_breaker"] == {
@@ -153,6 +156,25 @@ def test_a_trip_and_its_sweep() -> None:
         },
     }  # fmt: skip
     assert published(halted, {"spot": verdict(proven=True)})["venues"]["spot"]["proven"] is True
+
+
+def test_when_a_trip_was_proven_on_all_venues_together() -> None:
+    halted = world()
+    halted.send(HaltRequested("drill", "anna"))
+    trip = halted.engine.trip
+    assert trip is not None
+    assert published(halted)["lock"]["proven_at"] is None
+    since_wall = halted.clock.now().wall
+    halted.run(3.0)
+    halted.send(SweepFinished(trip.trip_id, True, 3, 3.0))
+    proven_s = halted.clock.now().wall - since_wall
+    told = published(halted)["lock"]
+    assert told["proven"] is True
+    assert datetime.fromisoformat(told["proven_at"]).timestamp() == pytest.approx(since_wall + proven_s, abs=0.002)
+    lock = State.shown({"lock": told}).lock
+    assert lock.proven_after_s == pytest.approx(proven_s, abs=0.002)
+    again = Trip.from_latch(json.loads(json.dumps(trip.latch())), halted.clock.now())
+    assert again.proven_wall == trip.proven_wall, "a reader of the state after a restart is told the same"
 
 
 def test_the_gate_in_force_may_be_another_than_the_engines() -> None:

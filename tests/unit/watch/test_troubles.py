@@ -17,6 +17,7 @@ from risk_daemon.watch.troubles import (
     LITTLE_BYTES,
     REMIND_EVERY_S,
     STARTING_S,
+    STEADY_S,
     Line,
     Seen,
     Trouble,
@@ -133,6 +134,25 @@ def test_while_it_is_silent_that_is_told_again_and_again(guard: Guard) -> None:
     told = guard.wait(3 * REMIND_EVERY_S + 10)
     assert events(told) == [Trouble.SILENT] * 4
     assert len({alert.alert_id for alert in told}) == 4
+
+
+def test_the_silence_in_the_sentence_is_the_one_that_was_judged(guard: Guard) -> None:
+    """Not the half second between the look that found it and the one that told it."""
+    stamped_mono = guard.now.mono
+    guard.ends(None)
+    told = []
+    while not told:
+        told = guard.wait(EVERY_S)
+    silent_s = guard.now.mono - stamped_mono
+    assert silent_s == 5.0
+    assert told[0].details["for_s"] == silent_s
+    assert f"silent for {silent_s:.1f} s" in told[0].summary
+    (again,) = guard.wait(REMIND_EVERY_S)
+    assert f"silent for {again.details['for_s']:.1f} s" in again.summary
+    assert again.details["for_s"] == silent_s + REMIND_EVERY_S
+    guard.starts()
+    (over,) = guard.wait(30)
+    assert over.details["after_s"] == again.details["for_s"] + EVERY_S + STEADY_S
 
 
 def test_one_odd_look_is_no_silence(guard: Guard) -> None:

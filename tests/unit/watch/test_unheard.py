@@ -38,7 +38,7 @@ def unheard() -> Unheard:
     "event",
     [
         *("override_asked", "override_granted", "override_refused", "break_glass_begun", "break_glass_ended"),
-        "circuit_breaker_reset",
+        *("alert_acknowledged", "circuit_breaker_reset"),
     ],
 )
 def test_it_is_told_once_with_its_fields_alone(unheard: Unheard, event: str) -> None:

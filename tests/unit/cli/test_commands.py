@@ -25,6 +25,7 @@ from risk_daemon.auth.tokens import Role, TokenStore
 from risk_daemon.cli import remote
 from risk_daemon.errors import (
     CircuitBreakerError,
+    ConfigError,
     ExitCode,
     RiskDaemonError,
     StartUnavailable,
@@ -522,6 +523,14 @@ def test_tokens_may_be_made_before_the_first_run(place: Path, capsys: pytest.Cap
 def test_a_warden_gets_no_token(place: Path) -> None:
     with pytest.raises(UsageError, match="'bot', 'operator'"):
         cli.main(["token", "create", "--role", "warden", "--name", "x"])
+
+
+@pytest.mark.parametrize("command", ["status", "reload", "check", "run", "tail", "halt --reason x"])
+def test_no_command_waits_for_a_configuration_that_is_a_pipe(command: str, place: Path) -> None:
+    (place / "config.toml").unlink()
+    os.mkfifo(place / "config.toml")
+    with pytest.raises(ConfigError, match=r"it can't be read \(it is no regular file\)"):
+        cli.main(command.split())
 
 
 def test_tokens_need_no_valid_configuration(place: Path) -> None:

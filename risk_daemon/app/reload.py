@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 
 from risk_daemon.alerts.manager import AlertManager
+from risk_daemon.alerts.threads import Busy, Threads
 from risk_daemon.app.alerts import changed_settings, open_alerts, refuse_unusable
 from risk_daemon.app.composition import Opened, engine_settings
 from risk_daemon.app.hearers import Hearers
@@ -27,12 +28,14 @@ from risk_daemon.app.rules import build_rule
 from risk_daemon.breakers.base import Verdict
 from risk_daemon.config.load import Settings, effective, load
 from risk_daemon.config.loosening import loosened
+from risk_daemon.config.regular_file import read_regular
 from risk_daemon.config.reloading import Change, changes
 from risk_daemon.engine.decision import Decision
 from risk_daemon.engine.reconfiguration import Reconfiguration
 from risk_daemon.errors import ConfigError, RecordError, RiskDaemonError
 from risk_daemon.model.events import EventName, RiskEvent
 from risk_daemon.runtime.daemon import Daemon
+from risk_daemon.state.worker import Run
 
 SIGNAL = "SIGHUP"
 _WITHIN_S = 30.0
@@ -74,14 +77,20 @@ def _breach(verdict: Verdict) -> dict[str, Any]:
 
 
 class Reloader:
-    """settings: those in force. One reload at a time; whoever asks for one may go away, it comes to its end."""
+    """settings: those in force. One reload at a time; whoever asks for one may go away, it comes to its end.
 
-    def __init__(self, daemon: Daemon, settings: Settings, opened: Opened, hearers: Hearers) -> None:
+    aside: what blocks is done by it; a thread by default, and no second one while that hangs.
+    """
+
+    def __init__(
+        self, daemon: Daemon, settings: Settings, opened: Opened, hearers: Hearers, *, aside: Run | None = None
+    ) -> None:
         self.settings = settings
         self._daemon = daemon
         self._opened = opened
         self._hearers = hearers
         self._turn = asyncio.Lock()
+        self._aside = aside or Threads("reload", at_most=1).run  # for good, where it hangs: one and no more
         self._running: set[asyncio.Task[Any]] = set()
 
     async def reload(
@@ -138,7 +147,7 @@ class Reloader:
 
     async def _plan(self, by: str, digest: str | None) -> Plan:
         """Raises RiskDaemonError for a file that can't be taken now; nothing is changed by it."""
-        settings, read = await asyncio.to_thread(_read, self.settings.file)
+        settings, read = await self._aside(_read, self.settings.file)
         if digest not in (None, read):
             raise ReloadRefused(f"{settings.file}: it changed since it was looked at: look at it again.")
         before, after = effective(self.settings), effective(settings)
@@ -148,10 +157,10 @@ class Reloader:
         _refuse_restarts(settings.file, found)
         documents = await self._opened.store.load()
         for known in (documents, {**documents, **in_force(self.settings)}):  # a start may have failed to save its own
-            await asyncio.to_thread(refuse_looser, settings, self._opened.paths, known)
+            await self._aside(refuse_looser, settings, self._opened.paths, known)
         if self.settings.alerts != settings.alerts:
             await refuse_unusable(settings)
-        event = await asyncio.to_thread(self._event, settings, before["breakers"], after["breakers"])
+        event = await self._aside(self._event, settings, before["breakers"], after["breakers"])
         event = replace(event, looser=loosened(before, after))
         return self._judged(Plan(settings=settings, changes=found, event=event, digest=read), event, by)
 
@@ -254,7 +263,7 @@ def _read(file: Path) -> tuple[Settings, str]:
 def _bytes(file: Path) -> bytes:
     """What can't be read, `load` says in its sentence."""
     try:
-        return file.read_bytes()
+        return read_regular(file)
     except OSError:
         return b""
 
@@ -270,5 +279,7 @@ def _refuse_restarts(file: Path, found: tuple[Change, ...]) -> None:
 def _sentence(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"It took longer than {_WITHIN_S:g} s to look at it."
+    if isinstance(error, Busy):
+        return f"The file can't be looked at, {error}: see whether its disk answers, and every rule of your own."
     text = str(error) if isinstance(error, RiskDaemonError) else f"{type(error).__name__}: {error}"
     return text if text.endswith(".") else f"{text}."

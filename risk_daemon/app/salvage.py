@@ -20,6 +20,7 @@ from risk_daemon.app.in_force import venues_before
 from risk_daemon.config.load import Settings
 from risk_daemon.config.notation import Refused
 from risk_daemon.config.place import DEFAULT_STATE
+from risk_daemon.config.regular_file import read_regular
 from risk_daemon.config.settings import as_file
 from risk_daemon.state.directory import Paths
 
@@ -52,7 +53,7 @@ def salvage(path: Path) -> Salvaged:
     """Read what can be read of `path`. Never raises."""
     base = Path(os.path.abspath(path)).parent
     try:
-        text = path.read_bytes().decode("utf-8", "replace")
+        text = read_regular(path).decode("utf-8", "replace")
     except OSError:
         return Salvaged(base / DEFAULT_STATE)
     try:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from risk_daemon.app.salvage import salvage
 from risk_daemon.config.load import Settings, load
 from risk_daemon.config.notation import Refused
+from risk_daemon.config.regular_file import read_regular
 from risk_daemon.config.settings import as_file
 from risk_daemon.errors import ConfigError
 from risk_daemon.state.files import replace_file
@@ -45,7 +46,7 @@ def watch_settings(config: Path, directory: Path | None) -> WatchSettings:
 def keep(config: Path, directory: Path) -> None:
     """Remember a file that was good. It has no secrets. What can't be kept is logged."""
     try:
-        replace_file(directory / KEPT, config.read_bytes(), mode=0o600, durable=True)
+        replace_file(directory / KEPT, read_regular(config), mode=0o600, durable=True)
     except OSError as error:
         _LOG.error("configuration_not_kept", error=str(error))
 

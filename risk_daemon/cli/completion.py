@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from risk_daemon.config.place import locate
+from risk_daemon.config.regular_file import read_regular
 from risk_daemon.errors import RiskDaemonError
 
 Completer = Callable[[typer.Context, str], list[str]]
@@ -33,7 +34,7 @@ def _completer(names: Callable[[Path], Iterable[Any]]) -> Completer:
 
 
 def _table(config: Path, *path: str) -> Iterable[str]:
-    found: Any = tomllib.loads(config.read_text())
+    found: Any = tomllib.loads(read_regular(config).decode())
     for name in path:
         found = found.get(name, {})
     return list(found)

@@ -87,8 +87,9 @@ def _render(out: Console, document: Mapping[str, Any]) -> None:
     if not document["changes"]:
         out.print(f"Nothing to take: {document['file']} says what is in force.")
         return
-    out.print("Taken, and in force." if document["taken"] else "It would be taken:", style="bold green")
-    table = Table("key", "before", "now")
+    taken = document["taken"]
+    out.print("Taken, and in force." if taken else "It would be taken:", style="bold green")
+    table = Table("key", *(("before", "now") if taken else ("in force", "in the file")))
     for change in document["changes"]:
         table.add_row(change["key"], change["old"], change["new"])
     out.print(table)

@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, profit, ratio, safe
+from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, moment, profit, ratio, safe
 from risk_daemon.gate.hints import how_to_go_on, how_to_release, what_stands_open
 from risk_daemon.gate.restraints import MANUAL_HALT
+from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.status import (
     DeadManStatus,
     HaltStatus,
@@ -38,6 +39,10 @@ _BAR_WIDTH = 30
 _WIDEST = 240
 _NO_RULE = " (no rule for it is on)"
 _FIELD_WIDTH = 160
+# What a line of the log names only where there is one. Everything else that is null is a figure nobody knows.
+_NAMED_WHERE_THERE_IS_ONE = frozenset(
+    {"armed_until", "bot", "client_order_id", "kind", "reason", "trip_id", "until_wall", "venue"}
+)
 
 Cells = tuple[str | Text, ...]
 
@@ -118,7 +123,7 @@ def _unproven(out: Console, name: str, state: State) -> None:
 
 def _dead_man(out: Console, name: str, switch: DeadManStatus) -> None:
     """The venue's own switch, loud while it can't be refreshed."""
-    until = "not armed" if switch.armed_until is None else f"armed until {safe(switch.armed_until)}"
+    until = "not armed" if switch.armed_until is None else f"armed until {_moment(switch.armed_until)}"
     why = f", NOT REFRESHED: {safe(switch.reason)}" if switch.reason else ""
     out.print(f"Dead man's switch of {safe(name)}: {until}{why}", style="bold red" if why else None)
 
@@ -239,12 +244,16 @@ def _orders(orders: OrdersStatus) -> Text:
     return Text(UNKNOWN if orders.listed_s is None else f"{count}listed {age(orders.listed_s)} ago")
 
 
+def _moment(text: str | None) -> str | None:
+    return None if text is None else moment(text, SystemClock().now().wall)
+
+
 def _lock_rows(lock: LockStatus) -> list[tuple[str, object]]:
     told = (
         ("Reason", lock.reason),
         ("Trip", lock.trip_id),
-        ("Since", lock.since),
-        ("Until", lock.until),
+        ("Since", _moment(lock.since)),
+        ("Until", _moment(lock.until)),
         ("All orders gone", _proven(lock)),
     )
     return [("Locked because of", lock.cause or UNKNOWN), *((label, value) for label, value in told if value)]
@@ -355,7 +364,8 @@ def event(out: Console, time: str, name: str, fields: Mapping[str, Any]) -> None
         (s for words, s in ((_ALARMING, "bold red"), (_CALMING, "green")) if any(w in name for w in words)), "bold"
     )
     style = "yellow" if "warning" in name else style
-    told = "  ".join(f"{safe(key)}={_field(value)}" for key, value in fields.items())
+    said = {key: it for key, it in fields.items() if it is not None or key not in _NAMED_WHERE_THERE_IS_ONE}
+    told = "  ".join(f"{safe(key)}={_field(value)}" for key, value in said.items())
     out.print(Text.assemble((safe(time)[:23].replace("T", " "), "dim"), "  ", (safe(name), style), "  ", told))
 
 

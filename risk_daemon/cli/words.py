@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -39,6 +40,23 @@ def age(seconds: object) -> str:
         if number >= 2 * size:
             return f"{number / size:.0f} {unit}"
     return f"{number:.1f} s"
+
+
+def moment(text: str, now_wall: float) -> str:
+    """An ISO 8601 moment by this machine's clock and zone, and how far it is: `2026-11-22 03:14:07 CET, 12 min ago`.
+
+    now_wall: Unix seconds. What is no moment, or names no zone, is shown as it is.
+    """
+    try:
+        read = datetime.fromisoformat(text)
+        if read.tzinfo is None:
+            return safe(text)
+        away_s = now_wall - read.timestamp()
+        local = read.astimezone()
+    except (ValueError, OverflowError, OSError):
+        return safe(text)
+    far = f"{age(away_s)} ago" if away_s >= 0 else f"in {age(-away_s)}"
+    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}, {far}"
 
 
 def signed(value: object) -> str:

@@ -27,6 +27,7 @@ from risk_daemon.config.credentials import (
 )
 from risk_daemon.config.notation import ENVIRONMENT_PREFIX, Refused
 from risk_daemon.config.registry import RULES
+from risk_daemon.config.regular_file import read_regular
 from risk_daemon.config.settings import CircuitBreaker, Data, Settings, Venue, as_file
 from risk_daemon.errors import ConfigError
 from risk_daemon.model.addresses import check_loopback
@@ -77,8 +78,7 @@ def load(path: Path) -> Settings:
 def read_table(path: Path) -> dict[str, Any]:
     """The file as TOML. Raises ConfigError when it is missing, unreadable or not TOML."""
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(read_regular(path).decode())
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file: give one with --config FILE.") from None
     except OSError as error:

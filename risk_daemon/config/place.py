@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from risk_daemon.config.regular_file import read_regular
 from risk_daemon.errors import ConfigError
 
 DEFAULT_STATE = "var"
@@ -29,8 +30,7 @@ def is_socket_name(name: object) -> bool:
 def locate(config: Path) -> Place:
     """Read only the places from a configuration file. Raises ConfigError."""
     try:
-        with config.open("rb") as file:
-            table = tomllib.load(file)
+        table = tomllib.loads(read_regular(config).decode())
         directory = table.get("state", {}).get("dir", DEFAULT_STATE)
         name = table.get("api", {}).get("socket", DEFAULT_SOCKET)
         state = Path(os.path.abspath(Path(os.path.abspath(config)).parent / directory))

@@ -12,6 +12,7 @@ from typing import Any
 from risk_daemon.config.api import Api
 from risk_daemon.config.load import Settings
 from risk_daemon.config.load import load as load_config
+from risk_daemon.config.regular_file import read_regular
 from risk_daemon.errors import UsageError
 from risk_daemon.install.units import Installation, Names
 
@@ -115,7 +116,7 @@ def _of_others(names: Names, root: Path) -> list[Path]:
 
 def _listen(config: Path) -> str | None:
     try:
-        table: Any = tomllib.loads(config.read_text(encoding="utf-8"))
+        table: Any = tomllib.loads(read_regular(config).decode())
         return str(table.get("api", {}).get("listen", Api().listen))
     except (OSError, ValueError, AttributeError):
         return None  # another guard's, and its trouble

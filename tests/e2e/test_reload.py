@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +91,30 @@ def test_killed_right_after_it_the_next_start_has_what_was_taken(documented_krak
     edit(daemon, '"25%"', '"20%"')
     daemon.start()
     wait_for(lambda: daemon.is_running() and daemon.risk().get("locked") is False, daemon.output)
+
+
+@pytest.mark.long
+def test_a_pipe_in_place_of_the_file_is_refused_each_time_and_costs_nothing(documented_kraken, daemon_for):
+    """Opened and waited for, each would have kept a thread for good."""
+    daemon = daemon_for(kraken_config(documented_kraken.endpoint, loss_threshold='"50%"'), KEYS)
+    assert daemon.command("init", "--yes").returncode == 0
+    daemon.start()
+    daemon.wait_open()
+    text = daemon.config.read_text()
+    daemon.config.unlink()
+    os.mkfifo(daemon.config)
+    asked = daemon.command("reload")
+    assert (asked.returncode, "it is no regular file" in asked.stderr) == (78, True), asked
+    threads = thread_count(daemon)
+    for count in (1, 2, 3):
+        daemon.signal(signal.SIGHUP)
+        assert "it is no regular file" in daemon.wait_for("reload_refused", count)["reason"]
+    wait_for(lambda: thread_count(daemon) <= threads, daemon.output)
+    daemon.config.unlink()
+    daemon.config.write_text(text.replace('"50%"', '"40%"'))
+    taken = daemon.command("reload", "--yes")
+    assert taken.returncode == 0, taken
+
+
+def thread_count(daemon: Daemon) -> int:
+    return len(list(Path(f"/proc/{daemon.process.pid}/task").iterdir()))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,6 +33,7 @@ from risk_daemon.model.events import (
 )
 from risk_daemon.runtime.daemon import Daemon
 from risk_daemon.state.directory import Paths
+from risk_daemon.state.worker import inline
 from tests.core_world import amounts, price
 from tests.unit.runtime.fakes import FakeAdapter, Machine
 from tests.virtual import pass_time
@@ -92,7 +95,8 @@ class Guard:
         opened: Any = SimpleNamespace(
             paths=self.paths, store=self.store, engine=engine, site=SimpleNamespace(adapters={"spot": adapter})
         )
-        self.reloader = Reloader(self.daemon, self.settings, opened, self.hearers)
+        self.reloader = Reloader(self.daemon, self.settings, opened, self.hearers, aside=inline)
+        self.on_a_thread = Reloader(self.daemon, self.settings, opened, self.hearers)
 
     def feel(self, *events: Input) -> None:
         for event in events:
@@ -321,6 +325,45 @@ async def test_a_file_that_is_gone_changes_nothing(tmp_path: Path) -> None:
         assert "there is no such file" in await guard.refusal()
         guard.file.mkdir()
         assert "it can't be read" in await guard.refusal()
+
+
+async def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
+    async with running(tmp_path) as guard:
+        guard.file.unlink()
+        os.mkfifo(guard.file)
+        for _ in range(3):
+            assert "it is no regular file" in await guard.refusal()
+        guard.file.unlink()
+        guard.file.write_text(FILE.replace('"20%"', '"15%"'))
+        assert (await guard.reload())["taken"] is True
+
+
+@pytest.mark.looptime(False)
+async def test_a_disk_that_never_answers_takes_one_thread_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In real time: a thread has no other."""
+    answers = threading.Event()
+
+    def load_when_it_answers(path: Path) -> Any:
+        answers.wait()
+        return load_config(path)
+
+    def hanging() -> list[str]:
+        return [one.name for one in threading.enumerate() if one.name.startswith(("reload", "asyncio_"))]
+
+    guard, before = Guard(tmp_path), hanging()
+    monkeypatch.setattr(reloading, "load", load_when_it_answers)
+    monkeypatch.setattr(reloading, "_WITHIN_S", 0.2)
+    said = await guard.on_a_thread.reload("anna", dry_run=True)
+    assert "It took longer than 0.2 s" in said["reason"]
+    for _ in range(5):
+        said = await guard.on_a_thread.reload("anna", dry_run=True)
+        assert "The file can't be looked at, earlier ones still hang" in said["reason"]
+    assert hanging() == [*before, "reload"]
+    answers.set()
+    await until(lambda: hanging() == before)
+    assert (await guard.on_a_thread.reload("anna", dry_run=True))["accepted"] is True
 
 
 async def test_a_file_that_somebody_is_writing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,11 @@ def config(tmp_path: Path) -> Path:
 def of(config: Path, text: str) -> Salvaged:
     config.write_text(text)
     return salvage(config)
+
+
+def test_a_pipe_is_not_waited_for(config: Path) -> None:
+    os.mkfifo(config)
+    assert salvage(config) == Salvaged(config.parent / "var")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from importlib import import_module, metadata
@@ -24,6 +25,7 @@ from risk_daemon.auth.tokens import Role, TokenStore
 from risk_daemon.cli import remote
 from risk_daemon.errors import (
     CircuitBreakerError,
+    ConfigError,
     ExitCode,
     RiskDaemonError,
     StartUnavailable,
@@ -33,6 +35,7 @@ from risk_daemon.errors import (
 )
 from risk_daemon.model.events import EventName, Position, RiskEvent
 from risk_daemon.state import event_log
+from risk_daemon.state.files import utc_text
 from risk_daemon.state.log_pieces import closed_pieces
 
 VENUE = '[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\n'
@@ -219,6 +222,19 @@ def test_status_of_a_running_daemon(daemon: FakeDaemon, capsys: pytest.CaptureFi
     assert "WARNING" in out
     assert "9,650.00" in out
     assert "NOT RUNNING" not in out
+
+
+def test_status_says_since_when_in_the_time_of_this_place(
+    daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    since = time.time() - 12 * 60 - 5
+    lock = {"cause": "capital_loss", "trip_id": "t1", "since": utc_text(since), "until": utc_text(since + 7 * 3600)}
+    daemon.answer = remote.Answer(200, {**STATE, "state": "TRIGGERED", "locked": True, "lock": lock})
+
+    assert cli.main(["status"]) is ExitCode.STOPPED
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"Since {time.strftime('%Y-%m-%d %H:%M:%S %Z', time.localtime(since))}, 12 min ago" in out
+    assert f"Until {time.strftime('%Y-%m-%d %H:%M:%S %Z', time.localtime(since + 7 * 3600))}, in 7 h" in out
 
 
 def test_status_for_programs(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
@@ -507,6 +523,14 @@ def test_tokens_may_be_made_before_the_first_run(place: Path, capsys: pytest.Cap
 def test_a_warden_gets_no_token(place: Path) -> None:
     with pytest.raises(UsageError, match="'bot', 'operator'"):
         cli.main(["token", "create", "--role", "warden", "--name", "x"])
+
+
+@pytest.mark.parametrize("command", ["status", "reload", "check", "run", "tail", "halt --reason x"])
+def test_no_command_waits_for_a_configuration_that_is_a_pipe(command: str, place: Path) -> None:
+    (place / "config.toml").unlink()
+    os.mkfifo(place / "config.toml")
+    with pytest.raises(ConfigError, match=r"it can't be read \(it is no regular file\)"):
+        cli.main(command.split())
 
 
 def test_tokens_need_no_valid_configuration(place: Path) -> None:

@@ -73,6 +73,24 @@ def test_tail_shows_the_gate_and_the_alerts(path: Path, capsys: pytest.CaptureFi
     assert "gate_opened" in opened
 
 
+def test_tail_leaves_out_what_there_is_none_of_and_says_what_is_not_known(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = EventLog.open(path)
+    for name, fields in (
+        (EventName.GATE_SHUT, {"cause": "starting", "trip_id": None}),
+        (EventName.MANUAL_HALT, {"operator": "uid:0", "venue": "kraken", "bot": None}),
+        (EventName.PORTFOLIO_UPDATE, {"equity": None}),
+    ):
+        log.append(RiskEvent(name, fields), WALL)
+    log.close()
+    cli.main(["tail", "-n", "3"])
+    shut, halted, update = capsys.readouterr().out.splitlines()
+    assert shut.endswith("gate_shut  cause=starting")
+    assert halted.endswith("manual_halt  operator=uid:0  venue=kraken")
+    assert update.endswith("portfolio_update  equity=unknown")
+
+
 def test_a_whole_log_in_pieces(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["verify-log"]) is ExitCode.STOPPED
     assert capsys.readouterr().out == f"{path}: 27 lines in 6 pieces, the chain is whole.\n"

@@ -52,7 +52,7 @@ def test_it_looks_first_and_takes_the_file_that_was_looked_at(daemon: Daemon, ca
     assert cli.main(["reload"]) is ExitCode.STOPPED
     assert daemon.asked == [{"dry_run": True}, {"digest": "d1", "acts": False}]
     shown = capsys.readouterr().out
-    for word in ("in force", "breakers.drawdown.limit", "10 %", "8 %"):
+    for word in ("in force", "before", "now", "breakers.drawdown.limit", "10 %", "8 %"):
         assert word in shown
 
 
@@ -62,6 +62,8 @@ def test_check_changes_nothing(daemon: Daemon, capsys: Any) -> None:
     assert daemon.asked == [{"dry_run": True}]
     shown = " ".join(capsys.readouterr().out.split())
     assert "It would be taken" in shown
+    assert "key │ in force │ in the file" in shown.replace("┃", "│")
+    assert "before" not in shown
     assert "LOOSER: gate.max_notional 100 -> off" in shown
     assert "drawdown is passed already (drawdown of 9 %, limit 8 %) and trips: all is stopped." in shown
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -263,10 +264,12 @@ def test_check_says_where_the_sentences_are() -> None:
 
 
 def test_a_freeze_says_that_it_ends_by_itself() -> None:
-    lock = {"cause": "daily_loss", "trip_id": "t1", "until": "2026-11-21T00:00:00+00:00", "proven": True}
+    until = "2026-11-21T00:00:00+00:00"
+    lock = {"cause": "daily_loss", "trip_id": "t1", "until": until, "proven": True}
     text = status(state="TRIGGERED", locked=True, lock={**lock, "reason": "loss of 3.10 %"})
 
-    assert "2026-11-21T00:00:00" in line(text, "Until")
+    here = datetime.fromisoformat(until).astimezone()
+    assert f"{here:%Y-%m-%d %H:%M:%S}" in line(text, "Until")
     assert "loss of 3.10 %" in line(text, "Reason")
     assert "ends by itself" in text
     assert "risk-daemon reset" in text
@@ -329,10 +332,12 @@ def test_whether_orders_are_listed_and_may_be_cancelled() -> None:
 
 
 def test_until_when_a_venues_own_switch_is_armed() -> None:
-    switch = {"timeout_s": 60.0, "armed_until": "2026-11-20T10:01:00+00:00", "markets": [], "refreshed_s": 2.0}
+    until = "2026-11-20T10:01:00+00:00"
+    switch = {"timeout_s": 60.0, "armed_until": until, "markets": [], "refreshed_s": 2.0}
     venue = {**STATE["venues"]["kraken"], "dead_man": {**switch, "reason": None}}
     told = line(status(venues={"kraken": venue}), "Dead man's switch of kraken")
-    assert told == "Dead man's switch of kraken: armed until 2026-11-20T10:01:00+00:00"
+    here = datetime.fromisoformat(until).astimezone()
+    assert told.startswith(f"Dead man's switch of kraken: armed until {here:%Y-%m-%d %H:%M:%S} {here.tzname()}, ")
     venue = {**venue, "dead_man": {**switch, "armed_until": None, "reason": "answered 401"}}
     assert "not armed, NOT REFRESHED: answered 401" in line(status(venues={"kraken": venue}), "Dead man's switch")
     assert "Dead man's switch" not in status()

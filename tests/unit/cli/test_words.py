@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -24,6 +26,34 @@ from risk_daemon.model.status import State
 )
 def test_age(seconds: object, text: str) -> None:
     assert words.age(seconds) == text
+
+
+@pytest.fixture
+def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine's zone, in words that need no table of zones."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("2026-11-22T02:14:07.467Z", "2026-11-22 03:14:07 CET, 10.5 s ago"),
+        ("2026-11-22T02:02:07+00:00", "2026-11-22 03:02:07 CET, 12 min ago"),
+        ("2026-07-22T02:14:07Z", "2026-07-22 04:14:07 CEST, 123 d ago"),
+        ("2026-11-22T08:14:18Z", "2026-11-22 09:14:18 CET, in 6 h"),
+        ("2026-11-22T02:14:07", "2026-11-22T02:14:07"),
+        ("never\x1b[2J", "never [2J"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+        ("", ""),
+    ],
+)
+@pytest.mark.usefixtures("in_berlin")
+def test_a_moment_by_the_clock_on_the_wall(text: str, told: str) -> None:
+    assert words.moment(text, 1_795_313_657.967) == told
 
 
 @pytest.mark.parametrize(

@@ -283,6 +283,11 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     assert "it can't be read" in refusal(tmp_path)
 
 
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.toml")
+    assert "it can't be read (it is no regular file)" in refusal(tmp_path / "config.toml")
+
+
 def test_what_is_not_toml_is_refused(tmp_path: Path) -> None:
     assert "it is not valid TOML" in refusal(write(tmp_path, "[portfolio\n"))
 

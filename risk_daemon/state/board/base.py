@@ -8,6 +8,7 @@ is left of its lease, while no other guard says no.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -51,6 +52,16 @@ class Standing:
 
 
 UNREADABLE = Standing(locked=True, cause="locked", reason="what it wrote can't be read")
+
+
+def standing_in(body: str | None) -> Standing | None:
+    """What a guard wrote; None: it was never heard of. What can't be read locks."""
+    if body is None:
+        return None
+    try:
+        return Standing.from_document(json.loads(body))
+    except (ValueError, TypeError, RecursionError):
+        return UNREADABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from risk_daemon.errors import RecordError
-from risk_daemon.state.board.base import LEASE_S, UNREADABLE, Answer, Standing
+from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standing_in
 
 _EXCHANGE = """
 local now = redis.call('TIME')
@@ -88,7 +88,7 @@ class RedisBoard:
             is_ours=ours == "1",
             is_taken=taken != "0",
             is_settled=settled == "1",
-            others=dict(zip(self._others, map(_standing, bodies), strict=True)),
+            others=dict(zip(self._others, map(standing_in, bodies), strict=True)),
         )
 
     async def close(self) -> None:
@@ -99,13 +99,3 @@ def _text(part: object) -> str | None:
     if part is None:
         return None
     return part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part)
-
-
-def _standing(body: str | None) -> Standing | None:
-    """None: never heard of. What can't be read locks."""
-    if body is None:
-        return None
-    try:
-        return Standing.from_document(json.loads(body))
-    except (ValueError, RecursionError):
-        return UNREADABLE

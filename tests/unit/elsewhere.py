@@ -133,6 +133,7 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/runtime/ports.py": "none: protocols and plain records",
     # --- state ---
     "risk_daemon/state/board/base.py": "contract/test_board.py: every board",
+    "risk_daemon/state/board/postgres.py": "contract/test_board.py: every board",
     "risk_daemon/state/board/redis.py": "contract/test_board.py: every board",
     "risk_daemon/state/files.py": "unit/state/test_event_log.py: files that are replaced and appended to",
     "risk_daemon/state/latch.py": "unit/state/test_traces.py: what a latch says, and half a one",

@@ -239,7 +239,9 @@ class _Server:
     def _why_shut(self, guard: str, gate: Gate) -> str:
         if not gate.record.locked:
             return f"{self.name}: guard {guard} has not said open again for longer than a lease"
-        return f"{self.name}: guard {guard} says locked" if gate.record.cause != LOCKED else f"{self.name}: {guard}: shut"
+        return (
+            f"{self.name}: guard {guard} says locked" if gate.record.cause != LOCKED else f"{self.name}: {guard}: shut"
+        )
 
     def _connected(self) -> Redis:
         if self._client is None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SILENCE_MS: Final = 2 * LEASE_MS
 _TIMEOUT_S: Final = 0.9
+_PROBE_TIMEOUT_S: Final = 5.0
 
 # DEL comes first of all that is written: then a server that is out of memory takes the rest of the script.
 _SAY: Final = """
@@ -127,19 +128,44 @@ class RedisLock:
         self._record, self._renew_mono = record, -math.inf
         await self._say(record, now)
 
-    async def refresh(self, now: Instant) -> None:
+    async def refresh(self, now: Instant) -> bool:
         """Say again what is in force, when a third of the lease is over: a server may have lost a `locked` as well.
 
-        Raises RecordError.
+        Whether it was said. Raises RecordError.
         """
         record = self._record
         if record is None or self._is_refreshing or now.mono < self._renew_mono:
-            return
+            return False
         self._is_refreshing = True
         try:
             await self._say(record, now)
         finally:
             self._is_refreshing = False
+        return True
+
+    @property
+    def is_in_the_clear(self) -> bool:
+        """Whether others on the way can answer in its stead."""
+        return self._address.is_in_the_clear
+
+    async def probe(self) -> str:
+        """What is there, in words; nothing is written. Raises RecordError where it is no lock to be relied upon."""
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                client = await self._connected()
+                async with client.pipeline(transaction=False) as pipeline:
+                    pipeline.role()
+                    pipeline.info("server")
+                    pipeline.get(self._keys[0])
+                    role, server, _ = await pipeline.execute()
+                kind, version = str(role[0]), str(server["redis_version"])
+        except TimeoutError as error:
+            raise RecordError(f"{self.name}: it did not answer in time") from error
+        except Exception as error:  # whatever a server answers
+            raise RecordError(f"{self.name}: {_words(error)}") from error
+        if kind != "master":
+            raise RecordError(f"{self.name}: it is a {kind}, and a gate is written at a master only")
+        return f"Redis {version} answers; guard {self._guard} of group {self._group}"
 
     async def aclose(self) -> None:
         """Close the connections. What is written stays, and an `open` runs out."""

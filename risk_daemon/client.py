@@ -8,7 +8,8 @@
         send_order()
 
 The file `gate.bin` (`state/lock/memory_map.py` has its layout) knows the lock and nothing else; over HTTP the daemon
-also judges the order, its venue and its bot, and counts it. No file, no daemon, a daemon that has not evaluated for a
+also judges the order, its venue and its bot, and counts it. On another machine the gate is asked in Redis
+(`redis="rediss://..."`), which needs the package `redis`. No file, no daemon, a daemon that has not evaluated for a
 second, an answer that is late or odd: the answer is no.
 """
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ from risk_daemon.state.lock.memory_map import (
 
 if TYPE_CHECKING:
     from risk_daemon.bot.over_http import DaemonGate
+    from risk_daemon.bot.over_redis import RedisGates
 
 __all__ = ["ERROR_KINDS", "DaemonGate", "GateAnswer", "Lease", "OrderGate", "ProposedOrder", "TradingGate"]
 
@@ -58,24 +60,34 @@ def __getattr__(name: str) -> Any:
 
 
 class TradingGate(Reporter):
-    """The daemon's gate: its page in memory first, then, where a url is given, HTTP. Thread-safe.
+    """The daemon's gate: its page in memory first, then Redis, then, where a url is given, HTTP. Thread-safe.
 
-    path: the state directory, or the file `gate.bin` in it. url, token, timeout_s, ca_file: as for DaemonGate;
-    without a url, `check` answers from the file alone and reports go nowhere.
-    May be made before there is a daemon: the gate is shut until there is one.
+    path: the state directory, or the file `gate.bin` in it. redis: one address or several, and whose gates are asked
+    there (`group`, `guards`), see RedisGates. It is open only where all that are given say so, and one at least is.
+    url, token, timeout_s, ca_file: as for DaemonGate; without a url, `check` answers from the gate alone and reports go
+    nowhere. May be made before there is a daemon: the gate is shut until there is one. Raises ValueError.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | None = None,
         url: str | None = None,
         token: str | None = None,
         *,
         timeout_s: float = 1.0,
         ca_file: str | os.PathLike[str] | None = None,
+        redis: str | Sequence[str] | None = None,
+        group: str = "main",
+        guards: Sequence[str] = ("main",),
+        redis_password: str | None = None,
+        redis_timeout_s: float = 0.05,
     ) -> None:
-        given = Path(path)
-        self._path = given if given.suffix == ".bin" else given / FILE_NAME
+        if path is None and redis is None:
+            raise ValueError("there is no gate to ask: give the state directory, or a Redis, or take DaemonGate")
+        self._path = None if path is None else _file_of(Path(path))
+        self._elsewhere: RedisGates | None = None
+        if redis is not None:
+            self._elsewhere = _redis(redis, group, guards, redis_password, redis_timeout_s, ca_file)
         self._opened: Opened | None = None
         self._boot = _boot_id_or_none()
         self._prefix = prefix(self._boot) if self._boot is not None else None
@@ -96,16 +108,32 @@ class TradingGate(Reporter):
             if state == OPEN and found == self._prefix and not sequence & 1:
                 age_ns = _now_ns() - stamp_ns
                 if 0 <= age_ns <= _NS_IN_MS * (valid_ms if valid_ms < MAX_VALID_MS else MAX_VALID_MS):
-                    return True
+                    return self._elsewhere is None or self._is_open_elsewhere(self._elsewhere)
         return self._ask_again()
 
     def reason(self) -> str:
         """Why it is shut: the cause of the lock, `locked` if that can't be read; empty while it is open."""
-        record = self._read()
-        return "locked" if record is None else record.cause if record.locked else ""
+        answer = self.peek()
+        return "" if answer.allowed else answer.veto_reason or LOCKED
 
     def peek(self) -> GateAnswer:
-        """What the file alone says; a yes lasts as long as the daemon's last stamp. Raises nothing."""
+        """What file and Redis say; a yes lasts as long as the daemon's last word. Raises nothing."""
+        here = self._peek_here()
+        if self._elsewhere is None or not here.allowed:
+            return here
+        return _first_to_end(here, self._elsewhere.look().answer())
+
+    async def apeek(self) -> GateAnswer:
+        """As `peek`, without blocking the event loop."""
+        here = self._peek_here()
+        if self._elsewhere is None or not here.allowed:
+            return here
+        return _first_to_end(here, (await self._elsewhere.alook()).answer())
+
+    def _peek_here(self) -> GateAnswer:
+        """What the file alone says. Where there is to be none it refuses nothing, and gives no lease."""
+        if self._path is None:
+            return GateAnswer(allowed=True)
         self._current()
         lease, record = self._lease(), self._read()  # in this order: no lease is longer than the record is true
         if record is None or (lease is None and not record.locked):
@@ -121,31 +149,38 @@ class TradingGate(Reporter):
     def peek_venue(self, venue: str) -> GateAnswer:
         """As `peek`, and no while `venue` alone is halted. A name that is no venue's has no halt of its own.
 
-        That is read from `risk.json` beside the map, which is up to a second old. Raises nothing.
+        That is read from `risk.json` beside the map, which is up to a second old; no other gate knows it, so without
+        a map it is no. Raises nothing.
         """
         from risk_daemon.bot.standing import halted
 
         standing = self.peek()
-        halt = halted(self._path, venue) if standing.allowed else None
+        if self._path is None and standing.allowed:
+            detail = f"whether {venue} is halted stands in the state directory alone: give it as well, or ask by a url"
+            return GateAnswer(allowed=False, veto_reason=LOCKED, detail=detail)
+        halt = halted(self._path, venue) if self._path is not None and standing.allowed else None
         return standing if halt is None else halt
 
     def check(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer:
         """The answer to an order, given whole or by its fields. Raises ValueError for one that makes no sense.
 
-        A shut map is a no without asking further, but for reduce-only orders: those the daemon may let pass. The
+        A shut gate is a no without asking further, but for reduce-only orders: those the daemon may let pass. The
         daemon is told of what its map refused, and nobody waits for that.
         """
         wanted, standing = proposed(order, fields), self.peek()
         if self._daemon is None or not (standing.allowed or wanted.reduce_only):
             return self._refused(wanted, standing)
-        return self._still(wanted, standing, self._daemon.check(wanted))
+        answer = self._daemon.check(wanted)
+        return self._still(wanted, standing, answer, self.peek() if standing.allowed and answer.allowed else standing)
 
     async def acheck(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer:
         """As `check`, without blocking the event loop."""
-        wanted, standing = proposed(order, fields), self.peek()
+        wanted, standing = proposed(order, fields), await self.apeek()
         if self._daemon is None or not (standing.allowed or wanted.reduce_only):
             return self._refused(wanted, standing)
-        return self._still(wanted, standing, await self._daemon.acheck(wanted))
+        answer = await self._daemon.acheck(wanted)
+        is_yes = standing.allowed and answer.allowed
+        return self._still(wanted, standing, answer, await self.apeek() if is_yes else standing)
 
     def tell_refused(self, order: ProposedOrder | None, answer: GateAnswer, where: str = "") -> None:
         """For whoever asks by `peek`: let the daemon write down that `order` was refused with `answer`.
@@ -160,11 +195,10 @@ class TradingGate(Reporter):
         self.tell_refused(order, standing)
         return standing
 
-    def _still(self, order: ProposedOrder, standing: GateAnswer, answer: GateAnswer) -> GateAnswer:
-        """`answer`, unless the map knows better: it may have been shut meanwhile, or say why nobody answered."""
+    def _still(self, order: ProposedOrder, standing: GateAnswer, answer: GateAnswer, now: GateAnswer) -> GateAnswer:
+        """`answer`, unless the gate knows better: it may be shut `now`, or say why nobody answered."""
         if not standing.allowed:
             return self._refused(order, standing) if answer.veto_reason == NO_ANSWER else answer
-        now = self.peek() if answer.allowed else standing
         return answer if now.allowed else self._refused(order, now)
 
     def _tell(self, document: Mapping[str, Any]) -> bool:
@@ -176,7 +210,12 @@ class TradingGate(Reporter):
     def _ask_again(self) -> bool:
         """The slow way: another file may stand there now, and a write may have been under way."""
         record = self._read()
-        return record is not None and not record.locked
+        is_open_here = self._path is None or (record is not None and not record.locked)
+        return is_open_here and (self._elsewhere is None or self._is_open_elsewhere(self._elsewhere))
+
+    def _is_open_elsewhere(self, gates: RedisGates) -> bool:
+        look = gates.look()
+        return not look.record.locked and look.lease is not None and look.lease.is_valid()
 
     def _read(self) -> LockRecord | None:
         """None: there is nothing to be read."""
@@ -194,6 +233,8 @@ class TradingGate(Reporter):
     def _current(self) -> Opened | None:
         """The file that stands there now. One that is gone is not asked any more."""
         opened = self._opened
+        if self._path is None:
+            return None
         try:
             if opened is None or not _is_at(opened, self._path):
                 self._opened = opened = Opened(self._path)
@@ -201,6 +242,21 @@ class TradingGate(Reporter):
             self._opened = None
             return None
         return opened
+
+
+def _file_of(given: Path) -> Path:
+    return given if given.suffix == ".bin" else given / FILE_NAME
+
+
+def _first_to_end(here: GateAnswer, there: GateAnswer) -> GateAnswer:
+    """Of two that allow it the one whose lease ends first; else what is refused."""
+    if here.lease is None or there.lease is None:
+        return there
+    return min(here, there, key=_end_ns)
+
+
+def _end_ns(answer: GateAnswer) -> int:
+    return 0 if answer.lease is None else answer.lease.asked_ns + answer.lease.valid_for_ms * _NS_IN_MS
 
 
 def _is_at(opened: Opened, path: Path) -> bool:
@@ -214,6 +270,20 @@ def _daemon(url: str, token: str | None, timeout_s: float, ca_file: str | os.Pat
     from risk_daemon.bot.over_http import DaemonGate
 
     return DaemonGate(url, token, timeout_s=timeout_s, ca_file=ca_file)
+
+
+def _redis(
+    redis: str | Sequence[str],
+    group: str,
+    guards: Sequence[str],
+    password: str | None,
+    timeout_s: float,
+    ca_file: str | os.PathLike[str] | None,
+) -> RedisGates:
+    from risk_daemon.bot.over_redis import RedisGates
+
+    urls = [redis] if isinstance(redis, str) else list(redis)
+    return RedisGates(urls, group=group, guards=guards, password=password, timeout_s=timeout_s, ca_file=ca_file)
 
 
 def _boot_id_or_none() -> bytes | None:

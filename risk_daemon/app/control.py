@@ -144,7 +144,8 @@ class DaemonControl:
 
     def _status(self) -> Status:
         parts = self._daemon.parts
-        return status_of(parts.engine, parts.clock.now(), parts.orders.snapshot(), open_orders=parts.open_orders)
+        now, sweep, locks = parts.clock.now(), parts.orders.snapshot(), self._daemon.lock_status()
+        return status_of(parts.engine, now, sweep, open_orders=parts.open_orders, locks=locks)
 
     def reading(self) -> Reading:
         """All that a scrape tells."""

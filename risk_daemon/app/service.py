@@ -44,6 +44,7 @@ from risk_daemon.app.in_force import (
     refuse_looser,
     wardens_enrolled,
 )
+from risk_daemon.app.locks import remote_locks, remote_locks_that_can_be_had
 from risk_daemon.app.log_keeping import keep_log, last_written
 from risk_daemon.app.noting import Noter
 from risk_daemon.app.overrides import WardenAffairs, rules_of
@@ -57,6 +58,7 @@ from risk_daemon.config.load import Settings, effective
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.trip import Trip
 from risk_daemon.errors import ExitCode, RecordError, RiskDaemonError, StateError, StateOwned
+from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.events import EventName, Input, Kind, Position, RiskEvent
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Listener, Parts
 from risk_daemon.runtime.inbox import Inbox
@@ -69,6 +71,7 @@ from risk_daemon.state.latch import latch_of, trip_left
 from risk_daemon.state.lock.file import FileLock
 from risk_daemon.state.lock.memory_map import MemoryMap
 from risk_daemon.state.lock.memory_map import shut as shut_gate
+from risk_daemon.state.lock.redis import RedisLock
 from risk_daemon.state.risk_file import RiskFile
 from risk_daemon.state.store.sqlite import SqliteStore
 from risk_daemon.state.veto_log import VetoLog
@@ -129,7 +132,8 @@ async def finish_unproven(
         opened = await finishing.take_up(settings, refusal, left_out or {}, stack)
         if opened is not None:
             hearers = await stack.enter_async_context(Hearers())
-            daemon = _daemon(settings, opened, stack, hearers, on_decision)
+            locks = remote_locks_that_can_be_had(settings, opened.site.clock)
+            daemon = _daemon(settings, opened, stack, hearers, on_decision, locks)
             await _open_alerts(settings, opened, hearers, daemon)
             return await _guard(daemon, hearers, on_decision)
     raise refusal
@@ -215,6 +219,7 @@ async def _start(
 ) -> tuple[Daemon, Hearers, Reloader]:
     """Everything that may refuse the start. Raises RiskDaemonError."""
     refuse_wrong_dead_men(settings)
+    locks = remote_locks(settings, SystemClock())
     site = await stack.enter_async_context(Site(settings))
     # A state that is gone is not set up anew behind the wardens' back: `init` asks them.
     may_create = is_simulated(settings) and not wardens_enrolled(Paths(settings.state.dir))
@@ -225,7 +230,7 @@ async def _start(
     opened = await _open(settings, site, state_dir, stack)
     is_first_start = opened.engine.baselines.day is None
     hearers = await stack.enter_async_context(Hearers())
-    daemon = _daemon(settings, opened, stack, hearers, on_decision, is_first_start=is_first_start)
+    daemon = _daemon(settings, opened, stack, hearers, on_decision, locks, is_first_start=is_first_start)
     await _open_alerts(settings, opened, hearers, daemon)
     reloader = Reloader(daemon, settings, opened, hearers)
     stack.push_async_callback(reloader.aclose)
@@ -415,20 +420,23 @@ def _daemon(
     stack: AsyncExitStack,
     hearers: Hearers,
     on_decision: Listener | None,
+    locks: Sequence[RedisLock],
     *,
     is_first_start: bool = False,
 ) -> Daemon:
     """A daemon that somebody hears: whoever asked to, else the journal, one line an event; and people, by alerts."""
     times = DaemonSettings(call_timeout_s=settings.data.call_timeout)
     opened = replace(opened, journal=TellingJournal(opened.journal, hearers.send))
-    daemon = Daemon(_parts(settings, opened, stack), times, is_first_start=is_first_start)
+    daemon = Daemon(_parts(settings, opened, stack, locks), times, is_first_start=is_first_start)
     daemon.read_along(hearers.tell)
     daemon.subscribe(on_decision or (say_events if terminal() is None else say_records))
     return daemon
 
 
-def _parts(settings: Settings, opened: Opened, stack: AsyncExitStack) -> Parts:
+def _parts(settings: Settings, opened: Opened, stack: AsyncExitStack, locks: Sequence[RedisLock]) -> Parts:
     """What was opened, with what runs between it and the engine."""
+    for lock in locks:
+        stack.push_async_callback(lock.aclose)
     inbox, open_orders, recent = Inbox(), OpenOrders(), Recent()
     recent.restore(opened.documents.get(RECENT, {}))
     risk = RiskJournal(RiskFile(opened.paths.risk))
@@ -441,7 +449,7 @@ def _parts(settings: Settings, opened: Opened, stack: AsyncExitStack) -> Parts:
         orders=_orders(settings, opened, inbox.put, open_orders),
         store=opened.store,
         gate_map=opened.gate_map,
-        locks=[FileLock(opened.paths.lock)],
+        locks=[FileLock(opened.paths.lock), *locks],
         journal=opened.journal,
         clock=opened.site.clock,
         risk=risk,

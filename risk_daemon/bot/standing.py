@@ -31,7 +31,7 @@ def shut(gate: Path, cause: str, trip_id: str | None, until_wall: float | None) 
         observed=_mapping(lock.get("observed")),
         limits=limits,
         trip_id=trip_id,
-        locked_until=None if until_wall is None else _iso(until_wall),
+        locked_until=None if until_wall is None else iso(until_wall),
     )
 
 
@@ -90,7 +90,7 @@ def _limit_of(cause: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
     return {} if found is None or value is None else {found[0]: value}
 
 
-def _iso(wall: float) -> str | None:
+def iso(wall: float) -> str | None:
     try:
         return datetime.fromtimestamp(wall, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
     except (ValueError, OverflowError, OSError):

@@ -1,7 +1,8 @@
 """The keys of the accounts and of the channels of alerts: never in the configuration file, never in a sentence.
 
 Each is in `$CREDENTIALS_DIRECTORY/<venue>.<part>` or else in `RISK_DAEMON_<VENUE>_<PART>`. What is empty is not there.
-A channel's are under `alerts.<channel>`, and `RISK_DAEMON_ALERTS_<CHANNEL>`.
+A channel's are under `alerts.<channel>`, and `RISK_DAEMON_ALERTS_<CHANNEL>`; the locks' password is
+`state.locks.password`, and `RISK_DAEMON_STATE_LOCKS_PASSWORD`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from risk_daemon.config.notation import ENVIRONMENT_PREFIX, environment_name
 from risk_daemon.config.settings import Settings
+from risk_daemon.config.state import REDIS_PASSWORD
 from risk_daemon.errors import ConfigError
 
+_REDIS_PASSWORD_VARIABLE = f"{ENVIRONMENT_PREFIX}STATE_LOCKS_PASSWORD"
 # What `adapters.simulated` serves for; in base64, as some venues sign with the decoded secret.
 _SIMULATED_KEY = "simulated"
 _SIMULATED_SECRET = base64.b64encode(b"risk-daemon simulated venue: not a secret, loopback only").decode()
@@ -146,6 +149,11 @@ def channel_secrets(settings: Settings, channel: str) -> dict[str, str]:
     return found
 
 
+def lock_password() -> str | None:
+    """What the locks on other machines ask for; None: there is none. Raises ConfigError for one that can't be read."""
+    return _in_file(REDIS_PASSWORD).strip() or os.environ.get(_REDIS_PASSWORD_VARIABLE, "").strip() or None
+
+
 def unknown_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """RISK_DAEMON_ variables, in any case, that nothing reads. They change nothing; their owner may believe they do."""
     known = {
@@ -155,6 +163,7 @@ def unknown_environment(settings: Settings, environment: Mapping[str, str] | Non
         for channel in settings.alerts.channels
         for part in ("SECRET", "URL", "PASSWORD")
     }
+    known |= {_REDIS_PASSWORD_VARIABLE} if settings.state.redis_locks else set()
     names = os.environ if environment is None else environment
     return tuple(sorted(n for n in names if n.upper().startswith(ENVIRONMENT_PREFIX) and n not in known))
 

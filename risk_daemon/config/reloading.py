@@ -54,6 +54,8 @@ AT_ONCE = frozenset(
 )
 AT_START = frozenset(
     {
+        "guard.name",
+        "guard.group",
         "portfolio.reference_currency",
         "portfolio.initial_capital",
         "portfolio.ignore_assets",

@@ -28,6 +28,7 @@ from pydantic import (
 from risk_daemon.config.alerts import Alerts
 from risk_daemon.config.api import Api
 from risk_daemon.config.breakers import OWN, Breakers, kind_of
+from risk_daemon.config.guard import Guard
 from risk_daemon.config.notation import (
     Asset,
     Count,
@@ -264,6 +265,7 @@ def as_file(path: Path) -> dict[str, Path]:
 class Settings(Table):
     """The whole file, checked."""
 
+    guard: Guard = as_written({})
     portfolio: Portfolio
     circuit_breaker: CircuitBreaker = Field(default_factory=CircuitBreaker)
     breakers: Breakers = as_written({})

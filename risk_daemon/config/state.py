@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
 from risk_daemon.config.notation import LocalPath, SecondsOrNever, Table, as_written
+from risk_daemon.state.lock.redis_address import RedisAddress
+
+FILE = "file"
+REDIS_PASSWORD = "state.locks.password"
+_DAY_S = 86_400.0
 
 
 def _only_sqlite(value: object) -> object:
@@ -15,13 +20,27 @@ def _only_sqlite(value: object) -> object:
     return value
 
 
-def _only_file(value: object) -> object:
-    if value != ["file"] and value != ("file",):
-        raise ValueError('only ["file"] is available in this version')
-    return ("file",)
+def _locks(value: Any) -> tuple[str, ...]:
+    """The file first and always, then each Redis once. Raises ValueError."""
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise ValueError('write a list of texts in brackets, such as ["file"]')
+    if not value or value[0] != FILE:
+        raise ValueError('the lock in the state directory comes first and is always there: write ["file", ...]')
+    seen: dict[object, str] = {}
+    for one in value:
+        place = _place(one)
+        if place in seen:
+            raise ValueError(f"{one!r} is the same as {seen[place]!r}: keep one of them")
+        seen[place] = one
+    return tuple(value)
 
 
-_DAY_S = 86_400.0
+def _place(lock: str) -> object:
+    if lock == FILE:
+        return FILE
+    if "://" not in lock:
+        raise ValueError(f'{lock!r} is no lock: write "file", and then addresses such as "redis://127.0.0.1:6379/0"')
+    return RedisAddress.of(lock).place
 
 
 def _a_day_at_least(value: float | None) -> float | None:
@@ -33,10 +52,16 @@ def _a_day_at_least(value: float | None) -> float | None:
 class State(Table):
     """Where the state is kept. `dir` is absolute: a relative one is relative to the config file.
 
-    keep_logs: how old pieces of the event log become; None: they are never removed.
+    locks: "file", and addresses of Redis. keep_logs: how old pieces of the event log become; None: they are never
+    removed.
     """
 
     dir: LocalPath = as_written("var")
     store: Annotated[Literal["sqlite"], BeforeValidator(_only_sqlite)] = "sqlite"
-    locks: Annotated[tuple[Literal["file"], ...], BeforeValidator(_only_file)] = ("file",)
+    locks: Annotated[tuple[str, ...], BeforeValidator(_locks)] = (FILE,)
     keep_logs: Annotated[SecondsOrNever, AfterValidator(_a_day_at_least)] = as_written("400d")
+
+    @property
+    def redis_locks(self) -> tuple[RedisAddress, ...]:
+        """The locks that are on other machines, or may be."""
+        return tuple(RedisAddress.of(lock) for lock in self.locks if lock != FILE)

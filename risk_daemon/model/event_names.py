@@ -33,6 +33,8 @@ class EventName(StrEnum):
     STORE_WRITABLE = "store_writable"
     OPENING_ALLOWED = "opening_allowed"
     OPENING_REFUSED = "opening_refused"
+    LOCK_UNWRITABLE = "lock_unwritable"
+    LOCK_WRITABLE = "lock_writable"
     BREACH_CONFIRMING = "breach_confirming"
     PHANTOM_BREACH = "phantom_breach"
     FLOW_DETECTED = "flow_detected"
@@ -112,6 +114,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.STORE_WRITABLE: Level.INFO,
         EventName.OPENING_ALLOWED: Level.INFO,
         EventName.OPENING_REFUSED: Level.WARNING,
+        EventName.LOCK_UNWRITABLE: Level.ERROR,
+        EventName.LOCK_WRITABLE: Level.INFO,
         EventName.BREACH_CONFIRMING: Level.WARNING,
         EventName.PHANTOM_BREACH: Level.WARNING,
         EventName.FLOW_DETECTED: Level.INFO,

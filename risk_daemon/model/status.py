@@ -203,6 +203,19 @@ class HoldingStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockStoreStatus:
+    """A place where others read the lock. `written_s` ago it was written last; for `failing_s` that fails and why.
+
+    While it fails, whoever reads it is locked out.
+    """
+
+    name: str
+    written_s: float | None
+    failing_s: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfitStatus:
     """Of the running day, in the reference currency, net of flows: total = realized + unrealized.
 
@@ -241,7 +254,8 @@ class Status:
     missing: what the gate waits for. breakers: states of all rules by name. rules: what each that is on says of
     itself and, where it has a limit, what it sees (`observed`, `limit`, `unit`, see headroom.py). halts: of single
     venues and bots. restraints: all that holds against new orders now. distances: of rules about the whole portfolio,
-    the nearest first. positions, holdings: all of them; a venue whose age is null has told of none.
+    the nearest first. positions, holdings: all of them; a venue whose age is null has told of none. locks: where
+    others read the lock, besides the memory map; empty without a running daemon.
     """
 
     time: str
@@ -275,6 +289,7 @@ class Status:
     positions: tuple[PositionStatus, ...]
     holdings: tuple[HoldingStatus, ...]
     profit: ProfitsStatus
+    locks: tuple[LockStoreStatus, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """JSON-able, with every key."""

@@ -30,7 +30,7 @@ from risk_daemon.model.events import (
     Started,
     Tick,
 )
-from risk_daemon.model.status import Status
+from risk_daemon.model.status import LockStoreStatus, Status
 from risk_daemon.runtime.dead_men import DeadMen
 from risk_daemon.runtime.effects import Effects
 from risk_daemon.runtime.event_writer import EventWriter
@@ -65,7 +65,7 @@ class Daemon:
         self.settings = settings = settings or DaemonSettings()
         self._engine = parts.engine
         self._tasks = tasks = Tasks(parts.inbox.nudge)
-        self._locks = Locks(parts.gate_map, parts.locks, tasks, settings.lock_timeout_s)
+        self._locks = Locks(parts.gate_map, parts.locks, tasks, settings.lock_timeout_s, parts.inbox.put)
         self._events = EventWriter(parts.journal, tasks)
         self._persistence = Persistence(
             parts.store, parts.clock, settings, tasks, documents=self._documents, tell=parts.inbox.put
@@ -146,6 +146,10 @@ class Daemon:
     def unlooked_s(self, now_mono: float) -> float:
         """For how long time was not looked at; infinity before the first look."""
         return now_mono - self._last_tick_mono
+
+    def lock_status(self) -> tuple[LockStoreStatus, ...]:
+        """How writing to the locks that others read goes."""
+        return self._locks.status(self.parts.clock.now().mono)
 
     def is_guarding(self) -> bool:
         """Whether losses are looked for, and were lately: not at the start, and not while a trip is finished."""
@@ -306,8 +310,7 @@ class Daemon:
         if self._engine.is_started:
             self._persistence.save_if_due(now)
         self._risk.write_if_due(now)
-        if not self._engine.gate.locked:
-            self._locks.refresh(now)
+        self._locks.refresh(now)
         self._readiness.give_up_if_late(now)
 
     def _symbols(self, venue: str) -> set[str]:
@@ -320,7 +323,8 @@ class Daemon:
     def _status(self, gate: GateState | None = None) -> Status:
         """How things stand now. gate: what is in force, if it is not the engine's."""
         parts = self.parts
-        return status_of(self._engine, parts.clock.now(), parts.orders.snapshot(), gate, parts.open_orders)
+        now, sweep = parts.clock.now(), parts.orders.snapshot()
+        return status_of(self._engine, now, sweep, gate, parts.open_orders, self.lock_status())
 
     def _documents(self) -> dict[str, Any]:
         """Everything that is persisted besides the latch."""

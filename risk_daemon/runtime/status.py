@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -23,6 +23,7 @@ from risk_daemon.model.status import (
     DeadManStatus,
     HaltStatus,
     LockStatus,
+    LockStoreStatus,
     OrdersStatus,
     RestraintStatus,
     Status,
@@ -42,6 +43,7 @@ def status_of(
     sweep: Mapping[str, VenueVerdict],
     gate: GateState | None = None,
     open_orders: OpenOrders | None = None,
+    locks: Sequence[LockStoreStatus] = (),
 ) -> Status:
     """Everything a reader may want to know at `now`. gate: what is in force, if it is not the engine's."""
     gate = gate or engine.gate
@@ -82,6 +84,7 @@ def status_of(
         positions=positions(engine.portfolio),
         holdings=holdings(engine.portfolio),
         profit=profits(engine, now, views),
+        locks=tuple(locks),
     )
 
 

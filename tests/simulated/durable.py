@@ -163,9 +163,10 @@ class SimLock:
         await self._work()
         self.record, self.stamp_mono = record, now.mono
 
-    async def refresh(self, now: Instant) -> None:
+    async def refresh(self, now: Instant) -> bool:
         await self._work()
         self.stamp_mono = now.mono
+        return True
 
     async def _work(self) -> None:
         if self.hangs:

@@ -63,8 +63,11 @@ class LockStore(Protocol):
         last `open` runs out."""
         ...
 
-    async def refresh(self, now: Instant) -> None:
-        """Renew an `open` record's time; does nothing to a locked one. Raises RecordError."""
+    async def refresh(self, now: Instant) -> bool:
+        """Say again what is in force, where and when that is due: an `open` runs out. Whether it was said.
+
+        Raises RecordError.
+        """
         ...
 
 

@@ -43,11 +43,13 @@ class FileLock:
             raise RecordError(f"{self.path}: the lock could not be written: {error}") from error
         self._renew_mono = now.mono + self._lease_s / 3
 
-    async def refresh(self, now: Instant) -> None:
-        """Renew an `open` when a third of its lease is over. Raises RecordError."""
+    async def refresh(self, now: Instant) -> bool:
+        """Renew an `open` when a third of its lease is over; a lock stays. Whether it did. Raises RecordError."""
         record = self._record
-        if record is not None and not record.locked and now.mono >= self._renew_mono:
-            await self.write(record, now)
+        if record is None or record.locked or now.mono < self._renew_mono:
+            return False
+        await self.write(record, now)
+        return True
 
     def _text(self, record: LockRecord, now: Instant) -> bytes:
         document = {"format": FORMAT, **record.document()}

@@ -110,9 +110,10 @@ class FakeLock(Faulty):
         await self._job()
         self.records.append(record)
 
-    async def refresh(self, now: Instant) -> None:
+    async def refresh(self, now: Instant) -> bool:
         await self._job()
         self.refreshed.append(now)
+        return True
 
 
 class FakeOrders:

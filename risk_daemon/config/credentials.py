@@ -1,8 +1,9 @@
 """The keys of the accounts and of the channels of alerts: never in the configuration file, never in a sentence.
 
 Each is in `$CREDENTIALS_DIRECTORY/<venue>.<part>` or else in `RISK_DAEMON_<VENUE>_<PART>`. What is empty is not there.
-A channel's are under `alerts.<channel>`, and `RISK_DAEMON_ALERTS_<CHANNEL>`; the locks' password is
-`state.locks.password`, and `RISK_DAEMON_STATE_LOCKS_PASSWORD`.
+A channel's are under `alerts.<channel>`, and `RISK_DAEMON_ALERTS_<CHANNEL>`; the passwords of the servers of the store
+and of the locks are `state.store.password` and `state.locks.password`, or `RISK_DAEMON_STATE_STORE_PASSWORD` and
+`RISK_DAEMON_STATE_LOCKS_PASSWORD`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from risk_daemon.errors import ConfigError
 
 _REDIS_PASSWORD_VARIABLE = f"{ENVIRONMENT_PREFIX}STATE_LOCKS_PASSWORD"
 # What `adapters.simulated` serves for; in base64, as some venues sign with the decoded secret.
+_STORE_PASSWORD = f"{ENVIRONMENT_PREFIX}STATE_STORE_PASSWORD"
 _SIMULATED_KEY = "simulated"
 _SIMULATED_SECRET = base64.b64encode(b"risk-daemon simulated venue: not a secret, loopback only").decode()
 
@@ -154,6 +156,11 @@ def lock_password() -> str | None:
     return _in_file(REDIS_PASSWORD).strip() or os.environ.get(_REDIS_PASSWORD_VARIABLE, "").strip() or None
 
 
+def store_password() -> str:
+    """The password of the server that the state is mirrored to; empty where it takes none. Raises ConfigError."""
+    return _in_file("state.store.password").strip() or os.environ.get(_STORE_PASSWORD, "").strip()
+
+
 def unknown_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """RISK_DAEMON_ variables, in any case, that nothing reads. They change nothing; their owner may believe they do."""
     known = {
@@ -164,6 +171,8 @@ def unknown_environment(settings: Settings, environment: Mapping[str, str] | Non
         for part in ("SECRET", "URL", "PASSWORD")
     }
     known |= {_REDIS_PASSWORD_VARIABLE} if settings.state.redis_locks else set()
+    if settings.state.server is not None:
+        known.add(_STORE_PASSWORD)
     names = os.environ if environment is None else environment
     return tuple(sorted(n for n in names if n.upper().startswith(ENVIRONMENT_PREFIX) and n not in known))
 

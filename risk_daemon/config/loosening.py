@@ -227,7 +227,7 @@ CHANNEL_ANSWERS: Mapping[str, Mapping[str, Answer]] = {
 
 ANSWERS: Mapping[str, Any] = {
     # Under another name other gates are written, and whoever reads the old ones is not told of a lock.
-    "guard": {"name": either_way, "group": either_way},
+    "guard": {"name": either_way, "group": either_way, "peers": either_way},
     "portfolio": {
         "reference_currency": either_way,
         "initial_capital": either_way,
@@ -301,6 +301,7 @@ ANSWERS: Mapping[str, Any] = {
     },
     # Passkeys that were made for another host open nothing on the new one.
     "warden": {"quorum": when_less, "break_glass_after": when_less, "host": neither_way},
+    # Under another name nobody else's lock is meant any more.
     # What is compared is what the state in the directory remembers: another directory is another state.
     # What was done under the looser rules must not fall out of the log before anybody looks.
     "state": {"dir": neither_way, "store": either_way, "locks": either_way, "keep_logs": when_less},

@@ -56,6 +56,7 @@ AT_START = frozenset(
     {
         "guard.name",
         "guard.group",
+        "guard.peers",
         "portfolio.reference_currency",
         "portfolio.initial_capital",
         "portfolio.ignore_assets",

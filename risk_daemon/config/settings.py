@@ -343,6 +343,24 @@ class Settings(Table):
         return self
 
     @model_validator(mode="after")
+    def _peers_meet(self) -> Self:
+        if not self.guard.peers:
+            return self
+        if self.state.server is None and not self.state.redis_locks:
+            raise Refused(
+                "guard.peers",
+                "guards of the same accounts need a place that they share: set state.store to a PostgreSQL server, or"
+                " name a Redis in state.locks",
+            )
+        if self.circuit_breaker.auto_close_positions:
+            raise Refused(
+                "circuit_breaker.auto_close_positions",
+                "several guards would close the same positions, and what is sold twice is short: set it to false, or"
+                " take out guard.peers",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _venues_tell_apart(self) -> Self:
         seen: dict[str, str] = {}
         for name in self.venues:

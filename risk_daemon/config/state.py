@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
 from risk_daemon.config.notation import LocalPath, SecondsOrNever, Table, as_written
 from risk_daemon.state.lock.redis_address import RedisAddress
+from risk_daemon.state.store import postgres_url
+from risk_daemon.state.store.postgres_url import PostgresUrl
 
 FILE = "file"
+SQLITE = "sqlite"
 REDIS_PASSWORD = "state.locks.password"
 _DAY_S = 86_400.0
 
 
-def _only_sqlite(value: object) -> object:
-    if value != "sqlite":
-        raise ValueError('only "sqlite" is available in this version')
+def _a_store(value: str) -> str:
+    if value != SQLITE and not value.startswith(tuple(f"{scheme}:" for scheme in postgres_url.SCHEMES)):
+        raise ValueError(f'it is no store: write "{SQLITE}", or a server such as {postgres_url.EXAMPLE}')
+    if value != SQLITE:
+        postgres_url.parse(value)
     return value
 
 
@@ -52,12 +57,13 @@ def _a_day_at_least(value: float | None) -> float | None:
 class State(Table):
     """Where the state is kept. `dir` is absolute: a relative one is relative to the config file.
 
+    store: "sqlite", or the address of a PostgreSQL server that everything is mirrored to; see `server`.
     locks: "file", and addresses of Redis. keep_logs: how old pieces of the event log become; None: they are never
     removed.
     """
 
     dir: LocalPath = as_written("var")
-    store: Annotated[Literal["sqlite"], BeforeValidator(_only_sqlite)] = "sqlite"
+    store: Annotated[str, AfterValidator(_a_store)] = SQLITE
     locks: Annotated[tuple[str, ...], BeforeValidator(_locks)] = (FILE,)
     keep_logs: Annotated[SecondsOrNever, AfterValidator(_a_day_at_least)] = as_written("400d")
 
@@ -65,3 +71,8 @@ class State(Table):
     def redis_locks(self) -> tuple[RedisAddress, ...]:
         """The locks that are on other machines, or may be."""
         return tuple(RedisAddress.of(lock) for lock in self.locks if lock != FILE)
+
+    @property
+    def server(self) -> PostgresUrl | None:
+        """Where the state is mirrored to; None: nowhere."""
+        return None if self.store == SQLITE else postgres_url.parse(self.store)

@@ -457,9 +457,37 @@ BAD = {
         "api.listen: '0.0.0.0:8787' is reachable from elsewhere",
     ),
     "another store": (
-        PORTFOLIO + '[state]\nstore = "postgresql://u:hunter2@h/d"\n' + SIMULATED,
-        'state.store: only "sqlite" is available in this version',
+        PORTFOLIO + '[state]\nstore = "mysql://u@h/d"\n' + SIMULATED,
+        'state.store: it is no store: write "sqlite", or a server such as "postgresql://user@host:5432/database"',
     ),
+    "a store's password in the file": (
+        PORTFOLIO + '[state]\nstore = "postgresql://u:hunter2@h/d"\n' + SIMULATED,
+        "state.store: secrets do not belong in this file: take the password out",
+    ),
+    "a guard's name with a space": (
+        PORTFOLIO + '[guard]\nname = "the first"\n' + SIMULATED,
+        "guard.name: 'the first' is not a name: use letters, digits, - and _",
+    ),
+    "a guard that is its own peer": (
+        PORTFOLIO + '[guard]\nname = "a"\npeers = ["a"]\n' + SIMULATED,
+        "guard.peers: name each of the other guards once, and not this one",
+    ),
+    "a peer twice": (
+        PORTFOLIO + '[guard]\npeers = ["b", "b"]\n' + SIMULATED,
+        "guard.peers: name each of the other guards once",
+    ),
+    "peers that meet nowhere": (
+        PORTFOLIO + '[guard]\npeers = ["b"]\n' + SIMULATED,
+        "guard.peers: guards of the same accounts need a place that they share",
+    ),
+    "peers that would both close positions": (
+        PORTFOLIO
+        + '[guard]\npeers = ["b"]\n[circuit_breaker]\nauto_close_positions = true\n'
+        + '[state]\nstore = "postgresql://guard@127.0.0.1/risk"\n'
+        + SIMULATED,
+        "circuit_breaker.auto_close_positions: several guards would close the same positions",
+    ),
+    "a guard without a name": (PORTFOLIO + '[guard]\nname = ""\n' + SIMULATED, "guard.name: '' is not a name"),
     "another lock": (
         PORTFOLIO + '[state]\nlocks = ["file", "redis://h"]\n' + SIMULATED,
         'state.locks: only ["file"] is available in this version',

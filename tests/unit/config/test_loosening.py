@@ -217,6 +217,9 @@ EITHER = {
     "venues.kraken.endpoint": [ABSENT, "http://127.0.0.1:9"],
     "venues.kraken.sandbox": [False, True],
     "venues.kraken.local_address": [ABSENT, "127.0.0.2"],
+    "guard.name": ["main", "other"],
+    "guard.group": ["main", "other"],
+    "state.store": ["sqlite", "postgresql://guard@127.0.0.1/risk"],
     "venues.third": [ABSENT, {"exchange": "bybit", "markets": ["spot"]}],
 }
 NEITHER = {
@@ -231,8 +234,8 @@ NOT_TO_BE_SET = {
     "venues.*.dead_man.exclusive",
     "api.tls_certificate",
     "api.tls_key",
-    "state.store",
     "state.locks",
+    "guard.peers",
 }
 
 

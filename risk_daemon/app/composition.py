@@ -37,6 +37,7 @@ from risk_daemon.model.units import plain
 from risk_daemon.portfolio.flows import FlowSettings
 from risk_daemon.portfolio.manager import PortfolioSettings
 from risk_daemon.runtime.ports import GateMap, Journal
+from risk_daemon.runtime.twin import TWIN
 from risk_daemon.state.directory import Paths, StateDir, fingerprint
 from risk_daemon.state.event_log import EventLog
 from risk_daemon.state.journals import LogJournal
@@ -88,6 +89,7 @@ def engine_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) ->
         allow_reduce_only=settings.gate.allow_reduce_only,
         pretrade=pretrade_settings(settings),
         dead_men=dead_man_settings(settings),
+        leases=frozenset({TWIN} if settings.guard.peers else ()),
     )
 
 

@@ -51,6 +51,7 @@ from risk_daemon.app.overrides import WardenAffairs, rules_of
 from risk_daemon.app.reload import SIGNAL, Reloader
 from risk_daemon.app.telling import has_terminal, say_events, say_records, terminal
 from risk_daemon.app.token_telling import TokenTeller, told_before
+from risk_daemon.app.twins import meet_peers
 from risk_daemon.auth.desk import Desk
 from risk_daemon.auth.tokens import FILE_NAME, TokenStore
 from risk_daemon.auth.wardens import WardenStore
@@ -232,6 +233,7 @@ async def _start(
     hearers = await stack.enter_async_context(Hearers())
     daemon = _daemon(settings, opened, stack, hearers, on_decision, locks, is_first_start=is_first_start)
     await _open_alerts(settings, opened, hearers, daemon)
+    meet_peers(settings, daemon, stack)
     reloader = Reloader(daemon, settings, opened, hearers)
     stack.push_async_callback(reloader.aclose)
     addresses = await _serve(settings, daemon, opened, hearers, reloader, stack)

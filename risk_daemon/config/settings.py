@@ -291,6 +291,11 @@ class Settings(Table):
         """The file these settings were loaded from."""
         return self._file
 
+    def alone(self, state_dir: Path) -> Settings:
+        """The same in another state directory, and in no place that others see: for drills."""
+        own = {"guard": Guard(), "state": State(dir=state_dir, keep_logs=self.state.keep_logs)}
+        return self.model_copy(update=own)
+
     @property
     def socket_path(self) -> Path:
         """The daemon's Unix socket."""

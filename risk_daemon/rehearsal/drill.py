@@ -158,15 +158,13 @@ def _drill_settings(settings: Settings, directory: Path) -> Settings:
     in_dollars = settings.portfolio.reference_currency in _DOLLARS
     capital = sum((PARTS[venue.exchange].money for venue in venues), Decimal(0)) if in_dollars else None
     portfolio = settings.portfolio.model_copy(update={"initial_capital": capital})
-    state = settings.state.model_copy(update={"dir": directory})
     own = {
         "portfolio": portfolio,
-        "state": state,
         "api": Api(listen="127.0.0.1:0", socket=settings.api.socket),
         "breakers": Breakers.model_validate({"blind": settings.breakers.blind}),
         "circuit_breaker": settings.circuit_breaker.model_copy(update={"action": "trip"}),
     }
-    return settings.model_copy(update=own)
+    return settings.alone(directory).model_copy(update=own)
 
 
 def with_drill_alerts(settings: Settings, *, with_alerts: bool) -> Settings:

@@ -123,4 +123,5 @@ def _of_one_venue(settings: EngineSettings, capital: Decimal | None) -> EngineSe
         flows=replace(settings.flows, without_ledger=frozenset({VENUE}), ledger_lag_s_by_venue={}),
         listing=ListingSettings(),
         dead_men={},
+        leases=frozenset(),
     )

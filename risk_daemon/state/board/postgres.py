@@ -8,11 +8,9 @@ lost is less than what its holder knows of, so that the board settles anew.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any, Protocol
-
-from asyncpg import InterfaceError, PostgresError
+from typing import Any, Protocol, TypeVar
 
 from risk_daemon.errors import RecordError
 from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standing_in
@@ -20,10 +18,13 @@ from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standing_in
 _EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8)"
 
 
-class Link(Protocol):
-    """A way to the server: an asyncpg pool is one."""
+T = TypeVar("T")
 
-    async def fetchval(self, query: str, *args: Any) -> Any: ...
+
+class Link(Protocol):
+    """A way to the server: see `PostgresLink`. run: raises RecordError for whatever goes wrong."""
+
+    async def run(self, work: Callable[[Any], Awaitable[T]]) -> T: ...
 
     async def close(self) -> None: ...
 
@@ -39,13 +40,14 @@ class PostgresBoard:
     async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
         body, lease = json.dumps(mine.document()), timedelta(seconds=LEASE_S)
         words = (self._group, self._name, self._run, body, wants, known_epoch, lease, list(self._others))
+        found = await self._link.run(lambda connection: connection.fetchval(_EXCHANGE, *words))
         try:
-            return self._answer(json.loads(await self._link.fetchval(_EXCHANGE, *words)))
-        except (PostgresError, InterfaceError, OSError, ValueError, TypeError, KeyError) as error:
-            raise RecordError(f"{self.place}: the board does not answer: {error}") from error
+            return self._answer(json.loads(found))
+        except (ValueError, TypeError, KeyError) as error:
+            raise RecordError(f"{self.place}: the board gave an odd answer: {error}") from error
 
     def _answer(self, found: dict[str, Any]) -> Answer:
-        """Raises KeyError, TypeError."""
+        """Raises ValueError, KeyError, TypeError."""
         bodies = found["others"]
         return Answer(
             epoch=int(found["epoch"]),

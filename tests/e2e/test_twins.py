@@ -1,0 +1,179 @@
+"""Two guards over one account, as processes, with a Redis between them: what any refuses all refuse, one opens."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from risk_daemon.client import TradingGate
+from tests.e2e.harness import ROOT, Daemon, Venue, wait_for
+from tests.redis_server import RedisServer
+
+pytestmark = pytest.mark.long
+
+KEY, SECRET = "docs-key", "binance-as-its-documentation-has-it"
+TAKEOVER_S = 6.0
+LEASE_S = 4.0
+
+
+def config(endpoint: str, redis: str, name: str, peer: str) -> str:
+    return f"""
+[portfolio]
+initial_capital = 10000
+[data]
+reconcile_every = "1s"
+[guard]
+name = "{name}"
+peers = ["{peer}"]
+[state]
+locks = ["file", "{redis}"]
+[venues.binanceusdm]
+exchange = "binanceusdm"
+markets = ["perp"]
+endpoint = "{endpoint}"
+"""
+
+
+class Twins:
+    """Guards a and b, the venue that both guard, and the Redis where they meet."""
+
+    def __init__(self, directory: Path) -> None:
+        script = ROOT / "tests" / "e2e" / "venues" / "binance_from_docs.py"
+        self.venue = Venue([sys.executable, str(script), "--port", "0"], "/control")
+        self.redis = RedisServer(directory / "redis").start()
+        self.guards = {name: self._guard(directory / name, name) for name in ("a", "b")}
+
+    def _guard(self, directory: Path, name: str) -> Daemon:
+        directory.mkdir()
+        peer = "b" if name == "a" else "a"
+        keys = {"binanceusdm": (KEY, SECRET)}
+        guard = Daemon(directory, config(self.venue.endpoint, self.redis.url, name, peer), keys)
+        init = guard.command("init", "--yes")
+        assert init.returncode == 0, init.stderr
+        return guard
+
+    def __getitem__(self, name: str) -> Daemon:
+        return self.guards[name]
+
+    def open_ones(self) -> list[str]:
+        """Whose gate a bot on that machine finds open now."""
+        return [name for name, guard in self.guards.items() if TradingGate(guard.state).is_open()]
+
+    def start(self) -> tuple[str, str]:
+        """Both run; who opens, and who stands by."""
+        for guard in self.guards.values():
+            guard.start()
+        wait_for(lambda: all(guard.of("opening_refused") for guard in self.guards.values()), self.told)
+        wait_for(self.open_ones, self.told)
+        holder = self.settled()
+        return holder, "b" if holder == "a" else "a"
+
+    def settled(self) -> str:
+        (holder,) = wait_for(self.open_ones, self.told)
+        return holder
+
+    def told(self) -> str:
+        return json.dumps({name: guard.events()[-8:] for name, guard in self.guards.items()}, indent=1)
+
+    def watch(self, until: Callable[[], object], within_s: float) -> tuple[float, int]:
+        """How long until it holds, and the most gates that were open at once meanwhile."""
+        began, most = time.monotonic(), 0
+        while not until():
+            assert time.monotonic() - began < within_s, self.told()
+            most = max(most, len(self.open_ones()))
+        return time.monotonic() - began, most
+
+    def close(self) -> None:
+        for guard in self.guards.values():
+            if guard.is_running():
+                guard.signal(signal.SIGCONT)
+            guard.close()
+        self.redis.kill()
+        self.venue.kill()
+
+
+@pytest.fixture
+def twins(tmp_path: Path) -> Iterator[Twins]:
+    made = Twins(tmp_path)
+    yield made
+    made.close()
+
+
+def test_one_opens_and_when_it_is_killed_the_other_does(twins: Twins) -> None:
+    holder, other = twins.start()
+    assert twins.open_ones() == [holder]
+    twins[holder].signal(signal.SIGKILL)
+    took_s, most = twins.watch(lambda: twins.open_ones() == [other], within_s=30.0)
+    assert most <= 1
+    assert took_s < TAKEOVER_S, took_s
+    assert twins[other].wait_for("opening_allowed")["by"] == "twin"
+
+
+def test_a_halt_of_the_one_that_stands_by_shuts_the_other_and_trips_it_too_under_one_id(twins: Twins) -> None:
+    holder, other = twins.start()
+    began = time.monotonic()
+    halt = twins[other].command("halt", "--reason", "odd")
+    assert halt.returncode == 0, halt.stderr
+    wait_for(lambda: not twins.open_ones(), twins.told)
+    shut_s = time.monotonic() - began
+    codes = {name: guard.exit_code() for name, guard in twins.guards.items()}
+    assert codes == {"a": 1, "b": 1}, twins.told()
+    trips = {name: guard.of("circuit_breaker_triggered")[0] for name, guard in twins.guards.items()}
+    assert trips["a"]["trip_id"] == trips["b"]["trip_id"]
+    assert trips[holder]["breaker"] == f"guard {other}"
+    assert shut_s < 10.0, "the command itself takes some seconds"
+
+
+def test_a_crash_trips_both_and_each_proves_it(twins: Twins) -> None:
+    twins.start()
+    twins.venue.post(marks={"BTCUSDT": 15000})
+    codes = {name: guard.exit_code() for name, guard in twins.guards.items()}
+    assert codes == {"a": 1, "b": 1}, twins.told()
+    assert all(guard.of("venue_proven") for guard in twins.guards.values())
+
+
+def test_one_that_was_stopped_and_goes_on_does_not_open_while_the_other_does(twins: Twins) -> None:
+    holder, other = twins.start()
+    twins[holder].signal(signal.SIGSTOP)
+    twins.watch(lambda: twins.open_ones() == [other], within_s=30.0)
+    twins[holder].signal(signal.SIGCONT)
+    seen = len(twins[holder].of("opening_refused"))
+
+    def has_seen_it() -> bool:
+        return len(twins[holder].of("opening_refused")) > seen
+
+    _, most = twins.watch(has_seen_it, within_s=30.0)
+    assert most <= 1
+    assert twins.open_ones() == [other]
+
+
+def test_without_redis_neither_opens_and_both_trip_by_themselves(twins: Twins) -> None:
+    twins.start()
+    twins.redis.pause()
+    shut_s, _ = twins.watch(lambda: not twins.open_ones(), within_s=30.0)
+    assert shut_s < LEASE_S + 0.5, shut_s
+    twins.redis.resume()
+    twins.settled()
+    twins.redis.kill()
+    wait_for(lambda: not twins.open_ones(), twins.told)
+    twins.venue.post(marks={"BTCUSDT": 15000})
+    codes = {name: guard.exit_code() for name, guard in twins.guards.items()}
+    assert codes == {"a": 1, "b": 1}, twins.told()
+
+
+def test_a_flushed_redis_opens_nothing_until_it_settled_and_both_were_heard_of(twins: Twins) -> None:
+    holder, other = twins.start()
+    twins[other].signal(signal.SIGKILL)
+    twins[other].exit_code()
+    twins.redis.ask("FLUSHALL")
+    wait_for(lambda: not twins.open_ones(), twins.told)
+    reasons = [event["reason"] for event in twins[holder].of("opening_refused")]
+    assert f"guard {other} was not heard of since the board was made: start it once" in reasons[-1]
+    twins[other].start()
+    twins.settled()

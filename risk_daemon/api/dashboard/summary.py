@@ -183,18 +183,20 @@ def _nearest(state: State) -> Markup:
         big, words = money(-left, currency), " past the limit of "
     else:
         big, words = money(first.left, currency), " may still be lost before "
-    what = tag("strong", first.rule), f" {_ends(first)}" if left > 0 else None
+    what = tag("strong", first.rule), f" {ends(first.action)}" if left > 0 else None
     return tag("p", tag("span", big, class_="big"), " ", tag("span", words, *what), class_="distance")
 
 
-def _ends(distance: DistanceStatus) -> str:
-    return _ENDS.get(distance.action, distance.action)
+def ends(action: str) -> str:
+    """What a rule does at its limit: `trips`."""
+    return _ENDS.get(action, action)
 
 
 def limits(state: State) -> Markup:
     """Every rule about the whole portfolio, the nearest first."""
     heads = columns("Rule", "Then it", "#Loss", "#Limit", "#Used", "#May still be lost", "#Until equity is")
-    rows = [(text(one.rule), text(_ends(one)), *_figures(one, state.reference_currency)) for one in state.distances]
+    currency = state.reference_currency
+    rows = [(text(one.rule), text(ends(one.action)), *_figures(one, currency)) for one in state.distances]
     return table("How far each limit is", heads, rows, empty="No rule about a loss of the whole portfolio is on.")
 
 

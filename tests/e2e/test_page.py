@@ -299,6 +299,40 @@ def test_a_phone_is_wide_enough(visit: Any, state: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+CUT = """() => [...document.querySelectorAll('.scroll')].filter((box) => box.offsetParent !== null &&
+  (box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1)).map((box) => box.id)"""
+NEVER_CUT = {"scroll-how-far-each-limit-is", "scroll-circuit-breakers", "scroll-venues"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("size", [DESK, {"width": 390, "height": 844}], ids=["desk", "phone"])
+@pytest.mark.parametrize("state", [document, tripped], ids=["normal", "tripped"])
+def test_what_is_looked_at_in_a_trip_is_never_cut_and_all_else_shows_that_it_scrolls(
+    visit: Any, state: Any, size: Any
+) -> None:
+    many = {f"venue_loss_of_number_{n}": WORDY for n in range(16)}
+    shown = state()
+    page = visit({**shown, "rules": many, "breakers": dict.fromkeys(many, "NORMAL")}, viewport=size).page
+    page.wait_for_selector("#breakers table")
+    cut = set(page.evaluate(CUT))
+    assert not cut & NEVER_CUT
+    assert cut or size is DESK
+    for box in cut:
+        assert len(set(page.evaluate(EDGE, box))) > 1, f"{box}: nothing says that it scrolls"
+    rows = page.locator("#breakers tbody tr")
+    assert rows.count() == 16
+    assert "within 1 min, of each bot, more than 1,000 orders of all together" in rows.last.inner_text()
+
+
+WORDY = {
+    "breaker_type": "order_rate",
+    "action": "veto",
+    "limits": {"max_orders": 100, "window_s": 60.0, "scope": "bot", "max_orders_total": 1000},
+}
+# How its shadows lie: one kind moves with the rows and covers the other, which does not.
+EDGE = "(id) => getComputedStyle(document.getElementById(id)).backgroundAttachment.split(', ')"
+
+
 @pytest.mark.long
 def test_nothing_moves_where_that_is_asked_for(visit: Any) -> None:
     page = visit(reduced_motion="reduce").page
@@ -360,15 +394,15 @@ def test_what_is_open_and_scrolled_stays_so_when_news_come(visit: Any, shown: Th
     visitor.waits_to_read("live, ", "#live")
     page.click("#days-before")
     page.focus("#days-before")
-    page.evaluate("document.querySelector('#venues .scroll').scrollLeft = 120")
-    shown.shows(document(profit={**document()["profit"], "realized": "77.77"}, venues=dict(VENUES_AFTER)))
+    page.evaluate("document.querySelector('#positions .scroll').scrollLeft = 120")
+    shown.shows(document(profit={**document()["profit"], "realized": "77.77"}, positions=POSITIONS_AFTER))
     visitor.waits_to_read("77.77", "#profit")
     assert page.get_attribute("#days", "open") is not None
     assert page.evaluate("document.activeElement.id") == "days-before"
-    assert page.evaluate("document.querySelector('#venues .scroll').scrollLeft") == 120
+    assert page.evaluate("document.querySelector('#positions .scroll').scrollLeft") == 120
 
 
-VENUES_AFTER = {name: {**one, "equity": "5000"} for name, one in document()["venues"].items()}
+POSITIONS_AFTER = [{**one, "quantity": "7"} for one in document()["positions"]]
 
 
 @pytest.mark.long

@@ -43,7 +43,8 @@ def breakers(state: State) -> Markup:
         action = rule.get("action")
         then = unknown() if action is None else text(ends(str(action)))
         rows.append((text(name), badge, then, text(limits_text(rule, state.reference_currency))))
-    return table("Circuit breakers", columns("Rule", "State", "Then it", "Acts at"), rows, empty="No rule is on.")
+    heads = columns("Rule", "State", "Then it", "Acts at")
+    return table("Circuit breakers", heads, rows, empty="No rule is on.", stacks=True)
 
 
 def _standing(state: State, name: str, word: str, rule: Mapping[str, Any]) -> tuple[str, str]:
@@ -92,7 +93,7 @@ def venues(state: State, proven: Mapping[str, float]) -> Markup:
         )
         for name, venue in state.venues.items()
     ]
-    return table("Venues", heads, rows, empty="No venue is configured.")
+    return table("Venues", heads, rows, empty="No venue is configured.", stacks=True)
 
 
 def _lost(ratio: float | None) -> Markup:

@@ -111,7 +111,7 @@ class FakeControl:
         return {"flat": True, "venues": {}}
 
     def alerts(self) -> Mapping[str, Any]:
-        return {"standing": None, "channels": {"oncall": {}}, "attempts": []}
+        return {"standing": None, "channels": {"oncall": {}}, "unusable": {}, "attempts": []}
 
     def acknowledge(self, trip_id: str | None, who: str) -> str | None:
         self.acknowledged.append((trip_id, who))

@@ -230,6 +230,19 @@ def tripped(**more: Any) -> dict[str, Any]:
     )
 
 
+def vetoed(**more: Any) -> dict[str, Any]:
+    """The drawdown is past its limit, which vetoes new orders; nothing has tripped."""
+    lock = {"cause": "max_portfolio_dd", "reason": "drawdown of 11.40 %", "observed": {}, "limits": {}, "since": NOW}
+    return document(
+        locked=True,
+        lock=lock,
+        breakers={"capital_loss": "NORMAL", "drawdown": "TRIPPED", "daily_loss": "NORMAL", "manual": "NORMAL"},
+        portfolio_dd_pct=0.114,
+        circuit_breaker={"state": "ACTIVE", "locked": True, "active": True, "max_portfolio_dd_nav_pct": 0.10},
+        **more,
+    )
+
+
 def hostile() -> dict[str, Any]:
     """Every text that others choose is an attack."""
     row = {"time_wall": WALL, **dict.fromkeys(("kind", "bot", "venue", "detail", "symbol", "side", "status"), HOSTILE)}

@@ -13,8 +13,9 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +72,38 @@ def hours_before(equity: float, now: float) -> Iterator[dict[str, Any]]:
         yield {"time": now - 60 * minute, **written, "flow_factor": "1"}
 
 
+def lived(baselines: dict[str, Any], samples: list[dict[str, Any]], now: float) -> dict[str, Any]:
+    """The baselines of who has lived through these hours: the peak is their highest, and the day began among them.
+
+    Without it the curve has a peak that the drawdown beside it knows nothing of.
+    """
+    highest = max((one["equity"] for one in samples), key=float)
+    began = {name: first_since(samples, now, start) for name, start in _STARTS.items()}
+    periods = {name: {**baselines[name], "value": worth, "money": worth} for name, worth in began.items()}
+    return {**baselines, **periods, "peaks": [[baselines["peaks"][0][0], highest]]}
+
+
+def first_since(samples: list[dict[str, Any]], now: float, start: Callable[[datetime], datetime]) -> str:
+    """What everything was worth at the start of a period, or as long ago as is known."""
+    began = start(datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)).timestamp()
+    return str(next((one["equity"] for one in samples if one["time"] >= began), samples[-1]["equity"]))
+
+
+_STARTS: dict[str, Callable[[datetime], datetime]] = {
+    "day": lambda midnight: midnight,
+    "week": lambda midnight: midnight - timedelta(days=midnight.weekday()),
+}
+
+
 async def remember(store: Path, equity: float) -> None:
+    now = time.time()
+    samples = list(hours_before(equity, now))
     opened = SqliteStore.open(store)
     try:
-        for sample in hours_before(equity, time.time()):
+        for sample in samples:
             await opened.append_sample(sample)
+        documents = dict(await opened.load())
+        await opened.save({"baselines": lived(documents["baselines"], samples, now)})
     finally:
         await opened.close()
 
@@ -112,6 +140,15 @@ def address_of(daemon: Daemon) -> str:
     return f"http://localhost:{found[-1].rpartition(':')[2]}/"
 
 
+def refuse_contradiction(daemon: Daemon, token: str) -> None:
+    """Nobody believes a page whose drawdown is not that of the curve below it."""
+    state, past = (http("GET", f"{address_of(daemon)}api/v1/{what}", token=token) for what in ("state", "history"))
+    highest = max(float(one["equity"]) for one in past["points"])
+    seen, told = 1 - float(state["equity"]) / highest, float(state["drawdown_ratio"])
+    if abs(seen - told) > 0.001:
+        raise SystemExit(f"the curve says {seen:.2%} below its peak, and the page {told:.2%}")
+
+
 def picture(path: Path) -> int:
     """Take it. Returns how many bytes it has."""
     with ExitStack() as stack:
@@ -124,6 +161,7 @@ def picture(path: Path) -> int:
             page.keyboard.press("Enter")
             page.wait_for_selector("#chart-day svg")
             wait_for(lambda: "live, " in str(page.text_content("#live")), "a live page")
+            refuse_contradiction(daemon, token)
             page.screenshot(path=str(path))
     return path.stat().st_size
 

@@ -319,6 +319,11 @@ class AlertManager:
         """The trip that is repeated, or was until somebody acknowledged it."""
         return None if self._router.standing is None else self._router.standing.trip_id
 
+    @property
+    def acknowledged_by(self) -> str | None:
+        """Who heard of the trip that stands; None: nobody, or none stands."""
+        return None if self._router.standing is None else self._router.standing.who
+
     def acknowledge(self, trip_id: str | None, who: str) -> str | None:
         """Somebody heard of the trip (None: the one that stands). Returns its id, or None where there is none such.
 
@@ -356,6 +361,7 @@ class AlertManager:
             "strategy_name": self._settings.strategy_name,
             "standing": None if standing is None else standing.shown(),
             "channels": {one.name: shown(one, self._outbox, self._deliverers.get(one.name)) for one in self.channels},
+            "unusable": {one.name: why for one, why in self._absent},
             "attempts": list(self._attempts.recent),
         }
 

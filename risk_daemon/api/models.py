@@ -441,10 +441,14 @@ class Reloaded(Document):
 
 
 class Alerts(Document):
-    """Who is told of what. standing: the trip that is not over; attempts: the last ones, oldest first."""
+    """Who is told of what. standing: the trip that is not over; attempts: the last ones, oldest first.
+
+    unusable: channels that are configured and left out, and why.
+    """
 
     standing: dict[str, Any] | None
     channels: dict[str, Any]
+    unusable: dict[str, str]
     attempts: list[dict[str, Any]]
 
 

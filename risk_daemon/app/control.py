@@ -24,6 +24,7 @@ from risk_daemon.errors import CircuitBreakerError, RecordError
 from risk_daemon.gate.restraints import CAUSES, Cause, OrderAnswer, OrderRequest, Veto
 from risk_daemon.metrics.reading import Reading
 from risk_daemon.model.account import Instrument
+from risk_daemon.model.event_names import EventName, RiskEvent
 from risk_daemon.model.events import (
     DisableRequested,
     ErrorReported,
@@ -95,11 +96,14 @@ class DaemonControl:
     def heard(self, decision: Decision) -> None:
         """Remember what is shown, and tell whoever listens."""
         for record in decision.records:
-            self._published += 1
-            self._feed.publish(self._published, record.name.value, record.fields, decision.now.wall)
+            self._publish(record, decision.now.wall)
         if self._closings and self._is_tripped():
             for manager in self._closings:
                 manager.stop_soon()
+
+    def _publish(self, record: RiskEvent, wall: float) -> None:
+        self._published += 1
+        self._feed.publish(self._published, record.name.value, record.fields, wall)
 
     def subscribe(self) -> Subscription:
         """Every event from now on. Raises TooManyReaders."""
@@ -154,12 +158,18 @@ class DaemonControl:
     def alerts(self) -> Mapping[str, Any]:
         """Who is told, and what came of it; with no channel nobody is."""
         alerts = self._hearers.alerts
-        return {"standing": None, "channels": {}, "attempts": []} if alerts is None else alerts.status()
+        return {"standing": None, "channels": {}, "unusable": {}, "attempts": []} if alerts is None else alerts.status()
 
     def acknowledge(self, trip_id: str | None, who: str) -> str | None:
-        """See AlertManager."""
+        """See AlertManager. Whoever listens hears of it, whichever way it came."""
         alerts = self._hearers.alerts
-        return None if alerts is None else alerts.acknowledge(trip_id, who)
+        if alerts is None:
+            return None
+        before, found = alerts.acknowledged_by, alerts.acknowledge(trip_id, who)
+        if found is not None and before is None:
+            facts = {"trip_id": found, "operator": who}
+            self._publish(RiskEvent(EventName.ALERT_ACKNOWLEDGED, facts), self._daemon.parts.clock.now().wall)
+        return found
 
     async def test_alerts(self, channel: str | None) -> Mapping[str, Any]:
         """See AlertManager."""

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.browser import browsing
-from tests.e2e.harness import Daemon, wait_for
+from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
 from tests.page_world import HOSTILE, ThreadWorld, document, hostile, page_world_in_a_thread, tripped
+from tests.receivers.webhook import SECRET, WebhookReceiver
 
 CONFIG = """
 [portfolio]
@@ -116,8 +117,7 @@ def test_a_day_at_the_page(browser: Any, tmp_path: Path) -> None:
         for bot in BOTS:
             assert daemon.command("token", "create", "--role", "bot", "--name", bot).returncode == 0
         daemon.start().wait_open()
-        [address] = [row["address"] for row in daemon.of("api_listening") if not row["address"].startswith("unix:")]
-        visitor = Visitor(browser, f"http://localhost:{address.rpartition(':')[2]}/").logs_in(said.stdout.split()[-1])
+        visitor = Visitor(browser, address_of(daemon)).logs_in(said.stdout.split()[-1])
         page = visitor.page
         visitor.waits_to_read("live, ", "#live")
         assert "may still be lost before capital_loss trips" in visitor.reads("#now")
@@ -142,6 +142,67 @@ def test_a_day_at_the_page(browser: Any, tmp_path: Path) -> None:
         visitor.close()
     finally:
         daemon.close()
+
+
+@pytest.mark.long
+def test_an_acknowledgement_by_command_is_on_the_open_page_and_in_its_events(
+    browser: Any, documented_kraken: Any, daemon_for: Any
+) -> None:
+    """By the stream: nobody asks for the page again. The button goes, for there is nothing left to acknowledge."""
+    quick = {"settle": '"300ms"', "order_flight": '"500ms"', "action": '"freeze"'}
+    with WebhookReceiver() as receiver:
+        channel = f'[alerts.channels.oncall]\nkind = "webhook"\nurl = "{receiver.url}"\nallow = ["127.0.0.1"]\n'
+        config = kraken_config(documented_kraken.endpoint, **quick) + channel
+        daemon = daemon_for(config, {"kraken": (DOCS_KEY, docs_secret())})
+        daemon.environment |= {"RISK_DAEMON_ALERTS_ONCALL_SECRET": SECRET}
+        assert daemon.command("init", "--yes").returncode == 0
+        token = daemon.command("token", "create", "--role", "operator", "--name", "alice").stdout.split()[-1]
+        daemon.start().wait_open()
+        visitor = Visitor(browser, address_of(daemon)).logs_in(token)
+        log = Visitor(browser, visitor.address).logs_in(token)
+        log.page.goto(f"{log.address}log")
+        documented_kraken.post(price={"BTC": 43000})
+        visitor.waits_to_read("proven gone on all venues at ", "#now")
+        assert " s after the trip" in visitor.reads("#now")
+        visitor.waits_to_read("NOBODY HAS ACKNOWLEDGED IT", "#alerts")
+        assert visitor.page.is_visible("#ack-form button")
+        assert daemon.command("alerts", "ack").returncode == 0
+        visitor.waits_to_read("acknowledged by uid:", "#alerts")
+        visitor.page.wait_for_selector("#ack-form", state="hidden")
+        log.waits_to_read("alert_acknowledged", "#log")
+        log.close()
+        visitor.close()
+
+
+@pytest.mark.long
+def test_nothing_can_be_pressed_once_the_guard_is_gone(browser: Any, tmp_path: Path) -> None:
+    """It ended with its trip, and no channel is configured: who was told is said, and why the buttons do nothing."""
+    daemon = Daemon(tmp_path, CONFIG, {})
+    try:
+        token = daemon.command("token", "create", "--role", "operator", "--name", "alice").stdout.split()[-1]
+        daemon.start().wait_open()
+        visitor = Visitor(browser, address_of(daemon)).logs_in(token)
+        page = visitor.page
+        visitor.waits_to_read("live, ", "#live")
+        assert page.is_enabled("#halt-form button")
+        assert page.is_hidden("#halt-form .gone")
+        assert "No trip waits" in visitor.reads("#alerts")
+        by_keyboard(page, "all", "drill", "everything")
+        visitor.waits_to_read("NOBODY WAS TOLD of trip ", "#alerts")
+        assert "No trip waits" not in visitor.reads("#alerts")
+        assert daemon.exit_code() == 1
+        visitor.waits_to_read("The guard has ended", "#dead")
+        assert page.is_disabled("#halt-form button")
+        assert page.is_disabled("#ack-form button")
+        assert "The guard is gone, so nothing can be halted from here." in page.inner_text("#halt-form .gone")
+        visitor.close()
+    finally:
+        daemon.close()
+
+
+def address_of(daemon: Daemon) -> str:
+    [address] = [row["address"] for row in daemon.of("api_listening") if not row["address"].startswith("unix:")]
+    return f"http://localhost:{address.rpartition(':')[2]}/"
 
 
 def self_told(daemon: Daemon, visitor: Visitor, bot: str, number: int) -> float:
@@ -238,6 +299,40 @@ def test_a_phone_is_wide_enough(visit: Any, state: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+CUT = """() => [...document.querySelectorAll('.scroll')].filter((box) => box.offsetParent !== null &&
+  (box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1)).map((box) => box.id)"""
+NEVER_CUT = {"scroll-how-far-each-limit-is", "scroll-circuit-breakers", "scroll-venues"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("size", [DESK, {"width": 390, "height": 844}], ids=["desk", "phone"])
+@pytest.mark.parametrize("state", [document, tripped], ids=["normal", "tripped"])
+def test_what_is_looked_at_in_a_trip_is_never_cut_and_all_else_shows_that_it_scrolls(
+    visit: Any, state: Any, size: Any
+) -> None:
+    many = {f"venue_loss_of_number_{n}": WORDY for n in range(16)}
+    shown = state()
+    page = visit({**shown, "rules": many, "breakers": dict.fromkeys(many, "NORMAL")}, viewport=size).page
+    page.wait_for_selector("#breakers table")
+    cut = set(page.evaluate(CUT))
+    assert not cut & NEVER_CUT
+    assert cut or size is DESK
+    for box in cut:
+        assert len(set(page.evaluate(EDGE, box))) > 1, f"{box}: nothing says that it scrolls"
+    rows = page.locator("#breakers tbody tr")
+    assert rows.count() == 16
+    assert "within 1 min, of each bot, more than 1,000 orders of all together" in rows.last.inner_text()
+
+
+WORDY = {
+    "breaker_type": "order_rate",
+    "action": "veto",
+    "limits": {"max_orders": 100, "window_s": 60.0, "scope": "bot", "max_orders_total": 1000},
+}
+# How its shadows lie: one kind moves with the rows and covers the other, which does not.
+EDGE = "(id) => getComputedStyle(document.getElementById(id)).backgroundAttachment.split(', ')"
+
+
 @pytest.mark.long
 def test_nothing_moves_where_that_is_asked_for(visit: Any) -> None:
     page = visit(reduced_motion="reduce").page
@@ -299,15 +394,15 @@ def test_what_is_open_and_scrolled_stays_so_when_news_come(visit: Any, shown: Th
     visitor.waits_to_read("live, ", "#live")
     page.click("#days-before")
     page.focus("#days-before")
-    page.evaluate("document.querySelector('#venues .scroll').scrollLeft = 120")
-    shown.shows(document(profit={**document()["profit"], "realized": "77.77"}, venues=dict(VENUES_AFTER)))
+    page.evaluate("document.querySelector('#positions .scroll').scrollLeft = 120")
+    shown.shows(document(profit={**document()["profit"], "realized": "77.77"}, positions=POSITIONS_AFTER))
     visitor.waits_to_read("77.77", "#profit")
     assert page.get_attribute("#days", "open") is not None
     assert page.evaluate("document.activeElement.id") == "days-before"
-    assert page.evaluate("document.querySelector('#venues .scroll').scrollLeft") == 120
+    assert page.evaluate("document.querySelector('#positions .scroll').scrollLeft") == 120
 
 
-VENUES_AFTER = {name: {**one, "equity": "5000"} for name, one in document()["venues"].items()}
+POSITIONS_AFTER = [{**one, "quantity": "7"} for one in document()["positions"]]
 
 
 @pytest.mark.long

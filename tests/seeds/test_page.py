@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from risk_daemon.model.events import HaltRequested
-from tests.page_world import PageWorld, document, page_world, tripped
+from tests.page_world import PageWorld, document, page_world, tripped, vetoed
 
 HINT = "New orders are vetoed until NAV recovers or config changes."
 
@@ -41,7 +41,7 @@ async def test_001_33_the_badge(tmp_path: Path) -> None:
 
 
 async def test_001_34_the_hint_is_there_for_a_veto_and_only_when_it_holds(tmp_path: Path) -> None:
-    for state, is_hinted in ((tripped(), True), (document(), False)):
+    for state, is_hinted in ((vetoed(), True), (document(), False)):
         directory = tmp_path / str(is_hinted)
         directory.mkdir()
         async with page_world(directory) as world:

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from risk_daemon.api.dashboard import summary, tables
-from risk_daemon.api.dashboard.alerts import alerts
+from risk_daemon.api.dashboard.alerts import alerts, waits
 from risk_daemon.api.dashboard.chart import SPANS, chart
 from risk_daemon.api.dashboard.curve import Curves
 from risk_daemon.api.dashboard.html import Markup, joined, tag
@@ -48,6 +48,7 @@ _URGENT = frozenset(
         EventName.SWEEP_FINISHED,
         EventName.VENUE_PROVEN,
         EventName.VENUE_UNPROVEN,
+        EventName.ALERT_ACKNOWLEDGED,
     }
 )
 _STILL = "the evaluation loop does not turn: what stands here may be old, and every order is refused"
@@ -256,7 +257,7 @@ class Board:
             tone=summary.BAD if trouble else line.tone,
             word="NOT KNOWN" if trouble else line.word,
             line=trouble or line.told,
-            standing=document.get("standing") is not None,
+            standing=waits(document),
         )
         return document, trouble
 
@@ -267,7 +268,7 @@ class Board:
             "now": partial(_now, self.state, self.log.proven, trouble),
             **of_state,
             "venues": partial(tables.venues, self.state, self.log.proven),
-            "alerts": partial(alerts, document),
+            "alerts": partial(alerts, document, self.state),
         }
 
     async def _draw(self, number: int) -> None:

@@ -46,13 +46,22 @@ class _Frame:
 
 def chart(curve: Curve, state: State, span: str, now_wall: float) -> Markup:
     """One span of time; says so where nothing is known of it."""
-    pieces = curve.pieces(now_wall)
+    pieces = curve.pieces(now_wall, _present(state, now_wall))
     points = [one for piece in pieces for one in piece]
     if not points:
         return tag("p", f"No equity is known of this {span} yet: there is a point a minute.", class_="none")
     limits = _limits(state)
     frame = _frame(points, limits, now_wall - curve.span_s, now_wall)
     return joined(_picture(pieces, points, limits, frame, state, span), _as_table(points, state, span, frame))
+
+
+def _present(state: State, now_wall: float) -> Point | None:
+    """Where the equity stands, as the figures beside the picture say it; None where that is not known."""
+    equity = number(state.equity)
+    if equity is None:
+        return None
+    low, high = (equity if bound is None else bound for bound in map(number, (state.equity_low, state.equity_high)))
+    return Point(now_wall, float(equity), float(low), float(high))
 
 
 def _limits(state: State) -> list[tuple[str, float]]:

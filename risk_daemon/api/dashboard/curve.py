@@ -43,10 +43,14 @@ class Curve:
         else:
             self._points.append(point)
 
-    def pieces(self, end: float) -> list[list[Point]]:
-        """What is not older than the span, in unbroken pieces: where nothing was known there is no line."""
+    def pieces(self, end: float, present: Point | None = None) -> list[list[Point]]:
+        """What is not older than the span, in unbroken pieces: where nothing was known there is no line.
+
+        present: what is known now. The line ends there, for a point a minute is too old for the minute of a trip.
+        """
         found: list[list[Point]] = []
-        for one in self._points:
+        newest = self._points[-1].wall if self._points else -math.inf
+        for one in (*self._points, *([present] if present is not None and present.wall > newest else [])):
             if not end - self.span_s <= one.wall <= end:
                 continue
             if not found or one.wall - found[-1][-1].wall > max(2.5 * self._step, _HOLE_S):

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from risk_daemon.api.dashboard.html import Markup, joined, tag
+from risk_daemon.api.dashboard.html import Child, Markup, joined, tag
 from risk_daemon.api.dashboard.sessions import Session
 
 ALL = "all"
 EVERYTHING = "everything"
 REASON_MAX = 500
+_GONE_HALT = (
+    "The guard is gone, so nothing can be halted from here. Its gate is shut without it; what is open stays open: ",
+    tag("code", "risk-daemon cancel-all"),
+    " at its terminal cancels every order.",
+)
+_GONE_ACK = (
+    "The guard is gone, so nothing can be acknowledged from here: ",
+    tag("code", "risk-daemon alerts ack"),
+    " at its terminal does.",
+)
 
 
 def signed(session: Session) -> Markup:
@@ -38,6 +48,7 @@ def halt(session: Session, venues: Iterable[str], bots: Iterable[str] | None, sa
                 _words("halt-confirm", "confirm", maxlength=80, spellcheck="false", autocapitalize="none"),
             ),
             tag("button", "Halt", class_="danger"),
+            _while_gone(*_GONE_HALT),
             id="halt-form",
             method="post",
             action="/page/halt",
@@ -65,6 +76,7 @@ def acknowledge(session: Session, *, is_needed: bool) -> Markup | None:
         "form",
         signed(session),
         tag("button", "I have heard of it: acknowledge"),
+        _while_gone(*_GONE_ACK),
         id="ack-form",
         method="post",
         action="/page/ack",
@@ -136,6 +148,11 @@ def search(query: str, action: str, label: str) -> Markup:
         role="search",
         class_="inline",
     )
+
+
+def _while_gone(*words: Child) -> Markup:
+    """Why a button does nothing: shown by the script once nobody answers."""
+    return tag("p", *words, class_="gone note", role="status", hidden=True)
 
 
 def _field(label: str, of: str, control: Markup) -> Markup:

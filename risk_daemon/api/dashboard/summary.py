@@ -183,19 +183,22 @@ def _nearest(state: State) -> Markup:
         big, words = money(-left, currency), " past the limit of "
     else:
         big, words = money(first.left, currency), " may still be lost before "
-    what = tag("strong", first.rule), f" {_ends(first)}" if left > 0 else None
+    what = tag("strong", first.rule), f" {ends(first.action)}" if left > 0 else None
     return tag("p", tag("span", big, class_="big"), " ", tag("span", words, *what), class_="distance")
 
 
-def _ends(distance: DistanceStatus) -> str:
-    return _ENDS.get(distance.action, distance.action)
+def ends(action: str) -> str:
+    """What a rule does at its limit: `trips`."""
+    return _ENDS.get(action, action)
 
 
 def limits(state: State) -> Markup:
     """Every rule about the whole portfolio, the nearest first."""
     heads = columns("Rule", "Then it", "#Loss", "#Limit", "#Used", "#May still be lost", "#Until equity is")
-    rows = [(text(one.rule), text(_ends(one)), *_figures(one, state.reference_currency)) for one in state.distances]
-    return table("How far each limit is", heads, rows, empty="No rule about a loss of the whole portfolio is on.")
+    currency = state.reference_currency
+    rows = [(text(one.rule), text(ends(one.action)), *_figures(one, currency)) for one in state.distances]
+    none = "No rule about a loss of the whole portfolio is on."
+    return table("How far each limit is", heads, rows, empty=none, stacks=True)
 
 
 def _figures(one: DistanceStatus, currency: str) -> tuple[Markup, ...]:
@@ -218,7 +221,7 @@ def _meter(one: DistanceStatus) -> Markup:
     track = tag("rect", class_="track", width="100%", height="100%", rx=3)
     filled = tag("rect", class_=kind, width=f"{used * 100:.1f}%", height="100%", rx=3)
     bar = tag("svg", track, filled, class_="meter", aria_hidden="true", focusable="false")
-    return joined(bar, " ", f"{used * 100:.0f}%")
+    return joined(bar, " ", tag("span", f"{used * 100:.0f}%", class_="used"))
 
 
 # --- the line of the patch set -----------------------------------------------------------------------
@@ -232,7 +235,9 @@ def circuit(state: State) -> Markup:
         return tag("p", "DD: ", _dd(drawdown, None), " (no limit: no drawdown rule is on)", class_="circuit")
     if is_circuit_tripped(state):
         words = f"CIRCUIT TRIPPED \N{EM DASH} DD {_dd(drawdown, limit)} (limit {short_percent(limit)})"
-        hint = tag("span", _VETO_HINT, class_="hint") if _action_of_drawdown(state, limit) == "veto" else None
+        # In a trip nothing recovers by itself: what is to be done stands above.
+        is_veto = not state.lock.trip_id and _action_of_drawdown(state, limit) == "veto"
+        hint = tag("span", _VETO_HINT, class_="hint") if is_veto else None
         return tag("p", tag("strong", words, class_="badge bad"), " ", hint, class_="circuit")
     known = "circuit OK" if circuit.active is False and drawdown is not None else "circuit not known"
     return tag("p", "DD: ", _dd(drawdown, limit), f" (limit {short_percent(limit)}) - {known}", class_="circuit")

@@ -8,15 +8,15 @@ from typing import Any
 
 from risk_daemon.api.dashboard.grid import columns, matching, more, table
 from risk_daemon.api.dashboard.html import Markup, joined, tag, text
-from risk_daemon.api.dashboard.summary import sweep
+from risk_daemon.api.dashboard.summary import ends, sweep
 from risk_daemon.api.dashboard.words import (
     age,
     gain,
+    limits_text,
     money,
     number,
     percent,
     quantity,
-    short_percent,
     shown,
     truth,
     unknown,
@@ -40,8 +40,11 @@ def breakers(state: State) -> Markup:
         rule = state.rules.get(name) or {}
         words, tone = _standing(state, name, word, rule)
         badge = tag("strong", words, class_=f"badge {tone}")
-        rows.append((text(name), badge, shown(rule.get("action")), _limits(rule.get("limits"))))
-    return table("Circuit breakers", columns("Rule", "State", "Then it", "Limits"), rows, empty="No rule is on.")
+        action = rule.get("action")
+        then = unknown() if action is None else text(ends(str(action)))
+        rows.append((text(name), badge, then, text(limits_text(rule, state.reference_currency))))
+    heads = columns("Rule", "State", "Then it", "Acts at")
+    return table("Circuit breakers", heads, rows, empty="No rule is on.", stacks=True)
 
 
 def _standing(state: State, name: str, word: str, rule: Mapping[str, Any]) -> tuple[str, str]:
@@ -59,20 +62,6 @@ def _is_warned(state: State, name: str, rule: Mapping[str, Any]) -> bool:
     levels = [level for level in map(number, rule.get("warnings") or ()) if level is not None]
     losses = [number(one.loss) for one in state.distances if one.rule == name]
     return any(loss is not None and levels and loss >= min(levels) for loss in losses)
-
-
-def _limits(limits: object) -> Markup:
-    if not isinstance(limits, Mapping) or not limits:
-        return text("by a person")
-    return text(", ".join(_limit(str(name), value) for name, value in limits.items() if value is not None))
-
-
-def _limit(name: str, value: object) -> str:
-    """`max_daily_loss_pct` of 0.04 as `max daily loss 4%`."""
-    words, found = name.replace("_", " "), number(value)
-    if found is not None and ("pct" in name or "threshold" in name):
-        return f"{words.removesuffix(' pct')} {short_percent(float(found))}"
-    return f"{words} {value}"
 
 
 # --- venues ------------------------------------------------------------------------------------------
@@ -104,7 +93,7 @@ def venues(state: State, proven: Mapping[str, float]) -> Markup:
         )
         for name, venue in state.venues.items()
     ]
-    return table("Venues", heads, rows, empty="No venue is configured.")
+    return table("Venues", heads, rows, empty="No venue is configured.", stacks=True)
 
 
 def _lost(ratio: float | None) -> Markup:

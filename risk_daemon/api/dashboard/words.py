@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -81,6 +82,95 @@ def size(value: object, currency: str) -> Markup:
     if isinstance(value, str):
         return money(value, currency)
     return percent(value)
+
+
+# --- limits of rules ---------------------------------------------------------------------------------
+
+
+def _ratio_text(value: object, _currency: str) -> str | None:
+    found = number(value)
+    return None if found is None else short_percent(float(found))
+
+
+def _amount_text(value: object, currency: str) -> str | None:
+    found = number(value)
+    return None if found is None else f"{money_text(found)} {currency}".rstrip()
+
+
+def _count_text(value: object, _currency: str) -> str | None:
+    found = number(value)
+    return None if found is None else f"{found.normalize():,f}"
+
+
+def _span_text(value: object, _currency: str) -> str | None:
+    """`90` as `90 s`, `3600` as `1 h`: exact, for it is a setting."""
+    found = number(value)
+    if found is None:
+        return None
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if found >= length and found % length == 0:
+            return f"{float(found) / length:g} {unit}"
+    return f"{float(found):g} s"
+
+
+def _scope_text(value: object, _currency: str) -> str | None:
+    return {"bot": "of each bot", "venue": "of each venue", "all": "of all together"}.get(str(value))
+
+
+def _plain_text(value: object, _currency: str) -> str | None:
+    return str(value)
+
+
+_Unit = Callable[[object, str], str | None]
+# By their names in records: what is said of each limit of a rule, and how its figure is written.
+LIMITS: Mapping[str, tuple[str, _Unit]] = {
+    "loss_threshold": ("a loss of {} of the initial capital", _ratio_text),
+    "max_portfolio_dd_nav_pct": ("a drawdown of {} from the peak", _ratio_text),
+    "max_daily_loss_pct": ("a loss of {} since the day began", _ratio_text),
+    "max_daily_loss": ("a loss of {} since the day began", _amount_text),
+    "max_weekly_loss_pct": ("a loss of {} since the week began", _ratio_text),
+    "max_weekly_loss": ("a loss of {} since the week began", _amount_text),
+    "max_venue_loss_pct": ("a loss of {} on a venue since the day began", _ratio_text),
+    "max_venue_loss": ("a loss of {} on a venue since the day began", _amount_text),
+    "max_position_loss_pct": ("a position {} below its entry", _ratio_text),
+    "max_position_loss": ("a position that lost {} since its entry", _amount_text),
+    "max_volatility": ("a volatility of {} a year", _ratio_text),
+    "max_orders": ("more than {} orders", _count_text),
+    "max_orders_total": ("more than {} orders of all together", _count_text),
+    "max_errors": ("more than {} errors", _count_text),
+    "max_errors_total": ("more than {} errors of all together", _count_text),
+    "window_s": ("within {}", _span_text),
+    "scope": ("{}", _scope_text),
+    "veto_after_s": ("vetoes new orders after {} blind", _span_text),
+    "trip_after_s": ("trips after {} blind", _span_text),
+    "lookback_days": ("looking back {} days", _count_text),
+    "venue": ("on {} only", _plain_text),
+    "active_hours": ("from {} only", _plain_text),
+}
+_BESIDE = ("lookback_days", "venue", "active_hours")  # of the rule itself, and not among its limits
+
+
+def limits_text(rule: Mapping[str, Any], currency: str) -> str:
+    """At what a rule acts, with units: `more than 100 orders within 1 min`. rule: as the state describes it.
+
+    What is not known here, for another version wrote it, is written by its name.
+    """
+    limits = rule.get("limits")
+    if rule.get("breaker_type") == "manual":
+        return "a halt by a person"
+    if not isinstance(limits, Mapping) or not limits:
+        return "a rule of your own" if rule.get("breaker_type") in (None, "custom") else UNKNOWN
+    said = {**limits, **{name: rule.get(name) for name in _BESIDE}}
+    return ", ".join(_limit_text(str(name), value, currency) for name, value in said.items() if value is not None)
+
+
+def _limit_text(name: str, value: object, currency: str) -> str:
+    words, unit = LIMITS.get(name, ("", lambda _value, _currency: None))
+    written = unit(value, currency)
+    return f"{name.replace('_', ' ')} {value}" if written is None else words.format(written)
+
+
+# --- time --------------------------------------------------------------------------------------------
 
 
 def age(seconds: object) -> Markup:

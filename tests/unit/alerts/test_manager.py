@@ -486,6 +486,7 @@ async def test_what_a_channel_should_have_heard_waits_until_it_can_be_used(recei
     with capture_logs():
         async with AlertManager([hook(good, "good")], QUICK, directory=tmp_path, absent=absent) as without:
             without.tell([TRIP])
+            assert without.status()["unusable"] == {"bad": "its secret is missing"}
         async with AlertManager([hook(good, "good")], QUICK, directory=tmp_path):
             pass  # it is not even in the configuration
     async with AlertManager([hook(good, "good"), hook(bad, "bad")], QUICK, directory=tmp_path):

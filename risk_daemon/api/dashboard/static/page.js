@@ -20,6 +20,7 @@ let asked = 0;
 let ended = false;
 let answered = performance.now();
 let line = page.line;
+const sending = new Set();
 
 // --- putting in what is new -------------------------------------------------------------------------
 
@@ -132,6 +133,15 @@ function mourn() {
     dead.textContent = isDead() ? words : "";
   }
   document.body.classList.toggle("dead", isDead());
+  stopActing();
+}
+
+// A button that nobody hears must not look as if it did something.
+function stopActing() {
+  for (const why of document.querySelectorAll(".gone")) why.hidden = !isDead();
+  for (const button of document.querySelectorAll("#halt-form button, #ack-form button")) {
+    button.disabled = isDead() || sending.has(button);
+  }
 }
 
 function say() {
@@ -205,6 +215,7 @@ function on(id) {
     event.preventDefault();
     const button = form.querySelector("button");
     if (button.disabled) return;
+    sending.add(button);
     button.disabled = true;
     const said = at("halt-said");
     said.textContent = "";
@@ -215,7 +226,8 @@ function on(id) {
     } catch {
       said.textContent = "The daemon did not answer: whether it was done is not known. Look at its state.";
     } finally {
-      button.disabled = false;
+      sending.delete(button);
+      stopActing();
     }
   });
 }

@@ -44,12 +44,35 @@ async def test_a_hole_is_no_line() -> None:
 async def test_a_month_of_minutes_is_few_points() -> None:
     picture = await drawn(MONTH)
     line = re.findall(r'<polyline points="([^"]+)"', picture)
-    assert sum(len(one.split()) for one in line) <= 241
+    assert sum(len(one.split()) for one in line) <= 242
     assert len(picture) < 40_000
 
 
 async def test_nothing_known_is_said() -> None:
-    assert "No equity is known of this day yet" in chart(Curve(86_400), state(), DAY, WALL)
+    unknown = state(equity=None, equity_low=None, equity_high=None)
+    assert "No equity is known of this day yet" in chart(Curve(86_400), unknown, DAY, WALL)
+
+
+async def test_the_line_ends_where_the_figures_beside_it_say() -> None:
+    """A point a minute is too old for the minute of a trip: the fall was not in the picture."""
+    curves = Curves(SPANS)
+    await curves.follow([{"time": WALL - 60 * n, "equity": "9900", "low": "9900", "high": "9900"} for n in (3, 2, 1)])
+    fallen = state(equity="9123.45", equity_low="9120.00", equity_high="9130.00")
+    for span in SPANS:
+        picture = chart(curves.of(span), fallen, span, WALL)
+        assert "Lowest 9,120.00, highest 9,900.00, last 9,123.45 USDT" in picture
+        assert picture.count("<polyline") == 1
+    unknown = state(equity=None, equity_low=None, equity_high=None)
+    assert "last 9,900.00" in chart(curves.of(DAY), unknown, DAY, WALL)
+    first = chart(Curve(86_400), fallen, DAY, WALL)
+    assert "last 9,123.45" in first
+    assert 'class="limit"' in first
+
+
+async def test_what_was_known_long_ago_is_not_joined_to_now() -> None:
+    curves = Curves(SPANS)
+    await curves.follow([{"time": WALL - 7_200 - 60 * n, "equity": "9900"} for n in (3, 2, 1)])
+    assert chart(curves.of(DAY), state(), DAY, WALL).count("<polyline") == 2
 
 
 async def test_only_what_is_new_is_read() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from risk_daemon.api.dashboard import summary
 from risk_daemon.model.status import State
-from tests.page_world import document, tripped
+from tests.page_world import document, tripped, vetoed
 
 
 def state(**more: Any) -> State:
@@ -96,9 +96,10 @@ def test_all_venues_proven_and_the_last_look_to_come_is_no_contradiction() -> No
 def test_the_line_of_the_patch_set() -> None:
     assert words(summary.circuit(state())) == "DD: 3.2% (limit 10%) - circuit OK"
     tripped_one = State.shown(tripped())
-    assert words(summary.circuit(tripped_one)) == (
+    assert words(summary.circuit(State.shown(vetoed()))) == (
         "CIRCUIT TRIPPED \N{EM DASH} DD 11.4% (limit 10%) New orders are vetoed until NAV recovers or config changes."
     )
+    assert words(summary.circuit(tripped_one)) == "CIRCUIT TRIPPED \N{EM DASH} DD 11.4% (limit 10%)"
     assert 'class="badge bad"' in summary.circuit(tripped_one)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from risk_daemon.api.dashboard import tables
-from risk_daemon.api.dashboard.alerts import alerts
+from risk_daemon.api.dashboard.alerts import alerts, waits
 from risk_daemon.model.status import State
 from tests.page_world import document, tripped
 from tests.unit.api.dashboard.test_summary import state, words
@@ -96,9 +96,45 @@ def test_rows_that_are_none_are_left_out() -> None:
 def test_who_is_told() -> None:
     standing = {"summary": "TRIPPED <b>", "since": "2026-11-20T12:00:00Z", "told": 3, "acknowledged_by": None}
     attempt = {"time": "2026-11-20T12:00:00Z", "channel": "oncall", "event": "trip", "delivered": False, "status": 500}
-    told = alerts({"standing": standing, "channels": {"oncall": {"kind": "webhook"}}, "attempts": [attempt]})
+    channels = {"oncall": {"kind": "webhook"}}
+    told = alerts({"standing": standing, "channels": channels, "attempts": [attempt]}, state())
     assert "NOBODY HAS ACKNOWLEDGED IT" in told
     assert "TRIPPED &lt;b&gt;" in told
     assert "FAILED" in told
-    assert "acknowledged by alice" in alerts({"standing": {**standing, "acknowledged_by": "alice"}})
-    assert "Nobody is told of anything" in alerts({})
+    heard = {"standing": {**standing, "acknowledged_by": "alice"}, "channels": channels}
+    assert "acknowledged by alice" in alerts(heard, state())
+    calm = alerts({"standing": None, "channels": channels}, state())
+    assert "No trip waits for somebody to hear of it." in calm
+
+
+def test_in_a_trip_of_which_nobody_was_told_that_is_what_is_said() -> None:
+    """No channel is configured, or none can be used: whoever looks at the page is the only one who knows."""
+    tripped_one = State.shown(tripped())
+    nobody = alerts({"standing": None, "channels": {}, "unusable": {}, "attempts": []}, tripped_one)
+    assert "NOBODY WAS TOLD" in nobody
+    assert "of trip trip-1 but whoever looks here" in nobody
+    assert "no alert channel is configured" in nobody
+    assert "No trip waits" not in nobody
+    unusable = {"phone": "its secret is missing"}
+    none_left = alerts({"standing": None, "channels": {}, "unusable": unusable, "attempts": []}, tripped_one)
+    assert "NOBODY WAS TOLD" in none_left
+    assert "LEFT OUT" in none_left
+    assert "phone: its secret is missing" in none_left
+    assert "none that is configured can be used" in none_left
+    lost = alerts({"standing": None, "channels": {"oncall": {"kind": "webhook"}}}, tripped_one)
+    assert "WHO WAS TOLD" in lost
+    assert "No trip waits" not in lost
+
+
+def test_what_is_not_known_of_alerts_is_not_none() -> None:
+    told = alerts({}, State.shown({}))
+    assert "Who was told of what is not known." in told
+    assert "no channel" not in told
+    assert "No alert was sent" not in told
+
+
+def test_a_trip_waits_until_somebody_has_acknowledged_it() -> None:
+    assert waits({"standing": {"trip_id": "t", "acknowledged_by": None}})
+    assert not waits({"standing": {"trip_id": "t", "acknowledged_by": "alice"}})
+    assert not waits({"standing": None})
+    assert not waits({})

@@ -15,11 +15,16 @@ PEOPLE := $(addprefix tests/e2e/test_,alerts.py alert_channels.py override.py ov
 
 venv: .venv/.built
 
+# A line a step, and no more in a log: whoever waits should know for what.
 .venv/.built: requirements/dev.txt pyproject.toml
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $@
+	@echo "building .venv, once: one to two minutes"
+	@echo "  1 of 3: an empty environment of $(PYTHON), some seconds"
+	@$(PYTHON) -m venv --clear .venv
+	@echo "  2 of 3: $$(grep -c '^[^ #].*==' requirements/dev.txt) packages, fetched and compared with their hashes: the minute or two"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@echo "  3 of 3: risk-daemon itself, some seconds"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
 
 # What the guard needs and nothing else, by hashes; not tied to this checkout. Again: the new version in its place.
 install:

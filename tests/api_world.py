@@ -56,6 +56,8 @@ class FakeControl:
     tested: list[str | None] = field(default_factory=list)
     trip_id: str | None = "t1"
     closings: list[str | None] = field(default_factory=list)
+    refusal: str | None = None
+    looked_at: list[Input] = field(default_factory=list)
     reloads: list[tuple[Any, ...]] = field(default_factory=list)
     reloaded: dict[str, Any] = field(default_factory=lambda: dict(RELOADED))
     orders: list[OrderRequest] = field(default_factory=list)
@@ -96,6 +98,11 @@ class FakeControl:
         self._fail()
         self.events.append(event)
         return self.answer
+
+    def why_not(self, event: Input) -> str | None:
+        self._fail()
+        self.looked_at.append(event)
+        return self.refusal
 
     async def reload(self, by: str, *, dry_run: bool, acts: bool, digest: str | None) -> Mapping[str, Any]:
         self._fail()

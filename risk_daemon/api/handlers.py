@@ -192,8 +192,10 @@ async def release(call: Call) -> web.Response:
 
 
 async def reset(call: Call) -> web.Response:
+    """A dry run asks no warden: what would be refused is said before anybody is asked for anything."""
     body: Reset = call.body
-    return await _command(call, ResetRequested(body.reason, _operator(call), body.rebaseline))
+    event = ResetRequested(body.reason, _operator(call), body.rebaseline)
+    return _looked(call.control.why_not(event)) if body.dry_run else await _command(call, event)
 
 
 async def disable(call: Call) -> web.Response:
@@ -297,6 +299,12 @@ async def _command(call: Call, event: Input) -> web.Response:
     if "asked" in said:
         return answer(said["asked"], HTTPStatus.ACCEPTED)
     raise Refused(HTTPStatus.CONFLICT, str(said.get("reason") or "refused"), {**said, "accepted": False})
+
+
+def _looked(refusal: str | None) -> web.Response:
+    if refusal is not None:
+        raise Refused(HTTPStatus.CONFLICT, refusal, {"accepted": False})
+    return answer({"accepted": True, "reason": "nothing was done yet: it would be accepted now"})
 
 
 def _operator(call: Call, besides: str | None = None) -> str:

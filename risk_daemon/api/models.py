@@ -228,10 +228,11 @@ class Release(Body):
 
 
 class Reset(Body):
-    """End a trip. `keep` the baselines, or measure from the `current` equity."""
+    """End a trip. `keep` the baselines, or measure from the `current` equity. `dry_run` only says whether it may."""
 
     reason: Text
     rebaseline: Literal["keep", "current"]
+    dry_run: bool = False
 
 
 class CancelAll(Body):

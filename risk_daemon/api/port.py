@@ -10,7 +10,7 @@ from risk_daemon.auth.desk import Opened
 from risk_daemon.gate.restraints import OrderAnswer, OrderRequest, Veto
 from risk_daemon.metrics.reading import Reading
 from risk_daemon.model.account import Instrument
-from risk_daemon.model.events import ErrorReported, Input, OrderReported
+from risk_daemon.model.events import ErrorReported, Input, OrderReported, ResetRequested
 
 
 class Control(Protocol):
@@ -39,6 +39,10 @@ class Control(Protocol):
 
         With `asked`, nothing was done yet: wardens are asked, and it says where.
         """
+        ...
+
+    def why_not(self, event: ResetRequested) -> str | None:
+        """Why it would be refused now; None: it would not. Nothing is changed, and nobody is asked."""
         ...
 
     async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:

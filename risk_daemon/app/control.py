@@ -126,10 +126,14 @@ class DaemonControl:
             return await self._ask_wardens(event)
         return await self._daemon.command(event)
 
+    def why_not(self, event: Resuming) -> str | None:
+        """See Requests."""
+        parts = self._daemon.parts
+        return parts.engine.why_not(event, parts.clock.now())
+
     async def _ask_wardens(self, event: Resuming) -> Mapping[str, Any]:
         """What would be refused at the end is refused at once."""
-        parts = self._daemon.parts
-        refusal = parts.engine.why_not(event, parts.clock.now())
+        refusal = self.why_not(event)
         if refusal is not None:
             return {"accepted": False, "reason": refusal}
         opened = await ask_for(self._desk, event, self._status(), self._daemon.command)

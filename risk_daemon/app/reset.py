@@ -33,10 +33,17 @@ from risk_daemon.state.store.sqlite import SqliteStore
 
 
 async def reset_stopped(
-    settings: Settings, *, reason: str, rebaseline: str, operator: str, told: Told | None = None
+    settings: Settings,
+    *,
+    reason: str,
+    rebaseline: str,
+    operator: str,
+    told: Told | None = None,
+    dry_run: bool = False,
 ) -> Mapping[str, Any]:
     """End a proven trip. Lists what is open on the venues, cancels nothing, records the reset.
 
+    dry_run: only say whether it would be ended now; nobody is asked, and nothing is written down.
     told: hears where wardens are asked, if any are enrolled; without it that is refused. Raises StateError where it
     can't be known whether any are.
     """
@@ -54,6 +61,8 @@ async def reset_stopped(
             return _refused(f"{documents[LOST]['reason']}: only `current` is left")
         end = _EndOfTrip(settings, site, state_dir.paths, store, documents, latch)
         event = ResetRequested(reason, operator, rebaseline, str(latch["trip_id"]))
+        if dry_run:
+            return await end.looked(event)
         if is_guarded and told is None:
             return _refused("wardens must agree, and there is nobody to tell where")
         if is_guarded and told is not None:
@@ -80,6 +89,14 @@ class _EndOfTrip:
         self._documents = documents
         self._latch = latch
         self._result: Mapping[str, Any] | None = None
+
+    async def looked(self, event: ResetRequested) -> Mapping[str, Any]:
+        """Whether it may be over."""
+        engine, open_orders = await self._looked()
+        refusal = engine.why_not(event, self._site.clock.now())
+        if refusal is not None:
+            return _refused(refusal, open_orders)
+        return {"accepted": True, "reason": "nothing was done yet", "open_orders": open_orders}
 
     async def at_once(self, event: ResetRequested, stack: AsyncExitStack) -> Mapping[str, Any]:
         """Nobody else is asked."""

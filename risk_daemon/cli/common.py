@@ -106,12 +106,16 @@ def accepted(answer: remote.Answer) -> Mapping[str, Any]:
     return answer.body
 
 
-def confirm(word: str, yes: bool, consequence: str) -> None:
-    """Have a person type `word`. Raises UsageError for anything else, and where nobody can type."""
+def confirm(word: str, yes: bool, consequence: str, look: Callable[[], object] = lambda: None) -> None:
+    """Have a person type `word`. Raises UsageError for anything else, and where nobody can type.
+
+    look: done before a person is asked; what it raises is said in place of the question.
+    """
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"{consequence} There is no terminal to confirm it on: give --yes")
+    look()
     typer.echo(consequence)
     if typer.prompt(f"Type {word} to go on", default="", show_default=False) != word:
         raise UsageError("not confirmed, nothing was changed")

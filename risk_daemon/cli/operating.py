@@ -211,15 +211,16 @@ def reset(
 ) -> ExitCode:
     """Allow trading again after a trip or a halt, or before a freeze is over. Refused while any venue is unproven."""
     place = locate(config)
-    confirm("RESET", yes, "After this a running guard opens the gate: bots may send orders again.")
     body = {"reason": reason, "rebaseline": rebaseline.value}
+    consequence = "After this a running guard opens the gate: bots may send orders again."
+    confirm("RESET", yes, consequence, look=partial(_refuse_reset_in_vain, place, config, body))
     done = "Reset: trading is allowed again."
     try:
         with patience("the daemon looks at every venue before it opens the gate"):
             said = remote.request(place.socket, "POST", "/api/v1/reset", body, timeout_s=_RESET_TIMEOUT_S)
         answer = done_or_asked(place.socket, said)
     except remote.DaemonAbsent:
-        answer = _reset_stopped(config, reason, rebaseline.value)
+        answer = _reset_stopped(config, body)
         done = "Reset: the gate opens when the daemon runs again, start it with `risk-daemon run`."
     show(answer, as_json, lambda out, _: out.print(done, style="bold green"))
     return ExitCode.STOPPED
@@ -298,14 +299,24 @@ def _seconds(duration: str) -> float:
     return seconds
 
 
-def _reset_stopped(config: Path, reason: str, rebaseline: str) -> Mapping[str, Any]:
+def _refuse_reset_in_vain(place: Place, config: Path, body: Mapping[str, Any]) -> None:
+    """Raises UsageError where it would be refused as things stand: then nobody is asked for anything."""
+    try:
+        with patience("the daemon says whether it would trip again"):
+            asked = {**body, "dry_run": True}
+            accepted(remote.request(place.socket, "POST", "/api/v1/reset", asked, timeout_s=_RESET_TIMEOUT_S))
+    except remote.DaemonAbsent:
+        with patience("no daemon runs: every venue is looked at from here, for whether it would trip again"):
+            _reset_stopped(config, body, dry_run=True)
+
+
+def _reset_stopped(config: Path, body: Mapping[str, Any], *, dry_run: bool = False) -> Mapping[str, Any]:
     settings = load(config)
     from risk_daemon.app import reset as resetting
 
     operator = operator_name(os.getuid())
     try:
-        work = resetting.reset_stopped(settings, reason=reason, rebaseline=rebaseline, operator=operator, told=Told())
-        answer = run_to_end(work)
+        answer = run_to_end(resetting.reset_stopped(settings, **body, operator=operator, told=Told(), dry_run=dry_run))
     except (CircuitBreakerError, VenueError) as error:
         raise UsageError(f"not reset: {error}") from error
     if answer.get("accepted") is not True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, ClassVar
 
 from rich.text import Text
@@ -138,6 +139,8 @@ class Screen(App[None]):
         self._every_s = every_s
         self._shown: dict[str, Sequence[tuple[str, ...]] | None] = {}
         self._state: State | None = None
+        self._points: list[float] = []
+        self._equity_now: float | None = None
 
     def compose(self) -> ComposeResult:
         yield Static("Looking ...", id="banner", markup=False)
@@ -179,21 +182,24 @@ class Screen(App[None]):
         self.call_from_thread(self._draw_equities, equities(self._place))
 
     def _draw_equities(self, points: list[float]) -> None:
-        """A line that is level would be a wall."""
+        self._points = points
+        self._draw_curve()
+
+    def _draw_curve(self) -> None:
+        """The past up to now. While nothing moved there is nothing to tell of it, and a level line would be a wall."""
         line, told = self.query_one("#equity", Sparkline), self.query_one("#range", Static)
+        points = [*self._points, *([] if self._equity_now is None else [self._equity_now])]
+        low, high = (amount(str(end)) for end in (min(points, default=0.0), max(points, default=0.0)))
+        line.display = told.display = low != high
         line.data = points
-        line.display = len(set(points)) > 1
-        told.display = bool(points)
-        if points:
-            low, high = (amount(str(point)) for point in (min(points), max(points)))
-            told.update(
-                f"Equity of the last 24 hours: {low} to {high}" if low != high else f"Equity: {low} all the time"
-            )
+        told.update(f"Equity of the last 24 hours: {low} to {high}")
 
     def _draw(self, found: Look) -> None:
         state = self._state = found.state
         self._draw_banner(found)
         is_guarded = state is not None and found.absent is None
+        self._equity_now = _number(state.equity) if state is not None and is_guarded else None
+        self._draw_curve()
         self.query_one("#distance", Static).update(distance_line(state) if state and is_guarded else "")
         self.query_one("#figures", Static).update("" if state is None else _figures(state))
         said = "" if state is None else _said(state)
@@ -271,6 +277,15 @@ def halted(place: Place, reason: str) -> tuple[str, bool]:
     if not answer.ok:
         return f"NOT HALTED: {safe(answer.detail)}", False
     return f"Halted: trip {safe(answer.body.get('trip_id'))}", True
+
+
+def _number(figure: str | None) -> float | None:
+    """Of something to be drawn; None for what is not known."""
+    try:
+        number = None if figure is None else float(figure)
+    except ValueError:
+        return None
+    return number if number is not None and isfinite(number) else None
 
 
 def _table(one: TableOf) -> DataTable[Text | str]:

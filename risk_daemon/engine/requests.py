@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import localcontext
 from math import isfinite
 
-from risk_daemon.breakers.base import Action
+from risk_daemon.breakers.base import Action, Verdict
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.breakers.manual import ManualCircuitBreaker
 from risk_daemon.engine.books import Books
@@ -32,6 +32,8 @@ from risk_daemon.model.units import EXACT
 
 KEEP, CURRENT = "keep", "current"
 _NO_HALT = "no such halt is in force"
+
+_OTHER_RULES = frozenset({CircuitBreakerType.MANUAL, CircuitBreakerType.BLIND})
 
 Request = HaltRequested | ReleaseRequested | ResetRequested | DisableRequested | EnableRequested
 
@@ -162,14 +164,14 @@ class Requests:
         picture = self._books.picture(now.mono)
         if picture is None:
             return "the equity is not known, so it can't be said whether a limit would be breached at once"
-        for verdict in self._manager.ask(self._books.context(picture), now).values():
-            is_other = verdict.breaker_type in (CircuitBreakerType.MANUAL, CircuitBreakerType.BLIND)
-            if is_other or verdict.action < Action.FREEZE:
-                continue
-            if verdict.breached or verdict.suspected or verdict.undecided:
-                again = f"with the kept baselines it would trigger again at once ({verdict.reason})"
-                return f"{again}: look for the cause, or measure from now on with `--rebaseline current`"
-        return None
+        verdicts = self._manager.ask(self._books.context(picture), now).values()
+        again = [_again(verdict) for verdict in verdicts if _would_act(verdict)]
+        if not again:
+            return None
+        return (
+            f"with the kept baselines it would trigger again at once: {'; '.join(again)}. Look for the cause, or"
+            " measure from now on with `--rebaseline current`"
+        )
 
     def _disable(self, event: DisableRequested, turn: Turn) -> Answer:
         refusal = self._why_no_disable(event)
@@ -197,3 +199,15 @@ class Requests:
         self._warnings.forget()
         turn.record(EventName.CIRCUIT_BREAKER_ENABLED, operator=operator)
         return Answer(True, "enabled")
+
+
+def _would_act(verdict: Verdict) -> bool:
+    """Whether a rule would freeze or trip, or may have to. A reset ends a halt; blindness ends by itself."""
+    acts = verdict.action >= Action.FREEZE and verdict.breaker_type not in _OTHER_RULES
+    return acts and (verdict.breached or verdict.suspected or verdict.undecided)
+
+
+def _again(verdict: Verdict) -> str:
+    does = "trip" if verdict.action is Action.TRIP else "freeze"
+    would = f"would {does}" if verdict.breached else f"may have to {does}, too little is known"
+    return f"{verdict.breaker} {would}{f' ({verdict.reason})' if verdict.reason else ''}"

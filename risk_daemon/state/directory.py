@@ -195,6 +195,21 @@ def _take(paths: Paths) -> int:
     return descriptor
 
 
+def is_owned(path: Path) -> bool:
+    """Whether a process that lives owns the directory. Blocks nobody. Raises OSError where that can't be seen."""
+    try:
+        descriptor = os.open(Paths(path).owner, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _check_identity(paths: Paths, wanted: dict[str, Any], create: bool, replace: bool) -> bool:
     """True: set up just now. Raises StateError."""
     if create and not paths.database.exists():

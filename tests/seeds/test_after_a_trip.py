@@ -140,6 +140,12 @@ def test_002_50_the_steps_after_a_trip_open_the_gate_again(venue: harness.Venue,
     assert venue.get()["open"] == {}
     assert not gate.is_open()
 
+    vain = operator.types(reset.replace("current", "keep"))
+    assert vain.returncode == ExitCode.REFUSED, vain
+    assert "it would trigger again at once: capital_loss would trip (loss of 6.40 %" in vain.stderr
+    assert vain.stdout == "", "nobody was asked for a word"
+    assert daemon.of("circuit_breaker_reset") == []
+
     done = operator.types(reset)
     assert done.returncode == 0, done.stderr
     assert not gate.is_open(), "nobody guards yet"

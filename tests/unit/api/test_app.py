@@ -210,6 +210,20 @@ async def test_a_reload_is_of_this_machine_and_says_what_changed(world: ApiWorld
     assert (await world.socket("POST", "/api/v1/reload", {"file": "/tmp/x"})).status == 422
 
 
+async def test_a_reset_that_only_looks_does_nothing_and_says_why_not(world: ApiWorld) -> None:
+    body = {"reason": "x", "rebaseline": "keep", "dry_run": True}
+    allowed = await world.socket("POST", "/api/v1/reset", body)
+    assert (allowed.status, allowed.body["reason"]) == (200, "nothing was done yet: it would be accepted now")
+    world.control.refusal = "it would trigger again at once: drawdown would trip"
+    refused = await world.socket("POST", "/api/v1/reset", body)
+    assert (refused.status, refused.body["detail"]) == (409, world.control.refusal)
+    assert world.control.nothing_happened()
+    [one, other] = world.control.looked_at
+    assert one == other
+    assert isinstance(one, ResetRequested)
+    assert (one.reason, one.rebaseline) == ("x", "keep")
+
+
 async def test_an_operator_acknowledges_by_name(world: ApiWorld) -> None:
     by_token = await world.tcp("POST", "/api/v1/alerts/ack", {"trip_id": "t7"}, token=world.operator)
     assert (by_token.status, by_token.body) == (200, {"accepted": True, "trip_id": "t7"})

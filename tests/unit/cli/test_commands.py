@@ -567,7 +567,50 @@ def test_reset_is_typed_out(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch,
     else:
         with pytest.raises(UsageError, match="not confirmed"):
             cli.main(RESET)
-    assert len(daemon.asked) == asked
+    bodies = [body for _, _, body in daemon.asked]
+    assert [body.get("dry_run", False) for body in bodies] == [True, False][: 1 + asked]
+
+
+WOULD_TRIP = "with the kept baselines it would trigger again at once: drawdown would trip (drawdown of 9 %, limit 8 %)"
+
+
+def never_asked(*_: Any, **__: Any) -> str:
+    raise AssertionError("a person was asked for a word that is of no use")
+
+
+def test_a_reset_in_vain_is_refused_before_anybody_is_asked(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(typer, "prompt", never_asked)
+    daemon.answer = remote.Answer(409, {"detail": WOULD_TRIP, "accepted": False})
+    with pytest.raises(UsageError, match=r"drawdown would trip \(drawdown of 9 %"):
+        cli.main(RESET)
+    assert [body["dry_run"] for _, _, body in daemon.asked] == [True]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_reset_in_vain_with_the_daemon_stopped_is_refused_before_anybody_is_asked(
+    place: Path, module: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(typer, "prompt", never_asked)
+    calls: list[Any] = []
+    module("app.reset", reset_stopped=returning({"accepted": False, "reason": WOULD_TRIP}, calls))
+    with pytest.raises(UsageError, match="not reset: with the kept baselines it would trigger again"):
+        cli.main(RESET)
+    assert [named["dry_run"] for _, named in calls] == [True]
+
+
+def test_reset_with_the_daemon_stopped_looks_first_and_is_then_typed_out(
+    place: Path, module: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(typer, "prompt", lambda *a, **k: "RESET")
+    calls: list[Any] = []
+    module("app.reset", reset_stopped=returning({"accepted": True}, calls))
+    assert cli.main(RESET) is ExitCode.STOPPED
+    assert [named["dry_run"] for _, named in calls] == [True, False]
 
 
 def test_reset_with_the_daemon_stopped(

@@ -75,7 +75,29 @@ async def test_it_shows_how_things_stand_with_the_distance_first(world: ApiWorld
         assert app.query_one("#banner").has_class("good")
         assert text(app, "distance") == "250.00 USDT may still be lost: daily_loss trips at 9,600.00 USDT"
         assert cells(app, "limits") == [["daily_loss", "NORMAL", "150.00", "400.00", "250.00"]]
-        assert list(app.query_one("#equity", Sparkline).data or ()) == [9900.0, 9850.0]
+        assert list(app.query_one("#equity", Sparkline).data or ()) == [9900.0, 9850.0, 9850.0]
+        assert text(app, "range") == "Equity of the last 24 hours: 9,850.00 to 9,900.00"
+
+
+@pytest.mark.parametrize("points", [[], ["9850"], ["9850", "9850.001"]])
+async def test_a_curve_that_says_nothing_is_not_shown_until_it_falls(world: ApiWorld, points: list[str]) -> None:
+    """In a trip soon after a start, the past is one level line, and the loss is what moved since."""
+    world.control.points = [{"equity": point} for point in points]
+    app = screen(world)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await looked(pilot)
+        assert not app.query_one("#range").display
+        assert not app.query_one("#equity").display
+        world.control.document = document(state="TRIGGERED", locked=True, equity="9400")
+        await pilot.press("r")
+        await looked(pilot)
+        assert app.query_one("#range").display is bool(points)
+        if points:
+            assert text(app, "range") == "Equity of the last 24 hours: 9,400.00 to 9,850.00"
+        world.control.document = document(state="TRIGGERED", locked=True, equity=None)
+        await pilot.press("r")
+        await looked(pilot)
+        assert not app.query_one("#range").display
 
 
 async def test_what_changes_is_drawn_at_the_next_look(world: ApiWorld) -> None:

@@ -754,7 +754,9 @@ def test_what_happens_beside_the_engine_is_written_down_with_the_rest() -> None:
 def test_a_reset_that_keeps_the_baselines_is_refused_if_it_would_breach_at_once() -> None:
     world = tripped_world()
     prove(world)
-    assert not reset(world)[0]
+    refused, why = reset(world)
+    assert not refused
+    assert why.startswith("with the kept baselines it would trigger again at once: capital_loss would trip (")
     world.stream_price("BTC/USDT", 46_000)
     assert reset(world) == (True, "reset; baselines: keep")
     assert world.state == "WARNING", "4 % are lost: the next look warns"
@@ -770,7 +772,9 @@ def test_a_reset_that_keeps_is_refused_while_the_worst_case_would_breach() -> No
     world.stream_price("BTC/USDT", 46_000)
     world.dead |= {"spot", "perp"}
     world.run(60.0)
-    assert not reset(world)[0]
+    refused, why = reset(world)
+    assert not refused
+    assert "capital_loss may have to trip, too little is known" in why
 
 
 def test_a_reset_with_current_takes_a_new_baseline_and_waits_for_it() -> None:

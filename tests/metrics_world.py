@@ -32,7 +32,7 @@ from risk_daemon.model.events import (
     OrdersListed,
     RiskEvent,
 )
-from risk_daemon.model.status import PositionStatus
+from risk_daemon.model.status import LockStoreStatus, PositionStatus
 from risk_daemon.runtime.status import status_of
 from tests.core_world import SPOT, World, amounts, engine_settings, with_
 
@@ -117,7 +117,8 @@ def troubled() -> Reading:
         unrealized="2000", stale=False,
     )  # fmt: skip
     unmarked = replace(short, symbol="ETH/USDT:USDT", mark=None, value=None, unrealized=None, stale=None)
-    return replace(told, status=replace(told.status, positions=(short, unmarked)))
+    lock = LockStoreStatus(name="redis://h:6379/0", written_s=None, failing_s=7.5, reason="it did not answer in time")
+    return replace(told, status=replace(told.status, positions=(short, unmarked), locks=(lock,)))
 
 
 async def scraped(reading: Reading) -> Samples:

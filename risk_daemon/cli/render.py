@@ -25,6 +25,7 @@ from risk_daemon.model.status import (
     DeadManStatus,
     HaltStatus,
     LockStatus,
+    LockStoreStatus,
     OrdersStatus,
     RestraintStatus,
     State,
@@ -105,6 +106,9 @@ def status(out: Console, state: State) -> None:
             out.print(f"Orders of {safe(name)}: {safe(venue.orders.reason)}", style="bold red")
         if venue.dead_man is not None:
             _dead_man(out, name, venue.dead_man)
+    for store in state.locks:
+        if store.failing_s is not None:
+            _unwritable(out, store)
     if state.locked is not False:
         out.print()
         out.print(_rows(_lock_rows(state.lock)))
@@ -119,6 +123,12 @@ def _unproven(out: Console, name: str, state: State) -> None:
     swept = None if state.last_sweep is None else state.last_sweep.venues.get(name)
     why = "it is being worked on" if swept is None else swept.unproven_reason or "it is being worked on"
     out.print(f"Orders of {safe(name)} are NOT PROVEN gone: {safe(why)}", style="bold red")
+
+
+def _unwritable(out: Console, store: LockStoreStatus) -> None:
+    """A lock that others read, and are locked out by."""
+    line = f"Lock {safe(store.name)} CAN'T BE WRITTEN for {age(store.failing_s)}, bots that ask there are refused"
+    out.print(f"{line}: {safe(store.reason)}", style="bold red")
 
 
 def _dead_man(out: Console, name: str, switch: DeadManStatus) -> None:

@@ -16,7 +16,7 @@ from risk_daemon.breakers.base import BreakerState
 from risk_daemon.engine.states import CircuitBreakerState
 from risk_daemon.metrics.reading import ChannelReading, Reading
 from risk_daemon.model.headroom import Headroom, headrooms
-from risk_daemon.model.status import PositionStatus, ProfitStatus, Status, SweptStatus, VenueStatus
+from risk_daemon.model.status import LockStoreStatus, PositionStatus, ProfitStatus, Status, SweptStatus, VenueStatus
 
 PREFIX = "risk_daemon_"
 
@@ -89,6 +89,10 @@ def _of_rules(value: Callable[[Headroom], Any], *, with_unit: bool = False) -> C
             yield (one.rule, one.action, *((one.unit.value,) if with_unit else ())), value(one)
 
     return read
+
+
+def _failing_s(lock: LockStoreStatus) -> float | None:
+    return lock.failing_s if lock.failing_s is not None else _zero_if(lock.written_s)
 
 
 def _states(name: str, known: Iterable[str]) -> list[tuple[str, bool]]:
@@ -243,6 +247,12 @@ _GATE = (
         "gate_lease_seconds",
         "For how long bots would still read an open gate if the guard stopped now.",
         _one(lambda r: r.lease_left_s),
+    ),
+    Family(
+        "lock_failing_seconds",
+        "For how long a lock that bots read can't be written; 0 where it can.",
+        lambda reading: [((lock.name,), _failing_s(lock)) for lock in reading.status.locks],
+        ("lock",),
     ),
     Family(
         "restraint",

@@ -289,7 +289,7 @@ class Status:
     positions: tuple[PositionStatus, ...]
     holdings: tuple[HoldingStatus, ...]
     profit: ProfitsStatus
-    locks: tuple[LockStoreStatus, ...] = ()
+    locks: tuple[LockStoreStatus, ...]
 
     def document(self) -> dict[str, Any]:
         """JSON-able, with every key."""

@@ -28,6 +28,8 @@ TOLD = [
     (EventName.VENUE_LOST, {"venue": "okx", "reason": "no answer"}, Severity.WARNING, "okx is lost"),
     (EventName.ORDER_REPLACED, {"venue": "okx", "order_id": "7"}, Severity.CRITICAL, "(7)"),
     (EventName.STORE_UNWRITABLE, {"error": "disk full"}, Severity.CRITICAL, "disk full"),
+    (EventName.LOCK_UNWRITABLE, {"lock": "redis://h:6379/0", "error": "late"}, Severity.WARNING, "are refused: late"),
+    (EventName.LOCK_WRITABLE, {"lock": "redis://h:6379/0"}, Severity.INFO, "redis://h:6379/0 can be written again"),
     (EventName.STREAM_CONTRADICTED, {"venue": "okx", "kind": "balances"}, Severity.WARNING, "balances"),
     (EventName.KEY_MAY_WITHDRAW, {"venue": "okx"}, Severity.WARNING, "WITHDRAW"),
     (EventName.CONFIGURATION_LOADED, {"file": "c", "changed": ["gate.x"]}, Severity.WARNING, "changed: gate.x"),

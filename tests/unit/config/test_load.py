@@ -487,16 +487,59 @@ BAD = {
         + SIMULATED,
         "circuit_breaker.auto_close_positions: several guards would close the same positions",
     ),
-    "a guard without a name": (PORTFOLIO + '[guard]\nname = ""\n' + SIMULATED, "guard.name: '' is not a name"),
-    "another lock": (
-        PORTFOLIO + '[state]\nlocks = ["file", "redis://h"]\n' + SIMULATED,
-        'state.locks: only ["file"] is available in this version',
+    **{
+        f"locks: {what}": (PORTFOLIO + f"[state]\nlocks = {locks}\n" + SIMULATED, f"state.locks: {reason}")
+        for what, locks, reason in [
+            ("none", "[]", "the lock in the state directory comes first and is always there"),
+            ("no file", '["redis://h"]', "the lock in the state directory comes first and is always there"),
+            ("the file second", '["redis://h", "file"]', "the lock in the state directory comes first"),
+            ("the file twice", '["file", "file"]', "'file' is the same as 'file': keep one of them"),
+            ("a text", '"file"', 'write a list of texts in brackets, such as ["file"]'),
+            ("a number", '["file", 6379]', "write a list of texts in brackets"),
+            ("a word", '["file", "redis"]', "'redis' is no lock"),
+            ("a host", '["file", "h:6379"]', "'h:6379' is no lock"),
+            ("a typo", '["file", "reddis://h"]', "'reddis://h' is not the address of a Redis"),
+            ("http", '["file", "http://h"]', "'http://h' is not the address of a Redis"),
+            (
+                "a socket",
+                '["file", "unix:///run/redis.sock"]',
+                "'unix:///run/redis.sock' is not the address of a Redis",
+            ),
+            ("no host", '["file", "redis:///0"]', "'redis:///0' names no host, or no usable port"),
+            ("port 0", '["file", "redis://h:0"]', "'redis://h:0' names no host, or no usable port"),
+            ("a port that is none", '["file", "redis://h:x"]', "it is not a URL"),
+            (
+                "a database that is none",
+                '["file", "redis://h/main"]',
+                "'redis://h/main' does not end with the number of a database",
+            ),
+            ("a query", '["file", "redis://h/0?db=1"]', "'redis://h/0?db=1' has a query or a fragment"),
+            (
+                "twice",
+                '["file", "redis://h", "redis://h:6379/0"]',
+                "'redis://h:6379/0' is the same as 'redis://h': keep one of them",
+            ),
+            (
+                "with a user twice",
+                '["file", "redis://h/1", "rediss://me@h/1"]',
+                "'rediss://me@h/1' is the same as 'redis://h/1'",
+            ),
+        ]
+    },
+    "guard: a name with a colon": (
+        PORTFOLIO + '[guard]\nname = "a:b"\n' + SIMULATED,
+        "guard.name: 'a:b' is not a name",
+    ),
+    "guard: no name": (PORTFOLIO + '[guard]\nname = ""\n' + SIMULATED, "guard.name: '' is not a name"),
+    "guard: no group": (PORTFOLIO + "[guard]\ngroup = 7\n" + SIMULATED, "guard.group: write a text in quotes"),
+    "guard: a typo": (
+        PORTFOLIO + '[guard]\nnmae = "a"\n' + SIMULATED,
+        'guard.nmae: this key is not known: perhaps write "name"',
     ),
     "a log that is kept for an hour": (
         PORTFOLIO + '[state]\nkeep_logs = "1h"\n' + SIMULATED,
         'state.keep_logs: it is less than a day: write "1d" or more, or "never"',
     ),
-    "no lock": (PORTFOLIO + "[state]\nlocks = []\n" + SIMULATED, 'state.locks: only ["file"] is available'),
     "a state directory without a name": (PORTFOLIO + '[state]\ndir = ""\n' + SIMULATED, "state.dir: it is not a path"),
 }
 
@@ -673,6 +716,23 @@ def test_a_secret_is_refused_and_not_repeated(key: str, tmp_path: Path) -> None:
 
     assert sentence.startswith(f"venues.kraken.{key}: secrets do not belong in this file")
     assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize("url", ["redis://me:hunter2@h/0", "rediss://:hunter2@h", "rediss://:hunter2@h:x"])
+def test_the_password_of_a_lock_is_refused_and_not_repeated(url: str, tmp_path: Path) -> None:
+    sentence = refusal(write(tmp_path, PORTFOLIO, SIMULATED, f'[state]\nlocks = ["file", "{url}"]'))
+    assert "state.locks" in sentence
+    assert "hunter2" not in sentence
+
+
+def test_locks_in_redis_are_taken_as_they_are_written(tmp_path: Path) -> None:
+    locks = ["file", "rediss://guard@redis.example.org:6380/2", "redis://[::1]/1"]
+    state = load_config(write(tmp_path, PORTFOLIO, SIMULATED, f"[state]\nlocks = {json.dumps(locks)}")).state
+    assert list(state.locks) == locks
+    assert [(str(one), one.user) for one in state.redis_locks] == [
+        ("rediss://redis.example.org:6380/2", "guard"),
+        ("redis://[::1]:6379/1", None),
+    ]
 
 
 def test_a_secret_in_a_part_to_come_is_seen_first(tmp_path: Path) -> None:

@@ -168,6 +168,9 @@ EITHER = {
     "venues.kraken.price_stale": ["20s", ABSENT, "1h"],
     "circuit_breaker.settle": ["5s", "2s", "10ms"],
     "circuit_breaker.order_flight": ["1m", "5s", "1s"],
+    "guard.name": ["main", "b"],
+    "guard.group": ["main", "fund-1"],
+    "state.locks": [["file"], ["file", "redis://127.0.0.1:6379/0"]],
     "portfolio.reference_currency": ["USDT", "USDC"],
     "portfolio.initial_capital": [10_000, 9_000, "auto"],
     "portfolio.ignore_assets": [[], ["BTC"]],
@@ -217,8 +220,6 @@ EITHER = {
     "venues.kraken.endpoint": [ABSENT, "http://127.0.0.1:9"],
     "venues.kraken.sandbox": [False, True],
     "venues.kraken.local_address": [ABSENT, "127.0.0.2"],
-    "guard.name": ["main", "other"],
-    "guard.group": ["main", "other"],
     "state.store": ["sqlite", "postgresql://guard@127.0.0.1/risk"],
     "venues.third": [ABSENT, {"exchange": "bybit", "markets": ["spot"]}],
 }
@@ -234,7 +235,6 @@ NOT_TO_BE_SET = {
     "venues.*.dead_man.exclusive",
     "api.tls_certificate",
     "api.tls_key",
-    "state.locks",
     "guard.peers",
 }
 

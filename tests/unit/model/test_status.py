@@ -81,6 +81,7 @@ FULL: dict[str, Any] = {
         "venues": {"spot": {"total": "-94", "realized": None, "unrealized": None, "open": "0"}},
         "days": [{"day": "2026-11-20", "venue": "spot", "realized": "12.5"}],
     },
+    "locks": [{"name": "redis://h:6379/0", "written_s": None, "failing_s": 7.5, "reason": "it did not answer in time"}],
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""One limit over many guards: budgets that never sum above it, and what all of them have lost together."""

@@ -288,6 +288,8 @@ _TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
     EventName.UNLISTABLE_ENDED: (_INFO, _says("{venue}: its open orders can be listed again.")),
     EventName.STORE_UNWRITABLE: (_CRITICAL, _says("The state can't be written, new orders are refused: {error}.")),
     EventName.STORE_WRITABLE: (_INFO, _says("The state can be written again.")),
+    EventName.SNAPSHOTS_UNWRITABLE: (_WARNING, _says("The day's snapshots can't be written: {error}.")),
+    EventName.SNAPSHOTS_WRITABLE: (_INFO, _says("The day's snapshots can be written again.")),
     EventName.BREACH_CONFIRMING: (_INFO, _says("{breaker} looks breached: the gate is shut while it is read again.")),
     EventName.PHANTOM_BREACH: (_INFO, _says("{breaker} was not breached: a reading was wrong.")),
     EventName.FLOW_UNMATCHED: (_WARNING, _says("A row of the ledger at {venue} was never seen in the holdings.")),

@@ -31,6 +31,8 @@ class EventName(StrEnum):
     UNLISTABLE_ENDED = "unlistable_ended"
     STORE_UNWRITABLE = "store_unwritable"
     STORE_WRITABLE = "store_writable"
+    SNAPSHOTS_UNWRITABLE = "snapshots_unwritable"
+    SNAPSHOTS_WRITABLE = "snapshots_writable"
     BREACH_CONFIRMING = "breach_confirming"
     PHANTOM_BREACH = "phantom_breach"
     FLOW_DETECTED = "flow_detected"
@@ -108,6 +110,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.UNLISTABLE_ENDED: Level.INFO,
         EventName.STORE_UNWRITABLE: Level.ERROR,
         EventName.STORE_WRITABLE: Level.INFO,
+        EventName.SNAPSHOTS_UNWRITABLE: Level.WARNING,
+        EventName.SNAPSHOTS_WRITABLE: Level.INFO,
         EventName.BREACH_CONFIRMING: Level.WARNING,
         EventName.PHANTOM_BREACH: Level.WARNING,
         EventName.FLOW_DETECTED: Level.INFO,

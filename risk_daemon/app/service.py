@@ -56,7 +56,7 @@ from risk_daemon.auth.wardens import WardenStore
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.trip import Trip
-from risk_daemon.errors import ExitCode, RecordError, RiskDaemonError, StateError, StateOwned
+from risk_daemon.errors import ConfigError, ExitCode, RecordError, RiskDaemonError, StateError, StateOwned
 from risk_daemon.model.events import EventName, Input, Kind, Position, RiskEvent
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Listener, Parts
 from risk_daemon.runtime.inbox import Inbox
@@ -241,6 +241,8 @@ async def _start(
 async def _open(settings: Settings, site: Site, state_dir: StateDir, stack: AsyncExitStack) -> Opened:
     """What was persisted, and an engine that knows it. Raises StateError."""
     paths, now = state_dir.paths, site.clock.now()
+    if settings.state.server is not None:
+        raise ConfigError(f'{settings.file}: state.store: a server is not available yet: write "sqlite".')
     store = SqliteStore.open(paths.database)
     stack.push_async_callback(store.close)
     documents = dict(await store.load())

@@ -1,7 +1,8 @@
 """The keys of the accounts and of the channels of alerts: never in the configuration file, never in a sentence.
 
 Each is in `$CREDENTIALS_DIRECTORY/<venue>.<part>` or else in `RISK_DAEMON_<VENUE>_<PART>`. What is empty is not there.
-A channel's are under `alerts.<channel>`, and `RISK_DAEMON_ALERTS_<CHANNEL>`.
+A channel's are under `alerts.<channel>`, and `RISK_DAEMON_ALERTS_<CHANNEL>`; the store's password is in
+`state.store.password`, or `RISK_DAEMON_STATE_STORE_PASSWORD`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ConfigError
 
 # What `adapters.simulated` serves for; in base64, as some venues sign with the decoded secret.
+_STORE_PASSWORD = f"{ENVIRONMENT_PREFIX}STATE_STORE_PASSWORD"
 _SIMULATED_KEY = "simulated"
 _SIMULATED_SECRET = base64.b64encode(b"risk-daemon simulated venue: not a secret, loopback only").decode()
 
@@ -146,6 +148,11 @@ def channel_secrets(settings: Settings, channel: str) -> dict[str, str]:
     return found
 
 
+def store_password() -> str:
+    """The password of the server that the state is mirrored to; empty where it takes none. Raises ConfigError."""
+    return _in_file("state.store.password").strip() or os.environ.get(_STORE_PASSWORD, "").strip()
+
+
 def unknown_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """RISK_DAEMON_ variables, in any case, that nothing reads. They change nothing; their owner may believe they do."""
     known = {
@@ -155,6 +162,8 @@ def unknown_environment(settings: Settings, environment: Mapping[str, str] | Non
         for channel in settings.alerts.channels
         for part in ("SECRET", "URL", "PASSWORD")
     }
+    if settings.state.server is not None:
+        known.add(_STORE_PASSWORD)
     names = os.environ if environment is None else environment
     return tuple(sorted(n for n in names if n.upper().startswith(ENVIRONMENT_PREFIX) and n not in known))
 

@@ -299,6 +299,8 @@ ANSWERS: Mapping[str, Any] = {
     },
     # Passkeys that were made for another host open nothing on the new one.
     "warden": {"quorum": when_less, "break_glass_after": when_less, "host": neither_way},
+    # Under another name nobody else's lock is meant any more.
+    "guard": {"name": either_way},
     # What is compared is what the state in the directory remembers: another directory is another state.
     # What was done under the looser rules must not fall out of the log before anybody looks.
     "state": {"dir": neither_way, "store": either_way, "locks": either_way, "keep_logs": when_less},

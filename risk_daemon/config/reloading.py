@@ -84,6 +84,7 @@ AT_START = frozenset(
         "warden.quorum",
         "warden.break_glass_after",
         "warden.host",
+        "guard.name",
         "state.dir",
         "state.store",
         "state.locks",

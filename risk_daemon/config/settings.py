@@ -28,6 +28,7 @@ from pydantic import (
 from risk_daemon.config.alerts import Alerts
 from risk_daemon.config.api import Api
 from risk_daemon.config.breakers import OWN, Breakers, kind_of
+from risk_daemon.config.guard import GuardTable
 from risk_daemon.config.notation import (
     Asset,
     Count,
@@ -275,6 +276,7 @@ class Settings(Table):
     alerts: Alerts = Field(default_factory=Alerts)
     api: Api = Field(default_factory=Api)
     warden: WardenTable = as_written({})
+    guard: GuardTable = as_written({})
     state: State = as_written({})
 
     _file: Path = PrivateAttr(default=Path("config.toml"))

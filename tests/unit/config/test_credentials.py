@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapters.simulated import API_KEY, API_SECRET
-from risk_daemon.config.credentials import credentials
+from risk_daemon.config.credentials import credentials, store_password
 from risk_daemon.config.load import load as load_config
 from risk_daemon.config.load import unknown_environment
 from risk_daemon.config.settings import Settings
@@ -238,3 +238,25 @@ def test_what_answers_without_them_does_not_load_what_reads_them(module: str) ->
     bare = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=bare)
     assert done.stdout.strip() == "False"
+
+
+# --- the store's password ---------------------------------------------------------------------------
+
+
+def test_the_password_of_the_store_is_in_a_file_or_a_variable_and_may_be_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    assert store_password() == ""
+    monkeypatch.setenv("RISK_DAEMON_STATE_STORE_PASSWORD", "of the variable")
+    assert store_password() == "of the variable"
+    (tmp_path / "state.store.password").write_text("of the file\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert store_password() == "of the file"
+
+
+def test_its_variable_is_known_where_there_is_a_server(tmp_path: Path) -> None:
+    variable = {"RISK_DAEMON_STATE_STORE_PASSWORD": "x"}
+    server = '[state]\nstore = "postgresql://guard@127.0.0.1/risk"\n'
+    assert unknown_environment(load_config(write(tmp_path, PORTFOLIO, server, SIMULATED)), variable) == ()
+    assert unknown_environment(load_config(write(tmp_path, PORTFOLIO, SIMULATED)), variable) == tuple(variable)

@@ -452,9 +452,18 @@ BAD = {
         "api.listen: '0.0.0.0:8787' is reachable from elsewhere",
     ),
     "another store": (
-        PORTFOLIO + '[state]\nstore = "postgresql://u:hunter2@h/d"\n' + SIMULATED,
-        'state.store: only "sqlite" is available in this version',
+        PORTFOLIO + '[state]\nstore = "mysql://u@h/d"\n' + SIMULATED,
+        'state.store: it is no store: write "sqlite", or a server such as "postgresql://user@host:5432/database"',
     ),
+    "a store's password in the file": (
+        PORTFOLIO + '[state]\nstore = "postgresql://u:hunter2@h/d"\n' + SIMULATED,
+        "state.store: secrets do not belong in this file: take the password out",
+    ),
+    "a guard's name with a space": (
+        PORTFOLIO + '[guard]\nname = "the first"\n' + SIMULATED,
+        "guard.name: 'the first' is not a name: write 1 to 63 letters, digits, - or _",
+    ),
+    "a guard without a name": (PORTFOLIO + '[guard]\nname = ""\n' + SIMULATED, "guard.name: '' is not a name"),
     "another lock": (
         PORTFOLIO + '[state]\nlocks = ["file", "redis://h"]\n' + SIMULATED,
         'state.locks: only ["file"] is available in this version',

@@ -217,6 +217,8 @@ EITHER = {
     "venues.kraken.endpoint": [ABSENT, "http://127.0.0.1:9"],
     "venues.kraken.sandbox": [False, True],
     "venues.kraken.local_address": [ABSENT, "127.0.0.2"],
+    "guard.name": ["main", "other"],
+    "state.store": ["sqlite", "postgresql://guard@127.0.0.1/risk"],
     "venues.third": [ABSENT, {"exchange": "bybit", "markets": ["spot"]}],
 }
 NEITHER = {
@@ -231,7 +233,6 @@ NOT_TO_BE_SET = {
     "venues.*.dead_man.exclusive",
     "api.tls_certificate",
     "api.tls_key",
-    "state.store",
     "state.locks",
 }
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from risk_daemon.breakers.daily_loss import DailyLossCircuitBreaker
@@ -22,8 +24,30 @@ def snapshots_of(engine: Engine, now: Instant, guard: str, accounts: Mapping[str
 
     accounts: ids by venue. Costs a pass over all holdings.
     """
-    found = {venue: _snapshot(engine, now, guard, venue, account_id) for venue, account_id in accounts.items()}
-    return {venue: snapshot for venue, snapshot in found.items() if snapshot is not None}
+    calendar = engine.baselines.calendar
+    day = calendar.key(now.wall)
+    make = partial(
+        Snapshot,
+        guard=guard,
+        wall=now.wall,
+        trading_day=day,
+        day_ends_wall=calendar.end_wall(now.wall),
+        reference_currency=engine.settings.reference,
+        guard_start_of_day=_guard_start(engine, day),
+        loss_limit=daily_limit(engine),
+    )
+    sure = {venue: _amounts(engine, now, venue, day) for venue in accounts}
+    return {
+        venue: make(
+            account_id=accounts[venue],
+            start_of_day_equity=amounts.start,
+            current_equity=amounts.current,
+            realized_pnl=amounts.realized,
+            unrealized_pnl=None if amounts.realized is None else amounts.current - amounts.start - amounts.realized,
+        )
+        for venue, amounts in sure.items()
+        if amounts is not None
+    }
 
 
 def daily_limit(engine: Engine) -> Decimal:
@@ -32,29 +56,24 @@ def daily_limit(engine: Engine) -> Decimal:
     return min((rule.limit.size for rule in rules if rule.limit.is_ratio), default=DEFAULT_LIMIT)
 
 
-def _snapshot(engine: Engine, now: Instant, guard: str, venue: str, account_id: UUID) -> Snapshot | None:
-    calendar, start = engine.baselines.calendar, engine.books.venue_days.start_of(venue)
-    view, day = engine.venue_view(venue), start.name
-    if day is None or day != calendar.key(now.wall) or start.is_provisional or view.paid_in is None:
+class _Amounts(NamedTuple):
+    """realized: None where it is not known."""
+
+    start: Decimal
+    current: Decimal
+    realized: Decimal | None
+
+
+def _amounts(engine: Engine, now: Instant, venue: str, day: str) -> _Amounts | None:
+    """None where the start of that day, or the worth now, is not sure."""
+    start, view = engine.books.venue_days.start_of(venue), engine.venue_view(venue)
+    if start.name != day or start.is_provisional or view.paid_in is None:
         return None
     if view.equity is None or not view.equity.is_trusted or not _is_seen_whole(engine.portfolio, venue, now.mono):
         return None
-    profits, equity = engine.books.profits, view.equity.value
+    profits = engine.books.profits
     realized = profits.realized(venue) if profits.day(venue) == day else None
-    return Snapshot(
-        account_id=account_id,
-        guard=guard,
-        wall=now.wall,
-        trading_day=day,
-        day_ends_wall=calendar.end_wall(now.wall),
-        reference_currency=engine.settings.reference,
-        start_of_day_equity=view.paid_in,
-        current_equity=equity,
-        realized_pnl=realized,
-        unrealized_pnl=None if realized is None else equity - view.paid_in - realized,
-        guard_start_of_day=_guard_start(engine, day),
-        loss_limit=daily_limit(engine),
-    )
+    return _Amounts(view.paid_in, view.equity.value, realized)
 
 
 def _guard_start(engine: Engine, day: str) -> Decimal | None:

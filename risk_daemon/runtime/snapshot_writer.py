@@ -50,7 +50,7 @@ class SnapshotSettings:
     moves_by: Decimal
     keep_s: float | None
     again_after_s: float = 5.0
-    end_within_s: float = 1.0
+    end_within_s: float = 0.5
 
 
 class SnapshotWriter:
@@ -73,6 +73,7 @@ class SnapshotWriter:
         self._period: tuple[str | None, int] = (None, 0)
         self._is_failing = False
         self._writing: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     # --- taking --------------------------------------------------------------------------------------
 
@@ -124,7 +125,10 @@ class SnapshotWriter:
                 await asyncio.sleep(self._settings.again_after_s)
 
     async def close(self) -> None:
-        """Write the last of them, if that can be done at once, and let go of the place."""
+        """Write the last of them, if that can be done at once, and let go of the place. A second call does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self.look(self._clock.now(), all_of_them=True)
         try:
             async with asyncio.timeout(self._settings.end_within_s):

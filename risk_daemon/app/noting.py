@@ -27,9 +27,10 @@ class Noter:
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
-    async def flushed(self, tally: Tally) -> None:
-        """The last of them, before the log is closed."""
-        tally.stop()
+    async def flushed(self, tally: Tally | None = None) -> None:
+        """The last of them, before the log is closed; `tally` is to count no more."""
+        if tally is not None:
+            tally.stop()
         if self._writing:
             await asyncio.wait(self._writing)
 

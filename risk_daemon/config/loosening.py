@@ -304,7 +304,13 @@ ANSWERS: Mapping[str, Any] = {
     # Under another name nobody else's lock is meant any more.
     # What is compared is what the state in the directory remembers: another directory is another state.
     # What was done under the looser rules must not fall out of the log before anybody looks.
-    "state": {"dir": neither_way, "store": either_way, "locks": either_way, "keep_logs": when_less},
+    "state": {
+        "dir": neither_way,
+        "store": either_way,
+        "locks": either_way,
+        "keep_logs": when_less,
+        "keep_snapshots": neither_way,  # figures for people: what was done is in the log
+    },
 }
 
 

@@ -91,6 +91,7 @@ AT_START = frozenset(
         "state.store",
         "state.locks",
         "state.keep_logs",
+        "state.keep_snapshots",
     }
 )
 _NAMED = (("venues",), ("breakers",), ("alerts", "channels"))

@@ -58,14 +58,16 @@ class State(Table):
     """Where the state is kept. `dir` is absolute: a relative one is relative to the config file.
 
     store: "sqlite", or the address of a PostgreSQL server that everything is mirrored to; see `server`.
-    locks: "file", and addresses of Redis. keep_logs: how old pieces of the event log become; None: they are never
-    removed.
+    locks: "file", and addresses of Redis.
+    keep_logs, keep_snapshots: how old pieces of the event log, and the day's snapshots on the server, become; None:
+    they are never removed.
     """
 
     dir: LocalPath = as_written("var")
     store: Annotated[str, AfterValidator(_a_store)] = SQLITE
     locks: Annotated[tuple[str, ...], BeforeValidator(_locks)] = (FILE,)
     keep_logs: Annotated[SecondsOrNever, AfterValidator(_a_day_at_least)] = as_written("400d")
+    keep_snapshots: Annotated[SecondsOrNever, AfterValidator(_a_day_at_least)] = as_written("90d")
 
     @property
     def redis_locks(self) -> tuple[RedisAddress, ...]:

@@ -35,6 +35,8 @@ class EventName(StrEnum):
     OPENING_REFUSED = "opening_refused"
     LOCK_UNWRITABLE = "lock_unwritable"
     LOCK_WRITABLE = "lock_writable"
+    SNAPSHOTS_UNWRITABLE = "snapshots_unwritable"
+    SNAPSHOTS_WRITABLE = "snapshots_writable"
     BREACH_CONFIRMING = "breach_confirming"
     PHANTOM_BREACH = "phantom_breach"
     FLOW_DETECTED = "flow_detected"
@@ -116,6 +118,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.OPENING_REFUSED: Level.WARNING,
         EventName.LOCK_UNWRITABLE: Level.ERROR,
         EventName.LOCK_WRITABLE: Level.INFO,
+        EventName.SNAPSHOTS_UNWRITABLE: Level.WARNING,
+        EventName.SNAPSHOTS_WRITABLE: Level.INFO,
         EventName.BREACH_CONFIRMING: Level.WARNING,
         EventName.PHANTOM_BREACH: Level.WARNING,
         EventName.FLOW_DETECTED: Level.INFO,

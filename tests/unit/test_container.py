@@ -15,6 +15,7 @@ import yaml
 
 from risk_daemon.config.load import load as load_config
 from risk_daemon.errors import ExitCode
+from risk_daemon.state.store.postgres_url import parse
 from tests.e2e.harness import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,6 +157,27 @@ def test_the_walls_are_up_and_only_the_guard_writes_its_state_or_has_keys() -> N
     assert all(secret.startswith("alerts.") for secret in SERVICES["watch"]["secrets"])
     assert "secrets" not in SERVICES["bot"]
     assert {name for service in SERVICES.values() for name in service.get("secrets", [])} == set(COMPOSE["secrets"])
+
+
+def test_the_database_is_pinned_keeps_its_data_and_gets_its_password_from_a_file() -> None:
+    service = SERVICES["timescaledb"]
+    assert re.fullmatch(r"timescale/timescaledb:\d+\.\d+\.\d+-pg\d+", service["image"])
+    assert service["environment"]["POSTGRES_PASSWORD_FILE"] == f"/run/secrets/{service['secrets'][0]}"
+    assert "POSTGRES_PASSWORD" not in service["environment"]
+    assert service["secrets"] == ["state.store.password"], "the name that the guard reads it by"
+    volume, _, place = service["volumes"][0].partition(":")
+    assert volume in COMPOSE["volumes"]
+    assert place == "/var/lib/postgresql/data"
+    assert service["healthcheck"]["test"][:2] == ["CMD", "pg_isready"]
+    assert service["profiles"] == ["store"], "a guard whose state is a file alone needs none"
+
+
+def test_the_address_that_stands_there_is_one_that_the_guard_takes() -> None:
+    [address] = re.findall(r'\[state\] store = "(postgresql://[^"]+)"', (DEPLOY / "compose.yaml").read_text())
+    url, environment = parse(address), SERVICES["timescaledb"]["environment"]
+    assert (url.hosts, url.user, url.database) == (
+        (("timescaledb", 5432),), environment["POSTGRES_USER"], environment["POSTGRES_DB"],
+    )  # fmt: skip
 
 
 def test_a_bot_reaches_the_loopback_of_the_guard_and_no_port_is_published() -> None:

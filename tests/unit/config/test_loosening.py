@@ -228,6 +228,7 @@ NEITHER = {
     "api.socket": ["risk-daemon.sock", "other.sock"],
     "warden.host": ["localhost", "guard.example.org"],
     "state.dir": ["var", "/srv/var"],
+    "state.keep_snapshots": ["90d", "1d", "never"],
 }
 # One value is allowed, or a file must be there: compared as documents, past the model.
 NOT_TO_BE_SET = {

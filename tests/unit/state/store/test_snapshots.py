@@ -1,0 +1,283 @@
+"""The day's snapshots in a real PostgreSQL: what a row works out, and when the loss over all accounts is not known."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from risk_daemon.state.store import snapshots
+from risk_daemon.state.store.snapshots import Account, Snapshot, forget, loss_of_day, register, write
+from tests.postgres import database, postgres_server
+
+__all__ = ["database", "postgres_server"]
+
+FILE = Path(snapshots.__file__).parent / "migrations" / "postgresql" / "0010_21_circuit_breaker.sql"
+NOON = 1_795_348_800.0  # 2026-11-22, 12:00 UTC
+MIDNIGHT = NOON + 43_200
+KRAKEN = Account(venue="kraken", exchange="kraken", fingerprint="0" * 16)
+BINANCE = Account(venue="binance", exchange="binance", fingerprint="0" * 16)
+
+
+@pytest.fixture
+async def connection(database: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(database)
+    await connection.execute(FILE.read_text())
+    yield connection
+    await connection.close()
+
+
+def told(account: Account = KRAKEN, **changes: Any) -> Snapshot:
+    """100,000 when the day began, and 2 % less at noon."""
+    of = {
+        "account_id": account.account_id,
+        "guard": "main",
+        "wall": NOON,
+        "trading_day": "2026-11-22",
+        "day_ends_wall": MIDNIGHT,
+        "reference_currency": "USDT",
+        "start_of_day_equity": Decimal(100_000),
+        "current_equity": Decimal(98_000),
+        "realized_pnl": Decimal(-1_500),
+        "unrealized_pnl": Decimal(-500),
+        "guard_start_of_day": None,
+        **changes,
+    }
+    return Snapshot(**of)
+
+
+async def row(connection: Any, snapshot: Snapshot) -> Any:
+    """As it is kept."""
+    await connection.execute("DELETE FROM daily_pnl_snapshots")
+    await write(connection, [snapshot])
+    return await connection.fetchrow("SELECT * FROM daily_pnl_snapshots")
+
+
+async def both(connection: Any, *kept: Snapshot) -> None:
+    await register(connection, "main", [KRAKEN, BINANCE])
+    await write(connection, kept)
+
+
+# --- a row -------------------------------------------------------------------------------------------
+
+
+async def test_it_runs_twice_and_keeps_what_is_there(connection: Any) -> None:
+    await write(connection, [told()])
+    await connection.execute(FILE.read_text())
+    assert await connection.fetchval("SELECT count(*) FROM daily_pnl_snapshots") == 1
+
+
+async def test_an_account_has_one_id_everywhere(connection: Any) -> None:
+    again = Account(venue="another-name", exchange="kraken", fingerprint="0" * 16)
+    assert again.account_id == KRAKEN.account_id
+    assert len({KRAKEN.account_id, BINANCE.account_id, replace(KRAKEN, fingerprint="1" * 16).account_id}) == 3
+    assert KRAKEN.account_id.version == 5
+
+
+async def test_the_row_works_out_its_ratio_and_has_an_id_of_its_own(connection: Any) -> None:
+    kept = await row(connection, told())
+    assert kept["id"].version == 4
+    assert (kept["total_drawdown_pct"], kept["is_breached"], kept["loss_limit"]) == (
+        Decimal("0.02"), False, Decimal("0.03"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("start", "current", "limit", "is_breached"),
+    [
+        ("100000", "97000", "0.03", True),
+        ("100000", "97000.01", "0.03", False),
+        ("100000", "97004", "0.03", False),  # 2.996 %, which four decimals of a percentage would call 3
+        ("100000", "102000", "0.03", False),
+        ("100000", "-2000000", "0.03", True),  # 2,100 %
+        ("0.01", "-900000000000000000", "0.03", True),
+        ("0", "0", "0.03", True),
+        ("0", "100", "0.03", True),
+        ("-5", "-10", "0.03", True),
+        ("300", "200", "0.3333333333333333333333333333", True),
+        ("300", "200", "0.3333333333333333333333333334", False),  # any rounding of 1/3 would be at the limit
+        ("100000", "94999.99", "0.05", True),
+    ],
+)
+async def test_it_is_breached_at_the_limit_unrounded(
+    connection: Any, start: str, current: str, limit: str, is_breached: bool
+) -> None:
+    of = told(
+        start_of_day_equity=Decimal(start), current_equity=Decimal(current), loss_limit=Decimal(limit),
+        realized_pnl=None, unrealized_pnl=None,
+    )  # fmt: skip
+    assert (await row(connection, of))["is_breached"] is is_breached
+
+
+async def test_what_has_no_start_has_no_ratio(connection: Any) -> None:
+    assert (await row(connection, told(start_of_day_equity=Decimal(0))))["total_drawdown_pct"] is None
+
+
+async def test_two_decimals_never_make_a_loss_smaller(connection: Any) -> None:
+    kept = await row(
+        connection, told(start_of_day_equity=Decimal("10.001"), current_equity=Decimal("9.709"), realized_pnl=None)
+    )
+    assert (kept["start_of_day_equity"], kept["current_equity"]) == (Decimal("10.01"), Decimal("9.70"))
+    assert kept["realized_pnl"] is None, "what is not known is not 0"
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "1e18"])
+async def test_what_is_no_amount_is_not_kept_and_nothing_with_it(connection: Any, amount: str) -> None:
+    with pytest.raises(Exception, match=r".") as caught:
+        await write(connection, [told(), told(BINANCE, current_equity=Decimal(amount))])
+    assert isinstance(caught.value, asyncpg.PostgresError | ArithmeticError)
+    assert await connection.fetchval("SELECT count(*) FROM daily_pnl_snapshots") == 0
+
+
+# --- over all accounts -------------------------------------------------------------------------------
+
+
+async def test_the_loss_is_of_the_sums(connection: Any) -> None:
+    await both(
+        connection,
+        told(),
+        told(
+            BINANCE,
+            start_of_day_equity=Decimal(300_000),
+            current_equity=Decimal(290_000),
+            loss_limit=Decimal("0.05"),
+        ),
+    )
+    found = await loss_of_day(connection, NOON + 10)
+    assert found.unknown == ()
+    assert (found.start_of_day_equity, found.current_equity, found.loss) == (400_000, 388_000, 12_000)
+    assert (found.loss_ratio, found.limit, found.is_breached) == (Decimal("0.03"), Decimal("0.03"), True)
+    assert (found.oldest_s, found.reference_currency) == (10.0, "USDT")
+    assert [(one.venue, one.loss_ratio, one.is_breached) for one in found.accounts] == [
+        ("binance", Decimal("0.03333333"), False),
+        ("kraken", Decimal("0.02"), False),
+    ]
+
+
+async def test_the_newest_of_each_account_counts(connection: Any) -> None:
+    kept = [
+        told(),
+        told(wall=NOON + 10, current_equity=Decimal(97_500)),
+        told(wall=NOON - 60, current_equity=Decimal(1)),
+        told(BINANCE, wall=NOON - 30),
+    ]
+    await both(connection, *kept)
+    found = await loss_of_day(connection, NOON + 20)
+    assert (found.current_equity, found.oldest_s) == (195_500, 50.0)
+
+
+@pytest.mark.parametrize("kept", list(permutations(range(3))))
+async def test_in_whatever_order_they_came(connection: Any, kept: tuple[int, ...]) -> None:
+    rows = [told(wall=NOON + n, current_equity=Decimal(99_000 - n)) for n in range(3)]
+    await both(connection, told(BINANCE), *(rows[n] for n in kept))
+    assert (await loss_of_day(connection, NOON + 5)).current_equity == 98_000 + 98_998
+
+
+async def test_what_flowed_in_makes_no_loss_smaller(connection: Any) -> None:
+    """Half of 100 is lost, then 100 are paid in: of what was there when the day began, half is lost."""
+    await register(connection, "main", [KRAKEN])
+    of = told(start_of_day_equity=Decimal(200), current_equity=Decimal(150), guard_start_of_day=Decimal(300))
+    await write(connection, [of])
+    found = await loss_of_day(connection, NOON)
+    assert (found.loss, found.loss_ratio, found.is_breached) == (50, Decimal("0.5"), True)
+
+
+async def test_each_guard_has_a_start_of_its_own(connection: Any) -> None:
+    await register(connection, "a", [KRAKEN])
+    await register(connection, "b", [BINANCE])
+    await write(connection, [told(guard="a", guard_start_of_day=Decimal(150_000)), told(BINANCE, guard="b")])
+    found = await loss_of_day(connection, NOON)
+    assert found.loss_ratio == pytest.approx(Decimal(54_000) / 250_000)
+
+
+@pytest.mark.parametrize(
+    ("missing", "why"),
+    [
+        (None, "main/binance has told nothing for days"),
+        ({"day_ends_wall": NOON - 43_200, "trading_day": "2026-11-21"}, "today: its last snapshot is of 2026-11-21"),
+        ({"day_ends_wall": NOON + 1}, "nothing of today"),
+        ({"wall": NOON - 150}, "was told of 160 s ago, 150 s is the most"),
+        ({"wall": NOON + 60}, "50 s ahead of this clock"),
+        ({"wall": NOON + 86_400 * 400, "day_ends_wall": NOON + 86_400 * 401}, "ahead of this clock"),
+        ({"reference_currency": "EUR"}, "reckoned in EUR and USDT"),
+    ],
+)  # fmt: skip
+async def test_with_one_account_not_known_the_loss_is_not_known(
+    connection: Any, missing: dict[str, Any] | None, why: str
+) -> None:
+    await both(connection, told(), *([] if missing is None else [told(BINANCE, **missing)]))
+    found = await loss_of_day(connection, NOON + 10)
+    assert not found.is_known
+    assert [why in one for one in found.unknown] == [True]
+    figures = (found.loss, found.loss_ratio, found.is_breached, found.current_equity, found.limit, found.oldest_s)
+    assert figures == (None,) * 6
+    document = found.document()
+    assert (document["known"], document["daily_loss_ratio"], document["breached"]) == (False, None, None)
+    assert [one["venue"] for one in document["accounts"]] == ["binance", "kraken"], "what is known of each is shown"
+
+
+async def test_a_store_that_nobody_told_anything_knows_nothing(connection: Any) -> None:
+    assert (await loss_of_day(connection, NOON)).unknown == ("no guard has registered an account",)
+
+
+async def test_rows_without_an_account_count_for_nothing(connection: Any) -> None:
+    await write(connection, [told()])
+    assert not (await loss_of_day(connection, NOON)).is_known
+
+
+async def test_an_account_of_ours_that_never_ran_is_missed(connection: Any) -> None:
+    await both(connection, told(), told(BINANCE))
+    found = await loss_of_day(connection, NOON, expected=[("main", "kraken"), ("main", "okx")])
+    assert found.unknown == ("main/okx was never registered by a guard",)
+
+
+@pytest.mark.parametrize("start", ["0", "-3"])
+async def test_without_a_start_there_is_no_ratio_and_no_zero(connection: Any, start: str) -> None:
+    await register(connection, "main", [KRAKEN])
+    await write(connection, [told(start_of_day_equity=Decimal(start), current_equity=Decimal(0))])
+    assert (await loss_of_day(connection, NOON)).unknown == (
+        "there was nothing when the day began, so there is no ratio",
+    )
+
+
+async def test_garbage_in_a_row_is_not_known(connection: Any) -> None:
+    """Anybody may write into a table."""
+    await both(connection, told(), told(BINANCE))
+    await connection.execute("ALTER TABLE daily_pnl_snapshots DROP CONSTRAINT amounts_are_numbers")
+    await write(connection, [told(wall=NOON + 1, current_equity=Decimal("NaN"))])
+    found = await loss_of_day(connection, NOON)
+    assert not found.is_known
+    assert "NaN" not in str(found.document())
+
+
+async def test_a_guard_that_lets_go_of_an_account_is_not_asked_for_it(connection: Any) -> None:
+    await both(connection, told())
+    await register(connection, "other", [replace(BINANCE, fingerprint="2" * 16)])
+    await register(connection, "main", [KRAKEN])
+    rows = await connection.fetch("SELECT guard, venue FROM guarded_accounts ORDER BY guard")
+    assert [tuple(one) for one in rows] == [("main", "kraken"), ("other", "binance")]
+
+
+# --- retention ---------------------------------------------------------------------------------------
+
+
+async def test_what_is_too_old_is_removed_and_nothing_else(connection: Any) -> None:
+    await write(connection, [told(wall=NOON - n * 86_400) for n in range(4)])
+    await forget(connection, NOON - 1.5 * 86_400)
+    kept = await connection.fetch("SELECT snapshot_time FROM daily_pnl_snapshots ORDER BY snapshot_time")
+    assert [one["snapshot_time"].timestamp() for one in kept] == [NOON - 86_400, NOON]
+
+
+async def test_with_timescaledb_it_is_a_hypertable_and_whole_pieces_go(connection: Any) -> None:
+    if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')"):
+        pytest.skip("this PostgreSQL has no TimescaleDB: the table is a plain one")
+    assert await snapshots._is_hypertable(connection)
+    await write(connection, [told(wall=NOON - n * 86_400) for n in (0, 40)])
+    await forget(connection, NOON - 20 * 86_400)
+    assert await connection.fetchval("SELECT count(*) FROM daily_pnl_snapshots") == 1

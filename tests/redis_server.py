@@ -58,6 +58,8 @@ class RedisServer:
         """Up and loaded on return."""
         words = [BINARIES[self.version], "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory)]
         words += ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", *self.options, *options]
+        if int(self.version.split(".")[0]) >= 7:
+            words += ["--enable-debug-command", "yes"]
         self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + _UP_WITHIN_S
         while not self._answers():

@@ -140,13 +140,13 @@ class Locks:
             _LOG.critical("lock_write_failed", lock=kept.store.name, locked=record.locked, error=error)
 
     async def _refresh(self, kept: _Kept, now: Instant) -> None:
-        was_failing = kept.failing_mono is not None
         has_written, error = False, None
         try:
             async with asyncio.timeout(self._timeout_s):
                 has_written = await kept.store.refresh(now)
         except (RecordError, TimeoutError) as failure:
             error = _words(failure)
+        was_failing = kept.failing_mono is not None
         if has_written or error is not None:
             kept.went(error, now)
         if error is not None and not was_failing:

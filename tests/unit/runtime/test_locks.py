@@ -7,7 +7,9 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from risk_daemon.runtime.locks import Locks
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import EventName, Noted
+from risk_daemon.runtime.locks import TELL_AFTER_S, Locks
 from risk_daemon.runtime.tasks import Tasks
 from risk_daemon.state.lock.base import LockRecord
 from tests.unit.oms.fakes import LoopClock
@@ -19,7 +21,8 @@ pytestmark = pytest.mark.looptime
 class Gates:
     def __init__(self, *stores: FakeLock) -> None:
         self.map = FakeGateMap()
-        self.locks = Locks(self.map, stores, Tasks(lambda: None), timeout_s=1.0)
+        self.told: list[Noted] = []
+        self.locks = Locks(self.map, stores, Tasks(lambda: None), timeout_s=1.0, tell=self.told.append)
         self.now = LoopClock().now()
 
 
@@ -71,6 +74,76 @@ async def test_an_open_word_is_renewed_and_a_failure_told() -> None:
         await asyncio.sleep(0)
     assert good.refreshed == [gates.now]
     assert [(line["event"], line["log_level"]) for line in logs] == [("lock_refresh_failed", "error")]
+
+
+async def turns(gates: Gates, seconds: float) -> None:
+    """As the evaluation loop takes them."""
+    ends = LoopClock().now().mono + seconds
+    while (now := LoopClock().now()).mono < ends:
+        gates.locks.refresh(now)
+        await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("how", ["breaks", "hangs"])
+async def test_one_that_can_t_be_written_is_told_once_and_so_is_its_end(how: str) -> None:
+    bad, good = FakeLock(), FakeLock()
+    bad.name, good.name = "redis://h:6379/0", "file"
+    gates = Gates(bad, good)
+    with capture_logs() as logs:
+        await turns(gates, 2.0)
+        bad.hangs = how == "hangs"
+        if how == "breaks":
+            bad.breaks()
+        await turns(gates, TELL_AFTER_S - 1.0)
+        assert gates.told == [], "a server that restarts is no news"
+        await turns(gates, 10.0)
+        [told] = gates.told
+        error = "no space left on device" if how == "breaks" else "it did not answer in time"
+        assert (told.event.name, told.event.fields) == (EventName.LOCK_UNWRITABLE, {"lock": bad.name, "error": error})
+        bad.hangs, bad.error = False, None
+        await turns(gates, 2.0)
+        bad.breaks()
+        await turns(gates, 1.0)
+        bad.error = None
+        await turns(gates, 2.0)
+    assert [(one.event.name, one.event.fields["lock"]) for one in gates.told[1:]] == [
+        (EventName.LOCK_WRITABLE, bad.name)
+    ]
+    failures = [line for line in logs if line["event"] == "lock_refresh_failed"]
+    assert len(failures) == 2, "one line each time that it begins"
+
+
+async def test_the_status_says_how_long_each_fails_and_why() -> None:
+    bad, good = FakeLock(), FakeLock()
+    bad.name, good.name = "redis://h:6379/0", "file"
+    bad.breaks()
+    gates = Gates(good, bad)
+    begun = LoopClock().now().mono
+    assert [one.written_s for one in gates.locks.status(begun)] == [None, None]
+    with capture_logs():
+        gates.locks.put(SHUT, LoopClock().now())
+        await turns(gates, 3.0)
+    now_mono = LoopClock().now().mono
+    kept, failing = gates.locks.status(now_mono)
+    assert (kept.name, kept.failing_s, kept.reason) == ("file", None, None)
+    assert kept.written_s is not None
+    assert kept.written_s < 0.5
+    assert (failing.name, failing.written_s, failing.reason) == (bad.name, None, "no space left on device")
+    assert failing.failing_s == pytest.approx(now_mono - begun, abs=0.01)
+
+
+async def test_a_turn_that_had_nothing_to_say_is_no_success() -> None:
+    class Quiet(FakeLock):
+        async def refresh(self, now: Instant) -> bool:
+            return False
+
+    store = Quiet()
+    store.breaks()
+    gates = Gates(store)
+    with capture_logs():
+        gates.locks.put(SHUT, LoopClock().now())
+        await turns(gates, TELL_AFTER_S + 1.0)
+    assert [one.event.name for one in gates.told] == [EventName.LOCK_UNWRITABLE]
 
 
 async def test_what_somebody_else_wrote_there_is_shouted() -> None:

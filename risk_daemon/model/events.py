@@ -43,6 +43,7 @@ from risk_daemon.model.sweep_reports import (
     PositionClosed,
     SweepFinished,
     VenueProven,
+    VenueSwept,
     VenueUnproven,
 )
 
@@ -76,6 +77,7 @@ Input = (
     | Reconfigured
     | VenueProven
     | VenueUnproven
+    | VenueSwept
     | OrderReplaced
     | SweepFinished
     | PositionClosed
@@ -127,5 +129,6 @@ __all__ = [
     "VenueConnected",
     "VenueLost",
     "VenueProven",
+    "VenueSwept",
     "VenueUnproven",
 ]

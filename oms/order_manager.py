@@ -38,8 +38,8 @@ class OrderManager:
     under the last lease may take to arrive. lease_s: how long a lease is valid. call_timeout_s: limit of
     one adapter call. cancel_deadline_s: by then a sweep has returned, at most TELLS_S before.
     protective_orders: "cancel" everything, or "keep" reduce-only orders against an open position.
-    emit: takes VenueProven, VenueUnproven, OrderReplaced and SweepFinished as they happen, of a closing PositionClosed
-    and ClosingFinished as well; must not block.
+    emit: takes VenueProven, VenueUnproven, VenueSwept, OrderReplaced and SweepFinished as they happen, of a closing
+    PositionClosed and ClosingFinished as well; must not block.
     positions: the open positions of a venue, or None if they are not known (then nothing is kept).
     open_orders: the orders believed open on a venue when a sweep begins, so that those which the first
     cancel removes are counted and are not taken for new; never evidence.

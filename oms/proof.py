@@ -379,6 +379,14 @@ class VenueProof:
         return sum(len(scope.gone) for scope in self._scopes.values())
 
     @property
+    def left(self) -> int | None:
+        """How many orders to cancel the newest listings showed; None where a scope was not listed, or not last."""
+        scopes = self._scopes.values()
+        if not scopes or any(scope.failure is not None or scope.looked_mono is None for scope in scopes):
+            return None
+        return sum(len(scope.open) for scope in scopes)
+
+    @property
     def replaced(self) -> tuple[Order, ...]:
         """Orders that appeared after the first look, in the order they were found."""
         return tuple(self._replaced)

@@ -26,9 +26,9 @@ from adapters.base import Market, OrderListing, OrderScope, VenueAdapter
 from oms.calls import FIRST_PAUSE_S, Failure, Pace, Signal, ask, failure_of, wait_for_event
 from oms.proof import JointRound, Sighting, VenueProof, is_protective, listing_fault
 from oms.results import VenueVerdict
-from oms.telling import Telling
+from oms.telling import RoundTelling, Telling
 from risk_daemon.model.clock import Clock
-from risk_daemon.model.events import Input, Order, OrderReplaced, Position, VenueProven, VenueUnproven
+from risk_daemon.model.events import Input, Order, OrderReplaced, Position, VenueProven, VenueSwept, VenueUnproven
 
 T = TypeVar("T")
 
@@ -96,6 +96,9 @@ class VenueSweep:
         self._quiet_until_mono = -math.inf
         self._first_cancel_s: float | None = None
         self._proven_s: float | None = None
+        self._rounds = 0
+        self._looked_at: set[str] = set()  # the scopes, in the round that goes on
+        self._round_telling = RoundTelling(campaign.started_mono)
         self._telling = Telling()  # the state is the reason why it is not proven; "" stands for proven
 
     def start(self) -> list[asyncio.Task[None]]:
@@ -134,9 +137,32 @@ class VenueSweep:
                 unseen = not keeps  # however the look fails
                 await self._look(scope, pace, keeps)
                 unseen = unseen and self._proof.is_unseen(scope.name)
+                self._end_look(scope)
             except Exception as error:  # the edge of this task: a bug must not end the sweep
                 self._failed(scope, failure_of(error), pace)
                 await asyncio.sleep(FIRST_PAUSE_S)
+
+    def _end_look(self, scope: OrderScope) -> None:
+        """With the last scope of a round, tell what it came to; of a venue that is proven there is nothing to tell."""
+        self._looked_at.add(scope.name)
+        if len(self._looked_at) < len(self._plan.scopes):
+            return
+        self._looked_at.clear()
+        self._rounds += 1
+        proof, now_mono = self._proof, self._now_mono()
+        reason = proof.reason
+        if reason is not None and self._round_telling.is_due((proof.cancelled, proof.left), now_mono):
+            self._campaign.emit(
+                VenueSwept(
+                    venue=proof.venue,
+                    trip_id=self._campaign.trip_id,
+                    rounds=self._rounds,
+                    cancelled=proof.cancelled,
+                    left=proof.left,
+                    elapsed_s=now_mono - self._campaign.started_mono,
+                    reason=reason,
+                )
+            )
 
     async def _until_due(self, scope: OrderScope, pace: Pace) -> None:
         campaign = self._campaign

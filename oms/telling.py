@@ -1,4 +1,4 @@
-"""Which changes of a venue's state are told, so that one that flaps does not fill the log."""
+"""Which changes of a venue's state are told, and which rounds, so that what flaps or lasts does not fill the log."""
 
 from __future__ import annotations
 
@@ -41,3 +41,25 @@ class Telling:
         """How many changes nobody was told of; they count as told from now on."""
         untold, self._untold = self._untold, 0
         return untold
+
+
+class RoundTelling:
+    """Which rounds over a venue's scopes are told: none of a sweep that goes well, and never two within a few seconds.
+
+    What one came to that is new is told FIRST_STEADY_S after the line before; what stays as it was also is, each time
+    twice as long after it: whoever reads the log sees that it is still being worked on.
+    """
+
+    def __init__(self, started_mono: float) -> None:
+        self._told_mono = started_mono
+        self._told: object = None
+        self._silent_s = FIRST_STEADY_S
+
+    def is_due(self, outcome: object, now_mono: float) -> bool:
+        """Take what a round came to. Whether to tell it."""
+        waited_s, is_new = now_mono - self._told_mono, outcome != self._told
+        if waited_s < (FIRST_STEADY_S if is_new else self._silent_s):
+            return False
+        self._silent_s = 2 * FIRST_STEADY_S if is_new else min(2 * self._silent_s, LONGEST_STEADY_S)
+        self._told, self._told_mono = outcome, now_mono
+        return True

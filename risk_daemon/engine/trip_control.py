@@ -35,6 +35,7 @@ from risk_daemon.model.events import (
     SweepFinished,
     TrippedElsewhere,
     VenueProven,
+    VenueSwept,
     VenueUnproven,
 )
 from risk_daemon.model.sweep_reports import SweepReport
@@ -319,7 +320,9 @@ class TripControl:
         else:
             self._take_sweep(event, turn)
 
-    def _take_sweep(self, event: VenueProven | VenueUnproven | OrderReplaced | SweepFinished, turn: Turn) -> None:
+    def _take_sweep(
+        self, event: VenueProven | VenueUnproven | VenueSwept | OrderReplaced | SweepFinished, turn: Turn
+    ) -> None:
         trip = self.trip
         if trip is None or trip.trip_id != event.trip_id:
             return
@@ -333,6 +336,10 @@ class TripControl:
             case VenueUnproven():
                 facts = {"venue": event.venue, "reason": event.reason, "changes": event.changes}
                 turn.record(EventName.VENUE_UNPROVEN, trip_id=trip.trip_id, **facts)
+            case VenueSwept():
+                facts = {"rounds": event.rounds, "cancelled": event.cancelled, "left": event.left}
+                facts |= {"elapsed_s": event.elapsed_s, "reason": event.reason}
+                turn.record(EventName.VENUE_SWEPT, trip_id=trip.trip_id, venue=event.venue, **facts)
             case OrderReplaced():
                 turn.record(EventName.ORDER_REPLACED, trip_id=trip.trip_id, **_order_facts(event.order))
             case SweepFinished():

@@ -50,6 +50,7 @@ class EventName(StrEnum):
     SWEEP_FINISHED = "sweep_finished"
     VENUE_PROVEN = "venue_proven"
     VENUE_UNPROVEN = "venue_unproven"
+    VENUE_SWEPT = "venue_swept"
     ORDER_REPLACED = "order_replaced"
     CLOSING_STARTED = "closing_started"
     CLOSING_FINISHED = "closing_finished"
@@ -133,6 +134,7 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.SWEEP_FINISHED: Level.WARNING,
         EventName.VENUE_PROVEN: Level.INFO,
         EventName.VENUE_UNPROVEN: Level.ERROR,
+        EventName.VENUE_SWEPT: Level.WARNING,
         EventName.ORDER_REPLACED: Level.ERROR,
         EventName.CLOSING_STARTED: Level.WARNING,
         EventName.CLOSING_FINISHED: Level.WARNING,

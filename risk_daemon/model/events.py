@@ -45,6 +45,7 @@ from risk_daemon.model.sweep_reports import (
     PositionClosed,
     SweepFinished,
     VenueProven,
+    VenueSwept,
     VenueUnproven,
 )
 
@@ -80,6 +81,7 @@ Input = (
     | Reconfigured
     | VenueProven
     | VenueUnproven
+    | VenueSwept
     | OrderReplaced
     | SweepFinished
     | PositionClosed
@@ -133,5 +135,6 @@ __all__ = [
     "VenueConnected",
     "VenueLost",
     "VenueProven",
+    "VenueSwept",
     "VenueUnproven",
 ]

@@ -36,6 +36,24 @@ class VenueUnproven:
     changes: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueSwept:
+    """Every order scope of a venue that is not proven was looked at once more, and what was found was cancelled.
+
+    rounds: how many times that was, of this sweep. cancelled: orders that were seen open and are gone, in all.
+    left: those that the newest listings showed; None: a scope could not be listed, so it is not known. reason: why it
+    is not proven.
+    """
+
+    venue: str
+    trip_id: str
+    rounds: int
+    cancelled: int
+    left: int | None
+    elapsed_s: float
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class OrderReplaced:
     """An order appeared after the lock; it is being cancelled."""
@@ -87,4 +105,6 @@ class ClosingFinished:
     remaining: Mapping[str, Decimal] | None
 
 
-SweepReport = VenueProven | VenueUnproven | OrderReplaced | SweepFinished | PositionClosed | ClosingFinished
+SweepReport = (
+    VenueProven | VenueUnproven | VenueSwept | OrderReplaced | SweepFinished | PositionClosed | ClosingFinished
+)

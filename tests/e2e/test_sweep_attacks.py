@@ -50,6 +50,10 @@ def test_one_failed_cancel_and_a_broken_listing_leave_no_order_standing(guarded)
     assert daemon.is_running()
     assert "venue_proven" not in daemon.names()
     assert len(daemon.of("venue_unproven")) == 1
+    daemon.wait_for("venue_swept", 2)
+    [told, *_] = [line for line in daemon.command("tail").stdout.splitlines() if "venue_swept" in line]
+    for word in ("venue=kraken", "rounds=", "cancelled=", "left=unknown", "reason="):
+        assert word in told
     venue.post(listing="ok")
     assert daemon.exit_code() == 1, daemon.output()
 

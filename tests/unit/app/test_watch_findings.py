@@ -14,6 +14,7 @@ from risk_daemon.app.findings import Finding, Level
 from risk_daemon.app.watch_findings import watch_findings
 from risk_daemon.config.load import load as load_config
 from risk_daemon.errors import ExitCode
+from risk_daemon.install.units import Names
 from risk_daemon.state.directory import StateDir
 
 CONFIG = """
@@ -33,57 +34,56 @@ def config_in(directory: Path) -> Path:
     return path
 
 
-def found(config: Path, var_lib: Path) -> Finding:
-    [finding] = watch_findings(load_config(config), var_lib)
+def found(config: Path, root: Path) -> Finding:
+    [finding] = watch_findings(load_config(config), root)
     assert (finding.subject, finding.exit_code) == ("watch", ExitCode.STOPPED)
     return finding
 
 
-@pytest.fixture
-def var_lib(tmp_path: Path) -> Path:
-    path = tmp_path / "lib"
-    path.mkdir()
+def place_of(root: Path, watch: str) -> Path:
+    path = root / "var" / "lib" / watch
+    path.mkdir(parents=True)
     return path
 
 
-def test_where_no_watch_was_ever_it_is_said_and_what_can_t_be_known(tmp_path: Path, var_lib: Path) -> None:
-    said = found(config_in(tmp_path / "mine"), var_lib)
+def test_where_no_watch_was_ever_it_is_said_and_what_can_t_be_known(tmp_path: Path) -> None:
+    said = found(config_in(tmp_path / "mine"), tmp_path)
     assert said.level is Level.NOTE
-    assert f"no watch was ever here ({tmp_path}/mine/var/watch)" in said.sentence
+    assert f"no watch has left a trace here ({tmp_path}/mine/var/watch)" in said.sentence
     assert "another place or machine can't be known here" in said.sentence
 
 
-@pytest.mark.parametrize(
-    ("guard", "watch"), [("risk-daemon", "risk-daemon-watch"), ("risk-daemon-two", "risk-daemon-watch-two")]
-)
-def test_an_installed_watch_is_looked_for_in_its_place(tmp_path: Path, var_lib: Path, guard: str, watch: str) -> None:
-    config, place = config_in(tmp_path / guard), var_lib / watch
-    assert str(place) in found(config, var_lib).sentence
-    place.mkdir()
+@pytest.mark.parametrize("instance", [None, "two"])
+def test_an_installed_watch_is_looked_for_in_its_place(tmp_path: Path, instance: str | None) -> None:
+    """Where `install-service` puts it: another file's guard is not watched by it."""
+    names = Names(instance=instance or "")
+    etc = tmp_path / names.etc.relative_to("/")
+    config, elsewhere = config_in(etc), config_in(tmp_path / "home" / etc.name)
+    name = f"risk-daemon-watch{'-two' if instance else ''}"
+    assert str(tmp_path / "var" / "lib" / name) in found(config, tmp_path).sentence
+    place = place_of(tmp_path, name)
     with StateDir.take(place):
-        runs = found(config, var_lib)
+        runs = found(config, tmp_path)
+        assert found(elsewhere, tmp_path).level is Level.NOTE
     assert (runs.level, runs.sentence) == (Level.OK, f"`risk-daemon watch` runs, its place is {place}")
-    gone = found(config, var_lib)
+    gone = found(config, tmp_path)
     assert gone.level is Level.WARNING
-    assert gone.sentence == f"NOBODY TELLS WHEN THE GUARD IS GONE: the watch whose place is {place} does not run"
+    assert gone.sentence.startswith(f"the watch whose place is {place} does NOT RUN: ")
 
 
-def test_looking_takes_the_place_from_nobody(tmp_path: Path, var_lib: Path) -> None:
+def test_looking_takes_the_place_from_nobody(tmp_path: Path) -> None:
     config = config_in(tmp_path / "mine")
     place = tmp_path / "mine" / "var" / "watch"
     place.mkdir()
     for _ in range(3):
         StateDir.take(place).close()
-        assert found(config, var_lib).level is Level.WARNING
+        assert found(config, tmp_path).level is Level.WARNING
     with StateDir.take(place):
-        assert found(config, var_lib).level is Level.OK
+        assert found(config, tmp_path).level is Level.OK
 
 
-def test_a_place_that_may_not_be_looked_into_is_no_answer(
-    tmp_path: Path, var_lib: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config, place = config_in(tmp_path / "risk-daemon-two"), var_lib / "risk-daemon-watch-two"
-    place.mkdir()
+def test_a_place_that_may_not_be_looked_into_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, place = config_in(tmp_path / "etc" / "risk-daemon-two"), place_of(tmp_path, "risk-daemon-watch-two")
     opened = os.open
 
     def refuse(path: Any, *arguments: Any, **named: Any) -> int:
@@ -92,10 +92,10 @@ def test_a_place_that_may_not_be_looked_into_is_no_answer(
         return opened(path, *arguments, **named)
 
     monkeypatch.setattr(os, "open", refuse)  # whoever runs the tests may be root
-    said = found(config, var_lib)
+    said = found(config, tmp_path)
     assert said.level is Level.NOTE
     assert f"can't be seen from here, {place} is not ours" in said.sentence
-    assert "`systemctl is-active risk-daemon-watch@two`" in said.sentence
+    assert f"`systemctl is-active {Names(instance='two').watch}`" in said.sentence
 
 
 def test_check_says_it_and_ends_as_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from decimal import Decimal
 from itertools import pairwise
 
@@ -32,6 +33,7 @@ from risk_daemon.model.events import (
     VenueConnected,
     VenueLost,
     VenueProven,
+    VenueSwept,
     VenueUnproven,
 )
 from tests.core_world import SPOT, World, amounts, engine_settings, perp, price, with_
@@ -714,6 +716,24 @@ def reset(world: World, rebaseline: str = "keep") -> tuple[bool, str]:
     answer = world.send(ResetRequested("looked at it", "anna", rebaseline)).answer
     assert answer is not None
     return answer.accepted, answer.reason
+
+
+def test_a_round_over_an_unproven_venue_is_a_line_that_changes_nothing() -> None:
+    world = tripped_world()
+    round_ = VenueSwept(
+        venue="spot",
+        trip_id=trip_id(world),
+        rounds=7,
+        cancelled=3,
+        left=None,
+        elapsed_s=15.0,
+        reason="spot: no answer within 3 s",
+    )
+    world.send(round_)
+    world.send(replace(round_, trip_id="another"))
+    [record] = world.records(EventName.VENUE_SWEPT)
+    assert dict(record.fields) == asdict(round_)
+    assert world.state == "TRIGGERED"
 
 
 def test_a_reset_is_refused_before_the_proof() -> None:

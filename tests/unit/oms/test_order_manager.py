@@ -14,6 +14,7 @@ import pytest
 from adapters.base import Market, OrderListing, OrderScope
 from oms import OrderManager, SweepResult
 from oms.order_manager import TELLS_S
+from oms.telling import FIRST_STEADY_S
 from risk_daemon.errors import MalformedReply, UsageError, VenueUnavailable
 from risk_daemon.model.events import (
     Input,
@@ -22,6 +23,7 @@ from risk_daemon.model.events import (
     Position,
     SweepFinished,
     VenueProven,
+    VenueSwept,
     VenueUnproven,
 )
 from tests.unit.oms.fakes import (
@@ -103,6 +105,7 @@ class TestHappyPath:
         assert {event.venue for event in watch.of(VenueProven)} == {"kraken", "futures"}
         assert watch.of(VenueUnproven) == []
         assert watch.of(OrderReplaced) == []
+        assert watch.of(VenueSwept) == [], "rounds are told of what is not proven"
         assert watch.of(SweepFinished) == [SweepFinished("t1", True, 3, result.elapsed_s)]
 
     async def test_the_joint_round_waits_for_the_lock_to_age(self) -> None:
@@ -517,6 +520,64 @@ class TestFlapping:
         assert next(looks) > 100
         assert len(told) <= 10
         assert sum(event.changes for event in told) > 20
+
+
+class TestRounds:
+    async def test_each_round_says_what_was_cancelled_and_what_is_left(self) -> None:
+        """One order goes every ten seconds, whatever is sent; the rest outlives each cancel."""
+        venue = FakeVenue("a", SPOT, TRIGGER)
+        for _ in range(4):
+            venue.place()
+
+        async def deaf() -> None:
+            gone = int(asyncio.get_running_loop().time() // 10)
+            while len(venue.book["spot"]) > max(0, 4 - gone):
+                venue.book["spot"].popitem()
+            raise VenueUnavailable("busy")
+
+        venue.on_cancel["spot"] = deaf
+        watch = Watch(venue)
+        result = await manage(venue, emit=watch).cancel_all_orders(trip_id="t1")
+        assert result.proven
+        rounds = watch.of(VenueSwept)
+        assert 5 <= len(rounds) <= 10
+        assert {(one.venue, one.trip_id) for one in rounds} == {("a", "t1")}
+        assert all(one.cancelled + one.left == 4 for one in rounds)
+        assert [one.left for one in rounds] == sorted((one.left for one in rounds), reverse=True)
+        assert {one.left for one in rounds} >= {4, 3, 2, 1}
+        assert [one.rounds for one in rounds] == sorted({one.rounds for one in rounds})
+        assert "orders outlive the cancel" in rounds[0].reason
+        assert rounds[0].elapsed_s >= FIRST_STEADY_S
+
+    async def test_what_is_not_listed_is_not_known_to_be_left_and_is_told_ever_more_seldom(self) -> None:
+        venue, good = FakeVenue("a", SPOT, TRIGGER), FakeVenue("good")
+        venue.place()
+        venue.on_list["spot"] = hang
+        watch = Watch(venue, good)
+        result = await manage(venue, good, emit=watch, cancel_deadline_s=300.0, call_timeout_s=3.0).cancel_all_orders()
+        assert not result.proven
+        rounds = watch.of(VenueSwept)
+        assert {(one.venue, one.cancelled, one.left) for one in rounds} == {("a", 0, None)}
+        assert 5 <= len(rounds) <= 9
+        assert rounds[-1].elapsed_s > 180.0
+
+    async def test_what_flaps_fills_no_log(self) -> None:
+        venue, looks = FakeVenue("a"), itertools.count()
+
+        async def flap() -> None:
+            number = next(looks)
+            venue.book["spot"].clear()
+            if number % 2:
+                venue.place()
+            if number % 5 == 0:
+                raise VenueUnavailable(f"request {number}")
+
+        venue.on_list["spot"] = flap
+        watch = Watch(venue)
+        await manage(venue, emit=watch, settle_s=0.2, cancel_deadline_s=300.0).cancel_all_orders()
+        assert next(looks) > 100
+        told_at = [at for at, event in watch.events if isinstance(event, VenueSwept)]
+        assert all(later - at >= FIRST_STEADY_S for at, later in itertools.pairwise(told_at))
 
 
 class TestBotsThatGoOn:

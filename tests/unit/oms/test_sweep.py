@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from oms import OrderManager, SweepResult
 from oms.calls import Failure, Pace, Signal, ask, failure_of, wait_for_event
 from oms.results import VenueVerdict
-from oms.telling import AT_ONCE, FIRST_STEADY_S, LONGEST_STEADY_S, Telling
+from oms.telling import AT_ONCE, FIRST_STEADY_S, LONGEST_STEADY_S, RoundTelling, Telling
 from risk_daemon.errors import MalformedReply, VenueRejected, VenueUnavailable
 from tests.unit.oms.fakes import (
     IGNORES_CANCELLATION_S,
@@ -167,6 +167,22 @@ class TestTelling:
             telling.changed(str(number), 0.0)
         assert telling.rest() == 10 - AT_ONCE
         assert telling.rest() == 0
+
+
+class TestRoundTelling:
+    def test_a_sweep_that_goes_well_has_none_and_then_never_two_at_once(self) -> None:
+        telling = RoundTelling(100.0)
+        told = [at for at in range(1000) if telling.is_due(at, 100.0 + at / 10)]
+        assert told[0] == FIRST_STEADY_S * 10
+        assert {later - at for at, later in itertools.pairwise(told)} == {FIRST_STEADY_S * 10}
+
+    def test_what_stays_as_it_was_is_told_ever_more_seldom_but_for_ever(self) -> None:
+        telling = RoundTelling(0.0)
+        told = [at for at in range(400) if telling.is_due("hangs", float(at))]
+        assert told == [5, 15, 35, 75, 135, 195, 255, 315, 375]
+        assert telling.is_due("answers", 400.0)
+        assert not telling.is_due("answers", 409.0)
+        assert telling.is_due("answers", 410.0)
 
 
 class TestResult:

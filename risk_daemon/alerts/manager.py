@@ -371,6 +371,7 @@ class AlertManager:
         return decide(records, wall)
 
     def _send_once(self, alert: Alert) -> None:
+        alert = self._router.named(alert)
         if alert.alert_id not in self._heard:
             self._send(alert)
 

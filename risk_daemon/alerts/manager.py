@@ -319,11 +319,6 @@ class AlertManager:
         """The trip that is repeated, or was until somebody acknowledged it."""
         return None if self._router.standing is None else self._router.standing.trip_id
 
-    @property
-    def acknowledged_by(self) -> str | None:
-        """Who heard of the trip that stands; None: nobody, or none stands."""
-        return None if self._router.standing is None else self._router.standing.who
-
     def acknowledge(self, trip_id: str | None, who: str) -> str | None:
         """Somebody heard of the trip (None: the one that stands). Returns its id, or None where there is none such.
 
@@ -376,6 +371,7 @@ class AlertManager:
         return decide(records, wall)
 
     def _send_once(self, alert: Alert) -> None:
+        alert = self._router.named(alert)
         if alert.alert_id not in self._heard:
             self._send(alert)
 

@@ -24,6 +24,7 @@ HEARTBEAT, LOST = "heartbeat", "alert_lost"
 
 _TRIP = EventName.CIRCUIT_BREAKER_TRIGGERED
 _ENDS = (EventName.CIRCUIT_BREAKER_RESET, EventName.FREEZE_EXPIRED)
+_OF_ORDERS = (EventName.SWEEP_FINISHED, EventName.VENUE_UNPROVEN)
 _MANUAL = "manual"
 
 Sends = list[tuple[str, Alert]]
@@ -45,7 +46,11 @@ class RoutingSettings:
 
 @dataclass(slots=True)
 class Standing:
-    """A trip that is not over. number: of the last alert of it. who: acknowledged it."""
+    """A trip that is not over. number: of the last alert of it. who: acknowledged it.
+
+    outcome: the last that was told of its orders. proofs: how often they were told to be proven gone.
+    is_proof_lost: whether that is not so any more.
+    """
 
     alert: Alert
     since_mono: float
@@ -53,6 +58,18 @@ class Standing:
     number: int = 1
     who: str | None = None
     is_escalated: bool = False
+    outcome: str = ""
+    proofs: int = 0
+    is_proof_lost: bool = False
+
+    def note(self, alert: Alert) -> None:
+        """What became of its orders: a repeat that says less than what was told since would mislead."""
+        if alert.trip_id != self.trip_id or alert.event not in _OF_ORDERS:
+            return
+        is_proof = alert.details.get("proven") is True
+        self.outcome = alert.summary
+        self.proofs += is_proof
+        self.is_proof_lost = self.proofs > 0 and not is_proof
 
     @property
     def trip_id(self) -> str:
@@ -129,11 +146,21 @@ class Router:
                 return []
             self.standing = Standing(alert, now.mono, now.mono)
             return self._to_hearers(alert)
+        if self.standing is not None:
+            self.standing.note(alert)
         if alert.event in _ENDS:
             self.standing = None
         if self._is_above_rate(alert, now.mono):
             return []
         return self._to_hearers(alert)
+
+    def named(self, alert: Alert) -> Alert:
+        """A proof after one that was lost is news, with an id of its own: whoever was told NOT PROVEN waits for it."""
+        standing = self.standing
+        is_proof = alert.event == EventName.SWEEP_FINISHED and alert.details.get("proven") is True
+        if standing is None or alert.trip_id != standing.trip_id or not (is_proof and standing.is_proof_lost):
+            return alert
+        return replace(alert, alert_id=f"{alert.alert_id}.{standing.proofs + 1}")
 
     def acknowledge(self, trip_id: str | None, who: str) -> Standing | None:
         """Somebody heard, so nothing is repeated. trip_id None: the trip that stands. Returns None if there is none."""
@@ -211,7 +238,7 @@ class Router:
         again = replace(
             first,
             alert_id=f"{standing.trip_id}.{standing.number}",
-            summary=f"Nobody has acknowledged this for {round(age_s / 60)} min: {first.summary}",
+            summary=f"Nobody has acknowledged this for {round(age_s / 60)} min: {_since_then(standing)}",
         )
         return [(name, again) for name in names]
 
@@ -250,6 +277,10 @@ class Router:
         self.standing, self._tallies = self.standing or standing, {**tallies, **self._tallies}
 
 
+def _since_then(standing: Standing) -> str:
+    return f"{standing.alert.summary} Since then: {standing.outcome}" if standing.outcome else standing.alert.summary
+
+
 def _about(alert: Alert) -> str:
     """What the rate is kept of: the rule, or the event at its venue."""
     return alert.rule or f"{alert.event} {alert.details.get('venue') or ''}".strip()
@@ -262,7 +293,8 @@ def _is_forgotten(tally: _Tally, now_mono: float) -> bool:
 def _standing_document(standing: Standing, now_mono: float) -> dict[str, Any]:
     ages = {"since_s": now_mono - standing.since_mono, "told_s": now_mono - standing.told_mono}
     told = {"number": standing.number, "who": standing.who, "is_escalated": standing.is_escalated}
-    return {"alert": standing.alert.document(), **told, **ages}
+    proof = {"outcome": standing.outcome, "proofs": standing.proofs, "is_proof_lost": standing.is_proof_lost}
+    return {"alert": standing.alert.document(), **told, **proof, **ages}
 
 
 def _standing_of(document: Mapping[str, Any], then_mono: float) -> Standing:
@@ -276,6 +308,9 @@ def _standing_of(document: Mapping[str, Any], then_mono: float) -> Standing:
         int(document["number"]),
         None if who is None else str(who),
         document.get("is_escalated") is True,
+        str(document.get("outcome") or ""),
+        int(document.get("proofs") or 0),
+        document.get("is_proof_lost") is True,
     )
 
 

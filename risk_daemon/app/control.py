@@ -169,8 +169,10 @@ class DaemonControl:
         alerts = self._hearers.alerts
         if alerts is None:
             return None
-        before, found = alerts.acknowledged_by, alerts.acknowledge(trip_id, who)
-        if found is not None and before is None:
+        standing = alerts.status()["standing"]
+        is_new = standing is not None and standing["acknowledged_by"] is None
+        found = alerts.acknowledge(trip_id, who)
+        if found is not None and is_new:
             facts = {"trip_id": found, "operator": who}
             self._publish(RiskEvent(EventName.ALERT_ACKNOWLEDGED, facts), self._daemon.parts.clock.now().wall)
         return found

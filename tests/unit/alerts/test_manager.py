@@ -172,16 +172,17 @@ async def test_a_trip_that_ended_while_nobody_looked_is_not_repeated(
         assert third.status()["standing"] is None
 
 
-async def test_what_a_freeze_proves_again_and_again_is_told_once(receive: Receive) -> None:
+async def test_what_a_freeze_proves_again_and_again_is_told_once_and_again_once_it_was_lost(receive: Receive) -> None:
     receiver = receive()
     proven = RiskEvent(EventName.SWEEP_FINISHED, {"trip_id": "trip-1", "proven": True, "cancelled": 3})
+    lost = RiskEvent(EventName.VENUE_UNPROVEN, {"trip_id": "trip-1", "venue": "okx", "reason": "no answer"})
     async with AlertManager([hook(receiver)], QUICK) as alerts:
-        alerts.tell([proven])
-        alerts.tell([proven])
-        alerts.tell([TRIP])
+        for event in (TRIP, proven, proven, lost, proven, proven):
+            alerts.tell([event])
         await until(lambda: "trip-1" in receiver.ids)
         assert await alerts.flushed(5.0)
-    assert sorted(receiver.ids) == ["trip-1", "trip-1.proven"]
+    assert sorted(body["event_type"] for body in receiver.alerts) == sorted([TRIP.name, *2 * [proven.name], lost.name])
+    assert {"trip-1", "trip-1.proven", "trip-1.proven.2"} < set(receiver.ids)
 
 
 async def test_an_acknowledgement_may_come_by_the_log(receive: Receive) -> None:

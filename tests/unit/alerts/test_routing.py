@@ -185,6 +185,48 @@ def test_a_trip_that_is_over_is_not_repeated(clock: ManualClock, end: EventName)
     assert router.acknowledge(None, "ann") is None
 
 
+def swept(*, proven: bool) -> Alert:
+    return alert(EventName.SWEEP_FINISHED, trip_id="trip-1", proven=proven, cancelled=3)
+
+
+def test_a_repeat_says_what_became_of_the_orders_since(clock: ManualClock) -> None:
+    """That they are being cancelled is old news once they are gone."""
+    router = Router([channel("usual")])
+    router.take(trip(), clock.now())
+    [(_, first)] = router.due(clock.advance(60.0))
+    assert "Since then" not in first.summary
+    router.take(alert(EventName.VENUE_UNPROVEN, trip_id="trip-1", venue="okx", reason="no answer"), clock.now())
+    [(_, second)] = router.due(clock.advance(60.0))
+    assert second.summary.endswith("Since then: okx is NOT PROVEN, orders may be open: no answer.")
+    router.take(swept(proven=True), clock.now())
+    router = restarted(router, clock)
+    [(_, third)] = router.due(clock.advance(60.0))
+    assert third.summary.endswith("Since then: Every order is proven gone, 3 were cancelled (trip trip-1).")
+    router.take(alert(EventName.SWEEP_FINISHED, trip_id="another", proven=False), clock.now())
+    [(_, fourth)] = router.due(clock.advance(60.0))
+    assert "proven gone" in fourth.summary
+
+
+def test_a_proof_after_one_that_was_lost_is_news(clock: ManualClock) -> None:
+    router = Router([channel("usual")])
+    router.take(trip(), clock.now())
+    ids = []
+    for proven in (True, True, False, True, True, False, True):
+        one = router.named(swept(proven=proven))
+        router.take(one, clock.now())
+        router = restarted(router, clock)
+        ids += [one.alert_id] if proven else []
+    first, second, third = "trip-1.proven", "trip-1.proven.3", "trip-1.proven.5"
+    assert ids == [first, first, second, first, third]
+
+
+def restarted(router: Router, clock: ManualClock) -> Router:
+    """Another process's, with what the first one kept."""
+    again = Router([channel("usual")])
+    again.restore(json.loads(json.dumps(router.document(clock.now()))), clock.now())
+    return again
+
+
 def test_a_trip_that_takes_the_place_of_a_freeze_is_unacknowledged_again(clock: ManualClock) -> None:
     router = Router([channel("usual")])
     router.take(trip("freeze-1"), clock.now())

@@ -3,6 +3,7 @@ PYTHON ?= python3.11
 PREFIX ?= /opt/risk-daemon
 VENV ?= $(PREFIX)/.venv
 SEEDS ?= 2000
+SCHEDULES ?= 100000
 SECONDS_OF_FUZZ ?= 300
 BIN := .venv/bin
 # Some machines forbid Python to keep what it compiled: then each process of the tests compiles every module again.
@@ -11,7 +12,7 @@ VIRTUAL_HOURS := $(addprefix tests/unit/engine/test_engine_,freeze.py baselines.
 
 PEOPLE := $(addprefix tests/e2e/test_,alerts.py alert_channels.py override.py override_attacks.py page.py watch.py)
 
-.PHONY: venv install wheel demo test long people cards cover lint sim bench history explore fuzz try-bots examples docs picture requirements clean
+.PHONY: venv install wheel demo test long people cards cover lint sim fund-sim bench history explore fuzz try-bots examples docs picture requirements clean
 
 venv: .venv/.built
 
@@ -73,6 +74,10 @@ cover: venv
 
 sim: venv
 	$(BIN)/python -m tests.simulated.run --seeds $(SEEDS)
+
+# Budgets of a fund under crashes, partitions and restored ledgers; ten minutes.
+fund-sim: venv
+	$(BIN)/python -m tests.simulated.fund_run --seeds $(SCHEDULES)
 
 bench: venv
 	$(BIN)/python -m benchmarks

@@ -47,7 +47,7 @@ class Escrow:
 
     kept: the row that is durable, wanted: the one that shall be, writing: the one that is being written.
     books, revision: what the ledger held when it was read last; books None: not read since the start.
-    published: revision and sequence of the last publication that nothing was heard of since.
+    published: revision and row of the last publication that nothing was heard of since.
     superseded: why this process is not the member any more, if so: it guards on, gives nothing and takes nothing.
     """
 
@@ -57,7 +57,7 @@ class Escrow:
     writing: Row | None = None
     books: Books | None = None
     revision: str | None = None
-    published: tuple[str | None, int] | None = None
+    published: tuple[str | None, Row] | None = None
     loss: LossRead | None = None
     superseded: str | None = None
     told: str | None = None
@@ -254,7 +254,8 @@ def _superseded_by(state: Escrow, books: Books) -> str | None:
         return None
     if theirs.place != mine.place and theirs.incarnation >= mine.incarnation:
         return f"{state.name} is at {theirs.place} now, not at {mine.place}: this guard is not that member"
-    is_another = any(theirs.order == own.order and theirs != own for own in (state.kept, mine))
+    theirs = replace(theirs, trip=None)  # a trip does not wait to be counted
+    is_another = any(theirs.order == own.order and theirs != replace(own, trip=None) for own in (state.kept, mine))
     if theirs.order > mine.order or is_another:
         return f"this state is older than what {state.name} has published: it was restored, adopt the member here"
     return None
@@ -301,19 +302,25 @@ def settled(state: Escrow) -> tuple[Escrow, Actions]:
         actions.append(MakeDurable(state.wanted.sequence, state.document(state.wanted)))
     books, durable = state.books, _row_to_publish(state)
     if books is not None and durable is not None:
-        state = replace(state, published=(state.revision, durable.sequence))
+        state = replace(state, published=(state.revision, durable))
         actions.append(Publish(state.revision, books.with_row(durable).document()))
     return state, tuple(actions)
 
 
 def _row_to_publish(state: Escrow) -> Row | None:
     """What is durable, and only that, where the ledger has another one. Not while something newer is being written:
-    the ledger may just have said what this row does not know yet."""
-    row, books = state.kept, state.books
-    if books is None or not row.sequence or row != state.wanted or state.superseded is not None:
+    the ledger may just have said what this row does not know yet. A trip waits for no disk, and for nobody's leave."""
+    row, books, trip = state.kept, state.books, state.wanted.trip
+    if books is None or not row.sequence:
         return None
-    is_under_way = state.published == (state.revision, row.sequence)
-    return None if is_under_way or books.rows.get(row.seat) == row else row
+    published = books.rows.get(row.seat)
+    if row != state.wanted or state.superseded is not None:
+        known = published or row
+        row = known if known.trip is not None else replace(known, trip=trip)
+        if trip is None:
+            return None
+    is_under_way = state.published == (state.revision, row)
+    return None if is_under_way or published == row else row
 
 
 def _tripped(state: Escrow, trip_id: str, reason: str) -> tuple[Escrow, Actions]:

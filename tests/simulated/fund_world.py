@@ -40,6 +40,7 @@ LIMIT = Decimal(1_000)
 CURRENCY = "USDT"
 FUND = "alpha"
 TURNS = 90
+MEMBERS = range(2, 6)
 
 
 class MemoryLedger:
@@ -74,7 +75,7 @@ class MemoryLedger:
 
 @dataclass(slots=True)
 class Process:
-    """One life of a guard. number: of all lives. losing: it is shown what is lost; otherwise it is blind."""
+    """One life of a guard. number: of all lives."""
 
     number: int
     state: Escrow
@@ -110,7 +111,10 @@ class Parcel:
 
 @dataclass(slots=True)
 class World:
-    """Everything there is. trips: ids that guards tripped under, by machine. story: what happened, for people."""
+    """Everything there is. trips: ids that guards tripped under, by machine.
+
+    story: what happened, for people; seen: the sorts of it, for counting.
+    """
 
     rng: random.Random
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
@@ -123,7 +127,7 @@ class World:
     was_restored: bool = False
     violation: str | None = None
     story: list[str] = field(default_factory=list)
-    done: dict[str, int] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
 
     def say(self, text: str) -> None:
         self.story.append(text)
@@ -157,6 +161,9 @@ class World:
             self.parcels.remove(parcel)
             if self.rng.random() < 0.5 and not machine.is_full:
                 machine.disk = parcel.what.document
+        self.seen.add("crashed")
+        if machine.disk is None or machine.disk["row"]["trip"] is None:
+            self.trips.pop(machine.name, None)  # it ended before anything knew of it: if it counts, it trips again
 
     def show(self, machine: Machine) -> None:
         """What it has lost is seen at once, unless it is blind: then it is unknown, or somewhere around."""
@@ -166,6 +173,8 @@ class World:
             self.tell(machine, LossRead(least=machine.loss, most=machine.loss))
         elif self.rng.random() < 0.5:
             self.tell(machine, LossUnknown())
+            if machine.process is not None and machine.process.state.may_trade:
+                self.fail(f"{machine.name} does not know what it has lost, and its gate is open")
         else:
             wide = Decimal(self.rng.choice((50, 200)))
             self.tell(machine, LossRead(least=machine.loss - wide, most=machine.loss + wide))
@@ -209,7 +218,8 @@ class World:
                 answer = WriteFailed(sequence) if lies else Durable(sequence)
                 self.parcels.append(Parcel(parcel.of, parcel.number, answer))
             case Publish(revision, document):
-                self.ledger.compare_and_set(revision, document)
+                if not self.ledger.compare_and_set(revision, document):
+                    self.seen.add("lost a race for the ledger")
                 self.parcels.append(Parcel(parcel.of, parcel.number, self.ledger.read()))
             case "read":
                 self.parcels.append(Parcel(parcel.of, parcel.number, self.ledger.read()))
@@ -283,9 +293,9 @@ def new_row(name: str, place: str, wants: Decimal, number: int = 0) -> Row:
 
 
 def founded(members: int) -> World:
-    """A fund whose members have their budgets, four fifths of the limit in equal parts; the founder has the rest."""
+    """A fund whose members have budgets, about four fifths of the limit in equal parts; the founder has the rest."""
     world = World(random.Random(members))
-    wants = Decimal(800 // members)
+    wants = Decimal(800 // members // 40 * 40)
     names = "abcdef"[:members]
     for name in names:
         world.machines[name] = Machine(name, f"place {name}")
@@ -325,10 +335,25 @@ def lend(world: World, machine: Machine) -> None:
     give = lending.offered(machine.process.state)
     if give is not None:
         world.say(f"{machine.name} lends {give.amount} to {give.to}")
-        world.tell(machine, give)
+        _note_gift(world, machine, give)
+
+
+def _note_gift(world: World, machine: Machine, give: Give) -> None:
+    if machine.process is None:
+        return
+    before = machine.process.state.wanted.given
+    world.tell(machine, give)
+    if machine.process.state.wanted.given != before:
+        world.seen.add("gave")
 
 
 _BEGUN: dict[int, World] = {}
+
+
+def warm() -> None:
+    """Build every fund that a schedule begins with: before a bug is planted."""
+    for members in MEMBERS:
+        begun(members, random.Random(0))
 
 
 def begun(members: int, rng: random.Random) -> World:
@@ -357,10 +382,19 @@ def _loses(world: World, machine: Machine) -> None:
     world.show(machine)
 
 
+def _loses_its_budget(world: World, machine: Machine) -> None:
+    """To the last unit, or all but ten."""
+    if machine.is_flat or not machine.is_member:
+        return
+    machine.loss = max(machine.loss, disk_budget(machine.disk) - Decimal(world.rng.choice((0, 10, 10))))
+    world.say(f"{machine.name} has lost {machine.loss}, about its budget")
+    world.show(machine)
+
+
 def _gives(world: World, machine: Machine) -> None:
     to, amount = world.rng.choice(sorted(world.machines)), Decimal(world.rng.choice((10, 50, 100, 200)))
     world.say(f"{machine.name} is told to give {amount} to {to}")
-    world.tell(machine, Give(to=to, amount=amount))
+    _note_gift(world, machine, Give(to=to, amount=amount))
 
 
 def _crashes(world: World, machine: Machine) -> None:
@@ -381,6 +415,7 @@ def _restarts(world: World, machine: Machine) -> None:
 
 def _is_cut(world: World, machine: Machine) -> None:
     machine.is_cut = not machine.is_cut
+    world.seen.add("cut off")
     world.say(f"{machine.name} is {'cut off' if machine.is_cut else 'back on the network'}")
 
 
@@ -416,6 +451,7 @@ def _ledger_is_restored(world: World, _machine: Machine) -> None:
         world.say(f"the ledger is restored as it was {age} writes ago")
         world.ledger.put(world.ledger.past[-age])
         world.was_restored = True
+        world.seen.add("ledger restored")
 
 
 def _garbage_is_read(world: World, machine: Machine) -> None:
@@ -486,6 +522,7 @@ def _another_joins(world: World, _machine: Machine) -> None:
         del world.machines[name]
         return
     world.say(f"{name} joins")
+    world.seen.add("joined")
 
 
 def _must_refuse(world: World, row: Row, what: str) -> None:
@@ -504,6 +541,8 @@ def _leaves(world: World, machine: Machine) -> None:
     to = world.rng.choice(sorted(world.machines))
     world.say(f"{machine.name} leaves, with {machine.loss} lost; the rest is for {to}")
     world.tell(machine, Leave(to=to, loss=machine.loss, is_proven=True))
+    if machine.process.state.wanted.has_left:
+        world.seen.add("left")
 
 
 def _leaves_unproven(world: World, machine: Machine) -> None:
@@ -531,13 +570,17 @@ def _is_adopted(world: World, machine: Machine) -> None:
         world.say(f"{machine.name} is not adopted: {error}")
         return
     world.say(f"{machine.name} is adopted at {place}")
+    world.seen.add("adopted")
     machine.place, machine.disk = place, state.document(state.wanted)
+    if state.wanted.trip is None:
+        world.trips.pop(machine.name, None)  # what only the old machine knew has burned with it
     world.start(machine)
 
 
 DEEDS: list[tuple[int, Deed]] = [
     (44, lambda world, _machine: world.deliver_one()),
-    (14, _loses),
+    (13, _loses),
+    (1, _loses_its_budget),
     (10, lambda world, machine: world.poll(machine)),
     (8, lend),
     (8, _gives),
@@ -564,7 +607,7 @@ _WHAT = [deed for _, deed in DEEDS]
 def play(number: int) -> World:
     """The schedule of a seed, to its end or the first violation."""
     rng = random.Random(number)
-    world = begun(rng.randint(2, 5), rng)
+    world = begun(rng.choice(MEMBERS), rng)
     try:
         for deed in rng.choices(_WHAT, _WEIGHTS, k=TURNS):
             deed(world, world.machines[rng.choice(sorted(world.machines))])
@@ -578,19 +621,31 @@ def play(number: int) -> World:
 
 
 def _ends(world: World) -> None:
-    """Everything is mended: then everybody sees, everybody hears, and nothing was lost on the way."""
+    """Everything is mended, and everybody sees and hears; then the worst comes that can come without a trip."""
     for machine in world.machines.values():
         machine.is_cut = machine.is_blind = machine.is_full = False
         if machine.process is None:
             world.start(machine)
         world.show(machine)
     world.audit()
+    _all_hear(world)
+    short = Decimal(world.rng.choice((0, 10, 1_000)))
+    for machine in world.machines.values():
+        if short < LIMIT and not world.trips and machine.is_member and not machine.is_flat:
+            machine.loss = max(machine.loss, disk_budget(machine.disk) - short)
+            world.say(f"{machine.name} has lost {machine.loss} in the end")
+            world.show(machine)
+            world.audit()
+    _all_hear(world)
+    _check_end(world)
+
+
+def _all_hear(world: World) -> None:
     for _ in range(4):
         for machine in world.machines.values():
             world.poll(machine)
         world.deliver_all()
         world.audit()
-    _check_end(world)
 
 
 def _check_end(world: World) -> None:

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
         SmsSettings as SmsSettings,
         WebhookSettings as WebhookSettings,
     )
-    from risk_daemon.alerts.manager import AlertManager as AlertManager, AlertSettings as AlertSettings
+    from risk_daemon.alerts.manager import AlertManager as AlertManager
+    from risk_daemon.alerts.settings import AlertSettings as AlertSettings
     from risk_daemon.alerts.routing import RoutingSettings as RoutingSettings
 
 _HOMES = {
     "Alert": "alert",
     "AlertManager": "manager",
-    "AlertSettings": "manager",
+    "AlertSettings": "settings",
     "AppriseSettings": "channels.base",
     "EmailSettings": "channels.base",
     "RoutingSettings": "routing",

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -26,12 +25,13 @@ from risk_daemon.alerts.attempts import Attempt, AttemptLog
 from risk_daemon.alerts.channels.base import AnySettings, Attempted, Channel, ChannelSettings
 from risk_daemon.alerts.channels.build import Build, all_opened, opened
 from risk_daemon.alerts.decide import decide, is_quiet
-from risk_daemon.alerts.delivery import Deliverer, DeliverySettings, Work, going_on, shown
+from risk_daemon.alerts.delivery import Deliverer, Work, going_on, shown
 from risk_daemon.alerts.earlier import Earlier, ReadLog
 from risk_daemon.alerts.early import Early
 from risk_daemon.alerts.outbox import KeptFile, Outbox, lane_of
 from risk_daemon.alerts.own import TEST, missed_with, of_failure, of_loss, of_missed, of_test
-from risk_daemon.alerts.routing import Router, RoutingSettings, Sends, is_trip
+from risk_daemon.alerts.routing import Router, Sends, is_trip
+from risk_daemon.alerts.settings import AlertSettings
 from risk_daemon.errors import ConfigError
 from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.event_names import EventName, RiskEvent
@@ -47,16 +47,6 @@ _LOST_EVERY_S = 10.0
 _FAILS_FOR_GOOD = 5  # tries in a row that nobody answered
 
 Record = Callable[[RiskEvent, float], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertSettings:
-    """What holds for all channels. look_every_s: how often time is looked at for repeats and summaries."""
-
-    strategy_name: str = "risk-daemon"
-    routing: RoutingSettings = field(default_factory=RoutingSettings)
-    delivery: DeliverySettings = field(default_factory=DeliverySettings)
-    look_every_s: float = 0.5
 
 
 class AlertManager:

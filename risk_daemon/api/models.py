@@ -442,10 +442,7 @@ class Reloaded(Document):
 
 
 class Alerts(Document):
-    """Who is told of what. standing: the trip that is not over; attempts: the last ones, oldest first.
-
-    unusable: channels that are configured and left out, and why.
-    """
+    """Who is told of what. standing: the trip that is not over; unusable: by channel, why; attempts: oldest first."""
 
     standing: dict[str, Any] | None
     channels: dict[str, Any]

@@ -27,9 +27,10 @@ from risk_daemon.alerts.channels.base import (
     WebhookSettings,
 )
 from risk_daemon.alerts.earlier import Turns
-from risk_daemon.alerts.manager import AlertManager, AlertSettings
+from risk_daemon.alerts.manager import AlertManager
 from risk_daemon.alerts.outbound import refusal_of_url
 from risk_daemon.alerts.routing import RoutingSettings
+from risk_daemon.alerts.settings import AlertSettings
 from risk_daemon.alerts.threads import Threads
 from risk_daemon.app.composition import Opened
 from risk_daemon.config.alerts import Apprise, Email, Sms, Webhook

@@ -16,11 +16,6 @@ from sdnotify import SystemdNotifier
 from adapters.streams import VenueFeed
 from oms import OrderManager
 from risk_daemon.alerts.manager import AlertManager
-from risk_daemon.api.app import ControlServer
-from risk_daemon.api.limits import Limits
-from risk_daemon.api.override_page import OverridePage
-from risk_daemon.api.tally import Tally
-from risk_daemon.api.tls import server_context
 from risk_daemon.app import finish as finishing
 from risk_daemon.app.alerts import TellingJournal, changed_settings, channels_of, failure, open_alerts
 from risk_daemon.app.cancel import look_at
@@ -34,7 +29,6 @@ from risk_daemon.app.composition import (
     own_state,
     restored_engine,
 )
-from risk_daemon.app.control import DaemonControl
 from risk_daemon.app.dead_men import refuse_wrong_dead_men
 from risk_daemon.app.hearers import Hearers, Open
 from risk_daemon.app.in_force import (
@@ -46,15 +40,10 @@ from risk_daemon.app.in_force import (
 )
 from risk_daemon.app.locks import remote_locks, remote_locks_that_can_be_had
 from risk_daemon.app.log_keeping import keep_log, last_written
-from risk_daemon.app.noting import Noter
-from risk_daemon.app.overrides import WardenAffairs, rules_of
 from risk_daemon.app.reload import SIGNAL, Reloader
+from risk_daemon.app.serving import serve
 from risk_daemon.app.telling import has_terminal, say_events, say_records, terminal
-from risk_daemon.app.token_telling import TokenTeller, told_before
 from risk_daemon.app.twins import meet_peers
-from risk_daemon.auth.desk import Desk
-from risk_daemon.auth.tokens import FILE_NAME, TokenStore
-from risk_daemon.auth.wardens import WardenStore
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.trip import Trip
@@ -65,7 +54,6 @@ from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Listener, Parts
 from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
 from risk_daemon.runtime.recent import RECENT, Recent
-from risk_daemon.runtime.token_watch import TokenWatch
 from risk_daemon.state.directory import LOST, Paths, StateDir
 from risk_daemon.state.journals import RiskJournal
 from risk_daemon.state.latch import latch_of, trip_left
@@ -75,7 +63,6 @@ from risk_daemon.state.lock.memory_map import shut as shut_gate
 from risk_daemon.state.lock.redis import RedisLock
 from risk_daemon.state.risk_file import RiskFile
 from risk_daemon.state.store.sqlite import SqliteStore
-from risk_daemon.state.veto_log import VetoLog
 from risk_daemon.state.worker import Worker
 
 # A deposit that comes with a loss hides it until the ledger is read: read it often.
@@ -236,7 +223,7 @@ async def _start(
     meet_peers(settings, daemon, stack)
     reloader = Reloader(daemon, settings, opened, hearers)
     stack.push_async_callback(reloader.aclose)
-    addresses = await _serve(settings, daemon, opened, hearers, reloader, stack)
+    addresses = await serve(settings, daemon, opened, hearers, reloader, stack)
     await _note_opening(settings, daemon.parts, hearers, opened.documents, addresses)
     await keep(settings, opened.store, opened.documents)
     keep_log(settings, opened, daemon.parts, hearers, stack)
@@ -305,63 +292,6 @@ def _beside_the_sweep(settings: Settings, opened: Opened, alive: Callable[[], bo
         return await open_alerts(settings, opened, stack, takes_what_it_gets=True, alive=alive)
 
     return open_them
-
-
-async def _serve(
-    settings: Settings,
-    daemon: Daemon,
-    opened: Opened,
-    hearers: Hearers,
-    reloader: Reloader,
-    stack: AsyncExitStack,
-) -> Sequence[str]:
-    """Bots and people are answered from now on. Returns where. Raises ConfigError for an unusable certificate."""
-    vetoes = VetoLog.open(opened.paths.vetoes)
-    stack.push_async_callback(vetoes.close)
-    desk = _desk(settings, daemon)
-    await _keep_rules(desk)
-    control = DaemonControl(daemon, settings, opened.site, vetoes, desk, hearers, reloader)
-    tokens = TokenStore.open(settings.state.dir / FILE_NAME)
-    daemon.subscribe(control.heard)
-    daemon.subscribe(TokenWatch(tokens, daemon.parts.inbox.put).heard)
-    told = told_before(opened.paths.events, opened.documents)
-    daemon.subscribe(TokenTeller(tokens, told, opened.store, daemon.parts.journal, daemon.write_down).heard)
-    tls = server_context(settings)
-    clock = daemon.parts.clock
-    noter = Noter(daemon.write_down)
-    tally = Tally(Limits().tell_every_s, noter.note)
-    daemon.before_last_words(lambda: noter.flushed(tally))
-    server = ControlServer(
-        control,
-        settings.socket_path,
-        listen=settings.api.listen,
-        tokens=tokens,
-        tls=tls,
-        page=OverridePage(desk, settings.warden.host, clock, tally=tally),
-        wardens=WardenAffairs(desk, clock),
-        page_host=settings.warden.host,
-        tally=tally,
-    )
-    await server.start()
-    stack.push_async_callback(server.stop)
-    stack.push_async_callback(desk.close)
-    return server.addresses
-
-
-async def _keep_rules(desk: Desk) -> None:
-    """A register that can't be read or written keeps nobody from guarding; it keeps everybody from resuming."""
-    try:
-        await desk.keep_rules()
-    except StateError as error:
-        _LOG.error("wardens_unreadable", error=str(error), effect="nothing can be resumed")
-
-
-def _desk(settings: Settings, daemon: Daemon) -> Desk:
-    """Where wardens are asked. What is told there is in the log before it counts."""
-    store, clock = WardenStore.beside(settings.state.dir), daemon.parts.clock
-    desk = Desk(store, rules_of(settings), clock, daemon.write_down)
-    daemon.before_last_words(desk.close)
-    return desk
 
 
 async def _note_opening(

@@ -94,7 +94,7 @@ def init(
     """
     settings = load(config)
     from risk_daemon.app import init as initialising
-    from risk_daemon.cli import render, words
+    from risk_daemon.cli import init_tables, words
 
     try:
         with patience("the venues are reached and read"):
@@ -102,7 +102,7 @@ def init(
     except VenueUnavailable as error:
         raise StartUnavailable(f"a venue could not be reached: {error}") from error
     out = console()
-    render.init_report(out, report)
+    init_tables.init_report(out, report)
     difference, limit = report.difference_ratio, settings.circuit_breaker.loss_threshold / 2
     if difference is not None and abs(difference) > limit and not accept:
         raise UsageError(

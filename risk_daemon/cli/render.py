@@ -31,7 +31,6 @@ from risk_daemon.model.status import (
     State,
     VenueStatus,
 )
-from risk_daemon.model.units import plain
 
 _STATE_STYLE = {"ACTIVE": "bold green", "WARNING": "bold yellow", "TRIGGERED": "bold red", "DISABLED": "bold magenta"}
 _ALARMING = ("triggered", "tripped", "halt", "unproven", "failed", "replaced", "lost", "shut", "refused", "cut")
@@ -44,8 +43,6 @@ _FIELD_WIDTH = 160
 _NAMED_WHERE_THERE_IS_ONE = frozenset(
     {"armed_until", "bot", "client_order_id", "kind", "reason", "trip_id", "until_wall", "venue"}
 )
-
-Cells = tuple[str | Text, ...]
 
 
 class PlainConsole(Console):
@@ -81,7 +78,7 @@ def _bar(loss: float, limit: float) -> str:
     return "[" + "#" * filled + "-" * (_BAR_WIDTH - filled) + "]"
 
 
-def _rows(rows: Iterable[tuple[str, object]]) -> Table:
+def pairs(rows: Iterable[tuple[str, object]]) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column()
@@ -96,9 +93,9 @@ def _rows(rows: Iterable[tuple[str, object]]) -> Table:
 def status(out: Console, state: State) -> None:
     """How things stand: state, equity, how far it is to warning and limit, venues, lock."""
     out.print(headline(state))
-    out.print(_rows(_money_rows(state)))
+    out.print(pairs(_money_rows(state)))
     out.print()
-    out.print(_whole(out, _venues(state.venues, is_read=state.started is True)))
+    out.print(uncut(out, _venues(state.venues, is_read=state.started is True)))
     for name, venue in state.venues.items():
         if venue.proven is False:
             _unproven(out, name, state)
@@ -111,7 +108,7 @@ def status(out: Console, state: State) -> None:
             _unwritable(out, store)
     if state.locked is not False:
         out.print()
-        out.print(_rows(_lock_rows(state.lock)))
+        out.print(pairs(_lock_rows(state.lock)))
         out.print(how_to_go_on(state.lock), style="bold")
         still_open = what_stands_open(state)
         if still_open:
@@ -238,7 +235,7 @@ def _venues(venues: Mapping[str, VenueStatus], *, is_read: bool) -> Table:
     return table
 
 
-def _whole(out: Console, table: Table) -> Table:
+def uncut(out: Console, table: Table) -> Table:
     """As wide as its rows: a name or an amount that is cut to fit is worse than a line that wraps."""
     table.width = out.measure(table, options=out.options.update(max_width=_WIDEST)).maximum
     return table
@@ -287,7 +284,7 @@ def drawdown(out: Console, state: State, venue: str | None = None) -> None:
         if venue in (None, name):
             limits = _limits(state, "venue_loss", name)
             rows.append((f"Loss of the day on {safe(name)}", f"{ratio(one.daily_loss_ratio)}{limits}"))
-    out.print(_rows([*rows, ("State", state.state or UNKNOWN)]))
+    out.print(pairs([*rows, ("State", state.state or UNKNOWN)]))
 
 
 def _losses_of_all(state: State) -> list[tuple[str, object]]:
@@ -313,7 +310,7 @@ def _limits(state: State, kind: str, venue: str | None = None) -> str:
     return f" ({', '.join(told)})" if told else _NO_RULE
 
 
-# --- sweeps, events, init --------------------------------------------------------------------------
+# --- sweeps, events --------------------------------------------------------------------------------
 
 
 def sweep(out: Console, document: Mapping[str, Any]) -> None:
@@ -386,71 +383,6 @@ def _field(value: object) -> str:
     return text if len(text) <= _FIELD_WIDTH else f"{text[:_FIELD_WIDTH]}... ({len(text)} characters, all with --json)"
 
 
-def init_report(out: Console, report: Any) -> None:
-    """What `init` found, an `InitReport`: the worth of each venue, what it consists of, and the whole."""
-    equities = [(name, amount(equity)) for name, equity in report.venues]
-    out.print(_figures(["Venue"], [f"Equity in {safe(report.reference)}"], equities))
-    for table in _inventory(report.inventories, safe(report.reference)):
-        out.print()
-        out.print(_whole(out, table))
-    for one in report.inventories:
-        for orders in one.orders:
-            if orders.count is None:
-                out.print(f"Orders of {safe(one.venue)}, {safe(orders.scope)}: {safe(orders.reason)}", style="bold red")
-    out.print()
-    capital = "auto: the first baseline" if report.capital is None else amount(report.capital)
-    rows = [("Equity", amount(report.equity)), ("Initial capital", capital), ("State directory", report.state_dir)]
-    if report.difference_ratio is not None:
-        rows.insert(2, ("Difference", f"{report.difference_ratio * 100:.2f} %"))
-    out.print(_rows(rows))
-    for warning in report.warnings:
-        out.print(f"Warning: {safe(warning)}", style="yellow")
-
-
-def _inventory(inventories: Iterable[Any], reference: str) -> Iterable[Table]:
-    """Holdings, positions and orders of all venues."""
-    holdings: list[Cells] = []
-    positions: list[Cells] = []
-    orders: list[Cells] = []
-    for one in inventories:
-        holdings += _of(one.venue, [(row.asset, plain(row.amount), amount(row.worth)) for row in one.holdings])
-        if one.positions is not None:
-            positions += _of(one.venue, [_position(row) for row in one.positions])
-        orders += [(one.venue, row.scope, _count(row.count)) for row in one.orders]
-    yield _figures(["Venue", "Asset"], ["Amount", f"Worth in {reference}"], holdings)
-    if positions:
-        yield _figures(["Venue", "Position"], ["Size", "Mark", f"Unrealised PnL in {reference}"], positions)
-    if orders:
-        yield _figures(["Venue", "Open orders"], ["Count"], orders)
-
-
-def _of(venue: str, rows: list[Cells]) -> list[Cells]:
-    """The rows of one venue. One that has none says so."""
-    return [(venue, *row) for row in rows or [("none",)]]
-
-
-def _position(row: Any) -> Cells:
-    """Its size is in contracts, with what one of them is where that is not one unit."""
-    of_one = "" if row.position.contract_size == 1 else f" x {plain(row.position.contract_size)}"
-    mark = UNKNOWN if row.mark is None else plain(row.mark)
-    return (row.position.symbol, f"{plain(row.position.quantity)}{of_one}", mark, amount(row.pnl))
-
-
-def _figures(names: Iterable[str], figures: Iterable[str], rows: Iterable[Cells]) -> Table:
-    """A table with its figures to the right."""
-    table = Table(*names, box=None, pad_edge=False)
-    for title in figures:
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in row))
-    return table
-
-
-def _count(count: int | None) -> Text:
-    """A scope that could not be listed is not an empty one."""
-    return Text("NOT LISTED", style="bold red") if count is None else Text(str(count))
-
-
 # --- check -----------------------------------------------------------------------------------------
 
 _MORE = "`risk-daemon check --explain` says in sentences what would happen when."
@@ -496,7 +428,7 @@ def progress(venue: str, verdict: Any) -> str:
 
 def facts(out: Console, document: Mapping[str, Any]) -> None:
     """Any flat document, one line a key."""
-    out.print(_rows((path, value) for path, value in _flat(document)))
+    out.print(pairs((path, value) for path, value in _flat(document)))
 
 
 def tokens(out: Console, document: Mapping[str, Any]) -> None:

@@ -18,8 +18,9 @@ from risk_daemon.alerts.channels.base import AnySettings, Channel, ChannelSettin
 from risk_daemon.alerts.channels.build import opened
 from risk_daemon.alerts.delivery import DeliverySettings
 from risk_daemon.alerts.earlier import Turns
-from risk_daemon.alerts.manager import FILE_NAME, AlertManager, AlertSettings
+from risk_daemon.alerts.manager import FILE_NAME, AlertManager
 from risk_daemon.alerts.routing import RoutingSettings
+from risk_daemon.alerts.settings import AlertSettings
 from risk_daemon.errors import ConfigError
 from risk_daemon.model.clock import Clock
 from risk_daemon.model.event_names import EventName, RiskEvent

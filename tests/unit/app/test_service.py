@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.app import service
+from risk_daemon.app import service, serving
 from risk_daemon.app.hearers import Hearers
 from risk_daemon.app.overrides import SENTENCE, WardenAffairs
 from risk_daemon.auth.desk import Desk, Opened
@@ -142,7 +142,7 @@ async def asked(tmp_path: Path, done: list[str]) -> tuple[Daemon, FakeJournal, D
     alice = Person("alice").enrolled(WardenStore.beside(tmp_path))
     machine = Machine()
     daemon = Daemon(machine.parts)
-    desk = service._desk(settings, daemon)
+    desk = serving._desk(settings, daemon)
     desk.site = SITE
 
     async def carry_out(by: str) -> tuple[bool, str]:

@@ -9,6 +9,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.kafka import Broker
+
 # One commit, one answer: the properties try the same cases each time. `make explore` tries others.
 # How long an example takes to draw is the machine's affair.
 settings.register_profile("same", derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -22,3 +24,11 @@ def _logs_as_before() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    """A Kafka broker in a process of its own."""
+    one = Broker()
+    yield one
+    one.kill()

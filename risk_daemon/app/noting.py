@@ -30,6 +30,10 @@ class Noter:
     async def flushed(self, tally: Tally) -> None:
         """The last of them, before the log is closed."""
         tally.stop()
+        await self.written()
+
+    async def written(self) -> None:
+        """Wait for all that is being written."""
         if self._writing:
             await asyncio.wait(self._writing)
 

@@ -1,7 +1,8 @@
 """The keys of the accounts and of the channels of alerts: never in the configuration file, never in a sentence.
 
 Each is in `$CREDENTIALS_DIRECTORY/<venue>.<part>` or else in `RISK_DAEMON_<VENUE>_<PART>`. What is empty is not there.
-A channel's are under `alerts.<channel>`, and `RISK_DAEMON_ALERTS_<CHANNEL>`.
+A channel's are under `alerts.<channel>`, and `RISK_DAEMON_ALERTS_<CHANNEL>`; the broker's password is
+`broadcast.kafka.password`, and `RISK_DAEMON_BROADCAST_KAFKA_PASSWORD`.
 """
 
 from __future__ import annotations
@@ -146,6 +147,20 @@ def channel_secrets(settings: Settings, channel: str) -> dict[str, str]:
     return found
 
 
+KAFKA = "broadcast.kafka"
+
+
+def kafka_password(settings: Settings) -> SecretStr | None:
+    """Of whoever logs in at the broker; None where nobody does. Raises ConfigError when it is missing or unreadable."""
+    kafka = settings.broadcast.kafka
+    if kafka is None or not kafka.logs_in:
+        return None
+    text = _in_file(f"{KAFKA}.password").strip() or os.environ.get(f"{environment_name(KAFKA)}_PASSWORD", "").strip()
+    if not text:
+        raise ConfigError(f"{settings.file}: {KAFKA}: {_missing(KAFKA, ['password'])}")
+    return SecretStr(text)
+
+
 def unknown_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """RISK_DAEMON_ variables, in any case, that nothing reads. They change nothing; their owner may believe they do."""
     known = {
@@ -155,6 +170,8 @@ def unknown_environment(settings: Settings, environment: Mapping[str, str] | Non
         for channel in settings.alerts.channels
         for part in ("SECRET", "URL", "PASSWORD")
     }
+    if settings.broadcast.kafka is not None:
+        known.add(f"{environment_name(KAFKA)}_PASSWORD")
     names = os.environ if environment is None else environment
     return tuple(sorted(n for n in names if n.upper().startswith(ENVIRONMENT_PREFIX) and n not in known))
 

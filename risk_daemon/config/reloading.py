@@ -77,6 +77,7 @@ AT_START = frozenset(
         "venues.*.local_address",
         "venues.*.reconcile_every",
         "venues.*.dead_man",
+        "broadcast.kafka",
         "api.listen",
         "api.socket",
         "api.tls_certificate",

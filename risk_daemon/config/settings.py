@@ -28,6 +28,7 @@ from pydantic import (
 from risk_daemon.config.alerts import Alerts
 from risk_daemon.config.api import Api
 from risk_daemon.config.breakers import OWN, Breakers, kind_of
+from risk_daemon.config.broadcast import Broadcast
 from risk_daemon.config.notation import (
     Asset,
     Count,
@@ -273,6 +274,7 @@ class Settings(Table):
     prices: Prices = Field(default_factory=Prices)
     venues: dict[Annotated[str, AfterValidator(_venue_name)], Venue]
     alerts: Alerts = Field(default_factory=Alerts)
+    broadcast: Broadcast = Field(default_factory=Broadcast)
     api: Api = Field(default_factory=Api)
     warden: WardenTable = as_written({})
     state: State = as_written({})

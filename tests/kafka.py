@@ -227,10 +227,11 @@ async def _forward(to_port: int, reader: asyncio.StreamReader, writer: asyncio.S
     except OSError:
         writer.transport.abort()
         return
-    ways = [_pass_on(reader, its_writer), _pass_on(its_reader, writer)]
-    await asyncio.wait([asyncio.ensure_future(way) for way in ways], return_when=asyncio.FIRST_COMPLETED)
+    ways = [asyncio.ensure_future(way) for way in (_pass_on(reader, its_writer), _pass_on(its_reader, writer))]
+    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     writer.transport.abort()
     its_writer.transport.abort()
+    await asyncio.wait(ways)
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

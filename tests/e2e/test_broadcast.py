@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from datetime import datetime
 
 import pytest
 
-from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config
-from tests.kafka import TOPIC
+from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
+from tests.e2e.harness import documented_kraken as start_kraken
+from tests.kafka import NOT_ENOUGH_REPLICAS, PRODUCE, TOPIC, TOPIC_AUTHORIZATION_FAILED
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"', "cancel_deadline": '"60s"'}
@@ -77,7 +82,7 @@ def test_a_trip_is_on_the_topic_within_a_second_with_its_loss(documented_kraken,
 def test_a_freeze_is_broadcast_as_one_and_the_trip_that_follows_it_too(documented_kraken, daemon_for, broker):
     daily = '[breakers.daily_loss]\nlimit = "3%"\naction = "freeze"\n'
     daemon = started(documented_kraken, daemon_for, broker, daily, loss_threshold='"20%"')
-    documented_kraken.post(price={"BTC": 48300})
+    documented_kraken.post(price={"BTC": 46800})
     (record,) = broker.wait_for(1)
     body, frozen = record.content, daemon.wait_for(TRIGGERED)
     assert (body["trip_id"], body["kind"], body["rule"]) == (frozen["trip_id"], "freeze", "daily_loss")

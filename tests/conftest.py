@@ -9,6 +9,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.kafka import Broker
+
 # Only who asks for a server starts one.
 pytest_plugins = ("tests.postgres",)
 
@@ -25,3 +27,11 @@ def _logs_as_before() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    """A Kafka broker in a process of its own."""
+    one = Broker()
+    yield one
+    one.kill()

@@ -31,6 +31,7 @@ _QUIET = frozenset(
         EventName.DEAD_MAN_DISARMED,
         EventName.ALERT_SENT,
         EventName.ALERT_FAILED,
+        EventName.BROADCAST_SENT,
         EventName.OVERRIDE_AGREED,
         EventName.LOG_PRUNED,
         EventName.GATE_SHUT,  # its reason is told
@@ -157,6 +158,8 @@ def _is_worse(name: EventName, fields: Fields) -> bool:
             return fields.get("exit_code") not in (0, 1)
         case EventName.OVERRIDE_REFUSED:
             return fields.get("locked_until") is not None
+        case EventName.BROADCAST_FAILED:
+            return bool(fields.get("owed"))
     return False
 
 
@@ -255,6 +258,12 @@ def _listed(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _not_broadcast(fields: Fields) -> str:
+    owed = fields.get("owed")
+    what = f"NOT BROADCAST yet: {_listed(owed)}" if owed else "A trip would not be broadcast now"
+    return f"{what}: {fields.get('reason', '?')}. It is tried again and again."
+
+
 def _overridden(word: str) -> Sentence:
     def say(fields: Fields) -> str:
         who = fields.get("who") or fields.get("operator") or fields.get("warden") or "somebody"
@@ -321,6 +330,7 @@ _TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
     EventName.POSITION_CLOSED: (_INFO, _says("{venue}: closed {quantity} of {symbol}, {residual} remain.")),
     EventName.KEY_MAY_WITHDRAW: (_WARNING, _says("{venue}: the key may WITHDRAW. Replace it by one that may not.")),
     EventName.ALERT_ACKNOWLEDGED: (_CRITICAL, _says("Trip {trip_id} was acknowledged by {operator}.")),
+    EventName.BROADCAST_FAILED: (_WARNING, _not_broadcast),
     EventName.OVERRIDE_ASKED: (_WARNING, _says("Wardens are asked for {purpose} by {who}: {why}.")),
     EventName.OVERRIDE_GRANTED: (_WARNING, _overridden("GRANTED")),
     EventName.OVERRIDE_REFUSED: (_WARNING, _overridden("refused")),

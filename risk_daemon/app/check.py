@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from adapters.base import CancelPermission, CancelProbe, KeyAuditor, KeyPowers, VenueAdapter
 from adapters.dead_man import CancelsByItself
 from risk_daemon.app.alert_findings import alert_findings
+from risk_daemon.app.broadcast_findings import broadcast_findings
 from risk_daemon.app.closing_findings import Lots, closings, lots_of, remaining
 from risk_daemon.app.dead_men import dead_man_findings
 from risk_daemon.app.explain import explanations
@@ -97,8 +98,8 @@ async def open_venue(settings: Settings, venue: str) -> AsyncIterator[VenueAdapt
 async def check(settings: Settings, explain: bool, *, open_venue: OpenVenue | None = None) -> CheckReport:
     """Look at everything. open_venue: how to reach a venue; without it no venue is asked, and that is said."""
     locks = await lock_findings(settings, SystemClock())
-    findings = [*configured(settings), *compared(settings), *locks, *await alert_findings(settings)]
-    findings += watch_findings(settings)
+    told = [*await alert_findings(settings), *await broadcast_findings(settings)]
+    findings = [*configured(settings), *compared(settings), *locks, *told, *watch_findings(settings)]
     if open_venue is None:
         findings.append(Finding(Level.WARNING, "venues", "they were not asked"))
     else:

@@ -19,6 +19,7 @@ import structlog
 
 from adapters.base import Capabilities, Market, OrderScope
 from risk_daemon.app.composition import Opened, Site, account, capital_text, engine_settings, open_log
+from risk_daemon.broadcast.outbox import BROADCAST
 from risk_daemon.config.settings import Settings
 from risk_daemon.engine.engine import Engine
 from risk_daemon.errors import (
@@ -95,6 +96,7 @@ async def take_up(
         store=store,
         journal=_journal(paths, stack),
         gate_map=gate_map,
+        documents={key: documents[key] for key in (BROADCAST,) if key in documents},
     )
 
 
@@ -266,7 +268,10 @@ class AbsentVenue:
 
 
 class LatchStore:
-    """Saves how far the proof has come, and nothing else: what is remembered of the accounts stays as it is."""
+    """Saves how far the proof has come and what is still to be broadcast, and nothing else.
+
+    What is remembered of the accounts stays as it is.
+    """
 
     def __init__(self, store: SqliteStore, latch: Mapping[str, Any]) -> None:
         self._store = store
@@ -281,8 +286,11 @@ class LatchStore:
         return {}
 
     async def save(self, documents: Mapping[str, JsonObject]) -> None:
+        kept = {key: documents[key] for key in (BROADCAST,) if key in documents}
         if LATCH in documents:
-            await self._store.save({LATCH: {**self._latch, "proven": documents[LATCH].get("proven") is True}})
+            kept[LATCH] = {**self._latch, "proven": documents[LATCH].get("proven") is True}
+        if kept:
+            await self._store.save(kept)
 
     async def append_sample(self, document: JsonObject) -> None:
         """No history is kept of a time without a guard."""

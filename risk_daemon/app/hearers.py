@@ -1,10 +1,13 @@
-"""Whoever is told by alerts, from the first turn of the guard: what comes before the alerts are open waits for them."""
+"""Whoever is told, by alerts and by the broadcast, from the first turn of the guard.
+
+What comes before the alerts are open waits for them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -12,7 +15,9 @@ import structlog
 
 from risk_daemon.alerts.alert import Alert
 from risk_daemon.alerts.manager import AlertManager
+from risk_daemon.app.broadcast import Broadcaster, Write
 from risk_daemon.model.events import RiskEvent
+from risk_daemon.state.store.base import JsonObject
 
 _LOG = structlog.get_logger(__name__)
 _WAITING_MAX = 10_000  # a trip whose line falls out is told all the same: it stands
@@ -24,8 +29,9 @@ Open = Callable[[AsyncExitStack], Awaitable[AlertManager | None]]
 class Hearers:
     """alerts None: nobody is told, or not yet. Neither `tell` nor `send` waits or raises."""
 
-    def __init__(self) -> None:
+    def __init__(self, broadcaster: Broadcaster | None = None) -> None:
         self.alerts: AlertManager | None = None
+        self._broadcaster = broadcaster
         self._stack = AsyncExitStack()
         self._waiting: deque[Callable[[AlertManager], None]] | None = deque(maxlen=_WAITING_MAX)
         self._later: Open | None = None
@@ -39,6 +45,20 @@ class Hearers:
             self._opening.cancel()
             await asyncio.wait({self._opening})
         await self._stack.aclose()
+        if self._broadcaster is not None:
+            await self._broadcaster.aclose()
+
+    # --- what is broadcast ---------------------------------------------------------------------------
+
+    @property
+    def documents(self) -> Mapping[str, Callable[[], JsonObject]]:
+        """What is to be saved with the latch, by key."""
+        return {} if self._broadcaster is None else self._broadcaster.documents
+
+    def broadcast(self, write: Write, *, takes_what_it_gets: bool) -> None:
+        """See Broadcaster.prepare. Raises ConfigError."""
+        if self._broadcaster is not None:
+            self._broadcaster.prepare(write, takes_what_it_gets=takes_what_it_gets)
 
     # --- opening -------------------------------------------------------------------------------------
 
@@ -64,6 +84,8 @@ class Hearers:
 
     def begin(self) -> None:
         """Open what was to be opened later, beside the guard, whose first turn comes first."""
+        if self._broadcaster is not None:
+            self._broadcaster.begin()
         if self._later is not None:
             self._opening = asyncio.get_running_loop().create_task(self._open_beside(self._later), name="alerts open")
 
@@ -83,7 +105,9 @@ class Hearers:
     # --- telling -------------------------------------------------------------------------------------
 
     def tell(self, records: Sequence[RiskEvent], wall: float) -> None:
-        """See AlertManager."""
+        """Owe what is to be broadcast, and tell people: see AlertManager."""
+        if self._broadcaster is not None:
+            self._broadcaster.heard(records, wall)
         self._do(lambda alerts: alerts.tell(records, wall))
 
     def send(self, alert: Alert) -> None:
@@ -98,6 +122,10 @@ class Hearers:
 
     async def flushed(self, within_s: float) -> None:
         """Wait until they are open and everything was tried once, but no longer."""
+        broadcast = [] if self._broadcaster is None else [self._broadcaster.flushed(within_s)]
+        await asyncio.gather(self._alerts_flushed(within_s), *broadcast)
+
+    async def _alerts_flushed(self, within_s: float) -> None:
         try:
             async with asyncio.timeout(within_s):
                 if self._opening is not None:

@@ -31,6 +31,10 @@ class Noter:
         """The last of them, before the log is closed; `tally` is to count no more."""
         if tally is not None:
             tally.stop()
+        await self.written()
+
+    async def written(self) -> None:
+        """Wait for all that is being written."""
         if self._writing:
             await asyncio.wait(self._writing)
 

@@ -80,6 +80,9 @@ def _from_tables(raw: Mapping[str, Any], path: Path) -> Salvaged:
             more = {**kept, name: {**kept.get(name, {}), key: given.get(key)}}
             if key in given and isinstance(_checked(more, path), Settings):
                 kept = more
+    broadcast = {**kept, "broadcast": _table(raw, "broadcast")}  # whole or not at all: half of it speaks elsewhere
+    if isinstance(_checked(broadcast, path), Settings):
+        kept = broadcast
     settings = _checked(kept, path)
     if not isinstance(settings, Settings):
         return Salvaged(state_dir, None, {**left_out, **dict.fromkeys(tables, settings)}, silent)

@@ -18,6 +18,7 @@ from oms import OrderManager
 from risk_daemon.alerts.manager import AlertManager
 from risk_daemon.app import finish as finishing
 from risk_daemon.app.alerts import TellingJournal, changed_settings, channels_of, failure, open_alerts
+from risk_daemon.app.broadcast import Broadcaster
 from risk_daemon.app.cancel import look_at
 from risk_daemon.app.composition import (
     Opened,
@@ -119,7 +120,7 @@ async def finish_unproven(
     async with AsyncExitStack() as stack:
         opened = await finishing.take_up(settings, refusal, left_out or {}, stack)
         if opened is not None:
-            hearers = await stack.enter_async_context(Hearers())
+            hearers = await stack.enter_async_context(Hearers(Broadcaster(settings, opened)))
             locks = remote_locks_that_can_be_had(settings, opened.site.clock)
             daemon = _daemon(settings, opened, stack, hearers, on_decision, locks)
             await _open_alerts(settings, opened, hearers, daemon)
@@ -217,7 +218,7 @@ async def _start(
         on_site(site)
     opened = await _open(settings, site, state_dir, stack)
     is_first_start = opened.engine.baselines.day is None
-    hearers = await stack.enter_async_context(Hearers())
+    hearers = await stack.enter_async_context(Hearers(Broadcaster(settings, opened)))
     daemon = _daemon(settings, opened, stack, hearers, on_decision, locks, is_first_start=is_first_start)
     await _open_alerts(settings, opened, hearers, daemon)
     meet_peers(settings, daemon, stack)
@@ -276,9 +277,13 @@ def _refuse_lost(paths: Paths, documents: Mapping[str, Any]) -> None:
 
 
 async def _open_alerts(settings: Settings, opened: Opened, hearers: Hearers, daemon: Daemon) -> None:
-    """Before the guard begins; where a trip is to be finished beside it. Raises ConfigError, but not then."""
-    alive = daemon.is_guarding
-    if opened.engine.trip is None or opened.engine.trip.proven:
+    """Before the guard begins; where a trip is to be finished beside it. Raises ConfigError, but not then.
+
+    What is broadcast is only made ready here: it never waits for a broker.
+    """
+    alive, may_refuse = daemon.is_guarding, opened.engine.trip is None or opened.engine.trip.proven
+    hearers.broadcast(daemon.write_down, takes_what_it_gets=not may_refuse)
+    if may_refuse:
         await hearers.open(lambda stack: open_alerts(settings, opened, stack, takes_what_it_gets=False, alive=alive))
     else:
         hearers.open_later(_beside_the_sweep(settings, opened, alive))
@@ -361,7 +366,8 @@ def _daemon(
     """A daemon that somebody hears: whoever asked to, else the journal, one line an event; and people, by alerts."""
     times = DaemonSettings(call_timeout_s=settings.data.call_timeout)
     opened = replace(opened, journal=TellingJournal(opened.journal, hearers.send))
-    daemon = Daemon(_parts(settings, opened, stack, locks), times, is_first_start=is_first_start)
+    parts = replace(_parts(settings, opened, stack, locks), beside=hearers.documents)
+    daemon = Daemon(parts, times, is_first_start=is_first_start)
     daemon.read_along(hearers.tell)
     daemon.subscribe(on_decision or (say_events if terminal() is None else say_records))
     return daemon

@@ -18,6 +18,7 @@ from sdnotify import SystemdNotifier
 from risk_daemon.alerts.alert import Alert, Severity
 from risk_daemon.alerts.manager import AlertManager
 from risk_daemon.app.alerts import alert_settings, channels_of, failure
+from risk_daemon.app.watch_broadcast import WatchBroadcast
 from risk_daemon.app.watch_settings import keep, watch_settings
 from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ConfigError, ExitCode, StateError
@@ -46,7 +47,10 @@ async def watch(config: Path, directory: Path | None) -> ExitCode:
             keep(config, found.directory)
         else:
             _tell_refused(alerts, found.refusal, clock)
-        lookout = Lookout(settings.state.dir, alerts, clock, SystemdNotifier().notify)
+        broadcast = await WatchBroadcast.open(settings, found.directory, clock)
+        if broadcast is not None:
+            stack.push_async_callback(broadcast.aclose)
+        lookout = Lookout(settings.state.dir, alerts, clock, SystemdNotifier().notify, broadcast)
         with _told_to_stop() as stopped:
             await lookout.look_until(stopped)
         await alerts.flushed(_LAST_ALERTS_S)
@@ -104,11 +108,19 @@ def _told_to_stop() -> Iterator[asyncio.Event]:
 class Lookout:
     """Looks at one guard again and again, and passes on what is wrong. notify: as sd_notify(3)."""
 
-    def __init__(self, state_dir: Path, alerts: AlertManager, clock: Clock, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        alerts: AlertManager,
+        clock: Clock,
+        notify: Callable[[str], None],
+        broadcast: WatchBroadcast | None = None,
+    ) -> None:
         self._eyes = Eyes(state_dir)
         self._alerts = alerts
         self._clock = clock
         self._notify = notify
+        self._broadcast = broadcast
         self._watcher = Watcher(clock.now())
         self._unheard = Unheard()
         self._looking: asyncio.Future[Seen] | None = None
@@ -143,6 +155,8 @@ class Lookout:
             if alert.event != EventName.CIRCUIT_BREAKER_TRIGGERED or alert.trip_id != self._alerts.standing_trip:
                 self._alerts.send(alert)  # a trip that is repeated already is known, and perhaps acknowledged
         self._tell_unheard(seen, now)
+        if self._broadcast is not None:
+            self._broadcast.look(seen, now, is_down=self._watcher.is_down)
         for line in seen.lines or ():
             if line.event == EventName.ALERT_ACKNOWLEDGED:
                 self._alerts.acknowledge(str(line.fields.get("trip_id")), str(line.fields.get("operator")))

@@ -16,6 +16,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError
 
 from risk_daemon.cli import (
     alerts,
+    broadcasting,
     guarding,
     installing,
     logs,
@@ -39,6 +40,7 @@ from risk_daemon.errors import ExitCode, UsageError
 __all__ = [
     "alerts",
     "app",
+    "broadcasting",
     "guarding",
     "installing",
     "logs",

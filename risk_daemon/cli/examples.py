@@ -8,7 +8,9 @@ EVERY_DAY, STOPPING, SETTING_UP, TRYING = "Every day", "Stopping and resuming", 
 OTHERS = "Others"
 
 PANELS: Mapping[str, str] = {
-    **dict.fromkeys(("run", "status", "top", "check-drawdown", "tail", "alerts", "watch", "reload"), EVERY_DAY),
+    **dict.fromkeys(
+        ("run", "status", "top", "check-drawdown", "tail", "alerts", "broadcast", "watch", "reload"), EVERY_DAY
+    ),
     **dict.fromkeys(
         ("halt", "release", "reset", "disable", "enable", "cancel-all", "close-positions", "warden"), STOPPING
     ),
@@ -37,6 +39,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "check-drawdown": ("check-drawdown", "check-drawdown --venue kraken"),
     "tail": ("tail -f", "tail -n 100 --json"),
     "alerts": ("alerts", "alerts ack", "alerts test oncall"),
+    "broadcast": ("broadcast", "broadcast --send"),
     "watch": ("watch --config /etc/risk-daemon/config.toml",),
     "halt": ('halt --reason "the bots are mad"', 'halt --bot grid-1 --reason "it floods"'),
     "release": ('release --bot grid-1 --reason "mended"',),

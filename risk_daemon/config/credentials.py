@@ -1,9 +1,8 @@
 """The keys of the accounts and of the channels of alerts: never in the configuration file, never in a sentence.
 
 Each is in `$CREDENTIALS_DIRECTORY/<venue>.<part>` or else in `RISK_DAEMON_<VENUE>_<PART>`. What is empty is not there.
-A channel's are under `alerts.<channel>`, and `RISK_DAEMON_ALERTS_<CHANNEL>`; the passwords of the servers of the store
-and of the locks are `state.store.password` and `state.locks.password`, or `RISK_DAEMON_STATE_STORE_PASSWORD` and
-`RISK_DAEMON_STATE_LOCKS_PASSWORD`.
+A channel's are under `alerts.<channel>`, and `RISK_DAEMON_ALERTS_<CHANNEL>`. The passwords of servers are
+`state.store.password`, `state.locks.password` and `broadcast.kafka.password`, or `RISK_DAEMON_STATE_STORE_PASSWORD` and so on.
 """
 
 from __future__ import annotations
@@ -161,6 +160,20 @@ def store_password() -> str:
     return _in_file("state.store.password").strip() or os.environ.get(_STORE_PASSWORD, "").strip()
 
 
+KAFKA = "broadcast.kafka"
+
+
+def kafka_password(settings: Settings) -> SecretStr | None:
+    """Of whoever logs in at the broker; None where nobody does. Raises ConfigError when it is missing or unreadable."""
+    kafka = settings.broadcast.kafka
+    if kafka is None or not kafka.logs_in:
+        return None
+    text = _in_file(f"{KAFKA}.password").strip() or os.environ.get(f"{environment_name(KAFKA)}_PASSWORD", "").strip()
+    if not text:
+        raise ConfigError(f"{settings.file}: {KAFKA}: {_missing(KAFKA, ['password'])}")
+    return SecretStr(text)
+
+
 def unknown_environment(settings: Settings, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """RISK_DAEMON_ variables, in any case, that nothing reads. They change nothing; their owner may believe they do."""
     known = {
@@ -173,6 +186,8 @@ def unknown_environment(settings: Settings, environment: Mapping[str, str] | Non
     known |= {_REDIS_PASSWORD_VARIABLE} if settings.state.redis_locks else set()
     if settings.state.server is not None:
         known.add(_STORE_PASSWORD)
+    if settings.broadcast.kafka is not None:
+        known.add(f"{environment_name(KAFKA)}_PASSWORD")
     names = os.environ if environment is None else environment
     return tuple(sorted(n for n in names if n.upper().startswith(ENVIRONMENT_PREFIX) and n not in known))
 

@@ -22,6 +22,7 @@ from risk_daemon.config.credentials import (
     Credentials,
     channel_secrets,
     credentials,
+    kafka_password,
     refuse_shared_accounts,
     unknown_environment,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "check_loopback",
     "credentials",
     "effective",
+    "kafka_password",
     "load",
     "read_table",
     "unknown_environment",
@@ -58,6 +60,8 @@ _ALERT_PLACES = (
     "$CREDENTIALS_DIRECTORY/alerts.<channel>.secret|url|password"
     f" or {ENVIRONMENT_PREFIX}ALERTS_<CHANNEL>_SECRET|URL|PASSWORD"
 )
+_BROADCAST_PLACES = f"$CREDENTIALS_DIRECTORY/broadcast.kafka.password or {ENVIRONMENT_PREFIX}BROADCAST_KAFKA_PASSWORD"
+_PLACES = {"alerts": _ALERT_PLACES, "broadcast": _BROADCAST_PLACES}
 
 
 def load(path: Path) -> Settings:
@@ -65,7 +69,6 @@ def load(path: Path) -> Settings:
     raw = read_table(path)
     try:
         _refuse_secrets(raw)
-        _refuse_unavailable(raw)
         settings = Settings.model_validate(raw, context=as_file(path))
     except ValidationError as error:
         raise ConfigError(f"{path}: {_sentence(error)}.") from None
@@ -116,16 +119,8 @@ def _refuse_secrets(raw: Mapping[str, Any]) -> None:
             raise Refused(
                 ".".join(path),
                 "secrets do not belong in this file: take it out, revoke it if others could read it, and use"
-                f" {_ALERT_PLACES if path[0] == 'alerts' else _VENUE_PLACES}",
+                f" {_PLACES.get(path[0], _VENUE_PLACES)}",
             )
-
-
-def _refuse_unavailable(raw: Mapping[str, Any]) -> None:
-    """Parts of the contract that this version does not have: said, never skipped."""
-    for path, _ in _keys(raw):
-        match path:
-            case ("broadcast",):
-                raise Refused(".".join(path), "it is not available in this version: take the table out")
 
 
 _HINTS = {

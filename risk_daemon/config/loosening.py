@@ -293,6 +293,20 @@ ANSWERS: Mapping[str, Any] = {
         "heartbeat_every": when_more,
         "channels": Each(of=CHANNEL_ANSWERS, has_kinds=True),
     },
+    # Whoever acts on what is broadcast must not be left without it, and nobody knows where else they listen.
+    "broadcast": {
+        "kafka": May(
+            {
+                "bootstrap": either_way,
+                "topic": either_way,
+                "event_type": either_way,
+                "security_protocol": either_way,
+                "sasl_mechanism": either_way,
+                "username": either_way,
+                "ca_file": either_way,
+            }
+        )
+    },
     "api": {
         "listen": when_reached_from_elsewhere,
         "socket": neither_way,

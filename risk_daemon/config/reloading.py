@@ -80,6 +80,7 @@ AT_START = frozenset(
         "venues.*.local_address",
         "venues.*.reconcile_every",
         "venues.*.dead_man",
+        "broadcast.kafka",
         "api.listen",
         "api.socket",
         "api.tls_certificate",

@@ -28,6 +28,7 @@ from pydantic import (
 from risk_daemon.config.alerts import Alerts
 from risk_daemon.config.api import Api
 from risk_daemon.config.breakers import OWN, Breakers, kind_of
+from risk_daemon.config.broadcast import Broadcast
 from risk_daemon.config.guard import Guard
 from risk_daemon.config.notation import (
     Asset,
@@ -275,6 +276,7 @@ class Settings(Table):
     prices: Prices = Field(default_factory=Prices)
     venues: dict[Annotated[str, AfterValidator(_venue_name)], Venue]
     alerts: Alerts = Field(default_factory=Alerts)
+    broadcast: Broadcast = Field(default_factory=Broadcast)
     api: Api = Field(default_factory=Api)
     warden: WardenTable = as_written({})
     state: State = as_written({})
@@ -293,7 +295,11 @@ class Settings(Table):
 
     def alone(self, state_dir: Path) -> Settings:
         """The same in another state directory, and in no place that others see: for drills."""
-        own = {"guard": Guard(), "state": State(dir=state_dir, keep_logs=self.state.keep_logs)}
+        own = {
+            "guard": Guard(),
+            "broadcast": Broadcast(),
+            "state": State(dir=state_dir, keep_logs=self.state.keep_logs),
+        }
         return self.model_copy(update=own)
 
     @property

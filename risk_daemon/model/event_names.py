@@ -60,6 +60,8 @@ class EventName(StrEnum):
     ALERT_SENT = "alert_sent"
     ALERT_FAILED = "alert_failed"
     ALERT_ACKNOWLEDGED = "alert_acknowledged"
+    BROADCAST_SENT = "broadcast_sent"
+    BROADCAST_FAILED = "broadcast_failed"
     OVERRIDE_ASKED = "override_asked"
     OVERRIDE_AGREED = "override_agreed"
     OVERRIDE_GRANTED = "override_granted"
@@ -144,6 +146,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.ALERT_SENT: Level.INFO,
         EventName.ALERT_FAILED: Level.ERROR,
         EventName.ALERT_ACKNOWLEDGED: Level.INFO,
+        EventName.BROADCAST_SENT: Level.INFO,
+        EventName.BROADCAST_FAILED: Level.ERROR,
         EventName.OVERRIDE_ASKED: Level.WARNING,
         EventName.OVERRIDE_AGREED: Level.INFO,
         EventName.OVERRIDE_GRANTED: Level.WARNING,

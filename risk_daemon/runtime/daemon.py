@@ -327,10 +327,15 @@ class Daemon:
         return status_of(self._engine, now, sweep, gate, parts.open_orders, self.lock_status())
 
     def _documents(self) -> dict[str, Any]:
-        """Everything that is persisted besides the latch."""
+        """Everything that is persisted besides the latch.
+
+        What a turn had read out is in it: whatever saves the latch of that turn runs when the turn is over.
+        """
         feeds = {name: {"flows_since_wall": feed.flows_since_wall} for name, feed in self.parts.feeds.items()}
         recent = self.parts.recent.snapshot()
-        return {**self._engine.snapshot(), "feeds": feeds, RECENT: recent, ANCHOR: self.parts.journal.anchor()}
+        beside = {key: document() for key, document in self.parts.beside.items()}
+        anchor = self.parts.journal.anchor()
+        return {**self._engine.snapshot(), "feeds": feeds, RECENT: recent, ANCHOR: anchor, **beside}
 
     # --- the end -----------------------------------------------------------------------------------
 

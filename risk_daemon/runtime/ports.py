@@ -15,7 +15,7 @@ from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
 from risk_daemon.runtime.recent import Recent
 from risk_daemon.state.lock.base import LockRecord, LockStore
-from risk_daemon.state.store.base import Store
+from risk_daemon.state.store.base import JsonObject, Store
 
 
 class Feed(Protocol):
@@ -79,7 +79,10 @@ class DaemonSettings:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a daemon is made of. The feeds and the order manager emit into `inbox`."""
+    """What a daemon is made of. The feeds and the order manager emit into `inbox`.
+
+    beside: documents of others, by key, each as it is now: they are saved with the daemon's own and with the latch.
+    """
 
     engine: Engine
     inbox: Inbox
@@ -95,3 +98,4 @@ class Parts:
     notify: Callable[[str], None] = lambda _message: None
     open_orders: OpenOrders = field(default_factory=OpenOrders)
     recent: Recent = field(default_factory=Recent)
+    beside: Mapping[str, Callable[[], JsonObject]] = field(default_factory=dict)

@@ -11,10 +11,8 @@ from risk_daemon.errors import RecordError
 from risk_daemon.state.board import base
 from risk_daemon.state.board.base import Answer, Board, Standing
 from tests.board_servers import Place, PostgresPlace, RedisPlace, until
-from tests.postgres import Server, postgres
+from tests.postgres import Server
 from tests.redis_server import RedisServer
-
-__all__ = ["postgres"]
 
 CLEAR = Standing(locked=False, since_wall=1.0)
 HALTED = Standing(locked=True, cause="manual_halt", reason="night", trip_id="trip-1", since_wall=5.0)

@@ -141,7 +141,7 @@ async def test_with_a_trip_that_is_not_proven_no_channel_refuses_anything(monkey
     assert turns == ["first turn", "end"]
 
 
-GUARD: Any = SimpleNamespace(is_guarding=lambda: True)
+GUARD: Any = SimpleNamespace(is_guarding=lambda: True, write_down=None)
 
 
 async def refusing(*_: Any, **__: Any) -> None:
@@ -179,3 +179,35 @@ async def test_nobody_takes_their_place_where_nobody_is_to_be_told() -> None:
 
 async def no_alerts(_: AsyncExitStack) -> None:
     return None
+
+
+async def test_what_is_broadcast_is_owed_before_alerts_are_told_and_waited_for_beside_them() -> None:
+    turns: list[str] = []
+
+    async def flushed(within_s: float) -> None:
+        turns.append(f"flushed within {within_s:g} s")
+
+    async def aclose() -> None:
+        turns.append("closed")
+
+    broadcaster: Any = SimpleNamespace(
+        documents={"broadcast": dict},
+        prepare=lambda write, takes_what_it_gets: turns.append("prepared"),
+        begin=lambda: turns.append("begun"),
+        heard=lambda records, wall: turns.append("owed"),
+        flushed=flushed,
+        aclose=aclose,
+    )
+    alerts: Any = SimpleNamespace(tell=lambda records, wall: turns.append("told"), flushed=Heard().flushed)
+
+    async def how(_: AsyncExitStack) -> Any:
+        return alerts
+
+    async with Hearers(broadcaster) as hearers:
+        assert hearers.documents == {"broadcast": dict}
+        hearers.broadcast(flushed, takes_what_it_gets=False)  # type: ignore[arg-type]
+        await hearers.open(how)
+        hearers.begin()
+        hearers.tell([HALT], 1.0)
+        await hearers.flushed(5.0)
+    assert turns == ["prepared", "begun", "owed", "told", "flushed within 5 s", "closed"]

@@ -58,7 +58,7 @@ STATE = {
 COMMANDS = (
     "run", "init", "demo", "check", "status", "check-drawdown", "halt", "release", "reset", "disable", "enable",
     "cancel-all", "close-positions", "simulate-breach", "simulate-venue", "tail", "verify-log", "token",
-    "convert-risk-limits", "convert-alert-env", "migrate", "venues", "record-venue", "alerts", "watch",
+    "convert-risk-limits", "convert-alert-env", "migrate", "venues", "record-venue", "alerts", "watch", "broadcast",
     "warden", "top", "install-service", "example-config", "reload", "replay",
 )  # fmt: skip
 TOKEN_COMMANDS = ("create", "list", "revoke")

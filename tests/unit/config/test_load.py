@@ -17,6 +17,7 @@ import pytest
 
 from risk_daemon.config.alerts import KINDS, Channel
 from risk_daemon.config.breakers import Breakers
+from risk_daemon.config.broadcast import Kafka
 from risk_daemon.config.load import effective
 from risk_daemon.config.load import load as load_config
 from risk_daemon.config.notation import LossSize, Table
@@ -400,7 +401,6 @@ BAD = {
         PORTFOLIO + "[breakers.manual]\n" + SIMULATED,
         "breakers.manual: it is always on",
     ),
-    "broadcast": (PORTFOLIO + "[broadcast.kafka]\n" + SIMULATED, "broadcast: it is not available in this version"),
     "a dead man's switch that is shared": (
         PORTFOLIO + SIMULATED + '[venues.kraken.dead_man]\ntimeout = "60s"',
         "venues.kraken.dead_man.exclusive: a switch has one owner",
@@ -735,7 +735,7 @@ def test_locks_in_redis_are_taken_as_they_are_written(tmp_path: Path) -> None:
     ]
 
 
-def test_a_secret_in_a_part_to_come_is_seen_first(tmp_path: Path) -> None:
+def test_a_secret_of_the_broadcast_is_seen_first(tmp_path: Path) -> None:
     assert "broadcast.kafka.token: secrets" in refusal(write(tmp_path, PORTFOLIO, '[broadcast.kafka]\ntoken = "x"'))
 
 
@@ -785,7 +785,7 @@ def as_default(field: Any) -> str:
 
 FIELDS = Settings.model_fields
 SECTIONS: dict[str, type[Table]] = {
-    f"[{name}]": field.annotation for name, field in FIELDS.items() if name not in ("breakers", "venues")
+    f"[{name}]": field.annotation for name, field in FIELDS.items() if name not in ("breakers", "venues", "broadcast")
 }  # type: ignore[misc]
 
 
@@ -797,6 +797,10 @@ def test_every_key_and_default_stands_in_the_document(section: str) -> None:
 def test_every_key_of_a_venue_stands_in_the_document() -> None:
     assert documented("[venues.NAME]") == in_the_file(Venue)
     assert documented("[venues.NAME.dead_man]") == {**in_the_file(DeadMan), "exclusive": "needed"}
+
+
+def test_every_key_of_the_broadcast_stands_in_the_document() -> None:
+    assert documented("[broadcast.kafka]") == in_the_file(Kafka)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -835,6 +839,7 @@ def test_every_table_in_the_document_is_there() -> None:
         "[venues.NAME]",
         "[venues.NAME.dead_man]",
         "[alerts.channels.NAME]",
+        "[broadcast.kafka]",
     }
 
 

@@ -77,6 +77,8 @@ sender = "+100"
 recipients = ["+1", "+2"]
 [alerts.channels.apprise]
 kind = "apprise"
+[broadcast.kafka]
+bootstrap = "kafka:9092"
 """)
 
 
@@ -152,6 +154,7 @@ RISING = {
     "alerts.channels.webhook.heartbeat": [True, False],
     "alerts.channels.email.recipients": [["a@example.org", "b@example.org"], ["b@example.org"]],
     "alerts.channels.sms.recipients": [["+1", "+2"], ["+1"]],
+    "broadcast.kafka": [{"bootstrap": "kafka:9092"}, ABSENT],
     "api.listen": ["127.0.0.1:8787", "0.0.0.0:8787"],
     "warden.quorum": [3, 2, 1],
     "warden.break_glass_after": ["1d", "1h", "1s"],
@@ -221,6 +224,9 @@ EITHER = {
     "venues.kraken.sandbox": [False, True],
     "venues.kraken.local_address": [ABSENT, "127.0.0.2"],
     "state.store": ["sqlite", "postgresql://guard@127.0.0.1/risk"],
+    "broadcast.kafka.bootstrap": ["kafka:9092", "kafka:9093"],
+    "broadcast.kafka.topic": ["system-events", "other-events"],
+    "broadcast.kafka.event_type": ["The3PercentFreeze", "TheFreeze"],
     "venues.third": [ABSENT, {"exchange": "bybit", "markets": ["spot"]}],
 }
 NEITHER = {
@@ -234,6 +240,10 @@ NEITHER = {
 NOT_TO_BE_SET = {
     "breakers.*.rule",
     "venues.*.dead_man.exclusive",
+    "broadcast.kafka.security_protocol",
+    "broadcast.kafka.sasl_mechanism",
+    "broadcast.kafka.username",
+    "broadcast.kafka.ca_file",
     "api.tls_certificate",
     "api.tls_key",
     "guard.peers",

@@ -17,7 +17,7 @@ def is_under(key: str, answers: frozenset[str]) -> bool:
     parts = [*parts[:1], "*", *parts[2:]] if key.startswith(("breakers.<", "venues.")) else parts
     if key.startswith("alerts.channels."):
         parts[2] = "*"
-    whole = {"breakers.*", "alerts.channels.*", "venues.*.dead_man"}
+    whole = {"breakers.*", "alerts.channels.*", "venues.*.dead_man", "broadcast.kafka"}
     return ".".join(parts) in answers or any(
         ".".join(parts[:length]) in whole & answers for length in range(1, len(parts))
     )
@@ -31,7 +31,7 @@ def test_every_key_has_one_answer(key: str) -> None:
 
 def test_no_answer_is_of_a_key_that_is_not_there() -> None:
     known = list(keys_of_model(Settings))
-    tables = {"breakers.*", "alerts.channels.*", "venues.*", "venues.*.dead_man"}
+    tables = {"breakers.*", "alerts.channels.*", "venues.*", "venues.*.dead_man", "broadcast.kafka"}
     assert (AT_ONCE | AT_START) - tables <= set(known)
     assert AT_ONCE.isdisjoint(AT_START)
 
@@ -46,6 +46,7 @@ ROWS: list[tuple[str, Any, tuple[Any, Any], bool]] = [
     ("venues.kraken.endpoint", "http://127.0.0.1:9", (None, "http://127.0.0.1:9"), False),
     ("venues.kraken.dead_man.timeout", "30s", ("60s", "30s"), False),
     ("alerts.channels.email.port", 25, (587, 25), True),
+    ("broadcast.kafka.topic", "other-events", ("system-events", "other-events"), False),
     ("api.listen", "127.0.0.1:1", ("127.0.0.1:8787", "127.0.0.1:1"), False),
     ("portfolio.initial_capital", 9_000, ("10000", "9000"), False),
     ("prices.pegs", {"USDC": 1}, ({}, {"USDC": "1"}), False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -71,9 +71,11 @@ class Running:
         latch: Any = None,
         adapter: FakeAdapter | None = None,
         engine: Engine | None = None,
+        beside: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
         self.machine = Machine(adapter=adapter, engine=engine)
+        self.machine.parts = replace(self.machine.parts, beside=beside or {})
         if latch is not None:
             self.machine.engine.restore({"latch": latch}, LoopClock().now())
         self.daemon = Daemon(self.machine.parts, DaemonSettings(**settings), is_first_start=is_first_start)

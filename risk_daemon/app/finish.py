@@ -272,6 +272,11 @@ class LatchStore:
         self._store = store
         self._latch = latch
 
+    @property
+    def trouble(self) -> str | None:
+        """A trip that is finished waits for no server."""
+        return None
+
     async def load(self) -> Mapping[str, JsonObject]:
         return {}
 

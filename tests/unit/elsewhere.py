@@ -140,6 +140,8 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/state/log_lines.py": "unit/state/test_event_log.py: lines that are read, changed and forged",
     "risk_daemon/state/log_reader.py": "unit/state/test_log_pieces.py: the end, over the cuts",
     "risk_daemon/state/store/base.py": "none: a protocol; kept in state/store/test_sqlite.py",
+    "risk_daemon/state/store/postgres.py": "contract/test_stores.py: with the other stores, and for a mirror",
+    "risk_daemon/state/store/revised.py": "unit/state/store/test_mirrored.py: all of it, and another in its place",
     "risk_daemon/state/store/formats.py": "unit/state/test_migrate.py: each format to the next",
     # --- adapters: as one venue ---
     "adapters/base.py": "none: protocols and plain records; what a venue must do is contract/test_venue_adapter.py",

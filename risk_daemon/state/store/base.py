@@ -17,6 +17,11 @@ KEEP_SAMPLES_S = 30 * 86400.0
 class Store(Protocol):
     """Documents by key. What comes back is what JSON makes of what went in."""
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from being safe wherever it should be, beside what `save` raises; None: nothing does."""
+        ...
+
     async def load(self) -> Mapping[str, JsonObject]:
         """All documents. Raises StateError when they can't be read whole."""
         ...

@@ -41,6 +41,11 @@ class SqliteStore:
             run = self._worker.run
         self._run: Run = run
 
+    @property
+    def trouble(self) -> str | None:
+        """What can't be written is raised."""
+        return None
+
     @classmethod
     def open(cls, path: Path, *, create: bool = False, run: Run | None = None) -> Self:
         """Open the file and bring it to this version. `run`: how to run what blocks; a thread of its own if None.
@@ -57,7 +62,7 @@ class SqliteStore:
         await self._run(_write_rows, self.path, self._connection, rows, False)
 
     async def append_sample(self, document: JsonObject) -> None:
-        rows = [(_time_of(document), json_text(document))]
+        rows = [(time_of(document), json_text(document))]
         await self._run(_write_samples, self.path, self._connection, rows)
 
     async def load_samples(self) -> Sequence[JsonObject]:
@@ -141,6 +146,7 @@ def _write_rows(path: Path, connection: sqlite3.Connection, rows: list[tuple[str
             connection.execute("DELETE FROM document")
             connection.execute("DELETE FROM equity_samples")
         connection.executemany("INSERT OR REPLACE INTO document (key, body) VALUES (?, ?)", rows)
+        connection.execute("UPDATE revision SET number = number + 1")
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         with suppress(sqlite3.Error):
@@ -184,14 +190,14 @@ def _sample(body: bytes) -> JsonObject | None:
     """None: damaged."""
     try:
         sample = json.loads(body)
-        _time_of(sample)
+        time_of(sample)
     except (ValueError, TypeError, OverflowError, RecursionError, InvariantError):
         return None
     return dict(sample)
 
 
-def _time_of(sample: JsonObject) -> float:
-    """Raises InvariantError."""
+def time_of(sample: JsonObject) -> float:
+    """Of which moment it is, Unix seconds. Raises InvariantError."""
     wall = sample.get("time") if isinstance(sample, Mapping) else None
     if isinstance(wall, bool) or not isinstance(wall, int | float) or not math.isfinite(wall):
         raise InvariantError(f"a sample has a time, in Unix seconds, not {wall!r}")

@@ -47,6 +47,7 @@ class FakeStore(Faulty):
         self.saves: list[Mapping[str, Any]] = []
         self.documents: dict[str, Any] = {}
         self.samples: list[Mapping[str, Any]] = []
+        self.trouble: str | None = None
 
     async def load(self) -> Mapping[str, Any]:
         return self.documents

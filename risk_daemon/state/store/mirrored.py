@@ -1,0 +1,307 @@
+"""The store on this machine, and everything of it on a server as well.
+
+What is here is durable first, and nobody waits for the server: it is brought the newest state beside everything else,
+again and again until it has it, each try bounded in time. While it has not, that is `trouble`, and whoever asks shuts
+the gate. Every few seconds the server is asked to write something, so that one that can't is known soon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
+
+from risk_daemon.errors import RecordError, StateError
+from risk_daemon.state.store import formats
+from risk_daemon.state.store.base import JsonObject, Store
+from risk_daemon.state.store.lineage import Head, Lineage, Relation
+from risk_daemon.state.store.postgres import PostgresStore
+from risk_daemon.state.store.postgres_link import Refused
+from risk_daemon.state.store.revised import RevisedState, Revision
+
+_LOG = structlog.get_logger(__name__)
+
+BEAT_EVERY_S = 2.0
+RETRY_EVERY_S = 1.0
+LAST_TRY_S = 2.0
+KEEP_ACKED_EVERY_S = 60.0
+# A guard is there every few seconds: one that was there so lately still runs.
+ABSENT_AFTER_S = 15.0
+_SAMPLES_AT_ONCE = 5_000
+
+Documents = Mapping[str, JsonObject]
+
+
+class NewsKind(StrEnum):
+    """What became of the state beside being saved."""
+
+    BEHIND = "store_behind"
+    TAKEN_OVER = "store_taken_over"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something people must hear of, as a sentence."""
+
+    kind: NewsKind
+    message: str
+
+
+class MirroredStore:
+    """See `Store`: what is loaded is what is here. `begin` comes before everything else.
+
+    merge: what a later state from the server becomes here (ours, theirs -> both), so that no lock is lost.
+    """
+
+    def __init__(
+        self,
+        local: Store,
+        state: RevisedState,
+        remote: PostgresStore,
+        *,
+        merge: Callable[[Documents, Documents], Documents] = lambda _ours, theirs: theirs,
+    ) -> None:
+        self._local = local
+        self._state = state
+        self._remote = remote
+        self._merge = merge
+        self._trouble: str | None = f"{remote.where} was not reached yet"
+        self._lineage = Lineage()
+        self._head: Head | None = None
+        self._is_head_known = False
+        self._sampled_to: float | None = None
+        self._ack_kept_at = -math.inf
+        self._wanted = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
+        self._tell: Callable[[News], None] | None = None
+        self._news: list[News] = []
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the server does not have what is saved here; None: it has, or is being given it just now."""
+        return self._trouble
+
+    def tell_news(self, tell: Callable[[News], None]) -> None:
+        """Have `tell` hear what happened so far, and what will."""
+        self._tell = tell
+        while self._news:
+            tell(self._news.pop(0))
+
+    # --- as a store --------------------------------------------------------------------------------
+
+    async def load(self) -> Documents:
+        return await self._local.load()
+
+    async def save(self, documents: Documents) -> None:
+        await self._local.save(documents)
+        self._wanted.set()
+
+    async def append_sample(self, document: JsonObject) -> None:
+        await self._local.append_sample(document)
+        self._wanted.set()
+
+    async def load_samples(self) -> Sequence[JsonObject]:
+        return await self._local.load_samples()
+
+    async def close(self) -> None:
+        """A server that took everything so far gets a moment for the rest; one in trouble gets none."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait({self._keeping})
+            if self._trouble is None:
+                last = asyncio.ensure_future(self._try())
+                await asyncio.wait({last}, timeout=LAST_TRY_S)
+                last.cancel()
+                await asyncio.wait({last})
+            await self._keep_acked()
+        await self._remote.close()
+        await self._state.close()
+        await self._local.close()
+
+    # --- the server --------------------------------------------------------------------------------
+
+    async def begin(self, *, may_take_over: bool = True) -> None:
+        """Meet the server, where it answers, and go on beside everything else.
+
+        A later state of the same accounts that the server has is taken over, if nobody else is writing it. Not with
+        may_take_over False: then nothing is waited for. Raises RecordError where the state here can't be read.
+        """
+        revision = await self._state.read()
+        self._lineage = (await self._state.lineage()).opened_at(revision.number)
+        await self._state.keep_lineage(self._lineage)
+        if may_take_over:
+            await self._meet()
+        self._keeping = asyncio.create_task(self._keep(), name="mirror")
+
+    async def _meet(self) -> None:
+        try:
+            revision, head = await self._state.read(), await self._remote.head()
+            if self._lineage.relation(head, revision.number) is Relation.AHEAD and head is not None:
+                await self._take_over(revision, head)
+        except RecordError as error:
+            self._fail(error)
+            return
+        await self._try()
+
+    async def _take_over(self, revision: Revision, head: Head) -> None:
+        """Raises RecordError; then nothing is changed here."""
+        if head.unseen_s < ABSENT_AFTER_S:
+            raise Refused(_TWO_GUARDS.format(seconds=head.unseen_s))
+        theirs, samples = await fetched(self._remote)
+        ours = {key: json.loads(body) for key, body in revision.rows}
+        _check_accounts(ours, theirs)
+        documents = self._merge(ours, theirs)
+        lineage = Lineage().taken(head.run, head.revision).opened_at(head.revision)
+        await self._state.become(head.revision, documents, samples, lineage)
+        self._lineage = lineage
+        self._say(
+            NewsKind.TAKEN_OVER,
+            f"the state here was of save {revision.number}, the server has save {head.revision} of this guard: that one"
+            " was taken over; this directory was restored from a copy, or another machine guarded meanwhile",
+        )
+
+    async def _keep(self) -> None:
+        """For ever: bring what is new, and now and then a sign of life."""
+        while True:
+            if self._trouble is not None:
+                await asyncio.sleep(RETRY_EVERY_S)
+            else:
+                await self._until_wanted()
+            await self._try()
+
+    async def _until_wanted(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BEAT_EVERY_S):
+                await self._wanted.wait()
+
+    async def _try(self) -> None:
+        """Once. Whatever goes wrong is trouble, an error that nobody knows too."""
+        self._wanted.clear()
+        try:
+            await self._bring()
+        except Exception as error:  # the edge of a task: what is not known to be there is not there
+            self._fail(error)
+            return
+        if self._trouble is not None:
+            _LOG.info("state_mirrored", where=self._remote.where)
+        self._trouble = None
+        if asyncio.get_running_loop().time() - self._ack_kept_at >= KEEP_ACKED_EVERY_S:
+            await self._keep_acked()
+
+    def _fail(self, error: Exception) -> None:
+        self._is_head_known = False
+        sentence = str(error) if isinstance(error, RecordError) else repr(error)
+        where = "" if sentence.startswith(self._remote.where) else f"{self._remote.where}: "
+        trouble = f"{where}{sentence}"
+        if trouble != self._trouble:
+            _LOG.error("state_not_mirrored", error=trouble)
+        self._trouble = trouble
+
+    async def _bring(self) -> None:
+        """Everything that is here is there when this returns. Raises RecordError."""
+        revision = await self._state.read()
+        if not self._is_head_known:
+            await self._look(revision)
+        if self._head is None or revision.number > self._head.revision:
+            await self._send(revision)
+        elif self._head is not None:
+            await self._remote.beat(self._head)
+        await self._bring_samples()
+
+    async def _look(self, revision: Revision) -> None:
+        """Learn what the server has. Raises Refused where it is no past of ours."""
+        head = await self._remote.head()
+        relation = self._lineage.relation(head, revision.number)
+        if relation is Relation.AHEAD or relation is Relation.OTHER:
+            raise Refused(_not_ours(relation, head, revision))
+        if head is not None:
+            _check_accounts(_identity(revision), await self._remote.identity())
+        there = 0 if head is None else head.revision
+        if there < self._lineage.acked:
+            self._say(
+                NewsKind.BEHIND,
+                f"the server has save {there} of this guard and had save {self._lineage.acked} before: it was restored"
+                " from a copy or lost something; the state here is written to it again",
+            )
+        self._head, self._is_head_known, self._sampled_to = head, True, None
+
+    async def _send(self, revision: Revision) -> None:
+        """Raises RecordError."""
+        lineage = self._lineage.sent_by(self._remote.run)
+        if lineage != self._lineage:  # before it is sent: whatever becomes of it, we know that it may be ours
+            await self._state.keep_lineage(lineage)
+            self._lineage = lineage
+        self._is_head_known = False  # until it is answered, and however this ends
+        self._head = await self._remote.put(self._head, revision.number, revision.rows)
+        self._is_head_known = True
+        self._lineage = lineage.taken(self._remote.run, revision.number)
+
+    async def _bring_samples(self) -> None:
+        """Raises RecordError."""
+        if self._sampled_to is None:
+            self._sampled_to = await self._remote.newest_sample()
+        while rows := await self._state.samples_after(self._sampled_to, _SAMPLES_AT_ONCE):
+            await self._remote.put_samples(rows)
+            self._sampled_to = rows[-1][0]
+
+    async def _keep_acked(self) -> None:
+        """So that a server that had this once is known to have lost it."""
+        self._ack_kept_at = asyncio.get_running_loop().time()
+        try:
+            await self._state.keep_lineage(self._lineage)
+        except RecordError as error:
+            _LOG.error("lineage_not_kept", error=str(error))
+
+    def _say(self, kind: NewsKind, message: str) -> None:
+        _LOG.critical(kind.value, message=message, where=self._remote.where)
+        news = News(kind, message)
+        if self._tell is None:
+            self._news.append(news)
+        else:
+            self._tell(news)
+
+
+async def fetched(remote: PostgresStore) -> tuple[Documents, Sequence[tuple[float, str]]]:
+    """All that a server has of a guard, in this version's format. Raises RecordError."""
+    try:
+        documents, _ = formats.brought_forward(await remote.load())
+    except StateError as error:
+        raise Refused(f"{error}") from error
+    return documents, await remote.sample_rows()
+
+
+_TWO_GUARDS = (
+    "another guard of this name was there {seconds:.0f} s ago: give each its own [guard] name, or stop the other one"
+    " and start this one again in half a minute"
+)
+
+
+def _not_ours(relation: Relation, head: Head | None, revision: Revision) -> str:
+    there = None if head is None else head.revision
+    if relation is Relation.AHEAD:
+        return (
+            f"it has save {there} of a guard of this name, and the state here is of save {revision.number}: two guards"
+            " have one name, or this directory was restored from a copy: stop the other guard, then restart this one"
+        )
+    return (
+        f"its save {there} of a guard of this name is no past of the state here (save {revision.number}): take another"
+        " [guard] name to go on with the state here, or move the directory aside and run"
+        " `risk-daemon init --from-store` to go on with the server's"
+    )
+
+
+def _identity(revision: Revision) -> Documents:
+    return {key: json.loads(body) for key, body in revision.rows if key == formats.IDENTITY}
+
+
+def _check_accounts(ours: Documents, theirs: Documents) -> None:
+    """Raises Refused. What is not there, or can't be read, is overwritten by who knows that it is their own past."""
+    mine, its = (documents.get(formats.IDENTITY, {}).get("accounts") for documents in (ours, theirs))
+    if mine is not None and its is not None and mine != its:
+        raise Refused("the guard of this name there guards other accounts: take another [guard] name")

@@ -1,0 +1,106 @@
+"""One connection, whatever the server does: an answer in time, and a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import pytest
+
+from risk_daemon.errors import ConfigError, RecordError
+from risk_daemon.state.store import postgres_link
+from risk_daemon.state.store.postgres_link import PostgresLink, require_client
+from risk_daemon.state.store.postgres_url import parse
+from tests.postgres import Database, Server
+
+WITHIN_S = 0.5
+
+
+async def ask(connection: Any) -> Any:
+    return await connection.fetchval("SELECT 1")
+
+
+async def test_commits_are_on_disk_and_statements_end(database: Database) -> None:
+    link = PostgresLink(database.url, "")
+    assert await link.run(lambda connection: connection.fetchval("SHOW synchronous_commit")) == "on"
+    assert await link.run(lambda connection: connection.fetchval("SHOW statement_timeout")) == "3s"
+    await link.close()
+    assert await link.run(ask) == 1, "a new one is made"
+    await link.close()
+
+
+async def test_a_frozen_server_costs_its_time_and_no_more(own_postgres: Server) -> None:
+    loop, link = asyncio.get_running_loop(), PostgresLink(own_postgres.url("postgres"), "", timeout_s=WITHIN_S)
+
+    async def held(connection: Any) -> None:
+        async with connection.transaction():
+            await connection.fetchval("SELECT pg_backend_pid()")
+            own_postgres.freeze()
+            await connection.fetchval("SELECT 1")
+
+    for work in (held, ask):
+        began = loop.time()
+        with pytest.raises(RecordError, match="does not answer within"):
+            await link.run(work)
+        assert loop.time() - began < 2 * WITHIN_S
+    own_postgres.thaw()
+    assert await PostgresLink(own_postgres.url("postgres"), "").run(ask) == 1
+    own_postgres.kill()
+    with pytest.raises(RecordError, match="PostgreSQL at"):
+        await link.run(ask)
+    own_postgres.start()
+    assert await link.run(ask) == 1
+    await link.close()
+
+
+async def test_a_wrong_password_is_a_sentence_without_it(own_postgres: Server) -> None:
+    own_postgres.execute("CREATE ROLE guard LOGIN PASSWORD 'right'", database="postgres")
+    rules = own_postgres.data / "pg_hba.conf"
+    rules.write_text("local all guard scram-sha-256\nlocal all all trust\n")
+    own_postgres.execute("SELECT pg_reload_conf()", database="postgres")
+    url = own_postgres.url("postgres", "guard")
+
+    async def until_refused() -> None:
+        async with asyncio.timeout(20):
+            while True:  # the rules are read a moment later
+                await PostgresLink(url, "hunter2").run(ask)
+
+    with pytest.raises(RecordError, match="password authentication failed") as refused:
+        await until_refused()
+    assert "hunter2" not in str(refused.value)
+    assert await PostgresLink(url, "right").run(ask) == 1
+
+
+async def test_no_variable_gives_it_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    async def connected(*_: Any, **given: Any) -> Any:
+        seen.update(given)
+        raise OSError("enough")
+
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    monkeypatch.setattr("asyncpg.connect", connected)
+    with pytest.raises(OSError, match="enough"):
+        await postgres_link.connect(parse("postgresql://guard@127.0.0.1/risk"), "")
+    assert seen["password"] == ""
+
+
+async def test_nobody_there_is_a_sentence() -> None:
+    link = PostgresLink(parse("postgresql://guard@127.0.0.1:1/risk"), "")
+    with pytest.raises(RecordError, match=r"PostgreSQL at 127\.0\.0\.1:1/risk: "):
+        await link.run(ask)
+
+
+async def test_a_bug_of_the_work_is_a_sentence_too(database: Database) -> None:
+    async def broken(_: Any) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(RecordError, match="ZeroDivisionError"):
+        await PostgresLink(database.url, "").run(broken)
+
+
+def test_without_the_client_it_says_which_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    with pytest.raises(ConfigError, match=r"risk-daemon\[postgres\]"):
+        require_client()

@@ -192,6 +192,8 @@ class Database:
     def empty(self) -> None:
         self.execute("DELETE FROM guards")
         self.execute("DELETE FROM equity_samples")
+        self.execute("DELETE FROM daily_pnl_snapshots")
+        self.execute("DELETE FROM guarded_accounts")
 
     def put_back(self, dump: Dump) -> None:
         """All rows as they were then, as from a backup."""

@@ -35,6 +35,7 @@ from risk_daemon.app.composition import (
     restored_engine,
 )
 from risk_daemon.app.control import DaemonControl
+from risk_daemon.app.day_snapshots import keep_snapshots
 from risk_daemon.app.dead_men import refuse_wrong_dead_men
 from risk_daemon.app.hearers import Hearers, Open
 from risk_daemon.app.in_force import (
@@ -233,6 +234,7 @@ async def _start(
     await _note_opening(settings, daemon.parts, hearers, opened.documents, addresses)
     await keep(settings, opened.store, opened.documents)
     keep_log(settings, opened, daemon.parts, hearers, stack)
+    keep_snapshots(settings, daemon, stack)
     if on_decision is None:
         await _tell_people(settings, daemon, site, addresses)
     return daemon, hearers, reloader

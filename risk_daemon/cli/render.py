@@ -92,7 +92,7 @@ def status(out: Console, state: State) -> None:
     out.print(headline(state))
     out.print(_rows(_money_rows(state)))
     out.print()
-    out.print(_whole(out, _venues(state.venues, is_read=state.started is True)))
+    out.print(at_full_width(out, _venues(state.venues, is_read=state.started is True)))
     for name, venue in state.venues.items():
         if venue.proven is False:
             _unproven(out, name, state)
@@ -223,7 +223,7 @@ def _venues(venues: Mapping[str, VenueStatus], *, is_read: bool) -> Table:
     return table
 
 
-def _whole(out: Console, table: Table) -> Table:
+def at_full_width(out: Console, table: Table) -> Table:
     """As wide as its rows: a name or an amount that is cut to fit is worse than a line that wraps."""
     table.width = out.measure(table, options=out.options.update(max_width=_WIDEST)).maximum
     return table
@@ -355,7 +355,7 @@ def init_report(out: Console, report: Any) -> None:
     out.print(_figures(["Venue"], [f"Equity in {safe(report.reference)}"], equities))
     for table in _inventory(report.inventories, safe(report.reference)):
         out.print()
-        out.print(_whole(out, table))
+        out.print(at_full_width(out, table))
     for one in report.inventories:
         for orders in one.orders:
             if orders.count is None:

@@ -31,6 +31,8 @@ class EventName(StrEnum):
     UNLISTABLE_ENDED = "unlistable_ended"
     STORE_UNWRITABLE = "store_unwritable"
     STORE_WRITABLE = "store_writable"
+    STORE_BEHIND = "store_behind"
+    STORE_TAKEN_OVER = "store_taken_over"
     BREACH_CONFIRMING = "breach_confirming"
     PHANTOM_BREACH = "phantom_breach"
     FLOW_DETECTED = "flow_detected"
@@ -108,6 +110,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.UNLISTABLE_ENDED: Level.INFO,
         EventName.STORE_UNWRITABLE: Level.ERROR,
         EventName.STORE_WRITABLE: Level.INFO,
+        EventName.STORE_BEHIND: Level.CRITICAL,
+        EventName.STORE_TAKEN_OVER: Level.CRITICAL,
         EventName.BREACH_CONFIRMING: Level.WARNING,
         EventName.PHANTOM_BREACH: Level.WARNING,
         EventName.FLOW_DETECTED: Level.INFO,

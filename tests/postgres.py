@@ -211,6 +211,13 @@ class Dump:
         self.rows = rows
 
 
+async def until(condition: Callable[[], object], within_s: float = _WITHIN_S) -> None:
+    """Look again and again."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - a server tells nobody
+            await asyncio.sleep(0.02)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """One server a process of tests; whoever kills or freezes it takes one of their own."""

@@ -49,6 +49,7 @@ from risk_daemon.app.log_keeping import keep_log, last_written
 from risk_daemon.app.noting import Noter
 from risk_daemon.app.overrides import WardenAffairs, rules_of
 from risk_daemon.app.reload import SIGNAL, Reloader
+from risk_daemon.app.store import open_store, tell_of
 from risk_daemon.app.telling import has_terminal, say_events, say_records, terminal
 from risk_daemon.app.token_telling import TokenTeller, told_before
 from risk_daemon.auth.desk import Desk
@@ -57,7 +58,7 @@ from risk_daemon.auth.wardens import WardenStore
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.trip import Trip
-from risk_daemon.errors import ConfigError, ExitCode, RecordError, RiskDaemonError, StateError, StateOwned
+from risk_daemon.errors import ExitCode, RecordError, RiskDaemonError, StateError, StateOwned
 from risk_daemon.model.events import EventName, Input, Kind, Position, RiskEvent
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Listener, Parts
 from risk_daemon.runtime.inbox import Inbox
@@ -71,7 +72,6 @@ from risk_daemon.state.lock.file import FileLock
 from risk_daemon.state.lock.memory_map import MemoryMap
 from risk_daemon.state.lock.memory_map import shut as shut_gate
 from risk_daemon.state.risk_file import RiskFile
-from risk_daemon.state.store.sqlite import SqliteStore
 from risk_daemon.state.veto_log import VetoLog
 from risk_daemon.state.worker import Worker
 
@@ -243,10 +243,7 @@ async def _start(
 async def _open(settings: Settings, site: Site, state_dir: StateDir, stack: AsyncExitStack) -> Opened:
     """What was persisted, and an engine that knows it. Raises StateError."""
     paths, now = state_dir.paths, site.clock.now()
-    if settings.state.server is not None:
-        raise ConfigError(f'{settings.file}: state.store: a server is not available yet: write "sqlite".')
-    store = SqliteStore.open(paths.database)
-    stack.push_async_callback(store.close)
+    store = await open_store(settings, paths, now, stack)
     documents = dict(await store.load())
     latch = latch_of(documents, now, trip_left(paths))
     _refuse_lost(paths, documents)
@@ -427,6 +424,7 @@ def _daemon(
     opened = replace(opened, journal=TellingJournal(opened.journal, hearers.send))
     daemon = Daemon(_parts(settings, opened, stack), times, is_first_start=is_first_start)
     daemon.read_along(hearers.tell)
+    tell_of(opened.store, daemon.parts.inbox.put)
     daemon.subscribe(on_decision or (say_events if terminal() is None else say_records))
     return daemon
 

@@ -33,6 +33,8 @@ class EventName(StrEnum):
     STORE_WRITABLE = "store_writable"
     SNAPSHOTS_UNWRITABLE = "snapshots_unwritable"
     SNAPSHOTS_WRITABLE = "snapshots_writable"
+    STORE_BEHIND = "store_behind"
+    STORE_TAKEN_OVER = "store_taken_over"
     BREACH_CONFIRMING = "breach_confirming"
     PHANTOM_BREACH = "phantom_breach"
     FLOW_DETECTED = "flow_detected"
@@ -112,6 +114,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.STORE_WRITABLE: Level.INFO,
         EventName.SNAPSHOTS_UNWRITABLE: Level.WARNING,
         EventName.SNAPSHOTS_WRITABLE: Level.INFO,
+        EventName.STORE_BEHIND: Level.CRITICAL,
+        EventName.STORE_TAKEN_OVER: Level.CRITICAL,
         EventName.BREACH_CONFIRMING: Level.WARNING,
         EventName.PHANTOM_BREACH: Level.WARNING,
         EventName.FLOW_DETECTED: Level.INFO,

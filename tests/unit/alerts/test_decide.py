@@ -27,6 +27,8 @@ TOLD = [
     (EventName.VENUE_UNPROVEN, {"venue": "okx", "reason": "no answer"}, Severity.CRITICAL, "okx is NOT PROVEN"),
     (EventName.VENUE_LOST, {"venue": "okx", "reason": "no answer"}, Severity.WARNING, "okx is lost"),
     (EventName.ORDER_REPLACED, {"venue": "okx", "order_id": "7"}, Severity.CRITICAL, "(7)"),
+    (EventName.STORE_BEHIND, {"message": "it has save 3"}, Severity.CRITICAL, "it has save 3"),
+    (EventName.STORE_TAKEN_OVER, {"message": "it has save 9"}, Severity.CRITICAL, "it has save 9"),
     (EventName.STORE_UNWRITABLE, {"error": "disk full"}, Severity.CRITICAL, "disk full"),
     (EventName.STREAM_CONTRADICTED, {"venue": "okx", "kind": "balances"}, Severity.WARNING, "balances"),
     (EventName.KEY_MAY_WITHDRAW, {"venue": "okx"}, Severity.WARNING, "WITHDRAW"),

@@ -192,6 +192,8 @@ class Database:
     def empty(self) -> None:
         self.execute("DELETE FROM guards")
         self.execute("DELETE FROM equity_samples")
+        self.execute("DELETE FROM daily_pnl_snapshots")
+        self.execute("DELETE FROM guarded_accounts")
 
     def put_back(self, dump: Dump) -> None:
         """All rows as they were then, as from a backup."""
@@ -207,6 +209,13 @@ class Dump:
 
     def __init__(self, rows: dict[str, list[tuple[Any, ...]]]) -> None:
         self.rows = rows
+
+
+async def until(condition: Callable[[], object], within_s: float = _WITHIN_S) -> None:
+    """Look again and again."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - a server tells nobody
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture(scope="session")

@@ -343,6 +343,8 @@ _TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
     EventName.CONFIGURATION_RELOADED: (_WARNING, _reloaded),
     EventName.RELOAD_REFUSED: (_WARNING, _says("The configuration was NOT taken (asked by {by}): {reason}")),
     EventName.DEAD_MAN_REFUSED: (_WARNING, _says("{venue}: its dead man's switch can't be armed: {reason}.")),
+    EventName.STORE_BEHIND: (_CRITICAL, _says("The server lost some of the state: {message}.")),
+    EventName.STORE_TAKEN_OVER: (_CRITICAL, _says("The server had a later state: {message}.")),
     EventName.LOG_CUT: (_CRITICAL, _says("The event log was cut: {message}")),
     EventName.TOKEN_CREATED: (_WARNING, _says("A token of the role {role} was made for {name}, by {operator}.")),
     EventName.TOKEN_REVOKED: (_WARNING, _says("The token of {name} ({role}) was revoked, by {operator}.")),

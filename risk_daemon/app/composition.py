@@ -44,7 +44,6 @@ from risk_daemon.state.journals import LogJournal
 from risk_daemon.state.log_anchor import ANCHOR, CUTS, REMOVED, beginning_of, cut_of, with_cut
 from risk_daemon.state.log_pieces import closed_pieces
 from risk_daemon.state.store.base import Store
-from risk_daemon.state.store.sqlite import SqliteStore
 
 _LOG = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -329,7 +328,7 @@ def flows_since(documents: Mapping[str, Any]) -> dict[str, float]:
 
 
 async def open_journal(
-    paths: Paths, store: SqliteStore, documents: Mapping[str, Any], *, must_open: bool = False
+    paths: Paths, store: Store, documents: Mapping[str, Any], *, must_open: bool = False
 ) -> LogJournal:
     """The event log, continued. One that lost lines is said loudly, here, in the log and in the store; see `open_log`.
 
@@ -348,7 +347,7 @@ async def open_journal(
     return journal
 
 
-async def _tell_cut(cut: str, journal: LogJournal, store: SqliteStore, documents: Mapping[str, Any]) -> None:
+async def _tell_cut(cut: str, journal: LogJournal, store: Store, documents: Mapping[str, Any]) -> None:
     """Raises RecordError."""
     _LOG.critical("event_log_cut", message=cut)
     wall = SystemClock().now().wall

@@ -30,6 +30,7 @@ from risk_daemon.app.composition import (
     own_state,
     restored_engine,
 )
+from risk_daemon.app.day_snapshots import keep_snapshots
 from risk_daemon.app.dead_men import refuse_wrong_dead_men
 from risk_daemon.app.hearers import Hearers, Open
 from risk_daemon.app.in_force import (
@@ -43,12 +44,13 @@ from risk_daemon.app.locks import remote_locks, remote_locks_that_can_be_had
 from risk_daemon.app.log_keeping import keep_log, last_written
 from risk_daemon.app.reload import SIGNAL, Reloader
 from risk_daemon.app.serving import serve
+from risk_daemon.app.store import open_store, tell_of
 from risk_daemon.app.telling import has_terminal, say_events, say_records, terminal
 from risk_daemon.app.twins import meet_peers
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.trip import Trip
-from risk_daemon.errors import ConfigError, ExitCode, RecordError, RiskDaemonError, StateError, StateOwned
+from risk_daemon.errors import ExitCode, RecordError, RiskDaemonError, StateError, StateOwned
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.events import EventName, Input, Kind, Position, RiskEvent
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Listener, Parts
@@ -63,7 +65,6 @@ from risk_daemon.state.lock.memory_map import MemoryMap
 from risk_daemon.state.lock.memory_map import shut as shut_gate
 from risk_daemon.state.lock.redis import RedisLock
 from risk_daemon.state.risk_file import RiskFile
-from risk_daemon.state.store.sqlite import SqliteStore
 from risk_daemon.state.worker import Worker
 
 # A deposit that comes with a loss hides it until the ledger is read: read it often.
@@ -228,6 +229,7 @@ async def _start(
     await _note_opening(settings, daemon.parts, hearers, opened.documents, addresses)
     await keep(settings, opened.store, opened.documents)
     keep_log(settings, opened, daemon.parts, hearers, stack)
+    keep_snapshots(settings, daemon, stack)
     if on_decision is None:
         await _tell_people(settings, daemon, site, addresses)
     return daemon, hearers, reloader
@@ -236,10 +238,7 @@ async def _start(
 async def _open(settings: Settings, site: Site, state_dir: StateDir, stack: AsyncExitStack) -> Opened:
     """What was persisted, and an engine that knows it. Raises StateError."""
     paths, now = state_dir.paths, site.clock.now()
-    if settings.state.server is not None:
-        raise ConfigError(f'{settings.file}: state.store: a server is not available yet: write "sqlite".')
-    store = SqliteStore.open(paths.database)
-    stack.push_async_callback(store.close)
+    store = await open_store(settings, paths, now, stack)
     documents = dict(await store.load())
     latch = latch_of(documents, now, trip_left(paths))
     _refuse_lost(paths, documents)
@@ -369,6 +368,7 @@ def _daemon(
     parts = replace(_parts(settings, opened, stack, locks), beside=hearers.documents)
     daemon = Daemon(parts, times, is_first_start=is_first_start)
     daemon.read_along(hearers.tell)
+    tell_of(opened.store, daemon.parts.inbox.put)
     daemon.subscribe(on_decision or (say_events if terminal() is None else say_records))
     return daemon
 

@@ -36,7 +36,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "install-service": ("install-service --print", "install-service --instance fund2"),
     "example-config": ("example-config",),
-    "check-drawdown": ("check-drawdown", "check-drawdown --venue kraken"),
+    "check-drawdown": ("check-drawdown", "check-drawdown --venue kraken", "check-drawdown --store"),
     "tail": ("tail -f", "tail -n 100 --json"),
     "alerts": ("alerts", "alerts ack", "alerts test oncall"),
     "broadcast": ("broadcast", "broadcast --send"),

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from risk_daemon.cli.render import pairs, uncut
+from risk_daemon.cli.render import at_full_width, pairs
 from risk_daemon.cli.words import UNKNOWN, amount, safe
 from risk_daemon.model.units import plain
 
@@ -22,7 +22,7 @@ def init_report(out: Console, report: Any) -> None:
     out.print(_figures(["Venue"], [f"Equity in {safe(report.reference)}"], equities))
     for table in _inventory(report.inventories, safe(report.reference)):
         out.print()
-        out.print(uncut(out, table))
+        out.print(at_full_width(out, table))
     for one in report.inventories:
         for orders in one.orders:
             if orders.count is None:

@@ -114,11 +114,36 @@ def _watch(config: Path) -> ExitCode:
 
 
 @app.command("check-drawdown")
-def check_drawdown(config: ConfigFile = CONFIG, venue: OneVenue = None, as_json: AsJson = False) -> ExitCode:
-    """The losses now, and their limits. Ends with 0 only if a daemon answered."""
+def check_drawdown(
+    config: ConfigFile = CONFIG,
+    venue: OneVenue = None,
+    store: Annotated[
+        bool, typer.Option("--store", help="Ask the server of \\[state] store: the loss of the day over all accounts.")
+    ] = False,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """The losses now, and their limits. Ends with 0 only if a daemon answered.
+
+    With --store no daemon needs to run. It ends with 0 only if the loss of the day is known: every account of every
+    guard that uses the server has told of itself within the last minutes.
+    """
+    if store:
+        if venue is not None:
+            raise UsageError("give --store or --venue: the store is asked for all accounts")
+        return _day_loss(config, as_json)
     from risk_daemon.cli import render
 
     return _state(config, as_json, partial(_losses, venue), partial(render.drawdown, venue=venue))
+
+
+def _day_loss(config: Path, as_json: bool) -> ExitCode:
+    settings = load(config)
+    from risk_daemon.app.day_loss import day_loss_in_store
+    from risk_daemon.cli.day_loss import show_day_loss
+
+    loss = run_to_end(day_loss_in_store(settings))
+    show(loss.document(), as_json, lambda out, _: show_day_loss(out, loss))
+    return ExitCode.STOPPED if loss.is_known else ExitCode.REFUSED
 
 
 def _losses(venue: str | None, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -95,7 +95,7 @@ def status(out: Console, state: State) -> None:
     out.print(headline(state))
     out.print(pairs(_money_rows(state)))
     out.print()
-    out.print(uncut(out, _venues(state.venues, is_read=state.started is True)))
+    out.print(at_full_width(out, _venues(state.venues, is_read=state.started is True)))
     for name, venue in state.venues.items():
         if venue.proven is False:
             _unproven(out, name, state)
@@ -235,7 +235,7 @@ def _venues(venues: Mapping[str, VenueStatus], *, is_read: bool) -> Table:
     return table
 
 
-def uncut(out: Console, table: Table) -> Table:
+def at_full_width(out: Console, table: Table) -> Table:
     """As wide as its rows: a name or an amount that is cut to fit is worse than a line that wraps."""
     table.width = out.measure(table, options=out.options.update(max_width=_WIDEST)).maximum
     return table

@@ -2,7 +2,8 @@
 
 Each is in `$CREDENTIALS_DIRECTORY/<venue>.<part>` or else in `RISK_DAEMON_<VENUE>_<PART>`. What is empty is not there.
 A channel's are under `alerts.<channel>`, and `RISK_DAEMON_ALERTS_<CHANNEL>`. The passwords of servers are
-`state.store.password`, `state.locks.password` and `broadcast.kafka.password`, or `RISK_DAEMON_STATE_STORE_PASSWORD` and so on.
+`state.store.password`, `state.locks.password` and `broadcast.kafka.password`, or `RISK_DAEMON_STATE_STORE_PASSWORD` and
+so on.
 """
 
 from __future__ import annotations

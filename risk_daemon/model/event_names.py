@@ -37,6 +37,8 @@ class EventName(StrEnum):
     LOCK_WRITABLE = "lock_writable"
     SNAPSHOTS_UNWRITABLE = "snapshots_unwritable"
     SNAPSHOTS_WRITABLE = "snapshots_writable"
+    STORE_BEHIND = "store_behind"
+    STORE_TAKEN_OVER = "store_taken_over"
     BREACH_CONFIRMING = "breach_confirming"
     PHANTOM_BREACH = "phantom_breach"
     FLOW_DETECTED = "flow_detected"
@@ -123,6 +125,8 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.LOCK_WRITABLE: Level.INFO,
         EventName.SNAPSHOTS_UNWRITABLE: Level.WARNING,
         EventName.SNAPSHOTS_WRITABLE: Level.INFO,
+        EventName.STORE_BEHIND: Level.CRITICAL,
+        EventName.STORE_TAKEN_OVER: Level.CRITICAL,
         EventName.BREACH_CONFIRMING: Level.WARNING,
         EventName.PHANTOM_BREACH: Level.WARNING,
         EventName.FLOW_DETECTED: Level.INFO,

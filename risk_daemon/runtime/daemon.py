@@ -115,6 +115,7 @@ class Daemon:
         now = self.parts.clock.now()
         try:
             self._locks.put(self._engine.gate, now)
+            self._persistence.look()  # known before any reading: the gate must not open for a moment
             self._turn(Started(), now)
             if self._ending is None:
                 self._start_feeds()
@@ -307,6 +308,7 @@ class Daemon:
         """Raises StartUnavailable when the first start ever found no baseline in its time."""
         self._systemd.feed_watchdog(now)
         self._locks.inspect(now)
+        self._persistence.look()
         if self._engine.is_started:
             self._persistence.save_if_due(now)
         self._risk.write_if_due(now)

@@ -50,6 +50,7 @@ class Persistence:
         self._documents = documents
         self._tell = tell
         self._error: str | None = None
+        self._told: str | None = None
         self._is_wanted = False
         self._saved_mono = _NEVER
         self._saving: asyncio.Task[None] | None = None
@@ -79,10 +80,16 @@ class Persistence:
         error = await self._try_to_save()
         if error is not None:
             _LOG.error("state_save_failed", error=error)
-        if error != self._error:
-            self._error = error
-            self._tell(StoreChecked(error))
+        self._error = error
+        self.look()
         return error is None
+
+    def look(self) -> None:
+        """Tell what keeps the state from being safe wherever it should be, when that changes."""
+        trouble = self._error or self._store.trouble
+        if trouble != self._told:
+            self._told = trouble
+            self._tell(StoreChecked(trouble))
 
     async def _try_to_save(self) -> str | None:
         saving = asyncio.ensure_future(self._store.save(self._documents()))

@@ -24,6 +24,8 @@ from risk_daemon.runtime.day_snapshots import snapshots_of
 from risk_daemon.state.store.snapshots import Account, Snapshot
 
 LOOK_EVERY_S = 10.0
+LOOK_FOR_MISSING_EVERY_S = 1.0
+_MINUTE_S = 60.0
 _FORGET_EVERY_S = 3_600.0
 
 _LOG = structlog.get_logger(__name__)
@@ -71,6 +73,7 @@ class SnapshotWriter:
         self._look_mono = self._forget_mono = float("-inf")
         self._trip_id: str | None = None
         self._period: tuple[str | None, int] = (None, 0)
+        self._is_whole = False
         self._is_failing = False
         self._writing: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -85,8 +88,9 @@ class SnapshotWriter:
             self._trip_id = trip_id
             self.look(now, all_of_them=True)
         elif isinstance(decision.event, Tick):
-            period = (self._engine.baselines.day, int(now.wall // 60))
-            if period != self._period or now.mono - self._look_mono >= LOOK_EVERY_S:
+            period = (self._engine.baselines.day, int(now.wall // _MINUTE_S))
+            every_s = LOOK_EVERY_S if self._is_whole else LOOK_FOR_MISSING_EVERY_S
+            if period != self._period or now.mono - self._look_mono >= every_s:
                 self.look(now, all_of_them=period != self._period)
                 self._period = period
 
@@ -100,6 +104,7 @@ class SnapshotWriter:
 
     def _take(self, now: Instant, all_of_them: bool) -> None:
         found = snapshots_of(self._engine, now, self._settings.guard, self._ids)
+        self._is_whole = found.keys() == self._ids.keys()
         due = {venue: one for venue, one in found.items() if all_of_them or self._is_due(self._taken.get(venue), one)}
         if due:
             self._taken |= due
@@ -108,6 +113,11 @@ class SnapshotWriter:
 
     def _is_due(self, before: Snapshot | None, now: Snapshot) -> bool:
         if before is None or now.trading_day != before.trading_day:
+            return True
+        age_s = now.wall - before.wall
+        if 0 <= age_s < LOOK_EVERY_S:
+            return False
+        if not 0 <= age_s < _MINUTE_S:  # it was not seen when all were written
             return True
         moves = (now.current_equity - before.current_equity, now.start_of_day_equity - before.start_of_day_equity)
         return max(map(abs, moves)) > self._settings.moves_by or now.loss_limit != before.loss_limit

@@ -26,7 +26,7 @@ DOCUMENTS: tuple[Document, ...] = tuple(
 )
 
 _NAMED = re.compile(r"test_(\d{3}|card)_(\d{2})_\w+")
-_SECTION = re.compile(r"\d(\.\d)?: \S")
+_SECTION = re.compile(r"\d+(\.\d)?: \S")
 _NOT_RUN = ("skip", "skipif", "xfail")
 
 DONE, DIFFERENT, TO_COME = "done", "different", "to come"

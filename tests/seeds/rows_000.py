@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.seeds.row import Document, Row
 
 _FILES = "3: the house has rooms of its own"
-_SCHEMA = "postgres: the table comes with that store"
 _ATTACKS = "tests/e2e/test_override_attacks.py::"
 _BROADCAST = "kafka: the event is in the log and is not broadcast"
 
@@ -23,17 +22,26 @@ DOCUMENT = Document(
         "000-04": Row("Realised and unrealised losses of the day added up over all accounts"),
         "000-05": Row(
             "In less than 100 ms",
-            to_come="postgres: p99 over 100 accounts is measured with that store; in memory it is the same turn",
+            note="`python -m benchmarks store` holds it to that: p99 from a change on one of 100 accounts to the answer"
+            " from the table, when a snapshot is due; the guard itself judges in the turn that takes the change in",
         ),
-        "000-06": Row("A table of daily snapshots by account, amounts with two decimals", to_come=_SCHEMA),
+        "000-06": Row(
+            "A table of daily snapshots by account, amounts with two decimals",
+            also=("tests/unit/state/store/test_snapshots.py::test_two_decimals_never_make_a_loss_smaller",),
+        ),
         "000-07": Row(
             "Generated columns for the drawdown and whether it is breached, id as the only key",
-            to_come="postgres: in a form that it accepts: neither a generated column of another, nor a hypertable's key"
-            " without its time, is one",
+            different="13.1: generated they are; the key is id and snapshot_time, for a hypertable takes no other; the"
+            " limit is a column, 3 % where the configuration has none",
+            also=("tests/unit/state/store/test_snapshots.py::test_it_is_breached_at_the_limit_unrounded",),
         ),
-        "000-08": Row("The table is a TimescaleDB hypertable", to_come="postgres: where the extension is there"),
-        "000-09": Row("A compose service for TimescaleDB", to_come="postgres: with the store"),
-        "000-10": Row("A migration file", to_come="postgres: as a migration of that store"),
+        "000-08": Row(
+            "The table is a TimescaleDB hypertable",
+            note="where the extension is loaded. The tests run against it where a server has it, and against a stand-in"
+            " that is asked the same where none has",
+        ),
+        "000-09": Row("A compose service for TimescaleDB", note="in `deploy/compose.yaml`, by `--profile store`"),
+        "000-10": Row("A migration file", note="`0010_21_circuit_breaker.sql`, run by `risk-daemon migrate`"),
         "000-11": Row("A file for the drawdown aggregator", different=_FILES + ": baselines.py and portfolio.py"),
         "000-12": Row("`POST /orders` is answered 423 Locked for the rest of a breached day"),
         "000-13": Row("A class CircuitBreakerMiddleware with check_breaker(account_id)"),

@@ -302,6 +302,10 @@ def _identity(revision: Revision) -> Documents:
 
 def _check_accounts(ours: Documents, theirs: Documents) -> None:
     """Raises Refused. What is not there, or can't be read, is overwritten by who knows that it is their own past."""
-    mine, its = (documents.get(formats.IDENTITY, {}).get("accounts") for documents in (ours, theirs))
-    if mine is not None and its is not None and mine != its:
+    mine, its = (documents.get(formats.IDENTITY) for documents in (ours, theirs))
+    if mine is None or its is None:
+        return
+    if mine.get("accounts") != its.get("accounts"):
         raise Refused("the guard of this name there guards other accounts: take another [guard] name")
+    if mine.get("initial_capital") != its.get("initial_capital"):
+        raise Refused("the guard of this name there has another initial_capital: take another [guard] name")

@@ -1,80 +1,67 @@
-"""The connection that the day's snapshots are written through: opened when it is needed, and anew after a failure."""
+"""Where the day's snapshots are written to: a server, through a connection that is given up after any failure."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from risk_daemon.errors import RecordError
 from risk_daemon.state.store.snapshots import Account, Connection, Snapshot, forget, register, write
 
-KEEP_WITHIN_S = 5.0
+T = TypeVar("T")
+
 _NO_TABLE = "42P01"
+_NO_COLUMN = "42703"
 
 
-class Link(Connection, Protocol):
-    """A connection that can be let go of."""
+class Link(Protocol):
+    """What is used of a PostgresLink."""
 
-    def is_closed(self) -> bool: ...
-
-    def terminate(self) -> None:
-        """Without a word to the server, which may not answer."""
+    async def run(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """What `work` gives on a connection, within bounds. Raises RecordError."""
         ...
 
+    async def close(self) -> None: ...
 
-def sentence(error: BaseException) -> str:
-    """What keeps the database from being used, for people."""
-    if getattr(error, "sqlstate", None) == _NO_TABLE:
-        return "the database has no tables for it: run `risk-daemon migrate`"
-    if isinstance(error, TimeoutError):
-        return "the database does not answer"
-    return f"the database can't be used: {str(error) or repr(error)}"
+
+def with_tables(work: Callable[[Connection], Awaitable[T]]) -> Callable[[Connection], Awaitable[T]]:
+    """`work`, which raises RecordError with what to do where the tables are missing, or are others."""
+
+    async def worked(connection: Connection) -> T:
+        try:
+            return await work(connection)
+        except Exception as error:
+            if getattr(error, "sqlstate", None) in (_NO_TABLE, _NO_COLUMN):
+                raise RecordError(f"{error}: run `risk-daemon migrate`, which makes the tables") from error
+            raise
+
+    return worked
 
 
 class SnapshotPlace:
-    """connect: opens a connection, or raises. Each time it is opened the accounts are registered under `guard`."""
+    """On each connection that is opened the accounts are registered under `guard`, before the first snapshot."""
 
-    def __init__(
-        self,
-        connect: Callable[[], Awaitable[Link]],
-        guard: str,
-        accounts: Sequence[Account],
-        within_s: float = KEEP_WITHIN_S,
-    ) -> None:
-        self._connect = connect
+    def __init__(self, link: Link, guard: str, accounts: Sequence[Account]) -> None:
+        self._link = link
         self._guard = guard
         self._accounts = accounts
-        self._within_s = within_s
-        self._link: Link | None = None
+        self._registered_on: Connection | None = None
 
     async def keep(self, snapshots: Sequence[Snapshot]) -> None:
-        """Write them, all or none, within the time there is. Raises RecordError, and may be asked again."""
-        await self._bounded(lambda link: write(link, snapshots))
+        """Write them, all or none. Raises RecordError, and may be asked again."""
+
+        async def work(connection: Connection) -> None:
+            if connection is not self._registered_on:
+                await register(connection, self._guard, self._accounts)
+                self._registered_on = connection
+            await write(connection, snapshots)
+
+        await self._link.run(with_tables(work))
 
     async def forget(self, before_wall: float) -> None:
         """Remove those from before that moment (Unix seconds). Raises RecordError."""
-        await self._bounded(lambda link: forget(link, before_wall))
+        await self._link.run(with_tables(lambda connection: forget(connection, before_wall)))
 
     async def close(self) -> None:
         """Let go of the connection, without waiting for the server."""
-        if self._link is not None:
-            self._link.terminate()
-            self._link = None
-
-    async def _bounded(self, work: Callable[[Link], Awaitable[None]]) -> None:
-        try:
-            async with asyncio.timeout(self._within_s):
-                await work(await self._open())
-        except Exception as error:  # of a dozen kinds: whatever it is, the next try begins anew
-            await self.close()
-            raise RecordError(sentence(error)) from error
-        except BaseException:
-            await self.close()
-            raise
-
-    async def _open(self) -> Link:
-        if self._link is None or self._link.is_closed():
-            self._link = await self._connect()
-            await register(self._link, self._guard, self._accounts)
-        return self._link
+        await self._link.close()

@@ -27,6 +27,8 @@ TOLD = [
     (EventName.VENUE_UNPROVEN, {"venue": "okx", "reason": "no answer"}, Severity.CRITICAL, "okx is NOT PROVEN"),
     (EventName.VENUE_LOST, {"venue": "okx", "reason": "no answer"}, Severity.WARNING, "okx is lost"),
     (EventName.ORDER_REPLACED, {"venue": "okx", "order_id": "7"}, Severity.CRITICAL, "(7)"),
+    (EventName.STORE_BEHIND, {"message": "it has save 3"}, Severity.CRITICAL, "it has save 3"),
+    (EventName.STORE_TAKEN_OVER, {"message": "it has save 9"}, Severity.CRITICAL, "it has save 9"),
     (EventName.STORE_UNWRITABLE, {"error": "disk full"}, Severity.CRITICAL, "disk full"),
     (EventName.LOCK_UNWRITABLE, {"lock": "redis://h:6379/0", "error": "late"}, Severity.WARNING, "are refused: late"),
     (EventName.LOCK_WRITABLE, {"lock": "redis://h:6379/0"}, Severity.INFO, "redis://h:6379/0 can be written again"),

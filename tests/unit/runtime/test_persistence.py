@@ -86,6 +86,23 @@ async def test_a_failure_is_shouted_told_once_and_tried_again_soon() -> None:
     assert saving.told == ["no space left on device", None]
 
 
+async def test_what_keeps_it_from_a_second_place_is_told_without_a_save_and_shuts_nothing_else_up() -> None:
+    saving = Saving()
+    saving.store.trouble = "the server is gone"
+    saving.persistence.look()
+    saving.persistence.look()
+    assert saving.told == ["the server is gone"]
+    await saving.due()
+    assert saving.told == ["the server is gone"], "a save here does not mend it"
+    saving.store.breaks()
+    await saving.persistence.save()
+    saving.store.trouble, saving.store.error = None, None
+    saving.persistence.look()
+    assert saving.told == ["the server is gone", "no space left on device"], "there it is well, here it is not"
+    await saving.persistence.save()
+    assert saving.told[2:] == [None]
+
+
 async def test_a_store_that_hangs_is_given_up_and_not_asked_twice_at_once() -> None:
     saving = Saving()
     saving.store.hangs = True

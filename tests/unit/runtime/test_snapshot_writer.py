@@ -117,6 +117,22 @@ async def test_what_moved_by_more_than_dust_every_ten_seconds() -> None:
     assert len(rows) <= 1
 
 
+async def test_an_account_that_is_seen_again_is_written_at_once_and_no_other_more_often() -> None:
+    desk = Desk()
+    desk.world.dead.add("perp")
+    await desk.run(130)
+    assert {venue for venue, at, _ in desk.shelf.rows() if at > 100} == {"spot"}, "perp is not read any more"
+    first = len(desk.shelf.kept)
+    for _ in range(20):
+        desk.world.trade("spot", USDT=-2)
+        await desk.run(1)
+    assert len(desk.shelf.kept) - first <= 3, "every ten seconds, though perp is looked for each second"
+    desk.world.dead.clear()
+    desk.world.read_all()
+    rows = await desk.run(1.4)
+    assert "perp" in [venue for venue, _, _ in rows]
+
+
 async def test_all_at_once_on_a_trip() -> None:
     desk = Desk()
     await desk.run(2)

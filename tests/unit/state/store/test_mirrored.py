@@ -1,13 +1,11 @@
 """The mirror: first here, then there; what keeps it from being there is trouble; nothing is overwritten."""
 
-# ruff: noqa: ASYNC110 - a test may look at its files, and wait for a server by looking
-
 from __future__ import annotations
 
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from risk_daemon.state.store.postgres_link import PostgresLink
 from risk_daemon.state.store.postgres_schema import check
 from risk_daemon.state.store.revised import RevisedState
 from risk_daemon.state.store.sqlite import SqliteStore, connect, write_documents
-from tests.postgres import Database, Server
+from tests.postgres import Database, Server, until
 
 OURS = {"format": FORMAT, "accounts": {"kraken": "f00"}, "initial_capital": "auto"}
 WITHIN_S = 0.5
@@ -77,12 +75,6 @@ async def guards(tmp_path: Path, database: Database) -> AsyncIterator[Guards]:
     yield guards
     for store in list(guards.open):
         await guards.stop(store)
-
-
-async def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def well(store: MirroredStore) -> None:

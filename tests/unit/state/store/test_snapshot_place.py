@@ -1,110 +1,86 @@
-"""The connection of the day's snapshots, against a PostgreSQL that stops, hangs, is read only or has no tables."""
+"""Where the day's snapshots are written, against a PostgreSQL that stops, hangs, is read only or has no tables."""
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
-import asyncpg
-import psutil
 import pytest
 
 from risk_daemon.errors import RecordError
+from risk_daemon.state.store.postgres_link import PostgresLink
+from risk_daemon.state.store.postgres_url import parse
 from risk_daemon.state.store.snapshot_place import SnapshotPlace
-from tests.postgres import database, postgres_server
-from tests.unit.state.store.test_snapshots import BINANCE, FILE, KRAKEN, told
-
-__all__ = ["database", "postgres_server"]
+from tests.postgres import Database, Server
+from tests.unit.state.store.test_snapshots import BINANCE, KRAKEN, told
 
 
-@contextmanager
-def frozen(server: Any) -> Iterator[None]:
-    """The whole server stands still."""
-    first = psutil.Process(server.get_pid())
-    processes = [first, *first.children(recursive=True)]
-    for process in processes:
-        os.kill(process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in processes:
-            os.kill(process.pid, signal.SIGCONT)
+def place(of: Database, timeout_s: float = 3.0) -> SnapshotPlace:
+    return SnapshotPlace(PostgresLink(of.url, "", timeout_s=timeout_s), "main", [KRAKEN, BINANCE])
 
 
-def place(address: str, within_s: float = 5.0) -> SnapshotPlace:
-    return SnapshotPlace(lambda: asyncpg.connect(address), "main", [KRAKEN, BINANCE], within_s)
+def kept(of: Database) -> int:
+    return int(of.execute("SELECT count(*) FROM daily_pnl_snapshots")[0][0])
 
 
-@pytest.fixture
-async def tables(database: str) -> str:
-    connection = await asyncpg.connect(database)
-    await connection.execute(FILE.read_text())
-    await connection.close()
-    return database
-
-
-async def kept(address: str) -> int:
-    connection = await asyncpg.connect(address)
-    found = await connection.fetchval("SELECT count(*) FROM daily_pnl_snapshots")
-    await connection.close()
-    return int(found)
-
-
-async def test_accounts_are_registered_before_the_first_row(tables: str) -> None:
-    of = place(tables)
+async def test_accounts_are_registered_before_the_first_row(database: Database) -> None:
+    of = place(database)
     await of.keep([told()])
-    connection = await asyncpg.connect(tables)
-    rows = await connection.fetch("SELECT venue FROM guarded_accounts ORDER BY venue")
-    assert [one["venue"] for one in rows] == ["binance", "kraken"]
-    await connection.close()
+    rows = database.execute("SELECT guard, venue FROM guarded_accounts ORDER BY venue")
+    assert [tuple(one) for one in rows] == [("main", "binance"), ("main", "kraken")]
     await of.close()
 
 
-async def test_without_tables_it_says_what_to_do(database: str) -> None:
-    with pytest.raises(RecordError, match="run `risk-daemon migrate`"):
-        await place(database).keep([told()])
+async def test_without_tables_it_says_what_to_do(postgres: Server) -> None:
+    with pytest.raises(RecordError, match="does not exist: run `risk-daemon migrate`"):
+        await place(Database(postgres, has_tables=False)).keep([told()])
 
 
-async def test_a_server_that_is_not_there(tables: str) -> None:
-    with pytest.raises(RecordError, match="the database can't be used: "):
-        await place("postgresql://127.0.0.1:1/none").keep([told()])
+async def test_a_server_that_is_not_there() -> None:
+    link = PostgresLink(parse("postgresql://nobody@127.0.0.1:1/none"), "")
+    with pytest.raises(RecordError, match=r"PostgreSQL at 127\.0\.0\.1:1/none: "):
+        await SnapshotPlace(link, "main", [KRAKEN]).keep([told()])
 
 
-async def test_a_server_that_hangs_takes_no_longer_than_the_time_there_is(tables: str, postgres_server: Any) -> None:
-    of = place(tables, within_s=0.3)
+async def test_a_server_that_stands_still_and_goes_on(own_postgres: Server) -> None:
+    on = Database(own_postgres)
+    of = place(on, timeout_s=0.3)
     await of.keep([told()])
-    with frozen(postgres_server):
-        for _ in range(2):  # on the connection there was, and on a new one
-            with pytest.raises(RecordError, match="the database does not answer"):
-                await of.keep([told()])
-    await of.keep([told()])
-    assert await kept(tables) >= 2
+    own_postgres.freeze()
+    for _ in range(2):  # on the connection there was, and on a new one
+        with pytest.raises(RecordError, match="does not answer within"):
+            await of.keep([told()])
+    own_postgres.thaw()
+    await place(on).keep([told()])
+    assert kept(on) >= 2
     await of.close()
 
 
-async def test_after_a_lost_connection_it_opens_another(tables: str) -> None:
-    of = place(tables)
+async def test_after_a_lost_connection_it_opens_another_and_registers_again(database: Database) -> None:
+    of = place(database)
     await of.keep([told()])
-    connection = await asyncpg.connect(tables)
-    await connection.execute(
+    database.execute("DELETE FROM guarded_accounts")
+    database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     with pytest.raises(RecordError):
         await of.keep([told()])
     await of.keep([told()])
-    assert await kept(tables) == 2
-    await connection.close()
+    assert kept(database) == 2
+    assert len(database.execute("SELECT FROM guarded_accounts")) == 2
     await of.close()
 
 
-async def test_a_server_that_is_read_only(tables: str) -> None:
-    connection = await asyncpg.connect(tables)
-    name = await connection.fetchval("SELECT current_database()")
-    await connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+async def test_a_server_that_is_read_only(postgres: Server) -> None:
+    database = Database(postgres)
+    database.execute(f'ALTER DATABASE "{database.name}" SET default_transaction_read_only = on')
+    of = place(database)
     with pytest.raises(RecordError, match="read-only transaction"):
-        await place(tables).keep([told()])
-    await connection.close()
+        await of.keep([told()])
+    await of.close()
+
+
+async def test_what_is_old_is_forgotten(database: Database) -> None:
+    of = place(database)
+    await of.keep([told(), told(wall=told().wall - 100)])
+    await of.forget(told().wall - 50)
+    assert kept(database) == 1
+    await of.close()

@@ -13,10 +13,9 @@ import asyncpg
 import pytest
 
 from risk_daemon.state.store import snapshots
+from risk_daemon.state.store.postgres_link import connect
 from risk_daemon.state.store.snapshots import Account, Snapshot, forget, loss_of_day, register, write
-from tests.postgres import database, postgres_server
-
-__all__ = ["database", "postgres_server"]
+from tests.postgres import Database, Server
 
 FILE = Path(snapshots.__file__).parent / "migrations" / "postgresql" / "0010_21_circuit_breaker.sql"
 NOON = 1_795_348_800.0  # 2026-11-22, 12:00 UTC
@@ -26,9 +25,8 @@ BINANCE = Account(venue="binance", exchange="binance", fingerprint="0" * 16)
 
 
 @pytest.fixture
-async def connection(database: str) -> AsyncIterator[Any]:
-    connection = await asyncpg.connect(database)
-    await connection.execute(FILE.read_text())
+async def connection(database: Database) -> AsyncIterator[Any]:
+    connection = await connect(database.url, "")
     yield connection
     await connection.close()
 
@@ -68,6 +66,7 @@ async def both(connection: Any, *kept: Snapshot) -> None:
 
 
 async def test_it_runs_twice_and_keeps_what_is_there(connection: Any) -> None:
+    assert "21_circuit_breaker" in FILE.name
     await write(connection, [told()])
     await connection.execute(FILE.read_text())
     assert await connection.fetchval("SELECT count(*) FROM daily_pnl_snapshots") == 1
@@ -246,14 +245,16 @@ async def test_without_a_start_there_is_no_ratio_and_no_zero(connection: Any, st
     )
 
 
-async def test_garbage_in_a_row_is_not_known(connection: Any) -> None:
+async def test_garbage_in_a_row_is_not_known(postgres: Server) -> None:
     """Anybody may write into a table."""
+    connection = await connect(Database(postgres).url, "")
     await both(connection, told(), told(BINANCE))
     await connection.execute("ALTER TABLE daily_pnl_snapshots DROP CONSTRAINT amounts_are_numbers")
     await write(connection, [told(wall=NOON + 1, current_equity=Decimal("NaN"))])
     found = await loss_of_day(connection, NOON)
     assert not found.is_known
     assert "NaN" not in str(found.document())
+    await connection.close()
 
 
 async def test_a_guard_that_lets_go_of_an_account_is_not_asked_for_it(connection: Any) -> None:

@@ -191,7 +191,7 @@ def test_a_newer_version_is_refused(path: Path) -> None:
     SqliteStore.open(path, create=True, run=inline)
     sql(path, "PRAGMA user_version = 7")
     for create in (True, False):
-        with pytest.raises(StateError, match=r"newer risk-daemon \(version 7, this one knows 2\)"):
+        with pytest.raises(StateError, match=r"newer risk-daemon \(version 7, this one knows 3\)"):
             SqliteStore.open(path, create=create)
 
 

@@ -1,0 +1,105 @@
+"""The store that a guard works with: the one of its directory, and a server that everything is mirrored to.
+
+What a server has may be later than what is here. It is taken over by the most restrictive of both: a lock, a halt, a
+warden on either side stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from risk_daemon.auth.remembered import WARDENS, says_guarded
+from risk_daemon.config.credentials import store_password
+from risk_daemon.config.settings import Settings
+from risk_daemon.errors import RecordError, StateError
+from risk_daemon.model.clock import Instant
+from risk_daemon.model.events import EventName, Input, Noted, RiskEvent
+from risk_daemon.runtime.persistence import HALTS
+from risk_daemon.state.directory import LATCH, LOST, Paths
+from risk_daemon.state.directory import latch as lock_of
+from risk_daemon.state.latch import latch_of, trip_left
+from risk_daemon.state.store.base import JsonObject, Store
+from risk_daemon.state.store.formats import IDENTITY
+from risk_daemon.state.store.mirrored import MirroredStore, News
+from risk_daemon.state.store.postgres import PostgresStore
+from risk_daemon.state.store.postgres_link import PostgresLink
+from risk_daemon.state.store.postgres_schema import check
+from risk_daemon.state.store.postgres_url import PostgresUrl
+from risk_daemon.state.store.revised import RevisedState
+from risk_daemon.state.store.sqlite import SqliteStore
+
+Documents = Mapping[str, JsonObject]
+
+
+def on_server(settings: Settings, url: PostgresUrl) -> PostgresStore:
+    """This guard's state on the server. Raises ConfigError without the client, or for a credential that is none."""
+    return PostgresStore(PostgresLink(url, store_password(), first=check), settings.guard.name)
+
+
+async def open_store(settings: Settings, paths: Paths, now: Instant, stack: AsyncExitStack) -> Store:
+    """The store, with the server met where there is one and it answers. Raises StateError, ConfigError.
+
+    A trip that is not proven waits for no server.
+    """
+    local, url = SqliteStore.open(paths.database), settings.state.server
+    if url is None:
+        stack.push_async_callback(local.close)
+        return local
+    store = MirroredStore(local, RevisedState.open(paths.database), on_server(settings, url), merge=merged)
+    stack.push_async_callback(store.close)
+    latch = latch_of(await local.load(), now, trip_left(paths))
+    try:
+        await store.begin(may_take_over=latch is None or latch["proven"])
+    except RecordError as error:
+        raise StateError(str(error)) from error
+    return store
+
+
+def tell_of(store: Store, put: Callable[[Input], None]) -> None:
+    """Have what becomes of the state on the server written down, and told."""
+    if isinstance(store, MirroredStore):
+        store.tell_news(lambda news: put(Noted(_event(news))))
+
+
+def _event(news: News) -> RiskEvent:
+    return RiskEvent(EventName(news.kind.value), {"message": news.message})
+
+
+# --- two memories ------------------------------------------------------------------------------------
+
+
+def merged(ours: Documents, theirs: Documents) -> dict[str, JsonObject]:
+    """Theirs, which is later, with what is more restrictive in ours. Whose it is, ours says."""
+    both: dict[str, JsonObject] = {**theirs, LATCH: _stricter_latch(ours, theirs)}
+    both[HALTS] = {"halts": _all_halts(ours.get(HALTS), theirs.get(HALTS))}
+    if IDENTITY in ours:
+        both[IDENTITY] = ours[IDENTITY]
+    if says_guarded(ours):
+        both[WARDENS] = ours[WARDENS]
+    if ours.get(LOST):
+        both[LOST] = ours[LOST]
+    return both
+
+
+def _stricter_latch(ours: Documents, theirs: Documents) -> JsonObject:
+    """One that is not proven before one that is, that before none; of equals theirs. None that can be read locks."""
+    return max((theirs, ours), key=_strictness).get(LATCH, {})
+
+
+def _strictness(documents: Documents) -> int:
+    if not lock_of(documents).locked:
+        return 0
+    return 1 if documents.get(LATCH, {}).get("proven") is True else 2
+
+
+def _all_halts(ours: JsonObject | None, theirs: JsonObject | None) -> list[Any]:
+    """Of one scope, theirs."""
+    found = {(halt.get("venue"), halt.get("bot")): halt for halt in (*_halts(ours), *_halts(theirs))}
+    return list(found.values())
+
+
+def _halts(document: JsonObject | None) -> list[Any]:
+    found = (document or {}).get("halts")
+    return [halt for halt in found if isinstance(halt, Mapping)] if isinstance(found, list) else []

@@ -60,7 +60,7 @@ class RedisGates:
     """The gates of some guards of a group, in one Redis or several: open only where every one of them says so.
 
     Thread-safe, survives a fork. urls: see RedisAddress; a user may be in it. password: for all of them.
-    timeout_s: for one look, at most 1 s. ca_file: certificates to trust instead of the system's. Raises ValueError,
+    timeout_s: for one look, at most 1 s. ca_file: certificates to trust besides the system's. Raises ValueError,
     and ImportError where the package is not installed.
     """
 

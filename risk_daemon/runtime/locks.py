@@ -36,12 +36,18 @@ class _Kept:
         self.error: str | None = None
         self.is_told = False
 
-    def went(self, error: str | None, now: Instant) -> None:
+    def went(self, error: str | None, now: Instant) -> bool:
+        """How a try went that began at `now`. True where it is the first to fail since one succeeded."""
+        is_overtaken = self.written_mono is not None and now.mono < self.written_mono
+        if error is not None and is_overtaken:
+            return False
+        is_new = error is not None and self.failing_mono is None
         self.error = error
         if error is None:
             self.written_mono, self.failing_mono = now.mono, None
-        elif self.failing_mono is None:
+        elif is_new:
             self.failing_mono = now.mono
+        return is_new
 
     def status(self, now_mono: float) -> LockStoreStatus:
         written, failing = self.written_mono, self.failing_mono
@@ -146,10 +152,7 @@ class Locks:
                 has_written = await kept.store.refresh(now)
         except (RecordError, TimeoutError) as failure:
             error = _words(failure)
-        was_failing = kept.failing_mono is not None
-        if has_written or error is not None:
-            kept.went(error, now)
-        if error is not None and not was_failing:
+        if (has_written or error is not None) and kept.went(error, now):
             _LOG.error("lock_refresh_failed", lock=kept.store.name, error=error)
 
 

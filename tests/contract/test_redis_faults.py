@@ -17,13 +17,16 @@ from typing import Any
 import pytest
 from redis.exceptions import NoPermissionError
 
+from risk_daemon.client import TradingGate
 from risk_daemon.errors import RecordError
 from risk_daemon.model.clock import Instant
 from risk_daemon.state.lock.base import LockRecord
-from risk_daemon.state.lock.redis import SILENCE_MS
+from risk_daemon.state.lock.redis import SILENCE_MS, RedisLock
+from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.lock.redis_record import LEASE_MS as LONGEST_LEASE_MS
 from tests.locks_world import CLOCK, KEY, LEASE_MS, OPEN, TRIPPED, Guard, Watcher, gate_of, lock_of, until
 from tests.proxy import Proxy
+from tests.receivers.certificates import made_in
 from tests.redis_server import VERSIONS, RedisServer
 
 LEASE_S = LEASE_MS / 1000
@@ -360,10 +363,6 @@ async def test_a_bot_may_read_and_not_write_by_the_rules_of_the_page(server: Red
     server.ask("ACL", "SETUSER", "bot", "on", ">bots", *BOT_RULES.split())
     server.ask("ACL", "SETUSER", "guard", "on", ">guards", *GUARD_RULES.split())
     url = f"redis://{{}}@127.0.0.1:{server.port}/0"
-    from risk_daemon.client import TradingGate
-    from risk_daemon.state.lock.redis import RedisLock
-    from risk_daemon.state.lock.redis_address import RedisAddress
-
     guard = Guard(RedisLock(RedisAddress.of(url.format("guard")), password="guards"))
     await guard.say(TRIPPED)
     await guard.say(OPEN)
@@ -509,6 +508,33 @@ async def test_a_server_whose_clock_stands_still_is_believed_for_no_longer_than_
         assert "has not said open again" in (await gate.apeek()).detail
         proxy.repeats = None
         assert await until(gate.is_open, "the gate open again")
+
+
+async def test_over_tls_only_a_server_that_is_trusted_is_asked(
+    server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates, proxy = made_in(tmp_path), Proxy(server.port)
+    async with proxy.running(certificates.server()):
+        address = f"rediss://127.0.0.1:{proxy.port}/0"
+
+        async def said(gate: TradingGate) -> tuple[list[str], bool, str]:
+            guard = Guard(RedisLock(RedisAddress.of(address)))
+            await guard.say(OPEN)
+            await guard.lock.aclose()
+            await gate.apeek()  # the first look has to shake hands
+            answer = await gate.apeek()
+            return guard.errors, answer.allowed, answer.detail
+
+        gate = TradingGate(redis=address, redis_timeout_s=1.0)
+        errors, is_open, detail = await said(gate)
+        assert (len(errors), is_open) == (1, False)
+        assert "CERTIFICATE_VERIFY_FAILED" in errors[0]
+        assert "CERTIFICATE_VERIFY_FAILED" in detail
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+        trusting = TradingGate(redis=address, redis_timeout_s=1.0, ca_file=certificates.authority)
+        assert await said(trusting) == ([], True, "")
+        plain = TradingGate(redis=f"rediss://127.0.0.1:{server.port}/0", redis_timeout_s=1.0)
+        assert not plain.is_open()
 
 
 # --- two processes by one name, two guards of a group ---------------------------------------------------

@@ -6,6 +6,7 @@ from tests.seeds.row import Document, Row
 
 _FILES = "3: the house has rooms of its own"
 _ATTACKS = "tests/e2e/test_override_attacks.py::"
+_FAULTS = "tests/contract/test_redis_faults.py::"
 _BROADCAST = "kafka: the event is in the log and is not broadcast"
 
 DOCUMENT = Document(
@@ -61,7 +62,11 @@ DOCUMENT = Document(
         "000-18": Row("A file for the middleware", different=_FILES + ": risk_daemon/middleware/"),
         "000-19": Row(
             "Redis remembers the breach for the rest of the trading day",
-            to_come="redis: a lock shared by machines; on one machine the state directory remembers it",
+            also=(
+                f"{_FAULTS}test_a_lock_is_kept_over_the_guards_end_and_a_restart_of_the_server",
+                "tests/e2e/test_redis.py::test_halts_ends_and_restarts_reach_a_bot_elsewhere",
+            ),
+            note="with its end as data, which opens nothing by itself; on the guard's machine the state directory does",
         ),
         "000-20": Row("It expires at 00:00 UTC", note="`reset_at` and `timezone` can be set"),
         "000-21": Row(
@@ -69,7 +74,7 @@ DOCUMENT = Document(
             different="4.4: only a freeze does; a trip ends by a reset alone",
         ),
         "000-22": Row("Asking often does not hammer a database", note="bots look at a memory map"),
-        "000-23": Row("A file for the Redis lock", different=_FILES, to_come="redis: with the lock"),
+        "000-23": Row("A file for the Redis lock", different=_FILES + ": risk_daemon/state/lock/redis.py"),
         "000-24": Row(
             "A warden ends a freeze with several factors, one of them biometric",
             also=(

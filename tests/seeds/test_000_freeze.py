@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Sequence
@@ -25,8 +26,11 @@ from risk_daemon.model.clock import ManualClock, SystemClock
 from risk_daemon.model.events import EventName, HaltRequested
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.memory_map import MemoryMap
+from risk_daemon.state.lock.redis import RedisLock
+from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.risk_file import RiskFile
 from tests.core_world import World, amounts, perp
+from tests.redis_server import RedisServer
 from tests.seeds.common import ask, guarded, lose, profile, publish, why
 
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC).timestamp()
@@ -240,6 +244,31 @@ def test_000_19_frozen_is_remembered_for_the_rest_of_the_day() -> None:
     lose(world, "0")
     world.run(30.0)
     assert world.gate == "daily_loss", "though the loss is made good"
+
+
+def test_000_19_redis_remembers_it_until_midnight_over_restarts_of_both(tmp_path: Path) -> None:
+    world = evening(zen(), 300.0)
+    lose(world, "0.03")
+    world.run(10.0)
+    gate = world.engine.gate
+    server = RedisServer(tmp_path).start("--appendonly", "yes")
+
+    async def put() -> None:
+        lock, now = RedisLock(RedisAddress.of(server.url)), SystemClock().now()
+        await lock.write(LockRecord(gate.locked, gate.cause or "", gate.trip_id, now.wall, gate.until_wall), now)
+        await lock.aclose()
+
+    try:
+        asyncio.run(put())
+        server.kill()
+        server.start("--appendonly", "yes")
+        answer = TradingGate(redis=server.url, redis_timeout_s=1.0).peek()
+        assert (answer.allowed, answer.veto_reason, answer.trip_id) == (False, "daily_loss", gate.trip_id)
+        assert answer.locked_until == "2026-11-20T00:00:00.000000Z"
+        server.ask("FLUSHALL")
+        assert not TradingGate(redis=server.url, redis_timeout_s=1.0).is_open(), "who remembers nothing is locked"
+    finally:
+        server.kill()
 
 
 def test_000_20_it_ends_at_midnight_utc() -> None:

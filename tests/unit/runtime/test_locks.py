@@ -76,12 +76,15 @@ async def test_an_open_word_is_renewed_and_a_failure_told() -> None:
     assert [(line["event"], line["log_level"]) for line in logs] == [("lock_refresh_failed", "error")]
 
 
+TICK_S = 0.2
+
+
 async def turns(gates: Gates, seconds: float) -> None:
     """As the evaluation loop takes them."""
     ends = LoopClock().now().mono + seconds
     while (now := LoopClock().now()).mono < ends:
         gates.locks.refresh(now)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(TICK_S)
 
 
 @pytest.mark.parametrize("how", ["breaks", "hangs"])

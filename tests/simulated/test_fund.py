@@ -12,7 +12,7 @@ from tests.simulated.fund_planted import FOUR, MORE, Plant
 from tests.simulated.fund_run import main, sorts_of, tally
 from tests.simulated.fund_world import LIMIT, World, founded, play, warm
 
-CLEAN_SEEDS = range(1, 1_501)
+CLEAN_SEEDS = range(1, 2_001)
 FIND_WITHIN = 200
 FIND_THE_RARE_WITHIN = 400
 

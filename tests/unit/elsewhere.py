@@ -116,6 +116,8 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/engine/venue_news.py": "unit/engine/test_listing_watch.py: outages, audited keys",
     "risk_daemon/engine/warnings.py": "unit/engine/test_engine.py: warnings, once each",
     "risk_daemon/errors.py": "unit/test_main.py: each error ends with its code",
+    # --- fund: one event in, actions out ---
+    "risk_daemon/fund/messages.py": "none: plain records; unit/fund/test_escrow.py reads them all",
     # --- middleware, model ---
     "risk_daemon/middleware/guard.py": "unit/middleware/test_asgi.py: requests that pass and that don't",
     "risk_daemon/model/bot_reports.py": "none: plain records",

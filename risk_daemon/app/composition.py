@@ -41,6 +41,7 @@ from risk_daemon.runtime.twin import TWIN
 from risk_daemon.state.directory import Paths, StateDir, fingerprint
 from risk_daemon.state.event_log import EventLog
 from risk_daemon.state.journals import LogJournal
+from risk_daemon.state.lock.redis_record import LEASE_MS as REDIS_LEASE_MS
 from risk_daemon.state.log_anchor import ANCHOR, CUTS, REMOVED, beginning_of, cut_of, with_cut
 from risk_daemon.state.log_pieces import closed_pieces
 from risk_daemon.state.store.base import Store
@@ -241,6 +242,11 @@ class Site:
         return build_adapter(settings, self.clock)
 
 
+def longest_lease_s(settings: Settings) -> float:
+    """For how long somebody may read an open gate after the guard's last look: what is proven waits for that."""
+    return max(LEASE_S, REDIS_LEASE_MS / 1000) if settings.state.redis_locks else LEASE_S
+
+
 def order_manager(
     settings: Settings,
     adapters: Mapping[str, VenueAdapter],
@@ -261,7 +267,7 @@ def order_manager(
         clock=clock,
         settle_s=breaker.settle,
         order_flight_s=breaker.order_flight,
-        lease_s=LEASE_S,
+        lease_s=longest_lease_s(settings),
         call_timeout_s=settings.data.call_timeout,
         cancel_deadline_s=breaker.cancel_deadline,
         protective_orders="keep" if keeps else "cancel",

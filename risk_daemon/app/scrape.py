@@ -10,9 +10,11 @@ from importlib import metadata
 from adapters.base import Budgeted, VenueAdapter
 from risk_daemon.app.composition import LEASE_S
 from risk_daemon.app.hearers import Hearers
+from risk_daemon.config.state import FILE
 from risk_daemon.metrics.reading import CallBudget, ChannelReading, Reading
 from risk_daemon.model.status import Status
 from risk_daemon.runtime.daemon import Daemon
+from risk_daemon.state.lock.redis_record import LEASE_MS as REDIS_LEASE_MS
 
 
 def reading_of(daemon: Daemon, hearers: Hearers, status: Status) -> Reading:
@@ -26,13 +28,19 @@ def reading_of(daemon: Daemon, hearers: Hearers, status: Status) -> Reading:
         version=_version(),
         counted=daemon.counters.counted(),
         evaluated_wall=now.wall - unlooked_s if math.isfinite(unlooked_s) else None,
-        lease_left_s=0.0 if status.locked is not False else max(0.0, LEASE_S - unlooked_s),
+        lease_left_s=0.0 if status.locked is not False else max(0.0, LEASE_S - unlooked_s, _left_elsewhere_s(status)),
         waiting=len(parts.inbox),
         log_seq=parts.journal.anchor()["seq"],
         open_orders=parts.open_orders.counts(),
         budgets={name: _levels(adapter) for name, adapter in parts.adapters.items()},
         channels=_channels(hearers),
     )
+
+
+def _left_elsewhere_s(status: Status) -> float:
+    """Of the last word to whoever asks in Redis."""
+    said = [lock.written_s for lock in status.locks if lock.name != FILE and lock.written_s is not None]
+    return max((REDIS_LEASE_MS / 1000 - ago_s for ago_s in said), default=0.0)
 
 
 def _levels(adapter: VenueAdapter) -> Sequence[CallBudget]:

@@ -31,6 +31,7 @@ MAX_TIMEOUT_S: Final = 1.0
 _RETRY_AFTER_S: Final = 0.25
 _MAX_RECORD: Final = 8192
 _MAX_DETAIL: Final = 300
+_NO_KEY: Final = -2
 _NS: Final = 1_000_000_000
 
 
@@ -219,7 +220,8 @@ class _Server:
         time_us, run_id = int(time[0]) * 1_000_000 + int(time[1]), str(server["run_id"])
         gates: list[Gate] = []
         for guard, text, pttl_ms in zip(self._guards, rows[::2], rows[1::2], strict=True):
-            gate = judge(Seen(text=text or None, pttl_ms=pttl_ms, time_us=time_us, server=run_id), self._group, guard)
+            found = None if pttl_ms == _NO_KEY and not text else text  # an empty record is an odd one
+            gate = judge(Seen(text=found, pttl_ms=pttl_ms, time_us=time_us, server=run_id), self._group, guard)
             if gate is not None:
                 gates.append(gate)
                 if gate.record.locked or self._is_old(guard, gate):

@@ -582,8 +582,13 @@ async def test_of_two_guards_of_a_group_either_locks_and_one_opens(server: Redis
     assert not gate.is_open()
     await two.say(OPEN)
     assert gate.is_open()
-    server.ask("DEL", "risk-daemon:main:gate:b")
-    server.ask("RPUSH", "risk-daemon:main:gate:b", "open")
+    key = "risk-daemon:main:gate:b"
+    server.ask("DEL", key)
+    assert gate.is_open(), "one says nothing"
+    server.ask("SET", key, "")
+    assert not gate.is_open()
+    server.ask("DEL", key)
+    server.ask("RPUSH", key, "open")
     assert not gate.is_open()
     for guard in (one, two):
         await guard.lock.aclose()

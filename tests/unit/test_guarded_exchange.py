@@ -26,6 +26,8 @@ from risk_daemon.guarded_exchange import OrderVetoed, guard
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.lock.base import LockRecord
 from tests.gate_server import TOKEN, Answer, GateServer, beating, lease, veto
+from tests.locks_world import OPEN, TRIPPED, Guard, gate_of, lock_of
+from tests.redis_server import RedisServer
 
 LIMIT: Any = ("BTC/USDT", "limit", "buy", 0.01, 50_000)
 
@@ -282,6 +284,27 @@ async def test_with_the_daemons_own_gate(venue: Venue, tmp_path: Path) -> None:
             await exchange.create_order(*LIMIT)
         assert (len(server.checks), venue.placed) == (2, 1)
         await closed(exchange)
+
+
+@pytest.mark.parametrize("kind", KINDS[:2], ids=lambda kind: kind.__module__)
+async def test_with_a_gate_in_redis(venue: Venue, tmp_path: Path, kind: type) -> None:
+    """A bot on another machine has nothing but that."""
+    redis = RedisServer(tmp_path).start()
+    writer = Guard(lock_of(redis, lease_ms=2_000))
+    try:
+        exchange = guard(venue.client(kind), gate_of(redis))
+        with pytest.raises(OrderVetoed, match="no guard of main says open"):
+            await called(exchange, "create_order", *LIMIT)
+        await writer.say(OPEN)
+        await called(exchange, "create_order", *LIMIT)
+        await writer.say(TRIPPED)
+        with pytest.raises(OrderVetoed, match="capital_loss"):
+            await called(exchange, "create_order", *LIMIT)
+        assert venue.placed == 1
+        await closed(exchange)
+    finally:
+        await writer.lock.aclose()
+        redis.kill()
 
 
 # --- the moment of asking --------------------------------------------------------------------------

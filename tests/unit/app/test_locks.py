@@ -9,12 +9,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from risk_daemon.app import locks
+from risk_daemon.app.composition import longest_lease_s, order_manager
 from risk_daemon.app.findings import Level
 from risk_daemon.app.locks import lock_findings, remote_locks, remote_locks_that_can_be_had
 from risk_daemon.config.load import Settings, load
 from risk_daemon.errors import ConfigError, ExitCode
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.lock import redis as redis_lock
+from risk_daemon.state.lock.redis_record import LEASE_MS
 from tests.locks_world import CLOCK, OPEN, gate_of
 from tests.redis_server import RedisServer, free_port
 from tests.unit.config.files import PORTFOLIO, SIMULATED, write
@@ -50,6 +52,15 @@ async def test_they_write_by_the_guards_name_with_the_password(
     await lock.write(OPEN, CLOCK.now())
     assert gate_of(server, redis_password="hunter2", group="fund", guards=("a",)).is_open()
     await lock.aclose()
+
+
+def test_no_proof_is_made_before_the_longest_lease_of_any_lock_is_over(tmp_path: Path) -> None:
+    """A bot that can reach Redis while the guard can't may read open for as long as that lasts."""
+    local, elsewhere = settings(tmp_path), settings(tmp_path, "redis://127.0.0.1")
+    assert (longest_lease_s(local), longest_lease_s(elsewhere)) == (1.0, LEASE_MS / 1000)
+    for given in (local, elsewhere):
+        manager = order_manager(given, {}, CLOCK)
+        assert manager._lease_s == longest_lease_s(given)
 
 
 def test_what_keeps_the_guard_from_starting_keeps_no_trip_from_being_finished(

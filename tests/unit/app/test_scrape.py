@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ from risk_daemon.app.hearers import Hearers
 from risk_daemon.app.scrape import reading_of
 from risk_daemon.metrics.counters import Counters
 from risk_daemon.model.events import OrdersListed
+from risk_daemon.model.status import LockStoreStatus
 from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
 from risk_daemon.runtime.status import status_of
@@ -34,7 +36,7 @@ class Alerts:
         return {"oncall": (5, 4)}
 
 
-def read(unlooked_s: float, hearers: Hearers | None = None) -> Any:
+def read(unlooked_s: float, hearers: Hearers | None = None, locks: Sequence[LockStoreStatus] = ()) -> Any:
     world, orders = guarded(), OpenOrders()
     orders.listed(OrdersListed("spot", "plain", world.now, ()))
     parts = SimpleNamespace(
@@ -45,7 +47,7 @@ def read(unlooked_s: float, hearers: Hearers | None = None) -> Any:
         adapters={"spot": Counting(), "silent": FakeAdapter()},
     )
     daemon: Any = SimpleNamespace(parts=parts, counters=Counters(), unlooked_s=lambda _mono: unlooked_s)
-    status = status_of(world.engine, world.clock.now(), {})
+    status = status_of(world.engine, world.clock.now(), {}, locks=locks)
     assert status.locked is False
     return reading_of(daemon, hearers or Hearers(), status)
 
@@ -55,6 +57,16 @@ def test_when_it_looked_and_for_how_long_bots_may_believe_it() -> None:
     assert told.evaluated_wall == told.wall - 0.25
     assert (told.lease_left_s, late.lease_left_s, never.lease_left_s) == (0.75, 0.0, 0.0)
     assert never.evaluated_wall is None
+
+
+def test_who_asks_in_redis_may_believe_it_for_longer() -> None:
+    def lock(name: str, written_s: float | None) -> LockStoreStatus:
+        return LockStoreStatus(name=name, written_s=written_s, failing_s=None, reason=None)
+
+    unwritten, said, old = lock("redis://a", None), lock("redis://b", 0.5), lock("redis://c", 9.0)
+    assert read(0.25, locks=[lock("file", 0.0), unwritten, old]).lease_left_s == 0.75
+    assert read(0.25, locks=[unwritten, said, old]).lease_left_s == 1.5
+    assert read(3.0, locks=[said]).lease_left_s == 1.5
 
 
 def test_orders_log_and_calls_are_those_of_the_parts() -> None:

@@ -82,7 +82,7 @@ def test_a_trip_is_on_the_topic_within_a_second_with_its_loss(documented_kraken,
 def test_a_freeze_is_broadcast_as_one_and_the_trip_that_follows_it_too(documented_kraken, daemon_for, broker):
     daily = '[breakers.daily_loss]\nlimit = "3%"\naction = "freeze"\n'
     daemon = started(documented_kraken, daemon_for, broker, daily, loss_threshold='"20%"')
-    documented_kraken.post(price={"BTC": 46800})
+    documented_kraken.post(price={"BTC": 45000})
     (record,) = broker.wait_for(1)
     body, frozen = record.content, daemon.wait_for(TRIGGERED)
     assert (body["trip_id"], body["kind"], body["rule"]) == (frozen["trip_id"], "freeze", "daily_loss")

@@ -28,7 +28,7 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/app/close.py": "e2e/test_closing_positions.py: with and without a daemon",
     "risk_daemon/app/closing_findings.py": "unit/app/test_check.py: which positions a trip would close",
     "risk_daemon/app/composition.py": "unit/app/test_init.py: a site of all venues; whole in e2e/test_restart.py",
-    "risk_daemon/app/day_snapshots.py": "none: parts that have tests, put together; the start refuses a server still",
+    "risk_daemon/app/day_snapshots.py": "e2e/test_day_snapshots.py: a guard, its server, and both without the other",
     "risk_daemon/app/findings.py": "unit/app/test_check.py: each finding as `check` gives it",
     "risk_daemon/app/override_stopped.py": "e2e/test_override.py: every command that asks, with no daemon running",
     "risk_daemon/app/serving.py": "unit/app/test_service.py: the desk of wardens; whole in e2e/test_main_job.py",

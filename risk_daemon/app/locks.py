@@ -25,7 +25,8 @@ def remote_locks(settings: Settings, clock: Clock) -> Sequence[RedisLock]:
     password = lock_password()
     guard = settings.guard
     return [
-        RedisLock(address, group=guard.group, guard=guard.name, password=password, clock=clock) for address in addresses
+        RedisLock(address, group=guard.group, guard=guard.name, peers=guard.peers, password=password, clock=clock)
+        for address in addresses
     ]
 
 

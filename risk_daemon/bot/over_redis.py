@@ -218,17 +218,28 @@ class _Server:
             self._hang_up()  # the name may lead to the master by now
             return _nothing(f"{self.name}: it is no master, and may be behind one")
         time_us, run_id = int(time[0]) * 1_000_000 + int(time[1]), str(server["run_id"])
-        gates: list[Gate] = []
+        opened: list[Gate] = []
+        others: dict[str, Gate | None] = {}
         for guard, text, pttl_ms in zip(self._guards, rows[::2], rows[1::2], strict=True):
             found = None if pttl_ms == _NO_KEY and not text else text  # an empty record is an odd one
             gate = judge(Seen(text=found, pttl_ms=pttl_ms, time_us=time_us, server=run_id), self._group, guard)
+            if gate is None or gate.stands_aside:
+                others[guard] = gate
+            elif gate.record.locked or self._is_old(guard, gate):
+                return Look(record=_locked(gate), detail=self._why_shut(guard, gate))
+            else:
+                opened.append(gate)
+        return self._by_peers(opened, others, asked_ns)
+
+    def _by_peers(self, opened: Sequence[Gate], others: Mapping[str, Gate | None], asked_ns: int) -> Look:
+        """Open where one says so whose peers all the others are. others: who stands aside; None: who says nothing."""
+        for guard, gate in others.items():
+            if any(guard in one.peers for one in opened):
+                continue
             if gate is not None:
-                gates.append(gate)
-                if gate.record.locked or self._is_old(guard, gate):
-                    return Look(record=_locked(gate), detail=self._why_shut(guard, gate))
-        if not gates:
-            return _nothing(f"{self.name}: no guard of {self._group} says open: {', '.join(self._guards)}")
-        return Look(record=gates[0].record, lease=Lease(min(gate.left_ms for gate in gates), asked_ns))
+                return Look(record=_locked(gate), detail=self._why_shut(guard, gate))
+            return _nothing(f"{self.name}: guard {guard} of {self._group} does not say open")
+        return Look(record=opened[0].record, lease=Lease(min(gate.left_ms for gate in opened), asked_ns))
 
     def _is_old(self, guard: str, gate: Gate) -> bool:
         """Whether this very `open` has been seen for longer than any lease, by our clock: the server's stands still."""

@@ -267,8 +267,8 @@ ODD_FIELDS: dict[str, Any] = {
     "another format": {"format": 2},
     "another group": {"group": "fund"},
     "another guard": {"guard": "b"},
-    "no epoch": {"epoch": None},
-    "an odd epoch": {"epoch": "0"},
+    "no peers": {"peers": None},
+    "odd peers": {"peers": [1]},
     "a word for no": {"locked": "false"},
     "0 for no": {"locked": 0},
     "another server": {"server": "0" * 40},
@@ -572,10 +572,18 @@ async def test_the_next_process_takes_over_when_the_last_is_silent(server: Redis
 
 async def test_of_two_guards_of_a_group_either_locks_and_one_opens(server: RedisServer) -> None:
     gate = gate_of(server, guards=("a", "b"))
-    one, two = (Guard(lock_of(server, guard=name, lease_ms=LONGEST_LEASE_MS)) for name in "ab")
+    one = Guard(lock_of(server, guard="a", peers=("b",), lease_ms=LONGEST_LEASE_MS))
+    two = Guard(lock_of(server, guard="b", peers=("a",), lease_ms=LONGEST_LEASE_MS))
     assert not gate.is_open()
     await one.say(OPEN)
     assert gate.is_open(), gate.peek().detail
+    for cause in ("starting", "locked", "elsewhere"):
+        await two.say(LockRecord(True, cause))
+        assert gate.is_open(), f"b only stands aside: {cause}"
+    await two.say(LockRecord(True, "locked", "trip-1"))
+    assert not gate.is_open()
+    await two.say(LockRecord(True, "daily_loss", None, 5.0, 9e9))
+    assert not gate.is_open()
     await two.say(TRIPPED)
     assert gate.reason() == "capital_loss"
     await one.say(OPEN)
@@ -590,6 +598,19 @@ async def test_of_two_guards_of_a_group_either_locks_and_one_opens(server: Redis
     server.ask("DEL", key)
     server.ask("RPUSH", key, "open")
     assert not gate.is_open()
+    for guard in (one, two):
+        await guard.lock.aclose()
+
+
+async def test_of_guards_that_are_no_peers_each_must_say_open(server: RedisServer) -> None:
+    gate = gate_of(server, guards=("a", "b"))
+    one, two = (Guard(lock_of(server, guard=name, lease_ms=LONGEST_LEASE_MS)) for name in "ab")
+    await one.say(OPEN)
+    assert "guard b of main does not say open" in gate.peek().detail
+    await two.say(LockRecord(True, "starting"))
+    assert gate.reason() == "starting"
+    await two.say(OPEN)
+    assert gate.is_open(), gate.peek().detail
     for guard in (one, two):
         await guard.lock.aclose()
 

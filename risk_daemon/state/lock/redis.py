@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -103,6 +104,7 @@ class RedisLock:
         *,
         group: str = "main",
         guard: str = "main",
+        peers: Sequence[str] = (),
         password: str | None = None,
         clock: Clock | None = None,
         lease_ms: int = LEASE_MS,
@@ -111,7 +113,7 @@ class RedisLock:
         self.name = str(address)
         self._address = address
         self._password = password
-        self._group, self._guard = group, guard
+        self._group, self._guard, self._peers = group, guard, tuple(peers)
         key = key_of(group, guard)
         self._keys = (key, f"{key}:writer", f"{key}:contest")
         self._clock = clock or SystemClock()
@@ -225,7 +227,7 @@ class RedisLock:
     async def _put(self, record: LockRecord, given: Given | None) -> str:
         """The server's verdict. Its number is taken before anything is waited for: that is the order of the words."""
         self._seq += 1
-        seq, text = self._seq, text_of(record, self._group, self._guard, given)
+        seq, text = self._seq, text_of(record, self._group, self._guard, given, self._peers)
         words: list[Any] = [self._run, seq, text, SILENCE_MS, "locked" if given is None else "open"]
         words += [] if given is None else [given.server, given.said_us, given.lease_ms]
         client = await self._connected()

@@ -73,7 +73,7 @@ def test_a_lock_comes_with_its_trip_and_its_end(server: RedisServer) -> None:
 def test_where_nobody_is_it_says_so(server: RedisServer) -> None:
     server.ask("FLUSHALL")
     answer = gate_of(server).peek()
-    assert (answer.veto_reason, answer.detail) == ("locked", f"{server.url}: no guard of main says open: main")
+    assert (answer.veto_reason, answer.detail) == ("locked", f"{server.url}: guard main of main does not say open")
     nowhere = TradingGate(redis=f"redis://127.0.0.1:{free_port()}", redis_timeout_s=1.0).peek()
     assert nowhere.veto_reason == "locked"
     assert "Connection refused" in nowhere.detail

@@ -44,8 +44,8 @@ async def test_it_is_a_lock_store(server: RedisServer) -> None:
     assert store.name == server.url
     await store.write(TRIPPED, CLOCK.now())
     record = json.loads(server.ask("GET", KEY))
-    assert {name: record[name] for name in ("format", "epoch", "cause", "trip_id", "until_wall")} == {
-        "format": 1, "epoch": 0, "cause": "capital_loss", "trip_id": "trip-1", "until_wall": 1_763_640_000.0,
+    assert {name: record[name] for name in ("format", "peers", "cause", "trip_id", "until_wall")} == {
+        "format": 1, "peers": [], "cause": "capital_loss", "trip_id": "trip-1", "until_wall": 1_763_640_000.0,
     }  # fmt: skip
     assert server.ask("PTTL", KEY) == -1
     await lock.aclose()

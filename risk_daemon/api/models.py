@@ -213,17 +213,18 @@ class Halt(Body):
 
 
 class Release(Body):
-    """End the halt of one venue or one bot."""
+    """End the halt of one venue or one bot, or the one of everything that a state from a server begins with."""
 
     reason: Text
     operator: Text | None = None
     venue: Name | None = None
     bot: Name | None = None
+    everything: bool = False
 
     @model_validator(mode="after")
     def _one_scope(self) -> Self:
-        if (self.venue is None) is (self.bot is None):
-            raise ValueError("must name a venue or a bot; a halt of everything is ended by a reset")
+        if (self.venue is not None) + (self.bot is not None) + self.everything != 1:
+            raise ValueError("must name a venue, a bot or everything; a trip by a halt is ended by a reset")
         return self
 
 

@@ -118,6 +118,8 @@ def lasting(seconds: float) -> str:
 
 
 def _scope(event: ReleaseRequested) -> str:
+    if event.bot is None and event.venue is None:
+        return "everything"
     return f"bot {event.bot}" if event.bot else f"venue {event.venue}"
 
 

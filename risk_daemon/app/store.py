@@ -96,10 +96,11 @@ def _strictness(documents: Documents) -> int:
 
 def _all_halts(ours: JsonObject | None, theirs: JsonObject | None) -> list[Any]:
     """Of one scope, theirs."""
-    found = {(halt.get("venue"), halt.get("bot")): halt for halt in (*_halts(ours), *_halts(theirs))}
+    found = {(halt.get("venue"), halt.get("bot")): halt for halt in (*halts_of(ours), *halts_of(theirs))}
     return list(found.values())
 
 
-def _halts(document: JsonObject | None) -> list[Any]:
+def halts_of(document: JsonObject | None) -> list[Any]:
+    """Of the document that keeps them; none where it is not there or says something odd."""
     found = (document or {}).get("halts")
     return [halt for halt in found if isinstance(halt, Mapping)] if isinstance(found, list) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from risk_daemon.auth.operators import operator_name
 from risk_daemon.cli import completion
 from risk_daemon.cli.asking import Told
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, Yes, app, confirm, console, load, run_to_end, show
@@ -87,12 +89,17 @@ def init(
     config: ConfigFile = CONFIG,
     yes: Yes = False,
     accept: Annotated[bool, typer.Option("--accept", help="Take an equity far from initial_capital as it is.")] = False,
+    from_store: Annotated[
+        bool, typer.Option("--from-store", help="On a new machine: out of what the server of [state] store has.")
+    ] = False,
 ) -> ExitCode:
     """Set up the state directory of live accounts, once, after showing what they hold.
 
     Everything is read several times, `peak_hold` apart, until the readings agree. If they do not, it ends with 75.
     """
     settings = load(config)
+    if from_store:
+        return _init_from_store(settings, yes)
     from risk_daemon.app import init as initialising
     from risk_daemon.cli import render, words
 
@@ -112,6 +119,25 @@ def init(
     confirm("INIT", yes, f"This makes {report.state_dir} the state of these accounts.")
     run_to_end(initialising.init(settings, report, Told()))
     out.print(f"Done: {report.state_dir} is set up. Start with `risk-daemon run`.", style="bold green")
+    return ExitCode.STOPPED
+
+
+def _init_from_store(settings: Settings, yes: bool) -> ExitCode:
+    from risk_daemon.app import init_from_store as moving
+
+    found = run_to_end(moving.fetch(settings))
+    out = console()
+    out.print(
+        f"The server has save {found.head.revision} of guard {settings.guard.name}: {len(found.documents)} documents,"
+        f" {len(found.samples)} samples of the equity; nobody was there for {found.head.unseen_s:.0f} s."
+    )
+    if found.unproven is not None:
+        out.print(f"Trip {found.unproven} is not proven: `risk-daemon run` finishes it first.", style="bold red")
+    confirm("INIT", yes, f"This makes {settings.state.dir} the state of these accounts: no other guard may run on it.")
+    run_to_end(moving.set_up(settings, found, operator_name(os.getuid())))
+    lock = "It is locked as it was there, and halted" if found.is_locked else "It is halted"
+    ends = 'look at the accounts, start with `risk-daemon run`, then `risk-daemon release --everything --reason "..."`'
+    out.print(f"Done: {settings.state.dir} is set up. {lock}: {ends}.", style="bold green")
     return ExitCode.STOPPED
 
 

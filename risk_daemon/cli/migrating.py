@@ -1,22 +1,32 @@
-"""`risk-daemon migrate`: bring the state of an older version forward."""
+"""`risk-daemon migrate`: bring the state of an older version forward, here and on the server that it is mirrored to."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
-from risk_daemon.cli.common import CONFIG, ConfigFile, app
+from risk_daemon.cli.common import CONFIG, ConfigFile, app, load, run_to_end
 from risk_daemon.config.place import locate
-from risk_daemon.errors import ExitCode
+from risk_daemon.errors import ExitCode, RecordError, StateError
 
 
 @app.command()
 def migrate(config: ConfigFile = CONFIG) -> ExitCode:
-    """Bring the state directory of an older version to this one's format. Nothing is traded or cancelled.
+    """Bring the state directory, and the tables on a server, to this version's format. Nothing is traded or cancelled.
 
-    Refused while a daemon runs. A copy of the old state.db is kept beside it; a lock stays a lock, and a trip that
+    Refused while a daemon runs here. A copy of the old state.db is kept beside it; a lock stays a lock, and a trip that
     is not proven is finished by the next `run`. Doing it again does no harm.
     """
-    root = locate(config).state
+    root, has_server = locate(config).state, _has_server(config)
+    if not has_server or (root / "state.db").exists():
+        _migrate_here(root)
+    if has_server:
+        _migrate_server(config)
+    return ExitCode.STOPPED
+
+
+def _migrate_here(root: Path) -> None:
     from risk_daemon.state import migrate as migrating
 
     done = migrating.migrate(root)
@@ -26,4 +36,28 @@ def migrate(config: ConfigFile = CONFIG) -> ExitCode:
         typer.echo(f"{root}: migrated {', '.join(done.steps)}; the state as it was is in {done.copy}")
     if done.locked:
         typer.echo("Trading is locked, as before: `risk-daemon run` goes on where it was.")
-    return ExitCode.STOPPED
+
+
+def _has_server(config: Path) -> bool:
+    """Of a file that may be broken elsewhere: what is here can be migrated all the same."""
+    from risk_daemon.config.load import read_table
+    from risk_daemon.config.state import SQLITE
+
+    table = read_table(config).get("state")
+    return isinstance(table, dict) and table.get("store", SQLITE) != SQLITE
+
+
+def _migrate_server(config: Path) -> None:
+    """Raises ConfigError, StateError."""
+    url = load(config).state.server
+    if url is None:
+        return
+    from risk_daemon.config.credentials import store_password
+    from risk_daemon.state.store import postgres_schema
+
+    try:
+        done = run_to_end(postgres_schema.migrate(url, store_password()))
+    except RecordError as error:
+        raise StateError(f"the tables on the server were not migrated: {error}") from error
+    what = f"migrated {', '.join(done)}" if done else "nothing to do, the tables are this version's"
+    typer.echo(f"PostgreSQL at {url.where}: {what}")

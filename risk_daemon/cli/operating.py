@@ -212,14 +212,25 @@ def halt(
 
 @app.command()
 def release(
-    reason: Reason, config: ConfigFile = CONFIG, venue: OneVenue = None, bot: OneBot = None, as_json: AsJson = False
+    reason: Reason,
+    config: ConfigFile = CONFIG,
+    venue: OneVenue = None,
+    bot: OneBot = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="The halt that a state from a server begins with.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> ExitCode:
-    """End the halt of one venue or one bot. A halt of everything is ended by `reset`."""
-    scope = _scope(venue, bot)
-    if not scope:
-        raise UsageError("say what to release: --venue V or --bot B; a halt of everything is ended by `reset`")
-    answer = _asked(config, "/api/v1/release", {"reason": reason, **scope})
-    told = f"Released: {_scope_text(scope)}. Whatever else holds against new orders still does."
+    """End the halt of one venue or bot, or the one after `init --from-store`. A trip by a halt is ended by `reset`."""
+    scope: dict[str, Any] = dict(_scope(venue, bot))
+    if bool(scope) is everything:
+        raise UsageError(
+            "say what to release: --venue V, --bot B or --everything; a trip by a halt is ended by `reset`"
+        )
+    answer = _asked(
+        config, "/api/v1/release", {"reason": reason, **scope, **({"everything": True} if everything else {})}
+    )
+    told = f"Released: {_scope_text(scope) or 'everything'}. Whatever else holds against new orders still does."
     show(answer, as_json, lambda out, _: out.print(told, style="bold green"))
     return ExitCode.STOPPED
 

@@ -176,7 +176,8 @@ def _rule_rows(state: State) -> list[tuple[str, object]]:
     tripped = [f"{name} {word}" for name, word in state.breakers.items() if word != "NORMAL"]
     rows: list[tuple[str, object]] = [("Rules", ", ".join(tripped))] if tripped else []
     for halt in state.halts:
-        told = f"{_whose(halt)}, by {halt.operator or UNKNOWN}: {halt.reason or UNKNOWN}"
+        whose = _whose(halt) if halt.venue or halt.bot else "everything"
+        told = f"{whose}, by {halt.operator or UNKNOWN}: {halt.reason or UNKNOWN}"
         rows.append(("Halted", f"{told}. {how_to_release(halt)}"))
     for one in state.restraints:
         if one.is_scoped and one.cause != MANUAL_HALT:

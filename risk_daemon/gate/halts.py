@@ -1,4 +1,4 @@
-"""Halts of one venue or one bot: a veto for its orders only, until somebody releases it."""
+"""Halts without a trip, of one venue, one bot or everything: a veto for its orders, until somebody releases it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ Scope = tuple[str | None, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """One of them: of a venue, a bot, or one bot on one venue. since_wall: Unix seconds."""
+    """One of them: of a venue, a bot, one bot on one venue, or of everything where neither is named.
+
+    One of everything comes with a state that was set up from a server's; nothing is cancelled by it. since_wall: Unix
+    seconds.
+    """
 
     venue: str | None
     bot: str | None
@@ -25,7 +29,7 @@ class Halt:
     def text(self) -> str:
         """What is halted, in words."""
         parts = (f"bot {self.bot}" if self.bot else "", f"venue {self.venue}" if self.venue else "")
-        return " on ".join(part for part in parts if part)
+        return " on ".join(part for part in parts if part) or "everything"
 
 
 class Halts:

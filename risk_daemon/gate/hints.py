@@ -81,6 +81,7 @@ def _of_veto(cause: str) -> str:
 
 
 def how_to_release(halt: HaltStatus) -> str:
-    """What ends the halt of one venue or one bot."""
+    """What ends a halt that is no trip."""
     scope = " ".join(f"--{key} {name}" for key, name in (("venue", halt.venue), ("bot", halt.bot)) if name)
+    scope = scope or "--everything"
     return f'It lasts until `risk-daemon release {scope} --reason "..."`.'

@@ -39,7 +39,7 @@ class CircuitStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HaltStatus:
-    """A halt of one venue or one bot. since_wall: Unix seconds."""
+    """A halt of one venue, one bot, or everything where neither is named. since_wall: Unix seconds."""
 
     venue: str | None
     bot: str | None

@@ -105,13 +105,21 @@ class StateDir:
 
     @classmethod
     def open(
-        cls, path: Path, *, accounts: Mapping[str, str], initial_capital: str, create: bool, replace: bool = False
+        cls,
+        path: Path,
+        *,
+        accounts: Mapping[str, str],
+        initial_capital: str,
+        create: bool,
+        replace: bool = False,
+        first: Mapping[str, JsonObject] | None = None,
     ) -> Self:
         """Take the directory. accounts: venue -> fingerprint. initial_capital: as configured, as plain text.
 
         create: set it up if it is not; refused while a lock file or the event log tells of a trip that nobody
         ended. replace: start over, forgetting everything but the event log; refused while the lock is shut, and
-        while it can't be read. Raises StateError, one sentence with what to do.
+        while it can't be read. first: more of what a fresh one begins with. Raises StateError, one sentence with
+        what to do.
         """
         paths = Paths(path)
         wanted = identity(accounts, initial_capital)
@@ -121,7 +129,7 @@ class StateDir:
         except OSError as error:
             raise StateError(f"{path}: the state directory can't be used: {error}") from error
         try:
-            fresh = _check_identity(paths, wanted, create or replace, replace)
+            fresh = _check_identity(paths, wanted, create or replace, replace, first)
         except BaseException:
             os.close(descriptor)
             raise
@@ -195,7 +203,9 @@ def _take(paths: Paths) -> int:
     return descriptor
 
 
-def _check_identity(paths: Paths, wanted: dict[str, Any], create: bool, replace: bool) -> bool:
+def _check_identity(
+    paths: Paths, wanted: dict[str, Any], create: bool, replace: bool, first: Mapping[str, JsonObject] | None
+) -> bool:
     """True: set up just now. Raises StateError."""
     if create and not paths.database.exists():
         check_no_trip(paths)
@@ -212,7 +222,7 @@ def _check_identity(paths: Paths, wanted: dict[str, Any], create: bool, replace:
         if known is not None:
             _check_unlatched(paths.root, latch(documents))
         check_no_trip(paths)
-        set_up(paths, connection, wanted)
+        set_up(paths, connection, wanted, first)
     return True
 
 
@@ -253,10 +263,10 @@ def _check_unlatched(root: Path, lock: LockRecord) -> None:
 
 def _check_same(root: Path, known: dict[str, Any], wanted: dict[str, Any]) -> None:
     _check_format(root, known.get("format"))
-    differences = _differences(known, wanted)
-    if differences:
+    different = differences(known, wanted)
+    if different:
         raise StateError(
-            f"{root}: the state belongs to another setting ({'; '.join(differences)}): "
+            f"{root}: the state belongs to another setting ({'; '.join(different)}): "
             f"set [state] dir to another place, or {_INIT} to start over"
         )
 
@@ -270,7 +280,8 @@ def _check_format(root: Path, found: object) -> None:
         )
 
 
-def _differences(known: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+def differences(known: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """What of `wanted` a state that says `known` of itself is not of; see `identity`."""
     before, after = known.get("accounts"), wanted["accounts"]
     if not isinstance(before, dict):
         return ["its accounts can't be read"]

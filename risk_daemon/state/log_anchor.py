@@ -29,6 +29,8 @@ ANCHOR = "log_anchor"
 REMOVED = "log_removed"
 CUTS = "log_cuts"
 _EXPLAINED = "log_cuts_explained"
+# All that is known of one machine's log, and says nothing of another's.
+LOG_DOCUMENTS = (ANCHOR, REMOVED, CUTS, _EXPLAINED)
 
 
 @dataclass(frozen=True, slots=True)

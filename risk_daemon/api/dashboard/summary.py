@@ -119,7 +119,7 @@ def _halts(state: State) -> Markup | None:
     rows = []
     for halt in state.halts:
         whose = " on ".join(name for name in (halt.bot, halt.venue) if name)
-        words = f"{whose or 'somebody'} is halted by {halt.operator or 'somebody'}: {halt.reason}. "
+        words = f"{whose or 'everything'} is halted by {halt.operator or 'somebody'}: {halt.reason}. "
         rows.append(tag("li", words, tag("span", told(how_to_release(halt)), class_="hint")))
     for one in state.restraints:
         if one.is_scoped and one.cause != MANUAL_HALT:

@@ -76,6 +76,14 @@ class RevisedState:
         ]
         await self._run(_write, self._path, self._connection, statements)
 
+    async def adopt(self, number: int, samples: Sequence[SampleRow], lineage: Lineage) -> None:
+        """The documents are here already: they are that revision, and this is what they descend from."""
+        statements: list[Statement] = [
+            ("INSERT OR REPLACE INTO equity_samples (wall, document) VALUES (?, ?)", samples),
+            ("UPDATE revision SET number = ?, lineage = ?", [(number, lineage.text())]),
+        ]
+        await self._run(_write, self._path, self._connection, statements)
+
     async def close(self) -> None:
         await self._run(self._connection.close)
         if self._worker is not None:

@@ -36,6 +36,7 @@ from risk_daemon.app.composition import (
 )
 from risk_daemon.app.control import DaemonControl
 from risk_daemon.app.dead_men import refuse_wrong_dead_men
+from risk_daemon.app.fund import refuse_fund
 from risk_daemon.app.hearers import Hearers, Open
 from risk_daemon.app.in_force import (
     finishing_settings,
@@ -214,6 +215,7 @@ async def _start(
     on_site: Callable[[Site], None] | None,
 ) -> tuple[Daemon, Hearers, Reloader]:
     """Everything that may refuse the start. Raises RiskDaemonError."""
+    refuse_fund(settings)
     refuse_wrong_dead_men(settings)
     site = await stack.enter_async_context(Site(settings))
     # A state that is gone is not set up anew behind the wardens' back: `init` asks them.

@@ -302,6 +302,8 @@ ANSWERS: Mapping[str, Any] = {
     # What is compared is what the state in the directory remembers: another directory is another state.
     # What was done under the looser rules must not fall out of the log before anybody looks.
     "state": {"dir": neither_way, "store": either_way, "locks": either_way, "keep_logs": when_less},
+    # Another fund, or another member's budget: nobody knows what that one allows.
+    "fund": May({"name": either_way, "limit": when_more, "member": either_way, "budget": when_more}),
 }
 
 

@@ -88,6 +88,10 @@ AT_START = frozenset(
         "state.store",
         "state.locks",
         "state.keep_logs",
+        "fund.name",
+        "fund.limit",
+        "fund.member",
+        "fund.budget",
     }
 )
 _NAMED = (("venues",), ("breakers",), ("alerts", "channels"))

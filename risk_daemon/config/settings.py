@@ -28,6 +28,7 @@ from pydantic import (
 from risk_daemon.config.alerts import Alerts
 from risk_daemon.config.api import Api
 from risk_daemon.config.breakers import OWN, Breakers, kind_of
+from risk_daemon.config.fund import Fund
 from risk_daemon.config.notation import (
     Asset,
     Count,
@@ -276,6 +277,7 @@ class Settings(Table):
     api: Api = Field(default_factory=Api)
     warden: WardenTable = as_written({})
     state: State = as_written({})
+    fund: Fund | None = None
 
     _file: Path = PrivateAttr(default=Path("config.toml"))
 
@@ -331,6 +333,13 @@ class Settings(Table):
         return self
 
     @model_validator(mode="after")
+    def _fund_fits(self) -> Self:
+        currency, limit = self.portfolio.reference_currency, None if self.fund is None else self.fund.limit
+        if limit is not None and limit.currency not in (None, currency):
+            raise Refused("fund.limit", f"{str(limit)!r} is not in the reference currency {currency}")
+        return self
+
+    @model_validator(mode="after")
     def _wardens_are_asked_safely(self) -> Self:
         if self.warden.host != LOCAL and self.api.tls_certificate is None:
             raise Refused(
@@ -367,10 +376,12 @@ class Settings(Table):
 
 
 def _refuse_other_currency(tables: Mapping[str, Any]) -> None:
-    currency, limit = _in(tables, "portfolio", "reference_currency") or "USDT", _in(tables, "gate", "max_notional")
-    named = limit.split()[1:] if isinstance(limit, str) else []
-    if named and named[0] != currency:
-        raise Refused("gate.max_notional", f"{limit!r} is not in the reference currency {currency}")
+    currency = _in(tables, "portfolio", "reference_currency") or "USDT"
+    for table, key in (("gate", "max_notional"), ("fund", "budget")):
+        amount = _in(tables, table, key)
+        named = amount.split()[1:] if isinstance(amount, str) else []
+        if named and named[0] != currency:
+            raise Refused(f"{table}.{key}", f"{amount!r} is not in the reference currency {currency}")
 
 
 def _with_lookback(tables: Mapping[str, Any]) -> Mapping[str, Any]:

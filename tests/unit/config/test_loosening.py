@@ -77,6 +77,11 @@ sender = "+100"
 recipients = ["+1", "+2"]
 [alerts.channels.apprise]
 kind = "apprise"
+[fund]
+name = "alpha"
+limit = "20%"
+member = "a"
+budget = 400
 """)
 
 
@@ -156,6 +161,9 @@ RISING = {
     "warden.quorum": [3, 2, 1],
     "warden.break_glass_after": ["1d", "1h", "1s"],
     "state.keep_logs": ["never", "400d", "30d", "1d"],
+    "fund": [{"name": "alpha", "limit": "5%", "member": "a", "budget": 400}, ABSENT],
+    "fund.limit": ["1000 USDT", "2000 USDT", "2000.5 USDT"],
+    "fund.budget": ["100 USDT", 400, 401],
 }
 EITHER = {
     "data.reconcile_every": ["5s", "15s", "20s"],
@@ -217,6 +225,9 @@ EITHER = {
     "venues.kraken.endpoint": [ABSENT, "http://127.0.0.1:9"],
     "venues.kraken.sandbox": [False, True],
     "venues.kraken.local_address": [ABSENT, "127.0.0.2"],
+    "fund.name": ["alpha", "beta"],
+    "fund.member": ["a", "b"],
+    "fund.limit": ["1000 USDT", "5%"],
     "venues.third": [ABSENT, {"exchange": "bybit", "markets": ["spot"]}],
 }
 NEITHER = {

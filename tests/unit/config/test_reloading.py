@@ -49,6 +49,7 @@ ROWS: list[tuple[str, Any, tuple[Any, Any], bool]] = [
     ("api.listen", "127.0.0.1:1", ("127.0.0.1:8787", "127.0.0.1:1"), False),
     ("portfolio.initial_capital", 9_000, ("10000", "9000"), False),
     ("prices.pegs", {"USDC": 1}, ({}, {"USDC": "1"}), False),
+    ("fund.budget", 300, ("400", "300"), False),
     ("state.dir", "/srv/var", ("/nowhere/var", "/srv/var"), False),
 ]
 

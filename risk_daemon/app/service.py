@@ -32,6 +32,7 @@ from risk_daemon.app.composition import (
 )
 from risk_daemon.app.day_snapshots import keep_snapshots
 from risk_daemon.app.dead_men import refuse_wrong_dead_men
+from risk_daemon.app.fund import refuse_fund
 from risk_daemon.app.hearers import Hearers, Open
 from risk_daemon.app.in_force import (
     finishing_settings,
@@ -208,6 +209,7 @@ async def _start(
     on_site: Callable[[Site], None] | None,
 ) -> tuple[Daemon, Hearers, Reloader]:
     """Everything that may refuse the start. Raises RiskDaemonError."""
+    refuse_fund(settings)
     refuse_wrong_dead_men(settings)
     locks = remote_locks(settings, SystemClock())
     site = await stack.enter_async_context(Site(settings))

@@ -325,6 +325,8 @@ ANSWERS: Mapping[str, Any] = {
         "keep_logs": when_less,
         "keep_snapshots": neither_way,  # figures for people: what was done is in the log
     },
+    # Another fund, or another member's budget: nobody knows what that one allows.
+    "fund": May({"name": either_way, "limit": when_more, "member": either_way, "budget": when_more}),
 }
 
 

@@ -93,6 +93,10 @@ AT_START = frozenset(
         "state.locks",
         "state.keep_logs",
         "state.keep_snapshots",
+        "fund.name",
+        "fund.limit",
+        "fund.member",
+        "fund.budget",
     }
 )
 _NAMED = (("venues",), ("breakers",), ("alerts", "channels"))

@@ -29,6 +29,7 @@ from risk_daemon.config.alerts import Alerts
 from risk_daemon.config.api import Api
 from risk_daemon.config.breakers import OWN, Breakers, kind_of
 from risk_daemon.config.broadcast import Broadcast
+from risk_daemon.config.fund import Fund
 from risk_daemon.config.guard import Guard
 from risk_daemon.config.notation import (
     Asset,
@@ -280,6 +281,7 @@ class Settings(Table):
     api: Api = Field(default_factory=Api)
     warden: WardenTable = as_written({})
     state: State = as_written({})
+    fund: Fund | None = None
 
     _file: Path = PrivateAttr(default=Path("config.toml"))
 
@@ -344,6 +346,13 @@ class Settings(Table):
         return self
 
     @model_validator(mode="after")
+    def _fund_fits(self) -> Self:
+        currency, limit = self.portfolio.reference_currency, None if self.fund is None else self.fund.limit
+        if limit is not None and limit.currency not in (None, currency):
+            raise Refused("fund.limit", f"{str(limit)!r} is not in the reference currency {currency}")
+        return self
+
+    @model_validator(mode="after")
     def _wardens_are_asked_safely(self) -> Self:
         if self.warden.host != LOCAL and self.api.tls_certificate is None:
             raise Refused(
@@ -398,10 +407,12 @@ class Settings(Table):
 
 
 def _refuse_other_currency(tables: Mapping[str, Any]) -> None:
-    currency, limit = _in(tables, "portfolio", "reference_currency") or "USDT", _in(tables, "gate", "max_notional")
-    named = limit.split()[1:] if isinstance(limit, str) else []
-    if named and named[0] != currency:
-        raise Refused("gate.max_notional", f"{limit!r} is not in the reference currency {currency}")
+    currency = _in(tables, "portfolio", "reference_currency") or "USDT"
+    for table, key in (("gate", "max_notional"), ("fund", "budget")):
+        amount = _in(tables, table, key)
+        named = amount.split()[1:] if isinstance(amount, str) else []
+        if named and named[0] != currency:
+            raise Refused(f"{table}.{key}", f"{amount!r} is not in the reference currency {currency}")
 
 
 def _with_lookback(tables: Mapping[str, Any]) -> Mapping[str, Any]:

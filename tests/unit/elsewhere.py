@@ -84,6 +84,7 @@ ELSEWHERE: dict[str, str] = {
     # --- config: files that load and that are refused ---
     "risk_daemon/config/api.py": "unit/config/test_load.py: the table [api]",
     "risk_daemon/config/breakers.py": "unit/config/test_load.py: the table [breakers]",
+    "risk_daemon/config/fund.py": "unit/config/test_load.py: the table [fund], and what it refuses",
     "risk_daemon/config/notation.py": "unit/config/test_load.py: every notation, right and wrong",
     "risk_daemon/config/own_rule.py": "unit/app/test_rules.py: a class of one's own, and what it is refused for",
     "risk_daemon/config/place.py": "unit/cli/test_remote.py: where a daemon is, by half a file",

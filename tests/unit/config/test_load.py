@@ -20,6 +20,7 @@ from risk_daemon.config.breakers import Breakers
 from risk_daemon.config.broadcast import Kafka
 from risk_daemon.config.load import effective
 from risk_daemon.config.load import load as load_config
+from risk_daemon.config.loosening import tables_of
 from risk_daemon.config.notation import LossSize, Table
 from risk_daemon.config.own_rule import OwnRule
 from risk_daemon.config.registry import RULES as RULE_TABLES
@@ -545,6 +546,23 @@ BAD = {
 
 CONFIGURED = PORTFOLIO + SIMULATED
 
+
+def fund(**changes: Any) -> str:
+    """The table of a fund, with other values."""
+    table = {"name": "alpha", "limit": "500 USDT", "member": "a", "budget": "400 USDT", **changes}
+    return "\n".join(("[fund]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())))
+
+
+def test_a_fund_s_table_is_read(tmp_path: Path) -> None:
+    read = load_config(write(tmp_path, fund(), CONFIGURED)).fund
+    assert read is not None
+    assert (read.name, read.member, read.limit.money, read.budget) == ("alpha", "a", Decimal(500), Decimal(400))
+    part = load_config(write(tmp_path, fund(limit="5%", budget=10_000), CONFIGURED)).fund
+    assert part is not None
+    assert part.limit.ratio == Decimal("0.05")
+    assert load_config(write(tmp_path, CONFIGURED)).fund is None
+
+
 BAD_RULES = {
     "no such rule": (
         "[breakers.drawdwon]",
@@ -682,6 +700,19 @@ BAD_RULES = {
     "a warden's page at an origin": ('[warden]\nhost = "https://guard"', "warden.host: 'https://guard' is not a name"),
     "a warden's page with a port": ('[warden]\nhost = "localhost:1"', "warden.host: 'localhost:1' is not a name"),
     "a glass that is broken at once": ('[warden]\nbreak_glass_after = "0s"', "'0s' is no time at all"),
+    "a fund without a limit": ('[fund]\nname = "alpha"\nmember = "a"\nbudget = 5', "fund.limit: "),
+    "a fund without a name": (fund(name=""), "fund.name: '' is not a name: use letters"),
+    "a member of two words": (fund(member="a b"), "fund.member: 'a b' is not a name"),
+    "a fund's limit without a unit": (fund(limit=500), "fund.limit: 500 could be percent or money"),
+    "a fund's limit in other money": (
+        fund(limit="500 USDC"),
+        "fund.limit: '500 USDC' is not in the reference currency",
+    ),
+    "a budget in other money": (fund(budget="4 USDC"), "fund.budget: '4 USDC' is not in the reference currency"),
+    "a budget above the limit": (fund(budget=501), "fund.budget: 501 is above the fund's limit of 500 USDT"),
+    "a budget of nothing": (fund(budget=0), "fund.budget: 0 is not above zero"),
+    "a budget as a part": (fund(budget="5%"), "fund.budget: '5%' is not an amount"),
+    "a fund of one's own words": (fund(share=1), "fund.share: "),
     "a port that is none": ('[api]\nlisten = "127.0.0.1:99999"', "api.listen: '127.0.0.1:99999' is not an address"),
 }
 
@@ -785,8 +816,10 @@ def as_default(field: Any) -> str:
 
 FIELDS = Settings.model_fields
 SECTIONS: dict[str, type[Table]] = {
-    f"[{name}]": field.annotation for name, field in FIELDS.items() if name not in ("breakers", "venues", "broadcast")
-}  # type: ignore[misc]
+    f"[{name}]": tables_of(field)[0]
+    for name, field in FIELDS.items()
+    if name not in ("breakers", "venues", "broadcast")
+}
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -79,6 +79,11 @@ recipients = ["+1", "+2"]
 kind = "apprise"
 [broadcast.kafka]
 bootstrap = "kafka:9092"
+[fund]
+name = "alpha"
+limit = "20%"
+member = "a"
+budget = 400
 """)
 
 
@@ -159,6 +164,9 @@ RISING = {
     "warden.quorum": [3, 2, 1],
     "warden.break_glass_after": ["1d", "1h", "1s"],
     "state.keep_logs": ["never", "400d", "30d", "1d"],
+    "fund": [{"name": "alpha", "limit": "5%", "member": "a", "budget": 400}, ABSENT],
+    "fund.limit": ["1000 USDT", "2000 USDT", "2000.5 USDT"],
+    "fund.budget": ["100 USDT", 400, 401],
 }
 EITHER = {
     "data.reconcile_every": ["5s", "15s", "20s"],
@@ -227,6 +235,9 @@ EITHER = {
     "broadcast.kafka.bootstrap": ["kafka:9092", "kafka:9093"],
     "broadcast.kafka.topic": ["system-events", "other-events"],
     "broadcast.kafka.event_type": ["The3PercentFreeze", "TheFreeze"],
+    "fund.name": ["alpha", "beta"],
+    "fund.member": ["a", "b"],
+    "fund.limit": ["1000 USDT", "5%"],
     "venues.third": [ABSENT, {"exchange": "bybit", "markets": ["spot"]}],
 }
 NEITHER = {

@@ -52,6 +52,7 @@ ROWS: list[tuple[str, Any, tuple[Any, Any], bool]] = [
     ("prices.pegs", {"USDC": 1}, ({}, {"USDC": "1"}), False),
     ("guard.name", "other", ("main", "other"), False),
     ("guard.group", "other", ("main", "other"), False),
+    ("fund.budget", 300, ("400", "300"), False),
     ("state.dir", "/srv/var", ("/nowhere/var", "/srv/var"), False),
 ]
 

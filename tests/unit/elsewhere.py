@@ -89,8 +89,6 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/config/own_rule.py": "unit/app/test_rules.py: a class of one's own, and what it is refused for",
     "risk_daemon/config/place.py": "unit/cli/test_remote.py: where a daemon is, by half a file",
     "risk_daemon/config/rule.py": "unit/config/test_load.py: warnings, rates; sentences in app/test_explain.py",
-    "risk_daemon/config/guard.py": "unit/config/test_load.py: names that are none",
-    "risk_daemon/config/state.py": "unit/config/test_load.py: the table [state], and what it refuses",
     "risk_daemon/config/warden.py": "unit/config/test_load.py: the table [warden], and what it refuses",
     "risk_daemon/config/rules/daily_loss.py": "unit/app/test_explain.py: its sentence; its breaker in test_rules.py",
     "risk_daemon/config/rules/drawdown.py": "unit/app/test_explain.py: its sentence; its breaker in test_rules.py",

@@ -18,6 +18,8 @@ from tests.kafka import NOT_ENOUGH_REPLICAS, PRODUCE, TOPIC, TOPIC_AUTHORIZATION
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"', "cancel_deadline": '"60s"'}
+SLACK_S = 2.0  # of two runs on a machine that does other things too
+LAST_S = 2.3  # for what was not tried to its end
 TRIGGERED = "circuit_breaker_triggered"
 LISTS_NOTHING = {"listing": "empty_result"}  # then nothing is proven, and the trip lasts
 
@@ -226,7 +228,10 @@ def phases_s(daemon: Daemon) -> dict[str, float]:
 @pytest.mark.long
 @pytest.mark.parametrize("turn", ["first", "second"])
 def test_a_broker_that_is_stopped_makes_no_step_of_a_trip_longer(tmp_path, broker, turn: str):
-    """In pairs, on equal venues: without the table, and with a broker that takes connections and says nothing."""
+    """In pairs, on equal venues: without the table, and with a broker that takes connections and says nothing.
+
+    A step that waited for the broker would be ten seconds longer.
+    """
     took: dict[str, dict[str, float]] = {}
     ended: dict[str, float] = {}
     for case in ("without", "stopped") if turn == "first" else ("stopped", "without"):
@@ -249,8 +254,8 @@ def test_a_broker_that_is_stopped_makes_no_step_of_a_trip_longer(tmp_path, broke
             daemon.close()
             venue.kill()
     broker.signal(signal.SIGCONT)
-    assert all(took["stopped"][step] <= took["without"][step] + 0.5 for step in took["without"]), took
-    assert ended["stopped"] <= ended["without"] + 3.0, ended
+    assert all(took["stopped"][step] <= took["without"][step] + SLACK_S for step in took["without"]), took
+    assert ended["stopped"] <= ended["without"] + LAST_S + SLACK_S, ended
 
 
 @pytest.mark.long

@@ -22,12 +22,12 @@ DONE = "done.json"
 class Agent:
     """One group, run as often as it is started. Its words of all runs are in one file."""
 
-    def __init__(self, directory: Path, broker: Broker, venue: harness.Venue) -> None:
+    def __init__(self, directory: Path, broker: Broker, venue: harness.Venue, group: str = "desk") -> None:
         self.done = directory / DONE
         self._said = directory / "said.txt"
         self._command = [
             sys.executable, str(AGENT), "--bootstrap", broker.address, "--endpoint", venue.endpoint,
-            "--group", "desk", "--done", str(self.done),
+            "--group", group, "--done", str(self.done),
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 

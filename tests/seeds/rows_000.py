@@ -7,7 +7,9 @@ from tests.seeds.row import Document, Row
 _FILES = "3: the house has rooms of its own"
 _ATTACKS = "tests/e2e/test_override_attacks.py::"
 _FAULTS = "tests/contract/test_redis_faults.py::"
-_BROADCAST = "kafka: the event is in the log and is not broadcast"
+_BROADCASTS = "tests/e2e/test_broadcast.py::"
+_MESSAGE = "tests/unit/broadcast/test_message.py::"
+_RELAY = "tests/unit/broadcast/test_relay.py::"
 
 DOCUMENT = Document(
     "000",
@@ -98,11 +100,37 @@ DOCUMENT = Document(
             different=_FILES,
             also=("tests/unit/auth/test_desk.py::test_what_is_agreed_to_is_done_once_and_told",),
         ),
-        "000-27": Row("The freeze is broadcast over Kafka", to_come=_BROADCAST),
-        "000-28": Row("To every mobile and desktop agent", to_come=_BROADCAST),
-        "000-29": Row("With high urgency", to_come=_BROADCAST),
-        "000-30": Row("On the topic system-events", to_come=_BROADCAST),
-        "000-31": Row("With event type, loss, time and the action to cancel all orders", to_come=_BROADCAST),
+        "000-27": Row(
+            "The freeze is broadcast over Kafka",
+            also=(
+                f"{_BROADCASTS}test_a_freeze_is_broadcast_as_one_and_the_trip_that_follows_it_too",
+                f"{_BROADCASTS}test_killed_between_latch_and_send_it_is_sent_by_the_next_start",
+            ),
+            note="every trip and freeze is; owed in the state, with the latch, until the broker has acknowledged it",
+        ),
+        "000-28": Row(
+            "To every mobile and desktop agent",
+            also=(
+                "tests/e2e/test_protector_agent.py::test_it_cancels_everything_and_a_repeat_cancels_nothing_more",
+                "tests/e2e/test_protector_agent.py::test_killed_in_the_middle_it_begins_where_it_was",
+            ),
+            note="examples/protector_agent.py is one to begin with",
+        ),
+        "000-29": Row(
+            "With high urgency",
+            also=(
+                f"{_BROADCASTS}test_a_trip_is_on_the_topic_within_a_second_with_its_loss",
+                f"{_BROADCASTS}test_a_broker_that_is_stopped_makes_no_step_of_a_trip_longer",
+                f"{_RELAY}test_a_new_trip_waits_for_no_pause_and_for_no_other_that_is_refused",
+            ),
+            note="within a second where a broker is there, acknowledged by every replica, tried again without end",
+        ),
+        "000-30": Row("On the topic system-events", note="`[broadcast.kafka] topic`, by default"),
+        "000-31": Row(
+            "With event type, loss, time and the action to cancel all orders",
+            also=(f"{_MESSAGE}test_the_loss_is_what_was_measured_and_never_0_for_what_is_not_known",),
+            note="and the trip's id, for whoever hears it twice; what is not known is null",
+        ),
         "000-32": Row("A freeze cancels all open orders"),
         "000-33": Row(
             "A command that shows the drawdown of the moment",
@@ -118,7 +146,11 @@ DOCUMENT = Document(
             note="`risk-daemon simulate-breach`",
         ),
         "000-35": Row("Status, owner and place in a roadmap", different="1: another project's planning"),
-        "000-36": Row("A file for the freeze publisher", different=_FILES, to_come=_BROADCAST),
+        "000-36": Row(
+            "A file for the freeze publisher",
+            different=_FILES,
+            also=("tests/unit/broadcast/test_relay.py::test_what_is_owed_goes_out_at_once_and_is_told_and_kept",),
+        ),
         "000-37": Row(
             "Realised and unrealised profit for each account",
             also=("tests/unit/runtime/test_worth.py::test_total_is_realized_and_unrealized_by_venue_and_in_all",),

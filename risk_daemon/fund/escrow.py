@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from risk_daemon.fund.ledger import FORMAT, Books, Charter, Row, total
+from risk_daemon.fund.ledger import FORMAT, Books, Charter, LedgerRead, Row, total
 from risk_daemon.fund.messages import (
     Action,
     Actions,
@@ -26,7 +26,6 @@ from risk_daemon.fund.messages import (
     Event,
     Give,
     Leave,
-    LedgerRead,
     LossRead,
     LossUnknown,
     MakeDurable,

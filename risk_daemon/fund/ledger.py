@@ -231,20 +231,21 @@ class Books:
         return cls(Charter.of(found["charter"]), rows)
 
 
-class Stored(Protocol):
-    """What a ledger holds. revision: names this state of it, None where nothing is there; document: as JSON."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRead:
+    """What a ledger holds; for a member also the event that it was read, as after each publication, taken or not.
 
-    @property
-    def revision(self) -> str | None: ...
+    revision: names this state of it, never used twice; None where nothing is there. document: whatever is.
+    """
 
-    @property
-    def document(self) -> JsonObject | None: ...
+    revision: str | None
+    document: object
 
 
 class Ledger(Protocol):
     """Where the shared record is: one document with a revision, on an engine that compares and sets."""
 
-    async def read(self) -> Stored:
+    async def read(self) -> LedgerRead:
         """What is there now. Raises RecordError where that can't be said: nothing there is an answer, none is not."""
         ...
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from risk_daemon.errors import StateError, UsageError
 from risk_daemon.fund.escrow import Escrow, larger, settled, taken_from
-from risk_daemon.fund.ledger import Books, Charter, JsonObject, Row, check_format, total
-from risk_daemon.fund.messages import Actions, LedgerRead, Publish, TripFund
+from risk_daemon.fund.ledger import Books, Charter, JsonObject, LedgerRead, Row, check_format, total
+from risk_daemon.fund.messages import Actions, Publish, TripFund
 from risk_daemon.model.units import plain
 
 

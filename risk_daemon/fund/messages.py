@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from risk_daemon.fund.ledger import JsonObject
+from risk_daemon.fund.ledger import JsonObject, LedgerRead
 
 # --- what happens ------------------------------------------------------------------------------------
 
@@ -21,14 +21,6 @@ class LossRead:
 @dataclass(frozen=True, slots=True)
 class LossUnknown:
     """What was lost can't be said any more. That is not "nothing was"."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerRead:
-    """What the ledger holds, as `Stored`; also after a publication, whether it was taken or not."""
-
-    revision: str | None
-    document: object
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,13 @@ from typing import Any
 from risk_daemon.errors import StateError, UsageError
 from risk_daemon.fund import escrow, lending, membership
 from risk_daemon.fund.escrow import Escrow
-from risk_daemon.fund.ledger import Charter, Row
+from risk_daemon.fund.ledger import Charter, LedgerRead, Row
 from risk_daemon.fund.messages import (
     Actions,
     Durable,
     Event,
     Give,
     Leave,
-    LedgerRead,
     LossRead,
     LossUnknown,
     MakeDurable,

@@ -6,14 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 from risk_daemon.fund.escrow import Escrow, step
-from risk_daemon.fund.ledger import Charter, Row
+from risk_daemon.fund.ledger import Charter, LedgerRead, Row
 from risk_daemon.fund.membership import found, join
 from risk_daemon.fund.messages import (
     Actions,
     Durable,
     Event,
     Give,
-    LedgerRead,
     LossRead,
     MakeDurable,
     Publish,

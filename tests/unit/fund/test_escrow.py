@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 
 from risk_daemon.fund.escrow import Escrow, step
-from risk_daemon.fund.ledger import Books
+from risk_daemon.fund.ledger import Books, LedgerRead
 from risk_daemon.fund.membership import join, restore
 from risk_daemon.fund.messages import (
     Ask,
     Durable,
     Give,
     Leave,
-    LedgerRead,
     LossUnknown,
     MakeDurable,
     Publish,

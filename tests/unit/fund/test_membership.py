@@ -11,9 +11,9 @@ import pytest
 
 from risk_daemon.errors import StateError, UsageError
 from risk_daemon.fund.escrow import step
-from risk_daemon.fund.ledger import Books, Row
+from risk_daemon.fund.ledger import Books, LedgerRead, Row
 from risk_daemon.fund.membership import adopt, claim, found, join, restore
-from risk_daemon.fund.messages import Durable, Give, LedgerRead, MakeDurable, Publish
+from risk_daemon.fund.messages import Durable, Give, MakeDurable, Publish
 from tests.unit.fund.fund import CHARTER, NOWHERE, TERMS, Site, lost, refusal, row, two
 
 B = "b.00000001"

@@ -149,5 +149,5 @@ def test_every_key_of_the_tables_has_a_row() -> None:
         return ".".join([*parts[:1], "*"] if parts[0] == "breakers" and parts[1] != "blind" else parts)
 
     rows = {starred(key) for key in VALUES}
-    files = {"api.tls_certificate", "api.tls_key", "state.store"}  # see NOT_TO_BE_SET there
+    files = {"api.tls_certificate", "api.tls_key", "guard.peers"}  # see NOT_TO_BE_SET there
     assert (AT_ONCE | AT_START) - rows == files

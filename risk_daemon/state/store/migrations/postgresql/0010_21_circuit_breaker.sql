@@ -1,12 +1,17 @@
 -- The day's snapshots by account, and the accounts that they are expected of.
 --
 -- It may run again at any time, and runs on plain PostgreSQL. With TimescaleDB the snapshots are a hypertable: the
--- extension is made only where the server has loaded it, for a server that has not would drop the connection.
+-- extension is made only where the server has loaded it, for a server that has not would drop the connection, and where
+-- this user may make it. Where it can't be made the table is a plain one.
 
 DO $$
 BEGIN
     IF 'timescaledb' = ANY (string_to_array(replace(current_setting('shared_preload_libraries'), ' ', ''), ','))
-        AND EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')
+        AND EXISTS (
+            SELECT FROM pg_available_extension_versions
+            WHERE name = 'timescaledb' AND (trusted OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))
+        )
+        AND has_database_privilege(current_database(), 'CREATE')
     THEN
         CREATE EXTENSION IF NOT EXISTS timescaledb;
     END IF;

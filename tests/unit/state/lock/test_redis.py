@@ -14,7 +14,7 @@ from risk_daemon.state.lock import redis as redis_lock
 from risk_daemon.state.lock.base import LockStore
 from risk_daemon.state.lock.redis import RedisLock, require_redis
 from risk_daemon.state.lock.redis_address import RedisAddress
-from risk_daemon.state.lock.redis_record import LEASE_MS
+from risk_daemon.state.lock.redis_record import LEASE_MS, Given
 from tests.locks_world import CLOCK, KEY, OPEN, TRIPPED
 from tests.redis_server import RedisServer, free_port
 
@@ -106,6 +106,29 @@ async def test_the_second_of_two_at_once_is_the_last_word(server: RedisServer, r
         now = CLOCK.now()
         await asyncio.gather(lock.write(first, now), lock.write(record, now))  # type: ignore[arg-type]
         assert json.loads(server.ask("GET", KEY))["locked"] is (record is TRIPPED)
+    await lock.aclose()
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, "done"),
+        ({"server": "0" * 40}, "moved"),
+        ({"said_us": 10_000_000}, "slow"),
+        ({"said_us": -LEASE_MS * 1_000}, "slow"),
+        ({"lease_ms": 0}, "slow"),
+    ],
+)
+async def test_the_server_refuses_an_open_of_another_server_or_moment(
+    server: RedisServer, change: dict[str, object], verdict: str
+) -> None:
+    """said_us: how much later than the server's clock, in us."""
+    lock = of(server)
+    await lock.write(TRIPPED, CLOCK.now())
+    said_us, run_id = await lock._time_and_server()
+    given = {"server": run_id, "lease_ms": LEASE_MS, **change, "said_us": said_us + int(str(change.get("said_us", 0)))}
+    said = await lock._put(OPEN, Given(run=lock._run, seq=lock._seq + 1, **given))  # type: ignore[arg-type]
+    assert (said, json.loads(server.ask("GET", KEY))["locked"]) == (verdict, verdict != "done")
     await lock.aclose()
 
 

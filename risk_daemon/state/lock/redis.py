@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import uuid
 from collections.abc import Sequence
 from importlib import import_module
@@ -26,6 +27,7 @@ from risk_daemon.model.clock import Clock, Instant, SystemClock
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.lock.redis_record import LEASE_MS, Given, key_of, text_of
+from risk_daemon.state.worker import Worker
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -124,6 +126,9 @@ class RedisLock:
         self._renew_mono = -math.inf
         self._is_refreshing = False
         self._client: Redis | None = None
+        self._worker: Worker | None = None
+        self._finding: asyncio.Future[None] | None = None
+        self._is_found = False
 
     async def write(self, record: LockRecord, now: Instant) -> None:
         """Put `record` in force. Raises RecordError; what was not taken is said again by the next `refresh`."""
@@ -171,6 +176,9 @@ class RedisLock:
 
     async def aclose(self) -> None:
         """Close the connections. What is written stays, and an `open` runs out."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop()
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
@@ -235,10 +243,24 @@ class RedisLock:
 
     async def _connected(self) -> Redis:
         """A client; the library takes a while to load, and the loop has no time for that."""
+        if self._worker is None:
+            self._worker = Worker("lock-redis")
         if self._client is None:
-            library = await asyncio.to_thread(import_module, "redis.asyncio")
+            library = await self._worker.run(import_module, "redis.asyncio")
             self._client = self._client or self._made(library)
+        if not self._is_found:
+            await self._find(self._worker)
         return self._client
+
+    async def _find(self, worker: Worker) -> None:
+        """Look the name up, before the library does, in a thread of our own and never twice at a time: a name server
+        that hangs must not take up the loop's threads, which look up the names of venues.
+        """
+        if self._finding is None or self._finding.done():
+            self._finding = asyncio.ensure_future(worker.run(_look_up, self._address.host, self._address.port))
+            self._finding.add_done_callback(_heed)
+        await asyncio.shield(self._finding)
+        self._is_found = True
 
     def _made(self, library: Any) -> Redis:
         address = self._address
@@ -263,8 +285,20 @@ class RedisLock:
 
     async def _drop(self) -> None:
         """Let go of idle connections: the name may lead to another server by now."""
+        self._is_found = False
         if self._client is not None:
             await self._client.connection_pool.disconnect(inuse_connections=False)
+
+
+def _look_up(host: str, port: int) -> None:
+    """Raises OSError where the name leads nowhere."""
+    socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+def _heed(found: asyncio.Future[None]) -> None:
+    """An error that nobody waits for any more is no surprise to the loop."""
+    if not found.cancelled():
+        found.exception()
 
 
 def _words(error: Exception) -> str:

@@ -20,6 +20,7 @@ from risk_daemon.bot.over_redis import RedisGates
 from risk_daemon.client import TradingGate
 from risk_daemon.state.lock.memory_map import MemoryMap
 from risk_daemon.state.lock.redis_record import LEASE_MS
+from tests.e2e.harness import wait_for
 from tests.gate_server import TOKEN, GateServer
 from tests.locks_world import CLOCK, OPEN, TRIPPED, Guard, gate_of, lock_of
 from tests.redis_server import RedisServer, free_port
@@ -211,6 +212,27 @@ def test_it_survives_a_fork(server: RedisServer) -> None:
     assert gate.is_open()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert gate.is_open()
+
+
+def test_it_survives_a_fork_in_the_middle_of_a_look(server: RedisServer) -> None:
+    """The thread that asks is not there in the child, and what it was about to answer never comes."""
+    say(server, OPEN)
+    gate = gate_of(server)
+    assert gate.is_open()
+    asked = gate._elsewhere._servers[0]  # type: ignore[union-attr]
+    server.pause()
+    asking = threading.Thread(target=gate.is_open)
+    asking.start()
+    wait_for(lambda: asked._began_ns is not None, "a look under way")
+    child = os.fork()
+    server.resume()
+    if child == 0:
+        ends = time.monotonic() + 1.0
+        while not (is_open := gate.is_open()) and time.monotonic() < ends:
+            time.sleep(0)
+        os._exit(0 if is_open else 1)
+    asking.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 # --- what is refused, and what is loaded -------------------------------------------------------------

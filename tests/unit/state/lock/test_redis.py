@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from risk_daemon.state.lock import redis as redis_lock
 from risk_daemon.state.lock.base import LockStore
 from risk_daemon.state.lock.redis import RedisLock, require_redis
 from risk_daemon.state.lock.redis_address import RedisAddress
-from risk_daemon.state.lock.redis_record import LEASE_MS
+from risk_daemon.state.lock.redis_record import LEASE_MS, Given
 from tests.locks_world import CLOCK, KEY, OPEN, TRIPPED
 from tests.redis_server import RedisServer, free_port
 
@@ -109,6 +110,29 @@ async def test_the_second_of_two_at_once_is_the_last_word(server: RedisServer, r
     await lock.aclose()
 
 
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, "done"),
+        ({"server": "0" * 40}, "moved"),
+        ({"said_us": 10_000_000}, "slow"),
+        ({"said_us": -LEASE_MS * 1_000}, "slow"),
+        ({"lease_ms": 0}, "slow"),
+    ],
+)
+async def test_the_server_refuses_an_open_of_another_server_or_moment(
+    server: RedisServer, change: dict[str, object], verdict: str
+) -> None:
+    """said_us: how much later than the server's clock, in us."""
+    lock = of(server)
+    await lock.write(TRIPPED, CLOCK.now())
+    said_us, run_id = await lock._time_and_server()
+    given = {"server": run_id, "lease_ms": LEASE_MS, **change, "said_us": said_us + int(str(change.get("said_us", 0)))}
+    said = await lock._put(OPEN, Given(run=lock._run, seq=lock._seq + 1, **given))  # type: ignore[arg-type]
+    assert (said, json.loads(server.ask("GET", KEY))["locked"]) == (verdict, verdict != "done")
+    await lock.aclose()
+
+
 async def test_a_probe_says_what_is_there_and_writes_nothing(server: RedisServer, tmp_path: Path) -> None:
     lock = of(server)
     assert await lock.probe() == f"Redis {server.version} answers; guard main of group main"
@@ -121,6 +145,52 @@ async def test_a_probe_says_what_is_there_and_writes_nothing(server: RedisServer
     server.kill()
     with pytest.raises(RecordError, match=server.url):
         await lock.probe()
+    await lock.aclose()
+
+
+async def test_a_name_server_that_hangs_takes_one_thread_and_no_more(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    answers = threading.Event()
+
+    def hung(host: str, port: int) -> None:
+        asked.append(threading.current_thread().name)
+        answers.wait(20)
+
+    monkeypatch.setattr(redis_lock, "_look_up", hung)
+    lock = of(server)
+    monkeypatch.setattr(redis_lock, "_TIMEOUT_S", 0.1)
+    for _ in range(5):
+        with pytest.raises(RecordError, match="in time"):
+            await lock.write(TRIPPED, CLOCK.now())
+    assert len(asked) <= 1, "none while the library is still loading"
+    answers.set()
+    monkeypatch.setattr(redis_lock, "_TIMEOUT_S", 5.0)
+    await lock.write(TRIPPED, CLOCK.now())
+    assert json.loads(server.ask("GET", KEY))["cause"] == "capital_loss"
+    assert set(asked) == {"lock-redis"}
+    await lock.aclose()
+
+
+async def test_a_name_that_leads_nowhere_is_looked_up_again(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def nowhere(host: str, port: int) -> None:
+        asked.append(host)
+        raise OSError("no such name")
+
+    monkeypatch.setattr(redis_lock, "_look_up", nowhere)
+    lock = of(server)
+    for _ in range(2):
+        with pytest.raises(RecordError, match="no such name"):
+            await lock.write(OPEN, CLOCK.now())
+    assert asked == ["127.0.0.1"] * 2
+    monkeypatch.undo()
+    await lock.write(OPEN, CLOCK.now())
+    assert server.ask("PTTL", KEY) > 0
     await lock.aclose()
 
 

@@ -19,6 +19,7 @@ from risk_daemon.app.findings import Finding, Level
 from risk_daemon.app.finish import venues_owed
 from risk_daemon.auth.remembered import says_guarded
 from risk_daemon.config.alerts import Alerts
+from risk_daemon.config.broadcast import Broadcast
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.config.loosening import loosened
 from risk_daemon.config.notation import Table
@@ -94,7 +95,7 @@ def finishing_settings(settings: Settings, paths: Paths) -> Settings:
 
     Then it is swept as it was set before, and whoever was told before is told now. Where nothing is known of that, it
     is swept by the defaults, which keep no order. Whoever is a warden: a venue of the trip that the file has no more is
-    swept as it was, and where no channel can be read any more, those that were are used. Never raises.
+    swept as it was, and where no channel or no broadcast can be read any more, what was there is used. Never raises.
     """
     documents = peek_documents(paths.database)
     known = _known(documents) or {}
@@ -102,12 +103,15 @@ def finishing_settings(settings: Settings, paths: Paths) -> Settings:
     before: dict[str, Any] = {"venues": {**settings.venues, **taken_out}} if taken_out else {}
     if not settings.alerts.channels and _tables(known, "alerts").get("channels"):
         before["alerts"] = _as_it_was(Alerts, known["alerts"], settings.alerts)
+    if settings.broadcast.kafka is None and _tables(known, "broadcast").get("kafka"):
+        before["broadcast"] = _as_it_was(Broadcast, known.get("broadcast"), settings.broadcast)
     if wardens_enrolled(paths) and looser_than_before(settings, documents) != ():
         tables = _tables(known, "venues")
         venues = {name: _as_it_was(Venue, tables.get(name), venue) for name, venue in settings.venues.items()}
         before = {
             "circuit_breaker": _as_it_was(CircuitBreaker, known.get("circuit_breaker"), CircuitBreaker()),
             "alerts": _as_it_was(Alerts, known.get("alerts"), settings.alerts),
+            "broadcast": _as_it_was(Broadcast, known.get("broadcast"), settings.broadcast),
             "data": _as_it_was(Data, known.get("data"), Data()),
             "venues": {**venues, **taken_out},
         }

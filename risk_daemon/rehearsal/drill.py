@@ -23,12 +23,15 @@ from risk_daemon.alerts.attempts import FILE_NAME as ATTEMPTS
 from risk_daemon.alerts.attempts import read_attempts
 from risk_daemon.alerts.routing import Router
 from risk_daemon.app.alerts import channels_of, test_alone
+from risk_daemon.app.broadcast_findings import broadcast_findings
 from risk_daemon.app.composition import Site
+from risk_daemon.app.findings import Level
 from risk_daemon.app.init import look_once
 from risk_daemon.app.reset import reset_stopped
 from risk_daemon.client import TradingGate
 from risk_daemon.config.api import Api
 from risk_daemon.config.breakers import Breakers
+from risk_daemon.config.broadcast import Broadcast
 from risk_daemon.config.load import Settings
 from risk_daemon.errors import ExitCode, MalformedReply, RiskDaemonError, StartUnavailable, StateError, UsageError
 from risk_daemon.model.clock import Clock, SystemClock
@@ -84,7 +87,8 @@ async def simulate_breach(
     Raises UsageError where a venue is live, StateError where the drill's own state can't be made.
     """
     steps = Steps(progress or _silent)
-    settings = with_drill_alerts(settings, with_alerts=with_alerts)
+    await _note_broadcast(settings, steps)
+    settings = without_broadcast(with_drill_alerts(settings, with_alerts=with_alerts))
     if dry_run:
         return await _dry_run(settings, steps)
     live = [name for name, venue in settings.venues.items() if not venue.simulated]
@@ -172,6 +176,18 @@ def with_drill_alerts(settings: Settings, *, with_alerts: bool) -> Settings:
     name = f"{settings.alerts.strategy_name} (drill)"
     alerts = settings.alerts.model_copy(update={"strategy_name": name} | ({} if with_alerts else {"channels": {}}))
     return settings.model_copy(update={"alerts": alerts})
+
+
+def without_broadcast(settings: Settings) -> Settings:
+    """Who listens to the broadcast cancels for real: no drill is ever sent there."""
+    return settings.model_copy(update={"broadcast": Broadcast()})
+
+
+async def _note_broadcast(settings: Settings, steps: Steps) -> None:
+    """Whether the broker would take a trip; it is sent nothing."""
+    if settings.broadcast.kafka is not None:
+        found, *_ = await broadcast_findings(settings)
+        steps.note("broadcast", found.level is Level.OK, f"{found.sentence}; the drill sends nothing")
 
 
 async def _note_alerts(settings: Settings, breach: Breach, steps: Steps) -> None:

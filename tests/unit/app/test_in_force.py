@@ -211,6 +211,20 @@ async def test_where_no_channel_can_be_read_any_more_those_that_were_are_used(pa
 
 
 @pytest.mark.parametrize("is_guarded", [True, False])
+async def test_what_was_broadcast_before_is_so_though_the_file_has_no_broker_any_more(
+    paths: Paths, tmp_path: Path, is_guarded: bool
+) -> None:
+    before = in_force(configured(tmp_path))
+    before[CONFIGURATION]["settings"]["broadcast"] = {"kafka": {"bootstrap": "kafka:9092"}}
+    await kept(paths, before)
+    if is_guarded:
+        enrol(paths)
+    kafka = finishing_settings(configured(tmp_path), paths).broadcast.kafka
+    assert kafka is not None
+    assert kafka.bootstrap == "kafka:9092"
+
+
+@pytest.mark.parametrize("is_guarded", [True, False])
 @pytest.mark.parametrize(("accounts", "is_swept"), [({"okx": "1"}, True), ({"kraken": "1"}, False), (None, False)])
 async def test_a_venue_of_the_trip_that_was_taken_out_is_swept_as_it_was(
     paths: Paths, tmp_path: Path, is_guarded: bool, accounts: Any, is_swept: bool

@@ -78,6 +78,19 @@ def test_whoever_is_told_is_told_by_a_refused_file_too(config: Path) -> None:
     assert "secret-of-mine" not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("table", "bootstrap"),
+    [('bootstrap = "kafka:9092"', "kafka:9092"), ('bootstrap = "kafka:9092"\ntopics = "a"', None), ("", None)],
+    ids=["right", "mistyped", "empty"],
+)
+def test_the_broadcast_is_taken_whole_or_not_at_all(config: Path, table: str, bootstrap: str | None) -> None:
+    wrong = '[circuit_breaker]\nloss_threshold = "500%"\n'
+    found = of(config, CAPITAL + VENUE + wrong + f"[broadcast.kafka]\n{table}\n")
+    assert found.settings is not None
+    kafka = found.settings.broadcast.kafka
+    assert (None if kafka is None else kafka.bootstrap) == bootstrap
+
+
 @pytest.mark.parametrize("alerts", ["alerts = 5\n", "[alerts]\nchannels = 5\n", "[alerts.channels]\nphone = 5\n"])
 def test_alerts_that_say_nothing_take_nothing_else_with_them(config: Path, alerts: str) -> None:
     found = of(config, alerts + CAPITAL + VENUE)

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
+from risk_daemon.broadcast import kafka
+from risk_daemon.config.load import Settings
 from risk_daemon.model.events import EventName, RiskEvent
 from risk_daemon.rehearsal import drill
 from risk_daemon.rehearsal.rehearsal import Book
 from risk_daemon.state.event_log import EventLog
 from risk_daemon.state.lock.base import UNREADABLE, LockRecord
+from tests.kafka import Broker
+from tests.unit.app.test_broadcast import configured
 
 TRIP = "trip-1"
 CANCELLED: tuple[dict[str, Any], ...] = ({"order_id": "1"}, {"order_id": "2"})
@@ -96,3 +100,33 @@ def test_a_log_that_was_changed(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("sweep_started", "sweep_skipped"))
     assert drill.logged(path, TRIP, 1)[0] is False
     assert drill.logged(tmp_path / "none.jsonl", TRIP, 1)[0] is False
+
+
+async def test_a_drill_is_never_broadcast_and_says_whether_a_trip_would_be(
+    tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever listens there cancels for real."""
+    monkeypatch.setattr(kafka, "WITHIN_S", 1.0)
+    settings = configured(tmp_path, broker.address)
+    assert drill.without_broadcast(settings).broadcast.kafka is None
+    steps = drill.Steps(lambda _: None)
+    await drill._note_broadcast(settings, steps)
+    assert steps.told["broadcast"].endswith("the drill sends nothing")
+    broker.shut()
+    await drill._note_broadcast(settings, steps)
+    assert steps.failed == ["broadcast"]
+    silent = drill.Steps(lambda _: None)
+    await drill._note_broadcast(drill.without_broadcast(settings), silent)
+    assert silent.told == {}
+
+
+async def test_a_whole_drill_sends_nothing(tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[Settings] = []
+
+    async def played(settings: Settings, steps: drill.Steps, crash: object) -> dict[str, Any]:
+        used.append(settings)
+        return {}
+
+    monkeypatch.setattr(drill, "_drill", played)
+    await drill.simulate_breach(configured(tmp_path, broker.address))
+    assert [settings.broadcast.kafka for settings in used] == [None]

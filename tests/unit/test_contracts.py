@@ -23,6 +23,7 @@ PLANTED = [
     ("risk_daemon/portfolio/flows.py", "from oms import proof", PURE, "risk_daemon.portfolio.flows -> oms.proof"),
     ("risk_daemon/breakers/drawdown.py", "import pydantic", PURE, "risk_daemon.breakers.drawdown -> pydantic"),
     ("risk_daemon/gate/halts.py", "def late():\n    import asyncio", PURE, "risk_daemon.gate.halts -> asyncio"),
+    ("risk_daemon/fund/escrow.py", "import random", PURE, "risk_daemon.fund.escrow -> random"),
     ("risk_daemon/model/units.py", "import time", PURE, "risk_daemon.model.units -> time"),
     (
         "risk_daemon/gate/activity.py",

@@ -1,0 +1,1 @@
+"""Where the record that a fund's members share is kept."""

@@ -22,6 +22,7 @@ from risk_daemon.app.explain import explanations
 from risk_daemon.app.findings import Finding, Level, configured
 from risk_daemon.app.in_force import compared
 from risk_daemon.app.locks import lock_findings
+from risk_daemon.app.store_findings import peer_findings, store_findings
 from risk_daemon.app.watch_findings import watch_findings
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.errors import ConfigError, ExitCode, StartUnavailable, VenueError, VenueRejected
@@ -99,7 +100,8 @@ async def check(settings: Settings, explain: bool, *, open_venue: OpenVenue | No
     """Look at everything. open_venue: how to reach a venue; without it no venue is asked, and that is said."""
     locks = await lock_findings(settings, SystemClock())
     told = [*await alert_findings(settings), *await broadcast_findings(settings)]
-    findings = [*configured(settings), *compared(settings), *locks, *told, *watch_findings(settings)]
+    shared = [*await store_findings(settings), *locks, *peer_findings(settings)]
+    findings = [*configured(settings), *compared(settings), *shared, *told, *watch_findings(settings)]
     if open_venue is None:
         findings.append(Finding(Level.WARNING, "venues", "they were not asked"))
     else:

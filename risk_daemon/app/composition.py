@@ -38,6 +38,7 @@ from risk_daemon.portfolio.flows import FlowSettings
 from risk_daemon.portfolio.manager import PortfolioSettings
 from risk_daemon.runtime.ports import GateMap, Journal
 from risk_daemon.runtime.twin import TWIN
+from risk_daemon.state.board.base import LEASE_S as BOARD_LEASE_S
 from risk_daemon.state.directory import Paths, StateDir, fingerprint
 from risk_daemon.state.event_log import EventLog
 from risk_daemon.state.journals import LogJournal
@@ -243,8 +244,12 @@ class Site:
 
 
 def longest_lease_s(settings: Settings) -> float:
-    """For how long somebody may read an open gate after the guard's last look: what is proven waits for that."""
-    return max(LEASE_S, REDIS_LEASE_MS / 1000) if settings.state.redis_locks else LEASE_S
+    """For how long somebody may read an open gate after the guard's last look: what is proven waits for that.
+
+    A peer that hears nothing of our trip, because the board is out of its reach, opens for what is left of its lease.
+    """
+    lease_s = max(LEASE_S, REDIS_LEASE_MS / 1000) if settings.state.redis_locks else LEASE_S
+    return lease_s + BOARD_LEASE_S if settings.guard.peers else lease_s
 
 
 def order_manager(

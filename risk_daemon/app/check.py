@@ -20,6 +20,7 @@ from risk_daemon.app.dead_men import dead_man_findings
 from risk_daemon.app.explain import explanations
 from risk_daemon.app.findings import Finding, Level, configured
 from risk_daemon.app.in_force import compared
+from risk_daemon.app.store_findings import store_findings
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.errors import ConfigError, ExitCode, StartUnavailable, VenueError, VenueRejected
 from risk_daemon.model.clock import Clock, SystemClock
@@ -94,7 +95,8 @@ async def open_venue(settings: Settings, venue: str) -> AsyncIterator[VenueAdapt
 
 async def check(settings: Settings, explain: bool, *, open_venue: OpenVenue | None = None) -> CheckReport:
     """Look at everything. open_venue: how to reach a venue; without it no venue is asked, and that is said."""
-    findings = [*configured(settings), *compared(settings), *await alert_findings(settings)]
+    findings = [*configured(settings), *compared(settings), *await store_findings(settings)]
+    findings += await alert_findings(settings)
     if open_venue is None:
         findings.append(Finding(Level.WARNING, "venues", "they were not asked"))
     else:

@@ -22,7 +22,8 @@ from risk_daemon.app.explain import explanations
 from risk_daemon.app.findings import Finding, Level, configured
 from risk_daemon.app.in_force import compared
 from risk_daemon.app.locks import lock_findings
-from risk_daemon.app.store_findings import peer_findings, store_findings
+from risk_daemon.app.store_findings import store_findings
+from risk_daemon.app.twins import peer_findings
 from risk_daemon.app.watch_findings import watch_findings
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.errors import ConfigError, ExitCode, StartUnavailable, VenueError, VenueRejected

@@ -1,51 +1,57 @@
-"""What `check` says of places that several guards share: the state on a server, and where peers meet."""
+"""What `check` says of the server that the state is mirrored to: whether the gate would stay shut for it."""
 
 from __future__ import annotations
 
+from risk_daemon.app.composition import accounts, capital_text
 from risk_daemon.app.findings import Finding, Level
 from risk_daemon.app.store import on_server
-from risk_daemon.config.load import Settings
+from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ConfigError, ExitCode, RecordError
-from risk_daemon.state.store.lineage import Head
-from risk_daemon.state.store.mirrored import ABSENT_AFTER_S
+from risk_daemon.state.directory import differences, identity
+from risk_daemon.state.store.formats import IDENTITY
+from risk_daemon.state.store.postgres import PostgresStore
 
-_SUBJECT = "state.store"
+_SUBJECT = "store"
 
 
 async def store_findings(settings: Settings) -> list[Finding]:
-    """Whether the server answers, and what it has of this guard. Nothing is written."""
+    """Nothing where there is no server. Nothing is written there."""
     url = settings.state.server
     if url is None:
         return []
     try:
         remote = on_server(settings, url)
     except ConfigError as error:
-        return [Finding(Level.PROBLEM, _SUBJECT, str(error), ExitCode.REFUSED)]
+        return [_problem(str(error))]
     try:
-        return [_of(settings.guard.name, remote.where, await remote.head())]
+        return [await _seen(settings, remote)]
     except RecordError as error:
-        sentence = f"{error}; until that is mended the guard guards with its gate shut"
-        return [Finding(Level.WARNING, _SUBJECT, sentence)]
+        return [_problem(f"THE GATE WOULD STAY SHUT: {error}")]
     finally:
         await remote.close()
 
 
-def _of(name: str, where: str, head: Head | None) -> Finding:
+async def _seen(settings: Settings, remote: PostgresStore) -> Finding:
+    """Raises RecordError."""
+    name, head = settings.guard.name, await remote.head()
     if head is None:
-        return Finding(Level.OK, _SUBJECT, f"{where} answers, and has nothing of guard {name} yet")
-    if head.unseen_s < ABSENT_AFTER_S:
-        return Finding(Level.OK, _SUBJECT, f"{where} answers; guard {name} was there {head.unseen_s:.0f} s ago")
-    return Finding(Level.OK, _SUBJECT, f"{where} answers, and has save {head.revision} of guard {name}")
+        return Finding(
+            Level.OK, _SUBJECT, f"{remote.where}: it has nothing of guard {name}; the next run brings it all"
+        )
+    there = (await remote.identity()).get(IDENTITY)
+    different = _differences(settings, dict(there or {}))
+    if there is not None and different:
+        return _problem(f"THE GATE WOULD STAY SHUT: guard {name} there guards other accounts ({'; '.join(different)})")
+    return Finding(Level.OK, _SUBJECT, f"{remote.where}: it has save {head.revision} of guard {name}")
 
 
-def peer_findings(settings: Settings) -> list[Finding]:
-    """Who must agree before anything opens."""
-    if not settings.guard.peers:
+def _differences(settings: Settings, there: dict[str, object]) -> list[str]:
+    """None where keys are missing, which is told elsewhere."""
+    try:
+        return differences(there, identity(accounts(settings), capital_text(settings)))
+    except ConfigError:
         return []
-    place = "state.store" if settings.state.server is not None else "the first Redis of state.locks"
-    peers = ", ".join(settings.guard.peers)
-    sentence = (
-        f"{settings.guard.name} and {peers} heed each other and open one at a time; they meet in {place}, and while it"
-        " does not answer nothing opens"
-    )
-    return [Finding(Level.NOTE, "guard.peers", sentence)]
+
+
+def _problem(sentence: str) -> Finding:
+    return Finding(Level.PROBLEM, _SUBJECT, sentence, ExitCode.REFUSED)

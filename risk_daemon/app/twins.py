@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from contextlib import AsyncExitStack
 
+from risk_daemon.app.findings import Finding, Level
 from risk_daemon.config.credentials import lock_password, store_password
 from risk_daemon.config.load import Settings
 from risk_daemon.runtime.daemon import Daemon
@@ -48,3 +49,16 @@ def meet_peers(settings: Settings, daemon: Daemon, stack: AsyncExitStack) -> Non
     daemon.subscribe(twin.heard)
     stack.push_async_callback(twin.aclose)
     twin.start()
+
+
+def peer_findings(settings: Settings) -> list[Finding]:
+    """Who must agree before anything opens."""
+    if not settings.guard.peers:
+        return []
+    place = "state.store" if settings.state.server is not None else "the first Redis of state.locks"
+    peers = ", ".join(settings.guard.peers)
+    sentence = (
+        f"{settings.guard.name} and {peers} heed each other and open one at a time; they meet in {place}, and while it"
+        " does not answer nothing opens"
+    )
+    return [Finding(Level.NOTE, "guard.peers", sentence)]

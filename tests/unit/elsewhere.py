@@ -32,7 +32,6 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/app/findings.py": "unit/app/test_check.py: each finding as `check` gives it",
     "risk_daemon/app/override_stopped.py": "e2e/test_override.py: every command that asks, with no daemon running",
     "risk_daemon/app/serving.py": "unit/app/test_service.py: the desk of wardens; whole in e2e/test_main_job.py",
-    "risk_daemon/app/twins.py": "e2e/test_twins.py: two guards as processes",
     "risk_daemon/alerts/settings.py": "none: plain records",
     "risk_daemon/state/redis_client.py": "contract/test_board.py: a client of the board",
     "risk_daemon/app/reset.py": "e2e/test_finish_first.py: the command, on what a daemon left",

@@ -1,63 +1,67 @@
-"""What `check` says of a server for the state, and of peers."""
+"""What `check` says of a server, before the gate would say it."""
 
 from __future__ import annotations
 
-import sys
+import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from risk_daemon.app.composition import accounts, capital_text
 from risk_daemon.app.findings import Level
-from risk_daemon.app.store_findings import peer_findings, store_findings
+from risk_daemon.app.store import open_store
+from risk_daemon.app.store_findings import store_findings
 from risk_daemon.config.load import Settings, load
+from risk_daemon.errors import ExitCode
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.state.directory import Paths, StateDir
 from tests.postgres import Database, Server
-from tests.unit.config.files import PORTFOLIO, SIMULATED, write
 
 
-def settings(tmp_path: Path, store: str, more: str = "") -> Settings:
-    return load(write(tmp_path, PORTFOLIO, SIMULATED, f'[state]\nstore = "{store}"\n{more}'))
+def configured(tmp_path: Path, store: str) -> Settings:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        '[portfolio]\ninitial_capital = "auto"\n[venues.kraken]\nexchange = "kraken"\nmarkets = ["spot"]\n'
+        f'simulated = true\n[state]\nstore = "{store}"\n'
+    )
+    return load(file)
 
 
-async def test_without_a_server_nothing_is_said(tmp_path: Path) -> None:
-    assert await store_findings(settings(tmp_path, "sqlite")) == []
+async def test_without_a_server_there_is_nothing_to_say(tmp_path: Path) -> None:
+    assert await store_findings(configured(tmp_path, "sqlite")) == []
 
 
-async def test_a_server_says_what_it_has(tmp_path: Path, database: Database) -> None:
-    of_it = settings(tmp_path, database.address)
-    (finding,) = await store_findings(of_it)
+async def test_a_server_with_and_without_this_guard_and_with_another(tmp_path: Path, database: Database) -> None:
+    settings = configured(tmp_path, database.address)
+    [finding] = await store_findings(settings)
+    assert (finding.level, finding.exit_code) == (Level.OK, ExitCode.STOPPED)
+    assert "it has nothing of guard main" in finding.sentence
+    text = {"accounts": accounts(settings), "initial_capital": capital_text(settings)}
+    with StateDir.open(settings.state.dir, create=True, **text):
+        async with AsyncExitStack() as stack:
+            await open_store(settings, Paths(settings.state.dir), SystemClock().now(), stack)
+    [finding] = await store_findings(settings)
     assert finding.level is Level.OK
-    assert "has nothing of guard main yet" in finding.sentence
-
-    database.execute("INSERT INTO guards (name, revision, run) VALUES ('main', 7, 'r')")
-    (finding,) = await store_findings(of_it)
-    assert "guard main was there 0 s ago" in finding.sentence
-    database.is_left_alone()
-    (finding,) = await store_findings(of_it)
-    assert "has save 7 of guard main" in finding.sentence
+    assert "it has save 1 of guard main" in finding.sentence
+    foreign = json.dumps({"accounts": {"kraken": "another"}, "initial_capital": "auto"})
+    database.execute("UPDATE state_documents SET body = $1 WHERE key = 'identity'", foreign)
+    [finding] = await store_findings(settings)
+    assert (finding.level, finding.exit_code) == (Level.PROBLEM, ExitCode.REFUSED)
+    assert "kraken is another account" in finding.sentence
 
 
-async def test_a_server_without_tables_is_a_warning_that_says_what_to_do(tmp_path: Path, postgres: Server) -> None:
-    (finding,) = await store_findings(settings(tmp_path, Database(postgres, has_tables=False).address))
-    assert finding.level is Level.WARNING
-    assert "risk-daemon migrate" in finding.sentence
-    assert "its gate shut" in finding.sentence
-
-
-async def test_one_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
-    (finding,) = await store_findings(settings(tmp_path, f"postgresql://guard@/risk?host={tmp_path}"))
-    assert finding.level is Level.WARNING
-
-
-async def test_without_the_client_it_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "asyncpg", None)
-    (finding,) = await store_findings(settings(tmp_path, "postgresql://guard@127.0.0.1/risk"))
-    assert finding.level is Level.PROBLEM
+async def test_what_would_keep_the_gate_shut_is_a_problem(
+    tmp_path: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for address, why in (
+        ("postgresql://guard@127.0.0.1:1/risk", "PostgreSQL at 127.0.0.1:1/risk"),
+        (Database(postgres, has_tables=False).address, "run `risk-daemon migrate`"),
+    ):
+        [finding] = await store_findings(configured(tmp_path, address))
+        assert (finding.level, finding.exit_code) == (Level.PROBLEM, ExitCode.REFUSED)
+        assert "THE GATE WOULD STAY SHUT" in finding.sentence
+        assert why in finding.sentence
+    monkeypatch.setitem(__import__("sys").modules, "asyncpg", None)
+    [finding] = await store_findings(configured(tmp_path, address))
     assert "risk-daemon[postgres]" in finding.sentence
-
-
-def test_peers_are_named_with_the_place_where_they_meet(tmp_path: Path) -> None:
-    peers = '[guard]\nname = "a"\npeers = ["b"]\n'
-    (finding,) = peer_findings(settings(tmp_path, "postgresql://guard@127.0.0.1/risk", peers))
-    assert "a and b heed each other" in finding.sentence
-    assert "state.store" in finding.sentence
-    assert peer_findings(settings(tmp_path, "sqlite")) == []

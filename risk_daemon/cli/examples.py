@@ -22,7 +22,7 @@ PANELS: Mapping[str, str] = {
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "": ("demo", "check --explain", "run", "status --watch", 'halt --reason "the bots are mad"'),
     "run": ("run", "run --config /etc/risk-daemon/config.toml"),
-    "init": ("init",),
+    "init": ("init", "init --from-store"),
     "demo": ("demo", "demo --venues binance,okx"),
     "check": ("check", "check --explain"),
     "status": ("status", "status --watch", "status --json"),
@@ -39,7 +39,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "alerts": ("alerts", "alerts ack", "alerts test oncall"),
     "watch": ("watch --config /etc/risk-daemon/config.toml",),
     "halt": ('halt --reason "the bots are mad"', 'halt --bot grid-1 --reason "it floods"'),
-    "release": ('release --bot grid-1 --reason "mended"',),
+    "release": ('release --bot grid-1 --reason "mended"', 'release --everything --reason "looked at the accounts"'),
     "reset": ('reset --reason "a bad price, see the log" --rebaseline keep',),
     "disable": ('disable --for 10m --reason "moving coins by hand"',),
     "enable": ("enable",),

@@ -91,7 +91,7 @@ def test_a_new_machine_goes_on_from_the_server_and_nothing_is_lost(
     again = daemon.command("reset", "--reason", "looked at it", "--rebaseline", "current", "--yes")
     assert again.returncode == 0, again.stderr
     daemon.start()
-    wait_for(lambda: daemon.risk().get("cause") == "manual_halt", lambda: f"a halt: {daemon.risk()}")
+    wait_for(lambda: daemon.risk().get("lock", {}).get("cause") == "manual_halt", lambda: f"a halt: {daemon.risk()}")
     released = daemon.command("release", "--everything", "--reason", "looked at the accounts")
     assert released.returncode == 0, released.stderr
     daemon.wait_open()

@@ -71,7 +71,6 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/cli/installing.py": "unit/install/test_steps.py: the command; on a machine of its own as well",
     "risk_daemon/cli/log_format.py": "none: two words",
     "risk_daemon/cli/loop.py": "unit/app/test_telling.py: what is logged by which format",
-    "risk_daemon/cli/migrating.py": "unit/cli/test_commands.py: migrate; what it does in state/test_migrate.py",
     "risk_daemon/auth/page_site.py": "unit/auth/test_passkeys.py: which address, and which origin",
     "risk_daemon/cli/operating.py": "unit/cli/test_commands.py: status, halt, release, disable, enable",
     "risk_daemon/cli/positions.py": "unit/cli/test_commands.py: close-positions",

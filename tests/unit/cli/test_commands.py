@@ -394,10 +394,20 @@ def test_a_venue_or_a_bot_and_not_both(command: str, daemon: FakeDaemon) -> None
     assert daemon.asked == []
 
 
-def test_release_of_everything_is_a_reset(daemon: FakeDaemon) -> None:
+@pytest.mark.parametrize("options", [[], ["--everything", "--venue", "kraken"]])
+def test_a_release_names_one_scope_and_a_trip_is_ended_by_a_reset(options: list[str], daemon: FakeDaemon) -> None:
     with pytest.raises(UsageError, match="`reset`"):
-        cli.main(["release", "--reason", "x"])
+        cli.main(["release", "--reason", "x", *options])
     assert daemon.asked == []
+
+
+def test_the_halt_that_a_state_from_a_server_begins_with_is_released_by_its_word(
+    daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon.answer = remote.Answer(200, {"accepted": True, "reason": "everything is released", "trip_id": None})
+    assert cli.main(["release", "--reason", "y", "--everything"]) is ExitCode.STOPPED
+    assert "Released: everything." in capsys.readouterr().out
+    assert daemon.asked == [("POST", "/api/v1/release", {"reason": "y", "everything": True})]
 
 
 def test_a_refused_release_is_a_sentence(daemon: FakeDaemon) -> None:

@@ -541,6 +541,10 @@ BAD = {
         PORTFOLIO + '[state]\nkeep_logs = "1h"\n' + SIMULATED,
         'state.keep_logs: it is less than a day: write "1d" or more, or "never"',
     ),
+    "snapshots that are kept for an hour": (
+        PORTFOLIO + '[state]\nkeep_snapshots = "1h"\n' + SIMULATED,
+        'state.keep_snapshots: it is less than a day: write "1d" or more, or "never"',
+    ),
     "a state directory without a name": (PORTFOLIO + '[state]\ndir = ""\n' + SIMULATED, "state.dir: it is not a path"),
 }
 

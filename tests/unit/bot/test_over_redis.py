@@ -221,9 +221,11 @@ def test_it_survives_a_fork_in_the_middle_of_a_look(server: RedisServer) -> None
     assert gate.is_open()
     asked = gate._elsewhere._servers[0]  # type: ignore[union-attr]
     server.pause()
-    asking = threading.Thread(target=gate.is_open)
-    asking.start()
+    asking = [threading.Thread(target=gate.is_open) for _ in range(2)]
+    asking[0].start()
     wait_for(lambda: asked._began_ns is not None, "a look under way")
+    asking[1].start()
+    wait_for(lambda: asked._next is not None, "another one that waits for it")
     child = os.fork()
     server.resume()
     if child == 0:
@@ -231,7 +233,8 @@ def test_it_survives_a_fork_in_the_middle_of_a_look(server: RedisServer) -> None
         while not (is_open := gate.is_open()) and time.monotonic() < ends:
             time.sleep(0)
         os._exit(0 if is_open else 1)
-    asking.join()
+    for thread in asking:
+        thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

@@ -28,6 +28,7 @@ _LOG = structlog.get_logger(__name__)
 LOOK_EVERY_S = 30.0
 _TELL_AGAIN_AFTER_S = 3_600.0
 _REASON_MAX = 500
+_TOLD_MAX = 20
 
 
 class NotDelivered(Exception):
@@ -197,7 +198,8 @@ class Relay:
             return
         self._failed_mono[is_owed] = now_mono
         owed = [one.trip_id for one in self._outbox.owed()]
-        facts: dict[str, Any] = {"trip_id": None if message is None else message.trip_id, "owed": owed}
+        facts: dict[str, Any] = {"owed": owed[-_TOLD_MAX:], "count": len(owed)}
+        facts["trip_id"] = None if message is None else message.trip_id
         self._told(RiskEvent(EventName.BROADCAST_FAILED, {**facts, "reason": reason[:_REASON_MAX]}))
 
     async def _rest(self) -> None:

@@ -126,7 +126,7 @@ async def test_an_hour_without_a_broker_is_tried_again_and_again_and_told_seldom
         await pass_time(20.0)
         first, again = at.of(EventName.BROADCAST_FAILED)
         assert first.fields == again.fields == {
-            "trip_id": "trip-1", "owed": ["trip-1"], "reason": "connection refused",
+            "trip_id": "trip-1", "owed": ["trip-1"], "count": 1, "reason": "connection refused",
         }  # fmt: skip
         at.line.is_there = True
         await pass_time(10.0)
@@ -164,7 +164,7 @@ async def test_it_is_known_before_the_trip_that_nobody_would_hear_of_it() -> Non
         at.line.is_there = False
         await pass_time(LOOK_EVERY_S)
         (failed,) = at.of(EventName.BROADCAST_FAILED)
-        assert failed.fields == {"trip_id": None, "owed": [], "reason": "connection refused"}
+        assert failed.fields == {"trip_id": None, "owed": [], "count": 0, "reason": "connection refused"}
         at.put(1)
         await pass_time(0.01)
         assert at.of(EventName.BROADCAST_FAILED)[1].fields["owed"] == ["trip-1"]
@@ -209,3 +209,10 @@ async def test_one_that_can_not_be_put_into_words_keeps_no_other() -> None:
         assert at.line.sent == ["trip-1"]
         assert at.owed == ["odd"]
         assert "broadcast_failed" in [log["event"] for log in logs]
+
+
+async def test_a_line_of_the_log_stays_short_however_many_are_owed() -> None:
+    async with at_work(Scripted(is_there=False), *range(100)) as at:
+        await pass_time(0.01)
+        (failed,) = at.of(EventName.BROADCAST_FAILED)
+        assert (len(failed.fields["owed"]), failed.fields["count"], failed.fields["owed"][-1]) == (20, 100, "trip-99")

@@ -82,10 +82,14 @@ class Process:
 
 @dataclass(slots=True)
 class Machine:
-    """A member's state, and the guard on it while it is up. loss: what its accounts have lost, whoever looks."""
+    """A member's state, and the guard on it while it is up. loss: what its accounts have lost, whoever looks.
+
+    member: its name in the fund, where that is another one's too.
+    """
 
     name: str
     place: str
+    member: str = ""
     disk: Any = None
     process: Process | None = None
     loss: Decimal = Decimal(0)
@@ -315,7 +319,7 @@ def founded(members: int) -> World:
 
 def join(world: World, machine: Machine, wants: Decimal, number: int = 0) -> bool:
     """Whether it was let in."""
-    row = new_row(machine.name, machine.place, wants, number)
+    row = new_row(machine.member or machine.name, machine.place, wants, number)
     try:
         state, actions = membership.join(row, world.ledger.read(), fund=FUND, currency=CURRENCY, limit=LIMIT)
     except UsageError as error:
@@ -503,25 +507,23 @@ def _is_copied(world: World, machine: Machine) -> None:
 def _another_joins(world: World, _machine: Machine) -> None:
     """Under a new name or one that is there, for what there is or too much."""
     number = world.lives + 1
-    name = world.rng.choice(("x", "y", sorted(world.machines)[0]))
-    machine = Machine(name, f"place {name} {number}")
-    wants = Decimal(world.rng.choice((50, 100, 900)))
-    if name in world.machines:
-        known = world.ledger.document
-        row = new_row(name, machine.place, wants, number)
-        is_known = isinstance(known, Mapping) and any(one.startswith(name + ".") for one in known["rows"])
-        if is_known:
-            _must_refuse(world, row, f"a second member {name}")
-        return
-    if wants == 900 and isinstance(world.ledger.document, Mapping) and len(world.ledger.document["rows"]) > 1:
-        _must_refuse(world, new_row(name, machine.place, wants, number), f"a budget of {wants}")
-        return
-    world.machines[name] = machine
-    if wants == 900 or not join(world, machine, wants, number):
-        del world.machines[name]
-        return
-    world.say(f"{name} joins")
-    world.seen.add("joined")
+    name, wants = world.rng.choice(("x", "y", *sorted(world.machines))), Decimal(world.rng.choice((50, 100, 900)))
+    place, document = f"place {name} {number}", world.ledger.document
+    rows = document["rows"] if isinstance(document, Mapping) else {}
+    if any(known.startswith(name + ".") for known in rows):
+        _must_refuse(world, new_row(name, place, wants, number), f"a second member {name}")
+    elif wants == 900:
+        if any(Decimal(row["wants"]) > 100 and not row["has_left"] for row in rows.values()):
+            _must_refuse(world, new_row(name, place, wants, number), f"a budget of {wants}")
+    else:
+        # A restored ledger may have forgotten a member: then there are two of that name, and one is a stranger.
+        key = f"{name}-{number}" if name in world.machines else name
+        machine = world.machines[key] = Machine(key, place, member=name)
+        if not join(world, machine, wants, number):
+            del world.machines[key]
+            return
+        world.say(f"{key} joins as {name}")
+        world.seen.add("joined" if key == name else "joined under a name that was forgotten")
 
 
 def _must_refuse(world: World, row: Row, what: str) -> None:
@@ -561,10 +563,10 @@ def _is_adopted(world: World, machine: Machine) -> None:
     _crashes(world, machine)
     place = f"place {machine.name} {world.lives}"
     try:
-        incarnation, publish = membership.claim(world.ledger.read(), machine.name, place)
+        incarnation, publish = membership.claim(world.ledger.read(), machine.member or machine.name, place)
         if not world.ledger.compare_and_set(publish.revision, publish.document):
             return
-        state, _ = membership.adopt(world.ledger.read(), machine.name, place, incarnation)
+        state, _ = membership.adopt(world.ledger.read(), machine.member or machine.name, place, incarnation)
     except UsageError as error:
         world.say(f"{machine.name} is not adopted: {error}")
         return

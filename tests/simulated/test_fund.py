@@ -31,7 +31,7 @@ def test_schedules_are_clean(first: int) -> None:
 def test_schedules_tell_different_stories() -> None:
     """A clean run says nothing if nothing happened in it."""
     sorts = tally(range(1, 301)).sorts
-    assert set(sorts) == {
+    common = {
         "adopted",
         "crashed",
         "cut off",
@@ -43,7 +43,8 @@ def test_schedules_tell_different_stories() -> None:
         "never tripped",
         "tripped",
     }
-    assert min(sorts.values()) > 10
+    assert {sort: sorts[sort] for sort in common if sorts[sort] <= 10} == {}
+    assert sorts["joined under a name that was forgotten"] > 0
     worlds = [play(seed) for seed in range(1, 41)]
     assert len({"\n".join(world.story) for world in worlds}) == len(worlds)
 

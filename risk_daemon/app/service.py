@@ -47,7 +47,7 @@ from risk_daemon.app.reload import SIGNAL, Reloader
 from risk_daemon.app.serving import serve
 from risk_daemon.app.store import open_store, tell_of
 from risk_daemon.app.telling import has_terminal, say_events, say_records, terminal
-from risk_daemon.app.twins import meet_peers
+from risk_daemon.app.twins import meet_peers, meet_peers_that_can_be_met
 from risk_daemon.config.load import Settings, effective
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.trip import Trip
@@ -126,6 +126,7 @@ async def finish_unproven(
             locks = remote_locks_that_can_be_had(settings, opened.site.clock)
             daemon = _daemon(settings, opened, stack, hearers, on_decision, locks)
             await _open_alerts(settings, opened, hearers, daemon)
+            meet_peers_that_can_be_met(settings, daemon, stack)
             return await _guard(daemon, hearers, on_decision)
     raise refusal
 

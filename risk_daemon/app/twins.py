@@ -5,14 +5,18 @@ from __future__ import annotations
 import uuid
 from contextlib import AsyncExitStack
 
+import structlog
+
 from risk_daemon.app.findings import Finding, Level
 from risk_daemon.config.credentials import lock_password, store_password
 from risk_daemon.config.load import Settings
+from risk_daemon.errors import ConfigError
 from risk_daemon.runtime.daemon import Daemon
 from risk_daemon.runtime.twin import Twin, TwinSettings
 from risk_daemon.state.board.base import Board
 
 _CALL_WITHIN_S = 0.9
+_LOG = structlog.get_logger(__name__)
 
 
 def board_of(settings: Settings) -> Board:
@@ -49,6 +53,14 @@ def meet_peers(settings: Settings, daemon: Daemon, stack: AsyncExitStack) -> Non
     daemon.subscribe(twin.heard)
     stack.push_async_callback(twin.aclose)
     twin.start()
+
+
+def meet_peers_that_can_be_met(settings: Settings, daemon: Daemon, stack: AsyncExitStack) -> None:
+    """Where a trip is to be finished, they hear of it too; and not to be able to tell them is no reason not to."""
+    try:
+        meet_peers(settings, daemon, stack)
+    except ConfigError as error:
+        _LOG.critical("peers_left_out", error=str(error), effect="they are not told of this trip")
 
 
 def peer_findings(settings: Settings) -> list[Finding]:

@@ -11,8 +11,10 @@ export PYTHONDONTWRITEBYTECODE :=
 VIRTUAL_HOURS := $(addprefix tests/unit/engine/test_engine_,freeze.py baselines.py streams.py book.py)
 
 PEOPLE := $(addprefix tests/e2e/test_,alerts.py alert_channels.py override.py override_attacks.py page.py watch.py)
+MACHINES := $(addprefix tests/e2e/test_,broadcast.py day_snapshots.py protector_agent.py redis.py \
+	state_on_a_server.py twins.py)
 
-.PHONY: venv install wheel demo test long people cards cover lint sim fund-sim bench history explore fuzz try-bots examples docs picture requirements clean
+.PHONY: venv install wheel demo test long people machines cards cover lint sim fund-sim bench history explore fuzz try-bots examples docs picture requirements clean
 
 venv: .venv/.built
 
@@ -56,11 +58,15 @@ test: lint
 
 # Whole processes that wait for what takes its time, and the bugs that the simulation must find: a quarter of an hour.
 long: venv
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m long --ignore tests/cards $(addprefix --ignore ,$(PEOPLE)) tests
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m long --ignore tests/cards $(addprefix --ignore ,$(PEOPLE) $(MACHINES)) tests
 
 # The same of those who are told and those who may resume, in a browser too.
 people: venv
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m long $(PEOPLE)
+
+# Of more than one machine: guards, bots and listeners as processes, with real servers between them.
+machines: venv
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m long $(MACHINES)
 
 # One contract over every venue, the whole daemon on each included.
 cards: venv

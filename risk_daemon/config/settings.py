@@ -53,7 +53,7 @@ from risk_daemon.config.notation import (
     time_zone,
 )
 from risk_daemon.config.registry import RULES
-from risk_daemon.config.state import State
+from risk_daemon.config.state import FILE, SQLITE, State
 from risk_daemon.config.warden import LOCAL, WardenTable
 from risk_daemon.model.addresses import check_loopback
 
@@ -297,12 +297,8 @@ class Settings(Table):
 
     def alone(self, state_dir: Path) -> Settings:
         """The same in another state directory, and in no place that others see: for drills."""
-        own = {
-            "guard": Guard(),
-            "broadcast": Broadcast(),
-            "state": State(dir=state_dir, keep_logs=self.state.keep_logs),
-        }
-        return self.model_copy(update=own)
+        state = self.state.model_copy(update={"dir": state_dir, "store": SQLITE, "locks": (FILE,)})
+        return self.model_copy(update={"guard": Guard(), "broadcast": Broadcast(), "state": state})
 
     @property
     def socket_path(self) -> Path:

@@ -293,7 +293,7 @@ async def test_with_a_gate_in_redis(venue: Venue, tmp_path: Path, kind: type) ->
     writer = Guard(lock_of(redis, lease_ms=2_000))
     try:
         exchange = guard(venue.client(kind), gate_of(redis))
-        with pytest.raises(OrderVetoed, match="no guard of main says open"):
+        with pytest.raises(OrderVetoed, match="guard main of main does not say open"):
             await called(exchange, "create_order", *LIMIT)
         await writer.say(OPEN)
         await called(exchange, "create_order", *LIMIT)

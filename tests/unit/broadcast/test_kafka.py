@@ -124,7 +124,7 @@ async def test_one_that_is_killed_and_started_again_is_found_at_its_address(brok
     await refused(line, "trip-2")
     broker.start()
     await line.send("trip-2", b"{}", JSON)
-    assert await keys(broker) == ["trip-2"]
+    assert set(await keys(broker)) == {"trip-2"}, "once, or twice where the first try still arrived"
 
 
 @pytest.mark.usefixtures("soon")

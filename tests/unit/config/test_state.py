@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from risk_daemon.config.load import load
 from risk_daemon.config.settings import as_file
 from risk_daemon.config.state import State
+from tests.unit.config.files import PORTFOLIO, SIMULATED, write
 
 
 def state(**keys: object) -> State:
@@ -34,3 +36,21 @@ def test_several_stores() -> None:
 def test_what_is_no_list_of_locks(locks: object) -> None:
     with pytest.raises(ValidationError):
         state(locks=locks)
+
+
+def test_alone_a_guard_is_in_no_place_that_others_see(tmp_path: Path) -> None:
+    shared = """
+[guard]
+name = "a"
+peers = ["b"]
+[broadcast.kafka]
+bootstrap = "127.0.0.1:9092"
+[state]
+keep_logs = "2d"
+store = "postgresql://guard@127.0.0.1/risk"
+locks = ["file", "redis://127.0.0.1:6379/0"]
+"""
+    alone = load(write(tmp_path, PORTFOLIO, SIMULATED, shared)).alone(tmp_path / "drill")
+    assert (alone.guard.peers, alone.broadcast.kafka) == ((), None)
+    assert (alone.state.server, alone.state.redis_locks) == (None, ())
+    assert (alone.state.dir, alone.state.keep_logs) == (tmp_path / "drill", 2 * 86_400.0)

@@ -173,7 +173,7 @@ def test_a_flushed_redis_opens_nothing_until_it_settled_and_both_were_heard_of(t
     twins[other].exit_code()
     twins.redis.ask("FLUSHALL")
     wait_for(lambda: not twins.open_ones(), twins.told)
-    reasons = [event["reason"] for event in twins[holder].of("opening_refused")]
-    assert f"guard {other} was not heard of since the board was made: start it once" in reasons[-1]
+    refused = twins[holder].wait_for("opening_refused", 2)
+    assert f"guard {other} was not heard of since the board was made: start it once" in refused["reason"]
     twins[other].start()
     twins.settled()

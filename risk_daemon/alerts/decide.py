@@ -308,6 +308,10 @@ _TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
     ),
     EventName.LOCK_WRITABLE: (_INFO, _says("The lock {lock} can be written again.")),
     EventName.OPENING_ALLOWED: (_INFO, _says("This guard may open its gate, says {by}.")),
+    EventName.PEERS_UNTOLD: (
+        _CRITICAL,
+        _says("The other guards could not be told of trip {trip_id} yet: they may still open, and nothing is proven."),
+    ),
     EventName.OPENING_REFUSED: (_INFO, _says("This guard may not open its gate, says {by}: {reason}.")),
     EventName.SNAPSHOTS_UNWRITABLE: (_WARNING, _says("The day's snapshots can't be written: {error}.")),
     EventName.SNAPSHOTS_WRITABLE: (_INFO, _says("The day's snapshots can be written again.")),

@@ -30,6 +30,7 @@ from risk_daemon.config.load import Settings, credentials
 from risk_daemon.engine.confirmation import ConfirmationSettings
 from risk_daemon.engine.engine import Engine, EngineSettings
 from risk_daemon.engine.settings import ListingSettings
+from risk_daemon.engine.trip_control import TOLD_WITHIN_S
 from risk_daemon.errors import ConfigError, RecordError, StateError
 from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.events import EventName, Input, Kind, Order, Position, RiskEvent
@@ -246,10 +247,10 @@ class Site:
 def longest_lease_s(settings: Settings) -> float:
     """For how long somebody may read an open gate after the guard's last look: what is proven waits for that.
 
-    A peer that hears nothing of our trip, because the board is out of its reach, opens for what is left of its lease.
+    A peer heeds a trip when the board has been told of it and the lease that it had then is over: see trip_control.py.
     """
     lease_s = max(LEASE_S, REDIS_LEASE_MS / 1000) if settings.state.redis_locks else LEASE_S
-    return lease_s + BOARD_LEASE_S if settings.guard.peers else lease_s
+    return lease_s + TOLD_WITHIN_S + BOARD_LEASE_S if settings.guard.peers else lease_s
 
 
 def order_manager(

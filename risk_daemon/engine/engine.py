@@ -84,6 +84,7 @@ from risk_daemon.model.events import (
     ReleaseRequested,
     ResetRequested,
     RiskEvent,
+    StandingTold,
     Started,
     StoreChecked,
     StreamConfirmed,
@@ -308,6 +309,8 @@ class Engine:
                 self._outside.take(event, turn)
             case TrippedElsewhere():
                 self._control.join(event, turn)
+            case StandingTold():
+                self._control.take_told(event)
             case Noted():
                 turn.record(event.event.name, **event.event.fields)
             case Reconfiguration():

@@ -32,6 +32,7 @@ from risk_daemon.model.events import (
     Order,
     OrderReplaced,
     PositionClosed,
+    StandingTold,
     SweepFinished,
     TrippedElsewhere,
     VenueProven,
@@ -45,6 +46,8 @@ PRICE_KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})
 EVERY_KIND = PRICE_KINDS | {Kind.FLOWS}
 # How many trips that are over are remembered, so that none of another guard begins anew.
 _ENDED_KEPT = 100
+# A sweep counts though the peers were told so much after it began: what is proven waits for that as well.
+TOLD_WITHIN_S = 1.0
 
 
 class TripControl:
@@ -70,6 +73,9 @@ class TripControl:
         self._is_closing = False
         self.is_sweeping = False
         self._ended: deque[str] = deque(maxlen=_ENDED_KEPT)
+        self._told: StandingTold | None = None
+        self._locked_mono = 0.0
+        self._waits_for_peers = False
 
     def reconfigure(self, settings: EngineSettings) -> None:
         """Other settings. While there is a trip or a breach in question, the caller has none."""
@@ -290,15 +296,20 @@ class TripControl:
         trip = self.trip
         if trip is None or trip.proven:
             return
+        if self._waits_for_peers and self._told_of(trip) is not None:
+            self.start_sweep(trip, turn, resumed=False)
         if turn.now.mono - trip.unproven_since_mono >= self._settings.cancel_deadline_s:
             late = "not every position closed" if self._is_closing else "not proven"
+            late = "the peers not told of it" if self._waits_for_peers else late
             self._finish(ExitCode.TRIGGERED_UNPROVEN, f"{late} by the deadline", turn)
 
     def start_sweep(self, trip: Trip, turn: Turn, *, resumed: bool) -> None:
         """Empty every venue, under the trip's id."""
-        self.is_sweeping, self._is_closing = True, False
+        self.is_sweeping, self._is_closing, self._waits_for_peers = True, False, False
+        told = self._told_of(trip)
+        self._locked_mono = max(trip.since_mono, trip.since_mono if told is None else told.mono)
         deadline_mono = trip.since_mono + self._settings.cancel_deadline_s
-        turn.act(StartSweep(trip.trip_id, trip.since_mono, deadline_mono, closes=self._closes(trip)))
+        turn.act(StartSweep(trip.trip_id, self._locked_mono, deadline_mono, closes=self._closes(trip)))
         venues = sorted(self._settings.portfolio.expected)
         turn.record(EventName.SWEEP_STARTED, trip_id=trip.trip_id, venues=venues, resumed=resumed)
 
@@ -353,13 +364,44 @@ class TripControl:
             self._note_closing(trip, turn)  # it goes on: positions first, and then the orders once more
             return
         self.is_sweeping = False
-        if trip.is_freeze:
+        if event.proven and not self._peers_were_shut(trip):
+            self._wait_for_peers(trip, turn)
+        elif trip.is_freeze:
             self.note_proof(trip, turn, proven=event.proven)
         elif event.proven:
             self.note_proof(trip, turn, proven=True)
             self._finish(ExitCode.TRIGGERED_AND_PROVEN, "triggered, every cancel proven", turn)
         else:
             self._finish(ExitCode.TRIGGERED_UNPROVEN, "triggered, not every cancel proven", turn)
+
+    # --- peers -------------------------------------------------------------------------------------
+
+    def take_told(self, event: StandingTold) -> None:
+        """What holds here is known to the peers: since it was told first, for as long as it is the same."""
+        told = self._told
+        if told is None or (told.locked, told.trip_id) != (event.locked, event.trip_id):
+            self._told = event
+
+    def _told_of(self, trip: Trip) -> StandingTold | None:
+        """Since when they know of it; None: they don't. A freeze is known as any lock is."""
+        told = self._told
+        is_of_it = told is not None and told.locked and (trip.is_freeze or told.trip_id == trip.trip_id)
+        return told if is_of_it else None
+
+    def _peers_were_shut(self, trip: Trip) -> bool:
+        """Whether none of them could open any more while the sweep looked for the last time."""
+        if not self._settings.leases:
+            return True
+        told = self._told_of(trip)
+        return told is not None and told.mono <= self._locked_mono + TOLD_WITHIN_S
+
+    def _wait_for_peers(self, trip: Trip, turn: Turn) -> None:
+        """Every venue is empty, and a peer's bot may order again: it is swept once more when they were told."""
+        self._waits_for_peers = True
+        if trip.proven:
+            self.note_proof(trip, turn, proven=False)
+        if self._told_of(trip) is None:
+            turn.record(EventName.PEERS_UNTOLD, trip_id=trip.trip_id)
 
     # --- positions ---------------------------------------------------------------------------------
 

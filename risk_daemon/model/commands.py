@@ -47,6 +47,18 @@ class TrippedElsewhere:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingTold:
+    """The place where peers meet has taken in, by `mono`, what holds here: they heed it within its lease.
+
+    locked: whether anything holds for them. trip_id: by which trip, where it is one and no freeze.
+    """
+
+    locked: bool
+    trip_id: str | None
+    mono: float
+
+
 @dataclass(frozen=True, slots=True)
 class HaltRequested:
     """An operator's halt of everything; where a venue or a bot is named, a veto for its orders only."""

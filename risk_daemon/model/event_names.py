@@ -33,6 +33,7 @@ class EventName(StrEnum):
     STORE_WRITABLE = "store_writable"
     OPENING_ALLOWED = "opening_allowed"
     OPENING_REFUSED = "opening_refused"
+    PEERS_UNTOLD = "peers_untold"
     LOCK_UNWRITABLE = "lock_unwritable"
     LOCK_WRITABLE = "lock_writable"
     SNAPSHOTS_UNWRITABLE = "snapshots_unwritable"
@@ -121,6 +122,7 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.STORE_WRITABLE: Level.INFO,
         EventName.OPENING_ALLOWED: Level.INFO,
         EventName.OPENING_REFUSED: Level.WARNING,
+        EventName.PEERS_UNTOLD: Level.ERROR,
         EventName.LOCK_UNWRITABLE: Level.ERROR,
         EventName.LOCK_WRITABLE: Level.INFO,
         EventName.SNAPSHOTS_UNWRITABLE: Level.WARNING,

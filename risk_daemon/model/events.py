@@ -16,6 +16,7 @@ from risk_daemon.model.commands import (
     Reconfigured,
     ReleaseRequested,
     ResetRequested,
+    StandingTold,
     Started,
     StoreChecked,
     Tick,
@@ -69,6 +70,7 @@ Input = (
     | StoreChecked
     | LeaseSeen
     | TrippedElsewhere
+    | StandingTold
     | OrderReported
     | ErrorReported
     | TokenRevoked
@@ -125,6 +127,7 @@ __all__ = [
     "ResetRequested",
     "RiskEvent",
     "Source",
+    "StandingTold",
     "Started",
     "StoreChecked",
     "StreamConfirmed",

@@ -16,7 +16,7 @@ from risk_daemon.engine.decision import Decision
 from risk_daemon.errors import RecordError
 from risk_daemon.gate.restraints import Cause, Restraint
 from risk_daemon.model.clock import Clock
-from risk_daemon.model.events import Input, LeaseSeen, TrippedElsewhere
+from risk_daemon.model.events import Input, LeaseSeen, StandingTold, TrippedElsewhere
 from risk_daemon.state.board.base import LEASE_S, Answer, Board, Standing
 
 TWIN = "twin"
@@ -165,6 +165,9 @@ class Twin:
         self._note(None)
         self._epoch = max(self._epoch, answer.epoch)
         if not leaving:
+            if not answer.is_taken:
+                told_mono = self._clock.now().mono
+                self._emit(StandingTold(locked=mine.locked, trip_id=mine.trip_id, mono=told_mono))
             for trip in trips_of(answer):
                 self._emit(trip)
             self._emit(lease_of(answer, asked.mono, self._settings))

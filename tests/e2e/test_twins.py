@@ -26,6 +26,8 @@ def config(endpoint: str, redis: str, name: str, peer: str) -> str:
     return f"""
 [portfolio]
 initial_capital = 10000
+[circuit_breaker]
+cancel_deadline = "25s"
 [data]
 reconcile_every = "1s"
 [guard]
@@ -153,7 +155,7 @@ def test_one_that_was_stopped_and_goes_on_does_not_open_while_the_other_does(twi
     assert twins.open_ones() == [other]
 
 
-def test_without_redis_neither_opens_and_both_trip_by_themselves(twins: Twins) -> None:
+def test_without_redis_neither_opens_and_both_trip_and_nothing_is_proven_until_it_is_back(twins: Twins) -> None:
     twins.start()
     twins.redis.pause()
     shut_s, _ = twins.watch(lambda: not twins.open_ones(), within_s=30.0)
@@ -163,6 +165,12 @@ def test_without_redis_neither_opens_and_both_trip_by_themselves(twins: Twins) -
     twins.redis.kill()
     wait_for(lambda: not twins.open_ones(), twins.told)
     twins.venue.post(marks={"BTCUSDT": 15000})
+    codes = {name: guard.exit_code() for name, guard in twins.guards.items()}
+    assert codes == {"a": 4, "b": 4}, twins.told()
+    assert all(guard.of("peers_untold") and guard.of("venue_proven") for guard in twins.guards.values())
+    twins.redis.start()
+    for guard in twins.guards.values():
+        guard.start()
     codes = {name: guard.exit_code() for name, guard in twins.guards.items()}
     assert codes == {"a": 1, "b": 1}, twins.told()
 

@@ -13,6 +13,7 @@ from risk_daemon.app.composition import longest_lease_s, order_manager
 from risk_daemon.app.findings import Level
 from risk_daemon.app.locks import lock_findings, remote_locks, remote_locks_that_can_be_had
 from risk_daemon.config.load import Settings, load
+from risk_daemon.engine.trip_control import TOLD_WITHIN_S
 from risk_daemon.errors import ConfigError, ExitCode
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.board.base import LEASE_S as BOARD_LEASE_S
@@ -60,7 +61,7 @@ def test_no_proof_is_made_before_the_longest_lease_of_any_lock_is_over(tmp_path:
     local, elsewhere = settings(tmp_path), settings(tmp_path, "redis://127.0.0.1")
     assert (longest_lease_s(local), longest_lease_s(elsewhere)) == (1.0, LEASE_MS / 1000)
     with_a_peer = settings(tmp_path, "redis://127.0.0.1", guard='[guard]\npeers = ["b"]\n')
-    assert longest_lease_s(with_a_peer) == LEASE_MS / 1000 + BOARD_LEASE_S
+    assert longest_lease_s(with_a_peer) == LEASE_MS / 1000 + TOLD_WITHIN_S + BOARD_LEASE_S
     for given in (local, elsewhere):
         manager = order_manager(given, {}, CLOCK)
         assert manager._lease_s == longest_lease_s(given)

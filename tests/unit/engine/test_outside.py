@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from risk_daemon.engine.decision import SaveLatch, StartSweep
+from risk_daemon.engine.decision import Finish, SaveLatch, StartSweep
 from risk_daemon.model.events import (
     DisableRequested,
     EventName,
     HaltRequested,
     LeaseSeen,
     ResetRequested,
+    StandingTold,
     StoreChecked,
     TrippedElsewhere,
 )
@@ -156,3 +157,75 @@ def test_an_odd_memory_of_what_is_over_ends_no_trip(document: object) -> None:
     engine.restore({"trips": document}, world.clock.now())
     world.send(tripped())
     assert engine.trip is not None
+
+
+# --- peers must have been told ------------------------------------------------------------------------
+
+
+def told(world: World, trip_id: str | None, locked: bool = True) -> StandingTold:
+    return StandingTold(locked=locked, trip_id=trip_id, mono=world.now)
+
+
+def halted_twin() -> tuple[World, str]:
+    """Its sweeps take a second and end with every venue empty."""
+    world = twin_world()
+    world.sweeps_take_s = 1.0
+    world.send(HaltRequested("night", "anna"))
+    trip = world.engine.trip
+    assert trip is not None
+    return world, trip.trip_id
+
+
+def acts(world: World, kind: type) -> list[object]:
+    return [action for decision in world.decisions for action in decision.actions if isinstance(action, kind)]
+
+
+def test_a_trip_that_the_peers_were_told_of_at_once_ends_with_its_first_proof() -> None:
+    world, trip_id = halted_twin()
+    world.send(told(world, trip_id))
+    world.run(1.5)
+    assert [finish.exit_code for finish in acts(world, Finish)] == [1]  # type: ignore[attr-defined]
+
+
+def test_one_that_they_were_not_told_of_is_not_proven_and_swept_again_when_they_are() -> None:
+    world, trip_id = halted_twin()
+    world.send(told(world, "another trip"))
+    world.run(5.0)
+    assert acts(world, Finish) == []
+    trip = world.engine.trip
+    assert trip is not None
+    assert not trip.proven
+    assert [r.fields for d in world.decisions for r in d.records if r.name == EventName.PEERS_UNTOLD] == [
+        {"trip_id": trip_id}
+    ]
+
+    told_mono = world.now
+    world.send(told(world, trip_id))
+    world.run(0.5)
+    first, second = acts(world, StartSweep)
+    assert first.locked_mono < second.locked_mono == told_mono  # type: ignore[attr-defined]
+    world.run(1.5)
+    assert [finish.exit_code for finish in acts(world, Finish)] == [1]  # type: ignore[attr-defined]
+
+
+def test_what_is_told_again_and_again_was_told_first_at_first() -> None:
+    world, trip_id = halted_twin()
+    world.send(told(world, trip_id))
+    world.run(0.9)
+    world.send(told(world, trip_id))
+    world.run(0.6)
+    assert [finish.exit_code for finish in acts(world, Finish)] == [1]  # type: ignore[attr-defined]
+
+
+def test_peers_that_are_never_told_end_it_unproven() -> None:
+    world, _ = halted_twin()
+    world.run(world.settings.cancel_deadline_s + 1.0)
+    (finish,) = acts(world, Finish)
+    assert (finish.exit_code, finish.reason) == (4, "the peers not told of it by the deadline")  # type: ignore[attr-defined]
+
+
+def test_a_guard_without_peers_waits_for_nobody() -> None:
+    world = sweeping_world()
+    world.send(HaltRequested("night", "anna"))
+    world.run(1.5)
+    assert [finish.exit_code for finish in acts(world, Finish)] == [1]  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ import pytest
 
 from risk_daemon.errors import RecordError
 from risk_daemon.gate.restraints import Restraint
-from risk_daemon.model.events import Input, LeaseSeen, TrippedElsewhere
+from risk_daemon.model.events import Input, LeaseSeen, StandingTold, TrippedElsewhere
 from risk_daemon.runtime.twin import Twin, TwinSettings, lease_of, standing_of, trips_of, wants_to_open
 from risk_daemon.state.board.base import UNREADABLE, Answer, Standing
 from tests.unit.oms.fakes import LoopClock
@@ -139,7 +139,7 @@ async def test_a_lease_is_renewed_each_second_and_the_trip_of_another_is_told_fi
     guard.board.answer = replace(HELD, others={"b": TRIPPED})
     guard.twin.start()
     await guard.lets_time_pass(2.5)
-    assert [type(event) for event in guard.told] == [TrippedElsewhere, LeaseSeen] * 3
+    assert [type(event) for event in guard.told] == [StandingTold, TrippedElsewhere, LeaseSeen] * 3
     await guard.twin.aclose()
 
 
@@ -184,3 +184,18 @@ async def test_who_leaves_lets_go_of_the_right_to_open_and_says_what_holds() -> 
     said, wants, _ = guard.board.asked[-1]
     assert (said.locked, wants, guard.board.closed) == (True, False, True)
     assert len(guard.leases()) == 1
+
+
+@pytest.mark.looptime
+async def test_what_was_taken_in_is_known_to_be_told_and_what_was_not_is_not() -> None:
+    guard = Guard()
+    guard.restraints = [HALT]
+    guard.board.answer = replace(HELD, is_taken=True)
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    assert not [event for event in guard.told if isinstance(event, StandingTold)]
+    guard.board.answer = HELD
+    await guard.lets_time_pass(1.0)
+    (told,) = [event for event in guard.told if isinstance(event, StandingTold)]
+    assert (told.locked, told.trip_id) == (True, "trip-1")
+    await guard.twin.aclose()

@@ -43,9 +43,10 @@ class LockStatus:
 
     @property
     def proven_after_s(self) -> float | None:
-        """How long after the trip began everything was proven gone; None where either is not known."""
+        """How long after the trip began everything was proven gone; None where either is not known, or can't be."""
         began, proven = _moment(self.since), _moment(self.proven_at)
-        return None if began is None or proven is None else max(0.0, (proven - began).total_seconds())
+        after_s = None if began is None or proven is None else (proven - began).total_seconds()
+        return None if after_s is None or after_s < 0 else after_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

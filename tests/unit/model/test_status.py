@@ -143,3 +143,19 @@ def test_a_restraint_of_somebody_is_scoped() -> None:
     [one] = Status.shown(FULL).restraints
     assert one.is_scoped
     assert not Status.shown({"restraints": [{"cause": "blind"}]}).restraints[0].is_scoped
+
+
+@pytest.mark.parametrize(
+    ("since", "proven_at", "after_s"),
+    [
+        ("2026-11-21T00:00:00.000+00:00", "2026-11-21T00:00:06.500+00:00", 6.5),
+        ("2026-11-21T00:00:00.000+00:00", "2026-11-21T00:00:00.000+00:00", 0.0),
+        ("2026-11-21T00:00:06.000+00:00", "2026-11-21T00:00:00.000+00:00", None),
+        ("2026-11-21T00:00:00.000+00:00", None, None),
+        ("yesterday", "2026-11-21T00:00:00.000+00:00", None),
+    ],
+)
+def test_a_proof_from_before_the_trip_is_no_proof_at_once(
+    since: str, proven_at: str | None, after_s: float | None
+) -> None:
+    assert Status.shown({"lock": {"since": since, "proven_at": proven_at}}).lock.proven_after_s == after_s

@@ -177,6 +177,24 @@ def test_when_a_trip_was_proven_on_all_venues_together() -> None:
     assert again.proven_wall == trip.proven_wall, "a reader of the state after a restart is told the same"
 
 
+def test_since_is_when_the_trip_began_over_restarts_and_runs_on_a_proven_trip() -> None:
+    halted = world()
+    halted.send(HaltRequested("drill", "anna"))
+    trip = halted.engine.trip
+    assert trip is not None
+    since = published(halted)["lock"]["since"]
+    assert datetime.fromisoformat(since).timestamp() == pytest.approx(trip.since_wall, abs=0.002)
+    halted.restart(down_s=150.0).begin()
+    assert published(halted)["lock"]["since"] == since
+    halted.run(9.0)
+    halted.send(SweepFinished(trip.trip_id, True, 3, 9.0))
+    proven_s = halted.clock.now().wall - trip.since_wall
+    halted.restart(down_s=60.0)
+    for told in (published(halted)["lock"], published(halted.start())["lock"]):
+        assert told["since"] == since
+        assert State.shown({"lock": told}).lock.proven_after_s == pytest.approx(proven_s, abs=0.002)
+
+
 def test_the_gate_in_force_may_be_another_than_the_engines() -> None:
     told = published(world(), gate=GateState(locked=True, cause="locked", since_wall=60.0))
     assert told["locked"] is told["circuit_breaker"]["locked"] is True

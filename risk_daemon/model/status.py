@@ -99,7 +99,7 @@ class OrdersStatus:
     """`listed_s` ago the open orders were listed whole, for `failing_s` that fails and the `reason`.
 
     may_cancel: whether the key may cancel; null: nobody can ask there. open: how many are known to be open; null:
-    they were not listed in this run.
+    they were not listed in this run, or not by the sweep of a trip that is being proven.
     """
 
     listed_s: float | None

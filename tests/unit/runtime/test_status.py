@@ -27,6 +27,7 @@ from risk_daemon.model.events import (
     ListingFailed,
     Order,
     OrdersListed,
+    OrdersSeen,
     Position,
     PositionsSeen,
     Price,
@@ -38,6 +39,7 @@ from risk_daemon.model.events import (
 )
 from risk_daemon.model.status import State
 from risk_daemon.portfolio.manager import PortfolioSettings
+from risk_daemon.runtime.open_orders import OpenOrders
 from risk_daemon.runtime.status import status_line, status_of
 from tests.api_world import DOCUMENT
 from tests.core_world import SPOT, World, engine_settings, with_
@@ -214,6 +216,33 @@ def test_what_is_known_of_a_venue_and_its_orders() -> None:
     one.clock.advance(2.0)
     failing = {**good, "listed_s": 5.0, "failing_s": 2.0, "reason": "answered 401"}
     assert published(one)["venues"]["spot"]["orders"] == failing
+
+
+def test_in_a_trip_how_many_are_open_and_since_when_are_of_the_sweeps_own_listings() -> None:
+    listing = ListingSettings({"spot": frozenset({"plain"})})
+    one = World(with_(engine_settings(5_000, venues={"spot": SPOT}), listing=listing)).start()
+    known, waiting = OpenOrders(), replace(verdict(proven=False).replaced[0], order_id="8")
+    listed = OrdersListed("spot", "plain", one.now, (waiting,))
+    one.send(listed)
+    known.listed(listed)
+
+    def told(verdict: VenueVerdict | None) -> tuple[int | None, float | None, float | None]:
+        orders = status_of(one.engine, one.clock.now(), {"spot": verdict} if verdict else {}, None, known)
+        found = orders.venues["spot"].orders
+        return found.open, found.listed_s, found.failing_s
+
+    one.send(ListingFailed("spot", "plain", one.now + 1.0, "answered 503"))
+    one.clock.advance(18.0)
+    one.send(HaltRequested("drill", "anna"))
+    assert told(None) == (1, 18.0, 17.0)
+    known.seen(OrdersSeen("spot", one.now, (), ended=(waiting,)))
+    unproven, proven = verdict(proven=False), verdict(proven=True)
+    assert told(unproven) == (None, 18.0, 17.0), "an order that a cancel removed says nothing of the others"
+    at_mono = one.now + 1.0
+    one.clock.advance(3.0)
+    assert told(replace(unproven, listed_mono=at_mono, open=2)) == (2, 2.0, None)
+    assert told(replace(unproven, listed_mono=at_mono, open=None)) == (None, 2.0, 17.0 + 3.0)
+    assert told(replace(proven, listed_mono=at_mono, open=0)) == (0, 2.0, None)
 
 
 def test_how_a_venues_own_switch_stands() -> None:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, moment, profit, ratio, safe
 from risk_daemon.gate.hints import how_to_go_on, how_to_release, what_stands_open
-from risk_daemon.gate.restraints import MANUAL_HALT
+from risk_daemon.gate.restraints import MANUAL_HALT, Cause
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.status import (
     DeadManStatus,
@@ -95,6 +95,8 @@ def status(out: Console, state: State) -> None:
     out.print(headline(state))
     out.print(pairs(_money_rows(state)))
     out.print()
+    if not state.is_running and state.time:
+        out.print(f"The venues as a guard saw them last, {_moment(state.time)}:")
     out.print(at_full_width(out, _venues(state.venues, is_read=state.started is True)))
     for name, venue in state.venues.items():
         if venue.proven is False:
@@ -108,8 +110,8 @@ def status(out: Console, state: State) -> None:
             _unwritable(out, store)
     if state.locked is not False:
         out.print()
-        out.print(pairs(_lock_rows(state.lock)))
-        out.print(how_to_go_on(state.lock), style="bold")
+        out.print(pairs(lock_rows(state)))
+        out.print(how_to_go_on(state), style="bold")
         still_open = what_stands_open(state)
         if still_open:
             out.print(safe(still_open), style="bold yellow")
@@ -256,7 +258,9 @@ def _moment(text: str | None) -> str | None:
     return None if text is None else moment(text, SystemClock().now().wall)
 
 
-def _lock_rows(lock: LockStatus) -> list[tuple[str, object]]:
+def lock_rows(state: State) -> list[tuple[str, str]]:
+    """Why it is locked, since when, and when all orders were proven gone. What is not there is left out."""
+    lock = state.lock
     told = (
         ("Reason", lock.reason),
         ("Trip", lock.trip_id),
@@ -264,7 +268,10 @@ def _lock_rows(lock: LockStatus) -> list[tuple[str, object]]:
         ("Until", _moment(lock.until)),
         ("All orders gone", _proven(lock)),
     )
-    return [("Locked because of", lock.cause or UNKNOWN), *((label, value) for label, value in told if value)]
+    cause = lock.cause or UNKNOWN
+    if lock.cause == Cause.STARTING and not state.is_running:
+        cause = "no guard runs"
+    return [("Locked because of", cause), *((label, value) for label, value in told if value)]
 
 
 def _proven(lock: LockStatus) -> str | None:

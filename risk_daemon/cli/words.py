@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from risk_daemon.model.status import AgesStatus, ProfitStatus, State
+from risk_daemon.model.status import AgesStatus, LastKnown, ProfitStatus
 
 UNKNOWN = "unknown"
 
@@ -84,6 +84,6 @@ def age_of_positions(ages: AgesStatus, *, is_read: bool) -> str:
     return "-" if is_none_there else age(ages.positions)
 
 
-def gone(document: Mapping[str, Any]) -> State:
+def gone(document: Mapping[str, Any]) -> LastKnown:
     """What a daemon said last that is there no more: whatever it allowed then, the gate is shut without it."""
-    return State.shown({**document, "locked": True})
+    return LastKnown.shown({**document, "locked": True})

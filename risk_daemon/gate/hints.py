@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from risk_daemon.gate.restraints import CUSTOM, UNLISTABLE, Cause
 from risk_daemon.model.breaker_types import CircuitBreakerType
-from risk_daemon.model.status import HaltStatus, LockStatus, Status
+from risk_daemon.model.status import HaltStatus, State, Status
 
 RESET = '`risk-daemon reset --reason "..." --rebaseline keep|current`'
 
@@ -43,18 +43,25 @@ def how_to_reset() -> str:
     return f"To trade again: find the cause, then {RESET}."
 
 
-def how_to_go_on(lock: LockStatus) -> str:
-    """What opens the gate, for the `lock` of a state."""
+def how_to_go_on(state: State) -> str:
+    """What opens the gate, or ends what is under way. Only a guard that runs goes on by itself."""
+    lock = state.lock
     if not lock.trip_id:
-        return _of_veto(lock.cause or "")
+        return _of_veto(lock.cause or "") if state.is_running else _START
     if lock.proven is not True:
-        return (
-            "The cancels are not proven yet: the guard goes on, leave it running; if it has ended, `risk-daemon run`"
-            " resumes it. Orders of a venue that does not answer: look there, and cancel them by hand."
-        )
+        return _of_unproven(is_running=state.is_running)
+    if lock.until and not state.is_running:
+        return f"A freeze ends at that time if a guard runs: `risk-daemon run`. Sooner by {RESET}."
     if lock.until:
         return f"It ends by itself at that time, if every venue is proven and nothing breaches; sooner by {RESET}."
     return how_to_reset()
+
+
+def _of_unproven(*, is_running: bool) -> str:
+    by_hand = "Orders of a venue that does not answer: look there, and cancel them by hand."
+    if is_running:
+        return f"The cancels are not proven yet: the guard goes on, leave it running. {by_hand}"
+    return f"The cancels are not proven, and no guard answers: `risk-daemon run` goes on with them. {by_hand}"
 
 
 def what_stands_open(state: Status) -> str | None:

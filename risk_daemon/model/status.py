@@ -317,6 +317,20 @@ class State(Status):
     open_orders: list[Any] | None
     turned_away: Mapping[str, int]
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a daemon tells it now."""
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastKnown(State):
+    """What a daemon told last that is there no more: nothing goes on by itself, and nothing was read since `time`."""
+
+    @property
+    def is_running(self) -> bool:
+        return False
+
 
 _PLAIN = frozenset({str, int, float, bool, NoneType})
 

@@ -105,7 +105,7 @@ def _lock(state: State) -> Markup | None:
     facts += [("Since", when(lock.since, now_wall))] if lock.since else []
     facts += [("Until", when(lock.until, now_wall))] if lock.until else []
     facts += [("Trip", shown(lock.trip_id))] if lock.trip_id else []
-    facts += [("What to do", tag("span", told(how_to_go_on(lock)), class_="hint"))]
+    facts += [("What to do", tag("span", told(how_to_go_on(state)), class_="hint"))]
     still_open = what_stands_open(state)
     facts += [("Still open", tag("strong", told(still_open)))] if still_open else []
     return tag("dl", *(_fact(label, value) for label, value in facts), class_="lock")

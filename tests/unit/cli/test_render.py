@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from risk_daemon.cli import render
-from risk_daemon.model.status import State
+from risk_daemon.model.status import LastKnown, State
 
 STATE: dict[str, Any] = {
     "state": "ACTIVE",
@@ -98,6 +98,17 @@ def test_a_lock_says_why_and_how_to_open() -> None:
     done = status(state="TRIGGERED", locked=True, lock={**lock, "proven_at": "2026-01-01T00:00:02.100+00:00"})
     assert "proven at 2026-01-01 00:00:02 UTC, 2.1 s after the trip" in line(done, "All orders gone")
     assert "risk-daemon reset" not in unproven
+
+
+def test_what_is_of_no_running_daemon_says_so_and_as_of_when_venues_were_seen() -> None:
+    told = {**STATE, "time": "2026-01-01T00:00:00+00:00", "locked": True, "lock": {"cause": "starting"}}
+    gone = shown(render.status, LastKnown.shown(told))
+    assert line(gone, "Locked because of").endswith("no guard runs")
+    assert "The venues as a guard saw them last, 202" in gone
+    assert "saw them last" not in status()
+    assert line(status(locked=True, lock={"cause": "starting"}), "Locked because of").endswith("starting")
+    unproven = {**told, "lock": {"cause": "capital_loss", "trip_id": "t1", "proven": False}}
+    assert "leave it running" not in shown(render.status, LastKnown.shown(unproven))
 
 
 def test_unknown_is_never_zero() -> None:

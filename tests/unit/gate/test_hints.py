@@ -6,13 +6,13 @@ import pytest
 
 from risk_daemon.gate.hints import how_to_go_on, is_circuit_tripped, what_stands_open
 from risk_daemon.model.breaker_types import CircuitBreakerType
-from risk_daemon.model.status import Status
+from risk_daemon.model.status import LastKnown, State, Status
 
 VETOES = [rule for rule in CircuitBreakerType if rule not in (CircuitBreakerType.MANUAL, CircuitBreakerType.CUSTOM)]
 
 
 def hint(cause: str | None, **fields: object) -> str:
-    return how_to_go_on(Status.shown({"lock": {"cause": cause, **fields}}).lock)
+    return how_to_go_on(State.shown({"lock": {"cause": cause, **fields}}))
 
 
 @pytest.mark.parametrize("rule", VETOES)
@@ -39,6 +39,26 @@ def test_a_trip_goes_on_until_it_is_proven_and_ends_by_a_reset() -> None:
     assert "not proven yet" in hint(None, trip_id="t", proven=None)
     assert "risk-daemon reset" in hint(None, trip_id="t", proven=True)
     assert "ends by itself at that time" in hint(None, trip_id="t", proven=True, until="00:00")
+
+
+@pytest.mark.parametrize("proven", [False, None])
+@pytest.mark.parametrize("until", [None, "2026-11-22T00:00:00.000+00:00"])
+def test_without_a_daemon_nothing_goes_on_by_itself(proven: object, until: object) -> None:
+    told = {"lock": {"trip_id": "t", "proven": proven, "until": until}}
+    assert "leave it running" in how_to_go_on(State.shown(told))
+    gone = how_to_go_on(LastKnown.shown(told))
+    assert "leave it running" not in gone
+    assert "no guard answers: `risk-daemon run`" in gone
+    assert "by hand" in gone
+
+
+def test_without_a_daemon_no_veto_ends_by_itself() -> None:
+    assert "a running guard has a complete picture" in how_to_go_on(LastKnown.shown({"lock": {"cause": "daily_loss"}}))
+
+
+def test_without_a_daemon_no_freeze_ends_by_itself() -> None:
+    told = {"lock": {"trip_id": "t", "proven": True, "until": "2026-11-22T00:00:00.000+00:00"}}
+    assert "by itself" not in how_to_go_on(LastKnown.shown(told))
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,20 @@ _HINTS: Mapping[str, str] = {
 
 def is_circuit_tripped(state: Status) -> bool:
     """Whether the drawdown's short line must not call the circuit OK, whatever the drawdown is by now."""
+    return state.state == CIRCUIT_TRIGGERED or _has_drawdown_tripped(state)
+
+
+def tripped_by(state: Status) -> str | None:
+    """The reason of a trip that is not the drawdown's, whose loss may be far below its limit; None where it may be."""
+    cause = state.lock.cause
+    is_of_other = state.state == CIRCUIT_TRIGGERED and not _has_drawdown_tripped(state)
+    return cause if is_of_other and cause and cause != CircuitBreakerType.DRAWDOWN.cause else None
+
+
+def _has_drawdown_tripped(state: Status) -> bool:
     of_drawdown = {name for name, rule in state.rules.items() if rule.get("breaker_type") == _DRAWDOWN}
     stands = any(state.breakers.get(name) != _NORMAL for name in of_drawdown)
-    return state.circuit_breaker.active is True or state.state == CIRCUIT_TRIGGERED or stands
+    return state.circuit_breaker.active is True or stands
 
 
 def how_to_reset() -> str:

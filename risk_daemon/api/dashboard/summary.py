@@ -22,7 +22,7 @@ from risk_daemon.api.dashboard.words import (
     wall_of,
     when,
 )
-from risk_daemon.gate.hints import how_to_go_on, how_to_release, is_circuit_tripped, what_stands_open
+from risk_daemon.gate.hints import how_to_go_on, how_to_release, is_circuit_tripped, tripped_by, what_stands_open
 from risk_daemon.gate.restraints import MANUAL_HALT
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.status import DistanceStatus, State, SweptStatus
@@ -234,7 +234,9 @@ def circuit(state: State) -> Markup:
     if limit is None:
         return tag("p", "DD: ", _dd(drawdown, None), " (no limit: no drawdown rule is on)", class_="circuit")
     if is_circuit_tripped(state):
-        words = f"CIRCUIT TRIPPED \N{EM DASH} DD {_dd(drawdown, limit)} (limit {short_percent(limit)})"
+        other = tripped_by(state)
+        by = "" if other is None else f" by {other}"
+        words = f"CIRCUIT TRIPPED{by} \N{EM DASH} DD {_dd(drawdown, limit)} (limit {short_percent(limit)})"
         # In a trip nothing recovers by itself: what is to be done stands above.
         is_veto = not state.lock.trip_id and _action_of_drawdown(state, limit) == "veto"
         hint = tag("span", _VETO_HINT, class_="hint") if is_veto else None

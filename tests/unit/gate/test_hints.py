@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from risk_daemon.gate.hints import how_to_go_on, is_circuit_tripped, what_stands_open
+from risk_daemon.gate.hints import how_to_go_on, is_circuit_tripped, tripped_by, what_stands_open
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.status import LastKnown, State, Status
 
@@ -74,6 +74,23 @@ def test_without_a_daemon_no_freeze_ends_by_itself() -> None:
 def test_a_circuit_is_tripped_as_long_as_its_rule_is(more: dict[str, object], is_tripped: bool) -> None:
     calm = {"state": "ACTIVE", "rules": {"dd": {"breaker_type": "drawdown"}}, "breakers": {"dd": "NORMAL"}}
     assert is_circuit_tripped(Status.shown({**calm, **more})) is is_tripped
+
+
+@pytest.mark.parametrize(
+    ("more", "rule"),
+    [
+        ({"lock": {"cause": "capital_loss"}}, "capital_loss"),
+        ({"lock": {"cause": "manual_halt"}}, "manual_halt"),
+        ({"lock": {"cause": "portfolio_dd_circuit"}}, None),
+        ({"lock": {"cause": "capital_loss"}, "breakers": {"dd": "TRIPPED"}}, None),
+        ({"lock": {"cause": "capital_loss"}, "circuit_breaker": {"active": True}}, None),
+        ({"lock": {"cause": "capital_loss"}, "state": "ACTIVE"}, None),
+        ({}, None),
+    ],
+)
+def test_a_trip_of_another_rule_than_the_drawdowns_names_it(more: dict[str, object], rule: str | None) -> None:
+    calm = {"state": "TRIGGERED", "rules": {"dd": {"breaker_type": "drawdown"}}, "breakers": {"dd": "NORMAL"}}
+    assert tripped_by(Status.shown({**calm, **more})) == rule
 
 
 def test_what_stands_open_is_named_in_a_trip_only_and_not_all_of_it() -> None:

@@ -111,6 +111,12 @@ def test_the_circuit_is_not_ok_while_something_tripped_whatever_the_drawdown_is_
         assert "CIRCUIT TRIPPED \N{EM DASH} DD 3.2% (limit 10%)" in words(line)
 
 
+def test_a_trip_of_another_rule_names_it_in_the_badge() -> None:
+    lock = {**document()["lock"], "cause": "capital_loss", "trip_id": "t"}
+    line = summary.circuit(State.shown({**document(), "state": "TRIGGERED", "lock": lock}))
+    assert words(line) == "CIRCUIT TRIPPED by capital_loss \N{EM DASH} DD 3.2% (limit 10%)"
+
+
 def test_the_hint_of_a_veto_is_given_for_a_veto_only() -> None:
     rules = document()["rules"]
     rules["drawdown"]["action"] = "trip"

@@ -22,7 +22,8 @@ class VenueVerdict:
     orders left alone. first_cancel_s: None while no cancel was sent. proven_s: the latest proof.
     unprovable: what no listing of this venue shows. listed_mono: when the newest listing of the scope that was listed
     longest ago was asked for, in seconds of `Instant.mono`; None: one was not listed yet. open: how many orders the
-    newest listings showed, with those kept; None where one failed since.
+    newest listings showed, with those kept; None where one failed since. failing: whether that it is not proven is more
+    than work in progress.
     """
 
     venue: str
@@ -37,6 +38,7 @@ class VenueVerdict:
     unprovable: tuple[str, ...] = ()
     listed_mono: float | None = None
     open: int | None = None
+    failing: bool = True
 
     def document(self) -> dict[str, Any]:
         """As JSON."""

@@ -124,6 +124,7 @@ class VenueSweep:
             unprovable=self._plan.unprovable,
             listed_mono=proof.listed_mono,
             open=None if left is None else left + len(proof.kept),
+            failing=not proof.proven and (proof.alarm or self._plan.never is not None),
         )
 
     async def _work(self, scope: OrderScope) -> None:

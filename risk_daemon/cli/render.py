@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, moment, profit, ratio, safe
+from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, moment, profit, ratio, safe, unproven_word
 from risk_daemon.gate.hints import how_to_go_on, how_to_release, what_stands_open
 from risk_daemon.gate.restraints import MANUAL_HALT, Cause
 from risk_daemon.model.clock import SystemClock
@@ -29,7 +29,6 @@ from risk_daemon.model.status import (
     OrdersStatus,
     RestraintStatus,
     State,
-    VenueStatus,
 )
 
 _STATE_STYLE = {"ACTIVE": "bold green", "WARNING": "bold yellow", "TRIGGERED": "bold red", "DISABLED": "bold magenta"}
@@ -97,7 +96,7 @@ def status(out: Console, state: State) -> None:
     out.print()
     if not state.is_running and state.time:
         out.print(f"The venues as a guard saw them last, {_moment(state.time)}:")
-    out.print(at_full_width(out, _venues(state.venues, is_read=state.started is True)))
+    out.print(at_full_width(out, _venues(state)))
     for name, venue in state.venues.items():
         if venue.proven is False:
             _unproven(out, name, state)
@@ -121,6 +120,9 @@ def _unproven(out: Console, name: str, state: State) -> None:
     """Why it can't be said that its orders are gone."""
     swept = None if state.last_sweep is None else state.last_sweep.venues.get(name)
     why = "it is being worked on" if swept is None else swept.unproven_reason or "it is being worked on"
+    if state.proving_s is not None:
+        out.print(f"Orders of {safe(name)} are being proven gone: {safe(why)}", style="bold yellow")
+        return
     out.print(f"Orders of {safe(name)} are NOT PROVEN gone: {safe(why)}", style="bold red")
 
 
@@ -217,13 +219,14 @@ def _distance(loss: float, at: float, state: State) -> str:
     return f"{ratio(left)} (at {ratio(at)}){money}"
 
 
-def _venues(venues: Mapping[str, VenueStatus], *, is_read: bool) -> Table:
+def _venues(state: State) -> Table:
+    is_read, unproven = state.started is True, unproven_word(state)
     table = Table(
         *("Venue", "Connected", "Equity", "Balances", "Positions", "Prices", "Orders", "Orders gone"),
         box=None,
         pad_edge=False,
     )
-    for name, venue in venues.items():
+    for name, venue in state.venues.items():
         is_connected, ages = venue.connected is True, venue.age_s
         table.add_row(
             Text(safe(name)),
@@ -233,7 +236,7 @@ def _venues(venues: Mapping[str, VenueStatus], *, is_read: bool) -> Table:
             age_of_positions(ages, is_read=is_read),
             age(ages.prices),
             _orders(venue.orders),
-            _told(venue.proven, "proven", "NOT PROVEN", "-"),
+            _told(venue.proven, "proven", unproven, "-"),
         )
     return table
 

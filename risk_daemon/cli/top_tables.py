@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, ratio, safe, signed
+from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, ratio, safe, signed, unproven_word
 from risk_daemon.gate.hints import is_circuit_tripped, tripped_by
 from risk_daemon.model.status import DistanceStatus, State
 
@@ -176,7 +176,7 @@ def _venues(state: State) -> Sequence[Row]:
     for name, venue in state.venues.items():
         ages, orders = venue.age_s, venue.orders
         listed = "NOT LISTED" if orders.failing_s is not None else age(orders.listed_s)
-        gone = {True: "proven", False: "NOT PROVEN", None: ""}[venue.proven]
+        gone = {True: "proven", False: unproven_word(state), None: ""}[venue.proven]
         rows.append(
             (
                 safe(name),

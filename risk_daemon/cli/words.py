@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from risk_daemon.model.status import AgesStatus, LastKnown, ProfitStatus
+from risk_daemon.model.status import AgesStatus, LastKnown, ProfitStatus, State
 
 UNKNOWN = "unknown"
 
@@ -82,6 +82,11 @@ def age_of_positions(ages: AgesStatus, *, is_read: bool) -> str:
     """Once everything expected was read, positions without an age are none that are read there: a dash."""
     is_none_there = is_read and ages.balances is not None and ages.positions is None
     return "-" if is_none_there else age(ages.positions)
+
+
+def unproven_word(state: State) -> str:
+    """Of a venue that is not proven: whether that goes well, and for how long, or not."""
+    return "NOT PROVEN" if state.proving_s is None else f"proving, {state.proving_s:.0f} s"
 
 
 def gone(document: Mapping[str, Any]) -> LastKnown:

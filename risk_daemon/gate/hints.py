@@ -60,7 +60,7 @@ def how_to_go_on(state: State) -> str:
     if not lock.trip_id:
         return _of_veto(lock.cause or "") if state.is_running else _START
     if lock.proven is not True:
-        return _of_unproven(is_running=state.is_running)
+        return _of_unproven(state)
     if lock.until and not state.is_running:
         return f"A freeze ends at that time if a guard runs: `risk-daemon run`. Sooner by {RESET}."
     if lock.until:
@@ -68,24 +68,34 @@ def how_to_go_on(state: State) -> str:
     return how_to_reset()
 
 
-def _of_unproven(*, is_running: bool) -> str:
+def _of_unproven(state: State) -> str:
+    if state.proving_s is not None:
+        return f"The cancels are being proven, {state.proving_s:.0f} s by now: that takes a few seconds."
     by_hand = "Orders of a venue that does not answer: look there, and cancel them by hand."
-    if is_running:
+    if state.is_running:
         return f"The cancels are not proven yet: the guard goes on, leave it running. {by_hand}"
     return f"The cancels are not proven, and no guard answers: `risk-daemon run` goes on with them. {by_hand}"
 
 
-def what_stands_open(state: Status) -> str | None:
-    """In a trip: the positions that no order guards any more; None where there are none, or there is no trip."""
+def what_stands_open(state: State) -> str | None:
+    """In a trip: the open positions, and whether orders guard them; None where there are none, or there is no trip."""
     if not state.lock.trip_id or not state.positions:
         return None
     named = ", ".join(f"{one.venue} {one.symbol} {one.quantity}" for one in state.positions[:_NAMED])
     more = f" and {len(state.positions) - _NAMED} more" if len(state.positions) > _NAMED else ""
     count = "1 position stands" if len(state.positions) == 1 else f"{len(state.positions)} positions stand"
-    return (
-        f"{count} open, and orders that guarded them are gone unless they were kept: {named}{more}."
-        " `risk-daemon close-positions` closes them."
-    )
+    return f"{count} open, {_guarded(state)}: {named}{more}. `risk-daemon close-positions` closes them."
+
+
+def _guarded(state: State) -> str:
+    """Which orders still guard positions: known where the sweep of this trip proved what is left."""
+    sweep = state.last_sweep
+    swept = {} if sweep is None or sweep.trip_id != state.lock.trip_id else sweep.venues
+    proven = {name for name, venue in swept.items() if venue.proven is True}
+    if not {one.venue for one in state.positions} <= proven:
+        return "and whether an order guards them is not known"
+    kept = ", ".join(f"{len(venue.kept)} on {name}" for name, venue in swept.items() if venue.kept)
+    return f"and of the orders that guarded them these are kept: {kept}" if kept else "and no order guards them"
 
 
 def _of_veto(cause: str) -> str:

@@ -249,7 +249,9 @@ def _swept(verdict: VenueVerdict) -> SweptStatus:
         proven=verdict.proven,
         cancelled=verdict.cancelled,
         replaced=tuple(order.order_id for order in verdict.replaced),
+        kept=tuple(order.order_id for order in verdict.kept),
         unproven_reason=verdict.unproven_reason,
+        failing=verdict.failing,
         first_cancel_s=verdict.first_cancel_s,
         proven_s=verdict.proven_s,
     )

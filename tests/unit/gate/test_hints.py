@@ -95,9 +95,46 @@ def test_a_trip_of_another_rule_than_the_drawdowns_names_it(more: dict[str, obje
 
 def test_what_stands_open_is_named_in_a_trip_only_and_not_all_of_it() -> None:
     held = [{"venue": "v", "symbol": f"S{number}", "quantity": "1"} for number in range(5)]
-    told = what_stands_open(Status.shown({"positions": held, "lock": {"trip_id": "t"}}))
+    told = what_stands_open(State.shown({"positions": held, "lock": {"trip_id": "t"}}))
     assert told is not None
     assert told.startswith("5 positions stand open")
     assert "v S0 1, v S1 1, v S2 1 and 2 more." in told
-    assert what_stands_open(Status.shown({"positions": held})) is None
-    assert what_stands_open(Status.shown({"lock": {"trip_id": "t"}})) is None
+    assert what_stands_open(State.shown({"positions": held})) is None
+    assert what_stands_open(State.shown({"lock": {"trip_id": "t"}})) is None
+
+
+@pytest.mark.parametrize(
+    ("sweep", "told"),
+    [
+        ({"trip_id": "t", "venues": {"v": {"proven": True, "kept": []}}}, "and no order guards them: v S 1."),
+        (
+            {"trip_id": "t", "venues": {"v": {"proven": True, "kept": ["7", "8"]}, "w": {"kept": []}}},
+            "and of the orders that guarded them these are kept: 2 on v: v S 1.",
+        ),
+        (
+            {"trip_id": "t", "venues": {"v": {"proven": False, "kept": []}}},
+            "and whether an order guards them is not known",
+        ),
+        ({"trip_id": "t", "venues": {"w": {"proven": True}}}, "and whether an order guards them is not known: v S 1."),
+        (
+            {"trip_id": "old", "venues": {"v": {"proven": True, "kept": []}}},
+            "and whether an order guards them is not known: v S 1.",
+        ),
+        (None, "and whether an order guards them is not known: v S 1."),
+    ],
+)
+def test_which_orders_still_guard_positions_is_said_as_far_as_it_is_known(sweep: object, told: str) -> None:
+    held = [{"venue": "v", "symbol": "S", "quantity": "1"}]
+    said = what_stands_open(State.shown({"positions": held, "lock": {"trip_id": "t"}, "last_sweep": sweep}))
+    assert said is not None
+    assert told in said
+
+
+def test_cancels_that_are_being_proven_are_nobodys_to_cancel_by_hand() -> None:
+    at = {"since": "2026-11-22T00:00:00.000+00:00", "proven": False, "trip_id": "t"}
+    proving = {"time": "2026-11-22T00:00:04.000+00:00", "lock": at}
+    told = how_to_go_on(State.shown(proving))
+    assert "being proven, 4 s by now" in told
+    assert "by hand" not in told
+    failing = {"trip_id": "t", "venues": {"v": {"proven": False, "failing": True}}}
+    assert "by hand" in how_to_go_on(State.shown({**proving, "last_sweep": failing}))

@@ -862,6 +862,7 @@ class TestCallersAndTrips:
         assert listed_mono is not None
         assert manager.snapshot()["quick"].open == 0
         assert (manager.snapshot()["dead"].listed_mono, manager.snapshot()["dead"].open) == (None, None)
+        assert (manager.snapshot()["quick"].failing, manager.snapshot()["dead"].failing) == (False, True)
         assert "refused" in str(manager.snapshot()["dead"].unproven_reason)
         await manager.stop()
         await caller

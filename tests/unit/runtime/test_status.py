@@ -152,7 +152,8 @@ def test_a_trip_and_its_sweep() -> None:
         "trip_id": trip.trip_id,
         "venues": {
             "spot": {
-                "proven": False, "cancelled": 3, "replaced": ["7"], "unproven_reason": "503", "first_cancel_s": 0.1,
+                "proven": False, "cancelled": 3, "replaced": ["7"], "kept": [],
+                "unproven_reason": "503", "failing": True, "first_cancel_s": 0.1,
                 "proven_s": None,
             },
         },

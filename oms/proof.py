@@ -387,6 +387,12 @@ class VenueProof:
         return sum(len(scope.open) for scope in scopes)
 
     @property
+    def listed_mono(self) -> float | None:
+        """When the scope whose newest listing is the oldest was asked for; None where one was not listed yet."""
+        asked = [scope.newest_mono for scope in self._scopes.values()]
+        return None if None in asked else min((mono for mono in asked if mono is not None), default=None)
+
+    @property
     def replaced(self) -> tuple[Order, ...]:
         """Orders that appeared after the first look, in the order they were found."""
         return tuple(self._replaced)

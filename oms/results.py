@@ -20,7 +20,10 @@ class VenueVerdict:
     gone; those that the very first cancel removed before the first listing are counted only if the order
     manager was told of them. replaced: orders that appeared after the first look. kept: protective
     orders left alone. first_cancel_s: None while no cancel was sent. proven_s: the latest proof.
-    unprovable: what no listing of this venue shows.
+    unprovable: what no listing of this venue shows. listed_mono: when the newest listing of the scope that was listed
+    longest ago was asked for, in seconds of `Instant.mono`; None: one was not listed yet. open: how many orders the
+    newest listings showed, with those kept; None where one failed since. failing: whether that it is not proven is more
+    than work in progress.
     """
 
     venue: str
@@ -33,6 +36,9 @@ class VenueVerdict:
     proven_s: float | None
     scopes: tuple[str, ...]
     unprovable: tuple[str, ...] = ()
+    listed_mono: float | None = None
+    open: int | None = None
+    failing: bool = True
 
     def document(self) -> dict[str, Any]:
         """As JSON."""

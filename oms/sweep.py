@@ -110,7 +110,7 @@ class VenueSweep:
         ]
 
     def verdict(self) -> VenueVerdict:
-        proof = self._proof
+        proof, left = self._proof, self._proof.left
         return VenueVerdict(
             venue=proof.venue,
             proven=proof.proven,
@@ -122,6 +122,9 @@ class VenueSweep:
             proven_s=self._proven_s if proof.proven else None,
             scopes=tuple(scope.name for scope in self._plan.scopes),
             unprovable=self._plan.unprovable,
+            listed_mono=proof.listed_mono,
+            open=None if left is None else left + len(proof.kept),
+            failing=not proof.proven and (proof.alarm or self._plan.never is not None),
         )
 
     async def _work(self, scope: OrderScope) -> None:

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, moment, profit, ratio, safe
+from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, moment, profit, ratio, safe, unproven_word
 from risk_daemon.gate.hints import how_to_go_on, how_to_release, what_stands_open
-from risk_daemon.gate.restraints import MANUAL_HALT
+from risk_daemon.gate.restraints import MANUAL_HALT, Cause
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.status import (
     DeadManStatus,
@@ -29,7 +29,6 @@ from risk_daemon.model.status import (
     OrdersStatus,
     RestraintStatus,
     State,
-    VenueStatus,
 )
 
 _STATE_STYLE = {"ACTIVE": "bold green", "WARNING": "bold yellow", "TRIGGERED": "bold red", "DISABLED": "bold magenta"}
@@ -95,7 +94,9 @@ def status(out: Console, state: State) -> None:
     out.print(headline(state))
     out.print(pairs(_money_rows(state)))
     out.print()
-    out.print(at_full_width(out, _venues(state.venues, is_read=state.started is True)))
+    if not state.is_running and state.time:
+        out.print(f"The venues as a guard saw them last, {_moment(state.time)}:")
+    out.print(at_full_width(out, _venues(state)))
     for name, venue in state.venues.items():
         if venue.proven is False:
             _unproven(out, name, state)
@@ -108,8 +109,8 @@ def status(out: Console, state: State) -> None:
             _unwritable(out, store)
     if state.locked is not False:
         out.print()
-        out.print(pairs(_lock_rows(state.lock)))
-        out.print(how_to_go_on(state.lock), style="bold")
+        out.print(pairs(lock_rows(state)))
+        out.print(how_to_go_on(state), style="bold")
         still_open = what_stands_open(state)
         if still_open:
             out.print(safe(still_open), style="bold yellow")
@@ -119,6 +120,9 @@ def _unproven(out: Console, name: str, state: State) -> None:
     """Why it can't be said that its orders are gone."""
     swept = None if state.last_sweep is None else state.last_sweep.venues.get(name)
     why = "it is being worked on" if swept is None else swept.unproven_reason or "it is being worked on"
+    if state.proving_s is not None:
+        out.print(f"Orders of {safe(name)} are being proven gone: {safe(why)}", style="bold yellow")
+        return
     out.print(f"Orders of {safe(name)} are NOT PROVEN gone: {safe(why)}", style="bold red")
 
 
@@ -215,13 +219,14 @@ def _distance(loss: float, at: float, state: State) -> str:
     return f"{ratio(left)} (at {ratio(at)}){money}"
 
 
-def _venues(venues: Mapping[str, VenueStatus], *, is_read: bool) -> Table:
+def _venues(state: State) -> Table:
+    is_read, unproven = state.started is True, unproven_word(state)
     table = Table(
         *("Venue", "Connected", "Equity", "Balances", "Positions", "Prices", "Orders", "Orders gone"),
         box=None,
         pad_edge=False,
     )
-    for name, venue in venues.items():
+    for name, venue in state.venues.items():
         is_connected, ages = venue.connected is True, venue.age_s
         table.add_row(
             Text(safe(name)),
@@ -231,7 +236,7 @@ def _venues(venues: Mapping[str, VenueStatus], *, is_read: bool) -> Table:
             age_of_positions(ages, is_read=is_read),
             age(ages.prices),
             _orders(venue.orders),
-            _told(venue.proven, "proven", "NOT PROVEN", "-"),
+            _told(venue.proven, "proven", unproven, "-"),
         )
     return table
 
@@ -256,7 +261,9 @@ def _moment(text: str | None) -> str | None:
     return None if text is None else moment(text, SystemClock().now().wall)
 
 
-def _lock_rows(lock: LockStatus) -> list[tuple[str, object]]:
+def lock_rows(state: State) -> list[tuple[str, str]]:
+    """Why it is locked, since when, and when all orders were proven gone. What is not there is left out."""
+    lock = state.lock
     told = (
         ("Reason", lock.reason),
         ("Trip", lock.trip_id),
@@ -264,7 +271,10 @@ def _lock_rows(lock: LockStatus) -> list[tuple[str, object]]:
         ("Until", _moment(lock.until)),
         ("All orders gone", _proven(lock)),
     )
-    return [("Locked because of", lock.cause or UNKNOWN), *((label, value) for label, value in told if value)]
+    cause = lock.cause or UNKNOWN
+    if lock.cause == Cause.STARTING and not state.is_running:
+        cause = "no guard runs"
+    return [("Locked because of", cause), *((label, value) for label, value in told if value)]
 
 
 def _proven(lock: LockStatus) -> str | None:

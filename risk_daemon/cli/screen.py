@@ -18,6 +18,7 @@ from textual.widgets import DataTable, Footer, Input, Label, Sparkline, Static, 
 
 from risk_daemon.cli import remote
 from risk_daemon.cli.common import in_any_words
+from risk_daemon.cli.render import lock_rows
 from risk_daemon.cli.top_tables import TABLES, VENUES, TableOf, distance_line, patch_line
 from risk_daemon.cli.words import age, amount, gone, profit, ratio, safe
 from risk_daemon.config.place import Place
@@ -29,6 +30,7 @@ EVERY_S = 1.0
 HISTORY_EVERY_S = 60.0
 _DAY_OF_MINUTES = 1440
 WORD = "HALT"
+_OF_TRIP = ("Trip", "Since", "Until", "All orders gone")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,7 +311,8 @@ def _said(state: State) -> str:
         return "\n".join(held)
     lines = [
         state.lock.reason or state.lock.cause or "Why the gate is shut is not known.",
-        how_to_go_on(state.lock),
+        *(f"{label}: {value}" for label, value in lock_rows(state) if label in _OF_TRIP and state.lock.trip_id),
+        how_to_go_on(state),
         *filter(None, [what_stands_open(state)]),
     ]
     if state.missing:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, ratio, safe, signed
-from risk_daemon.gate.hints import is_circuit_tripped
+from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, ratio, safe, signed, unproven_word
+from risk_daemon.gate.hints import is_circuit_tripped, tripped_by
 from risk_daemon.model.status import DistanceStatus, State
 
 Row = tuple[str, ...]
@@ -50,7 +50,8 @@ def patch_line(state: State) -> str:
     told = "DD: not known" if drawdown is None else f"DD: {drawdown * 100:.1f}%"
     of = "" if limit is None else f" (limit {limit * 100:.4g}%)"
     if is_circuit_tripped(state):
-        return f"{told}{of} - CIRCUIT TRIPPED"
+        other = tripped_by(state)
+        return f"{told}{of} - CIRCUIT TRIPPED{'' if other is None else f' by {safe(other)}'}"
     is_known = circuit.active is False and circuit.locked is not None and drawdown is not None
     return f"{told}{of} - {'circuit OK' if is_known else 'circuit not known'}"
 
@@ -175,7 +176,7 @@ def _venues(state: State) -> Sequence[Row]:
     for name, venue in state.venues.items():
         ages, orders = venue.age_s, venue.orders
         listed = "NOT LISTED" if orders.failing_s is not None else age(orders.listed_s)
-        gone = {True: "proven", False: "NOT PROVEN", None: ""}[venue.proven]
+        gone = {True: "proven", False: unproven_word(state), None: ""}[venue.proven]
         rows.append(
             (
                 safe(name),

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from risk_daemon.model.status import AgesStatus, ProfitStatus, State
+from risk_daemon.model.status import AgesStatus, LastKnown, ProfitStatus, State
 
 UNKNOWN = "unknown"
 
@@ -84,6 +84,11 @@ def age_of_positions(ages: AgesStatus, *, is_read: bool) -> str:
     return "-" if is_none_there else age(ages.positions)
 
 
-def gone(document: Mapping[str, Any]) -> State:
+def unproven_word(state: State) -> str:
+    """Of a venue that is not proven: whether that goes well, and for how long, or not."""
+    return "NOT PROVEN" if state.proving_s is None else f"proving, {state.proving_s:.0f} s"
+
+
+def gone(document: Mapping[str, Any]) -> LastKnown:
     """What a daemon said last that is there no more: whatever it allowed then, the gate is shut without it."""
-    return State.shown({**document, "locked": True})
+    return LastKnown.shown({**document, "locked": True})

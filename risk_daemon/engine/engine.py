@@ -286,6 +286,8 @@ class Engine:
         match event:
             case PricesSeen() | BalancesSeen() | PositionsSeen() | StreamConfirmed():
                 self.books.take_frame(event, turn)
+                if not isinstance(event, StreamConfirmed):
+                    self._news.take_frame(event, turn)
             case Tick():
                 self.books.let_time_pass(turn)
                 self._requests.let_time_pass(turn)

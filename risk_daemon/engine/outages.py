@@ -6,6 +6,7 @@ A venue that is gone takes all its readings with it: an outage counts once as `c
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from risk_daemon.model.events import (
@@ -47,6 +48,17 @@ class Outages:
         is_first = not any(_error_kind(other) is _error_kind(loss) for other in self._lost if other[0] == event.venue)
         self._lost.add(loss)
         return Told(is_new=True, counts_as=_error_kind(loss) if is_first else None)
+
+    def read(self, venue: str, kind: Kind) -> bool:
+        """A reading over REST was answered. True where it was lost until now."""
+        loss = (venue, kind, _REST)
+        was_lost = loss in self._lost
+        self._lost.discard(loss)
+        return was_lost
+
+    def has_lost(self, venue: str, kinds: Collection[Kind]) -> bool:
+        """Whether of these readings, which must be some, none is answered over REST."""
+        return bool(kinds) and all((venue, kind, _REST) in self._lost for kind in kinds)
 
     def found(self, event: VenueConnected) -> None:
         """A stream is back, or the venue and all that is read of it; what lists orders says itself when it is."""

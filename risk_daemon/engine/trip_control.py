@@ -236,6 +236,7 @@ class TripControl:
             allows_reducing=trip.is_freeze and self._settings.allow_reduce_only,
             trip_id=trip.trip_id,
             until_wall=trip.until_wall,
+            since_wall=trip.since_wall,
         )
         return (lock,)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from risk_daemon.gate.restraints import CUSTOM, UNLISTABLE, Cause
 from risk_daemon.model.breaker_types import CircuitBreakerType
-from risk_daemon.model.status import HaltStatus, LockStatus, Status
+from risk_daemon.model.status import HaltStatus, State, Status
 
 RESET = '`risk-daemon reset --reason "..." --rebaseline keep|current`'
 
@@ -33,9 +33,20 @@ _HINTS: Mapping[str, str] = {
 
 def is_circuit_tripped(state: Status) -> bool:
     """Whether the drawdown's short line must not call the circuit OK, whatever the drawdown is by now."""
+    return state.state == CIRCUIT_TRIGGERED or _has_drawdown_tripped(state)
+
+
+def tripped_by(state: Status) -> str | None:
+    """The reason of a trip that is not the drawdown's, whose loss may be far below its limit; None where it may be."""
+    cause = state.lock.cause
+    is_of_other = state.state == CIRCUIT_TRIGGERED and not _has_drawdown_tripped(state)
+    return cause if is_of_other and cause and cause != CircuitBreakerType.DRAWDOWN.cause else None
+
+
+def _has_drawdown_tripped(state: Status) -> bool:
     of_drawdown = {name for name, rule in state.rules.items() if rule.get("breaker_type") == _DRAWDOWN}
     stands = any(state.breakers.get(name) != _NORMAL for name in of_drawdown)
-    return state.circuit_breaker.active is True or state.state == CIRCUIT_TRIGGERED or stands
+    return state.circuit_breaker.active is True or stands
 
 
 def how_to_reset() -> str:
@@ -43,31 +54,48 @@ def how_to_reset() -> str:
     return f"To trade again: find the cause, then {RESET}."
 
 
-def how_to_go_on(lock: LockStatus) -> str:
-    """What opens the gate, for the `lock` of a state."""
+def how_to_go_on(state: State) -> str:
+    """What opens the gate, or ends what is under way. Only a guard that runs goes on by itself."""
+    lock = state.lock
     if not lock.trip_id:
-        return _of_veto(lock.cause or "")
+        return _of_veto(lock.cause or "") if state.is_running else _START
     if lock.proven is not True:
-        return (
-            "The cancels are not proven yet: the guard goes on, leave it running; if it has ended, `risk-daemon run`"
-            " resumes it. Orders of a venue that does not answer: look there, and cancel them by hand."
-        )
+        return _of_unproven(state)
+    if lock.until and not state.is_running:
+        return f"A freeze ends at that time if a guard runs: `risk-daemon run`. Sooner by {RESET}."
     if lock.until:
         return f"It ends by itself at that time, if every venue is proven and nothing breaches; sooner by {RESET}."
     return how_to_reset()
 
 
-def what_stands_open(state: Status) -> str | None:
-    """In a trip: the positions that no order guards any more; None where there are none, or there is no trip."""
+def _of_unproven(state: State) -> str:
+    if state.proving_s is not None:
+        return f"The cancels are being proven, {state.proving_s:.0f} s by now: that takes a few seconds."
+    by_hand = "Orders of a venue that does not answer: look there, and cancel them by hand."
+    if state.is_running:
+        return f"The cancels are not proven yet: the guard goes on, leave it running. {by_hand}"
+    return f"The cancels are not proven, and no guard answers: `risk-daemon run` goes on with them. {by_hand}"
+
+
+def what_stands_open(state: State) -> str | None:
+    """In a trip: the open positions, and whether orders guard them; None where there are none, or there is no trip."""
     if not state.lock.trip_id or not state.positions:
         return None
     named = ", ".join(f"{one.venue} {one.symbol} {one.quantity}" for one in state.positions[:_NAMED])
     more = f" and {len(state.positions) - _NAMED} more" if len(state.positions) > _NAMED else ""
     count = "1 position stands" if len(state.positions) == 1 else f"{len(state.positions)} positions stand"
-    return (
-        f"{count} open, and orders that guarded them are gone unless they were kept: {named}{more}."
-        " `risk-daemon close-positions` closes them."
-    )
+    return f"{count} open, {_guarded(state)}: {named}{more}. `risk-daemon close-positions` closes them."
+
+
+def _guarded(state: State) -> str:
+    """Which orders still guard positions: known where the sweep of this trip proved what is left."""
+    sweep = state.last_sweep
+    swept = {} if sweep is None or sweep.trip_id != state.lock.trip_id else sweep.venues
+    proven = {name for name, venue in swept.items() if venue.proven is True}
+    if not {one.venue for one in state.positions} <= proven:
+        return "and whether an order guards them is not known"
+    kept = ", ".join(f"{len(venue.kept)} on {name}" for name, venue in swept.items() if venue.kept)
+    return f"and of the orders that guarded them these are kept: {kept}" if kept else "and no order guards them"
 
 
 def _of_veto(cause: str) -> str:

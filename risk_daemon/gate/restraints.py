@@ -95,7 +95,8 @@ class OrderRequest:
 class Restraint:
     """Something that holds against new orders: of one venue or one bot where these are named, else of all.
 
-    allows_reducing: orders that surely only make a position smaller may pass.
+    allows_reducing: orders that surely only make a position smaller may pass. since_wall: when it began to hold, in
+    Unix seconds, where that may have been in an earlier run; None: as long as the gate has been shut by it.
     """
 
     cause: str
@@ -107,6 +108,7 @@ class Restraint:
     until_wall: float | None = None
     venue: str | None = None
     bot: str | None = None
+    since_wall: float | None = None
 
     @property
     def is_scoped(self) -> bool:
@@ -158,12 +160,13 @@ def strongest_first(restraints: Iterable[Restraint]) -> tuple[Restraint, ...]:
     return tuple(sorted(restraints, key=lambda restraint: severity(restraint.cause)))
 
 
-def gate_of(restraints: Sequence[Restraint], since_wall: float) -> GateState:
-    """The gate for everybody: shut by the first restraint that concerns all orders."""
+def gate_of(restraints: Sequence[Restraint], now_wall: float) -> GateState:
+    """The gate for everybody: shut by the first restraint that concerns all orders, since that began if it says so."""
     for restraint in restraints:
         if not restraint.is_scoped:
+            since_wall = now_wall if restraint.since_wall is None else restraint.since_wall
             return GateState(True, restraint.cause, restraint.trip_id, since_wall, restraint.until_wall)
-    return GateState(False, since_wall=since_wall)
+    return GateState(False, since_wall=now_wall)
 
 
 def severity(cause: str) -> float:

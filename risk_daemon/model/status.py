@@ -13,6 +13,9 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
+# After so long it goes well no more, whatever is told of it.
+_PROVING_TAKES_S = 15.0
+
 
 def _moment(text: str | None) -> datetime | None:
     """ISO 8601 with its zone; None for what is none."""
@@ -43,9 +46,10 @@ class LockStatus:
 
     @property
     def proven_after_s(self) -> float | None:
-        """How long after the trip began everything was proven gone; None where either is not known."""
+        """How long after the trip began everything was proven gone; None where either is not known, or can't be."""
         began, proven = _moment(self.since), _moment(self.proven_at)
-        return None if began is None or proven is None else max(0.0, (proven - began).total_seconds())
+        after_s = None if began is None or proven is None else (proven - began).total_seconds()
+        return None if after_s is None or after_s < 0 else after_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,7 @@ class OrdersStatus:
     """`listed_s` ago the open orders were listed whole, for `failing_s` that fails and the `reason`.
 
     may_cancel: whether the key may cancel; null: nobody can ask there. open: how many are known to be open; null:
-    they were not listed in this run.
+    they were not listed in this run, or not by the sweep of a trip that is being proven.
     """
 
     listed_s: float | None
@@ -141,12 +145,18 @@ class VenueStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweptStatus:
-    """One venue of a sweep. replaced: ids of orders that appeared after the first look. Seconds since it began."""
+    """One venue of a sweep. Seconds since it began.
+
+    replaced: ids of orders that appeared after the first look. kept: of protective orders that were left alone.
+    failing: whether that it is not proven is more than work in progress.
+    """
 
     proven: bool | None
     cancelled: int | None
     replaced: tuple[str, ...]
+    kept: tuple[str, ...]
     unproven_reason: str | None
+    failing: bool | None
     first_cancel_s: float | None
     proven_s: float | None
 
@@ -315,6 +325,36 @@ class State(Status):
     recent: Mapping[str, list[Any] | None]
     open_orders: list[Any] | None
     turned_away: Mapping[str, int]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a daemon tells it now."""
+        return True
+
+    @property
+    def proving_s(self) -> float | None:
+        """For how long a trip's cancels are being proven, and that goes well.
+
+        None where they are proven, where something failed or takes long, or where no daemon is at it.
+        """
+        if not self.is_running or not self.lock.trip_id or self.lock.proven is not False:
+            return None
+        swept = {} if self.last_sweep is None else self.last_sweep.venues
+        is_failing = any(one.proven is not True and one.failing is not False for one in swept.values())
+        began, now = _moment(self.lock.since), _moment(self.time)
+        if is_failing or began is None or now is None or any(one.connected is False for one in self.venues.values()):
+            return None
+        proving_s = (now - began).total_seconds()
+        return proving_s if 0 <= proving_s < _PROVING_TAKES_S else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastKnown(State):
+    """What a daemon told last that is there no more: nothing goes on by itself, and nothing was read since `time`."""
+
+    @property
+    def is_running(self) -> bool:
+        return False
 
 
 _PLAIN = frozenset({str, int, float, bool, NoneType})

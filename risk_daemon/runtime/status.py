@@ -13,6 +13,7 @@ from risk_daemon.breakers.base import VenueView
 from risk_daemon.breakers.drawdown import DrawdownCircuitBreaker
 from risk_daemon.breakers.venue_loss import venue_loss_ratio
 from risk_daemon.engine.engine import Engine
+from risk_daemon.engine.listing_watch import OrdersView
 from risk_daemon.gate.restraints import GateState, Restraint
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
@@ -175,21 +176,34 @@ def _venue(
         daily_loss_ratio=_number(_venue_loss(engine, view)),
         age_s=AgesStatus(**ages),
         proven=None if verdict is None else verdict.proven,
-        orders=_orders(engine, venue, now, None if open_orders is None else open_orders.count(venue)),
+        orders=_orders(engine, venue, now, verdict, open_orders),
         dead_man=_dead_man(engine, venue, now),
     )
 
 
-def _orders(engine: Engine, venue: str, now: Instant, count: int | None) -> OrdersStatus:
-    """When its open orders were last listed whole, since when they can't be and why, and whether the key may cancel."""
-    view = engine.orders_view(venue)
-    if view is None:
-        return OrdersStatus(listed_s=None, failing_s=None, reason=None, may_cancel=None, open=count)
-    failing = view.failing_since_mono
+def _orders(
+    engine: Engine, venue: str, now: Instant, verdict: VenueVerdict | None, open_orders: OpenOrders | None
+) -> OrdersStatus:
+    """When its open orders were last listed whole, since when they can't be and why, and whether the key may cancel.
+
+    In a trip the sweep lists, and both how many and when are of its listings: what cancels removed since an ordinary
+    listing is not known before there is one.
+    """
+    view = engine.orders_view(venue) or OrdersView(None)
+    count = None if open_orders is None else open_orders.count(venue)
+    listed, failing, reason = view.listed_mono, view.failing_since_mono, view.reason
+    if engine.trip is not None and verdict is not None:
+        by_sweep = verdict.listed_mono
+        if by_sweep is None:
+            count = None
+        elif listed is None or by_sweep >= listed:
+            listed, count = by_sweep, verdict.open
+            if failing is not None and by_sweep > failing and count is not None:
+                failing, reason = None, reason if view.may_cancel is False else None
     return OrdersStatus(
-        listed_s=None if view.listed_mono is None else now.mono - view.listed_mono,
+        listed_s=None if listed is None else now.mono - listed,
         failing_s=None if failing is None else now.mono - failing,
-        reason=view.reason,
+        reason=reason,
         may_cancel=view.may_cancel,
         open=count,
     )
@@ -235,7 +249,9 @@ def _swept(verdict: VenueVerdict) -> SweptStatus:
         proven=verdict.proven,
         cancelled=verdict.cancelled,
         replaced=tuple(order.order_id for order in verdict.replaced),
+        kept=tuple(order.order_id for order in verdict.kept),
         unproven_reason=verdict.unproven_reason,
+        failing=verdict.failing,
         first_cancel_s=verdict.first_cancel_s,
         proven_s=verdict.proven_s,
     )

@@ -22,10 +22,10 @@ from risk_daemon.api.dashboard.words import (
     wall_of,
     when,
 )
-from risk_daemon.gate.hints import how_to_go_on, how_to_release, is_circuit_tripped, what_stands_open
+from risk_daemon.gate.hints import how_to_go_on, how_to_release, is_circuit_tripped, tripped_by, what_stands_open
 from risk_daemon.gate.restraints import MANUAL_HALT
 from risk_daemon.model.breaker_types import CircuitBreakerType
-from risk_daemon.model.status import DistanceStatus, State, SweptStatus
+from risk_daemon.model.status import DistanceStatus, State
 
 GOOD, WARN, BAD = "good", "warn", "bad"
 _VETO_HINT = "New orders are vetoed until NAV recovers or config changes."
@@ -76,6 +76,8 @@ def _tripped(state: State) -> str:
 def _proof(state: State) -> str:
     if state.lock.proven is True:
         return "new orders are refused; all orders are gone, that is proven"
+    if state.proving_s is not None:
+        return "new orders are refused; all orders are being cancelled, and that they are gone is being proven"
     return "new orders are refused; that all orders are gone is NOT proven yet"
 
 
@@ -105,7 +107,7 @@ def _lock(state: State) -> Markup | None:
     facts += [("Since", when(lock.since, now_wall))] if lock.since else []
     facts += [("Until", when(lock.until, now_wall))] if lock.until else []
     facts += [("Trip", shown(lock.trip_id))] if lock.trip_id else []
-    facts += [("What to do", tag("span", told(how_to_go_on(lock)), class_="hint"))]
+    facts += [("What to do", tag("span", told(how_to_go_on(state)), class_="hint"))]
     still_open = what_stands_open(state)
     facts += [("Still open", tag("strong", told(still_open)))] if still_open else []
     return tag("dl", *(_fact(label, value) for label, value in facts), class_="lock")
@@ -138,11 +140,10 @@ def _proofs(state: State, proven: Mapping[str, float]) -> Markup:
         count, of = sum(one.proven is True for one in swept.values()), len(swept) or len(state.venues)
         all_empty = "every venue is empty; the last look at all of them together is to come"
         told_of = all_empty if count == of else f"{count} of {of} venues are proven"
-        big = joined(tag("span", "NOT proven yet", class_="big bad"), told_of)
-    rows = (
-        tag("li", tag("strong", name), " ", sweep(swept.get(name), proven.get(name), wall_of(state.time)))
-        for name in state.venues
-    )
+        proving_s = state.proving_s
+        word = ("NOT proven yet", "big bad") if proving_s is None else (f"Proving, {proving_s:.0f} s", "big")
+        big = joined(tag("span", word[0], class_=word[1]), told_of)
+    rows = (tag("li", tag("strong", name), " ", sweep(state, name, proven.get(name))) for name in state.venues)
     return joined(tag("p", big, class_="distance"), tag("ul", *rows, class_="proofs"))
 
 
@@ -155,8 +156,10 @@ def _proven_when(state: State) -> Markup:
     return joined("proven gone on all venues at ", when(lock.proven_at, wall_of(state.time)), after)
 
 
-def sweep(swept: SweptStatus | None, proven_wall: float | None, now_wall: float | None) -> Markup:
-    """What the last sweep proved on a venue."""
+def sweep(state: State, venue: str, proven_wall: float | None) -> Markup:
+    """What the last sweep proved on a venue. proven_wall: when, in Unix seconds; None: not known."""
+    swept = None if state.last_sweep is None else state.last_sweep.venues.get(venue)
+    now_wall = wall_of(state.time)
     if swept is None:
         return text("not swept")
     if swept.proven is True:
@@ -165,6 +168,8 @@ def sweep(swept: SweptStatus | None, proven_wall: float | None, now_wall: float 
         count = "" if swept.cancelled is None else f", {swept.cancelled} cancelled"
         return tag("span", tag("strong", "all orders gone", class_="badge good"), ": proven", at, count)
     why = swept.unproven_reason or "it is being worked on"
+    if state.proving_s is not None:
+        return tag("span", tag("strong", "being proven", class_="badge warn"), f": {why}")
     return tag("span", tag("strong", "NOT proven", class_="badge bad"), f": {why}")
 
 
@@ -234,7 +239,9 @@ def circuit(state: State) -> Markup:
     if limit is None:
         return tag("p", "DD: ", _dd(drawdown, None), " (no limit: no drawdown rule is on)", class_="circuit")
     if is_circuit_tripped(state):
-        words = f"CIRCUIT TRIPPED \N{EM DASH} DD {_dd(drawdown, limit)} (limit {short_percent(limit)})"
+        other = tripped_by(state)
+        by = "" if other is None else f" by {other}"
+        words = f"CIRCUIT TRIPPED{by} \N{EM DASH} DD {_dd(drawdown, limit)} (limit {short_percent(limit)})"
         # In a trip nothing recovers by itself: what is to be done stands above.
         is_veto = not state.lock.trip_id and _action_of_drawdown(state, limit) == "veto"
         hint = tag("span", _VETO_HINT, class_="hint") if is_veto else None

@@ -78,7 +78,6 @@ def venues(state: State, proven: Mapping[str, float]) -> Markup:
     heads = columns(
         "Venue", "Connected", "#Equity", "#Day", "Balances", "Positions", "Prices", "Open orders", "Last sweep"
     )
-    swept = {} if state.last_sweep is None else state.last_sweep.venues
     rows = [
         (
             text(name),
@@ -89,7 +88,7 @@ def venues(state: State, proven: Mapping[str, float]) -> Markup:
             _ago_positions(venue.age_s, is_read=state.started is True),
             _ago(venue.age_s.prices),
             _orders_there(venue),
-            sweep(swept.get(name), proven.get(name), wall_of(state.time)),
+            sweep(state, name, proven.get(name)),
         )
         for name, venue in state.venues.items()
     ]

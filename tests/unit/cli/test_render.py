@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from risk_daemon.cli import render
-from risk_daemon.model.status import State
+from risk_daemon.model.status import LastKnown, State
 
 STATE: dict[str, Any] = {
     "state": "ACTIVE",
@@ -98,6 +98,31 @@ def test_a_lock_says_why_and_how_to_open() -> None:
     done = status(state="TRIGGERED", locked=True, lock={**lock, "proven_at": "2026-01-01T00:00:02.100+00:00"})
     assert "proven at 2026-01-01 00:00:02 UTC, 2.1 s after the trip" in line(done, "All orders gone")
     assert "risk-daemon reset" not in unproven
+
+
+def test_a_proof_under_way_is_no_failure_before_something_fails() -> None:
+    lock = {"cause": "capital_loss", "trip_id": "t", "since": "2026-01-01T00:00:00+00:00", "proven": False}
+    early = {"time": "2026-01-01T00:00:03+00:00", "locked": True, "state": "TRIGGERED", "lock": lock}
+    early["venues"] = {"kraken": {**STATE["venues"]["kraken"], "proven": False}}
+    text = status(**early)
+    assert line(text, "kraken").endswith("proving, 3 s")
+    assert "NOT PROVEN" not in text
+    assert "by hand" not in text
+    sweep = {"trip_id": "t", "venues": {"kraken": {"proven": False, "failing": True, "unproven_reason": "503"}}}
+    failing = status(**early, last_sweep=sweep)
+    assert line(failing, "kraken").endswith("NOT PROVEN")
+    assert "NOT PROVEN gone: 503" in failing
+
+
+def test_what_is_of_no_running_daemon_says_so_and_as_of_when_venues_were_seen() -> None:
+    told = {**STATE, "time": "2026-01-01T00:00:00+00:00", "locked": True, "lock": {"cause": "starting"}}
+    gone = shown(render.status, LastKnown.shown(told))
+    assert line(gone, "Locked because of").endswith("no guard runs")
+    assert "The venues as a guard saw them last, 202" in gone
+    assert "saw them last" not in status()
+    assert line(status(locked=True, lock={"cause": "starting"}), "Locked because of").endswith("starting")
+    unproven = {**told, "lock": {"cause": "capital_loss", "trip_id": "t1", "proven": False}}
+    assert "leave it running" not in shown(render.status, LastKnown.shown(unproven))
 
 
 def test_unknown_is_never_zero() -> None:
@@ -339,4 +364,4 @@ def test_a_trip_says_why_a_venue_is_not_proven_what_is_open_and_what_stands_with
     )
     assert "Orders of kraken are NOT PROVEN gone: 503" in text
     assert "3 open, listed 2.0 s ago" in text
-    assert "1 position stands open, and orders that guarded them are gone unless they were kept: kraken BTC" in text
+    assert "1 position stands open, and whether an order guards them is not known: kraken BTC" in text

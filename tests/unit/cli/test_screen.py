@@ -114,6 +114,29 @@ async def test_what_changes_is_drawn_at_the_next_look(world: ApiWorld) -> None:
         assert "not proven yet" in text(app, "said")
 
 
+async def test_in_a_trip_it_says_which_since_when_and_when_all_orders_were_gone(world: ApiWorld) -> None:
+    since, proven_at = "2026-11-21T11:00:00.000+00:00", "2026-11-21T11:00:06.000+00:00"
+    lock = {"cause": "capital_loss", "reason": "loss of 6 %", "trip_id": "t-1", "proven": True, "since": since}
+    world.control.document = document(state="TRIGGERED", locked=True, lock={**lock, "proven_at": proven_at})
+    app = screen(world)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await looked(pilot)
+        said = text(app, "said").splitlines()
+    assert "Trip: t-1" in said
+    assert any(one.startswith("Since: 2026-11-21 ") for one in said)
+    assert "All orders gone: proven at 2026-11-21 11:00:06 UTC, 6.0 s after the trip" in said
+
+
+async def test_without_a_daemon_it_tells_nobody_to_leave_it_running(tmp_path: Path) -> None:
+    lock = {"cause": "capital_loss", "reason": "loss of 6 %", "trip_id": "t-1", "proven": False}
+    (tmp_path / "risk.json").write_text(json.dumps(document(state="TRIGGERED", locked=True, lock=lock)))
+    app = Screen(Place(tmp_path, tmp_path / "s.sock"), every_s=3600.0)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await looked(pilot)
+        assert "`risk-daemon run` goes on with them" in text(app, "said")
+        assert "leave it running" not in text(app, "said")
+
+
 async def test_one_bot_that_is_refused_is_said_though_the_gate_is_open(world: ApiWorld) -> None:
     world.control.document = document(restraints=[{"cause": "manual_halt", "reason": "it floods", "bot": "evil"}])
     app = screen(world)

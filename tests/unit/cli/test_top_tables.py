@@ -52,6 +52,13 @@ def test_the_line_of_the_patch_set(
     assert patch_line(state(state=word, portfolio_dd_pct=drawdown, circuit_breaker=circuit)) == line
 
 
+def test_a_trip_of_another_rule_is_no_drawdown_that_tripped_below_its_limit() -> None:
+    circuit = {"state": "TRIGGERED", "locked": True, "active": False, "max_portfolio_dd_nav_pct": 0.1}
+    lock = {"cause": "capital_loss", "trip_id": "t"}
+    told = state(state="TRIGGERED", portfolio_dd_pct=0.06, circuit_breaker=circuit, lock=lock)
+    assert patch_line(told) == "DD: 6.0% (limit 10%) - CIRCUIT TRIPPED by capital_loss"
+
+
 def test_rules_with_a_distance_come_first_and_all_of_them_come() -> None:
     of = state(distances=[NEAREST], breakers={"order_rate": "NORMAL", "daily_loss": "TRIPPED"})
     assert rows("limits", of) == [

@@ -24,6 +24,7 @@ from risk_daemon.model.events import (
     Kind,
     ListingFailed,
     OrdersListed,
+    Started,
     VenueConnected,
     VenueLost,
 )
@@ -207,6 +208,50 @@ def test_a_feed_that_drops_again_and_again_counts_each_time() -> None:
     assert errors(world) == {"data_feed": 3}
     assert len(world.records(EventName.VENUE_LOST)) == 3
     assert world.gate == "error_rate"
+
+
+def lose(world: World, *kinds: Kind) -> None:
+    for kind in kinds:
+        world.send(VenueLost("perp", "connection refused", kind, is_stream=False))
+
+
+def shown(world: World) -> bool | None:
+    return status_of(world.engine, world.clock.now(), {}).venues["perp"].connected
+
+
+@pytest.mark.parametrize("in_trip", [False, True])
+def test_a_venue_of_which_nothing_is_read_is_not_connected_until_something_is(*, in_trip: bool) -> None:
+    world = well()
+    if in_trip:
+        world.send(HaltRequested("drill", "anna"))
+    world.forget()
+    for kind in (Kind.BALANCES, Kind.POSITIONS, Kind.PRICES):
+        world.send(VenueLost("perp", "dropped", kind))
+    lose(world, Kind.BALANCES, Kind.POSITIONS, Kind.BALANCES)
+    assert shown(world) is True, "its prices are read"
+    lose(world, Kind.PRICES)
+    assert (shown(world), world.engine.connected["spot"]) == (False, True)
+    world.stream_price("BTC/USDT", 50_000, "perp")
+    assert shown(world) is False, "a late frame of a stream is no answer"
+    world.read("perp", Kind.PRICES)
+    assert shown(world) is True
+    assert [record.fields for record in world.records(EventName.VENUE_CONNECTED)] == [{"venue": "perp"}]
+    world.send(VenueConnected("perp"))
+    assert len(world.records(EventName.VENUE_CONNECTED)) == 1
+    lose(world, Kind.BALANCES, Kind.POSITIONS)
+    assert shown(world) is True
+    lose(world, Kind.PRICES)
+    assert shown(world) is False
+    world.send(VenueConnected("perp"))
+    assert shown(world) is True
+
+
+def test_a_reading_that_comes_and_goes_does_not_connect_a_venue_that_was_never_reached() -> None:
+    world = World()
+    world.send(Started())
+    lose(world, Kind.BALANCES, Kind.POSITIONS, Kind.PRICES)
+    world.read("perp", Kind.PRICES)
+    assert shown(world) is False
 
 
 # --- the rounds --------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.model.status import State, Status
+from risk_daemon.model.status import LastKnown, State, Status
 
 FULL: dict[str, Any] = {
     "time": "2026-11-21T00:00:00.000+00:00",
@@ -58,7 +58,8 @@ FULL: dict[str, Any] = {
         "trip_id": "t-1",
         "venues": {
             "spot": {
-                "proven": False, "cancelled": 3, "replaced": ["7"], "unproven_reason": "503", "first_cancel_s": 0.1,
+                "proven": False, "cancelled": 3, "replaced": ["7"], "kept": ["8"],
+                "unproven_reason": "503", "failing": True, "first_cancel_s": 0.1,
                 "proven_s": None,
             },
         },
@@ -143,3 +144,55 @@ def test_a_restraint_of_somebody_is_scoped() -> None:
     [one] = Status.shown(FULL).restraints
     assert one.is_scoped
     assert not Status.shown({"restraints": [{"cause": "blind"}]}).restraints[0].is_scoped
+
+
+@pytest.mark.parametrize(
+    ("since", "proven_at", "after_s"),
+    [
+        ("2026-11-21T00:00:00.000+00:00", "2026-11-21T00:00:06.500+00:00", 6.5),
+        ("2026-11-21T00:00:00.000+00:00", "2026-11-21T00:00:00.000+00:00", 0.0),
+        ("2026-11-21T00:00:06.000+00:00", "2026-11-21T00:00:00.000+00:00", None),
+        ("2026-11-21T00:00:00.000+00:00", None, None),
+        ("yesterday", "2026-11-21T00:00:00.000+00:00", None),
+    ],
+)
+def test_a_proof_from_before_the_trip_is_no_proof_at_once(
+    since: str, proven_at: str | None, after_s: float | None
+) -> None:
+    assert Status.shown({"lock": {"since": since, "proven_at": proven_at}}).lock.proven_after_s == after_s
+
+
+PROVING: dict[str, Any] = {
+    "time": "2026-11-21T00:00:03.500+00:00",
+    "lock": {"trip_id": "t", "since": "2026-11-21T00:00:00.000+00:00", "proven": False},
+    "last_sweep": {"trip_id": "t", "venues": {"spot": {"proven": False, "failing": False}, "perp": {"proven": True}}},
+    "venues": {"spot": {"connected": True}},
+}
+
+
+def test_a_proof_under_way_that_goes_well_is_no_failure() -> None:
+    assert State.shown(PROVING).proving_s == 3.5
+    assert State.shown({**PROVING, "last_sweep": None}).proving_s == 3.5
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"last_sweep": {"venues": {"spot": {"proven": False, "failing": True}}}},
+        {"last_sweep": {"venues": {"spot": {"proven": False}}}},
+        {"venues": {"spot": {"connected": False}}},
+        {"time": "2026-11-21T00:00:15.000+00:00"},
+        {"time": "2026-11-20T23:59:59.000+00:00"},
+        {"time": ""},
+        {"lock": {**PROVING["lock"], "proven": True}},
+        {"lock": {**PROVING["lock"], "proven": None}},
+        {"lock": {**PROVING["lock"], "trip_id": None}},
+        {"lock": {**PROVING["lock"], "since": None}},
+    ],
+)
+def test_what_fails_takes_long_or_is_not_known_is_not_being_proven(more: dict[str, Any]) -> None:
+    assert State.shown({**PROVING, **more}).proving_s is None
+
+
+def test_nothing_is_being_proven_without_a_daemon() -> None:
+    assert LastKnown.shown(PROVING).proving_s is None

@@ -858,6 +858,11 @@ class TestCallersAndTrips:
         await pass_time(5)
         assert manager.snapshot()["quick"].proven
         assert manager.snapshot()["quick"].first_cancel_s == 0.0
+        listed_mono = manager.snapshot()["quick"].listed_mono
+        assert listed_mono is not None
+        assert manager.snapshot()["quick"].open == 0
+        assert (manager.snapshot()["dead"].listed_mono, manager.snapshot()["dead"].open) == (None, None)
+        assert (manager.snapshot()["quick"].failing, manager.snapshot()["dead"].failing) == (False, True)
         assert "refused" in str(manager.snapshot()["dead"].unproven_reason)
         await manager.stop()
         await caller

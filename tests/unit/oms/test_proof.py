@@ -41,6 +41,17 @@ class TestVenueProof:
         assert venue.proven
         assert venue.reason is None
 
+    def test_what_is_told_as_listed_is_as_old_as_its_oldest_listing(self) -> None:
+        venue = proof("spot", "trigger")
+        assert venue.listed_mono is None
+        venue.listed(listing(1.0), 1.1)
+        assert venue.listed_mono is None, "a scope was never listed"
+        venue.listed(listing(2.0, scope="trigger"), 2.1)
+        venue.listed(listing(5.0), 5.1)
+        assert venue.listed_mono == 2.0
+        venue.failed("trigger", "503")
+        assert (venue.listed_mono, venue.left) == (2.0, None)
+
     def test_settle_counts_from_the_answer_of_the_first_to_the_request_of_the_second(self) -> None:
         venue = proof()
         venue.listed(listing(0.0), 1.0)

@@ -27,6 +27,7 @@ from risk_daemon.model.events import (
     ListingFailed,
     Order,
     OrdersListed,
+    OrdersSeen,
     Position,
     PositionsSeen,
     Price,
@@ -38,6 +39,7 @@ from risk_daemon.model.events import (
 )
 from risk_daemon.model.status import State
 from risk_daemon.portfolio.manager import PortfolioSettings
+from risk_daemon.runtime.open_orders import OpenOrders
 from risk_daemon.runtime.status import status_line, status_of
 from tests.api_world import DOCUMENT
 from tests.core_world import SPOT, World, engine_settings, with_
@@ -150,7 +152,8 @@ def test_a_trip_and_its_sweep() -> None:
         "trip_id": trip.trip_id,
         "venues": {
             "spot": {
-                "proven": False, "cancelled": 3, "replaced": ["7"], "unproven_reason": "503", "first_cancel_s": 0.1,
+                "proven": False, "cancelled": 3, "replaced": ["7"], "kept": [],
+                "unproven_reason": "503", "failing": True, "first_cancel_s": 0.1,
                 "proven_s": None,
             },
         },
@@ -177,6 +180,24 @@ def test_when_a_trip_was_proven_on_all_venues_together() -> None:
     assert again.proven_wall == trip.proven_wall, "a reader of the state after a restart is told the same"
 
 
+def test_since_is_when_the_trip_began_over_restarts_and_runs_on_a_proven_trip() -> None:
+    halted = world()
+    halted.send(HaltRequested("drill", "anna"))
+    trip = halted.engine.trip
+    assert trip is not None
+    since = published(halted)["lock"]["since"]
+    assert datetime.fromisoformat(since).timestamp() == pytest.approx(trip.since_wall, abs=0.002)
+    halted.restart(down_s=150.0).begin()
+    assert published(halted)["lock"]["since"] == since
+    halted.run(9.0)
+    halted.send(SweepFinished(trip.trip_id, True, 3, 9.0))
+    proven_s = halted.clock.now().wall - trip.since_wall
+    halted.restart(down_s=60.0)
+    for told in (published(halted)["lock"], published(halted.start())["lock"]):
+        assert told["since"] == since
+        assert State.shown({"lock": told}).lock.proven_after_s == pytest.approx(proven_s, abs=0.002)
+
+
 def test_the_gate_in_force_may_be_another_than_the_engines() -> None:
     told = published(world(), gate=GateState(locked=True, cause="locked", since_wall=60.0))
     assert told["locked"] is told["circuit_breaker"]["locked"] is True
@@ -196,6 +217,33 @@ def test_what_is_known_of_a_venue_and_its_orders() -> None:
     one.clock.advance(2.0)
     failing = {**good, "listed_s": 5.0, "failing_s": 2.0, "reason": "answered 401"}
     assert published(one)["venues"]["spot"]["orders"] == failing
+
+
+def test_in_a_trip_how_many_are_open_and_since_when_are_of_the_sweeps_own_listings() -> None:
+    listing = ListingSettings({"spot": frozenset({"plain"})})
+    one = World(with_(engine_settings(5_000, venues={"spot": SPOT}), listing=listing)).start()
+    known, waiting = OpenOrders(), replace(verdict(proven=False).replaced[0], order_id="8")
+    listed = OrdersListed("spot", "plain", one.now, (waiting,))
+    one.send(listed)
+    known.listed(listed)
+
+    def told(verdict: VenueVerdict | None) -> tuple[int | None, float | None, float | None]:
+        orders = status_of(one.engine, one.clock.now(), {"spot": verdict} if verdict else {}, None, known)
+        found = orders.venues["spot"].orders
+        return found.open, found.listed_s, found.failing_s
+
+    one.send(ListingFailed("spot", "plain", one.now + 1.0, "answered 503"))
+    one.clock.advance(18.0)
+    one.send(HaltRequested("drill", "anna"))
+    assert told(None) == (1, 18.0, 17.0)
+    known.seen(OrdersSeen("spot", one.now, (), ended=(waiting,)))
+    unproven, proven = verdict(proven=False), verdict(proven=True)
+    assert told(unproven) == (None, 18.0, 17.0), "an order that a cancel removed says nothing of the others"
+    at_mono = one.now + 1.0
+    one.clock.advance(3.0)
+    assert told(replace(unproven, listed_mono=at_mono, open=2)) == (2, 2.0, None)
+    assert told(replace(unproven, listed_mono=at_mono, open=None)) == (None, 2.0, 17.0 + 3.0)
+    assert told(replace(proven, listed_mono=at_mono, open=0)) == (0, 2.0, None)
 
 
 def test_how_a_venues_own_switch_stands() -> None:

@@ -76,6 +76,21 @@ def test_in_a_trip_the_proof_is_the_largest_thing() -> None:
     assert "All orders are gone proven gone on all venues; when is not known" in done
 
 
+def test_a_proof_under_way_is_no_failure_before_something_fails() -> None:
+    at = document()["time"]
+    lock = {**tripped()["lock"], "since": at}
+    venues = {"kraken": {"proven": False, "failing": False, "unproven_reason": "listed empty only once"}}
+    early = State.shown({**tripped(), "lock": lock, "time": at, "last_sweep": {"trip_id": "t", "venues": venues}})
+    told = words(summary.now(early, {}))
+    assert "Proving, 0 s" in told
+    assert "kraken being proven : listed empty only once" in told
+    assert "NOT proven" not in told
+    assert "by hand" not in told
+    venues["kraken"]["failing"] = True
+    failing = State.shown({**tripped(), "lock": lock, "time": at, "last_sweep": {"trip_id": "t", "venues": venues}})
+    assert "NOT proven yet" in words(summary.now(failing, {}))
+
+
 def test_when_everything_was_gone_and_how_long_after_the_trip() -> None:
     moments = {"since": "2026-11-20T14:57:00.250+00:00", "proven_at": "2026-11-20T14:57:02.350+00:00"}
     lock = {**tripped()["lock"], "proven": True, **moments}
@@ -109,6 +124,12 @@ def test_the_circuit_is_not_ok_while_something_tripped_whatever_the_drawdown_is_
     for line in (halted, stands):
         assert "circuit OK" not in words(line)
         assert "CIRCUIT TRIPPED \N{EM DASH} DD 3.2% (limit 10%)" in words(line)
+
+
+def test_a_trip_of_another_rule_names_it_in_the_badge() -> None:
+    lock = {**document()["lock"], "cause": "capital_loss", "trip_id": "t"}
+    line = summary.circuit(State.shown({**document(), "state": "TRIGGERED", "lock": lock}))
+    assert words(line) == "CIRCUIT TRIPPED by capital_loss \N{EM DASH} DD 3.2% (limit 10%)"
 
 
 def test_the_hint_of_a_veto_is_given_for_a_veto_only() -> None:

@@ -64,3 +64,9 @@ def test_what_stands_open_is_named_in_a_trip_only_and_not_all_of_it() -> None:
     assert "v S0 1, v S1 1, v S2 1 and 2 more." in told
     assert what_stands_open(Status.shown({"positions": held})) is None
     assert what_stands_open(Status.shown({"lock": {"trip_id": "t"}})) is None
+
+
+def test_what_stands_open_says_of_which_moment_that_is_known() -> None:
+    held = [{"venue": "v", "symbol": "S", "quantity": "1"}]
+    status = Status.shown({"positions": held, "lock": {"trip_id": "t"}, "time": "2026-11-22T18:31:19.250Z"})
+    assert (what_stands_open(status) or "").startswith("As of 2026-11-22 18:31:19 UTC, 1 position stands open")

@@ -192,6 +192,17 @@ async def test_at_the_end_the_loop_that_turns_no_more_is_no_trouble() -> None:
     assert "does not turn" not in board.part("now")
 
 
+async def test_the_last_picture_ends_with_the_fall_that_tripped() -> None:
+    control = FakeControl(document=document(equity="9900", equity_low="9900", equity_high="9900"))
+    board = Board(control, SystemClock(), lambda: None)
+    board.start()
+    await board.fresh()
+    assert "last 9,900.00" in board.part("chart-day")
+    control.document = document(equity="9123.45", equity_low="9123.45", equity_high="9123.45")
+    await board.close()
+    assert "last 9,123.45" in board.part("chart-day")
+
+
 async def test_bytes_are_shared_until_something_changes() -> None:
     control = FakeControl(document=document())
     clock = ManualClock()

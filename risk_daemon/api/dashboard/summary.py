@@ -22,7 +22,13 @@ from risk_daemon.api.dashboard.words import (
     wall_of,
     when,
 )
-from risk_daemon.gate.hints import how_to_go_on, how_to_release, is_circuit_tripped, what_stands_open
+from risk_daemon.gate.hints import (
+    CIRCUIT_TRIGGERED,
+    how_to_go_on,
+    how_to_release,
+    is_circuit_tripped,
+    what_stands_open,
+)
 from risk_daemon.gate.restraints import MANUAL_HALT
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.status import DistanceStatus, State, SweptStatus
@@ -48,7 +54,7 @@ class Headline:
 
 def headline(state: State) -> Headline:
     """Never better than what is known."""
-    if state.lock.trip_id or state.state == "TRIGGERED":
+    if state.lock.trip_id or state.state == CIRCUIT_TRIGGERED:
         return Headline(tone=BAD, word=_tripped(state), sentence=_proof(state))
     if state.locked is None or not state.state:
         return Headline(tone=BAD, word="NOT KNOWN", sentence="how things stand is not known: take the gate as shut")
@@ -70,7 +76,7 @@ def headline(state: State) -> Headline:
 def _tripped(state: State) -> str:
     if state.lock.cause == MANUAL_HALT:
         return "HALTED BY HAND"
-    return "FROZEN" if state.lock.until else "TRIPPED"
+    return "FROZEN" if state.lock.until else CIRCUIT_TRIGGERED
 
 
 def _proof(state: State) -> str:

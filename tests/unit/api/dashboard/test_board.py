@@ -111,7 +111,7 @@ async def test_a_trip_is_told_at_once_and_the_last_word_before_the_end(world: Pa
         world.event("circuit_breaker_triggered", trip_id="trip-1")
         world.event("venue_proven", venue="kraken")
         news = await live.until(lambda news: news["tone"] == "bad")
-        assert news["word"] == "TRIPPED"
+        assert news["word"] == "TRIGGERED"
         assert "capital_loss" in news["parts"]["now"]
         lock = {**tripped()["lock"], "proven": True}
         world.control.document = {**tripped(), "lock": lock}

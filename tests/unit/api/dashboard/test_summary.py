@@ -30,7 +30,7 @@ def words(markup: str) -> str:
         ({"locked": True}, "bad", "GATE SHUT"),
         ({"locked": None}, "bad", "NOT KNOWN"),
         ({"state": ""}, "bad", "NOT KNOWN"),
-        ({"state": "TRIGGERED"}, "bad", "TRIPPED"),
+        ({"state": "TRIGGERED"}, "bad", "TRIGGERED"),
         ({"restraints": [{"cause": "x", "reason": "y", "venue": "kraken", "bot": None}]}, "warn", "ACTIVE"),
     ],
 )

@@ -413,7 +413,7 @@ def test_silence_is_told_and_the_page_asks_by_itself(visit: Any, shown: ThreadWo
     visitor.waits_to_read("live, ", "#live")
     page.route("**/page/live*", lambda route: None)  # taken, and never answered
     page.reload()
-    visitor.waits_to_read("NOT LIVE since ", "#live")
+    visitor.waits_to_read("NOT LIVE since 2026-11-20 ", "#live")
     assert page.get_attribute("#live", "class") == "live lost"
     shown.shows(document(equity="9123.00"))
     visitor.waits_to_read("9,123.00", "#worth")

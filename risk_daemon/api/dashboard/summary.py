@@ -106,10 +106,10 @@ def now(state: State, proven: Mapping[str, float]) -> Markup:
 def _lock(state: State) -> Markup | None:
     if state.locked is False and not state.lock.trip_id:
         return None
-    lock, now_wall = state.lock, wall_of(state.time)
+    lock = state.lock  # with their dates: a page may stay open over midnight, and longer than the daemon
     facts = [("Why", shown(lock.reason)), ("Cause", shown(lock.cause))]
-    facts += [("Since", when(lock.since, now_wall))] if lock.since else []
-    facts += [("Until", when(lock.until, now_wall))] if lock.until else []
+    facts += [("Since", when(lock.since))] if lock.since else []
+    facts += [("Until", when(lock.until))] if lock.until else []
     facts += [("Trip", shown(lock.trip_id))] if lock.trip_id else []
     facts += [("What to do", tag("span", told(how_to_go_on(lock)), class_="hint"))]
     still_open = what_stands_open(state)
@@ -158,7 +158,7 @@ def _proven_when(state: State) -> Markup:
     if wall_of(lock.proven_at) is None:
         return joined("proven gone on all venues; ", unknown("when is not known"))
     after = "" if after_s is None else f", {lapse(after_s)} after the trip"
-    return joined("proven gone on all venues at ", when(lock.proven_at, wall_of(state.time)), after)
+    return joined("proven gone on all venues at ", when(lock.proven_at), after)
 
 
 def sweep(swept: SweptStatus | None, proven_wall: float | None, now_wall: float | None) -> Markup:

@@ -101,7 +101,7 @@ async def test_a_page_says_how_far_it_has_read(world: PageWorld) -> None:
 async def test_silence_is_broken(world: PageWorld) -> None:
     async with listening(await world.logged_in()) as live:
         beats = [await live.event("beat") for _ in range(2)]
-    assert all(isinstance(beat, str) and len(beat) == len("12:03:04") for beat in beats)
+    assert all(isinstance(beat, str) and len(beat) == len("2026-11-20 12:03:04") for beat in beats)
 
 
 async def test_a_trip_is_told_at_once_and_the_last_word_before_the_end(world: PageWorld) -> None:

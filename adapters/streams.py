@@ -164,7 +164,7 @@ class VenueFeed:
                     await self._adapter.connect()
             except (VenueError, TimeoutError) as error:
                 attempt += 1
-                self._report_lost(("connect", None), _reason(error))
+                self._report_lost(("connect", None), error)
                 await asyncio.sleep(max(self._backoff(attempt), _retry_after_s(error)))
             else:
                 self._outages.discard(("connect", None))
@@ -202,7 +202,7 @@ class VenueFeed:
             return True
         except (VenueError, TimeoutError) as error:
             self._retry_after_s[kind] = _retry_after_s(error)
-            self._report_lost(("rest", kind), _reason(error), is_asked_for=is_asked_for)
+            self._report_lost(("rest", kind), error, is_asked_for=is_asked_for)
             return False
         self._report_found(kind)
         await self._take(kind, seen, urgent)
@@ -267,7 +267,7 @@ class VenueFeed:
                     self._deliver(kind, await self._adapter.next_frame(kind))
             except (VenueError, TimeoutError) as error:
                 self._live.discard(kind)
-                self._report_lost(("stream", kind), f"stream: {_reason(error)}")
+                self._report_lost(("stream", kind), error)
                 attempt += 1
                 if isinstance(error, TimeoutError | VenueRejected):
                     # A refused or silent session is not dialled again by asking for the next frame.
@@ -320,10 +320,19 @@ class VenueFeed:
 
     # --- reporting -------------------------------------------------------------------------------
 
-    def _report_lost(self, outage: tuple[str, Kind | None], reason: str, *, is_asked_for: bool = False) -> None:
-        """Once an outage, not once a retry; but whoever asked for a reading is always told."""
+    def _report_lost(
+        self, outage: tuple[str, Kind | None], error: BaseException, *, is_asked_for: bool = False
+    ) -> None:
+        """Once an outage, not once a retry; but whoever asked for a reading is always told.
+
+        What we pushed aside ourselves, for the cancels, says nothing of the venue: it is tried again.
+        """
+        if isinstance(error, PushedAside):
+            return
+        face, kind = outage
+        reason = f"stream: {_reason(error)}" if face == "stream" else _reason(error)
         if outage not in self._outages or is_asked_for:
-            self._emit(VenueLost(self._adapter.name, reason, outage[1], is_stream=outage[0] != "rest"))
+            self._emit(VenueLost(self._adapter.name, reason, kind, is_stream=face != "rest"))
         self._outages.add(outage)
 
     def _report_found(self, kind: Kind) -> None:

@@ -42,6 +42,7 @@ class Closing:
         self._venues = [VenueClosing(adapter, terms) for adapter in adapters]
         self._working: asyncio.Task[None] | None = None
         self._stopped = False
+        self._waits_for: str | None = None
 
     async def run(self) -> CloseResult:
         """To its end. Never raises for what a venue does."""
@@ -64,7 +65,7 @@ class Closing:
 
     def snapshot(self) -> Mapping[str, VenueClosed]:
         """The venues as they stand, by name."""
-        verdicts = (venue.verdict() for venue in self._venues)
+        verdicts = (venue.verdict(self._waits_for) for venue in self._venues)
         return {verdict.venue: verdict for verdict in verdicts}
 
     async def _close_all(self) -> bool:
@@ -77,6 +78,7 @@ class Closing:
         return all(verdict.flat for verdict in self.snapshot().values())
 
     async def _finish(self, sweep: SweepResult, *, is_flat: bool) -> CloseResult:
+        self._waits_for = _what_blocks(sweep)
         venues = self.snapshot()
         if sweep.proven and not is_flat:
             for venue in self._venues:
@@ -146,3 +148,11 @@ async def _all(runs: Iterable[Awaitable[None]]) -> None:
 def _found_orders(sweep: SweepResult) -> bool:
     """Whether an order was open, or one is left alone: either may fill, or have filled."""
     return any(venue.cancelled or venue.replaced or venue.kept for venue in sweep.venues.values())
+
+
+def _what_blocks(sweep: SweepResult) -> str | None:
+    """Nothing is closed anywhere before every venue is proven: which is not. None where that is no obstacle."""
+    if sweep.proven is True:
+        return None
+    unproven = [name for name, venue in sweep.venues.items() if venue.proven is not True]
+    return f"nothing is closed before the orders of {', '.join(unproven) or 'all venues together'} are proven gone"

@@ -57,10 +57,11 @@ class VenueClosing:
         """Look anew: what was found open since may have changed what is held."""
         self._proof.failed()
 
-    def verdict(self) -> VenueClosed:
-        """How the venue stands."""
-        reason = None if self._proof.is_flat else self._reason() or "its positions were not listed yet"
-        return VenueClosed(venue=self._adapter.name, flat=self._proof.is_flat, legs=self._proof.legs, reason=reason)
+    def verdict(self, waits_for: str | None = None) -> VenueClosed:
+        """How the venue stands. waits_for: why it was not begun, if it was not."""
+        is_flat = self._proof.is_flat or not self._may_hold_positions()
+        reason = None if is_flat else self._reason() or waits_for or "its positions were not listed yet"
+        return VenueClosed(venue=self._adapter.name, flat=is_flat, legs=self._proof.legs, reason=reason)
 
     async def run(self) -> None:
         """Until it is flat."""

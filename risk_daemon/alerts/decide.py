@@ -24,6 +24,8 @@ _QUIET = frozenset(
         EventName.PORTFOLIO_UPDATE,
         EventName.FLOW_DETECTED,
         EventName.CLOSING_STARTED,
+        EventName.CANCEL_ALL_ASKED,  # what came of it is told
+        EventName.CLOSE_POSITIONS_ASKED,
         EventName.VENUE_PROVEN,
         EventName.KEY_AUDITED,
         EventName.API_LISTENING,
@@ -332,6 +334,8 @@ _TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
     ),
     EventName.CLOSING_FINISHED: (_WARNING, _closed),
     EventName.POSITION_CLOSED: (_INFO, _says("{venue}: closed {quantity} of {symbol}, {residual} remain.")),
+    EventName.CANCEL_ALL_FINISHED: (_WARNING, _says("Open orders were cancelled by hand, by {operator}.")),
+    EventName.CLOSE_POSITIONS_FINISHED: (_WARNING, _says("Positions were closed by hand, by {operator}.")),
     EventName.KEY_MAY_WITHDRAW: (_WARNING, _says("{venue}: the key may WITHDRAW. Replace it by one that may not.")),
     EventName.ALERT_ACKNOWLEDGED: (_CRITICAL, _says("Trip {trip_id} was acknowledged by {operator}.")),
     EventName.BROADCAST_FAILED: (_WARNING, _not_broadcast),

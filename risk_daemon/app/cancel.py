@@ -13,9 +13,12 @@ from adapters.base import VenueAdapter
 from adapters.lane import PushedAside
 from oms import SweepResult
 from risk_daemon.app.composition import Site, is_simulated, order_manager, own_state
+from risk_daemon.app.deeds import on_record
 from risk_daemon.config.load import Settings
 from risk_daemon.errors import StateError, StateOwned, UsageError, VenueError
+from risk_daemon.model.event_names import EventName
 from risk_daemon.model.events import Order
+from risk_daemon.state.directory import StateDir
 
 _LOG = structlog.get_logger(__name__)
 _FIRST_LOOK_S = 3.0
@@ -27,16 +30,24 @@ Progress = Callable[[Mapping[str, Any]], None]
 
 
 async def cancel_all(
-    settings: Settings, *, venue: str | None, market: str | None, progress: Progress | None
+    settings: Settings, *, venue: str | None, market: str | None, operator: str, progress: Progress | None
 ) -> SweepResult:
-    """Cancel everything and prove it, with no daemon running. Takes the state lock if there is a state."""
+    """Cancel everything and prove it, with no daemon running. Takes the state lock if there is a state.
+
+    What is asked for and what came of it have a line each in the event log, with the operator.
+    """
     async with AsyncExitStack() as stack:
-        if settings.state.dir.is_dir():
-            own_if_possible(settings, stack)
+        state = own_if_possible(settings, stack)
+        venues = [name for name in settings.venues if venue in (None, name)]
+        facts = {"operator": operator, "venues": venues, "market": market}
+        names = EventName.CANCEL_ALL_ASKED, EventName.CANCEL_ALL_FINISHED
+        deed = await stack.enter_async_context(on_record(state, *names, facts))
         site = await stack.enter_async_context(Site(settings))
         seen = await first_look(site.adapters)
         async with connecting(site.adapters):
-            return await sweep(settings, site, venue, market, progress, seen)
+            result = await sweep(settings, site, venue, market, progress, seen)
+        deed.ended({"outcome": result.document()})
+        return result
 
 
 async def sweep(
@@ -64,14 +75,20 @@ async def sweep(
     return task.result()
 
 
-def own_if_possible(settings: Settings, stack: AsyncExitStack) -> None:
-    """Keep a daemon from starting meanwhile. A state that is damaged or foreign must not keep us from cancelling."""
+def own_if_possible(settings: Settings, stack: AsyncExitStack) -> StateDir | None:
+    """Keep a daemon from starting meanwhile. A state that is damaged or foreign must not keep us from cancelling.
+
+    None where it could not be taken, or is not there.
+    """
+    if not settings.state.dir.is_dir():
+        return None
     try:
-        stack.enter_context(own_state(settings, create=is_simulated(settings)))
+        return stack.enter_context(own_state(settings, create=is_simulated(settings)))
     except StateOwned:
         raise
     except StateError as error:
         _LOG.warning("state_not_taken", error=str(error))
+        return None
 
 
 async def first_look(adapters: Mapping[str, VenueAdapter]) -> dict[str, tuple[Order, ...]]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from adapters.base import VenueAdapter
 from oms import CloseResult, OrderManager
 from risk_daemon.app.cancel import connecting, first_look, own_if_possible
 from risk_daemon.app.composition import Site, order_manager
+from risk_daemon.app.deeds import forget_closed, on_record
 from risk_daemon.config.load import Settings
 from risk_daemon.errors import UsageError
+from risk_daemon.model.event_names import EventName
 from risk_daemon.model.events import Input, Order
 
 _PROGRESS_EVERY_S = 0.25
@@ -20,11 +23,18 @@ _PROGRESS_EVERY_S = 0.25
 Progress = Callable[[Mapping[str, Any]], None]
 
 
-async def close_positions(settings: Settings, *, venue: str | None, progress: Progress | None) -> CloseResult:
-    """Cancel everything, prove it and close every position, with no daemon running. Takes the state lock."""
+async def close_positions(
+    settings: Settings, *, venue: str | None, operator: str, progress: Progress | None
+) -> CloseResult:
+    """Cancel everything, prove it and close every position, with no daemon running. Takes the state lock.
+
+    What is asked for and what came of it have a line each in the event log, with the operator.
+    """
     async with AsyncExitStack() as stack:
-        if settings.state.dir.is_dir():
-            own_if_possible(settings, stack)
+        state = own_if_possible(settings, stack)
+        facts = {"operator": operator, "venues": [name for name in settings.venues if venue in (None, name)]}
+        names = EventName.CLOSE_POSITIONS_ASKED, EventName.CLOSE_POSITIONS_FINISHED
+        deed = await stack.enter_async_context(on_record(state, *names, facts))
         site = await stack.enter_async_context(Site(settings))
         chosen = chosen_of(site.adapters, venue)
         seen = await first_look(chosen)
@@ -35,7 +45,9 @@ async def close_positions(settings: Settings, *, venue: str | None, progress: Pr
                 await asyncio.wait({task}, timeout=_PROGRESS_EVERY_S)
                 if progress is not None:
                     progress(manager.closing_snapshot())
-            return task.result()
+            result = task.result()
+        deed.ended({"outcome": result.document()}, partial(forget_closed, result))
+        return result
 
 
 def manager_for(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import termios
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -117,5 +119,12 @@ def confirm(word: str, yes: bool, consequence: str, look: Callable[[], object] =
         raise UsageError(f"{consequence} There is no terminal to confirm it on: give --yes")
     look()
     typer.echo(consequence)
+    _forget_typed_ahead()
     if typer.prompt(f"Type {word} to go on", default="", show_default=False) != word:
         raise UsageError("not confirmed, nothing was changed")
+
+
+def _forget_typed_ahead() -> None:
+    """What was typed before the question was there is no answer to it."""
+    with suppress(termios.error, OSError, ValueError):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)

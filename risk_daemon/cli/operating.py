@@ -406,7 +406,8 @@ def _cancel_stopped(config: Path, venue: str | None, market: str | None) -> Mapp
     from risk_daemon.app import cancel as cancelling
     from risk_daemon.cli import render
 
-    work = cancelling.cancel_all(settings, venue=venue, market=market, progress=changes(render.progress))
+    operator, progress = operator_name(os.getuid()), changes(render.progress)
+    work = cancelling.cancel_all(settings, venue=venue, market=market, operator=operator, progress=progress)
     try:
         with patience("no daemon runs: the venues are reached, cancelled and listed from here"):
             result = run_to_end(work)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from risk_daemon.auth.operators import operator_name
 from risk_daemon.cli import remote
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, Yes, accepted, app, confirm, load, run_to_end, show
 from risk_daemon.cli.operating import OneVenue
@@ -70,7 +72,8 @@ def _close_stopped(config: Path, venue: str | None) -> Mapping[str, Any]:
     from risk_daemon.app import close as closing
     from risk_daemon.cli import render
 
-    work = closing.close_positions(settings, venue=venue, progress=changes(render.closing_progress))
+    operator, progress = operator_name(os.getuid()), changes(render.closing_progress)
+    work = closing.close_positions(settings, venue=venue, operator=operator, progress=progress)
     try:
         with patience("no daemon runs: the venues are reached, cancelled, closed and listed from here"):
             result = run_to_end(work)

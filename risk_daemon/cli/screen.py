@@ -200,7 +200,7 @@ class Screen(App[None]):
         state = self._state = found.state
         self._draw_banner(found)
         is_guarded = state is not None and found.absent is None
-        self._equity_now = _number(state.equity) if state is not None and is_guarded else None
+        self._equity_now = None if state is None else _number(state.equity)
         self._draw_curve()
         self.query_one("#distance", Static).update(distance_line(state) if state and is_guarded else "")
         self.query_one("#figures", Static).update("" if state is None else _figures(state))

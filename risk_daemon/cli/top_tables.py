@@ -196,7 +196,7 @@ def _venues(state: State) -> Sequence[Row]:
 VENUES = TableOf(
     key="venues",
     title="Venues",
-    columns=("Venue", "Up", "Equity", "Open orders", "All gone", "Listed", "Balances", "Positions", "Prices"),
+    columns=("Venue", "Up", "Equity", "Open orders", "Orders gone", "Listed", "Balances", "Positions", "Prices"),
     rows=_venues,
     figures=frozenset({"Equity", "Open orders"}),
 )

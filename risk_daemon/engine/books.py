@@ -333,6 +333,7 @@ class Books:
         """A reset with `current`: readings requested from now on say what losses are measured from."""
         self.baselines.forget()
         self.venue_days.forget()
+        self.profits.forget()
         self.agreement.restart(now_mono)
 
     def waiting(self) -> tuple[str, ...]:
@@ -354,7 +355,8 @@ class Books:
     def _look_at_profits(self, turn: Turn) -> None:
         day = self.baselines.calendar.key(turn.now.wall)
         for venue in self.portfolio.venues():
-            if self.profits.look(venue, day, self.portfolio.amounts(venue), self.portfolio.rate):
+            amounts, is_known = self.portfolio.amounts(venue), not self.baselines.is_waiting
+            if self.profits.look(venue, day, amounts, self.portfolio.rate, may_begin_again=is_known):
                 turn.persist = True
 
     def context(self, picture: Picture | None) -> EvaluationContext:

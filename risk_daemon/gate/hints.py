@@ -78,12 +78,16 @@ def _of_unproven(state: State) -> str:
 
 
 def what_stands_open(state: State) -> str | None:
-    """In a trip: the open positions, and whether orders guard them; None where there are none, or there is no trip."""
+    """In a trip: the open positions, and whether orders guard them; None where there are none, or there is no trip.
+
+    With the moment that it is known of: without a daemon it may be long ago, and whoever looks may have closed them.
+    """
     if not state.lock.trip_id or not state.positions:
         return None
     named = ", ".join(f"{one.venue} {one.symbol} {one.quantity}" for one in state.positions[:_NAMED])
     more = f" and {len(state.positions) - _NAMED} more" if len(state.positions) > _NAMED else ""
     count = "1 position stands" if len(state.positions) == 1 else f"{len(state.positions)} positions stand"
+    count = f"As of {state.time[:19].replace('T', ' ')} UTC, {count}" if state.time else count
     return f"{count} open, {_guarded(state)}: {named}{more}. `risk-daemon close-positions` closes them."
 
 

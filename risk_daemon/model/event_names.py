@@ -58,6 +58,10 @@ class EventName(StrEnum):
     CLOSING_STARTED = "closing_started"
     CLOSING_FINISHED = "closing_finished"
     POSITION_CLOSED = "position_closed"
+    CANCEL_ALL_ASKED = "cancel_all_asked"
+    CANCEL_ALL_FINISHED = "cancel_all_finished"
+    CLOSE_POSITIONS_ASKED = "close_positions_asked"
+    CLOSE_POSITIONS_FINISHED = "close_positions_finished"
     KEY_AUDITED = "key_audited"
     KEY_MAY_WITHDRAW = "key_may_withdraw"
     ALERT_SENT = "alert_sent"
@@ -147,6 +151,10 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.CLOSING_STARTED: Level.WARNING,
         EventName.CLOSING_FINISHED: Level.WARNING,
         EventName.POSITION_CLOSED: Level.WARNING,
+        EventName.CANCEL_ALL_ASKED: Level.WARNING,
+        EventName.CANCEL_ALL_FINISHED: Level.WARNING,
+        EventName.CLOSE_POSITIONS_ASKED: Level.WARNING,
+        EventName.CLOSE_POSITIONS_FINISHED: Level.WARNING,
         EventName.KEY_AUDITED: Level.INFO,
         EventName.KEY_MAY_WITHDRAW: Level.ERROR,
         EventName.ALERT_SENT: Level.INFO,

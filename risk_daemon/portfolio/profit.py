@@ -35,7 +35,8 @@ class _Costs:
     """One venue's holdings at cost, since `day` began. costs: None where no price was known when something came.
 
     base: what all of them cost when it began. unbased: what was there then, without a price yet. is_unknown: some of
-    that moved before it had one, so nobody will ever know what it cost.
+    that moved before it had one, so nobody will ever know what it cost. is_begun: false between a new start of the
+    day and the moment that losses are measured from; earlier: what the day had realised before that.
     """
 
     def __init__(self, day: str) -> None:
@@ -45,9 +46,17 @@ class _Costs:
         self.flows = ZERO
         self.unbased: set[str] = set()
         self.is_unknown = False
+        self.is_begun = False
+        self.earlier: Decimal | None = ZERO
+
+    def forget(self) -> None:
+        """Begin anew, in the middle of the day."""
+        self.earlier, self.is_begun = self.whole(), False
+        self.costs, self.base, self.flows, self.unbased, self.is_unknown = {}, ZERO, ZERO, set(), False
 
     def begin(self, amounts: Mapping[str, Decimal], rate: Rate) -> None:
         """What is held now costs what it is worth now."""
+        self.is_begun = True
         self.costs = {asset: _worth(amount, rate(asset)) for asset, amount in amounts.items()}
         self.unbased = {asset for asset, cost in self.costs.items() if cost is None}
         self.base = sum((cost for cost in self.costs.values() if cost is not None), ZERO)
@@ -84,8 +93,13 @@ class _Costs:
         return sum(known, ZERO) if len(known) == len(self.costs) else None
 
     def realized(self) -> Decimal | None:
-        total = self.total()
+        total = self.total() if self.is_begun else None
         return None if total is None or self.is_unknown else fixed(total - self.base - self.flows)
+
+    def whole(self) -> Decimal | None:
+        """Of all of the day, whatever losses are measured from."""
+        realized = self.realized() if self.is_begun else ZERO
+        return None if realized is None or self.earlier is None else EXACT.add(self.earlier, realized)
 
 
 class Profits:
@@ -110,13 +124,28 @@ class Profits:
         costs = self._venues.get(venue)
         return None if costs is None else costs.realized()
 
-    def look(self, venue: str, day: str, amounts: Mapping[str, Decimal], rate: Rate) -> bool:
-        """Begin a day when it comes, and price what had no price. Returns whether a day began."""
+    def forget(self) -> None:
+        """Losses are measured from another moment: so is what is realised. Not known before `look` may begin again."""
+        for costs in self._venues.values():
+            costs.forget()
+
+    def look(
+        self, venue: str, day: str, amounts: Mapping[str, Decimal], rate: Rate, *, may_begin_again: bool = True
+    ) -> bool:
+        """Begin a day when it comes, and price what had no price. Returns whether anything began.
+
+        may_begin_again: it is known what losses are measured from.
+        """
         costs = self._venues.get(venue)
-        if costs is not None and costs.day >= day:
-            costs.price(amounts, rate)
+        if costs is not None and not costs.is_begun and not may_begin_again:
             return False
-        if costs is not None and (realized := costs.realized()) is not None:
+        if costs is not None and costs.day >= day:
+            if costs.is_begun:
+                costs.price(amounts, rate)
+                return False
+            costs.begin(amounts, rate)
+            return True
+        if costs is not None and (realized := costs.whole()) is not None:
             self._days = [*self._days, DayProfit(day=costs.day, venue=venue, realized=realized)][-KEPT_DAYS:]
         self._venues[venue] = costs = _Costs(day)
         costs.begin(amounts, rate)
@@ -125,7 +154,7 @@ class Profits:
     def moved(self, venue: str, moves: Iterable[AssetMove], amounts: Mapping[str, Decimal]) -> None:
         """Holdings changed to `amounts`. What positions are worth is nobody's until they are closed."""
         costs = self._venues.get(venue)
-        if costs is None:
+        if costs is None or not costs.is_begun:
             return
         for move in moves:
             if move.asset != POSITIONS:
@@ -134,7 +163,7 @@ class Profits:
     def flowed(self, venue: str, value: Decimal) -> None:
         """Money worth `value` came in (or went out, below zero): it is no profit."""
         costs = self._venues.get(venue)
-        if costs is not None:
+        if costs is not None and costs.is_begun:
             costs.flows = EXACT.add(costs.flows, value)
 
     def snapshot(self) -> dict[str, Any]:
@@ -166,6 +195,8 @@ def _costs_to_json(costs: _Costs) -> dict[str, Any]:
         "flows": plain(costs.flows),
         "unbased": sorted(costs.unbased),
         "is_unknown": costs.is_unknown,
+        "is_begun": costs.is_begun,
+        "earlier": None if costs.earlier is None else plain(costs.earlier),
         "costs": {asset: None if cost is None else plain(cost) for asset, cost in costs.costs.items()},
     }
 
@@ -174,5 +205,8 @@ def _costs_from_json(saved: Mapping[str, Any]) -> _Costs:
     costs = _Costs(saved["day"])
     costs.base, costs.flows, costs.unbased = finite(saved["base"]), finite(saved["flows"]), set(saved["unbased"])
     costs.is_unknown = saved["is_unknown"] is True
+    # Earlier versions knew of no second beginning.
+    costs.is_begun = saved.get("is_begun", True) is True
+    costs.earlier = None if (earlier := saved.get("earlier", "0")) is None else finite(earlier)
     costs.costs = {asset: None if cost is None else finite(cost) for asset, cost in saved["costs"].items()}
     return costs

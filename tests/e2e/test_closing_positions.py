@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from decimal import Decimal
 
 import pytest
 
 from adapters.simulated import API_KEY, API_SECRET
+from risk_daemon.auth.operators import operator_name
 from tests.e2e.harness import wait_for
 
 pytestmark = pytest.mark.long
@@ -204,3 +206,48 @@ def test_the_command_ends_with_4_where_it_is_not_flat(holding):
     assert done.returncode == 4
     assert "NOT FLAT" in done.stdout
     assert LINEAR in done.stdout
+
+
+def test_after_a_trip_who_closed_and_cancelled_what_is_in_the_log_and_status_orders_it_no_more(holding):
+    spot, perp, daemon = holding(auto_close_positions="false")
+    started(daemon)
+    halt(daemon)
+    assert daemon.exit_code() == 1, daemon.output()
+    before = daemon.command("status").stdout
+    assert "As of 20" in before
+    assert "3 positions stand open" in before
+    perp.post("/order", symbol=LINEAR, side="buy", type="limit", quantity="0.1", price="1000")
+
+    assert daemon.command("cancel-all", "--venue", "krakenfutures").returncode == 0
+    closed = daemon.command("close-positions", "--yes")
+    assert closed.returncode == 0, closed.stderr
+    assert positions(spot, perp) == {LINEAR: Decimal(DUST)}
+
+    (asked,), (cancelled,) = daemon.of("cancel_all_asked"), daemon.of("cancel_all_finished")
+    assert asked["operator"] == cancelled["operator"] == operator_name(os.getuid())
+    assert asked["venues"] == ["krakenfutures"]
+    assert cancelled["outcome"]["cancelled"] == 1
+    (asked,), (finished,) = daemon.of("close_positions_asked"), daemon.of("close_positions_finished")
+    assert asked["venues"] == ["kraken", "krakenfutures"]
+    assert finished["operator"] == operator_name(os.getuid())
+    told = {row["symbol"]: row for venue in finished["outcome"]["venues"].values() for row in venue["positions"]}
+    assert {name: row["residual"] for name, row in told.items()} == {LINEAR: DUST, INVERSE: "0", MARGIN: "0"}
+    assert daemon.command("verify-log").returncode == 0
+    after = " ".join(daemon.command("status").stdout.split())
+    assert "1 position stands open" in after
+    assert f"kept: krakenfutures {LINEAR} {DUST}." in after
+
+
+def test_a_log_that_can_not_be_written_keeps_nothing_from_being_closed(holding):
+    spot, perp, daemon = holding(auto_close_positions="false")
+    started(daemon)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.exit_code() == 0
+    log = daemon.directory / "var" / "events.jsonl"
+    log.unlink()
+    log.mkdir()
+
+    done = daemon.command("close-positions", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "close_positions_finished is not written down" in done.stderr
+    assert positions(spot, perp) == {LINEAR: Decimal(DUST)}

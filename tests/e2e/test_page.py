@@ -254,8 +254,8 @@ def test_it_is_live_and_a_trip_is_said_aloud(visit: Any, shown: ThreadWorld) -> 
     assert "174.00 USDT" in visitor.reads("#now .big")
     shown.shows(tripped())
     visitor.waits_to_read("NOT proven", "#now")
-    visitor.waits_to_read("TRIPPED", "#alarm")
-    assert visitor.page.title() == "TRIPPED - risk-daemon"
+    visitor.waits_to_read("TRIGGERED", "#alarm")
+    assert visitor.page.title() == "TRIGGERED - risk-daemon"
     assert visitor.page.get_attribute("body", "data-tone") == "bad"
 
 
@@ -377,10 +377,10 @@ def test_words_of_others_never_run(visit: Any, shown: ThreadWorld) -> None:
     shown.shows(hostile())
     visitor.waits_to_read("<img src=x onerror", "#now")
     shown.does(lambda: shown.world.event("manual_halt", reason=HOSTILE, operator=HOSTILE))
-    assert visitor.page.title() == "TRIPPED - risk-daemon"
+    assert visitor.page.title() == "TRIGGERED - risk-daemon"
     visitor.page.reload()
     visitor.waits_to_read("<img src=x onerror", "#errors")
-    assert visitor.page.title() == "TRIPPED - risk-daemon"
+    assert visitor.page.title() == "TRIGGERED - risk-daemon"
     assert visitor.page.locator("main img, main script").count() == 0
     visitor.page.goto(f"{visitor.address}log")
     visitor.waits_to_read("<script>", "#log")
@@ -413,7 +413,7 @@ def test_silence_is_told_and_the_page_asks_by_itself(visit: Any, shown: ThreadWo
     visitor.waits_to_read("live, ", "#live")
     page.route("**/page/live*", lambda route: None)  # taken, and never answered
     page.reload()
-    visitor.waits_to_read("NOT LIVE since ", "#live")
+    visitor.waits_to_read("NOT LIVE since 2026-11-20 ", "#live")
     assert page.get_attribute("#live", "class") == "live lost"
     shown.shows(document(equity="9123.00"))
     visitor.waits_to_read("9,123.00", "#worth")

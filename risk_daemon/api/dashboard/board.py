@@ -141,7 +141,7 @@ class Board:
             self._subscription.close()
         self._is_ending = True
         async with self._look:
-            await self._take(with_charts=False)
+            await self._take(must_draw=True)
         self.is_closed = True
         await self._wake()
 
@@ -221,7 +221,8 @@ class Board:
             if self._clock.now().mono - self._taken_mono >= 0.9 * self._pause_s:
                 await self._take()
 
-    async def _take(self, *, with_charts: bool = True) -> None:
+    async def _take(self, *, must_draw: bool = False) -> None:
+        """must_draw: the pictures too, however new they are: nobody will draw them again."""
         began, before, number = self._clock.now().mono, self.face, self.version + 1
         document, trouble = self._read()
         cost_s = self._clock.now().mono - began
@@ -230,7 +231,7 @@ class Board:
             at = self._clock.now().mono
             self._put(name, render(), number)
             cost_s += self._clock.now().mono - at
-        if with_charts and began - self._charts_mono >= _CHARTS_EVERY_S:
+        if must_draw or began - self._charts_mono >= _CHARTS_EVERY_S:
             self._charts_mono = began
             await self._draw(number)
         if before.said != self.face.said or any(at == number for at, _ in self._parts.values()):

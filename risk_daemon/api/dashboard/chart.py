@@ -140,8 +140,10 @@ def _grid(frame: _Frame, span: str) -> Markup:
                 text_anchor="middle",
             )
             for wall in moments
-            if 4 < frame.x(wall) < _WIDE - 3
+            if 4 < frame.x(wall) < _WIDE - 6
         ),
+        # To the right of it is room for amounts, and no future.
+        tag("text", "now", x=f"{_WIDE:.2f}%", y="100%", dy="-4", class_="tick", text_anchor="middle"),
     )
 
 

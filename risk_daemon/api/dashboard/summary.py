@@ -22,7 +22,14 @@ from risk_daemon.api.dashboard.words import (
     wall_of,
     when,
 )
-from risk_daemon.gate.hints import how_to_go_on, how_to_release, is_circuit_tripped, tripped_by, what_stands_open
+from risk_daemon.gate.hints import (
+    CIRCUIT_TRIGGERED,
+    how_to_go_on,
+    how_to_release,
+    is_circuit_tripped,
+    tripped_by,
+    what_stands_open,
+)
 from risk_daemon.gate.restraints import MANUAL_HALT
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.status import DistanceStatus, State
@@ -48,7 +55,7 @@ class Headline:
 
 def headline(state: State) -> Headline:
     """Never better than what is known."""
-    if state.lock.trip_id or state.state == "TRIGGERED":
+    if state.lock.trip_id or state.state == CIRCUIT_TRIGGERED:
         return Headline(tone=BAD, word=_tripped(state), sentence=_proof(state))
     if state.locked is None or not state.state:
         return Headline(tone=BAD, word="NOT KNOWN", sentence="how things stand is not known: take the gate as shut")
@@ -70,7 +77,7 @@ def headline(state: State) -> Headline:
 def _tripped(state: State) -> str:
     if state.lock.cause == MANUAL_HALT:
         return "HALTED BY HAND"
-    return "FROZEN" if state.lock.until else "TRIPPED"
+    return "FROZEN" if state.lock.until else CIRCUIT_TRIGGERED
 
 
 def _proof(state: State) -> str:
@@ -102,10 +109,10 @@ def now(state: State, proven: Mapping[str, float]) -> Markup:
 def _lock(state: State) -> Markup | None:
     if state.locked is False and not state.lock.trip_id:
         return None
-    lock, now_wall = state.lock, wall_of(state.time)
+    lock = state.lock  # with their dates: a page may stay open over midnight, and longer than the daemon
     facts = [("Why", shown(lock.reason)), ("Cause", shown(lock.cause))]
-    facts += [("Since", when(lock.since, now_wall))] if lock.since else []
-    facts += [("Until", when(lock.until, now_wall))] if lock.until else []
+    facts += [("Since", when(lock.since))] if lock.since else []
+    facts += [("Until", when(lock.until))] if lock.until else []
     facts += [("Trip", shown(lock.trip_id))] if lock.trip_id else []
     facts += [("What to do", tag("span", told(how_to_go_on(state)), class_="hint"))]
     still_open = what_stands_open(state)
@@ -153,7 +160,7 @@ def _proven_when(state: State) -> Markup:
     if wall_of(lock.proven_at) is None:
         return joined("proven gone on all venues; ", unknown("when is not known"))
     after = "" if after_s is None else f", {lapse(after_s)} after the trip"
-    return joined("proven gone on all venues at ", when(lock.proven_at, wall_of(state.time)), after)
+    return joined("proven gone on all venues at ", when(lock.proven_at), after)
 
 
 def sweep(state: State, venue: str, proven_wall: float | None) -> Markup:

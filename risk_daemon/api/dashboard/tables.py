@@ -76,7 +76,7 @@ def _ago_positions(ages: AgesStatus, *, is_read: bool) -> Markup:
 def venues(state: State, proven: Mapping[str, float]) -> Markup:
     """proven: when the last sweep was proven there, in Unix seconds, as far as this run knows."""
     heads = columns(
-        "Venue", "Connected", "#Equity", "#Day", "Balances", "Positions", "Prices", "Open orders", "Last sweep"
+        "Venue", "Connected", "#Equity", "#Day", "Balances", "Positions", "Prices", "Open orders", "Orders gone"
     )
     rows = [
         (

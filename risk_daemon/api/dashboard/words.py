@@ -205,9 +205,9 @@ def wall_of(value: object) -> float | None:
 
 
 def clock(value: object) -> str:
-    """`12:03:04`, in UTC."""
+    """`2026-11-20 12:03:04`, in UTC: a page that was left open says so on another day, too."""
     moment = _moment(wall_of(value))
-    return UNKNOWN if moment is None else f"{moment:%H:%M:%S}"
+    return UNKNOWN if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def when(value: object, now_wall: float | None = None) -> Markup:

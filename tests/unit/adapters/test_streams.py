@@ -231,6 +231,17 @@ async def test_being_pushed_aside_is_no_outage() -> None:
         assert run.of(VenueLost) == []
 
 
+async def test_a_connect_that_the_cancels_pushed_aside_is_tried_again_and_is_no_outage() -> None:
+    """A trip that goes on after a restart takes the lane from its own first call."""
+    venue = FakeVenue()
+    venue.faults["connect"] = deque([PushedAside("urgent"), PushedAside("urgent")])
+    run = Run(venue)
+    async with run.running(20):
+        assert run.of(VenueLost) == []
+        assert len(run.of(VenueConnected)) == 1
+        assert len(venue.called("connect")) == 3
+
+
 @pytest.mark.parametrize("kind", [Kind.BALANCES, Kind.FLOWS, Kind.PRICES])
 async def test_a_first_read_that_fails_is_repeated_soon_and_not_by_the_schedule(kind: Kind) -> None:
     venue = FakeVenue()

@@ -658,6 +658,28 @@ def test_a_reset_the_daemon_did_not_confirm_is_not_tried_again_alone(
     assert calls == []
 
 
+def test_what_was_typed_before_the_question_is_no_answer() -> None:
+    """Whoever waits for a command types ahead: a word that was meant for another question resets nothing."""
+    ours, theirs = os.openpty()
+    os.write(ours, b"RESET\n")
+    asks = "from risk_daemon.cli.common import confirm; confirm('RESET', False, 'Bots may trade.')"
+    with subprocess.Popen(
+        [sys.executable, "-c", asks], stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+    ) as asking:
+        assert asking.stdout is not None
+        assert asking.stderr is not None
+        said = b""
+        while b"Type RESET to go on" not in said:
+            piece = asking.stdout.read(1)
+            assert piece, asking.stderr.read()
+            said += piece
+        os.write(ours, b"no\n")
+        assert b"not confirmed, nothing was changed" in asking.stderr.read()
+    os.close(ours)
+    os.close(theirs)
+    assert asking.returncode != 0
+
+
 # --- cancel-all ------------------------------------------------------------------------------------
 
 

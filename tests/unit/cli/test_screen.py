@@ -12,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Label, Sparkline, Static
 
-from risk_daemon.cli.screen import Screen, halted
+from risk_daemon.cli.screen import Look, Screen, halted
 from risk_daemon.config.place import Place
 from risk_daemon.model.events import HaltRequested
 from risk_daemon.model.status import State
@@ -98,6 +98,16 @@ async def test_a_curve_that_says_nothing_is_not_shown_until_it_falls(world: ApiW
         await pilot.press("r")
         await looked(pilot)
         assert not app.query_one("#range").display
+
+
+async def test_the_curve_ends_with_the_fall_that_ended_the_daemon(world: ApiWorld) -> None:
+    app = screen(world)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await looked(pilot)
+        fallen = State.shown(document(state="TRIGGERED", locked=True, equity="9400"))
+        app._draw(Look(state=fallen, absent="nobody answers", age_s=1.0))
+        assert list(app.query_one("#equity", Sparkline).data or ())[-1] == 9400.0
+        assert text(app, "range") == "Equity of the last 24 hours: 9,400.00 to 9,900.00"
 
 
 async def test_what_changes_is_drawn_at_the_next_look(world: ApiWorld) -> None:

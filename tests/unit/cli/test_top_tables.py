@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from risk_daemon.api.dashboard import tables
+from risk_daemon.cli import render
 from risk_daemon.cli.top_tables import TABLES, VENUES, clock_time, distance_line, patch_line
 from risk_daemon.model.status import State
 
@@ -150,3 +153,13 @@ def test_an_odd_time_is_unknown(odd: Any) -> None:
 def test_a_rule_beyond_its_limit_is_not_just_normal() -> None:
     of = state(distances=[{**NEAREST, "left": "-100"}], breakers={"daily_loss": "NORMAL"})
     assert rows("limits", of)[0][1] == "NORMAL, passed"
+
+
+def test_what_tells_that_orders_are_gone_is_called_the_same_everywhere() -> None:
+    """The runbooks say where to look: in `status`, in `top` and on the page."""
+    state = State.shown({"venues": {"kraken": {"proven": True}}})
+    out = Console(record=True, width=200)
+    render.status(out, state)
+    assert "Orders gone" in out.export_text()
+    assert "Orders gone" in VENUES.columns
+    assert "Orders gone" in str(tables.venues(state, {}))

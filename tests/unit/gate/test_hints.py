@@ -138,3 +138,9 @@ def test_cancels_that_are_being_proven_are_nobodys_to_cancel_by_hand() -> None:
     assert "by hand" not in told
     failing = {"trip_id": "t", "venues": {"v": {"proven": False, "failing": True}}}
     assert "by hand" in how_to_go_on(State.shown({**proving, "last_sweep": failing}))
+
+
+def test_what_stands_open_says_of_which_moment_that_is_known() -> None:
+    held = [{"venue": "v", "symbol": "S", "quantity": "1"}]
+    status = State.shown({"positions": held, "lock": {"trip_id": "t"}, "time": "2026-11-22T18:31:19.250Z"})
+    assert (what_stands_open(status) or "").startswith("As of 2026-11-22 18:31:19 UTC, 1 position stands open")

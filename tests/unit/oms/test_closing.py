@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.base import Lot, OrderScope
+from adapters.base import Lot, Market, OrderScope
 from oms import CloseResult, OrderManager
 from risk_daemon.errors import MalformedReply, UsageError, VenueRejected, VenueUnavailable
 from risk_daemon.model.account import OrderSide, Position, Source
@@ -174,6 +174,19 @@ async def test_nothing_is_ordered_before_every_venue_is_proven() -> None:
     assert not result.flat
     assert "orders may be open" in str(result.reason)
     assert venue.sent == []
+    assert result.venues["a"].reason == "nothing is closed before the orders of b are proven gone"
+
+
+async def test_a_healthy_spot_venue_is_not_called_open_because_another_is_dead() -> None:
+    spot, broken = ClosingVenue("a", SPOT), ClosingVenue("b")
+    spot.markets = frozenset({Market.SPOT})
+    spot.capabilities = replace(spot.capabilities, has_positions=False)
+    broken.on_list["perp"] = hang
+    result = await close(spot, broken, cancel_deadline_s=30.0, call_timeout_s=1.0)
+
+    assert not result.flat
+    assert (result.venues["a"].flat, result.venues["a"].reason) == (True, None)
+    assert not result.venues["b"].flat
 
 
 @pytest.mark.parametrize("fate", [fills_in_part, rests, rejects, fills_and_hides_it, arrives_late])

@@ -115,6 +115,23 @@ def test_a_new_day_begins_with_nothing_and_the_old_one_is_remembered() -> None:
     assert account.profits.day("v") == "2026-11-22", "a clock that is set back begins no day"
 
 
+def test_measured_anew_it_is_unknown_until_it_may_begin_and_the_day_keeps_what_it_brought() -> None:
+    account = Account(USDT=1_000).look().move("USDT", -40)
+    account.profits.forget()
+    saved = json.loads(json.dumps(account.profits.snapshot()))
+    account.profits = Profits()
+    account.profits.restore(saved)
+    assert account.realized is None
+    account.move("USDT", -7)
+    account.profits.flowed("v", Decimal(5))
+    assert account.profits.look("v", DAY, dict(account.amounts), account.prices.get, may_begin_again=False) is False
+    assert account.realized is None
+    assert account.look().realized == 0
+    assert account.move("USDT", 10).realized == 10
+    [ended] = account.look("2026-11-22").profits.days
+    assert ended.realized == Decimal(-30)
+
+
 def test_a_restart_goes_on() -> None:
     account = Account(USDT=1_000, BTC=1, NEW=3)
     account.prices["BTC"] = Decimal(50_000)

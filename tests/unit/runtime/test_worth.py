@@ -8,7 +8,7 @@ from typing import Any
 from risk_daemon.breakers.base import Action
 from risk_daemon.breakers.daily_loss import DailyLossCircuitBreaker
 from risk_daemon.breakers.drawdown import DrawdownCircuitBreaker
-from risk_daemon.model.events import Kind, Position
+from risk_daemon.model.events import Kind, Position, ResetRequested, SweepFinished, VenueProven
 from risk_daemon.runtime.status import status_of
 from tests.core_world import World, engine_settings
 
@@ -142,3 +142,26 @@ def test_what_was_realised_survives_a_restart() -> None:
     restarted.begin()
     restarted.run(12)
     assert told(restarted)["profit"]["realized"] == "-25"
+
+
+def test_after_a_reset_with_current_all_of_it_is_measured_from_the_new_start() -> None:
+    of = world().start()
+    of.trade("spot", USDT=-450)
+    of.run(10)
+    assert of.engine.trip is not None
+    trip_id = of.engine.trip.trip_id
+    for venue in of.expected:
+        of.send(VenueProven(venue, trip_id, 3, 0.5))
+    of.send(SweepFinished(trip_id, True, 6, 0.9))
+    answer = of.send(ResetRequested("looked", "anna", "current")).answer
+    assert answer is not None
+    assert answer.accepted, answer.reason
+    profit = told(of)["profit"]
+    assert (profit["total"], profit["realized"], profit["unrealized"]) == (None, None, None)
+    of.run(60)
+    profit = told(of)["profit"]
+    assert (profit["total"], profit["realized"], profit["unrealized"]) == ("0", "0", "0")
+    of.trade("spot", USDT=-25)
+    of.run(10)
+    profit = told(of)["profit"]
+    assert (profit["total"], profit["realized"], profit["unrealized"]) == ("-25", "-25", "0")

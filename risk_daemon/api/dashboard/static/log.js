@@ -35,7 +35,7 @@ async function read() {
     if (!reply.ok) throw new Error(`refused (${reply.status})`);
     take(await reply.json());
     live.className = "live on";
-    live.textContent = `live, ${lastLive} UTC`;
+    live.textContent = `live, ${lastLive.slice(-8)} UTC`;
   } catch {
     live.className = "live lost";
     live.textContent = `NOT LIVE since ${lastLive} UTC`;

@@ -149,7 +149,7 @@ function say() {
   const live = at("live");
   live.className = isLive ? "live on" : "live lost";
   if (isLive) {
-    live.textContent = `live, ${clock} UTC`;
+    live.textContent = `live, ${clock.slice(-8)} UTC`;
     return;
   }
   const why = ended ? ": the daemon has ended, this is its last word" : "";

@@ -101,7 +101,7 @@ async def test_a_page_says_how_far_it_has_read(world: PageWorld) -> None:
 async def test_silence_is_broken(world: PageWorld) -> None:
     async with listening(await world.logged_in()) as live:
         beats = [await live.event("beat") for _ in range(2)]
-    assert all(isinstance(beat, str) and len(beat) == len("12:03:04") for beat in beats)
+    assert all(isinstance(beat, str) and len(beat) == len("2026-11-20 12:03:04") for beat in beats)
 
 
 async def test_a_trip_is_told_at_once_and_the_last_word_before_the_end(world: PageWorld) -> None:
@@ -111,7 +111,7 @@ async def test_a_trip_is_told_at_once_and_the_last_word_before_the_end(world: Pa
         world.event("circuit_breaker_triggered", trip_id="trip-1")
         world.event("venue_proven", venue="kraken")
         news = await live.until(lambda news: news["tone"] == "bad")
-        assert news["word"] == "TRIPPED"
+        assert news["word"] == "TRIGGERED"
         assert "capital_loss" in news["parts"]["now"]
         lock = {**tripped()["lock"], "proven": True}
         world.control.document = {**tripped(), "lock": lock}
@@ -190,6 +190,17 @@ async def test_at_the_end_the_loop_that_turns_no_more_is_no_trouble() -> None:
     control.good = False
     await board.close()
     assert "does not turn" not in board.part("now")
+
+
+async def test_the_last_picture_ends_with_the_fall_that_tripped() -> None:
+    control = FakeControl(document=document(equity="9900", equity_low="9900", equity_high="9900"))
+    board = Board(control, SystemClock(), lambda: None)
+    board.start()
+    await board.fresh()
+    assert "last 9,900.00" in board.part("chart-day")
+    control.document = document(equity="9123.45", equity_low="9123.45", equity_high="9123.45")
+    await board.close()
+    assert "last 9,123.45" in board.part("chart-day")
 
 
 async def test_bytes_are_shared_until_something_changes() -> None:

@@ -28,6 +28,7 @@ async def test_every_limit_is_a_line_with_its_name() -> None:
         assert f'<title id="title-{span}">Equity over the {span}</title>' in picture
         assert "Limits: daily_loss at 9,506.00, capital_loss at 9,500.00" in picture
         assert "As a table" in picture
+        assert picture.count(">now</text>") == 1
 
 
 async def test_labels_do_not_cover_each_other() -> None:

@@ -30,7 +30,7 @@ def words(markup: str) -> str:
         ({"locked": True}, "bad", "GATE SHUT"),
         ({"locked": None}, "bad", "NOT KNOWN"),
         ({"state": ""}, "bad", "NOT KNOWN"),
-        ({"state": "TRIGGERED"}, "bad", "TRIPPED"),
+        ({"state": "TRIGGERED"}, "bad", "TRIGGERED"),
         ({"restraints": [{"cause": "x", "reason": "y", "venue": "kraken", "bot": None}]}, "warn", "ACTIVE"),
     ],
 )
@@ -91,11 +91,17 @@ def test_a_proof_under_way_is_no_failure_before_something_fails() -> None:
     assert "NOT proven yet" in words(summary.now(failing, {}))
 
 
+def test_since_when_it_is_shut_has_its_date_for_a_page_that_is_left_open() -> None:
+    lock = {**tripped()["lock"], "since": "2026-11-20T14:57:00.250+00:00"}
+    told = words(summary.now(State.shown({**tripped(), "time": "2026-11-20T14:57:01+00:00", "lock": lock}), {}))
+    assert "Since 2026-11-20 14:57:00" in told
+
+
 def test_when_everything_was_gone_and_how_long_after_the_trip() -> None:
     moments = {"since": "2026-11-20T14:57:00.250+00:00", "proven_at": "2026-11-20T14:57:02.350+00:00"}
     lock = {**tripped()["lock"], "proven": True, **moments}
     told = words(summary.now(State.shown({**tripped(), "lock": lock}), {}))
-    assert "All orders are gone proven gone on all venues at 14:57:02 , 2.1 s after the trip" in told
+    assert "All orders are gone proven gone on all venues at 2026-11-20 14:57:02 , 2.1 s after the trip" in told
     late = {**lock, "proven_at": "2026-11-20T15:07:00+00:00"}
     assert ", 10 min after the trip" in words(summary.now(State.shown({**tripped(), "lock": late}), {}))
 

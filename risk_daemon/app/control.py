@@ -153,7 +153,7 @@ class DaemonControl:
     def _status(self) -> Status:
         parts = self._daemon.parts
         now, sweep, locks = parts.clock.now(), parts.orders.snapshot(), self._daemon.lock_status()
-        return status_of(parts.engine, now, sweep, open_orders=parts.open_orders, locks=locks)
+        return status_of(parts.engine, now, sweep, None, parts.open_orders, locks, parts.swept_before)
 
     def reading(self) -> Reading:
         """All that a scrape tells."""

@@ -58,6 +58,7 @@ from risk_daemon.runtime.daemon import Daemon, DaemonSettings, Listener, Parts
 from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
 from risk_daemon.runtime.recent import RECENT, Recent
+from risk_daemon.runtime.status import LAST_SWEEP, restored_sweep
 from risk_daemon.state.directory import LOST, Paths, StateDir
 from risk_daemon.state.journals import RiskJournal
 from risk_daemon.state.latch import latch_of, trip_left
@@ -331,11 +332,13 @@ def _opening_events(
 
 
 async def _tell_people(settings: Settings, daemon: Daemon, site: Site, addresses: Sequence[str]) -> None:
-    people = terminal()
+    people, trip = terminal(), daemon.parts.engine.trip
     if people is not None:
-        people.began(settings.venues, addresses, is_tls=settings.api.tls_certificate is not None)
+        if trip is None or trip.is_freeze:
+            people.began(settings.venues, addresses, is_tls=settings.api.tls_certificate is not None)
+        else:
+            people.found_trip(trip.trip_id, is_proven=trip.proven)
         daemon.subscribe(people.heard)
-    trip = daemon.parts.engine.trip
     if trip is not None and trip.proven and not trip.is_freeze:
         await _say_still_triggered(settings, site, trip)
 
@@ -382,6 +385,7 @@ def _parts(settings: Settings, opened: Opened, stack: AsyncExitStack, locks: Seq
         stack.push_async_callback(lock.aclose)
     inbox, open_orders, recent = Inbox(), OpenOrders(), Recent()
     recent.restore(opened.documents.get(RECENT, {}))
+    swept_before = restored_sweep(opened.documents.get(LAST_SWEEP), opened.engine.trip)
     risk = RiskJournal(RiskFile(opened.paths.risk))
     stack.callback(risk.close)
     return Parts(
@@ -399,6 +403,7 @@ def _parts(settings: Settings, opened: Opened, stack: AsyncExitStack, locks: Seq
         notify=SystemdNotifier().notify,
         open_orders=open_orders,
         recent=recent,
+        swept_before=swept_before,
     )
 
 

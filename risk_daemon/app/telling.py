@@ -52,6 +52,13 @@ class Terminal:
         self._say(f"guarding {' and '.join(sorted(venues))}; bots ask at {where}.")
         self._say("Ctrl-C stops it and cancels nothing. The gate is shut until every account was read once.")
 
+    def found_trip(self, trip_id: str, *, is_proven: bool) -> None:
+        """Instead of `began`, where a trip stands: then nothing is guarded."""
+        if is_proven:
+            self._say(f"trip {trip_id} stands, and is proven: nothing is guarded. This start only looks, and ends.")
+        else:
+            self._say(f"trip {trip_id} is not proven: its cancels go on, and nothing else is guarded.")
+
     def heard(self, decision: Decision) -> None:
         """When the gate opens and shuts."""
         for gate in moved_gates(decision):

@@ -273,7 +273,7 @@ def lock_rows(state: State) -> list[tuple[str, str]]:
     )
     cause = lock.cause or UNKNOWN
     if lock.cause == Cause.STARTING and not state.is_running:
-        cause = "no guard runs"
+        cause = "no guard answers"
     return [("Locked because of", cause), *((label, value) for label, value in told if value)]
 
 

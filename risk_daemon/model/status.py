@@ -168,6 +168,15 @@ class SweepStatus:
     trip_id: str | None
     venues: Mapping[str, SweptStatus]
 
+    def document(self) -> dict[str, Any]:
+        """JSON-able, with every key."""
+        return _record(self)
+
+    @classmethod
+    def shown(cls, document: Mapping[str, Any]) -> Self:
+        """See `Status.shown`."""
+        return _read(cls, document)  # type: ignore[no-any-return]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistanceStatus:

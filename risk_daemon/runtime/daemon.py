@@ -41,7 +41,7 @@ from risk_daemon.runtime.ports import DaemonSettings, Parts
 from risk_daemon.runtime.readiness import Readiness
 from risk_daemon.runtime.recent import RECENT
 from risk_daemon.runtime.risk_export import RiskExport
-from risk_daemon.runtime.status import status_line, status_of
+from risk_daemon.runtime.status import LAST_SWEEP, status_line, status_of, sweep_document
 from risk_daemon.runtime.systemd import Systemd
 from risk_daemon.runtime.tasks import Tasks
 from risk_daemon.state.log_anchor import ANCHOR
@@ -325,8 +325,8 @@ class Daemon:
     def _status(self, gate: GateState | None = None) -> Status:
         """How things stand now. gate: what is in force, if it is not the engine's."""
         parts = self.parts
-        now, sweep = parts.clock.now(), parts.orders.snapshot()
-        return status_of(self._engine, now, sweep, gate, parts.open_orders, self.lock_status())
+        now, sweep, before = parts.clock.now(), parts.orders.snapshot(), parts.swept_before
+        return status_of(self._engine, now, sweep, gate, parts.open_orders, self.lock_status(), before)
 
     def _documents(self) -> dict[str, Any]:
         """Everything that is persisted besides the latch.
@@ -337,7 +337,9 @@ class Daemon:
         recent = self.parts.recent.snapshot()
         beside = {key: document() for key, document in self.parts.beside.items()}
         anchor = self.parts.journal.anchor()
-        return {**self._engine.snapshot(), "feeds": feeds, RECENT: recent, ANCHOR: anchor, **beside}
+        sweep = sweep_document(self._engine, self.parts.orders.snapshot(), self.parts.swept_before)
+        own = {"feeds": feeds, RECENT: recent, LAST_SWEEP: sweep, ANCHOR: anchor}
+        return {**self._engine.snapshot(), **own, **beside}
 
     # --- the end -----------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from oms import OrderManager
 from risk_daemon.engine.engine import Engine
 from risk_daemon.model.clock import Clock, Instant
 from risk_daemon.model.events import Kind, RiskEvent
+from risk_daemon.model.status import SweepStatus
 from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
 from risk_daemon.runtime.recent import Recent
@@ -82,6 +83,7 @@ class Parts:
     """What a daemon is made of. The feeds and the order manager emit into `inbox`.
 
     beside: documents of others, by key, each as it is now: they are saved with the daemon's own and with the latch.
+    swept_before: what the last sweep of the trip that stands proved, in an earlier run.
     """
 
     engine: Engine
@@ -99,3 +101,4 @@ class Parts:
     open_orders: OpenOrders = field(default_factory=OpenOrders)
     recent: Recent = field(default_factory=Recent)
     beside: Mapping[str, Callable[[], JsonObject]] = field(default_factory=dict)
+    swept_before: SweepStatus | None = None

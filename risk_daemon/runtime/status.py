@@ -14,6 +14,7 @@ from risk_daemon.breakers.drawdown import DrawdownCircuitBreaker
 from risk_daemon.breakers.venue_loss import venue_loss_ratio
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.listing_watch import OrdersView
+from risk_daemon.engine.trip import Trip
 from risk_daemon.gate.restraints import GateState, Restraint
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
@@ -37,6 +38,8 @@ from risk_daemon.runtime.measured import measured
 from risk_daemon.runtime.open_orders import OpenOrders
 from risk_daemon.runtime.worth import distances, holdings, positions, profits
 
+LAST_SWEEP = "last_sweep"
+
 
 def status_of(
     engine: Engine,
@@ -45,8 +48,14 @@ def status_of(
     gate: GateState | None = None,
     open_orders: OpenOrders | None = None,
     locks: Sequence[LockStoreStatus] = (),
+    before: SweepStatus | None = None,
 ) -> Status:
-    """Everything a reader may want to know at `now`. gate: what is in force, if it is not the engine's."""
+    """Everything a reader may want to know at `now`. gate: what is in force, if it is not the engine's.
+
+    before: what a sweep of an earlier run proved for the trip that stands; it counts until one is made in this run.
+    """
+    last_sweep = _sweep(engine, sweep) or _of_trip(before, engine.trip)
+    proven = {} if last_sweep is None else {name: swept.proven for name, swept in last_sweep.venues.items()}
     gate = gate or engine.gate
     figures, capital, equity = engine.figures(now), engine.baselines.capital, engine.judged(now.mono)
     daily_loss = None if equity is None else engine.baselines.daily_loss(equity.value)
@@ -78,9 +87,10 @@ def status_of(
         halts=tuple(HaltStatus(**halt) for halt in engine.halts),
         restraints=tuple(map(_restraint, engine.restraints)),
         venues={
-            venue: _venue(engine, venue, views[venue], now, sweep.get(venue), open_orders) for venue in engine.connected
+            venue: _venue(engine, venue, views[venue], now, sweep.get(venue), open_orders, proven.get(venue))
+            for venue in engine.connected
         },
-        last_sweep=_sweep(engine, sweep),
+        last_sweep=last_sweep,
         distances=distances(engine, now),
         positions=positions(engine.portfolio),
         holdings=holdings(engine.portfolio),
@@ -163,6 +173,7 @@ def _venue(
     now: Instant,
     verdict: VenueVerdict | None,
     open_orders: OpenOrders | None,
+    proven: bool | None,
 ) -> VenueStatus:
     portfolio = engine.portfolio
     is_known = portfolio.age_s(venue, Kind.BALANCES, now.mono) is not None
@@ -175,7 +186,7 @@ def _venue(
         equity=plain(portfolio.venue_equity(venue)) if is_known else None,
         daily_loss_ratio=_number(_venue_loss(engine, view)),
         age_s=AgesStatus(**ages),
-        proven=None if verdict is None else verdict.proven,
+        proven=proven,
         orders=_orders(engine, venue, now, verdict, open_orders),
         dead_man=_dead_man(engine, venue, now),
     )
@@ -235,6 +246,22 @@ def _venue_loss(engine: Engine, view: VenueView) -> Decimal | None:
 def _age(seconds: float | None) -> float | None:
     """What was restored and not read again yet has no age: JSON has no infinity."""
     return seconds if seconds is not None and math.isfinite(seconds) else None
+
+
+def sweep_document(engine: Engine, sweep: Mapping[str, VenueVerdict], before: SweepStatus | None) -> dict[str, Any]:
+    """What is to be known of the sweep after a restart; empty where no trip stands."""
+    found = None if engine.trip is None else _sweep(engine, sweep) or _of_trip(before, engine.trip)
+    return {} if found is None else found.document()
+
+
+def restored_sweep(document: object, trip: Trip | None) -> SweepStatus | None:
+    """Take back what `sweep_document` gave, where it is of the trip that stands and that is proven."""
+    return _of_trip(SweepStatus.shown(document), trip) if isinstance(document, Mapping) else None
+
+
+def _of_trip(sweep: SweepStatus | None, trip: Trip | None) -> SweepStatus | None:
+    is_known = sweep is not None and trip is not None and trip.proven and sweep.trip_id == trip.trip_id
+    return sweep if is_known else None
 
 
 def _sweep(engine: Engine, sweep: Mapping[str, VenueVerdict]) -> SweepStatus | None:

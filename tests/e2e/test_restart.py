@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -118,6 +119,21 @@ def test_a_halt_by_an_operator_trips(documented_kraken, daemon_for):
     assert daemon.exit_code() == 1, daemon.output()
     assert daemon.of("manual_halt")[0]["reason"] == "flash crash"
     wait_for(lambda: documented_kraken.get()["open"] == {}, "an empty book")
+    told = last_known(daemon)
+    assert (told["lock"]["proven"], told["venues"]["kraken"]["proven"]) == (True, True)
+
+    daemon.start()
+    assert daemon.exit_code() == 1, daemon.output()
+    again = last_known(daemon)
+    assert again["time"] > told["time"]
+    for kept in ("since", "proven_at", "trip_id", "proven"):
+        assert again["lock"][kept] == told["lock"][kept], kept
+    assert again["last_sweep"] == told["last_sweep"]
+    assert again["venues"]["kraken"]["proven"] is True
+
+
+def last_known(daemon):
+    return json.loads(daemon.command("status", "--json").stdout)["last_known"]
 
 
 def test_cancel_all_works_with_no_daemon(documented_kraken, daemon_for):

@@ -100,6 +100,15 @@ def test_a_person_is_told_where_it_listens_and_when_the_gate_moves() -> None:
     assert "SHUT (unlistable:kraken)" in shut
 
 
+def test_over_a_trip_that_stands_nobody_is_told_of_guarding() -> None:
+    out = io.StringIO()
+    Terminal(out).found_trip("trip-1", is_proven=True)
+    Terminal(out).found_trip("trip-2", is_proven=False)
+    proven, unproven = out.getvalue().splitlines()
+    assert "trip trip-1 stands, and is proven: nothing is guarded" in proven
+    assert "trip trip-2 is not proven: its cancels go on" in unproven
+
+
 def test_the_address_is_one_that_can_be_asked() -> None:
     out = io.StringIO()
     Terminal(out).began(["kraken"], ["10.0.0.1:8787", "unix:/x.sock"], is_tls=True)

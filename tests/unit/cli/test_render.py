@@ -117,7 +117,7 @@ def test_a_proof_under_way_is_no_failure_before_something_fails() -> None:
 def test_what_is_of_no_running_daemon_says_so_and_as_of_when_venues_were_seen() -> None:
     told = {**STATE, "time": "2026-01-01T00:00:00+00:00", "locked": True, "lock": {"cause": "starting"}}
     gone = shown(render.status, LastKnown.shown(told))
-    assert line(gone, "Locked because of").endswith("no guard runs")
+    assert line(gone, "Locked because of").endswith("no guard answers")
     assert "The venues as a guard saw them last, 202" in gone
     assert "saw them last" not in status()
     assert line(status(locked=True, lock={"cause": "starting"}), "Locked because of").endswith("starting")

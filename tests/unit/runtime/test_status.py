@@ -40,7 +40,7 @@ from risk_daemon.model.events import (
 from risk_daemon.model.status import State
 from risk_daemon.portfolio.manager import PortfolioSettings
 from risk_daemon.runtime.open_orders import OpenOrders
-from risk_daemon.runtime.status import status_line, status_of
+from risk_daemon.runtime.status import restored_sweep, status_line, status_of, sweep_document
 from tests.api_world import DOCUMENT
 from tests.core_world import SPOT, World, engine_settings, with_
 
@@ -178,6 +178,39 @@ def test_when_a_trip_was_proven_on_all_venues_together() -> None:
     assert lock.proven_after_s == pytest.approx(proven_s, abs=0.002)
     again = Trip.from_latch(json.loads(json.dumps(trip.latch())), halted.clock.now())
     assert again.proven_wall == trip.proven_wall, "a reader of the state after a restart is told the same"
+
+
+def test_what_the_last_sweep_proved_is_known_after_a_restart_as_long_as_its_trip_stands() -> None:
+    halted = world()
+    halted.send(HaltRequested("drill", "anna"))
+    trip = halted.engine.trip
+    assert trip is not None
+    swept = {"spot": verdict(proven=True)}
+    halted.send(SweepFinished(trip.trip_id, True, 3, 2.0))
+    saved = json.loads(json.dumps(sweep_document(halted.engine, swept, None)))
+    told = published(halted, swept)
+    halted.restart()
+    before = restored_sweep(saved, halted.engine.trip)
+    assert before is not None
+    again = status_of(halted.engine, halted.clock.now(), {}, before=before).document()
+    assert again["last_sweep"] == told["last_sweep"]
+    assert again["venues"]["spot"]["proven"] is True
+    assert json.loads(json.dumps(sweep_document(halted.engine, {}, before))) == saved
+    assert status_of(halted.engine, halted.clock.now(), {}).venues["spot"].proven is None
+
+
+@pytest.mark.parametrize("odd", [None, {}, [], "x", {"trip_id": "other", "venues": {}}])
+def test_what_is_of_no_proven_trip_is_no_proof(odd: object) -> None:
+    halted = world()
+    halted.send(HaltRequested("drill", "anna"))
+    trip = halted.engine.trip
+    assert trip is not None
+    document = {"trip_id": trip.trip_id, "venues": {"spot": {"proven": True}}}
+    assert restored_sweep(document, trip) is None, "the trip is not proven"
+    assert restored_sweep(document, None) is None
+    trip.proven = True
+    assert restored_sweep(document, trip) is not None
+    assert restored_sweep(odd, trip) is None
 
 
 def test_since_is_when_the_trip_began_over_restarts_and_runs_on_a_proven_trip() -> None:

@@ -14,8 +14,8 @@ from risk_daemon.auth.operators import operator_name
 from risk_daemon.cli import completion, remote
 from risk_daemon.cli.common import CONFIG, AsJson, ConfigFile, accepted, app, load, run_to_end, show
 from risk_daemon.cli.progress import patience
-from risk_daemon.config.place import locate
-from risk_daemon.errors import ExitCode, StateError, UsageError
+from risk_daemon.config.place import Place, locate
+from risk_daemon.errors import ExitCode, RiskDaemonError, StateError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,6 +79,30 @@ def send_test(
     tried = answer.get("channels") or {}
     arrived = bool(tried) and all(one.get("delivered") is True for one in tried.values())
     return ExitCode.STOPPED if arrived else ExitCode.REFUSED
+
+
+# --- in `status` -------------------------------------------------------------------------------------
+
+
+def who_was_told(place: Place, trip_id: str) -> str:
+    """Of a trip, by the daemon or by what the last one left; that it is not known, where neither can tell."""
+    try:
+        document = accepted(remote.request(place.socket, "GET", _PATH))
+    except remote.DaemonAbsent:
+        try:
+            document = _left(place.state)
+        except StateError:
+            document = {}
+    except RiskDaemonError:
+        document = {}
+    standing, itself = document.get("standing"), "Tell the others yourself."
+    if isinstance(standing, Mapping) and standing.get("trip_id") == trip_id:
+        who, told = standing.get("acknowledged_by"), standing.get("told")
+        times = "TOLD, it is not known how often" if not isinstance(told, int) else f"told {told} times"
+        return f"Trip {trip_id}: {times}, " + (f"acknowledged by {who}." if who else "NOBODY HAS ACKNOWLEDGED IT.")
+    if standing is None and document.get("channels") == {}:
+        return f"NOBODY WAS TOLD of trip {trip_id} by the guard: it has no alert channel. {itself}"
+    return f"Who was told of trip {trip_id} is not known: see `risk-daemon alerts`. {itself}"
 
 
 # --- without a daemon --------------------------------------------------------------------------------

@@ -103,7 +103,22 @@ def status(
         if as_json:
             raise UsageError("give --watch or --json: for programs there is GET /api/v1/events")
         return _watch(config)
-    return _state(config, as_json, lambda document: document, render.status)
+
+    def shown(out: Console, state: State) -> None:
+        render.status(out, state)
+        _say_who_was_told(out, place, state)
+
+    place = locate(config)
+    return _state(config, as_json, lambda document: document, shown)
+
+
+def _say_who_was_told(out: Console, place: Place, state: State) -> None:
+    """Whoever finds a trip must know whether he is the first."""
+    if state.lock.trip_id:
+        from risk_daemon.cli.alerts import who_was_told
+        from risk_daemon.cli.words import safe
+
+        out.print(safe(who_was_told(place, state.lock.trip_id)), style="bold yellow")
 
 
 def _watch(config: Path) -> ExitCode:

@@ -215,6 +215,7 @@ def test_after_a_trip_who_closed_and_cancelled_what_is_in_the_log_and_status_ord
     assert daemon.exit_code() == 1, daemon.output()
     before = daemon.command("status").stdout
     assert "As of 20" in before
+    assert "NOBODY WAS TOLD of trip" in before
     assert "3 positions stand open" in before
     perp.post("/order", symbol=LINEAR, side="buy", type="limit", quantity="0.1", price="1000")
 

@@ -11,9 +11,11 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
@@ -99,21 +101,29 @@ class Operator:
         terminal, inside = os.openpty()
         environment = {k: v for k, v in self.daemon.environment.items() if not k.startswith("RISK_DAEMON_")}
         environment["PATH"] = f"{self.room}:{environment['PATH']}"
-        os.write(terminal, b"RESET\n")
-        try:
-            return subprocess.run(
-                ["bash", "-c", self.guard + line],
-                stdin=inside,
-                capture_output=True,
-                text=True,
-                env=environment,
-                cwd=self.room,
-                timeout=harness.WAIT_S,
-                check=False,
-            )
-        finally:
-            os.close(terminal)
-            os.close(inside)
+        words, answer = ["bash", "-c", self.guard + line], b"RESET\n"
+        with (
+            TemporaryFile() as errors,
+            subprocess.Popen(
+                words, stdin=inside, stdout=subprocess.PIPE, stderr=errors, env=environment, cwd=self.room, bufsize=0
+            ) as asked,
+        ):
+            assert asked.stdout is not None
+            too_long = threading.Timer(harness.WAIT_S, asked.kill)
+            too_long.start()
+            said = b""
+            while piece := asked.stdout.read(4096):
+                said += piece
+                if b"Type RESET" in said and answer:  # what is typed before that is no answer
+                    os.write(terminal, answer)
+                    answer = b""
+            code = asked.wait()
+            too_long.cancel()
+            errors.seek(0)
+            told = errors.read().decode()
+        os.close(terminal)
+        os.close(inside)
+        return subprocess.CompletedProcess(words, code, said.decode(), told)
 
     @property
     def asked_of_systemd(self) -> list[str]:

@@ -37,3 +37,11 @@ def test_without_one_nothing_is_refused(tmp_path: Path) -> None:
     plain = settings(tmp_path)
     refuse_fund(plain)
     assert not [one for one in configured(plain) if one.subject == "fund"]
+
+
+def test_the_readme_calls_nothing_else_of_several_machines_refused(tmp_path: Path) -> None:
+    said = (Path(__file__).resolve().parents[3] / "README.md").read_text().partition("## What it does not do yet")[2]
+    assert "Asking for `[fund]` in `config.toml` is refused" in said
+    assert "One machine" not in said
+    server = '[state]\nstore = "postgresql://guard@127.0.0.1/guard"\nlocks = ["file", "redis://127.0.0.1:6379/0"]\n'
+    refuse_fund(settings(tmp_path, server))

@@ -237,6 +237,40 @@ def test_status_says_since_when_in_the_time_of_this_place(
     assert f"Until {time.strftime('%Y-%m-%d %H:%M:%S %Z', time.localtime(since + 7 * 3600))}, in 7 h" in out
 
 
+@pytest.mark.parametrize(
+    ("alerts", "said"),
+    [
+        ({"standing": None, "channels": {}}, "NOBODY WAS TOLD of trip t1"),
+        ({"standing": None, "channels": {"oncall": {}}}, "Who was told of trip t1 is not known"),
+        ({}, "Who was told of trip t1 is not known"),
+        ({"standing": {"trip_id": "t1", "told": 3}, "channels": {}}, "told 3 times, NOBODY HAS ACKNOWLEDGED IT"),
+        ({"standing": {"trip_id": "t1", "told": 3, "acknowledged_by": "ann"}}, "told 3 times, acknowledged by ann."),
+        ({"standing": {"trip_id": "t0", "told": 3, "acknowledged_by": "ann"}}, "Who was told of trip t1 is not known"),
+    ],
+)
+def test_status_says_in_a_trip_who_was_told(
+    alerts: Mapping[str, Any],
+    said: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tripped = {**STATE, "state": "TRIGGERED", "locked": True, "lock": {"cause": "capital_loss", "trip_id": "t1"}}
+    bodies = {"/api/v1/state": tripped, "/api/v1/alerts": alerts}
+    monkeypatch.setattr(remote, "request", lambda path, method, target: remote.Answer(200, bodies[target]))
+    assert cli.main(["status"]) is ExitCode.STOPPED
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
+def test_status_without_a_daemon_says_who_was_told_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tripped = {**STATE, "state": "TRIGGERED", "lock": {"cause": "capital_loss", "trip_id": "t1"}}
+    (place / "var" / "risk.json").write_text(json.dumps(tripped))
+    assert cli.main(["status"]) is ExitCode.REFUSED
+    assert "NOBODY WAS TOLD of trip t1" in capsys.readouterr().out
+    (place / "var" / "alerts.json").write_text("{")
+    assert cli.main(["status"]) is ExitCode.REFUSED
+
+
 def test_status_for_programs(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
     daemon.answer = remote.Answer(200, {**STATE, "long": "x" * 300})
 

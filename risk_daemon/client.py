@@ -119,16 +119,12 @@ class TradingGate(Reporter):
     def peek(self) -> GateAnswer:
         """What file and Redis say; a yes lasts as long as the daemon's last word. Raises nothing."""
         here = self._peek_here()
-        if self._elsewhere is None or not here.allowed:
-            return here
-        return _first_to_end(here, self._elsewhere.look().answer())
+        return self._together(here, self._peek_there()) if here.allowed else here
 
     async def apeek(self) -> GateAnswer:
         """As `peek`, without blocking the event loop."""
         here = self._peek_here()
-        if self._elsewhere is None or not here.allowed:
-            return here
-        return _first_to_end(here, (await self._elsewhere.alook()).answer())
+        return self._together(here, await self._apeek_there()) if here.allowed else here
 
     def _peek_here(self) -> GateAnswer:
         """What the file alone says. Where there is to be none it refuses nothing, and gives no lease."""
@@ -145,6 +141,17 @@ class TradingGate(Reporter):
 
             return shut(self._path, record.cause, record.trip_id, record.until_wall)
         return GateAnswer(allowed=True, lease=lease)
+
+    def _peek_there(self) -> GateAnswer:
+        """What Redis alone says. Where there is to be none it refuses nothing, and gives no lease."""
+        return GateAnswer(allowed=True) if self._elsewhere is None else self._elsewhere.look().answer()
+
+    async def _apeek_there(self) -> GateAnswer:
+        return GateAnswer(allowed=True) if self._elsewhere is None else (await self._elsewhere.alook()).answer()
+
+    def _together(self, here: GateAnswer, there: GateAnswer) -> GateAnswer:
+        """The map's no comes first, as it has the reason."""
+        return here if self._elsewhere is None or not here.allowed else _first_to_end(here, there)
 
     def peek_venue(self, venue: str) -> GateAnswer:
         """As `peek`, and no while `venue` alone is halted. A name that is no venue's has no halt of its own.
@@ -164,23 +171,33 @@ class TradingGate(Reporter):
     def check(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer:
         """The answer to an order, given whole or by its fields. Raises ValueError for one that makes no sense.
 
-        A shut gate is a no without asking further, but for reduce-only orders: those the daemon may let pass. The
+        A shut gate is a no without asking further, but for reduce-only orders: those the daemon may let pass where its
+        map is shut. Not where Redis says no: that may be of another guard, of which this daemon knows nothing. The
         daemon is told of what its map refused, and nobody waits for that.
         """
-        wanted, standing = proposed(order, fields), self.peek()
-        if self._daemon is None or not (standing.allowed or wanted.reduce_only):
-            return self._refused(wanted, standing)
+        wanted, here = proposed(order, fields), self._peek_here()
+        if not self._may_pass(wanted, here):
+            return self._refused(wanted, here)
+        there = self._peek_there()
+        if self._daemon is None or not there.allowed:
+            return self._refused(wanted, self._together(here, there))
         answer = self._daemon.check(wanted)
-        return self._still(wanted, standing, answer, self.peek() if standing.allowed and answer.allowed else standing)
+        if not answer.allowed:
+            return self._vetoed(wanted, here, answer)
+        return self._still(wanted, answer, self.peek() if here.allowed else self._peek_there())
 
     async def acheck(self, order: ProposedOrder | None = None, /, **fields: Any) -> GateAnswer:
         """As `check`, without blocking the event loop."""
-        wanted, standing = proposed(order, fields), await self.apeek()
-        if self._daemon is None or not (standing.allowed or wanted.reduce_only):
-            return self._refused(wanted, standing)
+        wanted, here = proposed(order, fields), self._peek_here()
+        if not self._may_pass(wanted, here):
+            return self._refused(wanted, here)
+        there = await self._apeek_there()
+        if self._daemon is None or not there.allowed:
+            return self._refused(wanted, self._together(here, there))
         answer = await self._daemon.acheck(wanted)
-        is_yes = standing.allowed and answer.allowed
-        return self._still(wanted, standing, answer, await self.apeek() if is_yes else standing)
+        if not answer.allowed:
+            return self._vetoed(wanted, here, answer)
+        return self._still(wanted, answer, await (self.apeek() if here.allowed else self._apeek_there()))
 
     def tell_refused(self, order: ProposedOrder | None, answer: GateAnswer, where: str = "") -> None:
         """For whoever asks by `peek`: let the daemon write down that `order` was refused with `answer`.
@@ -195,10 +212,16 @@ class TradingGate(Reporter):
         self.tell_refused(order, standing)
         return standing
 
-    def _still(self, order: ProposedOrder, standing: GateAnswer, answer: GateAnswer, now: GateAnswer) -> GateAnswer:
-        """`answer`, unless the gate knows better: it may be shut `now`, or say why nobody answered."""
-        if not standing.allowed:
-            return self._refused(order, standing) if answer.veto_reason == NO_ANSWER else answer
+    def _may_pass(self, order: ProposedOrder, here: GateAnswer) -> bool:
+        """Whether there is anybody to be asked who may say yes."""
+        return here.allowed or (order.reduce_only and self._daemon is not None)
+
+    def _vetoed(self, order: ProposedOrder, here: GateAnswer, answer: GateAnswer) -> GateAnswer:
+        """`answer`, unless the map knows why nobody answered."""
+        return self._refused(order, here) if not here.allowed and answer.veto_reason == NO_ANSWER else answer
+
+    def _still(self, order: ProposedOrder, answer: GateAnswer, now: GateAnswer) -> GateAnswer:
+        """`answer`, unless what is not for the daemon to overrule is shut `now`."""
         return answer if now.allowed else self._refused(order, now)
 
     def _tell(self, document: Mapping[str, Any]) -> bool:

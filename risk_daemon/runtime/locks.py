@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from risk_daemon.errors import RecordError
 from risk_daemon.gate.restraints import GateState
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import EventName, Noted, RiskEvent
@@ -139,7 +138,7 @@ class Locks:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await kept.store.write(record, now)
-        except (RecordError, TimeoutError) as failure:
+        except Exception as failure:  # whatever a store raises, no guard ends by that
             error = _words(failure)
         kept.went(error, now)
         if error is not None:
@@ -150,11 +149,13 @@ class Locks:
         try:
             async with asyncio.timeout(self._timeout_s):
                 has_written = await kept.store.refresh(now)
-        except (RecordError, TimeoutError) as failure:
+        except Exception as failure:  # whatever a store raises, no guard ends by that
             error = _words(failure)
         if (has_written or error is not None) and kept.went(error, now):
             _LOG.error("lock_refresh_failed", lock=kept.store.name, error=error)
 
 
 def _words(failure: Exception) -> str:
-    return str(failure) or "it did not answer in time"
+    if isinstance(failure, TimeoutError):
+        return str(failure) or "it did not answer in time"
+    return str(failure) or type(failure).__name__

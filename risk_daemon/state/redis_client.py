@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
 
 from risk_daemon.state.lock.redis_address import RedisAddress
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+CLOSE_WITHIN_S: Final = 0.5
+_LOG = structlog.get_logger(__name__)
+
+
+async def closed(closing: Awaitable[None]) -> None:
+    """Wait for `closing`, for half a second at most. Raises nothing: whoever lets go needs nothing from there any more.
+
+    The library waits until the other side has said good-bye over TLS, and raises where it does not.
+    """
+    try:
+        async with asyncio.timeout(CLOSE_WITHIN_S):
+            await closing
+    except Exception as error:  # whatever the library makes of it
+        _LOG.debug("redis_not_closed", error=str(error) or type(error).__name__)
 
 
 def redis_client(address: RedisAddress, password: str | None, timeout_s: float, **more: Any) -> Redis:

@@ -20,13 +20,16 @@ from redis.exceptions import NoPermissionError
 from risk_daemon.client import TradingGate
 from risk_daemon.errors import RecordError
 from risk_daemon.model.clock import Instant
+from risk_daemon.state.board.base import Standing
+from risk_daemon.state.board.redis import RedisBoard
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.redis import SILENCE_MS, RedisLock
 from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.lock.redis_record import LEASE_MS as LONGEST_LEASE_MS
+from risk_daemon.state.redis_client import CLOSE_WITHIN_S, redis_client
 from tests.locks_world import CLOCK, KEY, LEASE_MS, OPEN, TRIPPED, Guard, Watcher, gate_of, lock_of, until
 from tests.proxy import Proxy
-from tests.receivers.certificates import made_in
+from tests.receivers.certificates import Certificates, made_in
 from tests.redis_server import VERSIONS, RedisServer
 
 LEASE_S = LEASE_MS / 1000
@@ -535,6 +538,50 @@ async def test_over_tls_only_a_server_that_is_trusted_is_asked(
         assert await said(trusting) == ([], True, "")
         plain = TradingGate(redis=f"rediss://127.0.0.1:{server.port}/0", redis_timeout_s=1.0)
         assert not plain.is_open()
+
+
+@asynccontextmanager
+async def over_tls(server: RedisServer, certificates: Certificates) -> AsyncIterator[tuple[RedisAddress, Proxy]]:
+    """An address with TLS, and the way there: deaf, it takes what is said and passes on nothing, not even the end."""
+    tls = Proxy(server.port)
+    async with tls.running(certificates.server()):
+        way = Proxy(tls.port)
+        async with way.running():
+            yield RedisAddress.of(f"rediss://127.0.0.1:{way.port}/0"), way
+
+
+async def test_a_server_behind_tls_that_falls_silent_ends_neither_the_guard_nor_holds_it_up(
+    server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = made_in(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    async with over_tls(server, certificates) as (address, way):
+        lock = RedisLock(address)
+        await asyncio.gather(*(lock.write(TRIPPED, CLOCK.now()) for _ in range(4)))  # so there are idle connections
+        way.is_deaf = True
+        with pytest.raises(RecordError):
+            await lock.write(TRIPPED, CLOCK.now())
+        way.is_deaf = False
+        await asyncio.gather(*(lock.write(TRIPPED, CLOCK.now()) for _ in range(4)))
+        way.is_deaf = True
+        began = time.monotonic()
+        await lock.aclose()
+        assert time.monotonic() - began < CLOSE_WITHIN_S + SLACK_S
+
+
+async def test_a_board_behind_tls_that_falls_silent_is_closed_all_the_same(
+    server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = made_in(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    async with over_tls(server, certificates) as (address, way):
+        client = redis_client(address, None, 0.9)
+        board = RedisBoard(client, place="redis", group="main", name="a", run="1", others=())
+        await board.exchange(Standing(locked=False), wants=False, known_epoch=0)
+        way.is_deaf = True
+        began = time.monotonic()
+        await board.close()
+        assert time.monotonic() - began < CLOSE_WITHIN_S + SLACK_S
 
 
 # --- two processes by one name, two guards of a group ---------------------------------------------------

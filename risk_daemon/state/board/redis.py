@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 
 from risk_daemon.errors import RecordError
 from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standing_in
+from risk_daemon.state.redis_client import closed
 
 _EXCHANGE = """
 local now = redis.call('TIME')
@@ -92,7 +93,7 @@ class RedisBoard:
         )
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await closed(self._client.aclose())
 
 
 def _text(part: object) -> str | None:

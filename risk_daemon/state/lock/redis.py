@@ -27,6 +27,7 @@ from risk_daemon.model.clock import Clock, Instant, SystemClock
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.lock.redis_record import LEASE_MS, Given, key_of, text_of
+from risk_daemon.state.redis_client import closed
 from risk_daemon.state.worker import Worker
 
 if TYPE_CHECKING:
@@ -175,13 +176,13 @@ class RedisLock:
         return f"Redis {version} answers; guard {self._guard} of group {self._group}"
 
     async def aclose(self) -> None:
-        """Close the connections. What is written stays, and an `open` runs out."""
+        """Close the connections, in half a second at most. What is written stays, and an `open` runs out."""
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.stop()
         client, self._client = self._client, None
         if client is not None:
-            await client.aclose()
+            await closed(client.aclose())
 
     async def _say(self, record: LockRecord, now: Instant) -> None:
         try:
@@ -287,7 +288,7 @@ class RedisLock:
         """Let go of idle connections: the name may lead to another server by now."""
         self._is_found = False
         if self._client is not None:
-            await self._client.connection_pool.disconnect(inuse_connections=False)
+            await closed(self._client.connection_pool.disconnect(inuse_connections=False))
 
 
 def _look_up(host: str, port: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -18,11 +19,12 @@ from risk_daemon.bot import over_redis
 from risk_daemon.bot.answers import boot_ns
 from risk_daemon.bot.over_redis import RedisGates
 from risk_daemon.client import TradingGate
+from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.memory_map import MemoryMap
 from risk_daemon.state.lock.redis_record import LEASE_MS
 from tests.e2e.harness import wait_for
-from tests.gate_server import TOKEN, GateServer
-from tests.locks_world import CLOCK, OPEN, TRIPPED, Guard, gate_of, lock_of
+from tests.gate_server import TOKEN, Answer, GateServer, beating, lease
+from tests.locks_world import CLOCK, KEY, OPEN, TRIPPED, Guard, gate_of, lock_of
 from tests.redis_server import RedisServer, free_port
 
 ORDER = {"venue": "kraken", "symbol": "BTC/USDT", "side": "buy", "quantity": "0.1", "price": "60000"}
@@ -121,6 +123,52 @@ def test_the_daemon_is_asked_only_through_an_open_gate_and_has_the_last_word(ser
         say(server, TRIPPED)
         assert gate.check(**ORDER).veto_reason == "capital_loss"
         assert len(daemon.checks) == 1
+
+
+@pytest.mark.parametrize("there", ["another guard tripped", "nobody answers"])
+@pytest.mark.parametrize("here", [OPEN, TRIPPED, None])
+async def test_no_daemon_overrules_what_redis_says_not_for_reduce_only_either(
+    server: RedisServer, tmp_path: Path, here: LockRecord | None, there: str
+) -> None:
+    """The daemon's own gate may be open, and then it lets pass what it takes for any order."""
+    server.ask("FLUSHALL")
+    urls = [server.url, *([f"redis://127.0.0.1:{free_port()}"] if there == "nobody answers" else [])]
+    guards = [Guard(lock_of(server, guard=name, lease_ms=LEASE_MS)) for name in "ab"]
+    for guard in guards:
+        is_it = guard is guards[1] and there != "nobody answers"
+        await guard.say(TRIPPED if is_it else OPEN)
+    with GateServer() as daemon, beating(tmp_path) as lock:
+        lock.write(here or OPEN, CLOCK.now())
+        path = None if here is None else tmp_path
+        gate = gate_of(server, path=path, redis=urls, guards=("a", "b"), url=daemon.url, token=TOKEN)
+        for answer in (gate.check(**ORDER, reduce_only=True), await gate.acheck(**ORDER, reduce_only=True)):
+            assert not answer.allowed
+            assert answer.veto_reason == ("locked" if there == "nobody answers" and here != TRIPPED else "capital_loss")
+        assert daemon.checks == []
+    for guard in guards:
+        await guard.lock.aclose()
+
+
+async def test_a_map_that_is_shut_is_for_the_daemon_while_redis_says_open_before_and_after(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    await asyncio.to_thread(say, server, OPEN)
+    with GateServer() as daemon, contextlib.closing(MemoryMap(tmp_path / "gate.bin")) as lock:
+        lock.write(TRIPPED, CLOCK.now())
+        gate = gate_of(server, path=tmp_path, url=daemon.url, token=TOKEN)
+        assert not gate.check(**ORDER)
+        assert gate.check(**ORDER, reduce_only=True)
+        assert await gate.acheck(**ORDER, reduce_only=True)
+
+        def trips(_: object) -> Answer:
+            server.ask("DEL", KEY)
+            return lease()
+
+        daemon.behave = trips
+        assert not gate.check(**ORDER, reduce_only=True).allowed, "shut while the answer was on its way"
+        await asyncio.to_thread(say, server, OPEN)
+        assert not (await gate.acheck(**ORDER, reduce_only=True)).allowed
+        assert len(daemon.checks) == 4
 
 
 def test_a_halt_of_one_venue_is_not_known_there(server: RedisServer) -> None:

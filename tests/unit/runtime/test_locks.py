@@ -64,6 +64,21 @@ async def test_a_lock_that_can_t_be_written_is_shouted_and_holds_up_nobody(how: 
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("error", [RuntimeError("odd"), OSError(), KeyError("x")])
+async def test_whatever_a_store_raises_is_a_write_that_failed(error: Exception) -> None:
+    bad, tasks = FakeLock(), Tasks(lambda: None)
+    bad.error = error
+    locks = Locks(FakeGateMap(), [bad], tasks, timeout_s=1.0)
+    now = LoopClock().now()
+    locks.put(SHUT, now)
+    await locks.written()
+    locks.refresh(now)
+    await asyncio.sleep(0.1)
+    assert tasks.failure is None
+    [status] = locks.status(now.mono)
+    assert status.reason == (str(error) or type(error).__name__)
+
+
 async def test_an_open_word_is_renewed_and_a_failure_told() -> None:
     good, bad = FakeLock(), FakeLock()
     bad.breaks()

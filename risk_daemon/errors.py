@@ -4,6 +4,7 @@
       ConfigError         the configuration is wrong: mend the file        -> 78
       StateError          the state directory is refused: init, or look    -> 78
         StateOwned          another process has it
+          OwnedMidTrip        while a trip is not proven                   -> 4
       UsageError          the command can't be carried out as said         -> 78
       StartUnavailable    first start ever and a venue is out of reach     -> 75
       InvariantError      a bug of ours                                    -> 70
@@ -55,6 +56,12 @@ class StateError(RiskDaemonError):
 
 class StateOwned(StateError):
     """Another process owns the state directory."""
+
+
+class OwnedMidTrip(StateOwned):
+    """Another process owns the state directory while a trip is not proven: to be tried again, until it is."""
+
+    exit_code = ExitCode.TRIGGERED_UNPROVEN
 
 
 class UsageError(RiskDaemonError):

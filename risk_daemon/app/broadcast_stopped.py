@@ -19,7 +19,7 @@ from risk_daemon.engine.trip import Trip
 from risk_daemon.errors import ConfigError, StateError, StateOwned, UsageError
 from risk_daemon.model.clock import Instant, SystemClock
 from risk_daemon.state.directory import Paths, StateDir
-from risk_daemon.state.latch import latch_of, trip_left
+from risk_daemon.state.latch import latch_of, refuse_unproven, trip_left
 from risk_daemon.state.log_anchor import ANCHOR
 from risk_daemon.state.store.sqlite import SqliteStore, peek_documents
 
@@ -38,7 +38,8 @@ def show_broadcast(settings: Settings) -> Mapping[str, Any]:
 async def send_stopped(settings: Settings) -> Mapping[str, Any]:
     """Send what is owed; what is not acknowledged in time stays owed.
 
-    Raises UsageError while a guard runs, ConfigError where there is nowhere to send it, StateError.
+    Raises UsageError while a guard runs, ConfigError where there is nowhere to send it, StateError; while a trip is not
+    proven, too: its guard must be able to start.
     """
     kafka = usable_settings(settings)
     if kafka is None:
@@ -48,6 +49,7 @@ async def send_stopped(settings: Settings) -> Mapping[str, Any]:
         store = SqliteStore.open(paths.database)
         stack.push_async_callback(store.close)
         documents, clock = dict(await store.load()), SystemClock()
+        refuse_unproven(paths, documents, clock.now())
         outbox = _outbox(paths, documents, clock.now())
         journal = await open_journal(paths, store, documents)
         stack.push_async_callback(journal.close)

@@ -43,6 +43,7 @@ from risk_daemon.app.in_force import (
 )
 from risk_daemon.app.locks import remote_locks, remote_locks_that_can_be_had
 from risk_daemon.app.log_keeping import keep_log, last_written
+from risk_daemon.app.owner import in_turn
 from risk_daemon.app.reload import SIGNAL, Reloader
 from risk_daemon.app.serving import serve
 from risk_daemon.app.store import open_store, tell_of
@@ -91,6 +92,10 @@ async def run(
     on_decision: hears of every decision; None: they are logged. Raises RiskDaemonError where the start is refused.
     """
     _outlive_hang_ups()
+    return await in_turn(settings.state.dir, lambda: _run(settings, on_decision, on_site))
+
+
+async def _run(settings: Settings, on_decision: Listener | None, on_site: Callable[[Site], None] | None) -> ExitCode:
     async with AsyncExitStack() as stack:
         try:
             guard = await _start(settings, stack, on_decision, on_site)
@@ -101,7 +106,7 @@ async def run(
         else:
             daemon, hearers, reloader = guard
             return await _guard(daemon, hearers, on_decision, reloader)
-    return await finish_unproven(settings, refusal, on_decision=on_decision)
+    return await _finish_unproven(settings, refusal, on_decision=on_decision)
 
 
 async def finish_unproven(
@@ -110,13 +115,25 @@ async def finish_unproven(
     *,
     left_out: Mapping[str, str] | None = None,
     channels_left_out: Mapping[str, str] | None = None,
-    on_decision: Listener | None = None,
 ) -> ExitCode:
     """Finish the trip that is not proven, without guarding. Raises `refusal` where there is none.
 
     left_out: venues in the configuration that can't be used, and why; channels_left_out: those of alerts. See
     `finishing`.
     """
+    return await in_turn(
+        settings.state.dir,
+        lambda: _finish_unproven(settings, refusal, left_out, channels_left_out),
+    )
+
+
+async def _finish_unproven(
+    settings: Settings,
+    refusal: Exception,
+    left_out: Mapping[str, str] | None = None,
+    channels_left_out: Mapping[str, str] | None = None,
+    on_decision: Listener | None = None,
+) -> ExitCode:
     for name, why in (channels_left_out or {}).items():
         _LOG.critical("alert_channel_left_out", channel=name, error=why)
     settings = finishing_settings(settings, Paths(settings.state.dir))

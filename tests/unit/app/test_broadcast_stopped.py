@@ -25,14 +25,14 @@ from tests.unit.app.test_broadcast import configured
 LATCHED = {"trip_id": "trip-2", "breaker": "manual", "reason": "drill", "since_wall": 2.0, "proven": True}
 
 
-async def left(settings: Settings, *, latched: bool = False) -> Paths:
+async def left(settings: Settings, *, latched: bool = False, proven: bool = True) -> Paths:
     """A state as a guard leaves it, that owes trip-1."""
     outbox = Outbox()
     outbox.put(Message(trip_id="trip-1", wall=1_790_000_000.0, equity_loss="300", reason="too much"))
     directory = StateDir.open(settings.state.dir, accounts={"kraken": "0" * 16}, initial_capital="10000", create=True)
     directory.close()
     store = SqliteStore.open(directory.paths.database)
-    latch = latch_document(LATCHED if latched else None, SystemClock().now())
+    latch = latch_document({**LATCHED, "proven": proven} if latched else None, SystemClock().now())
     await store.save({BROADCAST: outbox.document(), LATCH: latch})
     await store.close()
     return directory.paths
@@ -84,6 +84,15 @@ async def test_while_a_guard_runs_it_is_the_guard_s(tmp_path: Path, broker: Brok
         with pytest.raises(UsageError, match="sends what is owed by itself"):
             await send_stopped(settings)
         assert owed(show_broadcast(settings)) == ["trip-1"]
+
+
+async def test_while_a_trip_is_not_proven_the_guard_s_start_comes_first(tmp_path: Path, broker: Broker) -> None:
+    settings = configured(tmp_path, broker.address)
+    await left(settings, latched=True, proven=False)
+    with pytest.raises(StateError, match="trip-2 is not proven yet: let the guard finish it first"):
+        await send_stopped(settings)
+    assert owed(show_broadcast(settings)) == ["trip-1", "trip-2"]
+    StateDir.take(settings.state.dir).close()
 
 
 async def test_a_state_that_can_not_be_read_does_not_owe_nothing(tmp_path: Path) -> None:

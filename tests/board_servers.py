@@ -76,6 +76,13 @@ class PostgresPlace:
     def begin_in_the_future(self) -> None:
         self.database.execute("UPDATE boards SET since = now() + INTERVAL '1 day'")
 
+    def answer_with(self, text: str) -> None:
+        """From now on the function of this board gives `text`, whatever it is asked."""
+        self.database.execute(f"""DO $do$ BEGIN EXECUTE format(
+            'CREATE OR REPLACE FUNCTION exchange_on_board(%s) RETURNS TEXT LANGUAGE sql AS %L',
+            pg_get_function_arguments('exchange_on_board'::regproc), format('SELECT %L', $text${text}$text$)
+        ); END $do$""")
+
 
 class RedisPlace:
     """One Redis. Boards made here share it."""

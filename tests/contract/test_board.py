@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,6 +12,9 @@ import pytest
 from risk_daemon.errors import RecordError
 from risk_daemon.state.board import base
 from risk_daemon.state.board.base import Answer, Board, Standing
+from risk_daemon.state.board.redis import RedisBoard
+from risk_daemon.state.lock.redis_address import RedisAddress
+from risk_daemon.state.redis_client import redis_client
 from tests.board_servers import Place, PostgresPlace, RedisPlace, until
 from tests.postgres import Server
 from tests.redis_server import RedisServer
@@ -174,6 +179,35 @@ async def test_another_thing_under_the_keys_of_a_guard_and_a_dead_server_are_err
     redis_place.server.kill()
     with pytest.raises(RecordError):
         await ask(a)
+
+
+@pytest.mark.parametrize("depth", [1, 5_000])
+async def test_a_server_that_answers_with_odd_things_is_an_error(depth: int) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"*1\r\n" * depth + b":1\r\n")
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    address = RedisAddress.of(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    board = RedisBoard(redis_client(address, None, 0.5), place="redis", group="main", name="a", run="1", others=["b"])
+    with pytest.raises(RecordError):
+        await ask(board)
+    await board.close()
+    server.close()
+
+
+WHOLE = {"epoch": 1, "holder": "a:1", "is_ours": True, "is_taken": False, "is_settled": True, "others": {"b": None}}
+ODD = ["", "null", "7", "[]", "{}", "[" * 5_000 + "]" * 5_000]
+ODD += [json.dumps({**WHOLE, **odd}) for odd in ({"others": []}, {"others": None}, {"epoch": None}, {"epoch": "x"})]
+
+
+@pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
+async def test_a_function_that_answers_with_odd_things_is_an_error(postgresql_place: PostgresPlace, text: str) -> None:
+    postgresql_place.answer_with(text)
+    with pytest.raises(RecordError):
+        await ask(postgresql_place.board("a", ["b"]))
+    for link in postgresql_place.links:
+        await link.close()
 
 
 async def test_a_database_without_the_tables_is_an_error(postgres: Server) -> None:

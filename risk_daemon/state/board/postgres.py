@@ -43,11 +43,11 @@ class PostgresBoard:
         found = await self._link.run(lambda connection: connection.fetchval(_EXCHANGE, *words))
         try:
             return self._answer(json.loads(found))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise RecordError(f"{self.place}: the board gave an odd answer: {error}") from error
 
     def _answer(self, found: dict[str, Any]) -> Answer:
-        """Raises ValueError, KeyError, TypeError."""
+        """Raises ValueError, KeyError, TypeError, AttributeError."""
         bodies = found["others"]
         return Answer(
             epoch=int(found["epoch"]),

@@ -76,7 +76,7 @@ class RedisBoard:
         try:
             found = await self._script(keys=self._keys, args=words)
             return self._answer([_text(part) for part in found])
-        except (RedisError, OSError, ValueError, TypeError) as error:
+        except (RedisError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise RecordError(f"{self.place}: the board does not answer: {error}") from error
 
     def _answer(self, found: Sequence[str | None]) -> Answer:

@@ -92,7 +92,12 @@ class RedisPlace:
         self.clients: list[Redis] = []
 
     def board(self, name: str, others: Sequence[str], *, run: str = "1", group: str = "main") -> RedisBoard:
-        client = redis_client(RedisAddress.of(self.server.url), None, 0.5)
+        return self.board_at(self.server.port, name, others, run=run, group=group)
+
+    def board_at(
+        self, port: int, name: str, others: Sequence[str], *, run: str = "1", group: str = "main"
+    ) -> RedisBoard:
+        client = redis_client(RedisAddress.of(f"redis://127.0.0.1:{port}/0"), None, 0.5)
         self.clients.append(client)
         return RedisBoard(client, place="redis", group=group, name=name, run=run, others=others)
 
@@ -113,6 +118,12 @@ class RedisPlace:
 
     def begin_in_the_future(self) -> None:
         self.write("since", "99999999999999")
+
+    def exchanges(self) -> int:
+        """How many scripts it has run."""
+        with self.server.client() as client:
+            told = client.info("commandstats")
+        return sum(of["calls"] for command, of in told.items() if command.startswith("cmdstat_eval"))
 
     def write(self, key: str, value: str) -> None:
         self.server.ask("SET", _KEYS + key, value)

@@ -17,6 +17,7 @@ from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.redis_client import redis_client
 from tests.board_servers import Place, PostgresPlace, RedisPlace, until
 from tests.postgres import Server
+from tests.proxy import Proxy
 from tests.redis_server import RedisServer
 
 CLEAR = Standing(locked=False, since_wall=1.0)
@@ -115,6 +116,38 @@ async def test_a_second_process_of_one_name_is_told_so_and_writes_nothing(place:
         return not (await ask(second)).is_taken
 
     await until(is_free)  # the first is gone, or was restarted
+
+
+async def test_a_word_that_comes_after_a_later_one_changes_nothing_and_holds_no_epoch(place: Place) -> None:
+    a, late, b = place.board("a", ["b"]), place.board("a", ["b"]), place.board("b", ["a"])
+    await held(a)
+    await ask(a, HALTED, wants=False)
+    with pytest.raises(RecordError, match="a later word was here first"):
+        await ask(late, CLEAR)  # its first, of the same process
+    answer = await ask(b, wants=False)
+    assert (answer.others, answer.holder) == ({"a": HALTED}, "")
+    assert (await ask(a)).is_ours
+
+
+async def test_a_word_that_was_held_up_on_the_way_does_not_land_on_a_later_one(redis_place: RedisPlace) -> None:
+    proxy, b = Proxy(redis_place.server.port), redis_place.board("b", ["a"])
+    async with proxy.running():
+        a = redis_place.board_at(proxy.port, "a", ["b"])
+        await ask(a, CLEAR)
+        proxy.hold = b'"locked": false'
+        with pytest.raises(RecordError):
+            await ask(a, CLEAR)
+        proxy.hold = None
+        await ask(a, HALTED, wants=False)
+        before = redis_place.exchanges()
+        proxy.release.set()
+
+        async def has_landed() -> bool:
+            return redis_place.exchanges() > before
+
+        await until(has_landed)
+        assert (await ask(b, wants=False)).others == {"a": HALTED}
+        await a.close()
 
 
 async def test_what_can_not_be_read_locks(place: Place) -> None:

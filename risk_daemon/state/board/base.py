@@ -94,7 +94,8 @@ class Board(Protocol):
         """Write what holds here, hold or let go of the epoch, and see how the others stand; in one step.
 
         wants: whether this guard would open, were it let. known_epoch: the highest that was ever seen; a board that
-        knows of less was restored or made anew, and settles first. Raises RecordError; then nothing is known.
+        knows of less was restored or made anew, and settles first. A word that was held up on the way, and comes after
+        a later one of the same process, changes nothing. Raises RecordError; then nothing is known.
         """
         ...
 

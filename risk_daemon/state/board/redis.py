@@ -5,7 +5,7 @@ Keys, all with the prefix `risk-daemon:{GROUP}:board:`
     epoch       the number of the last holder
     holder      NAME:RUN of who holds it; expires with its lease
     since       when this board was made, in ms by the server
-    guard:NAME  hash of run, at (ms by the server) and body (JSON): what holds for this guard
+    guard:NAME  hash of run, seq (of its words), at (ms by the server) and body (JSON): what holds for this guard
 
 A replica refuses the script, as it writes. What a failover may lose is written again with the next exchange; an epoch
 that was lost is less than what its holder knows of, and the board settles anew.
@@ -27,7 +27,11 @@ _EXCHANGE = """
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 local name, run, body, wants = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
-local known, lease = tonumber(ARGV[5]), tonumber(ARGV[6])
+local known, lease, seq = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local stands = redis.call('HMGET', KEYS[4], 'run', 'at', 'seq')
+if stands[1] == run and seq <= (tonumber(stands[3]) or 0) then
+    return redis.error_reply('a later word was here first')
+end
 local epoch, since = tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(redis.call('GET', KEYS[3]) or '')
 if epoch == nil then return redis.error_reply('the epoch on this board is no number') end
 if since == nil or since > now or known > epoch then
@@ -35,13 +39,13 @@ if since == nil or since > now or known > epoch then
     redis.call('SET', KEYS[3], string.format('%.0f', since))
 end
 if known > epoch then epoch = known end
-local at = tonumber(redis.call('HGET', KEYS[4], 'at') or '')
-local taken = at ~= nil and at <= now and now - at < lease and redis.call('HGET', KEYS[4], 'run') ~= run
+local at = tonumber(stands[2] or '')
+local taken = at ~= nil and at <= now and now - at < lease and stands[1] ~= run
 local settled, ours = now - since >= lease, false
 local holder = redis.call('GET', KEYS[2]) or ''
 if not taken then
     local me = name .. ':' .. run
-    redis.call('HSET', KEYS[4], 'run', run, 'at', string.format('%.0f', now), 'body', body)
+    redis.call('HSET', KEYS[4], 'run', run, 'seq', seq, 'at', string.format('%.0f', now), 'body', body)
     if wants and settled and (holder == '' or holder == me) then
         if holder == '' then epoch = epoch + 1 end
         redis.call('SET', KEYS[2], me, 'PX', lease)
@@ -65,14 +69,16 @@ class RedisBoard:
         self.place = place
         self._client = client
         self._name, self._run, self._others = name, run, tuple(others)
+        self._seq = 0
         prefix = f"risk-daemon:{{{group}}}:board:"
         guards = (f"guard:{guard}" for guard in (name, *self._others))
         self._keys = [prefix + key for key in ("epoch", "holder", "since", *guards)]
         self._script = client.register_script(_EXCHANGE)
 
     async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
+        self._seq += 1
         body = json.dumps(mine.document())
-        words: list[Any] = [self._name, self._run, body, int(wants), known_epoch, round(LEASE_S * 1000)]
+        words: list[Any] = [self._name, self._run, body, int(wants), known_epoch, round(LEASE_S * 1000), self._seq]
         try:
             found = await self._script(keys=self._keys, args=words)
             return self._answer([_text(part) for part in found])

@@ -38,6 +38,10 @@ class Place(Protocol):
         """Write `body` as what a guard of the group `main` said."""
         ...
 
+    def say_at(self, guard: str, seconds: float) -> None:
+        """What a guard of the group `main` said, it said that long from now; negative: ago."""
+        ...
+
     def set_epoch(self, epoch: int) -> None: ...
 
     def begin_in_the_future(self) -> None:
@@ -69,6 +73,10 @@ class PostgresPlace:
 
     def say_of(self, guard: str, body: str) -> None:
         self.database.execute("UPDATE board_standings SET body = $2 WHERE guard = $1", guard, body)
+
+    def say_at(self, guard: str, seconds: float) -> None:
+        moved = "UPDATE board_standings SET said_at = now() + $2::float8 * INTERVAL '1 s' WHERE guard = $1"
+        self.database.execute(moved, guard, seconds)
 
     def set_epoch(self, epoch: int) -> None:
         self.database.execute("UPDATE boards SET epoch = $1", epoch)
@@ -112,6 +120,13 @@ class RedisPlace:
 
     def say_of(self, guard: str, body: str) -> None:
         self.server.ask("HSET", f"{_KEYS}guard:{guard}", "body", body)
+
+    def say_at(self, guard: str, seconds: float) -> None:
+        self.server.ask("HSET", f"{_KEYS}guard:{guard}", "at", int((self._now() + seconds) * 1000))
+
+    def _now(self) -> float:
+        whole, micros = self.server.ask("TIME")
+        return int(whole) + int(micros) / 1e6
 
     def set_epoch(self, epoch: int) -> None:
         self.write("epoch", str(epoch))

@@ -178,6 +178,30 @@ async def test_a_board_of_yesterday_settles_anew(place: Place) -> None:
     assert (answer.is_settled, answer.epoch) == (False, 9)
 
 
+async def test_on_a_board_of_yesterday_nobody_was_heard_of_until_they_speak_again(place: Place) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    await ask(b, CLEAR)
+    known = (await held(a)).epoch + 1  # of today, when b had tripped
+    answer = await ask(a, known_epoch=known)
+    assert (answer.is_settled, answer.others) == (False, {"b": None})
+    assert (await held(a, known)).others == {"b": None}
+    await ask(b, HALTED, wants=False)
+    assert (await ask(a, known_epoch=known)).others == {"b": HALTED}
+
+
+@pytest.mark.parametrize("seconds", [-60.0, 60.0])
+async def test_what_was_said_before_the_board_was_made_or_in_the_future_was_not_heard(
+    place: Place, seconds: float
+) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    await ask(b)
+    assert (await ask(a)).others == {"b": CLEAR}
+    place.say_at("b", seconds)
+    assert (await ask(a)).others == {"b": None}
+    await ask(b)
+    assert (await ask(a)).others == {"b": CLEAR}
+
+
 async def test_a_clock_that_is_set_back_settles_anew(place: Place) -> None:
     a = place.board("a", [])
     await held(a)

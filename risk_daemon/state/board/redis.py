@@ -57,7 +57,12 @@ if not taken then
 end
 redis.call('SET', KEYS[1], string.format('%.0f', epoch))
 local answer = {string.format('%.0f', epoch), holder, ours and 1 or 0, taken and 1 or 0, settled and 1 or 0}
-for i = 5, #KEYS do answer[#answer + 1] = redis.call('HGET', KEYS[i], 'body') end
+for i = 5, #KEYS do
+    local said = redis.call('HMGET', KEYS[i], 'at', 'body')
+    local said_at = tonumber(said[1] or '')
+    local heard = said_at ~= nil and said_at >= since and said_at <= now
+    answer[#answer + 1] = heard and (said[2] or '') or false
+end
 return answer
 """
 

@@ -63,7 +63,7 @@ BEGIN
     RETURN json_build_object(
         'epoch', b.epoch, 'holder', b.holder, 'is_ours', is_ours, 'is_taken', is_taken, 'is_settled', is_settled,
         'others', (SELECT coalesce(json_object_agg(guard, body), '{}') FROM board_standings
-                   WHERE board = on_board AND guard = ANY (others))
+                   WHERE board = on_board AND guard = ANY (others) AND said_at BETWEEN b.since AND at)
     )::TEXT;
 END
 $$;

@@ -48,6 +48,10 @@ class Place(Protocol):
         """The board of the group `main` was made tomorrow."""
         ...
 
+    def hold_for(self, seconds: float) -> None:
+        """Who holds the epoch of the group `main` does so for that long from now, as when the clock was set back."""
+        ...
+
 
 class PostgresPlace:
     """A server with the tables of this version; without, where `has_tables` is false."""
@@ -83,6 +87,9 @@ class PostgresPlace:
 
     def begin_in_the_future(self) -> None:
         self.database.execute("UPDATE boards SET since = now() + INTERVAL '1 day'")
+
+    def hold_for(self, seconds: float) -> None:
+        self.database.execute("UPDATE boards SET held_until = now() + $1::float8 * INTERVAL '1 s'", seconds)
 
     def answer_with(self, text: str) -> None:
         """From now on the function of this board gives `text`, whatever it is asked."""
@@ -133,6 +140,9 @@ class RedisPlace:
 
     def begin_in_the_future(self) -> None:
         self.write("since", "99999999999999")
+
+    def hold_for(self, seconds: float) -> None:
+        assert self.server.ask("PEXPIRE", f"{_KEYS}holder", int(seconds * 1000))
 
     def exchanges(self) -> int:
         """How many scripts it has run."""

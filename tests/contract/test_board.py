@@ -209,6 +209,32 @@ async def test_a_clock_that_is_set_back_settles_anew(place: Place) -> None:
     assert not (await ask(a)).is_settled
 
 
+async def test_a_lease_that_ends_later_than_it_can_is_none_and_the_board_settles(place: Place) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    await held(a)
+    place.hold_for(3_600.0)
+    answer = await ask(b)
+    assert (answer.holder, answer.is_ours, answer.is_settled) == ("", False, False)
+    assert not (await ask(a)).is_ours
+    assert (await held(b)).epoch == 2
+
+
+async def test_who_holds_the_epoch_for_too_long_settles_too(place: Place) -> None:
+    a = place.board("a", [])
+    await held(a)
+    place.hold_for(3_600.0)
+    answer = await ask(a)
+    assert (answer.holder, answer.is_ours, answer.is_settled) == ("", False, False)
+
+
+async def test_a_holder_without_an_end_is_none(redis_place: RedisPlace) -> None:
+    a = redis_place.board("a", [])
+    await held(a)
+    redis_place.write("holder", "b:1")
+    assert (await ask(a)).holder == ""
+    assert (await held(a)).epoch == 2
+
+
 async def test_a_place_that_does_not_answer_is_an_error(place: Place) -> None:
     a = place.board("a", [])
     await held(a)

@@ -34,7 +34,13 @@ if stands[1] == run and seq <= (tonumber(stands[3]) or 0) then
 end
 local epoch, since = tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(redis.call('GET', KEYS[3]) or '')
 if epoch == nil then return redis.error_reply('the epoch on this board is no number') end
-if since == nil or since > now or known > epoch then
+local holder, left = redis.call('GET', KEYS[2]) or '', redis.call('PTTL', KEYS[2])
+local is_set_back = holder ~= '' and (left < 0 or left > lease)
+if is_set_back then
+    redis.call('DEL', KEYS[2])
+    holder = ''
+end
+if since == nil or since > now or known > epoch or is_set_back then
     since = now
     redis.call('SET', KEYS[3], string.format('%.0f', since))
 end
@@ -42,7 +48,6 @@ if known > epoch then epoch = known end
 local at = tonumber(stands[2] or '')
 local taken = at ~= nil and at <= now and now - at < lease and stands[1] ~= run
 local settled, ours = now - since >= lease, false
-local holder = redis.call('GET', KEYS[2]) or ''
 if not taken then
     local me = name .. ':' .. run
     redis.call('HSET', KEYS[4], 'run', run, 'seq', seq, 'at', string.format('%.0f', now), 'body', body)

@@ -25,6 +25,7 @@ DECLARE
     mine board_standings%ROWTYPE;
     me CONSTANT TEXT := by_guard || ':' || of_run;
     at TIMESTAMPTZ;
+    is_set_back BOOLEAN;
     is_taken BOOLEAN;
     is_settled BOOLEAN;
     is_ours BOOLEAN := FALSE;
@@ -32,7 +33,13 @@ BEGIN
     INSERT INTO boards (name, epoch, since) VALUES (on_board, known, clock_timestamp()) ON CONFLICT DO NOTHING;
     SELECT * INTO b FROM boards WHERE name = on_board FOR UPDATE;
     at := clock_timestamp();
-    IF known > b.epoch OR b.since > at THEN
+    -- A holder for longer than a lease was one before the clock was set back.
+    is_set_back := b.held_until > at + lease;
+    IF is_set_back OR b.held_until <= at THEN
+        b.holder := '';
+        b.held_until := '-infinity';
+    END IF;
+    IF known > b.epoch OR b.since > at OR is_set_back THEN
         b.since := at;
     END IF;
     b.epoch := greatest(b.epoch, known);
@@ -42,9 +49,6 @@ BEGIN
     END IF;
     is_taken := coalesce(mine.run <> of_run AND mine.said_at <= at AND mine.said_at > at - lease, FALSE);
     is_settled := at - b.since >= lease;
-    IF b.held_until <= at THEN
-        b.holder := '';
-    END IF;
     IF NOT is_taken THEN
         INSERT INTO board_standings (board, guard, run, seq, said_at, body)
         VALUES (on_board, by_guard, of_run, number, at, says)

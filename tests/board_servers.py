@@ -38,10 +38,18 @@ class Place(Protocol):
         """Write `body` as what a guard of the group `main` said."""
         ...
 
+    def say_at(self, guard: str, seconds: float) -> None:
+        """What a guard of the group `main` said, it said that long from now; negative: ago."""
+        ...
+
     def set_epoch(self, epoch: int) -> None: ...
 
     def begin_in_the_future(self) -> None:
         """The board of the group `main` was made tomorrow."""
+        ...
+
+    def hold_for(self, seconds: float) -> None:
+        """Who holds the epoch of the group `main` does so for that long from now, as when the clock was set back."""
         ...
 
 
@@ -70,11 +78,25 @@ class PostgresPlace:
     def say_of(self, guard: str, body: str) -> None:
         self.database.execute("UPDATE board_standings SET body = $2 WHERE guard = $1", guard, body)
 
+    def say_at(self, guard: str, seconds: float) -> None:
+        moved = "UPDATE board_standings SET said_at = now() + $2::float8 * INTERVAL '1 s' WHERE guard = $1"
+        self.database.execute(moved, guard, seconds)
+
     def set_epoch(self, epoch: int) -> None:
         self.database.execute("UPDATE boards SET epoch = $1", epoch)
 
     def begin_in_the_future(self) -> None:
         self.database.execute("UPDATE boards SET since = now() + INTERVAL '1 day'")
+
+    def hold_for(self, seconds: float) -> None:
+        self.database.execute("UPDATE boards SET held_until = now() + $1::float8 * INTERVAL '1 s'", seconds)
+
+    def answer_with(self, text: str) -> None:
+        """From now on the function of this board gives `text`, whatever it is asked."""
+        self.database.execute(f"""DO $do$ BEGIN EXECUTE format(
+            'CREATE OR REPLACE FUNCTION exchange_on_board(%s) RETURNS TEXT LANGUAGE sql AS %L',
+            pg_get_function_arguments('exchange_on_board'::regproc), format('SELECT %L', $text${text}$text$)
+        ); END $do$""")
 
 
 class RedisPlace:
@@ -85,7 +107,12 @@ class RedisPlace:
         self.clients: list[Redis] = []
 
     def board(self, name: str, others: Sequence[str], *, run: str = "1", group: str = "main") -> RedisBoard:
-        client = redis_client(RedisAddress.of(self.server.url), None, 0.5)
+        return self.board_at(self.server.port, name, others, run=run, group=group)
+
+    def board_at(
+        self, port: int, name: str, others: Sequence[str], *, run: str = "1", group: str = "main"
+    ) -> RedisBoard:
+        client = redis_client(RedisAddress.of(f"redis://127.0.0.1:{port}/0"), None, 0.5)
         self.clients.append(client)
         return RedisBoard(client, place="redis", group=group, name=name, run=run, others=others)
 
@@ -101,11 +128,27 @@ class RedisPlace:
     def say_of(self, guard: str, body: str) -> None:
         self.server.ask("HSET", f"{_KEYS}guard:{guard}", "body", body)
 
+    def say_at(self, guard: str, seconds: float) -> None:
+        self.server.ask("HSET", f"{_KEYS}guard:{guard}", "at", int((self._now() + seconds) * 1000))
+
+    def _now(self) -> float:
+        whole, micros = self.server.ask("TIME")
+        return int(whole) + int(micros) / 1e6
+
     def set_epoch(self, epoch: int) -> None:
         self.write("epoch", str(epoch))
 
     def begin_in_the_future(self) -> None:
         self.write("since", "99999999999999")
+
+    def hold_for(self, seconds: float) -> None:
+        assert self.server.ask("PEXPIRE", f"{_KEYS}holder", int(seconds * 1000))
+
+    def exchanges(self) -> int:
+        """How many scripts it has run."""
+        with self.server.client() as client:
+            told = client.info("commandstats")
+        return sum(of["calls"] for command, of in told.items() if command.startswith("cmdstat_eval"))
 
     def write(self, key: str, value: str) -> None:
         self.server.ask("SET", _KEYS + key, value)

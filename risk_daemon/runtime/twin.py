@@ -159,8 +159,9 @@ class Twin:
             async with asyncio.timeout(self._settings.within_s):
                 wants = wants_to_open(restraints) and not leaving
                 answer = await self._board.exchange(mine, wants=wants, known_epoch=self._epoch)
-        except (RecordError, TimeoutError) as error:
-            self._note(str(error) or f"{self._board.place}: the board does not answer")
+        except Exception as error:  # whatever a server answers: this task must outlive it, or nobody is heard any more
+            words = str(error) if isinstance(error, RecordError) else f"{self._board.place}: {_words(error)}"
+            self._note(words)
             return
         self._note(None)
         self._epoch = max(self._epoch, answer.epoch)
@@ -179,6 +180,13 @@ class Twin:
         elif error is None and self._error is not None:
             _LOG.info("board_found", place=self._board.place)
         self._error = error
+
+
+def _words(error: Exception) -> str:
+    """For people."""
+    if isinstance(error, TimeoutError):
+        return "the board does not answer"
+    return f"the board gave an odd answer: {type(error).__name__}: {str(error)[:200]}"
 
 
 def _same(one: Standing, other: Standing) -> bool:

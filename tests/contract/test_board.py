@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,8 +12,12 @@ import pytest
 from risk_daemon.errors import RecordError
 from risk_daemon.state.board import base
 from risk_daemon.state.board.base import Answer, Board, Standing
+from risk_daemon.state.board.redis import RedisBoard
+from risk_daemon.state.lock.redis_address import RedisAddress
+from risk_daemon.state.redis_client import redis_client
 from tests.board_servers import Place, PostgresPlace, RedisPlace, until
 from tests.postgres import Server
+from tests.proxy import Proxy
 from tests.redis_server import RedisServer
 
 CLEAR = Standing(locked=False, since_wall=1.0)
@@ -112,6 +118,38 @@ async def test_a_second_process_of_one_name_is_told_so_and_writes_nothing(place:
     await until(is_free)  # the first is gone, or was restarted
 
 
+async def test_a_word_that_comes_after_a_later_one_changes_nothing_and_holds_no_epoch(place: Place) -> None:
+    a, late, b = place.board("a", ["b"]), place.board("a", ["b"]), place.board("b", ["a"])
+    await held(a)
+    await ask(a, HALTED, wants=False)
+    with pytest.raises(RecordError, match="a later word was here first"):
+        await ask(late, CLEAR)  # its first, of the same process
+    answer = await ask(b, wants=False)
+    assert (answer.others, answer.holder) == ({"a": HALTED}, "")
+    assert (await ask(a)).is_ours
+
+
+async def test_a_word_that_was_held_up_on_the_way_does_not_land_on_a_later_one(redis_place: RedisPlace) -> None:
+    proxy, b = Proxy(redis_place.server.port), redis_place.board("b", ["a"])
+    async with proxy.running():
+        a = redis_place.board_at(proxy.port, "a", ["b"])
+        await ask(a, CLEAR)
+        proxy.hold = b'"locked": false'
+        with pytest.raises(RecordError):
+            await ask(a, CLEAR)
+        proxy.hold = None
+        await ask(a, HALTED, wants=False)
+        before = redis_place.exchanges()
+        proxy.release.set()
+
+        async def has_landed() -> bool:
+            return redis_place.exchanges() > before
+
+        await until(has_landed)
+        assert (await ask(b, wants=False)).others == {"a": HALTED}
+        await a.close()
+
+
 async def test_what_can_not_be_read_locks(place: Place) -> None:
     a, b = place.board("a", ["b"]), place.board("b", ["a"])
     await ask(b)
@@ -140,11 +178,61 @@ async def test_a_board_of_yesterday_settles_anew(place: Place) -> None:
     assert (answer.is_settled, answer.epoch) == (False, 9)
 
 
+async def test_on_a_board_of_yesterday_nobody_was_heard_of_until_they_speak_again(place: Place) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    await ask(b, CLEAR)
+    known = (await held(a)).epoch + 1  # of today, when b had tripped
+    answer = await ask(a, known_epoch=known)
+    assert (answer.is_settled, answer.others) == (False, {"b": None})
+    assert (await held(a, known)).others == {"b": None}
+    await ask(b, HALTED, wants=False)
+    assert (await ask(a, known_epoch=known)).others == {"b": HALTED}
+
+
+@pytest.mark.parametrize("seconds", [-60.0, 60.0])
+async def test_what_was_said_before_the_board_was_made_or_in_the_future_was_not_heard(
+    place: Place, seconds: float
+) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    await ask(b)
+    assert (await ask(a)).others == {"b": CLEAR}
+    place.say_at("b", seconds)
+    assert (await ask(a)).others == {"b": None}
+    await ask(b)
+    assert (await ask(a)).others == {"b": CLEAR}
+
+
 async def test_a_clock_that_is_set_back_settles_anew(place: Place) -> None:
     a = place.board("a", [])
     await held(a)
     place.begin_in_the_future()
     assert not (await ask(a)).is_settled
+
+
+async def test_a_lease_that_ends_later_than_it_can_is_none_and_the_board_settles(place: Place) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    await held(a)
+    place.hold_for(3_600.0)
+    answer = await ask(b)
+    assert (answer.holder, answer.is_ours, answer.is_settled) == ("", False, False)
+    assert not (await ask(a)).is_ours
+    assert (await held(b)).epoch == 2
+
+
+async def test_who_holds_the_epoch_for_too_long_settles_too(place: Place) -> None:
+    a = place.board("a", [])
+    await held(a)
+    place.hold_for(3_600.0)
+    answer = await ask(a)
+    assert (answer.holder, answer.is_ours, answer.is_settled) == ("", False, False)
+
+
+async def test_a_holder_without_an_end_is_none(redis_place: RedisPlace) -> None:
+    a = redis_place.board("a", [])
+    await held(a)
+    redis_place.write("holder", "b:1")
+    assert (await ask(a)).holder == ""
+    assert (await held(a)).epoch == 2
 
 
 async def test_a_place_that_does_not_answer_is_an_error(place: Place) -> None:
@@ -174,6 +262,35 @@ async def test_another_thing_under_the_keys_of_a_guard_and_a_dead_server_are_err
     redis_place.server.kill()
     with pytest.raises(RecordError):
         await ask(a)
+
+
+@pytest.mark.parametrize("depth", [1, 5_000])
+async def test_a_server_that_answers_with_odd_things_is_an_error(depth: int) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"*1\r\n" * depth + b":1\r\n")
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    address = RedisAddress.of(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    board = RedisBoard(redis_client(address, None, 0.5), place="redis", group="main", name="a", run="1", others=["b"])
+    with pytest.raises(RecordError):
+        await ask(board)
+    await board.close()
+    server.close()
+
+
+WHOLE = {"epoch": 1, "holder": "a:1", "is_ours": True, "is_taken": False, "is_settled": True, "others": {"b": None}}
+ODD = ["", "null", "7", "[]", "{}", "[" * 5_000 + "]" * 5_000]
+ODD += [json.dumps({**WHOLE, **odd}) for odd in ({"others": []}, {"others": None}, {"epoch": None}, {"epoch": "x"})]
+
+
+@pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
+async def test_a_function_that_answers_with_odd_things_is_an_error(postgresql_place: PostgresPlace, text: str) -> None:
+    postgresql_place.answer_with(text)
+    with pytest.raises(RecordError):
+        await ask(postgresql_place.board("a", ["b"]))
+    for link in postgresql_place.links:
+        await link.close()
 
 
 async def test_a_database_without_the_tables_is_an_error(postgres: Server) -> None:

@@ -55,7 +55,7 @@ UNREADABLE = Standing(locked=True, cause="locked", reason="what it wrote can't b
 
 
 def standing_in(body: str | None) -> Standing | None:
-    """What a guard wrote; None: it was never heard of. What can't be read locks."""
+    """What a guard wrote; None: it was not heard of. What can't be read locks."""
     if body is None:
         return None
     try:
@@ -69,9 +69,10 @@ class Answer:
     """How the board stands after an exchange.
 
     is_ours: the epoch is held by who asked, for LEASE_S from when it asked. is_taken: another process stands under the
-    same name, and nothing was written. is_settled: the board has known of itself for as long as a lease lasts, so that
-    no lease of before is in force. holder: the name of the guard that holds the epoch, empty if none.
-    others: by name; None for a guard that was never heard of since the board was made.
+    same name, and nothing was written. is_settled: the board has known of itself for as long as a lease lasts, by a clock
+    that was not set back meanwhile, so that no lease of before is in force. holder: the name of the guard that holds the epoch, empty if none.
+    others: by name; None for a guard that was not heard of since the board was made, or began to settle anew: what was
+    said before that, or in the future by the board's clock, is of a board that nobody knows any more.
     """
 
     epoch: int
@@ -94,7 +95,8 @@ class Board(Protocol):
         """Write what holds here, hold or let go of the epoch, and see how the others stand; in one step.
 
         wants: whether this guard would open, were it let. known_epoch: the highest that was ever seen; a board that
-        knows of less was restored or made anew, and settles first. Raises RecordError; then nothing is known.
+        knows of less was restored or made anew, and settles first. A word that was held up on the way, and comes after
+        a later one of the same process, changes nothing. Raises RecordError; then nothing is known.
         """
         ...
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from risk_daemon.errors import RecordError
 from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standing_in
 
-_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8)"
+_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 
 
 T = TypeVar("T")
@@ -36,18 +36,20 @@ class PostgresBoard:
         self.place = place
         self._link = link
         self._group, self._name, self._run, self._others = group, name, run, tuple(others)
+        self._seq = 0
 
     async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
+        self._seq += 1
         body, lease = json.dumps(mine.document()), timedelta(seconds=LEASE_S)
-        words = (self._group, self._name, self._run, body, wants, known_epoch, lease, list(self._others))
+        words = (self._group, self._name, self._run, self._seq, body, wants, known_epoch, lease, list(self._others))
         found = await self._link.run(lambda connection: connection.fetchval(_EXCHANGE, *words))
         try:
             return self._answer(json.loads(found))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise RecordError(f"{self.place}: the board gave an odd answer: {error}") from error
 
     def _answer(self, found: dict[str, Any]) -> Answer:
-        """Raises ValueError, KeyError, TypeError."""
+        """Raises ValueError, KeyError, TypeError, AttributeError."""
         bodies = found["others"]
         return Answer(
             epoch=int(found["epoch"]),

@@ -5,7 +5,7 @@ Keys, all with the prefix `risk-daemon:{GROUP}:board:`
     epoch       the number of the last holder
     holder      NAME:RUN of who holds it; expires with its lease
     since       when this board was made, in ms by the server
-    guard:NAME  hash of run, at (ms by the server) and body (JSON): what holds for this guard
+    guard:NAME  hash of run, seq (of its words), at (ms by the server) and body (JSON): what holds for this guard
 
 A replica refuses the script, as it writes. What a failover may lose is written again with the next exchange; an epoch
 that was lost is less than what its holder knows of, and the board settles anew.
@@ -28,21 +28,30 @@ _EXCHANGE = """
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 local name, run, body, wants = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
-local known, lease = tonumber(ARGV[5]), tonumber(ARGV[6])
+local known, lease, seq = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local stands = redis.call('HMGET', KEYS[4], 'run', 'at', 'seq')
+if stands[1] == run and seq <= (tonumber(stands[3]) or 0) then
+    return redis.error_reply('a later word was here first')
+end
 local epoch, since = tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(redis.call('GET', KEYS[3]) or '')
 if epoch == nil then return redis.error_reply('the epoch on this board is no number') end
-if since == nil or since > now or known > epoch then
+local holder, left = redis.call('GET', KEYS[2]) or '', redis.call('PTTL', KEYS[2])
+local is_set_back = holder ~= '' and (left < 0 or left > lease)
+if is_set_back then
+    redis.call('DEL', KEYS[2])
+    holder = ''
+end
+if since == nil or since > now or known > epoch or is_set_back then
     since = now
     redis.call('SET', KEYS[3], string.format('%.0f', since))
 end
 if known > epoch then epoch = known end
-local at = tonumber(redis.call('HGET', KEYS[4], 'at') or '')
-local taken = at ~= nil and at <= now and now - at < lease and redis.call('HGET', KEYS[4], 'run') ~= run
+local at = tonumber(stands[2] or '')
+local taken = at ~= nil and at <= now and now - at < lease and stands[1] ~= run
 local settled, ours = now - since >= lease, false
-local holder = redis.call('GET', KEYS[2]) or ''
 if not taken then
     local me = name .. ':' .. run
-    redis.call('HSET', KEYS[4], 'run', run, 'at', string.format('%.0f', now), 'body', body)
+    redis.call('HSET', KEYS[4], 'run', run, 'seq', seq, 'at', string.format('%.0f', now), 'body', body)
     if wants and settled and (holder == '' or holder == me) then
         if holder == '' then epoch = epoch + 1 end
         redis.call('SET', KEYS[2], me, 'PX', lease)
@@ -54,7 +63,12 @@ if not taken then
 end
 redis.call('SET', KEYS[1], string.format('%.0f', epoch))
 local answer = {string.format('%.0f', epoch), holder, ours and 1 or 0, taken and 1 or 0, settled and 1 or 0}
-for i = 5, #KEYS do answer[#answer + 1] = redis.call('HGET', KEYS[i], 'body') end
+for i = 5, #KEYS do
+    local said = redis.call('HMGET', KEYS[i], 'at', 'body')
+    local said_at = tonumber(said[1] or '')
+    local heard = said_at ~= nil and said_at >= since and said_at <= now
+    answer[#answer + 1] = heard and (said[2] or '') or false
+end
 return answer
 """
 
@@ -66,18 +80,20 @@ class RedisBoard:
         self.place = place
         self._client = client
         self._name, self._run, self._others = name, run, tuple(others)
+        self._seq = 0
         prefix = f"risk-daemon:{{{group}}}:board:"
         guards = (f"guard:{guard}" for guard in (name, *self._others))
         self._keys = [prefix + key for key in ("epoch", "holder", "since", *guards)]
         self._script = client.register_script(_EXCHANGE)
 
     async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
+        self._seq += 1
         body = json.dumps(mine.document())
-        words: list[Any] = [self._name, self._run, body, int(wants), known_epoch, round(LEASE_S * 1000)]
+        words: list[Any] = [self._name, self._run, body, int(wants), known_epoch, round(LEASE_S * 1000), self._seq]
         try:
             found = await self._script(keys=self._keys, args=words)
             return self._answer([_text(part) for part in found])
-        except (RedisError, OSError, ValueError, TypeError) as error:
+        except (RedisError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise RecordError(f"{self.place}: the board does not answer: {error}") from error
 
     def _answer(self, found: Sequence[str | None]) -> Answer:

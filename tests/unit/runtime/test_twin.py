@@ -160,7 +160,7 @@ async def test_what_begins_to_hold_is_told_at_once_and_the_epoch_is_let_go() -> 
 
 
 @pytest.mark.looptime
-@pytest.mark.parametrize("trouble", [RecordError("gone"), None])
+@pytest.mark.parametrize("trouble", [RecordError("gone"), None, RecursionError(), AttributeError("get"), OSError()])
 async def test_a_board_that_does_not_answer_grants_nothing_and_is_asked_again(trouble: Exception | None) -> None:
     guard = Guard()
     guard.twin.start()

@@ -10,19 +10,22 @@ CREATE TABLE board_standings (
     board TEXT NOT NULL REFERENCES boards (name) ON DELETE CASCADE,
     guard TEXT NOT NULL,
     run TEXT NOT NULL,
+    seq BIGINT NOT NULL,
     said_at TIMESTAMPTZ NOT NULL,
     body TEXT NOT NULL,
     PRIMARY KEY (board, guard)
 );
 -- One call is one statement, so a guard that stops in the middle of it holds no lock of a row.
 CREATE FUNCTION exchange_on_board(
-    on_board TEXT, by_guard TEXT, of_run TEXT, says TEXT, wants BOOLEAN, known BIGINT, lease INTERVAL, others TEXT[]
+    on_board TEXT, by_guard TEXT, of_run TEXT, number BIGINT, says TEXT, wants BOOLEAN, known BIGINT, lease INTERVAL,
+    others TEXT[]
 ) RETURNS TEXT LANGUAGE plpgsql AS $$
 DECLARE
     b boards%ROWTYPE;
     mine board_standings%ROWTYPE;
     me CONSTANT TEXT := by_guard || ':' || of_run;
     at TIMESTAMPTZ;
+    is_set_back BOOLEAN;
     is_taken BOOLEAN;
     is_settled BOOLEAN;
     is_ours BOOLEAN := FALSE;
@@ -30,19 +33,26 @@ BEGIN
     INSERT INTO boards (name, epoch, since) VALUES (on_board, known, clock_timestamp()) ON CONFLICT DO NOTHING;
     SELECT * INTO b FROM boards WHERE name = on_board FOR UPDATE;
     at := clock_timestamp();
-    IF known > b.epoch OR b.since > at THEN
+    -- A holder for longer than a lease was one before the clock was set back.
+    is_set_back := b.held_until > at + lease;
+    IF is_set_back OR b.held_until <= at THEN
+        b.holder := '';
+        b.held_until := '-infinity';
+    END IF;
+    IF known > b.epoch OR b.since > at OR is_set_back THEN
         b.since := at;
     END IF;
     b.epoch := greatest(b.epoch, known);
     SELECT * INTO mine FROM board_standings WHERE board = on_board AND guard = by_guard;
+    IF mine.run = of_run AND number <= mine.seq THEN
+        RAISE EXCEPTION 'a later word was here first';
+    END IF;
     is_taken := coalesce(mine.run <> of_run AND mine.said_at <= at AND mine.said_at > at - lease, FALSE);
     is_settled := at - b.since >= lease;
-    IF b.held_until <= at THEN
-        b.holder := '';
-    END IF;
     IF NOT is_taken THEN
-        INSERT INTO board_standings (board, guard, run, said_at, body) VALUES (on_board, by_guard, of_run, at, says)
-        ON CONFLICT (board, guard) DO UPDATE SET run = of_run, said_at = at, body = says;
+        INSERT INTO board_standings (board, guard, run, seq, said_at, body)
+        VALUES (on_board, by_guard, of_run, number, at, says)
+        ON CONFLICT (board, guard) DO UPDATE SET run = of_run, seq = number, said_at = at, body = says;
         IF wants AND is_settled AND b.holder IN ('', me) THEN
             b.epoch := b.epoch + (b.holder = '')::INT;
             b.holder := me;
@@ -57,7 +67,7 @@ BEGIN
     RETURN json_build_object(
         'epoch', b.epoch, 'holder', b.holder, 'is_ours', is_ours, 'is_taken', is_taken, 'is_settled', is_settled,
         'others', (SELECT coalesce(json_object_agg(guard, body), '{}') FROM board_standings
-                   WHERE board = on_board AND guard = ANY (others))
+                   WHERE board = on_board AND guard = ANY (others) AND said_at BETWEEN b.since AND at)
     )::TEXT;
 END
 $$;

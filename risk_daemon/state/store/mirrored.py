@@ -132,9 +132,7 @@ class MirroredStore:
         A later state of the same accounts that the server has is taken over, if nobody else is writing it. Not with
         may_take_over False: then nothing is waited for. Raises RecordError where the state here can't be read.
         """
-        revision = await self._state.read()
-        self._lineage = (await self._state.lineage()).opened_at(revision.number)
-        await self._state.keep_lineage(self._lineage)
+        self._lineage = await self._state.lineage()
         if may_take_over:
             await self._meet()
         self._keeping = asyncio.create_task(self._keep(), name="mirror")
@@ -157,7 +155,7 @@ class MirroredStore:
         ours = {key: json.loads(body) for key, body in revision.rows}
         _check_accounts(ours, theirs)
         documents = self._merge(ours, theirs)
-        lineage = Lineage().taken(head.run, head.revision).opened_at(head.revision)
+        lineage = Lineage().taken(head.run, head.revision)
         await self._state.become(head.revision, documents, samples, lineage)
         self._lineage = lineage
         self._say(
@@ -233,10 +231,11 @@ class MirroredStore:
 
     async def _send(self, revision: Revision) -> None:
         """Raises RecordError."""
-        lineage = self._lineage.sent_by(self._remote.run)
-        if lineage != self._lineage:  # before it is sent: whatever becomes of it, we know that it may be ours
-            await self._state.keep_lineage(lineage)
-            self._lineage = lineage
+        lineage = self._lineage.sent_by(self._remote.run, revision.number)
+        await self._state.keep_lineage(
+            lineage
+        )  # before it is sent: whatever becomes of it, we know that it may be ours
+        self._lineage = lineage
         self._is_head_known = False  # until it is answered, and however this ends
         self._head = await self._remote.put(self._head, revision.number, revision.rows)
         self._is_head_known = True

@@ -254,6 +254,26 @@ async def test_a_directory_restored_from_yesterday_takes_over_what_is_later(guar
     await until(lambda: there(database)["peak"] == {"equity": "3"})
 
 
+async def test_saves_without_the_mirror_make_nobody_elses_future_our_past(guards: Guards, database: Database) -> None:
+    """A copy made under a running guard, then a trip; the copy is put back, and commands save beside it."""
+    store = await guards.start()
+    await store.save({"lock": {"locked": False}})
+    await until(lambda: "lock" in database.documents())
+    guards.copy("one", "backup")
+    for owed in range(2):
+        await store.save({"lock": {"locked": True}, "broadcast": {"owed": [owed]}})
+    await until(lambda: there(database).get("broadcast") == {"owed": [1]})
+    await guards.stop(store)
+    shutil.rmtree(guards.root / "one")
+    guards.copy("backup", "one")
+    for number in range(3):
+        set_up(guards.root / "one" / "state.db", wardens={"n": number})
+    database.is_left_alone()
+    store = await guards.start()
+    assert "is no past of the state here" in store.trouble
+    assert there(database)["lock"] == {"locked": True}
+
+
 async def test_it_takes_over_nothing_that_somebody_is_writing(guards: Guards, database: Database) -> None:
     await restored_from_yesterday(guards, peak={"equity": "2"})
     store = await guards.start()

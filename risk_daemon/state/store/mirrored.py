@@ -21,7 +21,7 @@ from risk_daemon.errors import RecordError, StateError
 from risk_daemon.state.store import formats
 from risk_daemon.state.store.base import JsonObject, Store
 from risk_daemon.state.store.lineage import Head, Lineage, Relation
-from risk_daemon.state.store.postgres import PostgresStore
+from risk_daemon.state.store.postgres import Overtaken, PostgresStore
 from risk_daemon.state.store.postgres_link import Refused
 from risk_daemon.state.store.revised import RevisedState, Revision
 
@@ -235,9 +235,14 @@ class MirroredStore:
         await self._state.keep_lineage(
             lineage
         )  # before it is sent: whatever becomes of it, we know that it may be ours
-        self._lineage = lineage
+        before, self._lineage = self._lineage, lineage
         self._is_head_known = False  # until it is answered, and however this ends
-        self._head = await self._remote.put(self._head, revision.number, revision.rows)
+        try:
+            self._head = await self._remote.put(self._head, revision.number, revision.rows)
+        except Overtaken:  # it was not taken: what has its number there is somebody else's, under our name too
+            self._lineage = before
+            await self._keep_lineage()
+            raise
         self._is_head_known = True
         self._lineage = lineage.taken(self._remote.run, revision.number)
 
@@ -252,6 +257,9 @@ class MirroredStore:
     async def _keep_acked(self) -> None:
         """So that a server that had this once is known to have lost it."""
         self._ack_kept_at = asyncio.get_running_loop().time()
+        await self._keep_lineage()
+
+    async def _keep_lineage(self) -> None:
         try:
             await self._state.keep_lineage(self._lineage)
         except RecordError as error:

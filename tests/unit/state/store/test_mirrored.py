@@ -343,6 +343,30 @@ async def test_of_a_guard_and_its_clone_one_finds_out(guards: Guards, database: 
     assert one.trouble is None
 
 
+@pytest.mark.parametrize("ahead", [1, 5])
+async def test_a_machine_that_is_put_back_with_its_memory_never_overwrites(
+    guards: Guards, database: Database, ahead: int
+) -> None:
+    """The server has what this very run sent later, which nothing here remembers."""
+    store = await guards.start()
+    await store.save({"lock": {"locked": False}})
+    await until(lambda: "lock" in database.documents())
+    await well(store)
+    database.execute("UPDATE guards SET revision = revision + $1", ahead)
+    database.execute("UPDATE state_documents SET body = $1 WHERE key = 'lock'", '{"locked": true}')
+    for number in range(ahead + 2):
+        await store.save({"a": {"n": number}})
+    await until(lambda: store.trouble is not None)
+    for number in range(9):
+        await store.save({"a": {"n": number}})
+    await until(lambda: "is no past of the state here" in (store.trouble or ""))
+    assert there(database)["lock"] == {"locked": True}
+    await guards.stop(store)
+    store = await guards.start()
+    assert "is no past of the state here" in store.trouble, "a second start does not forget it"
+    assert there(database)["lock"] == {"locked": True}
+
+
 async def test_a_commit_that_nobody_heard_of_is_ours(guards: Guards, database: Database) -> None:
     store = await guards.start()
     answered = store._remote.put

@@ -84,7 +84,7 @@ async def set_up(settings: Settings, found: Fetched, operator: str) -> None:
         shut_gate(paths.gate)
         state = RevisedState.open(paths.database)
         try:
-            lineage = Lineage().taken(found.head.run, found.head.revision).opened_at(found.head.revision)
+            lineage = Lineage().taken(found.head.run, found.head.revision)
             await state.adopt(found.head.revision + 1, found.samples, lineage)
         except RecordError as error:
             raise StateError(str(error)) from error

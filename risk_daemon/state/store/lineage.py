@@ -39,32 +39,33 @@ class Relation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """acked: the last revision that the server is known to have had. runs: each with its last revision; None: now on.
+    """acked: the last revision that the server is known to have had. runs: each with the last one it may have sent.
 
-    The newest run is last.
+    The newest run is last. Written down before each send, so that no save that others make here, and no copy of the
+    directory, takes more for its past than it knew when it was made.
     """
 
     acked: int = 0
-    runs: tuple[tuple[str, int | None], ...] = ()
+    runs: tuple[tuple[str, int], ...] = ()
 
-    def opened_at(self, revision: int) -> Lineage:
-        """A new process begins at `revision`: what was sent before ends there."""
-        return replace(self, runs=tuple((run, revision if until is None else until) for run, until in self.runs))
-
-    def sent_by(self, run: str) -> Lineage:
-        """From now on `run` may have reached the server."""
-        return self if (run, None) in self.runs else replace(self, runs=(*self.runs, (run, None)))
+    def sent_by(self, run: str, revision: int) -> Lineage:
+        """From now on `revision` of `run` may have reached the server."""
+        others = tuple(one for one in self.runs if one[0] != run)
+        return replace(self, runs=(*others, (run, max(revision, self._sent(run)))))
 
     def taken(self, run: str, revision: int) -> Lineage:
         """The server has `revision` of `run`, so nothing older can be there any more."""
-        return Lineage(revision, ((run, None),))
+        return Lineage(revision, ((run, max(revision, self._sent(run))),))
+
+    def _sent(self, run: str) -> int:
+        return max((until for known, until in self.runs if known == run), default=0)
 
     def relation(self, head: Head | None, revision: int) -> Relation:
         """What `head` is to a state at `revision`."""
         if head is None:
             return Relation.ABSENT
         for run, until in self.runs:
-            if run == head.run and head.revision <= (revision if until is None else until):
+            if run == head.run and head.revision <= until:
                 return Relation.OURS
         return Relation.AHEAD if head.revision > revision else Relation.OTHER
 
@@ -86,6 +87,6 @@ class Lineage:
         known = [
             (one[0], one[1])
             for one in runs
-            if isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], int | None)
+            if isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], int)
         ]
         return cls(acked, tuple(known) if len(known) == len(runs) else ())

@@ -21,7 +21,7 @@ from risk_daemon.errors import RecordError, StateError
 from risk_daemon.state.store import formats
 from risk_daemon.state.store.base import JsonObject, Store
 from risk_daemon.state.store.lineage import Head, Lineage, Relation
-from risk_daemon.state.store.postgres import PostgresStore
+from risk_daemon.state.store.postgres import Overtaken, PostgresStore
 from risk_daemon.state.store.postgres_link import Refused
 from risk_daemon.state.store.revised import RevisedState, Revision
 
@@ -132,9 +132,7 @@ class MirroredStore:
         A later state of the same accounts that the server has is taken over, if nobody else is writing it. Not with
         may_take_over False: then nothing is waited for. Raises RecordError where the state here can't be read.
         """
-        revision = await self._state.read()
-        self._lineage = (await self._state.lineage()).opened_at(revision.number)
-        await self._state.keep_lineage(self._lineage)
+        self._lineage = await self._state.lineage()
         if may_take_over:
             await self._meet()
         self._keeping = asyncio.create_task(self._keep(), name="mirror")
@@ -157,7 +155,7 @@ class MirroredStore:
         ours = {key: json.loads(body) for key, body in revision.rows}
         _check_accounts(ours, theirs)
         documents = self._merge(ours, theirs)
-        lineage = Lineage().taken(head.run, head.revision).opened_at(head.revision)
+        lineage = Lineage().taken(head.run, head.revision)
         await self._state.become(head.revision, documents, samples, lineage)
         self._lineage = lineage
         self._say(
@@ -233,12 +231,18 @@ class MirroredStore:
 
     async def _send(self, revision: Revision) -> None:
         """Raises RecordError."""
-        lineage = self._lineage.sent_by(self._remote.run)
-        if lineage != self._lineage:  # before it is sent: whatever becomes of it, we know that it may be ours
-            await self._state.keep_lineage(lineage)
-            self._lineage = lineage
+        lineage = self._lineage.sent_by(self._remote.run, revision.number)
+        await self._state.keep_lineage(
+            lineage
+        )  # before it is sent: whatever becomes of it, we know that it may be ours
+        before, self._lineage = self._lineage, lineage
         self._is_head_known = False  # until it is answered, and however this ends
-        self._head = await self._remote.put(self._head, revision.number, revision.rows)
+        try:
+            self._head = await self._remote.put(self._head, revision.number, revision.rows)
+        except Overtaken:  # it was not taken: what has its number there is somebody else's, under our name too
+            self._lineage = before
+            await self._keep_lineage()
+            raise
         self._is_head_known = True
         self._lineage = lineage.taken(self._remote.run, revision.number)
 
@@ -253,6 +257,9 @@ class MirroredStore:
     async def _keep_acked(self) -> None:
         """So that a server that had this once is known to have lost it."""
         self._ack_kept_at = asyncio.get_running_loop().time()
+        await self._keep_lineage()
+
+    async def _keep_lineage(self) -> None:
         try:
             await self._state.keep_lineage(self._lineage)
         except RecordError as error:

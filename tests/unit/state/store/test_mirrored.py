@@ -254,6 +254,26 @@ async def test_a_directory_restored_from_yesterday_takes_over_what_is_later(guar
     await until(lambda: there(database)["peak"] == {"equity": "3"})
 
 
+async def test_saves_without_the_mirror_make_nobody_elses_future_our_past(guards: Guards, database: Database) -> None:
+    """A copy made under a running guard, then a trip; the copy is put back, and commands save beside it."""
+    store = await guards.start()
+    await store.save({"lock": {"locked": False}})
+    await until(lambda: "lock" in database.documents())
+    guards.copy("one", "backup")
+    for owed in range(2):
+        await store.save({"lock": {"locked": True}, "broadcast": {"owed": [owed]}})
+    await until(lambda: there(database).get("broadcast") == {"owed": [1]})
+    await guards.stop(store)
+    shutil.rmtree(guards.root / "one")
+    guards.copy("backup", "one")
+    for number in range(3):
+        set_up(guards.root / "one" / "state.db", wardens={"n": number})
+    database.is_left_alone()
+    store = await guards.start()
+    assert "is no past of the state here" in store.trouble
+    assert there(database)["lock"] == {"locked": True}
+
+
 async def test_it_takes_over_nothing_that_somebody_is_writing(guards: Guards, database: Database) -> None:
     await restored_from_yesterday(guards, peak={"equity": "2"})
     store = await guards.start()
@@ -321,6 +341,30 @@ async def test_of_a_guard_and_its_clone_one_finds_out(guards: Guards, database: 
     await until(lambda: clone.trouble is not None)
     assert there(database)["a"] == {"of": "one"}
     assert one.trouble is None
+
+
+@pytest.mark.parametrize("ahead", [1, 5])
+async def test_a_machine_that_is_put_back_with_its_memory_never_overwrites(
+    guards: Guards, database: Database, ahead: int
+) -> None:
+    """The server has what this very run sent later, which nothing here remembers."""
+    store = await guards.start()
+    await store.save({"lock": {"locked": False}})
+    await until(lambda: "lock" in database.documents())
+    await well(store)
+    database.execute("UPDATE guards SET revision = revision + $1", ahead)
+    database.execute("UPDATE state_documents SET body = $1 WHERE key = 'lock'", '{"locked": true}')
+    for number in range(ahead + 2):
+        await store.save({"a": {"n": number}})
+    await until(lambda: store.trouble is not None)
+    for number in range(9):
+        await store.save({"a": {"n": number}})
+    await until(lambda: "is no past of the state here" in (store.trouble or ""))
+    assert there(database)["lock"] == {"locked": True}
+    await guards.stop(store)
+    store = await guards.start()
+    assert "is no past of the state here" in store.trouble, "a second start does not forget it"
+    assert there(database)["lock"] == {"locked": True}
 
 
 async def test_a_commit_that_nobody_heard_of_is_ours(guards: Guards, database: Database) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from risk_daemon.state.dial import Dialler
 from risk_daemon.state.lock.redis_address import RedisAddress
 
 if TYPE_CHECKING:
@@ -34,17 +35,20 @@ def redis_client(address: RedisAddress, password: str | None, timeout_s: float, 
 
     Raises ImportError without the extra.
     """
-    from redis.asyncio import Redis
+    from redis.asyncio import ConnectionPool, Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    return Redis(
+    from risk_daemon.state.redis_connection import DialledConnection, DialledSSLConnection
+
+    pool = ConnectionPool(
+        connection_class=DialledSSLConnection if address.is_secure else DialledConnection,
+        dialler=Dialler(),
         host=address.host,
         port=address.port,
         db=address.database,
         username=address.user,
         password=password,
-        ssl=address.is_secure,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
@@ -52,3 +56,4 @@ def redis_client(address: RedisAddress, password: str | None, timeout_s: float, 
         driver_info=None,
         **more,
     )
+    return Redis.from_pool(pool)

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.lock.redis_record import LEASE_MS as LONGEST_LEASE_MS
 from risk_daemon.state.redis_client import CLOSE_WITHIN_S, redis_client
 from tests.locks_world import CLOCK, KEY, LEASE_MS, OPEN, TRIPPED, Guard, Watcher, gate_of, lock_of, until
+from tests.names import NAME, name
 from tests.proxy import Proxy
 from tests.receivers.certificates import Certificates, made_in
 from tests.redis_server import VERSIONS, RedisServer
@@ -538,6 +540,23 @@ async def test_over_tls_only_a_server_that_is_trusted_is_asked(
         assert await said(trusting) == ([], True, "")
         plain = TradingGate(redis=f"rediss://127.0.0.1:{server.port}/0", redis_timeout_s=1.0)
         assert not plain.is_open()
+
+
+@pytest.mark.parametrize("host", ["localhost", NAME])
+async def test_over_tls_the_server_proves_its_name_whatever_its_address_is(
+    server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    certificates = made_in(tmp_path, "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    async with over_tls(server, certificates) as (address, _):
+        lock = RedisLock(replace(address, host=host))
+        with name():
+            if host == NAME:
+                with pytest.raises(RecordError, match="Hostname mismatch"):
+                    await lock.write(TRIPPED, CLOCK.now())
+            else:
+                await lock.write(TRIPPED, CLOCK.now())
+        await lock.aclose()
 
 
 @asynccontextmanager

@@ -34,6 +34,7 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/app/serving.py": "unit/app/test_service.py: the desk of wardens; whole in e2e/test_main_job.py",
     "risk_daemon/alerts/settings.py": "none: plain records",
     "risk_daemon/state/redis_client.py": "contract/test_board.py: a client of the board",
+    "risk_daemon/state/redis_connection.py": "contract/test_redis_faults.py: by a name over TLS",
     "risk_daemon/app/reset.py": "e2e/test_finish_first.py: the command, on what a daemon left",
     # --- auth ---
     "risk_daemon/auth/private_file.py": "unit/auth/test_tokens.py: modes, owners, full disks; test_wardens.py as well",

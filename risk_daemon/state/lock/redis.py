@@ -15,19 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket
 import uuid
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from risk_daemon.errors import ConfigError, RecordError
 from risk_daemon.model.clock import Clock, Instant, SystemClock
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.lock.redis_record import LEASE_MS, Given, key_of, text_of
-from risk_daemon.state.redis_client import closed
+from risk_daemon.state.redis_client import closed, redis_client
 from risk_daemon.state.worker import Worker
 
 if TYPE_CHECKING:
@@ -128,8 +127,6 @@ class RedisLock:
         self._is_refreshing = False
         self._client: Redis | None = None
         self._worker: Worker | None = None
-        self._finding: asyncio.Future[None] | None = None
-        self._is_found = False
 
     async def write(self, record: LockRecord, now: Instant) -> None:
         """Put `record` in force. Raises RecordError; what was not taken is said again by the next `refresh`."""
@@ -247,59 +244,17 @@ class RedisLock:
         if self._worker is None:
             self._worker = Worker("lock-redis")
         if self._client is None:
-            library = await self._worker.run(import_module, "redis.asyncio")
-            self._client = self._client or self._made(library)
-        if not self._is_found:
-            await self._find(self._worker)
+            await self._worker.run(import_module, "risk_daemon.state.redis_connection")
+            self._client = self._client or self._made()
         return self._client
 
-    async def _find(self, worker: Worker) -> None:
-        """Look the name up, before the library does, in a thread of our own and never twice at a time: a name server
-        that hangs must not take up the loop's threads, which look up the names of venues.
-        """
-        if self._finding is None or self._finding.done():
-            self._finding = asyncio.ensure_future(worker.run(_look_up, self._address.host, self._address.port))
-            self._finding.add_done_callback(_heed)
-        await asyncio.shield(self._finding)
-        self._is_found = True
-
-    def _made(self, library: Any) -> Redis:
-        address = self._address
-        return cast(
-            "Redis",
-            library.Redis(
-                host=address.host,
-                port=address.port,
-                db=address.database,
-                username=address.user,
-                password=self._password,
-                ssl=address.is_secure,
-                socket_timeout=_TIMEOUT_S,
-                socket_connect_timeout=_TIMEOUT_S,
-                retry=library.retry.Retry(import_module("redis.backoff").NoBackoff(), 0),
-                protocol=2,
-                decode_responses=True,
-                driver_info=None,
-                max_connections=8,
-            ),
-        )
+    def _made(self) -> Redis:
+        return redis_client(self._address, self._password, _TIMEOUT_S, decode_responses=True, max_connections=8)
 
     async def _drop(self) -> None:
         """Let go of idle connections: the name may lead to another server by now."""
-        self._is_found = False
         if self._client is not None:
             await closed(self._client.connection_pool.disconnect(inuse_connections=False))
-
-
-def _look_up(host: str, port: int) -> None:
-    """Raises OSError where the name leads nowhere."""
-    socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-
-
-def _heed(found: asyncio.Future[None]) -> None:
-    """An error that nobody waits for any more is no surprise to the loop."""
-    if not found.cancelled():
-        found.exception()
 
 
 def _words(error: Exception) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from risk_daemon.errors import ConfigError, RecordError
+from risk_daemon.state.dial import Dialler
 from risk_daemon.state.store.postgres_url import PostgresUrl
 
 if TYPE_CHECKING:
@@ -33,16 +34,20 @@ def require_client() -> None:
         raise ConfigError(f"state.store: a server needs the extra `postgres`: pipx install '{EXTRA}'.") from None
 
 
-async def connect(url: PostgresUrl, password: str, *, timeout_s: float = WITHIN_S) -> Connection:
+async def connect(
+    url: PostgresUrl, password: str, *, timeout_s: float = WITHIN_S, dialler: Dialler | None = None
+) -> Connection:
     """A connection on which every statement ends within `timeout_s`; commits are on the server's disk when they return.
 
     Raises whatever asyncpg and the network raise; `PostgresLink.run` makes sentences of it.
     """
     import asyncpg
 
+    loop: Any = _DiallingLoop(asyncio.get_running_loop(), dialler or Dialler())
     hosts, ports = zip(*url.hosts, strict=True)
     return await asyncpg.connect(
         url.dsn,
+        loop=loop,
         host=list(hosts),
         port=list(ports),
         user=url.user,
@@ -57,6 +62,24 @@ async def connect(url: PostgresUrl, password: str, *, timeout_s: float = WITHIN_
             "idle_in_transaction_session_timeout": str(int(timeout_s * 1000)),
         },
     )
+
+
+class _DiallingLoop:
+    """The loop that runs, but for names: those a `Dialler` looks up. The client connects by nothing else, be it to a
+    server or to cancel a statement, and asks a server over TLS for the name that it was given.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, dialler: Dialler) -> None:
+        self._loop = loop
+        self._dialler = dialler
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    async def create_connection(self, factory: Callable[[], Any], host: str, port: int, *, ssl: Any = None) -> Any:
+        dialled = await self._dialler.dial(host, port)
+        name = host if ssl else None
+        return await self._loop.create_connection(factory, sock=dialled, ssl=ssl, server_hostname=name)
 
 
 class PostgresLink:
@@ -78,6 +101,7 @@ class PostgresLink:
         self._password = password
         self._timeout_s = timeout_s
         self._first = first
+        self._dialler = Dialler()
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
 
@@ -110,7 +134,7 @@ class PostgresLink:
 
     async def _worked(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         if self._connection is None or self._connection.is_closed():
-            connection = await connect(self._url, self._password, timeout_s=self._timeout_s)
+            connection = await connect(self._url, self._password, timeout_s=self._timeout_s, dialler=self._dialler)
             self._connection = connection
             if self._first is not None:
                 await self._first(connection)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from risk_daemon.state.lock.redis import RedisLock, require_redis
 from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.lock.redis_record import LEASE_MS, Given
 from tests.locks_world import CLOCK, KEY, OPEN, TRIPPED
+from tests.names import NAME, name
 from tests.redis_server import RedisServer, free_port
 
 
@@ -151,47 +151,30 @@ async def test_a_probe_says_what_is_there_and_writes_nothing(server: RedisServer
 async def test_a_name_server_that_hangs_takes_one_thread_and_no_more(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    answers = threading.Event()
-
-    def hung(host: str, port: int) -> None:
-        asked.append(threading.current_thread().name)
-        answers.wait(20)
-
-    monkeypatch.setattr(redis_lock, "_look_up", hung)
-    lock = of(server)
-    monkeypatch.setattr(redis_lock, "_TIMEOUT_S", 0.1)
-    for _ in range(5):
-        with pytest.raises(RecordError, match="in time"):
-            await lock.write(TRIPPED, CLOCK.now())
-    assert len(asked) <= 1, "none while the library is still loading"
-    answers.set()
-    monkeypatch.setattr(redis_lock, "_TIMEOUT_S", 5.0)
-    await lock.write(TRIPPED, CLOCK.now())
-    assert json.loads(server.ask("GET", KEY))["cause"] == "capital_loss"
-    assert set(asked) == {"lock-redis"}
-    await lock.aclose()
+    lock = RedisLock(RedisAddress.of(f"redis://{NAME}:{server.port}/0"))
+    with name(hangs=True) as found:
+        for _ in range(3):
+            with pytest.raises(RecordError):
+                await lock.write(TRIPPED, CLOCK.now())
+        assert found.threads == [f"look-up {NAME}"]
+        found.answers.set()
+        monkeypatch.setattr(redis_lock, "_TIMEOUT_S", 5.0)
+        await lock.write(TRIPPED, CLOCK.now())
+        assert json.loads(server.ask("GET", KEY))["cause"] == "capital_loss"
+        await lock.aclose()
 
 
-async def test_a_name_that_leads_nowhere_is_looked_up_again(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def nowhere(host: str, port: int) -> None:
-        asked.append(host)
-        raise OSError("no such name")
-
-    monkeypatch.setattr(redis_lock, "_look_up", nowhere)
-    lock = of(server)
-    for _ in range(2):
-        with pytest.raises(RecordError, match="no such name"):
-            await lock.write(OPEN, CLOCK.now())
-    assert asked == ["127.0.0.1"] * 2
-    monkeypatch.undo()
-    await lock.write(OPEN, CLOCK.now())
-    assert server.ask("PTTL", KEY) > 0
-    await lock.aclose()
+async def test_a_name_that_leads_nowhere_is_looked_up_again(server: RedisServer) -> None:
+    lock = RedisLock(RedisAddress.of(f"redis://{NAME}:{server.port}/0"))
+    with name(error=OSError("no such name")) as asked:
+        for _ in range(2):
+            with pytest.raises(RecordError, match="no such name"):
+                await lock.write(OPEN, CLOCK.now())
+    assert len(asked.threads) == 2
+    with name():
+        await lock.write(OPEN, CLOCK.now())
+        assert server.ask("PTTL", KEY) > 0
+        await lock.aclose()
 
 
 async def test_nobody_there(tmp_path: Path) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +16,9 @@ from risk_daemon.errors import ConfigError, RecordError
 from risk_daemon.state.store import postgres_link
 from risk_daemon.state.store.postgres_link import PostgresLink, require_client
 from risk_daemon.state.store.postgres_url import parse
+from tests.names import NAME, name
 from tests.postgres import Database, Server
+from tests.receivers.certificates import made_in
 
 WITHIN_S = 0.5
 
@@ -84,6 +90,66 @@ async def test_no_variable_gives_it_a_password(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(OSError, match="enough"):
         await postgres_link.connect(parse("postgresql://guard@127.0.0.1/risk"), "")
     assert seen["password"] == ""
+
+
+@asynccontextmanager
+async def over_network(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """A port that leads to the socket of `server`. tls: it says yes to the question for it."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if tls is not None:
+                await reader.readexactly(8)
+                writer.write(b"S")
+                await writer.start_tls(tls)
+            far_reader, far_writer = await asyncio.open_unix_connection(f"{server.folder}/.s.PGSQL.5432")
+            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield listener.sockets[0].getsockname()[1]
+    finally:
+        listener.close()
+
+
+async def test_by_a_name_it_reaches_the_next_address_and_a_statement_can_be_cancelled(database: Database) -> None:
+    async with over_network(database.server) as port:
+        with name(first="127.0.0.2") as found:
+            url = parse(f"postgresql://postgres@{NAME}:{port}/{database.name}?sslmode=disable")
+            link = PostgresLink(url, "")
+            assert await link.run(ask) == 1
+
+            async def slow(connection: Any) -> str:
+                with suppress(TimeoutError):
+                    await connection.fetchval("SELECT pg_sleep(2)", timeout=0.1)
+                return str(await connection.fetchval("SELECT 'goes on'"))
+
+            assert await link.run(slow) == "goes on"
+            await link.close()
+        assert found.threads == [f"look-up {NAME}"] * 2
+
+
+@pytest.mark.parametrize("host", ["localhost", NAME])
+async def test_over_tls_the_server_proves_its_name_whatever_its_address_is(
+    database: Database, tmp_path: Path, host: str
+) -> None:
+    certificates = made_in(tmp_path, "localhost")
+    protected = f"sslmode=verify-full&sslrootcert={certificates.authority}"
+    async with over_network(database.server, certificates.server()) as port:
+        link = PostgresLink(parse(f"postgresql://postgres@{host}:{port}/{database.name}?{protected}"), "")
+        with name():
+            if host == NAME:
+                with pytest.raises(RecordError, match="Hostname mismatch"):
+                    await link.run(ask)
+            else:
+                assert await link.run(ask) == 1
+        await link.close()
 
 
 async def test_nobody_there_is_a_sentence() -> None:

@@ -44,6 +44,10 @@ class Place(Protocol):
 
     def set_epoch(self, epoch: int) -> None: ...
 
+    def restart(self) -> None:
+        """What it holds stays."""
+        ...
+
     def begin_in_the_future(self) -> None:
         """The board of the group `main` was made tomorrow."""
         ...
@@ -84,6 +88,10 @@ class PostgresPlace:
 
     def set_epoch(self, epoch: int) -> None:
         self.database.execute("UPDATE boards SET epoch = $1", epoch)
+
+    def restart(self) -> None:
+        self._server.kill()
+        self._server.start()
 
     def begin_in_the_future(self) -> None:
         self.database.execute("UPDATE boards SET since = now() + INTERVAL '1 day'")
@@ -137,6 +145,11 @@ class RedisPlace:
 
     def set_epoch(self, epoch: int) -> None:
         self.write("epoch", str(epoch))
+
+    def restart(self) -> None:
+        self.server.ask("SAVE")
+        self.server.kill()
+        self.server.start()
 
     def begin_in_the_future(self) -> None:
         self.write("since", "99999999999999")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -207,6 +208,36 @@ async def test_a_clock_that_is_set_back_settles_anew(place: Place) -> None:
     await held(a)
     place.begin_in_the_future()
     assert not (await ask(a)).is_settled
+
+
+async def test_another_server_with_the_same_board_settles_even_if_it_knows_of_every_epoch(place: Place) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    await held(a)
+    await ask(b)
+    place.restart()
+    found: list[Answer] = []
+
+    async def answers() -> bool:
+        with contextlib.suppress(RecordError):  # of a connection that went with the server
+            found.append(await ask(b, known_epoch=1))
+        return bool(found)
+
+    await until(answers)
+    assert (found[0].is_settled, found[0].is_ours, found[0].others) == (False, False, {"a": None})
+    assert (await held(b, 1)).is_settled, "once"
+
+
+async def test_a_replica_that_is_promoted_settles_before_anybody_opens(redis_place: RedisPlace, tmp_path: Path) -> None:
+    a, other = redis_place.board("a", ["b"]), RedisServer(tmp_path / "other").start()
+    await held(a)
+    other.follow(redis_place.server)
+    redis_place.server.kill()
+    other.ask("REPLICAOF", "NO", "ONE")
+    b = redis_place.board_at(other.port, "b", ["a"])
+    answer = await ask(b, known_epoch=1)
+    assert (answer.is_settled, answer.is_ours, answer.others) == (False, False, {"a": None})
+    assert (await held(b, 1)).epoch == 2
+    other.kill()
 
 
 async def test_a_lease_that_ends_later_than_it_can_is_none_and_the_board_settles(place: Place) -> None:

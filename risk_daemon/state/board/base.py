@@ -69,8 +69,9 @@ class Answer:
     """How the board stands after an exchange.
 
     is_ours: the epoch is held by who asked, for LEASE_S from when it asked. is_taken: another process stands under the
-    same name, and nothing was written. is_settled: the board has known of itself for as long as a lease lasts, by a clock
-    that was not set back meanwhile, so that no lease of before is in force. holder: the name of the guard that holds the epoch, empty if none.
+    same name, and nothing was written. is_settled: the board has known of itself for as long as a lease lasts, on one
+    server and by a clock that was not set back, so that no lease of before is in force. holder: the name of the guard
+    that holds the epoch, empty if none.
     others: by name; None for a guard that was not heard of since the board was made, or began to settle anew: what was
     said before that, or in the future by the board's clock, is of a board that nobody knows any more.
     """

@@ -1,8 +1,9 @@
 """The board in PostgreSQL: one function on the server, so that what is written, held and seen is of one moment there.
 
 The tables and the function are of the migration `0020_board.sql`. Where the server replicates synchronously, a
-failover loses nothing; where it does not, what is lost is written again with the next exchange, and an epoch that was
-lost is less than what its holder knows of, so that the board settles anew.
+failover loses nothing; where it does not, what is lost is written again with the next exchange. Another server than the
+one that was asked before, or that one restarted, settles anew: it may have lost an epoch whose holder nobody hears. A
+server is known by when it was started.
 """
 
 from __future__ import annotations

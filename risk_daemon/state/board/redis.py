@@ -4,11 +4,13 @@ Keys, all with the prefix `risk-daemon:{GROUP}:board:`
 
     epoch       the number of the last holder
     holder      NAME:RUN of who holds it; expires with its lease
-    since       when this board was made, in ms by the server
+    since       when this board was made, or began to settle, in ms by the server
+    server      which run of which server that was
     guard:NAME  hash of run, seq (of its words), at (ms by the server) and body (JSON): what holds for this guard
 
-A replica refuses the script, as it writes. What a failover may lose is written again with the next exchange; an epoch
-that was lost is less than what its holder knows of, and the board settles anew.
+A replica refuses the script, as it writes. What a failover may lose is written again with the next exchange. Another
+server than the one that was asked before, or that one restarted, settles anew: it may have lost an epoch whose holder
+nobody hears.
 """
 
 from __future__ import annotations
@@ -34,15 +36,19 @@ if stands[1] == run and seq <= (tonumber(stands[3]) or 0) then
 end
 local epoch, since = tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(redis.call('GET', KEYS[3]) or '')
 if epoch == nil then return redis.error_reply('the epoch on this board is no number') end
+local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+if server == nil then return redis.error_reply('this server does not say which one it is') end
 local holder, left = redis.call('GET', KEYS[2]) or '', redis.call('PTTL', KEYS[2])
 local is_set_back = holder ~= '' and (left < 0 or left > lease)
 if is_set_back then
     redis.call('DEL', KEYS[2])
     holder = ''
 end
-if since == nil or since > now or known > epoch or is_set_back then
+local is_moved = redis.call('GET', KEYS[5]) ~= server
+if since == nil or since > now or known > epoch or is_set_back or is_moved then
     since = now
     redis.call('SET', KEYS[3], string.format('%.0f', since))
+    redis.call('SET', KEYS[5], server)
 end
 if known > epoch then epoch = known end
 local at = tonumber(stands[2] or '')
@@ -62,7 +68,7 @@ if not taken then
 end
 redis.call('SET', KEYS[1], string.format('%.0f', epoch))
 local answer = {string.format('%.0f', epoch), holder, ours and 1 or 0, taken and 1 or 0, settled and 1 or 0}
-for i = 5, #KEYS do
+for i = 6, #KEYS do
     local said = redis.call('HMGET', KEYS[i], 'at', 'body')
     local said_at = tonumber(said[1] or '')
     local heard = said_at ~= nil and said_at >= since and said_at <= now
@@ -81,8 +87,8 @@ class RedisBoard:
         self._name, self._run, self._others = name, run, tuple(others)
         self._seq = 0
         prefix = f"risk-daemon:{{{group}}}:board:"
-        guards = (f"guard:{guard}" for guard in (name, *self._others))
-        self._keys = [prefix + key for key in ("epoch", "holder", "since", *guards)]
+        guards = (f"guard:{guard}" for guard in self._others)
+        self._keys = [prefix + key for key in ("epoch", "holder", "since", f"guard:{name}", "server", *guards)]
         self._script = client.register_script(_EXCHANGE)
 
     async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:

@@ -38,6 +38,10 @@ class Place(Protocol):
         """Write `body` as what a guard of the group `main` said."""
         ...
 
+    def take_off(self, guard: str) -> None:
+        """As docs/scale.md says it is done, with a guard of the group `main`."""
+        ...
+
     def say_at(self, guard: str, seconds: float) -> None:
         """What a guard of the group `main` said, it said that long from now; negative: ago."""
         ...
@@ -81,6 +85,9 @@ class PostgresPlace:
 
     def say_of(self, guard: str, body: str) -> None:
         self.database.execute("UPDATE board_standings SET body = $2 WHERE guard = $1", guard, body)
+
+    def take_off(self, guard: str) -> None:
+        self.database.execute("DELETE FROM board_standings WHERE board = 'main' AND guard = $1", guard)
 
     def say_at(self, guard: str, seconds: float) -> None:
         moved = "UPDATE board_standings SET said_at = now() + $2::float8 * INTERVAL '1 s' WHERE guard = $1"
@@ -136,6 +143,9 @@ class RedisPlace:
     def say_of(self, guard: str, body: str) -> None:
         self.server.ask("HSET", f"{_KEYS}guard:{guard}", "body", body)
 
+    def take_off(self, guard: str) -> None:
+        self.server.ask("SREM", f"{_KEYS}guards", guard)
+
     def say_at(self, guard: str, seconds: float) -> None:
         self.server.ask("HSET", f"{_KEYS}guard:{guard}", "at", int((self._now() + seconds) * 1000))
 
@@ -162,6 +172,9 @@ class RedisPlace:
         with self.server.client() as client:
             told = client.info("commandstats")
         return sum(of["calls"] for command, of in told.items() if command.startswith("cmdstat_eval"))
+
+    def delete(self, key: str) -> None:
+        assert self.server.ask("DEL", _KEYS + key) == 1
 
     def write(self, key: str, value: str) -> None:
         self.server.ask("SET", _KEYS + key, value)

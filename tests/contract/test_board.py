@@ -105,6 +105,36 @@ async def test_what_one_writes_the_others_see_and_it_stays(place: Place) -> None
     assert (await ask(a)).others == {"b": CLEAR, "c": None}
 
 
+async def test_a_guard_that_is_not_named_is_seen_too(place: Place) -> None:
+    a, b, c = place.board("a", ["b"]), place.board("b", ["a", "c"]), place.board("c", ["a", "b"])
+    assert (await ask(a)).unnamed == {}
+    await ask(b)
+    await ask(c, HALTED)
+    answer = await ask(a)
+    assert (answer.others, answer.unnamed) == ({"b": CLEAR}, {"c": HALTED})
+    answer = await ask(b)
+    assert (answer.others, answer.unnamed) == ({"a": CLEAR, "c": HALTED}, {})
+    place.say_of("c", "no json")
+    assert (await ask(a)).unnamed == {"c": base.UNREADABLE}
+    place.say_at("c", -60.0)
+    assert (await ask(a)).unnamed == {}
+
+
+async def test_a_guard_that_is_not_named_and_left_nothing_to_read_locks(redis_place: RedisPlace) -> None:
+    a, c = redis_place.board("a", []), redis_place.board("c", ["a"])
+    await ask(c)
+    redis_place.delete("guard:c")
+    assert (await ask(a)).unnamed == {"c": base.UNREADABLE}
+
+
+async def test_a_guard_is_taken_off_the_board_as_the_page_says(place: Place) -> None:
+    a, c = place.board("a", []), place.board("c", ["a"])
+    await ask(c)
+    assert (await ask(a)).unnamed == {"c": CLEAR}
+    place.take_off("c")
+    assert (await ask(a)).unnamed == {}
+
+
 async def test_a_second_process_of_one_name_is_told_so_and_writes_nothing(place: Place) -> None:
     first, second, other = place.board("a", ["b"], run="1"), place.board("a", ["b"], run="2"), place.board("b", ["a"])
     await ask(first, HALTED)

@@ -6,6 +6,7 @@ Keys, all with the prefix `risk-daemon:{GROUP}:board:`
     holder      NAME:RUN of who holds it; expires with its lease
     since       when this board was made, or began to settle, in ms by the server
     server      which run of which server that was
+    guards      set of the names of all that ever said anything here
     guard:NAME  hash of run, seq (of its words), at (ms by the server) and body (JSON): what holds for this guard
 
 A replica refuses the script, as it writes. What a failover may lose is written again with the next exchange. Another
@@ -23,7 +24,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from risk_daemon.errors import RecordError
-from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standing_in
+from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standings_in
 
 _EXCHANGE = """
 local now = redis.call('TIME')
@@ -56,6 +57,7 @@ local taken = at ~= nil and at <= now and now - at < lease and stands[1] ~= run
 local settled, ours = now - since >= lease, false
 if not taken then
     local me = name .. ':' .. run
+    redis.call('SADD', KEYS[6], name)
     redis.call('HSET', KEYS[4], 'run', run, 'seq', seq, 'at', string.format('%.0f', now), 'body', body)
     if wants and settled and (holder == '' or holder == me) then
         if holder == '' then epoch = epoch + 1 end
@@ -68,11 +70,13 @@ if not taken then
 end
 redis.call('SET', KEYS[1], string.format('%.0f', epoch))
 local answer = {string.format('%.0f', epoch), holder, ours and 1 or 0, taken and 1 or 0, settled and 1 or 0}
-for i = 6, #KEYS do
-    local said = redis.call('HMGET', KEYS[i], 'at', 'body')
+for _, other in ipairs(redis.call('SMEMBERS', KEYS[6])) do
+    local said = redis.call('HMGET', ARGV[8] .. other, 'at', 'body')
     local said_at = tonumber(said[1] or '')
-    local heard = said_at ~= nil and said_at >= since and said_at <= now
-    answer[#answer + 1] = heard and (said[2] or '') or false
+    if other ~= name and (said_at == nil or (said_at >= since and said_at <= now)) then
+        answer[#answer + 1] = other
+        answer[#answer + 1] = said_at ~= nil and said[2] or ''
+    end
 end
 return answer
 """
@@ -87,14 +91,15 @@ class RedisBoard:
         self._name, self._run, self._others = name, run, tuple(others)
         self._seq = 0
         prefix = f"risk-daemon:{{{group}}}:board:"
-        guards = (f"guard:{guard}" for guard in self._others)
-        self._keys = [prefix + key for key in ("epoch", "holder", "since", f"guard:{name}", "server", *guards)]
+        self._guards = f"{prefix}guard:"
+        self._keys = [prefix + key for key in ("epoch", "holder", "since", f"guard:{name}", "server", "guards")]
         self._script = client.register_script(_EXCHANGE)
 
     async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
         self._seq += 1
         body = json.dumps(mine.document())
         words: list[Any] = [self._name, self._run, body, int(wants), known_epoch, round(LEASE_S * 1000), self._seq]
+        words.append(self._guards)
         try:
             found = await self._script(keys=self._keys, args=words)
             return self._answer([_text(part) for part in found])
@@ -103,14 +108,17 @@ class RedisBoard:
 
     def _answer(self, found: Sequence[str | None]) -> Answer:
         """Raises ValueError, TypeError."""
-        epoch, holder, ours, taken, settled, *bodies = found
+        epoch, holder, ours, taken, settled, *said = found
+        bodies = dict(zip(map(str, said[::2]), said[1::2], strict=True))
+        others, unnamed = standings_in(bodies, self._others)
         return Answer(
             epoch=int(epoch or ""),
             holder=(holder or "").rpartition(":")[0],
             is_ours=ours == "1",
             is_taken=taken != "0",
             is_settled=settled == "1",
-            others=dict(zip(self._others, map(standing_in, bodies), strict=True)),
+            others=others,
+            unnamed=unnamed,
         )
 
     async def close(self) -> None:

@@ -18,8 +18,7 @@ CREATE TABLE board_standings (
 );
 -- One call is one statement, so a guard that stops in the middle of it holds no lock of a row.
 CREATE FUNCTION exchange_on_board(
-    on_board TEXT, by_guard TEXT, of_run TEXT, number BIGINT, says TEXT, wants BOOLEAN, known BIGINT, lease INTERVAL,
-    others TEXT[]
+    on_board TEXT, by_guard TEXT, of_run TEXT, number BIGINT, says TEXT, wants BOOLEAN, known BIGINT, lease INTERVAL
 ) RETURNS TEXT LANGUAGE plpgsql AS $$
 DECLARE
     b boards%ROWTYPE;
@@ -71,7 +70,7 @@ BEGIN
     RETURN json_build_object(
         'epoch', b.epoch, 'holder', b.holder, 'is_ours', is_ours, 'is_taken', is_taken, 'is_settled', is_settled,
         'others', (SELECT coalesce(json_object_agg(guard, body), '{}') FROM board_standings
-                   WHERE board = on_board AND guard = ANY (others) AND said_at BETWEEN b.since AND at)
+                   WHERE board = on_board AND guard <> by_guard AND said_at BETWEEN b.since AND at)
     )::TEXT;
 END
 $$;

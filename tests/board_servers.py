@@ -18,7 +18,7 @@ from tests.redis_server import RedisServer
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-_KEYS = "risk-daemon:{main}:board:"
+_KEYS = "risk-daemon:main:board:"
 
 
 class Place(Protocol):

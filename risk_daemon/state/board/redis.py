@@ -1,6 +1,6 @@
 """The board in Redis: one script, so that what is written, held and seen is of one moment by the server's clock.
 
-Keys, all with the prefix `risk-daemon:{GROUP}:board:`
+Keys, all with the prefix `risk-daemon:GROUP:board:`
 
     epoch       the number of the last holder
     holder      NAME:RUN of who holds it; expires with its lease
@@ -90,10 +90,9 @@ class RedisBoard:
         self._client = client
         self._name, self._run, self._others = name, run, tuple(others)
         self._seq = 0
-        prefix = f"risk-daemon:{{{group}}}:board:"
+        prefix = f"risk-daemon:{group}:board:"
         self._guards = f"{prefix}guard:"
         self._keys = [prefix + key for key in ("epoch", "holder", "since", f"guard:{name}", "server", "guards")]
-        self._script = client.register_script(_EXCHANGE)
 
     async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
         self._seq += 1
@@ -101,7 +100,7 @@ class RedisBoard:
         words: list[Any] = [self._name, self._run, body, int(wants), known_epoch, round(LEASE_S * 1000), self._seq]
         words.append(self._guards)
         try:
-            found = await self._script(keys=self._keys, args=words)
+            found = await self._client.eval(_EXCHANGE, len(self._keys), *self._keys, *words)
             return self._answer([_text(part) for part in found])
         except (RedisError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise RecordError(f"{self.place}: the board does not answer: {error}") from error

@@ -18,7 +18,7 @@ from tests.redis_server import RedisServer
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-_KEYS = "risk-daemon:{main}:board:"
+_KEYS = "risk-daemon:main:board:"
 
 
 class Place(Protocol):
@@ -38,11 +38,19 @@ class Place(Protocol):
         """Write `body` as what a guard of the group `main` said."""
         ...
 
+    def take_off(self, guard: str) -> None:
+        """As docs/scale.md says it is done, with a guard of the group `main`."""
+        ...
+
     def say_at(self, guard: str, seconds: float) -> None:
         """What a guard of the group `main` said, it said that long from now; negative: ago."""
         ...
 
     def set_epoch(self, epoch: int) -> None: ...
+
+    def restart(self) -> None:
+        """What it holds stays."""
+        ...
 
     def begin_in_the_future(self) -> None:
         """The board of the group `main` was made tomorrow."""
@@ -78,12 +86,19 @@ class PostgresPlace:
     def say_of(self, guard: str, body: str) -> None:
         self.database.execute("UPDATE board_standings SET body = $2 WHERE guard = $1", guard, body)
 
+    def take_off(self, guard: str) -> None:
+        self.database.execute("DELETE FROM board_standings WHERE board = 'main' AND guard = $1", guard)
+
     def say_at(self, guard: str, seconds: float) -> None:
         moved = "UPDATE board_standings SET said_at = now() + $2::float8 * INTERVAL '1 s' WHERE guard = $1"
         self.database.execute(moved, guard, seconds)
 
     def set_epoch(self, epoch: int) -> None:
         self.database.execute("UPDATE boards SET epoch = $1", epoch)
+
+    def restart(self) -> None:
+        self._server.kill()
+        self._server.start()
 
     def begin_in_the_future(self) -> None:
         self.database.execute("UPDATE boards SET since = now() + INTERVAL '1 day'")
@@ -128,6 +143,9 @@ class RedisPlace:
     def say_of(self, guard: str, body: str) -> None:
         self.server.ask("HSET", f"{_KEYS}guard:{guard}", "body", body)
 
+    def take_off(self, guard: str) -> None:
+        self.server.ask("SREM", f"{_KEYS}guards", guard)
+
     def say_at(self, guard: str, seconds: float) -> None:
         self.server.ask("HSET", f"{_KEYS}guard:{guard}", "at", int((self._now() + seconds) * 1000))
 
@@ -137,6 +155,11 @@ class RedisPlace:
 
     def set_epoch(self, epoch: int) -> None:
         self.write("epoch", str(epoch))
+
+    def restart(self) -> None:
+        self.server.ask("SAVE")
+        self.server.kill()
+        self.server.start()
 
     def begin_in_the_future(self) -> None:
         self.write("since", "99999999999999")
@@ -149,6 +172,9 @@ class RedisPlace:
         with self.server.client() as client:
             told = client.info("commandstats")
         return sum(of["calls"] for command, of in told.items() if command.startswith("cmdstat_eval"))
+
+    def delete(self, key: str) -> None:
+        assert self.server.ask("DEL", _KEYS + key) == 1
 
     def write(self, key: str, value: str) -> None:
         self.server.ask("SET", _KEYS + key, value)

@@ -79,6 +79,10 @@ def _why_not(answer: Answer, name: str) -> str | None:
             return f"{_named(other)} was not heard of since the board was made: start it once"
         if standing.locked:
             return f"{_named(other)} holds: {standing.cause}: {standing.reason}"
+    # Whoever does not know of all guards can't know that all of them agree.
+    for other, standing in sorted(answer.unnamed.items(), key=lambda item: (not item[1].locked, item[0])):
+        unnamed = f"{_named(other)} is on the board and not in [guard] peers"
+        return f"{unnamed}, and holds: {standing.cause}: {standing.reason}" if standing.locked else unnamed
     if answer.is_ours:
         return None
     if not answer.is_settled:

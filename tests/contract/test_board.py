@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -102,6 +103,36 @@ async def test_what_one_writes_the_others_see_and_it_stays(place: Place) -> None
     assert (await ask(a, HALTED)).others == {"b": None, "c": None}
     assert (await ask(b)).others == {"a": HALTED, "c": None}
     assert (await ask(a)).others == {"b": CLEAR, "c": None}
+
+
+async def test_a_guard_that_is_not_named_is_seen_too(place: Place) -> None:
+    a, b, c = place.board("a", ["b"]), place.board("b", ["a", "c"]), place.board("c", ["a", "b"])
+    assert (await ask(a)).unnamed == {}
+    await ask(b)
+    await ask(c, HALTED)
+    answer = await ask(a)
+    assert (answer.others, answer.unnamed) == ({"b": CLEAR}, {"c": HALTED})
+    answer = await ask(b)
+    assert (answer.others, answer.unnamed) == ({"a": CLEAR, "c": HALTED}, {})
+    place.say_of("c", "no json")
+    assert (await ask(a)).unnamed == {"c": base.UNREADABLE}
+    place.say_at("c", -60.0)
+    assert (await ask(a)).unnamed == {}
+
+
+async def test_a_guard_that_is_not_named_and_left_nothing_to_read_locks(redis_place: RedisPlace) -> None:
+    a, c = redis_place.board("a", []), redis_place.board("c", ["a"])
+    await ask(c)
+    redis_place.delete("guard:c")
+    assert (await ask(a)).unnamed == {"c": base.UNREADABLE}
+
+
+async def test_a_guard_is_taken_off_the_board_as_the_page_says(place: Place) -> None:
+    a, c = place.board("a", []), place.board("c", ["a"])
+    await ask(c)
+    assert (await ask(a)).unnamed == {"c": CLEAR}
+    place.take_off("c")
+    assert (await ask(a)).unnamed == {}
 
 
 async def test_a_second_process_of_one_name_is_told_so_and_writes_nothing(place: Place) -> None:
@@ -207,6 +238,36 @@ async def test_a_clock_that_is_set_back_settles_anew(place: Place) -> None:
     await held(a)
     place.begin_in_the_future()
     assert not (await ask(a)).is_settled
+
+
+async def test_another_server_with_the_same_board_settles_even_if_it_knows_of_every_epoch(place: Place) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    await held(a)
+    await ask(b)
+    place.restart()
+    found: list[Answer] = []
+
+    async def answers() -> bool:
+        with contextlib.suppress(RecordError):  # of a connection that went with the server
+            found.append(await ask(b, known_epoch=1))
+        return bool(found)
+
+    await until(answers)
+    assert (found[0].is_settled, found[0].is_ours, found[0].others) == (False, False, {"a": None})
+    assert (await held(b, 1)).is_settled, "once"
+
+
+async def test_a_replica_that_is_promoted_settles_before_anybody_opens(redis_place: RedisPlace, tmp_path: Path) -> None:
+    a, other = redis_place.board("a", ["b"]), RedisServer(tmp_path / "other").start()
+    await held(a)
+    other.follow(redis_place.server)
+    redis_place.server.kill()
+    other.ask("REPLICAOF", "NO", "ONE")
+    b = redis_place.board_at(other.port, "b", ["a"])
+    answer = await ask(b, known_epoch=1)
+    assert (answer.is_settled, answer.is_ours, answer.others) == (False, False, {"a": None})
+    assert (await held(b, 1)).epoch == 2
+    other.kill()
 
 
 async def test_a_lease_that_ends_later_than_it_can_is_none_and_the_board_settles(place: Place) -> None:

@@ -28,6 +28,7 @@ from risk_daemon.state.lock.redis import SILENCE_MS, RedisLock
 from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.lock.redis_record import LEASE_MS as LONGEST_LEASE_MS
 from risk_daemon.state.redis_client import CLOSE_WITHIN_S, redis_client
+from tests.board_servers import until as until_true
 from tests.locks_world import CLOCK, KEY, LEASE_MS, OPEN, TRIPPED, Guard, Watcher, gate_of, lock_of, until
 from tests.names import NAME, name
 from tests.proxy import Proxy
@@ -361,7 +362,9 @@ async def test_with_a_wrong_password_nothing_is_written_and_nothing_is_open(serv
 
 
 BOT_RULES = "+@connection +multi +exec +role +info +time +getrange +pttl ~risk-daemon:*"
-GUARD_RULES = "+@connection +eval +time +info +role +get +set +del +hset +hmget ~risk-daemon:main:*"
+GUARD_RULES = (
+    "+@connection +eval +time +info +role +get +set +del +hset +hmget +pttl +sadd +smembers ~risk-daemon:main:*"
+)
 
 
 async def test_a_bot_may_read_and_not_write_by_the_rules_of_the_page(server: RedisServer) -> None:
@@ -382,6 +385,38 @@ async def test_a_bot_may_read_and_not_write_by_the_rules_of_the_page(server: Red
     assert len(meddler.errors) == 1
     assert gate.is_open()
     await meddler.lock.aclose()
+
+
+async def test_guards_meet_on_a_board_by_the_rules_of_the_page_and_a_bot_does_not(server: RedisServer) -> None:
+    server.ask("ACL", "SETUSER", "bot", "on", ">bots", *BOT_RULES.split())
+    server.ask("ACL", "SETUSER", "guard", "on", ">guards", *GUARD_RULES.split())
+    a, b, bot = (
+        RedisBoard(
+            redis_client(RedisAddress.of(f"redis://{user}@127.0.0.1:{server.port}/0"), f"{user}s", 1.0),
+            place="redis",
+            group="main",
+            name=name,
+            run="1",
+            others=[other],
+        )
+        for user, name, other in (("guard", "a", "b"), ("guard", "b", "a"), ("bot", "a", "b"))
+    )
+    said = Standing(locked=True, cause="manual_halt", reason="night", trip_id="trip-1")
+    await a.exchange(said, wants=False, known_epoch=0)
+
+    async def is_ours() -> bool:
+        return (await b.exchange(Standing(locked=False), wants=True, known_epoch=0)).is_ours
+
+    await until_true(is_ours)
+    server.ask("PERSIST", "risk-daemon:main:board:holder")
+    assert not await is_ours(), "settles, which takes one more command"
+    assert (await b.exchange(Standing(locked=False), wants=False, known_epoch=0)).others == {"a": None}
+    assert (await a.exchange(said, wants=False, known_epoch=0)).others == {"b": Standing(locked=False)}
+    assert (await b.exchange(Standing(locked=False), wants=False, known_epoch=0)).others == {"a": said}
+    with pytest.raises(RecordError, match="permission"):
+        await bot.exchange(said, wants=False, known_epoch=0)
+    for board in (a, b, bot):
+        await board.close()
 
 
 # --- the network, and processes that are late ----------------------------------------------------------

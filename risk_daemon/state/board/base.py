@@ -9,7 +9,7 @@ is left of its lease, while no other guard says no.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, Protocol, Self
@@ -54,10 +54,17 @@ class Standing:
 UNREADABLE = Standing(locked=True, cause="locked", reason="what it wrote can't be read")
 
 
-def standing_in(body: str | None) -> Standing | None:
-    """What a guard wrote; None: it was not heard of. What can't be read locks."""
-    if body is None:
-        return None
+def standings_in(
+    bodies: Mapping[str, Any], named: Iterable[str]
+) -> tuple[dict[str, Standing | None], dict[str, Standing]]:
+    """What the guards wrote, by name: those in `named`, None for who was not heard of; and all others."""
+    heard = {name: _standing_in(body) for name, body in bodies.items()}
+    others = {name: heard.pop(name, None) for name in named}
+    return others, heard
+
+
+def _standing_in(body: Any) -> Standing:
+    """What can't be read locks."""
     try:
         return Standing.from_document(json.loads(body))
     except (ValueError, TypeError, RecursionError):
@@ -69,10 +76,12 @@ class Answer:
     """How the board stands after an exchange.
 
     is_ours: the epoch is held by who asked, for LEASE_S from when it asked. is_taken: another process stands under the
-    same name, and nothing was written. is_settled: the board has known of itself for as long as a lease lasts, by a clock
-    that was not set back meanwhile, so that no lease of before is in force. holder: the name of the guard that holds the epoch, empty if none.
+    same name, and nothing was written. is_settled: the board has known of itself for as long as a lease lasts, on one
+    server and by a clock that was not set back, so that no lease of before is in force. holder: the name of the guard
+    that holds the epoch, empty if none.
     others: by name; None for a guard that was not heard of since the board was made, or began to settle anew: what was
     said before that, or in the future by the board's clock, is of a board that nobody knows any more.
+    unnamed: of the guards that were heard of, and that who asked does not count among its others.
     """
 
     epoch: int
@@ -81,6 +90,7 @@ class Answer:
     is_taken: bool
     is_settled: bool
     others: Mapping[str, Standing | None]
+    unnamed: Mapping[str, Standing]
 
 
 class Board(Protocol):

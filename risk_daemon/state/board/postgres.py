@@ -1,8 +1,9 @@
 """The board in PostgreSQL: one function on the server, so that what is written, held and seen is of one moment there.
 
 The tables and the function are of the migration `0020_board.sql`. Where the server replicates synchronously, a
-failover loses nothing; where it does not, what is lost is written again with the next exchange, and an epoch that was
-lost is less than what its holder knows of, so that the board settles anew.
+failover loses nothing; where it does not, what is lost is written again with the next exchange. Another server than the
+one that was asked before, or that one restarted, settles anew: it may have lost an epoch whose holder nobody hears. A
+server is known by when it was started.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from risk_daemon.errors import RecordError
-from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standing_in
+from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standings_in
 
-_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8)"
 
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class PostgresBoard:
     async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
         self._seq += 1
         body, lease = json.dumps(mine.document()), timedelta(seconds=LEASE_S)
-        words = (self._group, self._name, self._run, self._seq, body, wants, known_epoch, lease, list(self._others))
+        words = (self._group, self._name, self._run, self._seq, body, wants, known_epoch, lease)
         found = await self._link.run(lambda connection: connection.fetchval(_EXCHANGE, *words))
         try:
             return self._answer(json.loads(found))
@@ -50,14 +51,15 @@ class PostgresBoard:
 
     def _answer(self, found: dict[str, Any]) -> Answer:
         """Raises ValueError, KeyError, TypeError, AttributeError."""
-        bodies = found["others"]
+        others, unnamed = standings_in(found["others"], self._others)
         return Answer(
             epoch=int(found["epoch"]),
             holder=str(found["holder"]).rpartition(":")[0],
             is_ours=found["is_ours"] is True,
             is_taken=found["is_taken"] is not False,
             is_settled=found["is_settled"] is True,
-            others={name: standing_in(bodies.get(name)) for name in self._others},
+            others=others,
+            unnamed=unnamed,
         )
 
     async def close(self) -> None:

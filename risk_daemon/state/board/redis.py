@@ -1,14 +1,17 @@
 """The board in Redis: one script, so that what is written, held and seen is of one moment by the server's clock.
 
-Keys, all with the prefix `risk-daemon:{GROUP}:board:`
+Keys, all with the prefix `risk-daemon:GROUP:board:`
 
     epoch       the number of the last holder
     holder      NAME:RUN of who holds it; expires with its lease
-    since       when this board was made, in ms by the server
+    since       when this board was made, or began to settle, in ms by the server
+    server      which run of which server that was
+    guards      set of the names of all that ever said anything here
     guard:NAME  hash of run, seq (of its words), at (ms by the server) and body (JSON): what holds for this guard
 
-A replica refuses the script, as it writes. What a failover may lose is written again with the next exchange; an epoch
-that was lost is less than what its holder knows of, and the board settles anew.
+A replica refuses the script, as it writes. What a failover may lose is written again with the next exchange. Another
+server than the one that was asked before, or that one restarted, settles anew: it may have lost an epoch whose holder
+nobody hears.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from risk_daemon.errors import RecordError
-from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standing_in
+from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standings_in
 from risk_daemon.state.redis_client import closed
 
 _EXCHANGE = """
@@ -35,15 +38,19 @@ if stands[1] == run and seq <= (tonumber(stands[3]) or 0) then
 end
 local epoch, since = tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(redis.call('GET', KEYS[3]) or '')
 if epoch == nil then return redis.error_reply('the epoch on this board is no number') end
+local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+if server == nil then return redis.error_reply('this server does not say which one it is') end
 local holder, left = redis.call('GET', KEYS[2]) or '', redis.call('PTTL', KEYS[2])
 local is_set_back = holder ~= '' and (left < 0 or left > lease)
 if is_set_back then
     redis.call('DEL', KEYS[2])
     holder = ''
 end
-if since == nil or since > now or known > epoch or is_set_back then
+local is_moved = redis.call('GET', KEYS[5]) ~= server
+if since == nil or since > now or known > epoch or is_set_back or is_moved then
     since = now
     redis.call('SET', KEYS[3], string.format('%.0f', since))
+    redis.call('SET', KEYS[5], server)
 end
 if known > epoch then epoch = known end
 local at = tonumber(stands[2] or '')
@@ -51,6 +58,7 @@ local taken = at ~= nil and at <= now and now - at < lease and stands[1] ~= run
 local settled, ours = now - since >= lease, false
 if not taken then
     local me = name .. ':' .. run
+    redis.call('SADD', KEYS[6], name)
     redis.call('HSET', KEYS[4], 'run', run, 'seq', seq, 'at', string.format('%.0f', now), 'body', body)
     if wants and settled and (holder == '' or holder == me) then
         if holder == '' then epoch = epoch + 1 end
@@ -63,11 +71,13 @@ if not taken then
 end
 redis.call('SET', KEYS[1], string.format('%.0f', epoch))
 local answer = {string.format('%.0f', epoch), holder, ours and 1 or 0, taken and 1 or 0, settled and 1 or 0}
-for i = 5, #KEYS do
-    local said = redis.call('HMGET', KEYS[i], 'at', 'body')
+for _, other in ipairs(redis.call('SMEMBERS', KEYS[6])) do
+    local said = redis.call('HMGET', ARGV[8] .. other, 'at', 'body')
     local said_at = tonumber(said[1] or '')
-    local heard = said_at ~= nil and said_at >= since and said_at <= now
-    answer[#answer + 1] = heard and (said[2] or '') or false
+    if other ~= name and (said_at == nil or (said_at >= since and said_at <= now)) then
+        answer[#answer + 1] = other
+        answer[#answer + 1] = said_at ~= nil and said[2] or ''
+    end
 end
 return answer
 """
@@ -81,31 +91,34 @@ class RedisBoard:
         self._client = client
         self._name, self._run, self._others = name, run, tuple(others)
         self._seq = 0
-        prefix = f"risk-daemon:{{{group}}}:board:"
-        guards = (f"guard:{guard}" for guard in (name, *self._others))
-        self._keys = [prefix + key for key in ("epoch", "holder", "since", *guards)]
-        self._script = client.register_script(_EXCHANGE)
+        prefix = f"risk-daemon:{group}:board:"
+        self._guards = f"{prefix}guard:"
+        self._keys = [prefix + key for key in ("epoch", "holder", "since", f"guard:{name}", "server", "guards")]
 
     async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
         self._seq += 1
         body = json.dumps(mine.document())
         words: list[Any] = [self._name, self._run, body, int(wants), known_epoch, round(LEASE_S * 1000), self._seq]
+        words.append(self._guards)
         try:
-            found = await self._script(keys=self._keys, args=words)
+            found = await self._client.eval(_EXCHANGE, len(self._keys), *self._keys, *words)
             return self._answer([_text(part) for part in found])
         except (RedisError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise RecordError(f"{self.place}: the board does not answer: {error}") from error
 
     def _answer(self, found: Sequence[str | None]) -> Answer:
         """Raises ValueError, TypeError."""
-        epoch, holder, ours, taken, settled, *bodies = found
+        epoch, holder, ours, taken, settled, *said = found
+        bodies = dict(zip(map(str, said[::2]), said[1::2], strict=True))
+        others, unnamed = standings_in(bodies, self._others)
         return Answer(
             epoch=int(epoch or ""),
             holder=(holder or "").rpartition(":")[0],
             is_ours=ours == "1",
             is_taken=taken != "0",
             is_settled=settled == "1",
-            others=dict(zip(self._others, map(standing_in, bodies), strict=True)),
+            others=others,
+            unnamed=unnamed,
         )
 
     async def close(self) -> None:

@@ -18,7 +18,7 @@ from tests.unit.oms.fakes import LoopClock
 SETTINGS = TwinSettings(name="a")
 CLEAR = Standing(locked=False)
 TRIPPED = Standing(locked=True, cause="capital_loss", reason="lost 5 %", trip_id="trip-b-1")
-HELD = Answer(epoch=4, holder="a", is_ours=True, is_taken=False, is_settled=True, others={"b": CLEAR})
+HELD = Answer(epoch=4, holder="a", is_ours=True, is_taken=False, is_settled=True, others={"b": CLEAR}, unnamed={})
 
 HALT = Restraint("manual_halt", "night", trip_id="trip-1")
 FREEZE = Restraint("daily_loss", "3 %", trip_id="trip-2", until_wall=99.0)
@@ -74,6 +74,11 @@ def test_a_lease_counts_from_before_it_was_asked_for_and_ends_before_the_board_g
         (replace(HELD, others={"b": None}), "guard b was not heard of"),
         (replace(HELD, others={"b": TRIPPED}), "guard b holds: capital_loss: lost 5 %"),
         (replace(HELD, others={"b": CLEAR, "c": UNREADABLE}), "guard c holds: locked"),
+        (replace(HELD, unnamed={"c": CLEAR}), "guard c is on the board and not in [guard] peers"),
+        (
+            replace(HELD, unnamed={"c": CLEAR, "d": TRIPPED}),
+            "guard d is on the board and not in [guard] peers, and holds: capital_loss: lost 5 %",
+        ),
         (replace(HELD, is_ours=False, holder="b"), "guard b opens"),
         (replace(HELD, is_ours=False, holder=""), "nobody holds the right to open yet"),
         (replace(HELD, is_ours=False, holder="", is_settled=False), "the board is new"),
@@ -83,6 +88,11 @@ def test_everything_else_gives_no_leave_and_says_why(answer: Answer, reason: str
     lease = lease_of(answer, 100.0, SETTINGS)
     assert lease.until_mono is None
     assert reason in lease.reason
+
+
+def test_a_trip_of_a_guard_that_is_no_peer_shuts_the_gate_and_is_not_joined() -> None:
+    """It may be of other accounts, by a group that was not named: to sweep for it would be wrong."""
+    assert trips_of(replace(HELD, unnamed={"c": TRIPPED})) == []
 
 
 def test_trips_of_others_are_joined_and_vetoes_only_heeded() -> None:

@@ -4,7 +4,8 @@ CREATE TABLE boards (
     epoch BIGINT NOT NULL,
     holder TEXT NOT NULL DEFAULT '',
     held_until TIMESTAMPTZ NOT NULL DEFAULT '-infinity',
-    since TIMESTAMPTZ NOT NULL
+    since TIMESTAMPTZ NOT NULL,
+    server TIMESTAMPTZ NOT NULL
 );
 CREATE TABLE board_standings (
     board TEXT NOT NULL REFERENCES boards (name) ON DELETE CASCADE,
@@ -17,8 +18,7 @@ CREATE TABLE board_standings (
 );
 -- One call is one statement, so a guard that stops in the middle of it holds no lock of a row.
 CREATE FUNCTION exchange_on_board(
-    on_board TEXT, by_guard TEXT, of_run TEXT, number BIGINT, says TEXT, wants BOOLEAN, known BIGINT, lease INTERVAL,
-    others TEXT[]
+    on_board TEXT, by_guard TEXT, of_run TEXT, number BIGINT, says TEXT, wants BOOLEAN, known BIGINT, lease INTERVAL
 ) RETURNS TEXT LANGUAGE plpgsql AS $$
 DECLARE
     b boards%ROWTYPE;
@@ -30,7 +30,8 @@ DECLARE
     is_settled BOOLEAN;
     is_ours BOOLEAN := FALSE;
 BEGIN
-    INSERT INTO boards (name, epoch, since) VALUES (on_board, known, clock_timestamp()) ON CONFLICT DO NOTHING;
+    INSERT INTO boards (name, epoch, since, server)
+    VALUES (on_board, known, clock_timestamp(), pg_postmaster_start_time()) ON CONFLICT DO NOTHING;
     SELECT * INTO b FROM boards WHERE name = on_board FOR UPDATE;
     at := clock_timestamp();
     -- A holder for longer than a lease was one before the clock was set back.
@@ -39,8 +40,9 @@ BEGIN
         b.holder := '';
         b.held_until := '-infinity';
     END IF;
-    IF known > b.epoch OR b.since > at OR is_set_back THEN
+    IF known > b.epoch OR b.since > at OR is_set_back OR b.server <> pg_postmaster_start_time() THEN
         b.since := at;
+        b.server := pg_postmaster_start_time();
     END IF;
     b.epoch := greatest(b.epoch, known);
     SELECT * INTO mine FROM board_standings WHERE board = on_board AND guard = by_guard;
@@ -62,12 +64,13 @@ BEGIN
             b.holder := '';
         END IF;
     END IF;
-    UPDATE boards SET epoch = b.epoch, holder = b.holder, held_until = b.held_until, since = b.since
+    UPDATE boards SET epoch = b.epoch, holder = b.holder, held_until = b.held_until, since = b.since,
+        server = b.server
     WHERE name = on_board;
     RETURN json_build_object(
         'epoch', b.epoch, 'holder', b.holder, 'is_ours', is_ours, 'is_taken', is_taken, 'is_settled', is_settled,
         'others', (SELECT coalesce(json_object_agg(guard, body), '{}') FROM board_standings
-                   WHERE board = on_board AND guard = ANY (others) AND said_at BETWEEN b.since AND at)
+                   WHERE board = on_board AND guard <> by_guard AND said_at BETWEEN b.since AND at)
     )::TEXT;
 END
 $$;

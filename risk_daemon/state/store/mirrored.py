@@ -22,13 +22,15 @@ from risk_daemon.state.store import formats
 from risk_daemon.state.store.base import JsonObject, Store
 from risk_daemon.state.store.lineage import Head, Lineage, Relation
 from risk_daemon.state.store.postgres import Overtaken, PostgresStore
-from risk_daemon.state.store.postgres_link import Refused
+from risk_daemon.state.store.postgres_link import WITHIN_S, Refused
 from risk_daemon.state.store.revised import RevisedState, Revision
 
 _LOG = structlog.get_logger(__name__)
 
 BEAT_EVERY_S = 2.0
 RETRY_EVERY_S = 1.0
+# What was answered longer ago says nothing of now.
+BELIEVED_FOR_S = BEAT_EVERY_S + WITHIN_S
 LAST_TRY_S = 2.0
 KEEP_ACKED_EVERY_S = 60.0
 # A guard is there every few seconds: one that was there so lately still runs.
@@ -72,6 +74,8 @@ class MirroredStore:
         self._remote = remote
         self._merge = merge
         self._trouble: str | None = f"{remote.where} was not reached yet"
+        self._answered_at = -math.inf  # when it last had all documents, by `_time`
+        self._time: Callable[[], float] = lambda: math.inf
         self._lineage = Lineage()
         self._head: Head | None = None
         self._is_head_known = False
@@ -85,7 +89,12 @@ class MirroredStore:
     @property
     def trouble(self) -> str | None:
         """Why the server does not have what is saved here; None: it has, or is being given it just now."""
-        return self._trouble
+        if self._trouble is not None:
+            return self._trouble
+        if self._keeping is not None and self._keeping.done():
+            return f"{self._remote.where}: nothing is brought there any more: restart the guard"
+        silent_s = self._time() - self._answered_at
+        return f"{self._remote.where}: no answer for {silent_s:.0f} s" if silent_s > BELIEVED_FOR_S else None
 
     def tell_news(self, tell: Callable[[News], None]) -> None:
         """Have `tell` hear what happened so far, and what will."""
@@ -132,6 +141,7 @@ class MirroredStore:
         A later state of the same accounts that the server has is taken over, if nobody else is writing it. Not with
         may_take_over False: then nothing is waited for. Raises RecordError where the state here can't be read.
         """
+        self._time = asyncio.get_running_loop().time
         self._lineage = await self._state.lineage()
         if may_take_over:
             await self._meet()
@@ -189,7 +199,7 @@ class MirroredStore:
         if self._trouble is not None:
             _LOG.info("state_mirrored", where=self._remote.where)
         self._trouble = None
-        if asyncio.get_running_loop().time() - self._ack_kept_at >= KEEP_ACKED_EVERY_S:
+        if self._time() - self._ack_kept_at >= KEEP_ACKED_EVERY_S:
             await self._keep_acked()
 
     def _fail(self, error: Exception) -> None:
@@ -210,6 +220,7 @@ class MirroredStore:
             await self._send(revision)
         elif self._head is not None:
             await self._remote.beat(self._head)
+        self._answered_at = self._time()
         await self._bring_samples()
 
     async def _look(self, revision: Revision) -> None:
@@ -256,7 +267,7 @@ class MirroredStore:
 
     async def _keep_acked(self) -> None:
         """So that a server that had this once is known to have lost it."""
-        self._ack_kept_at = asyncio.get_running_loop().time()
+        self._ack_kept_at = self._time()
         await self._keep_lineage()
 
     async def _keep_lineage(self) -> None:

@@ -98,6 +98,9 @@ class PostgresLink:
             if not task.done():
                 self._drop(task)
                 raise RecordError(f"{self.where} does not answer within {self._timeout_s:g} s")
+            if task.cancelled():  # by somebody else than us: no answer either
+                self._drop(task)
+                raise RecordError(f"{self.where}: what was asked was cancelled")
             error = task.exception()
             if error is None:
                 return task.result()

@@ -394,3 +394,29 @@ async def test_an_error_that_nobody_knows_is_trouble(guards: Guards) -> None:
     store._remote.beat = broken
     await until(lambda: store.trouble is not None)
     assert "planted" in store.trouble
+
+
+async def test_an_answer_is_believed_only_for_so_long(guards: Guards, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirrored, "BELIEVED_FOR_S", 0.3)
+    store = await guards.start()
+    asked, answer, beat = asyncio.Event(), asyncio.Event(), store._remote.beat
+
+    async def late(head: Any) -> None:
+        asked.set()
+        await answer.wait()
+        await beat(head)
+
+    store._remote.beat = late
+    await asked.wait()
+    await until(lambda: store.trouble is not None)
+    assert "no answer for" in store.trouble
+    answer.set()
+    await well(store)
+
+
+async def test_a_mirror_that_has_ended_is_trouble(guards: Guards) -> None:
+    store = await guards.start()
+    assert store.trouble is None
+    store._keeping.cancel()
+    await until(lambda: store.trouble is not None)
+    assert "nothing is brought there any more" in store.trouble

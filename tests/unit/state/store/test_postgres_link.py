@@ -100,6 +100,17 @@ async def test_a_bug_of_the_work_is_a_sentence_too(database: Database) -> None:
         await PostgresLink(database.url, "").run(broken)
 
 
+async def test_work_that_is_cancelled_is_an_error_and_ends_nobody_else(database: Database) -> None:
+    async def cancelled(_: Any) -> None:
+        raise asyncio.CancelledError
+
+    link = PostgresLink(database.url, "")
+    with pytest.raises(RecordError, match="was cancelled"):
+        await link.run(cancelled)
+    assert await link.run(ask) == 1
+    await link.close()
+
+
 def test_without_the_client_it_says_which_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "asyncpg", None)
     with pytest.raises(ConfigError, match=r"risk-daemon\[postgres\]"):

@@ -165,7 +165,7 @@ class MirroredStore:
         ours = {key: json.loads(body) for key, body in revision.rows}
         _check_accounts(ours, theirs)
         documents = self._merge(ours, theirs)
-        lineage = Lineage().taken(head.run, head.revision)
+        lineage = self._lineage.taken(head.run, head.revision)
         await self._state.become(head.revision, documents, samples, lineage)
         self._lineage = lineage
         self._say(
@@ -227,8 +227,8 @@ class MirroredStore:
         """Learn what the server has. Raises Refused where it is no past of ours."""
         head = await self._remote.head()
         relation = self._lineage.relation(head, revision.number)
-        if relation is Relation.AHEAD or relation is Relation.OTHER:
-            raise Refused(_not_ours(relation, head, revision))
+        if head is not None and relation in (Relation.AHEAD, Relation.OTHER):
+            raise Refused(_not_ours(relation, head, revision, self._lineage))
         if head is not None:
             _check_accounts(_identity(revision), await self._remote.identity())
         there = 0 if head is None else head.revision
@@ -300,17 +300,25 @@ _TWO_GUARDS = (
 )
 
 
-def _not_ours(relation: Relation, head: Head | None, revision: Revision) -> str:
-    there = None if head is None else head.revision
+def _not_ours(relation: Relation, head: Head, revision: Revision, lineage: Lineage) -> str:
+    """Which of the two is the later is said, so that nobody is led to go on with the earlier."""
     if relation is Relation.AHEAD:
         return (
-            f"it has save {there} of a guard of this name, and the state here is of save {revision.number}: two guards"
-            " have one name, or this directory was restored from a copy: stop the other guard, then restart this one"
+            f"it has save {head.revision} of a guard of this name, and the state here is of save {revision.number}: two"
+            " guards have one name, or this directory was restored from a copy: stop the other guard, then restart this"
+            " one"
+        )
+    no_past = f"its save {head.revision} of a guard of this name is no past of the state here (save {revision.number})"
+    common = lineage.last_of(head.run)
+    if common:
+        return (
+            f"{no_past}: it went on after save {common}, from which the state here comes, so a trip or a halt there may"
+            " be missing here: stop this guard, move the directory aside and run `risk-daemon init --from-store` to go"
+            " on with the server's, or take another [guard] name to go on with the state here"
         )
     return (
-        f"its save {there} of a guard of this name is no past of the state here (save {revision.number}): take another"
-        " [guard] name to go on with the state here, or move the directory aside and run"
-        " `risk-daemon init --from-store` to go on with the server's"
+        f"{no_past}, and by its count the older of the two: take another [guard] name to go on with the state here; if"
+        " this directory was restored from a copy, look at the accounts first"
     )
 
 

@@ -218,6 +218,30 @@ async def test_a_server_restored_from_yesterday_is_told_and_written_again(guards
     assert there(database)["a"] == {"n": 1}
 
 
+async def test_a_server_restored_from_before_a_restart_is_our_past_too(guards: Guards, database: Database) -> None:
+    store = await guards.start()
+    yesterday = database.dump()
+    for number in range(3):
+        await guards.stop(store)
+        store = await guards.start()
+        await store.save({"a": {"n": number}})
+        await until(lambda number=number: there(database).get("a") == {"n": number})  # type: ignore[misc]
+    database.put_back(yesterday)
+    await until(lambda: there(database).get("a") == {"n": 2})
+    assert [news.kind for news in guards.news] == [NewsKind.BEHIND]
+    await well(store)
+
+
+async def test_nobody_is_led_to_go_on_with_the_older_one(guards: Guards, database: Database) -> None:
+    store = await guards.start()
+    for number in range(5):
+        await store.save({"a": {"n": number}})
+    await until(lambda: there(database).get("a") == {"n": 4})
+    database.execute("UPDATE guards SET revision = 1, run = 'never seen'")
+    await until(lambda: store.trouble is not None and "older of the two" in store.trouble)
+    assert "--from-store" not in store.trouble
+
+
 async def test_a_server_that_was_emptied_is_told_and_written_again(guards: Guards, database: Database) -> None:
     store = await guards.start()
     database.empty()
@@ -271,6 +295,7 @@ async def test_saves_without_the_mirror_make_nobody_elses_future_our_past(guards
     database.is_left_alone()
     store = await guards.start()
     assert "is no past of the state here" in store.trouble
+    assert "a trip or a halt there may be missing here" in store.trouble
     assert there(database)["lock"] == {"locked": True}
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +55,19 @@ async def test_a_frozen_server_costs_its_time_and_no_more(own_postgres: Server) 
     own_postgres.start()
     assert await link.run(ask) == 1
     await link.close()
+
+
+async def test_a_host_that_hangs_keeps_nobody_from_the_next(database: Database) -> None:
+    """It accepts, and never says a word."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as mute:
+        hosts = (mute.getsockname(), *database.url.hosts)
+        link = PostgresLink(replace(database.url, hosts=hosts), "", timeout_s=WITHIN_S)
+        with pytest.raises(RecordError, match="does not answer within"):
+            await link.run(ask)
+        assert await link.run(ask) == 1
+        await link.close()
+        assert await link.run(ask) == 1, "it begins with the one that answered"
+        await link.close()
 
 
 async def test_a_wrong_password_is_a_sentence_without_it(own_postgres: Server) -> None:

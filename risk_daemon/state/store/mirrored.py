@@ -93,8 +93,9 @@ class MirroredStore:
             return self._trouble
         if self._keeping is not None and self._keeping.done():
             return f"{self._remote.where}: nothing is brought there any more: restart the guard"
-        silent_s = self._time() - self._answered_at
-        return f"{self._remote.where}: no answer for {silent_s:.0f} s" if silent_s > BELIEVED_FOR_S else None
+        if self._time() - self._answered_at > BELIEVED_FOR_S:  # the same words each time: a change is told to people
+            return f"{self._remote.where}: no answer for more than {BELIEVED_FOR_S:g} s"
+        return None
 
     def tell_news(self, tell: Callable[[News], None]) -> None:
         """Have `tell` hear what happened so far, and what will."""

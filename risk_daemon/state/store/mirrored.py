@@ -23,7 +23,7 @@ from risk_daemon.state.store.base import JsonObject, Store
 from risk_daemon.state.store.lineage import Head, Lineage, Relation
 from risk_daemon.state.store.postgres import Overtaken, PostgresStore
 from risk_daemon.state.store.postgres_link import WITHIN_S, Refused
-from risk_daemon.state.store.revised import RevisedState, Revision
+from risk_daemon.state.store.revised import RevisedState, Revision, SampleRow
 
 _LOG = structlog.get_logger(__name__)
 
@@ -32,6 +32,8 @@ RETRY_EVERY_S = 1.0
 # What was answered longer ago says nothing of now.
 BELIEVED_FOR_S = BEAT_EVERY_S + WITHIN_S
 LAST_TRY_S = 2.0
+# For so long a start waits for the server, whatever is to be brought: it is not yet guarding.
+MEET_WITHIN_S = 4.0
 KEEP_ACKED_EVERY_S = 60.0
 # A guard is there every few seconds: one that was there so lately still runs.
 ABSENT_AFTER_S = 15.0
@@ -82,6 +84,7 @@ class MirroredStore:
         self._sampled_to: float | None = None
         self._ack_kept_at = -math.inf
         self._wanted = asyncio.Event()
+        self._tried = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._tell: Callable[[News], None] | None = None
         self._news: list[News] = []
@@ -140,29 +143,48 @@ class MirroredStore:
         """Meet the server, where it answers, and go on beside everything else.
 
         A later state of the same accounts that the server has is taken over, if nobody else is writing it. Not with
-        may_take_over False: then nothing is waited for. Raises RecordError where the state here can't be read.
+        may_take_over False: then nothing is waited for. Samples come later, where they take long, and until then that
+        is trouble. Raises RecordError where the state here can't be read.
         """
         self._time = asyncio.get_running_loop().time
         self._lineage = await self._state.lineage()
-        if may_take_over:
-            await self._meet()
+        until = self._time() + MEET_WITHIN_S
+        if may_take_over and not await self._meet(until):
+            self._keeping = asyncio.create_task(self._keep(RETRY_EVERY_S), name="mirror")
+            return
         self._keeping = asyncio.create_task(self._keep(), name="mirror")
+        if may_take_over:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._tried.wait()
 
-    async def _meet(self) -> None:
+    async def _meet(self, until: float) -> bool:
+        """Take over what is later there. False: that is not known, or refused; then that is trouble."""
         try:
-            revision, head = await self._state.read(), await self._remote.head()
-            if self._lineage.relation(head, revision.number) is Relation.AHEAD and head is not None:
-                await self._take_over(revision, head)
+            revision = await self._state.read()
+            async with asyncio.timeout_at(until):
+                head = await self._remote.head()
+                later = await self._later(revision, head)
+            if later is not None and head is not None:
+                await self._take_over(revision, head, *later)
+        except TimeoutError:
+            self._fail(RecordError(f"{self._remote.where} did not say all within {MEET_WITHIN_S:g} s"))
+            return False
         except RecordError as error:
             self._fail(error)
-            return
-        await self._try()
+            return False
+        return True
 
-    async def _take_over(self, revision: Revision, head: Head) -> None:
-        """Raises RecordError; then nothing is changed here."""
+    async def _later(self, revision: Revision, head: Head | None) -> tuple[Documents, Sequence[SampleRow]] | None:
+        """What the server has, where that is later than `revision`. Raises RecordError."""
+        if head is None or self._lineage.relation(head, revision.number) is not Relation.AHEAD:
+            return None
         if head.unseen_s < ABSENT_AFTER_S:
             raise Refused(_TWO_GUARDS.format(seconds=head.unseen_s))
-        theirs, samples = await fetched(self._remote)
+        return await fetched(self._remote)
+
+    async def _take_over(self, revision: Revision, head: Head, theirs: Documents, samples: Sequence[SampleRow]) -> None:
+        """All of it or nothing; it waits for no server. Raises RecordError."""
         ours = {key: json.loads(body) for key, body in revision.rows}
         _check_accounts(ours, theirs)
         documents = self._merge(ours, theirs)
@@ -175,14 +197,16 @@ class MirroredStore:
             " was taken over; this directory was restored from a copy, or another machine guarded meanwhile",
         )
 
-    async def _keep(self) -> None:
+    async def _keep(self, after_s: float = 0.0) -> None:
         """For ever: bring what is new, and now and then a sign of life."""
+        await asyncio.sleep(after_s)
         while True:
+            await self._try()
+            self._tried.set()
             if self._trouble is not None:
                 await asyncio.sleep(RETRY_EVERY_S)
             else:
                 await self._until_wanted()
-            await self._try()
 
     async def _until_wanted(self) -> None:
         with suppress(TimeoutError):
@@ -286,7 +310,7 @@ class MirroredStore:
             self._tell(news)
 
 
-async def fetched(remote: PostgresStore) -> tuple[Documents, Sequence[tuple[float, str]]]:
+async def fetched(remote: PostgresStore) -> tuple[Documents, Sequence[SampleRow]]:
     """All that a server has of a guard, in this version's format. Raises RecordError."""
     try:
         documents, _ = formats.brought_forward(await remote.load())

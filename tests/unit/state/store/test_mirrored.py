@@ -445,3 +445,37 @@ async def test_a_mirror_that_has_ended_is_trouble(guards: Guards) -> None:
     store._keeping.cancel()
     await until(lambda: store.trouble is not None)
     assert "nothing is brought there any more" in store.trouble
+
+
+async def test_a_start_waits_for_no_samples(guards: Guards, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirrored, "MEET_WITHIN_S", 0.4)
+    go_on, answered = asyncio.Event(), PostgresStore.newest_sample
+
+    async def slow(remote: PostgresStore) -> float:
+        await go_on.wait()
+        return await answered(remote)
+
+    monkeypatch.setattr(PostgresStore, "newest_sample", slow)
+    async with asyncio.timeout(10):
+        store = await guards.start()
+    assert "was not reached yet" in store.trouble
+    go_on.set()
+    await well(store)
+
+
+async def test_a_server_that_says_half_of_what_is_later_delays_no_start(
+    guards: Guards, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await restored_from_yesterday(guards, peak={"equity": "2"})
+    database.is_left_alone()
+    monkeypatch.setattr(mirrored, "MEET_WITHIN_S", 0.4)
+
+    async def never(_: PostgresStore) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(PostgresStore, "sample_rows", never)
+    async with asyncio.timeout(10):
+        store = await guards.start()
+    assert store.trouble is not None
+    assert "peak" not in await store.load()
+    assert there(database)["peak"] == {"equity": "2"}

@@ -94,7 +94,7 @@ async def set_up(settings: Settings, found: Fetched, operator: str) -> None:
 
 def _first(settings: Settings, found: Fetched, operator: str, now: Instant) -> dict[str, Any]:
     """The log of this machine begins anew: what is known of the other one's end says nothing of it."""
-    reason = f"set up from the server's save {found.head.revision}: look at the accounts first"
+    reason = f"set up from the server's save {found.head.revision}: look for open orders on the venues first"
     halt = Halt(None, None, reason, operator, now.wall)
     kept = {key: body for key, body in found.documents.items() if key not in (IDENTITY, *LOG_DOCUMENTS)}
     scoped = [one for one in halts_of(found.documents.get(HALTS)) if one.get("venue") or one.get("bot")]

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from risk_daemon.auth.remembered import WARDENS, says_guarded
+from risk_daemon.broadcast.outbox import BROADCAST, Outbox
 from risk_daemon.config.credentials import store_password
 from risk_daemon.config.settings import Settings
 from risk_daemon.errors import RecordError, StateError
@@ -20,6 +21,7 @@ from risk_daemon.runtime.persistence import HALTS
 from risk_daemon.state.directory import LATCH, LOST, Paths
 from risk_daemon.state.directory import latch as lock_of
 from risk_daemon.state.latch import latch_of, trip_left
+from risk_daemon.state.log_anchor import LOG_DOCUMENTS
 from risk_daemon.state.store.base import JsonObject, Store
 from risk_daemon.state.store.formats import IDENTITY
 from risk_daemon.state.store.mirrored import MirroredStore, News
@@ -71,8 +73,16 @@ def _event(news: News) -> RiskEvent:
 
 
 def merged(ours: Documents, theirs: Documents) -> dict[str, JsonObject]:
-    """Theirs, which is later, with what is more restrictive in ours. Whose it is, ours says."""
-    both: dict[str, JsonObject] = {**theirs, LATCH: _stricter_latch(ours, theirs)}
+    """Theirs, which is later, with what is more restrictive in ours, and all that is still owed to anybody.
+
+    Whose it is, ours says; and what is known of the event log: the log is on no server, so theirs may be of another
+    machine's. That ours may be older is told by the taking over itself.
+    """
+    both: dict[str, JsonObject] = {key: body for key, body in theirs.items() if key not in LOG_DOCUMENTS}
+    both |= {key: ours[key] for key in LOG_DOCUMENTS if key in ours}
+    both[LATCH] = _stricter_latch(ours, theirs)
+    if BROADCAST in ours:
+        both[BROADCAST] = _all_owed(ours[BROADCAST], theirs.get(BROADCAST, {}))
     both[HALTS] = {"halts": _all_halts(ours.get(HALTS), theirs.get(HALTS))}
     if IDENTITY in ours:
         both[IDENTITY] = ours[IDENTITY]
@@ -92,6 +102,14 @@ def _strictness(documents: Documents) -> int:
     if not lock_of(documents).locked:
         return 0
     return 1 if documents.get(LATCH, {}).get("proven") is True else 2
+
+
+def _all_owed(ours: JsonObject, theirs: JsonObject) -> JsonObject:
+    """What either owes and none of them has delivered."""
+    outbox = Outbox()
+    outbox.restore(ours)
+    outbox.restore(theirs)
+    return outbox.document()
 
 
 def _all_halts(ours: JsonObject | None, theirs: JsonObject | None) -> list[Any]:

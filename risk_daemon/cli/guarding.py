@@ -136,7 +136,10 @@ def _init_from_store(settings: Settings, yes: bool) -> ExitCode:
     confirm("INIT", yes, f"This makes {settings.state.dir} the state of these accounts: no other guard may run on it.")
     run_to_end(moving.set_up(settings, found, operator_name(os.getuid())))
     lock = "It is locked as it was there, and halted" if found.is_locked else "It is halted"
-    ends = 'look at the accounts, start with `risk-daemon run`, then `risk-daemon release --everything --reason "..."`'
+    ends = (
+        "look for open orders on the venues (what happened last may not have reached the server), start with"
+        ' `risk-daemon run`, then `risk-daemon release --everything --reason "..."`'
+    )
     out.print(f"Done: {settings.state.dir} is set up. {lock}: {ends}.", style="bold green")
     return ExitCode.STOPPED
 

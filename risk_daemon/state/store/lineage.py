@@ -15,6 +15,8 @@ from typing import Any
 
 from risk_daemon.state.files import json_text
 
+KEEP_RUNS = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -50,14 +52,15 @@ class Lineage:
 
     def sent_by(self, run: str, revision: int) -> Lineage:
         """From now on `revision` of `run` may have reached the server."""
-        others = tuple(one for one in self.runs if one[0] != run)
-        return replace(self, runs=(*others, (run, max(revision, self._sent(run)))))
+        others = tuple(one for one in self.runs if one[0] != run)[1 - KEEP_RUNS :]
+        return replace(self, runs=(*others, (run, max(revision, self.last_of(run)))))
 
     def taken(self, run: str, revision: int) -> Lineage:
-        """The server has `revision` of `run`, so nothing older can be there any more."""
-        return Lineage(revision, ((run, max(revision, self._sent(run))),))
+        """The server has `revision` of `run`. Older runs are remembered: it may be restored from then."""
+        return replace(self.sent_by(run, revision), acked=revision)
 
-    def _sent(self, run: str) -> int:
+    def last_of(self, run: str) -> int:
+        """The last revision that it may have sent; 0: it is not known."""
         return max((until for known, until in self.runs if known == run), default=0)
 
     def relation(self, head: Head | None, revision: int) -> Relation:

@@ -22,14 +22,18 @@ from risk_daemon.state.store import formats
 from risk_daemon.state.store.base import JsonObject, Store
 from risk_daemon.state.store.lineage import Head, Lineage, Relation
 from risk_daemon.state.store.postgres import Overtaken, PostgresStore
-from risk_daemon.state.store.postgres_link import Refused
-from risk_daemon.state.store.revised import RevisedState, Revision
+from risk_daemon.state.store.postgres_link import WITHIN_S, Refused
+from risk_daemon.state.store.revised import RevisedState, Revision, SampleRow
 
 _LOG = structlog.get_logger(__name__)
 
 BEAT_EVERY_S = 2.0
 RETRY_EVERY_S = 1.0
+# What was answered longer ago says nothing of now.
+BELIEVED_FOR_S = BEAT_EVERY_S + WITHIN_S
 LAST_TRY_S = 2.0
+# For so long a start waits for the server, whatever is to be brought: it is not yet guarding.
+MEET_WITHIN_S = 4.0
 KEEP_ACKED_EVERY_S = 60.0
 # A guard is there every few seconds: one that was there so lately still runs.
 ABSENT_AFTER_S = 15.0
@@ -72,12 +76,15 @@ class MirroredStore:
         self._remote = remote
         self._merge = merge
         self._trouble: str | None = f"{remote.where} was not reached yet"
+        self._answered_at = -math.inf  # when it last had all documents, by `_time`
+        self._time: Callable[[], float] = lambda: math.inf
         self._lineage = Lineage()
         self._head: Head | None = None
         self._is_head_known = False
         self._sampled_to: float | None = None
         self._ack_kept_at = -math.inf
         self._wanted = asyncio.Event()
+        self._tried = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._tell: Callable[[News], None] | None = None
         self._news: list[News] = []
@@ -85,7 +92,13 @@ class MirroredStore:
     @property
     def trouble(self) -> str | None:
         """Why the server does not have what is saved here; None: it has, or is being given it just now."""
-        return self._trouble
+        if self._trouble is not None:
+            return self._trouble
+        if self._keeping is not None and self._keeping.done():
+            return f"{self._remote.where}: nothing is brought there any more: restart the guard"
+        if self._time() - self._answered_at > BELIEVED_FOR_S:  # the same words each time: a change is told to people
+            return f"{self._remote.where}: no answer for more than {BELIEVED_FOR_S:g} s"
+        return None
 
     def tell_news(self, tell: Callable[[News], None]) -> None:
         """Have `tell` hear what happened so far, and what will."""
@@ -130,32 +143,52 @@ class MirroredStore:
         """Meet the server, where it answers, and go on beside everything else.
 
         A later state of the same accounts that the server has is taken over, if nobody else is writing it. Not with
-        may_take_over False: then nothing is waited for. Raises RecordError where the state here can't be read.
+        may_take_over False: then nothing is waited for. Samples come later, where they take long, and until then that
+        is trouble. Raises RecordError where the state here can't be read.
         """
+        self._time = asyncio.get_running_loop().time
         self._lineage = await self._state.lineage()
-        if may_take_over:
-            await self._meet()
+        until = self._time() + MEET_WITHIN_S
+        if may_take_over and not await self._meet(until):
+            self._keeping = asyncio.create_task(self._keep(RETRY_EVERY_S), name="mirror")
+            return
         self._keeping = asyncio.create_task(self._keep(), name="mirror")
+        if may_take_over:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._tried.wait()
 
-    async def _meet(self) -> None:
+    async def _meet(self, until: float) -> bool:
+        """Take over what is later there. False: that is not known, or refused; then that is trouble."""
         try:
-            revision, head = await self._state.read(), await self._remote.head()
-            if self._lineage.relation(head, revision.number) is Relation.AHEAD and head is not None:
-                await self._take_over(revision, head)
+            revision = await self._state.read()
+            async with asyncio.timeout_at(until):
+                head = await self._remote.head()
+                later = await self._later(revision, head)
+            if later is not None and head is not None:
+                await self._take_over(revision, head, *later)
+        except TimeoutError:
+            self._fail(RecordError(f"{self._remote.where} did not say all within {MEET_WITHIN_S:g} s"))
+            return False
         except RecordError as error:
             self._fail(error)
-            return
-        await self._try()
+            return False
+        return True
 
-    async def _take_over(self, revision: Revision, head: Head) -> None:
-        """Raises RecordError; then nothing is changed here."""
+    async def _later(self, revision: Revision, head: Head | None) -> tuple[Documents, Sequence[SampleRow]] | None:
+        """What the server has, where that is later than `revision`. Raises RecordError."""
+        if head is None or self._lineage.relation(head, revision.number) is not Relation.AHEAD:
+            return None
         if head.unseen_s < ABSENT_AFTER_S:
             raise Refused(_TWO_GUARDS.format(seconds=head.unseen_s))
-        theirs, samples = await fetched(self._remote)
+        return await fetched(self._remote)
+
+    async def _take_over(self, revision: Revision, head: Head, theirs: Documents, samples: Sequence[SampleRow]) -> None:
+        """All of it or nothing; it waits for no server. Raises RecordError."""
         ours = {key: json.loads(body) for key, body in revision.rows}
         _check_accounts(ours, theirs)
         documents = self._merge(ours, theirs)
-        lineage = Lineage().taken(head.run, head.revision)
+        lineage = self._lineage.taken(head.run, head.revision)
         await self._state.become(head.revision, documents, samples, lineage)
         self._lineage = lineage
         self._say(
@@ -164,14 +197,16 @@ class MirroredStore:
             " was taken over; this directory was restored from a copy, or another machine guarded meanwhile",
         )
 
-    async def _keep(self) -> None:
+    async def _keep(self, after_s: float = 0.0) -> None:
         """For ever: bring what is new, and now and then a sign of life."""
+        await asyncio.sleep(after_s)
         while True:
+            await self._try()
+            self._tried.set()
             if self._trouble is not None:
                 await asyncio.sleep(RETRY_EVERY_S)
             else:
                 await self._until_wanted()
-            await self._try()
 
     async def _until_wanted(self) -> None:
         with suppress(TimeoutError):
@@ -189,7 +224,7 @@ class MirroredStore:
         if self._trouble is not None:
             _LOG.info("state_mirrored", where=self._remote.where)
         self._trouble = None
-        if asyncio.get_running_loop().time() - self._ack_kept_at >= KEEP_ACKED_EVERY_S:
+        if self._time() - self._ack_kept_at >= KEEP_ACKED_EVERY_S:
             await self._keep_acked()
 
     def _fail(self, error: Exception) -> None:
@@ -210,14 +245,15 @@ class MirroredStore:
             await self._send(revision)
         elif self._head is not None:
             await self._remote.beat(self._head)
+        self._answered_at = self._time()
         await self._bring_samples()
 
     async def _look(self, revision: Revision) -> None:
         """Learn what the server has. Raises Refused where it is no past of ours."""
         head = await self._remote.head()
         relation = self._lineage.relation(head, revision.number)
-        if relation is Relation.AHEAD or relation is Relation.OTHER:
-            raise Refused(_not_ours(relation, head, revision))
+        if head is not None and relation in (Relation.AHEAD, Relation.OTHER):
+            raise Refused(_not_ours(relation, head, revision, self._lineage))
         if head is not None:
             _check_accounts(_identity(revision), await self._remote.identity())
         there = 0 if head is None else head.revision
@@ -256,7 +292,7 @@ class MirroredStore:
 
     async def _keep_acked(self) -> None:
         """So that a server that had this once is known to have lost it."""
-        self._ack_kept_at = asyncio.get_running_loop().time()
+        self._ack_kept_at = self._time()
         await self._keep_lineage()
 
     async def _keep_lineage(self) -> None:
@@ -274,7 +310,7 @@ class MirroredStore:
             self._tell(news)
 
 
-async def fetched(remote: PostgresStore) -> tuple[Documents, Sequence[tuple[float, str]]]:
+async def fetched(remote: PostgresStore) -> tuple[Documents, Sequence[SampleRow]]:
     """All that a server has of a guard, in this version's format. Raises RecordError."""
     try:
         documents, _ = formats.brought_forward(await remote.load())
@@ -289,17 +325,25 @@ _TWO_GUARDS = (
 )
 
 
-def _not_ours(relation: Relation, head: Head | None, revision: Revision) -> str:
-    there = None if head is None else head.revision
+def _not_ours(relation: Relation, head: Head, revision: Revision, lineage: Lineage) -> str:
+    """Which of the two is the later is said, so that nobody is led to go on with the earlier."""
     if relation is Relation.AHEAD:
         return (
-            f"it has save {there} of a guard of this name, and the state here is of save {revision.number}: two guards"
-            " have one name, or this directory was restored from a copy: stop the other guard, then restart this one"
+            f"it has save {head.revision} of a guard of this name, and the state here is of save {revision.number}: two"
+            " guards have one name, or this directory was restored from a copy: stop the other guard, then restart this"
+            " one"
+        )
+    no_past = f"its save {head.revision} of a guard of this name is no past of the state here (save {revision.number})"
+    common = lineage.last_of(head.run)
+    if common:
+        return (
+            f"{no_past}: it went on after save {common}, from which the state here comes, so a trip or a halt there may"
+            " be missing here: stop this guard, move the directory aside and run `risk-daemon init --from-store` to go"
+            " on with the server's, or take another [guard] name to go on with the state here"
         )
     return (
-        f"its save {there} of a guard of this name is no past of the state here (save {revision.number}): take another"
-        " [guard] name to go on with the state here, or move the directory aside and run"
-        " `risk-daemon init --from-store` to go on with the server's"
+        f"{no_past}, and by its count the older of the two: take another [guard] name to go on with the state here; if"
+        " this directory was restored from a copy, look at the accounts first"
     )
 
 

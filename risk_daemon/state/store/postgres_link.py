@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from risk_daemon.errors import ConfigError, RecordError
@@ -103,6 +104,7 @@ class PostgresLink:
         self._first = first
         self._dialler = Dialler()
         self._connection: Connection | None = None
+        self._turned = 0  # by how many hosts the list begins later
         self._turn = asyncio.Lock()
 
     @property
@@ -122,6 +124,9 @@ class PostgresLink:
             if not task.done():
                 self._drop(task)
                 raise RecordError(f"{self.where} does not answer within {self._timeout_s:g} s")
+            if task.cancelled():  # by somebody else than us: no answer either
+                self._drop(task)
+                raise RecordError(f"{self.where}: what was asked was cancelled")
             error = task.exception()
             if error is None:
                 return task.result()
@@ -134,15 +139,25 @@ class PostgresLink:
 
     async def _worked(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         if self._connection is None or self._connection.is_closed():
-            connection = await connect(self._url, self._password, timeout_s=self._timeout_s, dialler=self._dialler)
+            self._connection = None
+            url = self._turned_url()
+            connection = await connect(url, self._password, timeout_s=self._timeout_s, dialler=self._dialler)
             self._connection = connection
             if self._first is not None:
                 await self._first(connection)
         return await work(self._connection)
 
+    def _turned_url(self) -> PostgresUrl:
+        """Beginning with another host after each connection that was not made: one that hangs takes all of the time."""
+        hosts = self._url.hosts
+        first = self._turned % len(hosts)
+        return replace(self._url, hosts=(*hosts[first:], *hosts[:first]))
+
     def _drop(self, task: asyncio.Future[Any]) -> None:
         """The connection first: a statement that is cancelled on a live one would wait for the server once more."""
-        if self._connection is not None:
+        if self._connection is None:
+            self._turned += 1
+        else:
             self._connection.terminate()
         self._connection = None
         task.add_done_callback(_look_at)

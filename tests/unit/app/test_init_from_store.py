@@ -83,6 +83,7 @@ async def test_everything_comes_along_and_everything_is_halted(
     assert scoped == MEMORY["halts"]["halts"][0]
     assert (everything["venue"], everything["bot"], everything["operator"]) == (None, None, "somebody")
     assert "set up from the server's save" in everything["reason"]
+    assert "look for open orders on the venues" in everything["reason"]
     expected = {key: body for key, body in there.items() if key not in LOG_DOCUMENTS}
     assert {**documents, "halts": there["halts"]} == expected
 

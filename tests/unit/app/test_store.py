@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 import pytest
 
 from risk_daemon.app.store import merged, open_store, tell_of
+from risk_daemon.broadcast.message import Message
+from risk_daemon.broadcast.outbox import BROADCAST, Outbox
 from risk_daemon.config.load import Settings, load
 from risk_daemon.errors import ConfigError
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.events import EventName, Input, Noted
 from risk_daemon.state.directory import LATCH, LOST, Paths
 from risk_daemon.state.latch import latch_document
+from risk_daemon.state.log_anchor import LOG_DOCUMENTS
 from risk_daemon.state.store.formats import FORMAT, IDENTITY
 from risk_daemon.state.store.mirrored import MirroredStore
 from risk_daemon.state.store.sqlite import SqliteStore, connect, write_documents
@@ -69,6 +73,31 @@ def test_halts_wardens_and_a_lost_state_of_either_side_stay() -> None:
     assert both["baselines"] == {"n": 2}
     assert merged(theirs, ours)["wardens"] == {"guarded": True}
     assert merged({**ours, "halts": {"halts": "spoilt"}}, theirs)["halts"] == theirs["halts"]
+
+
+def owing(owed: Sequence[str], sent: Sequence[str]) -> dict[str, Any]:
+    outbox = Outbox()
+    for trip_id in (*sent, *owed):
+        outbox.put(Message(trip_id=trip_id, wall=1.0))
+    for trip_id in sent:
+        outbox.settle(trip_id)
+    return {**OPEN, BROADCAST: outbox.document()}
+
+
+def test_what_either_owes_is_owed_until_one_of_them_has_delivered_it() -> None:
+    ours, theirs = owing(["a", "b"], ["c"]), owing(["c", "d"], ["b"])
+    for both in (merged(ours, theirs), merged(theirs, ours)):
+        found = both[BROADCAST]
+        assert sorted(one["trip_id"] for one in found["owed"]) == ["a", "d"]
+        assert sorted(found["sent"]) == ["b", "c"]
+    assert merged(ours, OPEN)[BROADCAST] == ours[BROADCAST]
+    assert merged(OPEN, ours)[BROADCAST] == ours[BROADCAST]
+
+
+@pytest.mark.parametrize("name", LOG_DOCUMENTS)
+def test_what_is_known_of_the_log_here_is_not_of_another_machines(name: str) -> None:
+    assert merged({**OPEN, name: {"seq": 1}}, {**OPEN, name: {"seq": 9}})[name] == {"seq": 1}
+    assert name not in merged(OPEN, {**OPEN, name: {"seq": 9}})
 
 
 # --- a start ---------------------------------------------------------------------------------------

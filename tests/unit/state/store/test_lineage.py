@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from risk_daemon.state.store.lineage import Head, Lineage, Relation
+from risk_daemon.state.store.lineage import KEEP_RUNS, Head, Lineage, Relation
 
 SENT = Lineage().sent_by("a", 5)
 
@@ -36,7 +36,16 @@ def test_what_was_perhaps_sent_by_a_run_that_was_killed_is_ours() -> None:
     for head in (Head(7, "a"), Head(9, "a"), Head(11, "b"), Head(12, "b"), Head(20, "c")):
         assert later.relation(head, 20) is Relation.OURS
     assert later.relation(Head(10, "a"), 20) is Relation.OTHER
-    assert later.taken("c", 20) == Lineage(20, (("c", 20),))
+    assert later.taken("c", 20) == Lineage(20, (("a", 9), ("b", 12), ("c", 20))), "the server may be restored from then"
+
+
+def test_of_the_runs_the_last_ones_are_remembered() -> None:
+    lineage = Lineage()
+    for number in range(1, KEEP_RUNS + 3):
+        lineage = lineage.taken(f"run {number}", number)
+    assert len(lineage.runs) == KEEP_RUNS
+    assert lineage.relation(Head(3, "run 3"), 99) is Relation.OURS
+    assert lineage.relation(Head(2, "run 2"), 99) is Relation.OTHER
 
 
 def test_sending_an_older_one_again_forgets_nothing() -> None:

@@ -218,6 +218,30 @@ async def test_a_server_restored_from_yesterday_is_told_and_written_again(guards
     assert there(database)["a"] == {"n": 1}
 
 
+async def test_a_server_restored_from_before_a_restart_is_our_past_too(guards: Guards, database: Database) -> None:
+    store = await guards.start()
+    yesterday = database.dump()
+    for number in range(3):
+        await guards.stop(store)
+        store = await guards.start()
+        await store.save({"a": {"n": number}})
+        await until(lambda number=number: there(database).get("a") == {"n": number})  # type: ignore[misc]
+    database.put_back(yesterday)
+    await until(lambda: there(database).get("a") == {"n": 2})
+    assert [news.kind for news in guards.news] == [NewsKind.BEHIND]
+    await well(store)
+
+
+async def test_nobody_is_led_to_go_on_with_the_older_one(guards: Guards, database: Database) -> None:
+    store = await guards.start()
+    for number in range(5):
+        await store.save({"a": {"n": number}})
+    await until(lambda: there(database).get("a") == {"n": 4})
+    database.execute("UPDATE guards SET revision = 1, run = 'never seen'")
+    await until(lambda: store.trouble is not None and "older of the two" in store.trouble)
+    assert "--from-store" not in store.trouble
+
+
 async def test_a_server_that_was_emptied_is_told_and_written_again(guards: Guards, database: Database) -> None:
     store = await guards.start()
     database.empty()
@@ -271,6 +295,7 @@ async def test_saves_without_the_mirror_make_nobody_elses_future_our_past(guards
     database.is_left_alone()
     store = await guards.start()
     assert "is no past of the state here" in store.trouble
+    assert "a trip or a halt there may be missing here" in store.trouble
     assert there(database)["lock"] == {"locked": True}
 
 
@@ -394,3 +419,63 @@ async def test_an_error_that_nobody_knows_is_trouble(guards: Guards) -> None:
     store._remote.beat = broken
     await until(lambda: store.trouble is not None)
     assert "planted" in store.trouble
+
+
+async def test_an_answer_is_believed_only_for_so_long(guards: Guards, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirrored, "BELIEVED_FOR_S", 0.3)
+    store = await guards.start()
+    asked, answer, beat = asyncio.Event(), asyncio.Event(), store._remote.beat
+
+    async def late(head: Any) -> None:
+        asked.set()
+        await answer.wait()
+        await beat(head)
+
+    store._remote.beat = late
+    await asked.wait()
+    await until(lambda: store.trouble is not None)
+    assert "no answer for" in store.trouble
+    answer.set()
+    await well(store)
+
+
+async def test_a_mirror_that_has_ended_is_trouble(guards: Guards) -> None:
+    store = await guards.start()
+    assert store.trouble is None
+    store._keeping.cancel()
+    await until(lambda: store.trouble is not None)
+    assert "nothing is brought there any more" in store.trouble
+
+
+async def test_a_start_waits_for_no_samples(guards: Guards, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirrored, "MEET_WITHIN_S", 0.4)
+    go_on, answered = asyncio.Event(), PostgresStore.newest_sample
+
+    async def slow(remote: PostgresStore) -> float:
+        await go_on.wait()
+        return await answered(remote)
+
+    monkeypatch.setattr(PostgresStore, "newest_sample", slow)
+    async with asyncio.timeout(10):
+        store = await guards.start()
+    assert "was not reached yet" in store.trouble
+    go_on.set()
+    await well(store)
+
+
+async def test_a_server_that_says_half_of_what_is_later_delays_no_start(
+    guards: Guards, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await restored_from_yesterday(guards, peak={"equity": "2"})
+    database.is_left_alone()
+    monkeypatch.setattr(mirrored, "MEET_WITHIN_S", 0.4)
+
+    async def never(_: PostgresStore) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(PostgresStore, "sample_rows", never)
+    async with asyncio.timeout(10):
+        store = await guards.start()
+    assert store.trouble is not None
+    assert "peak" not in await store.load()
+    assert there(database)["peak"] == {"equity": "2"}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,19 @@ async def test_a_frozen_server_costs_its_time_and_no_more(own_postgres: Server) 
     own_postgres.start()
     assert await link.run(ask) == 1
     await link.close()
+
+
+async def test_a_host_that_hangs_keeps_nobody_from_the_next(database: Database) -> None:
+    """It accepts, and never says a word."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as mute:
+        hosts = (mute.getsockname(), *database.url.hosts)
+        link = PostgresLink(replace(database.url, hosts=hosts), "", timeout_s=WITHIN_S)
+        with pytest.raises(RecordError, match="does not answer within"):
+            await link.run(ask)
+        assert await link.run(ask) == 1
+        await link.close()
+        assert await link.run(ask) == 1, "it begins with the one that answered"
+        await link.close()
 
 
 async def test_a_wrong_password_is_a_sentence_without_it(own_postgres: Server) -> None:
@@ -164,6 +179,17 @@ async def test_a_bug_of_the_work_is_a_sentence_too(database: Database) -> None:
 
     with pytest.raises(RecordError, match="ZeroDivisionError"):
         await PostgresLink(database.url, "").run(broken)
+
+
+async def test_work_that_is_cancelled_is_an_error_and_ends_nobody_else(database: Database) -> None:
+    async def cancelled(_: Any) -> None:
+        raise asyncio.CancelledError
+
+    link = PostgresLink(database.url, "")
+    with pytest.raises(RecordError, match="was cancelled"):
+        await link.run(cancelled)
+    assert await link.run(ask) == 1
+    await link.close()
 
 
 def test_without_the_client_it_says_which_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,11 @@ and a guard with [broadcast.kafka] (docs/scale.md); `risk-daemon halt --reason "
 Without --endpoint it cancels on the exchange itself, with AGENT_API_KEY and AGENT_SECRET from the environment. Put what
 else is to happen into `cancel_all`. AGENT_KAFKA_PASSWORD is the password of --username.
 
-A broadcast may come twice: what was done is remembered in --done, a small file, by the trip's id. The place in the
-topic is committed only after the orders are gone, so that an agent that was killed, or could not reach its exchange,
-begins where it was. Each agent needs a --group of its own: two of one group would share the messages. The first start
-ever of a group begins with what comes from then on.
+A broadcast may come twice: what was done is remembered in --done, a small file, by the trip's id; each agent has one of
+its own. The place in the topic is committed only after the orders are gone, so that an agent that was killed, or could
+not reach its exchange, begins where it was. Each agent needs a --group of its own: two of one group would share the
+messages. The first start ever, without that file, begins with what comes from then on. An agent whose place the broker
+has forgotten since begins with all that is still in the topic: rather too much.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import ccxt
 from aiokafka import AIOKafkaConsumer
@@ -41,6 +43,7 @@ AHEAD_S = 300.0  # a guard's clock may be so much ahead of this one; what is fur
 REMEMBERED = 10_000
 ROUNDS = 10
 PAUSES_S = (1.0, 2.0, 5.0, 10.0)
+STOP_WITHIN_S = 5.0
 A_DAY_MS = 24 * 3_600_000  # for so long the broker waits for an agent that can't reach its exchange
 
 
@@ -128,10 +131,11 @@ class Done:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._ids: dict[str, None] = {}
+        self.is_new = False  # there was no file: nothing ran here before
         try:
             self._ids = dict.fromkeys(map(str, json.loads(path.read_text())))
         except FileNotFoundError:
-            pass
+            self.is_new = True
         except (OSError, ValueError, TypeError) as error:
             say(f"{path} can't be read ({error}): what was done already may be done once more")
 
@@ -141,12 +145,17 @@ class Done:
     def add(self, trip_id: str) -> None:
         """On disk when it returns. Raises OSError."""
         self._ids[trip_id] = None
+        self.keep()
+
+    def keep(self) -> None:
+        """From now on there is a file. Raises OSError."""
         beside = self._path.with_name(f"{self._path.name}.new")
         with beside.open("w") as file:
             json.dump(list(self._ids)[-REMEMBERED:], file)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self._path)
+        self.is_new = False
 
 
 # --- the agent --------------------------------------------------------------------------------------
@@ -175,12 +184,21 @@ class Agent:
             await self._consumer.commit()
 
     async def _begin(self) -> None:
-        """At its first start ever a group begins now; what was broadcast before it was there is not its affair."""
+        """At its first start ever it begins now; what was broadcast before it was there is not its affair.
+
+        A place that the broker does not know is no first start where the file is there: brokers forget the places of a
+        group that was away for some days.
+        """
         parts = self._consumer.assignment()
         committed = [await self._consumer.committed(part) for part in parts]
-        if all(place is None for place in committed):
+        if self._done.is_new and all(place is None for place in committed):
             await self._consumer.seek_to_end(*parts)
             await self._consumer.commit({part: await self._consumer.position(part) for part in parts})
+        if self._done.is_new:
+            try:
+                self._done.keep()
+            except OSError as error:  # it cancels all the same
+                say(f"what is done can't be remembered: {error}")
         say(f"listening for {self._event_type}")
 
     async def _protect(self, trip: Mapping[str, Any], where: str) -> None:
@@ -246,15 +264,24 @@ def consumer_of(arguments: argparse.Namespace) -> Any:
 async def listen(arguments: argparse.Namespace) -> None:
     exchange, done = connect(arguments), Done(arguments.done)
     while True:
-        consumer = consumer_of(arguments)
         try:
-            await consumer.start()
-            await Agent(consumer, arguments.event_type, done, lambda: cancel_all(exchange)).run()
+            await hear(consumer_of(arguments), arguments.event_type, done, lambda: cancel_all(exchange))
         except KafkaError as error:
             say(f"the broker can't be heard, it is tried again: {error}")
-        finally:
-            await consumer.stop()
+        except Exception as error:  # whatever it is: an agent that has ended cancels nothing
+            say(f"NOT LISTENING, it is tried again: {type(error).__name__}: {error}")
         await asyncio.sleep(PAUSES_S[0])
+
+
+async def hear(consumer: Any, event_type: str, done: Done, cancels: Callable[[], int]) -> None:
+    """Until it fails. Raises whatever went wrong; what hangs at the end is left where it is."""
+    try:
+        await consumer.start()
+        await Agent(consumer, event_type, done, cancels).run()
+    finally:
+        stopping = asyncio.ensure_future(consumer.stop())
+        await asyncio.wait({stopping}, timeout=STOP_WITHIN_S)
+        stopping.cancel()
 
 
 def parse() -> argparse.Namespace:
@@ -263,14 +290,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--topic", default="system-events")
     parser.add_argument("--event-type", default="The3PercentFreeze")
     parser.add_argument("--group", default=f"protector-{socket.gethostname()}", help="of this agent alone")
-    parser.add_argument("--done", type=Path, default=Path("protector-done.json"), help="a file for what was done")
+    parser.add_argument("--done", type=Path, help="a file for what was done; else protector-done-GROUP.json, here")
     parser.add_argument("--exchange", default="kraken", help="a ccxt id")
     parser.add_argument("--endpoint", help="a simulated venue, such as http://127.0.0.1:9001")
     parser.add_argument("--security-protocol", default="PLAINTEXT", help="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")
     parser.add_argument("--sasl-mechanism", default="PLAIN")
     parser.add_argument("--username")
     parser.add_argument("--ca-file")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.done = arguments.done or Path(f"protector-done-{quote(arguments.group, safe='')}.json")
+    return arguments
 
 
 if __name__ == "__main__":

@@ -31,8 +31,9 @@ def keep_snapshots(settings: Settings, daemon: Daemon, stack: AsyncExitStack) ->
         moves_by=settings.portfolio.dust_below,
         keep_s=settings.state.keep_snapshots,
     )
+    place = SnapshotPlace(link, guard, accounts, settings.guard.group if settings.guard.peers else None)
     noter = Noter(daemon.write_down)
-    writer = SnapshotWriter(parts.engine, parts.clock, SnapshotPlace(link, guard, accounts), of, noter.note)
+    writer = SnapshotWriter(parts.engine, parts.clock, place, of, noter.note)
 
     async def end() -> None:
         await writer.close()

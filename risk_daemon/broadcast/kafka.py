@@ -86,6 +86,7 @@ class KafkaLine:
         self._own = OwnLoop("broadcast")
         self._producer: Any = None
         self._words = _LastWords()
+        self._opening = asyncio.Lock()  # of the other loop: who sends beside another shares its producer
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def look(self) -> None:
@@ -150,17 +151,18 @@ class KafkaLine:
 
     async def _opened(self) -> Any:
         """With all that a message would else wait for."""
-        if self._producer is None:
-            producer = self._made()
-            try:
-                async with asyncio.timeout(_OPEN_WITHIN_S):
-                    await producer.start()
-                    await producer.partitions_for(self._settings.topic)
-            except BaseException:
-                self._let_go(producer)
-                raise
-            self._producer = producer
-        return self._producer
+        async with self._opening:
+            if self._producer is None:
+                producer = self._made()
+                try:
+                    async with asyncio.timeout(_OPEN_WITHIN_S):
+                        await producer.start()
+                        await producer.partitions_for(self._settings.topic)
+                except BaseException:
+                    self._let_go(producer)
+                    raise
+                self._producer = producer
+            return self._producer
 
     def _made(self) -> Any:
         settings = self._settings

@@ -1,7 +1,8 @@
-"""Sending what is owed, until it is acknowledged: one task, that nothing of the guard ever waits for.
+"""Sending what is owed, until it is acknowledged: tasks that nothing of the guard ever waits for.
 
 The line is looked at while there is nothing to send, so that it is open when a trip comes, and so that people know
-beforehand that nobody would hear of one. What fails is tried again with growing pauses; what is new is tried at once.
+beforehand that nobody would hear of one. What fails is tried again in turn, with growing pauses; what is new is tried
+at once, beside whatever hangs. Saving the outbox holds up nothing: what is not saved is at worst sent once more.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ LOOK_EVERY_S = 30.0
 _TELL_AGAIN_AFTER_S = 3_600.0
 _REASON_MAX = 500
 _TOLD_MAX = 20
+_BESIDE_MAX = 32
 
 
 class NotDelivered(Exception):
@@ -91,15 +93,21 @@ class Relay:
         self._failed_mono: dict[bool, float] = {}
         self._wake = asyncio.Event()
         self._tried = asyncio.Event()
+        self._under_way: set[str] = set()
         self._task: asyncio.Task[None] | None = None
+        self._beside: set[asyncio.Task[None]] = set()
+        self._keeping: asyncio.Task[None] | None = None
+        self._is_kept = True
 
     def start(self) -> None:
         """Send what is owed, now and from now on."""
         self._task = asyncio.get_running_loop().create_task(going_on(self._work, "broadcast"), name="broadcast")
 
     def nudge(self) -> None:
-        """There is something new to send."""
+        """There is something new to send. It waits for no other's try."""
         self._wake.set()
+        if self._under_way:
+            self._send_new_beside()
 
     @property
     def failures(self) -> int:
@@ -107,20 +115,24 @@ class Relay:
         return self._failures
 
     async def flushed(self, within_s: float) -> bool:
-        """Wait until each that is owed was tried once, but no longer. True: nothing is owed."""
+        """Wait until each that is owed was tried once, and for what came of it to be kept. True: nothing is owed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while any(not self._tries[message.trip_id] for message in self._outbox.owed()):
                     self._tried.clear()
                     await self._tried.wait()
+                while self._keeping is not None:
+                    await asyncio.wait({self._keeping})
         return not self._outbox.owed()
 
     async def aclose(self) -> None:
         """Stop; what is under way is cut off, and stays owed."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-            self._task = None
+        tasks = {task for task in (self._task, self._keeping, *self._beside) if task is not None}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        self._task = None
         await self._line.close()
 
     # --- the task --------------------------------------------------------------------------------------
@@ -129,22 +141,54 @@ class Relay:
         while True:
             self._wake.clear()
             message = self._next()
-            try:
-                if message is None:
-                    await self._idle()
-                else:
-                    await self._send(message)
-            except NotDelivered as error:
-                self._fail(message, str(error))
-                await self._rest()
-            except Exception as error:  # one that can't be put into words must not keep the others
-                _LOG.critical("broadcast_failed", error=repr(error))
-                self._fail(message, repr(error))
-                await self._rest()
+            if await self._went_well(message):
+                continue
+            self._failures += 1
+            await self._rest()
+
+    async def _went_well(self, message: Message | None) -> bool:
+        """Whether what was to be done, sending or nothing, went well."""
+        try:
+            if message is None:
+                await self._idle()
+            else:
+                await self._try(message)
+        except NotDelivered as error:
+            self._fail(message, str(error))
+        except Exception as error:  # one that can't be put into words must not keep the others
+            _LOG.critical("broadcast_failed", error=repr(error))
+            self._fail(message, repr(error))
+        else:
+            return True
+        return False
+
+    async def _try(self, message: Message) -> None:
+        self._under_way.add(message.trip_id)
+        self._send_new_beside()
+        try:
+            await self._send(message)
+        finally:
+            self._under_way.discard(message.trip_id)
+
+    def _send_new_beside(self) -> None:
+        """The newest first: what was never tried waits for nobody's try that hangs."""
+        for message in reversed(self._outbox.owed()):
+            if len(self._beside) >= _BESIDE_MAX:
+                return
+            if message.trip_id not in self._under_way and not self._tries[message.trip_id]:
+                self._under_way.add(message.trip_id)
+                task = asyncio.get_running_loop().create_task(self._try_beside(message), name="broadcast beside")
+                self._beside.add(task)
+                task.add_done_callback(self._beside.discard)
+
+    async def _try_beside(self, message: Message) -> None:
+        if not await self._went_well(message):
+            self._wake.set()  # from now on it is tried in turn
 
     def _next(self) -> Message | None:
         """The one that was tried least, so that one that is refused again and again keeps no other."""
-        return min(self._outbox.owed(), key=lambda message: self._tries[message.trip_id], default=None)
+        waiting = (message for message in self._outbox.owed() if message.trip_id not in self._under_way)
+        return min(waiting, key=lambda message: self._tries[message.trip_id], default=None)
 
     async def _idle(self) -> None:
         if self._look_every_s is not None:
@@ -179,8 +223,21 @@ class Relay:
         took_s, after_s = now.mono - since_mono, now.wall - message.wall
         times = {"tries": tries, "took_s": round(took_s, 4), "after_s": round(after_s, 3)}
         self._told(RiskEvent(EventName.BROADCAST_SENT, {**facts, **times}))
-        await self._keep()
+        self._is_kept = False
+        if self._keeping is None:
+            self._keeping = asyncio.get_running_loop().create_task(self._keep_it(), name="broadcast kept")
         self._tried.set()
+
+    async def _keep_it(self) -> None:
+        """Once at a time, and again for what came meanwhile. A disk that stalls holds up this alone."""
+        try:
+            while not self._is_kept:
+                self._is_kept = True
+                await self._keep()
+        except Exception as error:
+            _LOG.critical("broadcast_not_kept", error=repr(error))
+        finally:
+            self._keeping = None
 
     def _recover(self) -> None:
         if self._failures:
@@ -189,7 +246,6 @@ class Relay:
         self._failed_mono.clear()
 
     def _fail(self, message: Message | None, reason: str) -> None:
-        self._failures += 1
         if message is not None:
             self._tries[message.trip_id] += 1
         self._tried.set()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
+import importlib.util
 import json
 import subprocess
 import sys
@@ -16,6 +19,11 @@ from tests.e2e import harness
 from tests.kafka import Broker
 
 AGENT = harness.ROOT / "examples" / "protector_agent.py"
+_SPEC = importlib.util.spec_from_file_location("protector_agent", AGENT)
+assert _SPEC is not None
+assert _SPEC.loader is not None
+protector_agent = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(protector_agent)
 DONE = "done.json"
 
 
@@ -156,7 +164,7 @@ def test_killed_in_the_middle_it_begins_where_it_was(agent: Agent, broker: Broke
     broker.put(trip("trip-1"), "trip-1")
     agent.wait_for("NOT DONE, it is tried again", 2)
     agent.kill()
-    assert not agent.done.exists()
+    assert json.loads(agent.done.read_text()) == []
     assert opened(venue) == 2
     venue.delete("/fault")
     agent.start()
@@ -209,3 +217,78 @@ def test_a_broker_that_is_away_is_waited_for(agent: Agent, broker: Broker, venue
     agent.wait_for("listening", 2)
     broker.put(trip("trip-1"), "trip-1")
     agent.wait_for("done: 'trip-1': 1 orders were cancelled")
+
+
+@pytest.mark.long
+def test_a_place_that_the_broker_forgot_is_no_first_start(tmp_path: Path, broker: Broker, venue: harness.Venue) -> None:
+    """Brokers forget the places of a group that was away for some days, and trips may have come meanwhile."""
+    place(venue, 2)
+    broker.put(trip("trip-0"), "trip-0")
+    broker.put(trip("trip-1"), "trip-1")
+    one = Agent(tmp_path, broker, venue)
+    one.done.write_text('["trip-0"]')
+    try:
+        one.start()
+        one.wait_for("done: 'trip-1': 2 orders were cancelled")
+        one.wait_for("done already: 'trip-0'")
+    finally:
+        one.kill()
+
+
+@pytest.mark.long
+def test_an_agent_that_heard_of_no_trip_yet_was_there_before(
+    tmp_path: Path, broker: Broker, venue: harness.Venue
+) -> None:
+    first = Agent(tmp_path, broker, venue)
+    first.start()
+    first.wait_for("listening")
+    first.kill()
+    place(venue, 1)
+    broker.put(trip("trip-1"), "trip-1")
+    again = Agent(tmp_path, broker, venue, group="a place that is not there any more")
+    try:
+        again.start()
+        again.wait_for("done: 'trip-1': 1 orders were cancelled")
+    finally:
+        again.kill()
+
+
+def parsed(monkeypatch: pytest.MonkeyPatch, *words: str) -> argparse.Namespace:
+    monkeypatch.setattr(sys, "argv", ["agent", "--bootstrap", "127.0.0.1:1", *words])
+    arguments: argparse.Namespace = protector_agent.parse()
+    return arguments
+
+
+def test_each_group_has_a_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two agents in one folder: what one has done for its account says nothing of the other's."""
+    one, two = (parsed(monkeypatch, "--group", group).done for group in ("desk-1", "../desk/2"))
+    assert (str(one), str(two)) == ("protector-done-desk-1.json", "protector-done-..%2Fdesk%2F2.json")
+    assert parsed(monkeypatch, "--done", "mine.json").done == Path("mine.json")
+
+
+class Odd:
+    """A consumer that fails in a way that the library does not speak of, and whose end hangs."""
+
+    starts = 0
+
+    async def start(self) -> None:
+        Odd.starts += 1
+        if Odd.starts > 2:
+            raise asyncio.CancelledError
+        raise ValueError("an odd answer")
+
+    async def stop(self) -> None:
+        await asyncio.Event().wait()
+
+
+def test_no_failure_ends_it_and_none_is_silent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(protector_agent, "consumer_of", lambda _: Odd())
+    monkeypatch.setattr(protector_agent, "STOP_WITHIN_S", 0.01)
+    monkeypatch.setattr(protector_agent, "PAUSES_S", (0.0,))
+    arguments = parsed(monkeypatch, "--endpoint", "http://127.0.0.1:1", "--done", str(tmp_path / DONE))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(asyncio.wait_for(protector_agent.listen(arguments), 10.0))
+    said = capsys.readouterr().out
+    assert said.count("NOT LISTENING, it is tried again: ValueError: an odd answer") == 2

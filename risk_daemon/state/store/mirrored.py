@@ -24,6 +24,7 @@ from risk_daemon.state.store.lineage import Head, Lineage, Relation
 from risk_daemon.state.store.postgres import Overtaken, PostgresStore
 from risk_daemon.state.store.postgres_link import WITHIN_S, Refused
 from risk_daemon.state.store.revised import RevisedState, Revision, SampleRow
+from risk_daemon.state.store.sqlite import time_of
 
 _LOG = structlog.get_logger(__name__)
 
@@ -117,6 +118,8 @@ class MirroredStore:
 
     async def append_sample(self, document: JsonObject) -> None:
         await self._local.append_sample(document)
+        if self._sampled_to is not None:  # after a clock that was ahead, what is new may be before what is there
+            self._sampled_to = min(self._sampled_to, math.nextafter(time_of(document), -math.inf))
         self._wanted.set()
 
     async def load_samples(self) -> Sequence[JsonObject]:
@@ -286,9 +289,20 @@ class MirroredStore:
         """Raises RecordError."""
         if self._sampled_to is None:
             self._sampled_to = await self._remote.newest_sample()
-        while rows := await self._state.samples_after(self._sampled_to, _SAMPLES_AT_ONCE):
-            await self._remote.put_samples(rows)
-            self._sampled_to = rows[-1][0]
+        while await self._brought_some(self._sampled_to):
+            pass
+
+    async def _brought_some(self, after: float) -> bool:
+        """Raises RecordError. What is appended meanwhile may be before the newest of these: it is brought next."""
+        reached, self._sampled_to = after, math.inf
+        try:
+            rows = await self._state.samples_after(after, _SAMPLES_AT_ONCE)
+            if rows:
+                await self._remote.put_samples(rows)
+                reached = rows[-1][0]
+        finally:
+            self._sampled_to = min(self._sampled_to, reached)
+        return bool(rows)
 
     async def _keep_acked(self) -> None:
         """So that a server that had this once is known to have lost it."""

@@ -41,10 +41,11 @@ def with_tables(work: Callable[[Connection], Awaitable[T]]) -> Callable[[Connect
 class SnapshotPlace:
     """On each connection that is opened the accounts are registered under `guard`, before the first snapshot."""
 
-    def __init__(self, link: Link, guard: str, accounts: Sequence[Account]) -> None:
+    def __init__(self, link: Link, guard: str, accounts: Sequence[Account], peers_group: str | None = None) -> None:
         self._link = link
         self._guard = guard
         self._accounts = accounts
+        self._peers_group = peers_group
         self._registered_on: Connection | None = None
 
     async def keep(self, snapshots: Sequence[Snapshot]) -> None:
@@ -52,7 +53,7 @@ class SnapshotPlace:
 
         async def work(connection: Connection) -> None:
             if connection is not self._registered_on:
-                await register(connection, self._guard, self._accounts)
+                await register(connection, self._guard, self._accounts, self._peers_group)
                 self._registered_on = connection
             await write(connection, snapshots)
 

@@ -6,7 +6,8 @@ snapshot of each, from the running day, the loss of the day is not known. It is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -82,8 +83,9 @@ class Snapshot:
 # --- writing -----------------------------------------------------------------------------------------
 
 _REGISTER = """
-INSERT INTO guarded_accounts (account_id, guard, venue, exchange) VALUES ($1, $2, $3, $4)
-ON CONFLICT (account_id) DO UPDATE SET guard = EXCLUDED.guard, venue = EXCLUDED.venue, exchange = EXCLUDED.exchange
+INSERT INTO guarded_accounts (account_id, guard, venue, exchange, peers_group) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (guard, account_id) DO UPDATE
+SET venue = EXCLUDED.venue, exchange = EXCLUDED.exchange, peers_group = EXCLUDED.peers_group
 """
 
 _WRITE = """
@@ -99,12 +101,15 @@ SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')
 """
 
 
-async def register(connection: Connection, guard: str, accounts: Iterable[Account]) -> None:
+async def register(
+    connection: Connection, guard: str, accounts: Iterable[Account], peers_group: str | None = None
+) -> None:
     """From now on snapshots of these accounts, and of no others of this guard, are expected.
 
+    peers_group: of a guard that has peers; they guard the same accounts, each with keys of its own or the same.
     Raises what asyncpg raises; then nothing is changed.
     """
-    rows = [(one.account_id, guard, one.venue, one.exchange) for one in accounts]
+    rows = [(one.account_id, guard, one.venue, one.exchange, peers_group) for one in accounts]
     async with connection.transaction():
         await connection.execute(
             "DELETE FROM guarded_accounts WHERE guard = $1 AND account_id <> ALL ($2)", guard, [row[0] for row in rows]
@@ -164,10 +169,11 @@ async def _is_hypertable(connection: Connection) -> bool:
 # --- the loss of the day -----------------------------------------------------------------------------
 
 # $1: now. $2: how old a snapshot may be. $3: how far ahead of us a clock may be. The sums are over the newest snapshot
-# of each account, whatever is wrong with it; whether they count is decided by `is_known`.
+# of each account by each guard, whatever is wrong with it; whether they count is decided by `is_known`. Of an account
+# that another guard tells of now, a guard that is silent is not asked: it was renamed, or gave the account up.
 _OF_THE_DAY = """
-WITH account AS (
-    SELECT a.account_id, a.guard, a.venue, a.exchange, s.*,
+WITH registered AS (
+    SELECT a.account_id, a.guard, a.venue, a.exchange, a.peers_group, s.*,
         COALESCE(s.day_ends_at > now AND s.snapshot_time BETWEEN now - $2::interval AND now + $3::interval, FALSE)
             AS is_known
     FROM guarded_accounts a
@@ -177,10 +183,13 @@ WITH account AS (
             d.start_of_day_equity, d.current_equity, d.realized_pnl, d.unrealized_pnl, d.guard_start_of_day,
             d.loss_limit, d.total_drawdown_pct, d.is_breached
         FROM daily_pnl_snapshots d
-        WHERE d.account_id = a.account_id AND d.snapshot_time > now - INTERVAL '3 days'
+        WHERE d.account_id = a.account_id AND d.guard = a.guard AND d.snapshot_time > now - INTERVAL '3 days'
         ORDER BY d.snapshot_time DESC
         LIMIT 1
     ) s ON TRUE
+), account AS (
+    SELECT * FROM registered r
+    WHERE r.is_known OR NOT EXISTS (SELECT FROM registered o WHERE o.account_id = r.account_id AND o.is_known)
 ), guards AS (
     SELECT sum(start) AS start FROM (
         SELECT COALESCE((array_agg(guard_start_of_day ORDER BY snapshot_time DESC))[1], sum(start_of_day_equity))
@@ -329,6 +338,7 @@ def _why_unknown(
         f"{guard}/{venue} was never registered by a guard" for guard, venue in expected if (guard, venue) not in told
     ]
     why += [one.unknown for one in accounts if one.unknown is not None]
+    why += _counted_twice(rows)
     currencies = sorted({one.reference_currency for one in accounts if one.reference_currency is not None})
     if len(currencies) > 1:
         why.append(f"the accounts are reckoned in {' and '.join(currencies)}, which can't be added up")
@@ -337,6 +347,24 @@ def _why_unknown(
     elif not why and not _is_measured(rows[0]):
         why.append("there was nothing when the day began, so there is no ratio")
     return why
+
+
+def _counted_twice(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One account in the sums of two guards hides what the others lost."""
+    groups, accounts = defaultdict[str, set[str]](set), defaultdict[UUID, set[str]](set)
+    for row in rows:
+        accounts[row["account_id"]].add(f"{row['guard']}/{row['venue']}")
+        if row["peers_group"] is not None:
+            groups[row["peers_group"]].add(row["guard"])
+    for group, guards in sorted(groups.items()):
+        if len(guards) > 1:
+            yield (
+                f"{' and '.join(sorted(guards))} are peers of group {group}, so the same accounts would count twice:"
+                " give them databases of their own"
+            )
+    for names in sorted(map(sorted, accounts.values())):
+        if len(names) > 1:
+            yield f"{' and '.join(names)} are one account, which would count twice"
 
 
 def _is_measured(total: Mapping[str, Any]) -> bool:

@@ -102,6 +102,15 @@ async def test_everything_is_there_with_the_samples(guards: Guards, database: Da
     assert guards.news == []
 
 
+async def test_a_sample_of_a_clock_that_was_ahead_keeps_no_later_one(guards: Guards, database: Database) -> None:
+    store = await guards.start()
+    ahead = NOON + 7 * 86_400
+    for count, wall in enumerate((NOON, ahead, NOON + 60, NOON + 120), 1):
+        await store.append_sample({"time": wall})
+        await until(lambda count=count: len(database.execute("SELECT 1 FROM equity_samples")) == count)
+    await guards.stop(store)
+
+
 async def test_the_last_save_is_there_when_it_is_closed(guards: Guards, database: Database) -> None:
     store = await guards.start()
     await store.save({"last": {"n": 1}})

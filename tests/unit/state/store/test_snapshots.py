@@ -282,3 +282,53 @@ async def test_with_timescaledb_it_is_a_hypertable_and_whole_pieces_go(connectio
     await write(connection, [told(wall=NOON - n * 86_400) for n in (0, 40)])
     await forget(connection, NOON - 20 * 86_400)
     assert await connection.fetchval("SELECT count(*) FROM daily_pnl_snapshots") == 1
+
+
+# --- one account, several guards ---------------------------------------------------------------------
+
+TWIN = replace(KRAKEN, fingerprint="1" * 16)
+
+
+async def a_breach_beside_a_well_account(connection: Any) -> None:
+    """7 % of one of two: 3.5 % of both."""
+    await register(connection, "a", [KRAKEN], "desk")
+    await register(connection, "c", [BINANCE])
+    for account, guard, current in ((KRAKEN, "a", 100_000), (BINANCE, "c", 93_000)):
+        await write(connection, [told(account, guard=guard, current_equity=Decimal(current))])
+    assert (await loss_of_day(connection, NOON)).is_breached is True
+
+
+@pytest.mark.parametrize(("account", "why"), [(TWIN, "a and b are peers of group desk"), (KRAKEN, "are one account")])
+async def test_an_account_with_two_guards_hides_no_loss(connection: Any, account: Account, why: str) -> None:
+    await a_breach_beside_a_well_account(connection)
+    await register(connection, "b", [account], "desk")
+    await write(connection, [told(account, guard="b", current_equity=Decimal(100_000))])
+    found = await loss_of_day(connection, NOON)
+    assert (found.is_known, found.loss_ratio) == (False, None)
+    assert why in "; ".join(found.unknown)
+
+
+async def test_a_guard_that_gives_an_account_up_takes_it_from_no_other(connection: Any) -> None:
+    await a_breach_beside_a_well_account(connection)
+    await register(connection, "b", [KRAKEN])
+    await register(connection, "b", [])
+    found = await loss_of_day(connection, NOON, expected=[("a", "kraken")])
+    assert (found.is_breached, [one.guard for one in found.accounts]) == (True, ["a", "c"])
+
+
+async def test_a_guard_under_another_name_is_asked_for_alone_when_the_old_one_is_silent(connection: Any) -> None:
+    await a_breach_beside_a_well_account(connection)
+    await register(connection, "new", [KRAKEN])
+    later = NOON + 3_600
+    await write(connection, [told(guard="new", wall=later), told(BINANCE, guard="c", wall=later)])
+    found = await loss_of_day(connection, later)
+    assert (found.unknown, [one.guard for one in found.accounts]) == ((), ["c", "new"])
+    assert not (await loss_of_day(connection, later, expected=[("a", "kraken")])).is_known
+
+
+async def test_it_is_made_of_the_table_that_was_there_before(connection: Any) -> None:
+    """The second file runs on what the first left, twice."""
+    await a_breach_beside_a_well_account(connection)
+    for _ in range(2):
+        await connection.execute((FILE.parent / "0030_guarded_by_several.sql").read_text())
+    assert (await loss_of_day(connection, NOON)).is_breached is True

@@ -40,6 +40,13 @@ def redis_place(tmp_path: Path) -> Iterator[RedisPlace]:
 
 
 @pytest.fixture
+def other(tmp_path: Path) -> Iterator[RedisServer]:
+    made = RedisServer(tmp_path / "other").start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
 def postgresql_place(postgres: Server) -> PostgresPlace:
     return PostgresPlace(postgres)
 
@@ -257,8 +264,10 @@ async def test_another_server_with_the_same_board_settles_even_if_it_knows_of_ev
     assert (await held(b, 1)).is_settled, "once"
 
 
-async def test_a_replica_that_is_promoted_settles_before_anybody_opens(redis_place: RedisPlace, tmp_path: Path) -> None:
-    a, other = redis_place.board("a", ["b"]), RedisServer(tmp_path / "other").start()
+async def test_a_replica_that_is_promoted_settles_before_anybody_opens(
+    redis_place: RedisPlace, other: RedisServer
+) -> None:
+    a = redis_place.board("a", ["b"])
     await held(a)
     other.follow(redis_place.server)
     redis_place.server.kill()
@@ -267,7 +276,6 @@ async def test_a_replica_that_is_promoted_settles_before_anybody_opens(redis_pla
     answer = await ask(b, known_epoch=1)
     assert (answer.is_settled, answer.is_ours, answer.others) == (False, False, {"a": None})
     assert (await held(b, 1)).epoch == 2
-    other.kill()
 
 
 async def test_a_lease_that_ends_later_than_it_can_is_none_and_the_board_settles(place: Place) -> None:

@@ -247,7 +247,21 @@ async def test_a_clock_that_is_set_back_settles_anew(place: Place) -> None:
     assert not (await ask(a)).is_settled
 
 
-async def test_another_server_with_the_same_board_settles_even_if_it_knows_of_every_epoch(place: Place) -> None:
+@pytest.fixture(params=["redis", "postgresql"])
+async def own_place(
+    request: pytest.FixtureRequest, redis_place: RedisPlace, own_postgres: Server
+) -> AsyncIterator[Place]:
+    """One that no other test has: it may be restarted."""
+    of_its_own = PostgresPlace(own_postgres)
+    yield redis_place if request.param == "redis" else of_its_own
+    for client in redis_place.clients:
+        await client.aclose()
+    for link in of_its_own.links:
+        await link.close()
+
+
+async def test_another_server_with_the_same_board_settles_even_if_it_knows_of_every_epoch(own_place: Place) -> None:
+    place = own_place
     a, b = place.board("a", ["b"]), place.board("b", ["a"])
     await held(a)
     await ask(b)

@@ -140,11 +140,11 @@ def test_a_standard_error_that_takes_nothing_costs_lines_and_nothing_else() -> N
 CLOSED_WINDOW = """
 import fcntl, os, signal, sys, termios
 from risk_daemon.app.telling import has_terminal
-signal.signal(signal.SIGHUP, lambda *_: None)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 none = has_terminal()
 fcntl.ioctl(0, termios.TIOCSCTTY)
 print(none, has_terminal(), flush=True)
-signal.pause()
+signal.sigwait({signal.SIGHUP})
 print(has_terminal(), flush=True)
 """
 

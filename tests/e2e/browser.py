@@ -48,6 +48,7 @@ class Person:
     def opens(self, address: str, code: str) -> None:
         """Type the address, then the code."""
         self.page.goto(address)
+        self.waits_for_focus("code")  # a browser gives it with its first picture, which may come after the page
         self.keys(code)
         self.page.wait_for_selector("#attempt:not([hidden])")
 

@@ -14,7 +14,7 @@ PEOPLE := $(addprefix tests/e2e/test_,alerts.py alert_channels.py override.py ov
 MACHINES := $(addprefix tests/e2e/test_,broadcast.py day_snapshots.py protector_agent.py redis.py \
 	state_on_a_server.py twins.py)
 
-.PHONY: venv install wheel demo test long people machines cards cover lint sim fund-sim bench history explore fuzz try-bots examples docs picture requirements clean
+.PHONY: venv install wheel demo test long people people-again machines cards cover lint sim fund-sim bench history explore fuzz try-bots examples docs picture requirements clean
 
 venv: .venv/.built
 
@@ -63,6 +63,10 @@ long: venv
 # The same of those who are told and those who may resume, in a browser too.
 people: venv
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m long $(PEOPLE)
+
+# What failed of them the last time, alone: four browsers on two cores now and then lose a key or a focus.
+people-again: venv
+	$(BIN)/python -m pytest -m long --last-failed --last-failed-no-failures none $(PEOPLE)
 
 # Of more than one machine: guards, bots and listeners as processes, with real servers between them.
 machines: venv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, Protocol
 
@@ -201,3 +202,14 @@ class RedisPlace:
     async def aclose(self) -> None:
         for ledger in self._made:
             await ledger.aclose()
+
+
+async def until_it_answers(ledger: Ledger) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await ledger.read()
+            except RecordError:
+                await asyncio.sleep(0.02)
+            else:
+                return

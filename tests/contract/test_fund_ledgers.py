@@ -18,7 +18,7 @@ from risk_daemon.fund.messages import Actions, Durable, Event, Give, MakeDurable
 from risk_daemon.state.fund.redis import RedisLedger
 from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.redis_client import redis_client
-from tests.ledger_servers import WITHIN_S, MemoryPlace, Place, PostgresPlace, RedisPlace
+from tests.ledger_servers import WITHIN_S, MemoryPlace, Place, PostgresPlace, RedisPlace, until_it_answers
 from tests.postgres import Server, until
 from tests.proxy import Proxy
 from tests.redis_server import RedisServer
@@ -167,17 +167,6 @@ async def refused(ledger: Ledger, revision: str | None) -> None:
         await ledger.read()
     with pytest.raises(RecordError):
         await ledger.compare_and_set(revision, {"n": -1})
-
-
-async def until_it_answers(ledger: Ledger) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await ledger.read()
-            except RecordError:
-                await asyncio.sleep(0.02)
-            else:
-                return
 
 
 @everywhere

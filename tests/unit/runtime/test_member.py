@@ -36,6 +36,7 @@ from risk_daemon.runtime.member import Member, MemberPorts, MemberSettings
 from tests.unit.fund.fund import LIMIT, Site, lost, two
 from tests.unit.oms.fakes import LoopClock
 from tests.unit.runtime.fakes import FakeStore
+from tests.virtual import pass_time
 
 pytestmark = pytest.mark.looptime
 
@@ -122,7 +123,7 @@ class Guard:
         """The engine looks five times a second."""
         for _ in range(round(seconds / 0.2)):
             self.sees(self.equity)
-            await asyncio.sleep(0.2)
+            await pass_time(0.2)
 
     def sees(self, equity: Equity | None) -> None:
         self.equity = equity
@@ -187,7 +188,7 @@ async def test_a_member_with_a_budget_that_is_surely_not_lost_may_trade_and_says
 
 async def test_the_leave_runs_out_where_the_engine_says_nothing_any_more() -> None:
     guard = await started()
-    await asyncio.sleep(SETTINGS.lease_s * 2 + 1)
+    await pass_time(SETTINGS.lease_s * 2 + 1)
     assert not guard.may_open
     await guard.runs(1.2)
     assert guard.may_open

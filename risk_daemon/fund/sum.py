@@ -10,14 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from risk_daemon.fund.ledger import total
+from risk_daemon.fund.ledger import Books, total
 from risk_daemon.model.units import EXACT, ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a member said of itself, in money. capital: what its losses are measured from, flows added.
+    """What a member said of itself, in money.
 
+    member: its seat. capital: what its losses are measured from, flows added.
     low, high: between these is its equity. gross: what of it prices could move, without signs.
     sequence: counts its readings. age_s: how old this one was when it was heard, by clocks that belong together: the
     member's own, and the stream's; heard_mono: by the listener's. No machine's date counts.
@@ -72,6 +73,12 @@ def heard(readings: Mapping[str, Reading], new: Reading) -> Mapping[str, Reading
     if not new.is_sound or (known is not None and new.sequence <= known.sequence):
         return readings
     return {**readings, new.member: new}
+
+
+def judge_fund(books: Books, readings: Mapping[str, Reading], terms: Terms, now_mono: float) -> Verdict:
+    """What the members that the ledger names have lost together. readings: by seat."""
+    members = (row.seat for row in books.rows.values() if row.is_funded and not row.has_left)
+    return judge(readings, members, books.spent, terms, now_mono)
 
 
 def judge(

@@ -10,7 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_daemon.fund.sum import Reading, Terms, Verdict, heard, judge
+from risk_daemon.fund.membership import join
+from risk_daemon.fund.messages import Give, Leave
+from risk_daemon.fund.sum import Reading, Terms, Verdict, heard, judge, judge_fund
+from tests.unit.fund.fund import TERMS as FUND
+from tests.unit.fund.fund import row, two
 
 TERMS = Terms(limit=Decimal(1_000), fresh_s=10.0, band=Decimal("0.2"))
 HOUR_S = 3_600.0
@@ -104,6 +108,23 @@ def test_what_comes_late_twice_or_in_another_order_is_heard_once() -> None:
 def test_what_makes_no_sense_is_not_heard(odd: Reading) -> None:
     known = {"a": reading("a", 7)}
     assert heard(known, odd) is known
+
+
+def test_of_a_ledger_those_count_who_have_a_budget_and_those_who_left_with_what_they_lost() -> None:
+    site, a, b = two()
+    c = site.run(*join(row("c", wants=Decimal(100)), site.read, **FUND))
+    a = site.hear(a)
+    assert a.books is not None
+    readings = {one.member: one for one in (reading(a.seat, 9_900), reading(b.seat, 9_950), reading(c.seat, 1))}
+    assert judge_fund(a.books, readings, TERMS, 100.0).least == 150, "c has no budget yet"
+    b = site.tell(b, Leave(to="a", loss=Decimal(70), is_proven=True))
+    a = site.hear(a)
+    assert judge_fund(a.books, readings, TERMS, 100.0).least == 170, "what b left with, whatever its last reading was"
+    a = site.tell(a, Give(to="c", amount=Decimal(10)))
+    c = site.hear(c)
+    a = site.hear(a)
+    del readings[c.seat]
+    assert judge_fund(a.books, readings, TERMS, 100.0).silent == (c.seat,)
 
 
 MONEY = st.integers(-20_000, 20_000)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -154,9 +154,7 @@ class FundSum:
         if not self._is_counted:
             await self._count_this_run()
         if self._own is not None and self._ports.worth() is not None:
-            now_mono = self._clock.now().mono
-            age_s = self._own.age_s + now_mono - self._own.heard_mono
-            await self._place.say(replace(self._own, age_s=age_s), now_mono)
+            await self._place.say(self._own, self._own.heard_mono)
 
     async def _count_this_run(self) -> None:
         """A disk that hangs is waited for as long as it takes, some time at once. Raises RecordError."""

@@ -36,7 +36,7 @@ class Readings(Protocol):
     """One place, shared by all members of one founding of a fund. now_mono: seconds of the caller's own clock."""
 
     async def say(self, reading: Reading, now_mono: float) -> None:
-        """For all to hear. reading.age_s: how old it is now. Nothing was heard yet: then it hears first.
+        """For all to hear. reading.age_s: how old it was at `now_mono`, which may be a while ago.
 
         Raises RecordError where it is not known whether anybody will.
         """

@@ -363,6 +363,8 @@ class Daemon:
             self._effects.latch_deadline_mono
         ):
             finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the latch could not be made durable")
+        if finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN and self._engine.debt.trip_id is not None:
+            finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the fund was not told of its trip")
         now = self.parts.clock.now()
         gate = self._engine.gate
         gate = gate if gate.locked else GateState(locked=True, cause=Cause.LOCKED, since_wall=now.wall)

@@ -182,7 +182,7 @@ class FundSum:
         readings = self._heard if self._own is None else {**self._heard, state.seat: self._own}
         terms = Terms(limit=state.charter.limit, fresh_s=settings.fresh_s, band=settings.band)
         verdict = judge_fund(state.books, readings, terms, now_mono)
-        if settings.confirmation.enabled:
+        if settings.confirm:
             was_asked = self._question is not None
             members = {seat: readings[seat] for seat in state.books.rows if seat in readings}
             verdict, self._question = confirmed(verdict, self._question, members, terms, now_mono)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.engine.confirmation import ConfirmationSettings
 from risk_daemon.errors import RecordError
 from risk_daemon.fund import escrow
 from risk_daemon.fund.escrow import Escrow
@@ -30,7 +29,7 @@ pytestmark = pytest.mark.looptime
 A, B = "a.00000001", "b.00000001"
 CAPITAL = Decimal(10_000)
 SETTINGS = MemberSettings(fund="alpha", member="a", limit="1000 USDT", currency="USDT")
-UNCONFIRMED = replace(SETTINGS, confirmation=ConfirmationSettings(enabled=False))
+UNCONFIRMED = replace(SETTINGS, confirm=False)
 
 
 class SharedPlace:

@@ -164,7 +164,8 @@ class DaemonControl:
     def _status(self) -> Status:
         parts = self._daemon.parts
         now, sweep, locks = parts.clock.now(), parts.orders.snapshot(), self._daemon.lock_status()
-        return status_of(parts.engine, now, sweep, None, parts.open_orders, locks, parts.swept_before)
+        before, fund = parts.swept_before, self._daemon.fund_status()
+        return status_of(parts.engine, now, sweep, None, parts.open_orders, locks, before, fund)
 
     def reading(self) -> Reading:
         """All that a scrape tells."""

@@ -12,6 +12,7 @@ from typing import Any
 from risk_daemon.engine.decision import Finish, Turn
 from risk_daemon.errors import ExitCode
 from risk_daemon.fund.membership import FUND
+from risk_daemon.gate.restraints import Cause
 from risk_daemon.model.events import EventName, FundTold
 
 _UNREADABLE = "unknown"
@@ -67,11 +68,14 @@ class FundDebt:
             turn.record(EventName.FUND_UNTOLD, trip_id=self.trip_id)
 
     def restore(self, documents: Mapping[str, Any]) -> None:
-        """By the member's document, which does not know what the ledger has: then it is told again. Without one there
-        is no member; one that can't be read may have a trip in it."""
-        document = documents.get(FUND)
+        """By the member's document, or a latch for the fund: neither knows what the ledger has, so it is told again.
+        A document that can't be read may have a trip in it."""
+        document, latch = documents.get(FUND), documents.get("latch")
+        if isinstance(latch, Mapping) and latch.get("cause") == Cause.FUND:
+            self.trip_id = str(latch.get("trip_id"))
         if document is None:
             return
         row = document.get("row") if isinstance(document, Mapping) else None
         trip = row.get("trip", _UNREADABLE) if isinstance(row, Mapping) else _UNREADABLE
-        self.trip_id = trip if trip is None or isinstance(trip, str) else _UNREADABLE
+        if trip is not None:
+            self.trip_id = trip if isinstance(trip, str) else _UNREADABLE

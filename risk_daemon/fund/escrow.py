@@ -381,6 +381,11 @@ def _tripped(state: Escrow, trip_id: str, reason: str) -> tuple[Escrow, Actions]
     return after, (TripFund(trip_id, reason), *actions)
 
 
+def trip_stands(state: Escrow, reason: str) -> tuple[Escrow, Actions]:
+    """This guard stands tripped for the fund, and its document was not written any more: it is known again."""
+    return _tripped(state, state.trip_id, reason)
+
+
 def _with(state: Escrow, **changes: Any) -> Escrow:
     return replace(state, wanted=state.wanted.next(**changes))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from risk_daemon.engine.confirmation import Confirmation, Evidence, Judgement, judge
+from risk_daemon.engine.confirmation import Confirmation, ConfirmationSettings, Evidence, Judgement, judge
 from risk_daemon.fund.escrow import Escrow
 from risk_daemon.fund.messages import LossRead, LossUnknown
 from risk_daemon.model.events import EventName, Input, Noted, ReadingsWanted, RiskEvent
@@ -38,7 +38,7 @@ class FundLoss:
             return LossUnknown()
         read = LossRead(least=EXACT.subtract(start, equity.high), most=EXACT.subtract(start, equity.low))
         is_judged = state.is_guarding and state.wanted.trip is None
-        if not is_judged or not self._settings.confirmation.enabled:
+        if not is_judged or not self._settings.confirm:
             self._question = None
             return read
         return self._confirmed(state, read, now_mono, by_prices)
@@ -61,7 +61,8 @@ class FundLoss:
             by_prices=by_prices,
             all_read=self._is_read_since(question.since_mono),
         )
-        finding, self._question = judge(question, evidence, now_mono, self._settings.confirmation)
+        within = ConfirmationSettings(within_s=self._settings.confirm_within_s)
+        finding, self._question = judge(question, evidence, now_mono, within)
         if finding is Judgement.READ_AGAIN:
             self._emit(ReadingsWanted())
         if finding in (Judgement.WAIT, Judgement.READ_AGAIN):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from risk_daemon.engine.confirmation import ConfirmationSettings
 from risk_daemon.fund.escrow import Escrow
 from risk_daemon.fund.ledger import Row
 from risk_daemon.model.status import FundMemberStatus, FundStatus
@@ -16,16 +15,18 @@ NOT_JOINED = "this guard has not joined the fund yet: `risk-daemon fund join`, o
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberSettings:
-    """limit: as it is configured. Seconds: every_s, within_s: between readings of the ledger, and for one call.
+    """limit: as it is configured. confirm: whether a lost budget is read again first, for `confirm_within_s`.
 
-    lease_s: for so long the gate may stay open without a word from here. give_within_s: for a gift to be published.
+    Seconds: every_s, within_s: between readings of the ledger, and for one call. lease_s: for so long the gate may stay
+    open without a word from here. give_within_s: for a gift to be published.
     """
 
     fund: str
     member: str
     limit: str
     currency: str
-    confirmation: ConfirmationSettings = field(default_factory=ConfirmationSettings)
+    confirm: bool = True
+    confirm_within_s: float = 2.0
     every_s: float = 1.0
     within_s: float = 1.0
     lease_s: float = 3.0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from risk_daemon.engine.decision import Finish, ReadNow, SaveLatch
+from risk_daemon.engine.engine import Engine
 from risk_daemon.fund.membership import FUND
 from risk_daemon.model.events import (
     EventName,
@@ -160,11 +161,8 @@ def test_after_a_restart_it_is_told_again_by_what_the_document_says(document: ob
     world.send(TRIP)
     world.send(FundTold("alpha-1"))
     world.run(2.0)
-    latch = [act.latch for decision in world.decisions for act in decision.actions if isinstance(act, SaveLatch)][-1]
-    engine = world.restart(latch=json.loads(json.dumps(latch))).engine
     documents = {} if document is None else {FUND: document}
-    engine.restore({**documents, "latch": latch}, world.clock.now())
-    world.begin()
+    engine = restarted(world, {**documents, "latch": {**latch_of(world), "cause": "capital_loss"}})
     assert (finishes(world) == []) is is_owed
     trip = engine.debt.trip_id
     if trip is not None:
@@ -172,6 +170,29 @@ def test_after_a_restart_it_is_told_again_by_what_the_document_says(document: ob
         assert records(world, EventName.FUND_UNTOLD) == [], "it has only to be read"
         world.send(FundTold(trip))
     assert [code for code, _ in finishes(world)] == [1]
+
+
+def test_a_latch_of_the_fund_alone_is_reason_enough_to_tell_it_again() -> None:
+    world = member()
+    world.send(TRIP)
+    world.send(FundTold("alpha-1"))
+    world.run(2.0)
+    engine = restarted(world, {"latch": latch_of(world)})
+    assert engine.debt.trip_id == "alpha-1"
+    assert finishes(world) == []
+
+
+def latch_of(world: World) -> Any:
+    latches = [act.latch for decision in world.decisions for act in decision.actions if isinstance(act, SaveLatch)]
+    return json.loads(json.dumps(latches[-1]))
+
+
+def restarted(world: World, documents: dict[str, Any]) -> Engine:
+    """With these documents only, and started."""
+    engine = world.restart(latch=documents["latch"]).engine
+    engine.restore(documents, world.clock.now())
+    world.begin()
+    return engine
 
 
 def test_a_reset_while_it_waits_ends_the_waiting() -> None:

@@ -6,7 +6,6 @@ from decimal import Decimal
 
 import pytest
 
-from risk_daemon.engine.confirmation import ConfirmationSettings
 from risk_daemon.fund.messages import LossRead, LossUnknown
 from risk_daemon.model.events import EventName, Input, Noted, ReadingsWanted
 from risk_daemon.portfolio.manager import Equity
@@ -24,8 +23,7 @@ class Case:
         _, _, self.state = two()
         self.told: list[Input] = []
         self.read_mono = float("-inf")
-        confirmation = ConfirmationSettings(enabled=enabled, within_s=2.0)
-        settings = MemberSettings(fund="alpha", member="b", limit="10%", currency="USDT", confirmation=confirmation)
+        settings = MemberSettings(fund="alpha", member="b", limit="10%", currency="USDT", confirm=enabled)
         self.loss = FundLoss(settings, self.told.append, lambda mono: self.read_mono >= mono)
 
     def sees(self, low: int, high: int, now: float, *, by_prices: bool = True) -> LossRead | LossUnknown:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.engine.confirmation import ConfirmationSettings
 from risk_daemon.engine.decision import Decision
 from risk_daemon.engine.states import CircuitBreakerState
 from risk_daemon.errors import RecordError
@@ -41,10 +40,8 @@ from tests.virtual import pass_time
 pytestmark = pytest.mark.looptime
 
 START = Decimal(10_000)
-SETTINGS = MemberSettings(
-    fund="alpha", member="b", limit="1000 USDT", currency="USDT", confirmation=ConfirmationSettings(enabled=False)
-)
-CONFIRMING = replace(SETTINGS, confirmation=ConfirmationSettings(within_s=2.0))
+SETTINGS = MemberSettings(fund="alpha", member="b", limit="1000 USDT", currency="USDT", confirm=False)
+CONFIRMING = replace(SETTINGS, confirm=True, confirm_within_s=2.0)
 
 
 class SharedLedger:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import threading
-from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -170,21 +172,38 @@ class Fund:
     def begin(self) -> Fund:
         """Founded and joined, every guard up, every budget lent, every gate open."""
         self._thread.run(self._set_up())
-        return self.start()
+        return self.start().wait_open()
 
     async def _set_up(self) -> None:
         """As the commands do, of which each is a process that begins for seconds."""
+        await asyncio.gather(*(_initialised(load(member.guard.config)) for member in self))
+        await self._found(anew=False)
+
+    async def _found(self, *, anew: bool) -> None:
         settings = [load(member.guard.config) for member in self]
-        await asyncio.gather(*map(_initialised, settings))
         order = Order(operator="test", reason="test", say=lambda _sentence: None)
-        await fund_desk.found(settings[0], order, capital=None, anew=False)
+        await fund_desk.found(settings[0], order, capital=None, anew=anew)
         for other in settings[1:]:
             await fund_desk.join(other, order)
 
     def start(self) -> Fund:
         for member in self:
             member.guard.start()
-        return self.wait_open()
+        return self
+
+    def stop(self) -> None:
+        for member in self:
+            member.guard.signal(signal.SIGTERM)
+        assert {member.guard.exit_code() for member in self} == {0}, self.told()
+
+    def reset(self) -> None:
+        """By the command: the trips are over, and the fund is not open."""
+        with ThreadPoolExecutor(2) as hands:
+            for reset in hands.map(lambda member: member.guard.command("reset", "--reason", "test", "--yes"), self):
+                assert reset.returncode == 0, reset.stderr
+
+    def found_anew(self) -> None:
+        self._thread.run(self._found(anew=True))
 
     def wait_open(self) -> Fund:
         wait_for(lambda: all(member.is_open for member in self), self.told)
@@ -204,6 +223,66 @@ class Fund:
     def budgets(self) -> dict[str, Decimal]:
         """As they are on the disks."""
         return {member.name: member.row.budget for member in self}
+
+    def wait_for_budgets(self, **budgets: Decimal) -> dict[str, Decimal]:
+        """All of them, once these are as given."""
+        wait_for(lambda: budgets.items() <= self.budgets.items(), lambda: f"{budgets}: {self.budgets} {self.told()}")
+        return self.budgets
+
+    @contextmanager
+    def watched(self) -> Iterator[list[Decimal]]:
+        """What the budgets on the disks sum to, again and again."""
+        with self._again(lambda: sum(self.budgets.values(), Decimal(0))) as sums:
+            yield sums
+
+    @contextmanager
+    def audited(self) -> Iterator[list[str]]:
+        """What must never be: the limit is lost, and nobody has tripped."""
+        violations: list[str] = []
+
+        def look() -> None:
+            lost = self.lost
+            if lost >= LIMIT and not any(member.trips for member in self):
+                violations.append(f"{lost} are lost, and nobody has tripped")
+
+        with self._again(look):
+            yield violations
+
+    @contextmanager
+    def _again(self, look: Callable[[], T]) -> Iterator[list[T]]:
+        """What it gives, again and again until the end, and at the end."""
+        found: list[T] = []
+        is_over = threading.Event()
+
+        def looking() -> None:
+            while not is_over.wait(0.05):
+                found.append(look())
+
+        with ThreadPoolExecutor(1) as hands:
+            running = hands.submit(looking)
+            try:
+                yield found
+            finally:
+                is_over.set()
+                running.result()
+        found.append(look())
+
+    # --- the network -------------------------------------------------------------------------------
+
+    def cut(self) -> None:
+        """Nobody reaches the ledger any more."""
+        for member in self:
+            member.way.is_deaf = True
+
+    def mend(self) -> None:
+        for member in self:
+            member.way.is_deaf = False
+
+    def release(self, member: Member) -> None:
+        """What was held back goes on."""
+        self._thread.loop.call_soon_threadsafe(member.way.release.set)
+
+    # --- how it ends -------------------------------------------------------------------------------
 
     def ends_by_a_trip(self) -> set[str]:
         """Every guard ends with code 1, every venue empty and with no order after; the ids that they tripped under."""

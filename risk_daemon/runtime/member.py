@@ -54,6 +54,7 @@ from risk_daemon.runtime.fund_status import NOT_JOINED, MemberSettings, fund_sta
 
 _LOG = structlog.get_logger(__name__)
 _AFTER_LOST_RACE_S = 0.05
+_CANCELS, _CANCEL_AGAIN_S = 10, 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +128,13 @@ class Member:
 
     async def aclose(self) -> None:
         """End. What was not published yet is durable, or is found again by the next start."""
-        for task in self._running:
-            task.cancel()
-        if self._running:
-            await asyncio.wait(self._running)
+        running = set(self._running)
+        for _ in range(_CANCELS):  # a library may swallow one, and the end is not to wait for it
+            if not running:
+                return
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=_CANCEL_AGAIN_S)
 
     def heard(self, decision: Decision) -> None:
         """What the guard's accounts are worth now. While the budget is surely not lost, this is one comparison."""

@@ -99,7 +99,6 @@ class Member:
         self._equity: Equity | None = None
         self._heard_mono = float("-inf")
         self._floor: Decimal | None = None
-        self._floor_start: Decimal | None = None
         self._is_judging = False
         self._loss = FundLoss(settings, ports.emit, ports.is_read_since)
         self._keeps_start = keeps_start
@@ -142,8 +141,8 @@ class Member:
         equity, floor = decision.equity, self._floor
         if not self._is_judging:
             return
-        if floor is not None and equity is not None and equity.low > floor and self._start() is self._floor_start:
-            return
+        if floor is not None and equity is not None and equity.low > floor and not decision.persist:
+            return  # with whatever moves what the loss is measured from there is something to persist
         self._look(decision.now.mono, by_prices=isinstance(decision.event, PricesSeen))
 
     # --- people ------------------------------------------------------------------------------------
@@ -248,7 +247,6 @@ class Member:
         is_calm = loss is not None and loss.most < state.budget and self._is_judging and not self._loss.is_confirming
         start = self._start() if is_calm else None
         self._floor = None if start is None else EXACT.subtract(start, state.budget)
-        self._floor_start = start
         if state.kept.is_funded and self._began != names:
             self._began = names
             self._ports.emit(FundBegan(founding=state.charter.founding, seat=state.seat))

@@ -18,6 +18,7 @@ from adapters.simulated import API_KEY, API_SECRET
 from risk_daemon.state.store.sqlite import peek_documents
 from tests.e2e.harness import Daemon, Venue, kraken_config, wait_for
 from tests.ledger_servers import Place, PostgresPlace, RedisPlace
+from tests.postgres import Server
 from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.long
@@ -236,6 +237,19 @@ def test_of_two_who_join_at_once_for_what_is_there_once_one_is_refused(redis_fun
         ran = list(threads.map(lambda guard: guard.command("fund", "join"), guards))
     assert sorted(one.returncode for one in ran) == [0, 78], [one.stderr for one in ran]
     assert len(status(guards[0])["ledger"]["members"]) == 2
+
+
+def test_a_ledger_on_a_server_of_its_own_gets_its_table_by_migrate(
+    postgres: Server, tmp_path: Path, simulate: Callable[[str], Venue]
+) -> None:
+    fund = Fund(tmp_path, PostgresPlace(postgres, has_tables=False), simulate)
+    a = fund.add("a")
+    assert "run `risk-daemon migrate`" in refused(a, "found", "--yes")
+    migrated = a.command("migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    assert "migrated 0001_state" in migrated.stdout
+    assert "nothing to do, the tables are this version's" in a.command("migrate").stdout
+    done(a, "found", "--yes")
 
 
 # --- a ledger that is away ---------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from risk_daemon.app.composition import Opened
 from risk_daemon.app.findings import Finding, Level
 from risk_daemon.app.fund_ledger import ledger_of
 from risk_daemon.app.fund_place import place_of
+from risk_daemon.app.fund_readings import readings_of
 from risk_daemon.config.fund import Fund
 from risk_daemon.config.load import Settings
 from risk_daemon.engine.engine import Engine
@@ -24,6 +25,7 @@ from risk_daemon.model.events import FundTold, Input
 from risk_daemon.model.units import plain
 from risk_daemon.runtime.daemon import Daemon
 from risk_daemon.runtime.fund_status import MemberSettings
+from risk_daemon.runtime.fund_sum import runs_of
 from risk_daemon.runtime.member import Member, MemberPorts
 from risk_daemon.state.directory import Paths
 from risk_daemon.state.store.base import JsonObject
@@ -43,12 +45,16 @@ def meet_fund(settings: Settings, opened: Opened, daemon: Daemon, stack: AsyncEx
     _settle_debt(opened.engine, begun, daemon.parts.inbox.put)
     engine, parts, ledger = opened.engine, daemon.parts, ledger_of(settings)
     stack.push_async_callback(ledger.aclose)
+    readings = None if begun is None else readings_of(settings, begun[0].charter.founding)
+    if readings is not None:
+        stack.push_async_callback(readings.aclose)
     ports = MemberPorts(
         save=opened.store.save,
         keep=daemon.save,
         emit=parts.inbox.put,
         start=engine.baselines.fund.of,
         is_read_since=engine.books.are_read_since,
+        gross=lambda: engine.books.portfolio.gross,
     )
     member = Member(
         ledger,
@@ -57,12 +63,22 @@ def meet_fund(settings: Settings, opened: Opened, daemon: Daemon, stack: AsyncEx
         ports,
         begun=begun,
         keeps_start=begun is not None and _is_start_kept(engine, begun[0]),
+        readings=readings,
+        runs=_runs_in(opened.documents),
     )
     daemon.member = member
     daemon.subscribe(member.heard)
     stack.push_async_callback(member.aclose)
     member.start()
     return member
+
+
+def _runs_in(documents: Mapping[str, JsonObject]) -> int:
+    """Raises StateError: a member that counts anew is not heard by the others."""
+    try:
+        return runs_of(documents)
+    except ValueError as error:
+        raise StateError(f"{error}: the fund's other members would not hear this one") from None
 
 
 def meet_fund_that_can_be_met(settings: Settings, opened: Opened, daemon: Daemon, stack: AsyncExitStack) -> None:
@@ -100,6 +116,7 @@ def member_settings(settings: Settings, fund: Fund) -> MemberSettings:
         currency=settings.portfolio.reference_currency,
         confirm=breaker.confirm,
         confirm_within_s=breaker.confirm_within,
+        band=settings.data.stale_band,
     )
 
 

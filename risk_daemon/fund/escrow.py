@@ -104,9 +104,11 @@ class Escrow:
 
     @property
     def is_sum_undecided(self) -> bool:
-        """Whether all members together may have lost the limit, and each of them was heard just now. Who is silent
-        makes the sum undecided too, and shuts no gate: the budgets hold without it."""
-        return self.sum is not None and self.sum.is_undecided and not self.sum.silent
+        """Whether all members together may have lost the limit, and each of them was heard just now; or have, as it
+        looks. Who is silent makes the sum undecided too, and shuts no gate: the budgets hold without it."""
+        if self.sum is None or not self.sum.is_undecided:
+            return False
+        return not self.sum.silent or (self.sum.least is not None and self.sum.least >= self.charter.limit)
 
     @property
     def may_trade(self) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from risk_daemon.fund.escrow import Escrow
 from risk_daemon.fund.ledger import Row
-from risk_daemon.model.status import FundMemberStatus, FundStatus
+from risk_daemon.fund.sum import Verdict
+from risk_daemon.model.status import FundMemberStatus, FundStatus, FundSumStatus
 from risk_daemon.model.units import plain
 
 NOT_JOINED = "this guard has not joined the fund yet: `risk-daemon fund join`, or `found` for the first member"
@@ -18,7 +20,8 @@ class MemberSettings:
     """limit: as it is configured. confirm: whether a lost budget is read again first, for `confirm_within_s`.
 
     Seconds: every_s, within_s: between readings of the ledger, and for one call. lease_s: for so long the gate may stay
-    open without a word from here. give_within_s: for a gift to be published.
+    open without a word from here. give_within_s: for a gift to be published. fresh_s: how long what another member said
+    is believed as it is; band: how far it may be off from then on, as a part of what prices could move.
     """
 
     fund: str
@@ -31,6 +34,8 @@ class MemberSettings:
     within_s: float = 1.0
     lease_s: float = 3.0
     give_within_s: float = 5.0
+    fresh_s: float = 5.0
+    band: Decimal = Decimal("0.2")
 
 
 def why_not(state: Escrow | None, *, is_confirming: bool) -> str | None:
@@ -78,7 +83,7 @@ def fund_status(
         ledger_error=ledger_error,
         read_s=read_s,
         members=() if state is None else _rows(state),
-        total=None,
+        total=None if state is None or state.sum is None else _sum(state.sum),
         **known,
     )
 
@@ -103,6 +108,17 @@ def _known(state: Escrow, is_told: bool) -> dict[str, Any]:
 def _rows(state: Escrow) -> tuple[FundMemberStatus, ...]:
     rows = () if state.books is None else state.books.rows.values()
     return tuple(map(_row, sorted(rows, key=lambda row: row.seat)))
+
+
+def _sum(verdict: Verdict) -> FundSumStatus:
+    least, most = verdict.least, verdict.most
+    return FundSumStatus(
+        least=None if least is None else plain(least),
+        most=None if most is None else plain(most),
+        is_breached=verdict.is_breached,
+        is_undecided=verdict.is_undecided,
+        silent=tuple(seat.partition(".")[0] for seat in verdict.silent),
+    )
 
 
 def _row(row: Row) -> FundMemberStatus:

@@ -51,6 +51,8 @@ from risk_daemon.model.units import EXACT, plain
 from risk_daemon.portfolio.manager import Equity
 from risk_daemon.runtime.fund_loss import FundLoss
 from risk_daemon.runtime.fund_status import NOT_JOINED, MemberSettings, fund_status, why_not
+from risk_daemon.runtime.fund_sum import FundSum, SumPorts, Worth
+from risk_daemon.state.fund.readings import Readings
 
 _LOG = structlog.get_logger(__name__)
 _AFTER_LOST_RACE_S = 0.05
@@ -64,6 +66,7 @@ class MemberPorts:
     save: the store's. keep: save what losses are measured from; False: it failed. emit: to the engine.
     start: what the loss in the fund is measured from, of that founding and seat; None: not taken yet.
     is_read_since: whether every account and price was read over REST, begun at that `mono` or later.
+    gross: what of its worth prices could move.
     """
 
     save: Callable[[Mapping[str, JsonObject]], Awaitable[None]]
@@ -71,13 +74,15 @@ class MemberPorts:
     emit: Callable[[Input], None]
     start: Callable[[str, str], Decimal | None]
     is_read_since: Callable[[float], bool]
+    gross: Callable[[], Decimal]
 
 
 class Member:
     """Runs between `start` and `aclose`.
 
     begun: the member as its document says, and what is to be done about it (`membership.restore`); None: it has not
-    joined. keeps_start: whether what its loss is measured from was read from the disk.
+    joined. keeps_start: whether what its loss is measured from was read from the disk. readings: where members hear
+    each other, if anywhere; runs: how many starts spoke there before this one (`fund_sum.runs_of`).
     """
 
     def __init__(
@@ -89,6 +94,8 @@ class Member:
         *,
         begun: tuple[Escrow, Actions] | None,
         keeps_start: bool = False,
+        readings: Readings | None = None,
+        runs: int = 0,
     ) -> None:
         self._ledger = ledger
         self._settings = settings
@@ -112,7 +119,19 @@ class Member:
         self._read_mono: float | None = None
         self._told_trip: str | None = None
         self._budget: Decimal | None = None
+        self._sum = None if readings is None or begun is None else self._summing(readings, begun[0], runs)
         self._running: tuple[asyncio.Task[None], ...] = ()
+
+    def _summing(self, readings: Readings, begun: Escrow, runs: int) -> FundSum:
+        ports = SumPorts(
+            state=lambda: self._state or begun,
+            worth=self._worth,
+            take=self._step,
+            emit=self._ports.emit,
+            save=self._ports.save,
+            tell=self._tell,
+        )
+        return FundSum(readings, self._settings, self._clock, ports, runs=runs)
 
     # --- life --------------------------------------------------------------------------------------
 
@@ -123,6 +142,8 @@ class Member:
         self._renew()
         loop = asyncio.get_running_loop()
         work = {"fund": self._talk(), "fund's document": self._write(), "fund's start": self._keep()}
+        if self._sum is not None:
+            work["fund's sum"] = self._sum.run()
         self._running = tuple(loop.create_task(job, name=name) for name, job in work.items())
 
     async def aclose(self) -> None:
@@ -141,6 +162,8 @@ class Member:
         equity, floor = decision.equity, self._floor
         if not self._is_judging:
             return
+        if self._sum is not None and equity is not None:
+            self._sum.saw(equity.low)
         if floor is not None and equity is not None and equity.low > floor and not decision.persist:
             return  # with whatever moves what the loss is measured from there is something to persist
         self._look(decision.now.mono, by_prices=isinstance(decision.event, PricesSeen))
@@ -197,6 +220,13 @@ class Member:
         loss = self._loss.read(state, start, self._equity, now_mono, by_prices=by_prices)
         if again or state.loss is not None or isinstance(loss, LossRead):
             self._step(loss)
+
+    def _worth(self) -> Worth | None:
+        """What the others may be told: nothing while it is not known, or is being read again."""
+        state, equity, start = self._state, self._equity, self._start() if self._keeps_start else None
+        if state is None or equity is None or start is None or not state.is_guarding or self._loss.is_confirming:
+            return None
+        return Worth(capital=start, low=equity.low, high=equity.high, gross=self._ports.gross(), mono=self._heard_mono)
 
     async def _keep(self) -> None:
         """What the loss is measured from, once it is taken, must survive a crash before anything opens by it."""

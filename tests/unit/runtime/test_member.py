@@ -107,6 +107,7 @@ class Guard:
                 emit=self.told.append,
                 start=lambda founding, seat: self.start if (founding, seat) == ("f00d", "b.00000001") else None,
                 is_read_since=lambda mono: self.read_mono >= mono,
+                gross=lambda: Decimal(20_000),
             ),
             begun=restore(document, "place b") if joined else None,
             keeps_start=kept,

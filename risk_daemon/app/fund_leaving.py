@@ -49,9 +49,10 @@ async def leave(settings: Settings, order: Order, *, to: str | None) -> Escrow:
         desk.books(await desk.read())  # before anything takes long
         order.say("every venue is listed and read twice: an order that was on its way must have arrived")
         found = await _looked(settings, desk, begun)
-        for sentence in found.odd:
-            order.say(f"NOT PROVEN: {sentence}")
-        return await desk.left(order, Leave(to=to, loss=found.lost, is_proven=not found.odd))
+        if found.odd:
+            odd = "; ".join(found.odd)
+            raise UsageError(f"{begun.name} is not proven empty and flat, so it keeps its budget: {odd}")
+        return await desk.left(order, Leave(to=to, loss=found.lost, is_proven=True))
 
 
 async def _looked(settings: Settings, desk: Desk, state: Escrow) -> Looked:

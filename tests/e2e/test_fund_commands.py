@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,14 +16,18 @@ import pytest
 
 from adapters.simulated import API_KEY, API_SECRET
 from risk_daemon.state.store.sqlite import peek_documents
+from tests.e2e.asking import Asking
 from tests.e2e.harness import Daemon, Venue, kraken_config, wait_for
+from tests.e2e.wardens import Warden, page_of
 from tests.ledger_servers import Place, PostgresPlace, RedisPlace
+from tests.postgres import Server
 from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.long
 
 KEYS = {"kraken": (API_KEY, API_SECRET)}
 LIMIT = "1000 USDT"
+AUTO = '"auto"'
 
 
 @pytest.fixture(params=["redis", "postgresql"])
@@ -52,7 +57,7 @@ def address(place: Place) -> str:
 
 
 class Fund:
-    """Guards of one fund, each with an account of its own of 10,000 USDT."""
+    """Guards of one fund, each with an account of its own of 9,000 USDT and some coins at 100,000."""
 
     def __init__(self, directory: Path, place: Place, simulate: Callable[[str], Venue]) -> None:
         self.directory, self.place, self._simulate = directory, place, simulate
@@ -60,12 +65,22 @@ class Fund:
         self.venues: dict[str, Venue] = {}
 
     def add(
-        self, name: str, *, limit: str = LIMIT, budget: str = "400", init: bool = True, account: str = ""
+        self,
+        name: str,
+        *,
+        limit: str = LIMIT,
+        budget: str = "400",
+        init: bool = True,
+        account: str = "",
+        coins: str = "0",
     ) -> Daemon:
         """account: whose account it guards, if not its own."""
         if not account:
             venue = self.venues[name] = self._simulate("kraken")
-            venue.post("/balance", asset="USDT", amount="10000")
+            for quote in ("USD", "USDT"):
+                venue.post("/price", symbol=f"BTC/{quote}", price="100000")
+            venue.post("/balance", asset="USDT", amount="9000")
+            venue.post("/balance", asset="BTC", amount=coins)
         endpoint = self.venues[account or name].endpoint
         folder = self.directory / name
         folder.mkdir()
@@ -82,7 +97,7 @@ class Fund:
 
 def config(endpoint: str, member: str, ledger: str, limit: str, budget: str) -> str:
     fund = f'name = "alpha"\nlimit = "{limit}"\nmember = "{member}"\nbudget = {budget}\nledger = "{ledger}"'
-    return f"{kraken_config(endpoint)}\n[fund]\n{fund}\n"
+    return f"{kraken_config(endpoint, capital=AUTO)}\n[fund]\n{fund}\n"
 
 
 @pytest.fixture
@@ -226,6 +241,19 @@ def test_of_two_who_join_at_once_for_what_is_there_once_one_is_refused(redis_fun
     assert len(status(guards[0])["ledger"]["members"]) == 2
 
 
+def test_a_ledger_on_a_server_of_its_own_gets_its_table_by_migrate(
+    postgres: Server, tmp_path: Path, simulate: Callable[[str], Venue]
+) -> None:
+    fund = Fund(tmp_path, PostgresPlace(postgres, has_tables=False), simulate)
+    a = fund.add("a")
+    assert "run `risk-daemon migrate`" in refused(a, "found", "--yes")
+    migrated = a.command("migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    assert "migrated 0001_state" in migrated.stdout
+    assert "nothing to do, the tables are this version's" in a.command("migrate").stdout
+    done(a, "found", "--yes")
+
+
 # --- a ledger that is away ---------------------------------------------------------------------------
 
 
@@ -272,6 +300,37 @@ def test_a_founding_that_was_killed_is_gone_on_with(redis_fund: Fund) -> None:
     assert [row["budget"] for row in status(a)["ledger"]["members"]] == ["1000"]
 
 
+# --- wardens -----------------------------------------------------------------------------------------
+
+
+def test_wardens_agree_to_a_founding_or_it_is_none(redis_fund: Fund) -> None:
+    a = redis_fund.add("a")
+    alice = Warden("alice").put(a)
+    assert "holds no fund 'alpha'" in refused(a, "join"), "what would be refused is refused before anybody is asked"
+    asking = Asking(a, "fund", "found", "--yes")
+    try:
+        assert page_of(asking).look()["purpose"] == "fund"
+        asking.process.send_signal(signal.SIGINT)
+        assert asking.ends() == 78, asking.said
+        assert "nothing was changed" in asking.said
+    finally:
+        asking.stop()
+    assert document(a) == {}
+    assert status(a)["ledger"]["founding"] is None
+    asking = Asking(a, "fund", "found", "--yes")
+    try:
+        page = page_of(asking)
+        assert "may lose 1000 USDT together" in page.look()["changes"][0]
+        code, view = alice.agrees(page)
+        assert code == 200, view
+        assert asking.ends() == 0, asking.said
+    finally:
+        asking.stop()
+    assert status(a)["own"]["budget"] == "1000"
+    [event] = a.of("fund_membership")
+    assert "alice" in event["operator"]
+
+
 # --- another place -----------------------------------------------------------------------------------
 
 
@@ -316,14 +375,12 @@ def test_a_member_leaves_only_with_empty_and_flat_accounts(redis_fund: Fund) -> 
     done(a, "found", "--yes")
     done(b, "join")
     venue = redis_fund.venues["b"]
-    venue.post("/price", symbol="BTC/USDT", price="100000")
-    venue.post("/price", symbol="BTC/USD", price="100000")
     venue.post("/order", symbol="BTC/USD", side="buy", type="limit", quantity="0.001", price="50000")
     venue.post("/balance", asset="BTC", amount="0.03")
     said = refused(b, "leave", "--yes", "--to", "a")
     assert "1 open orders of account" in said
     assert "0.03 BTC, whose worth moves" in said
-    assert "not proven empty and flat: it keeps its budget" in said
+    assert "b is not proven empty and flat, so it keeps its budget" in said
     assert b.command("cancel-all").returncode == 0
     venue.post("/balance", asset="BTC", amount="0")
     assert "Left: b is out of fund alpha; 0 stay with it" in done(b, "leave", "--yes", "--to", "a")
@@ -337,3 +394,64 @@ def test_a_funded_member_whose_loss_is_not_known_does_not_leave(redis_fund: Fund
     done(a, "found", "--yes")
     assert "what a has lost since it got its budget is not known" in refused(a, "leave", "--yes")
     assert document(a)["row"]["has_left"] is False
+
+
+# --- with guards that run ----------------------------------------------------------------------------
+
+
+def of_guard(guard: Daemon) -> dict[str, Any]:
+    """What a running guard says of itself in the fund."""
+    return dict(status(guard)["guard"] or {})
+
+
+def test_headroom_is_given_by_running_guards_and_a_leaver_gives_the_rest_back(redis_fund: Fund) -> None:
+    a, b = redis_fund.add("a"), redis_fund.add("b")
+    done(a, "found", "--yes")
+    assert "known to a running guard only, so start it" in refused(a, "transfer", "50", "--to", "b")
+    done(b, "join")
+    for guard in (a, b):
+        guard.start()
+    wait_for(lambda: of_guard(b).get("may_trade") and of_guard(a).get("may_trade"), lambda: b.output() + a.output())
+    lent = int(of_guard(b)["budget"])
+    assert 0 < lent <= 400, "lent as it asked"
+    assert "Given: 50 to b" in done(a, "transfer", "50", "--to", "b")
+    wait_for(lambda: of_guard(b)["budget"] == str(lent + 50), "the gift at b")
+    assert "can spare less than" in refused(a, "transfer", "5000", "--to", "b")
+    assert "no other member 'c'" in refused(a, "transfer", "5", "--to", "c")
+    refused(a, "transfer", "0", "--to", "b")
+    [gave] = [event for event in a.of("fund_membership") if event["deed"] == "gave" and event["reason"] == "given"]
+    assert (gave["to"], gave["amount"]) == ("b", "50")
+    assert "The running guard has lost" in done(b, "status")
+
+    assert "stop the guard first" in refused(b, "leave", "--yes", "--to", "a")
+    b.signal(signal.SIGTERM)
+    assert b.exit_code() == 0
+    assert "Left: b is out of fund alpha; 0 stay with it" in done(b, "leave", "--yes", "--to", "a")
+    wait_for(lambda: of_guard(a)["budget"] == "1000", lambda: json.dumps(status(a)))
+    assert status(a)["ledger"]["wrong"] == []
+
+
+def test_a_fund_that_has_tripped_is_founded_anew_and_joined_again(redis_fund: Fund) -> None:
+    a, b = redis_fund.add("a"), redis_fund.add("b", budget="100", coins="0.01")
+    done(a, "found", "--yes")
+    done(b, "join")
+    for guard in (a, b):
+        guard.start()
+    wait_for(lambda: of_guard(b).get("may_trade") and of_guard(a).get("may_trade"), lambda: b.output() + a.output())
+    for quote in ("USD", "USDT"):
+        redis_fund.venues["b"].post("/price", symbol=f"BTC/{quote}", price="70000")
+    assert [guard.exit_code() for guard in (b, a)] == [1, 1], b.output() + a.output()
+    assert status(a)["ledger"]["trip_id"] == document(b)["row"]["trip"]
+    assert "THE FUND HAS TRIPPED" in done(b, "status")
+    assert "has tripped" in refused(b, "join")
+    for guard in (a, b):
+        reset = guard.command("reset", "--reason", "seen", "--rebaseline", "current", "--yes")
+        assert reset.returncode == 0, reset.stderr
+    assert "--anew needs --reason" in refused(a, "found", "--anew", "--yes")
+    assert "Founded" in done(a, "found", "--anew", "--yes", "--reason", "all was looked at")
+    done(b, "join")
+    now = status(a)
+    assert (now["ledger"]["trip_id"], [row["name"] for row in now["ledger"]["members"]]) == (None, ["a", "b"])
+    for guard in (a, b):
+        guard.start()
+    wait_for(lambda: of_guard(b).get("may_trade") and of_guard(a).get("may_trade"), lambda: b.output() + a.output())

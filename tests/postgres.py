@@ -90,8 +90,9 @@ class Server:
         assert self.process is not None
         if self.process.poll() is None:
             first = psutil.Process(self.process.pid)
+            children = first.children()  # after a kill they are nobody's, and answer for a while
             first.send_signal(number)
-            for child in first.children():
+            for child in children:
                 with suppress(psutil.NoSuchProcess):
                     child.send_signal(number)
 

@@ -28,6 +28,8 @@ _SEAT = re.compile(NAME.pattern + r"\.[0-9a-f]{8,32}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z0-9]{1,20}", re.ASCII)
 _TEXT_MAX = 200
 _COUNT_MAX = 10**15
+LARGEST = 8 * 2**20
+"""Bytes of a record, as JSON: what is larger is none."""
 
 JsonObject = Mapping[str, Any]
 

@@ -141,6 +141,7 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/state/board/base.py": "contract/test_board.py: every board",
     "risk_daemon/state/board/postgres.py": "contract/test_board.py: every board",
     "risk_daemon/state/board/redis.py": "contract/test_board.py: every board",
+    "risk_daemon/state/fund/postgres.py": "contract/test_fund_ledgers.py: every ledger",
     "risk_daemon/state/files.py": "unit/state/test_event_log.py: files that are replaced and appended to",
     "risk_daemon/state/latch.py": "unit/state/test_traces.py: what a latch says, and half a one",
     "risk_daemon/state/lock/base.py": "unit/state/lock/test_file.py: records and what can't be read",

@@ -14,7 +14,7 @@ from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ConfigError, ExitCode
 from tests.unit.config.files import PORTFOLIO, SIMULATED, write
 
-FUND = '[fund]\nname = "alpha"\nlimit = "5%"\nmember = "a"\nbudget = "400 USDT"\n'
+FUND = '[fund]\nname = "alpha"\nlimit = "5%"\nmember = "a"\nbudget = "400 USDT"\nledger = "redis://127.0.0.1:6379/0"\n'
 
 
 def settings(directory: Path, *tables: str) -> Settings:

@@ -11,6 +11,9 @@ from risk_daemon.fund.ledger import Books, Charter, JsonObject, LedgerRead, Row,
 from risk_daemon.fund.messages import Actions, Publish, TripFund
 from risk_daemon.model.units import plain
 
+# The key of the member's document in the state, and by whom a guard must be let for its gate to open.
+FUND = "fund"
+
 
 def found(charter: Charter, row: Row, read: LedgerRead) -> tuple[Escrow, Actions]:
     """A new fund, by its first member. Raises UsageError where the ledger holds one already, or anything.

@@ -60,6 +60,28 @@ class StandingTold:
 
 
 @dataclass(frozen=True, slots=True)
+class FundBegan:
+    """This guard got its first budget in the fund of that founding, under that seat: its loss there counts from now
+    on. The same names again say nothing new."""
+
+    founding: str
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
+class FundTold:
+    """The fund's ledger has the trip `trip_id`, as it was read. error: nobody can tell it in this run, and why."""
+
+    trip_id: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingsWanted:
+    """Somebody beside the engine doubts what is known: accounts and prices are to be read now."""
+
+
+@dataclass(frozen=True, slots=True)
 class HaltRequested:
     """An operator's halt of everything; where a venue or a bot is named, a veto for its orders only."""
 

@@ -10,9 +10,12 @@ from risk_daemon.model.bot_reports import ErrorKind, ErrorReported, OrderReporte
 from risk_daemon.model.commands import (
     DisableRequested,
     EnableRequested,
+    FundBegan,
+    FundTold,
     HaltRequested,
     LeaseSeen,
     Noted,
+    ReadingsWanted,
     Reconfigured,
     ReleaseRequested,
     ResetRequested,
@@ -71,6 +74,9 @@ Input = (
     | LeaseSeen
     | TrippedElsewhere
     | StandingTold
+    | FundBegan
+    | FundTold
+    | ReadingsWanted
     | OrderReported
     | ErrorReported
     | TokenRevoked
@@ -105,6 +111,8 @@ __all__ = [
     "FillsSeen",
     "Flow",
     "FlowsListed",
+    "FundBegan",
+    "FundTold",
     "HaltRequested",
     "Input",
     "KeyAudited",
@@ -122,6 +130,7 @@ __all__ = [
     "PositionsSeen",
     "Price",
     "PricesSeen",
+    "ReadingsWanted",
     "Reconfigured",
     "ReleaseRequested",
     "ResetRequested",

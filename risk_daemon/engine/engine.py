@@ -10,6 +10,7 @@ instants gives the same sequence of decisions.
     listing_watch.py      whether orders can be listed and cancelled
     dead_men.py           when the venues' own switches are refreshed
     outside.py            its memory, and who else must agree to open
+    fund_debt.py          the word that is owed to a fund before the end
     venue_news.py         what can't be reached, and what keys may do
     trip_control.py       breach, confirmation, trip, proof
     freeze.py             a trip that ends by itself
@@ -70,6 +71,8 @@ from risk_daemon.model.events import (
     ErrorReported,
     EventName,
     FlowsListed,
+    FundBegan,
+    FundTold,
     HaltRequested,
     Input,
     KeyAudited,
@@ -81,6 +84,7 @@ from risk_daemon.model.events import (
     OrdersSeen,
     PositionsSeen,
     PricesSeen,
+    ReadingsWanted,
     ReleaseRequested,
     ResetRequested,
     RiskEvent,
@@ -120,11 +124,11 @@ class Engine:
         self.gate = GateState(locked=True, cause=Cause.STARTING)
         self._blind = BlindCircuitBreaker(settings.blind)
         manual = ManualCircuitBreaker()
-        always_on = CapitalLossCircuitBreaker(settings.capital_loss), manual
-        self.manager.replace_all((*always_on, *rules, self._blind))
+        self.manager.replace_all((CapitalLossCircuitBreaker(settings.capital_loss), manual, *rules, self._blind))
         self._machine = StateMachine()
         self._warnings = WarningWatch(self._machine, settings.warning_hold_s)
         self._control = TripControl(settings, self.books, self.manager, self._machine, self._warnings)
+        self.debt = self._control.debt
         self._blindness = BlindWatch(self._blind)
         self._requests = Requests(self.books, self._control, self._machine, self.manager, manual, self._warnings)
         self.why_not = self._requests.why_not
@@ -311,8 +315,10 @@ class Engine:
                 self._outside.take(event, turn)
             case TrippedElsewhere():
                 self._control.join(event, turn)
-            case StandingTold():
-                self._control.take_told(event)
+            case StandingTold() | FundTold():
+                self._control.take_told(event, turn)
+            case FundBegan() | ReadingsWanted():
+                self.books.take_wish(event, turn)
             case Noted():
                 turn.record(event.event.name, **event.event.fields)
             case Reconfiguration():
@@ -469,9 +475,8 @@ class Engine:
         if "halts" in documents:
             self._requests.halts.restore(documents["halts"])
             self.books.activity.set_aside(self._requests.halts.bots())
-        self._control.restore_ended(documents.get("trips"))
-        latch = documents.get("latch")
-        if latch:
+        self._control.restore_ended(documents)
+        if latch := documents.get("latch"):
             self._control.restore(latch, now)
         self.restraints = self._restraints(now.mono)
         self.gate = gate_of(self.restraints, now.wall)

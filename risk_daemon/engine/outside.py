@@ -12,6 +12,7 @@ from risk_daemon.engine.decision import Turn
 from risk_daemon.gate.restraints import Cause, Restraint
 from risk_daemon.model.events import EventName, LeaseSeen, StoreChecked
 
+TWIN = "twin"
 _NOT_ASKED = "it was not heard of yet"
 
 

@@ -51,6 +51,7 @@ class Escrow:
     published: revision and row of the last publication that nothing was heard of since.
     sum: what all members have lost together, as it was judged last; None: it was not.
     superseded: why this process is not the member any more, if so: it guards on, gives nothing and takes nothing.
+    is_over: the ledger is that of a later founding, which knows how this one ended: nothing is published any more.
     """
 
     charter: Charter
@@ -63,6 +64,7 @@ class Escrow:
     loss: LossRead | None = None
     sum: Verdict | None = None
     superseded: str | None = None
+    is_over: bool = False
     told: str | None = None
 
     @property
@@ -102,9 +104,11 @@ class Escrow:
 
     @property
     def is_sum_undecided(self) -> bool:
-        """Whether all members together may have lost the limit, and each of them was heard just now. Who is silent
-        makes the sum undecided too, and shuts no gate: the budgets hold without it."""
-        return self.sum is not None and self.sum.is_undecided and not self.sum.silent
+        """Whether all members together may have lost the limit, and each of them was heard just now; or have, as it
+        looks. Who is silent makes the sum undecided too, and shuts no gate: the budgets hold without it."""
+        if self.sum is None or not self.sum.is_undecided:
+            return False
+        return not self.sum.silent or (self.sum.least is not None and self.sum.least >= self.charter.limit)
 
     @property
     def may_trade(self) -> bool:
@@ -253,8 +257,11 @@ def _read(state: Escrow, event: LedgerRead) -> tuple[Escrow, Actions]:
         books = Books(state.charter) if event.document is None else Books.of(event.document)
     except ValueError as error:
         return state, (Refuse(f"{error}: nothing was changed by it"),)
-    if books.charter != state.charter:
-        theirs = books.charter
+    theirs = books.charter
+    ended = dict(theirs.before) if theirs.fund == state.charter.fund else {}
+    if state.charter.founding in ended:
+        return _over(state, theirs, ended[state.charter.founding])
+    if theirs != state.charter:
         return state, (
             Refuse(
                 f"the ledger is that of {theirs.fund!r}, founded by {theirs.founder} as {theirs.founding}, and"
@@ -270,6 +277,22 @@ def _read(state: Escrow, event: LedgerRead) -> tuple[Escrow, Actions]:
     if state.why_still is not None:
         return settled(state)
     return _taken(state, books)
+
+
+def _over(state: Escrow, later: Charter, trip: str | None) -> tuple[Escrow, Actions]:
+    """The fund was founded anew, which is done once it has tripped or all have left: who did not hear of that, hears
+    it now. Of this founding the ledger says its end and nothing else."""
+    if state.is_over:
+        return settled(state)
+    sentence = (
+        f"{later.fund} was founded anew, as {later.founding} by {later.founder}: join it once this guard is stopped"
+    )
+    after = replace(state, superseded=sentence, is_over=True, published=None)
+    if trip is None or state.wanted.trip is not None or state.wanted.has_left:
+        after, actions = settled(after)
+    else:
+        after, actions = _tripped(after, trip, "the fund had tripped before it was founded anew")
+    return replace(after, books=Books(state.charter, {after.seat: after.wanted})), actions
 
 
 def _given_as_known(state: Escrow, books: Books) -> Escrow:
@@ -343,7 +366,7 @@ def _row_to_publish(state: Escrow) -> Row | None:
     """What is durable, and only that, where the ledger has another one. Not while something newer is being written:
     the ledger may just have said what this row does not know yet. A trip waits for no disk, and for nobody's leave."""
     row, books, trip = state.kept, state.books, state.wanted.trip
-    if books is None or not row.sequence:
+    if books is None or not row.sequence or state.is_over:
         return None
     published = books.rows.get(row.seat)
     if row != state.wanted or state.superseded is not None:
@@ -358,6 +381,11 @@ def _row_to_publish(state: Escrow) -> Row | None:
 def _tripped(state: Escrow, trip_id: str, reason: str) -> tuple[Escrow, Actions]:
     after, actions = settled(_with(state, trip=trip_id))
     return after, (TripFund(trip_id, reason), *actions)
+
+
+def trip_stands(state: Escrow, reason: str) -> tuple[Escrow, Actions]:
+    """This guard stands tripped for the fund, and its document was not written any more: it is known again."""
+    return _tripped(state, state.trip_id, reason)
 
 
 def _with(state: Escrow, **changes: Any) -> Escrow:

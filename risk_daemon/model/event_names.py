@@ -97,6 +97,7 @@ class EventName(StrEnum):
     TOKEN_CREATED = "token_created"
     TOKEN_REVOKED = "token_revoked"
     LOGINS_FAILED = "logins_failed"
+    FUND_MEMBERSHIP = "fund_membership"
 
 
 class Level(StrEnum):
@@ -197,6 +198,7 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.GATE_OPENED: Level.INFO,
         EventName.TOKEN_CREATED: Level.WARNING,
         EventName.TOKEN_REVOKED: Level.WARNING,
+        EventName.FUND_MEMBERSHIP: Level.WARNING,
         EventName.LOGINS_FAILED: Level.WARNING,
     }
 )

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
 import structlog
 
-from risk_daemon.engine.confirmation import Confirmation, ConfirmationSettings, Evidence, Judgement, judge
 from risk_daemon.engine.decision import Decision
 from risk_daemon.errors import RecordError
 from risk_daemon.fund import escrow, lending
@@ -27,7 +26,6 @@ from risk_daemon.fund.messages import (
     Event,
     Give,
     LossRead,
-    LossUnknown,
     MakeDurable,
     Publish,
     Refuse,
@@ -45,35 +43,19 @@ from risk_daemon.model.events import (
     LeaseSeen,
     Noted,
     PricesSeen,
-    ReadingsWanted,
     RiskEvent,
     TrippedElsewhere,
 )
-from risk_daemon.model.status import FundMemberStatus, FundStatus
+from risk_daemon.model.status import FundStatus
 from risk_daemon.model.units import EXACT, plain
 from risk_daemon.portfolio.manager import Equity
+from risk_daemon.runtime.fund_loss import FundLoss
+from risk_daemon.runtime.fund_status import NOT_JOINED, MemberSettings, fund_status, why_not
+from risk_daemon.runtime.fund_sum import FundSum, SumPorts, Worth
+from risk_daemon.state.fund.readings import Readings
 
 _LOG = structlog.get_logger(__name__)
 _AFTER_LOST_RACE_S = 0.05
-_NOT_JOINED = "this guard has not joined the fund yet: `risk-daemon fund join`, or `found` for the first member"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberSettings:
-    """limit: as it is configured. Seconds: every_s, within_s: between readings of the ledger, and for one call.
-
-    lease_s: for so long the gate may stay open without a word from here. give_within_s: for a gift to be published.
-    """
-
-    fund: str
-    member: str
-    limit: str
-    currency: str
-    confirmation: ConfirmationSettings = field(default_factory=ConfirmationSettings)
-    every_s: float = 1.0
-    within_s: float = 1.0
-    lease_s: float = 3.0
-    give_within_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +65,7 @@ class MemberPorts:
     save: the store's. keep: save what losses are measured from; False: it failed. emit: to the engine.
     start: what the loss in the fund is measured from, of that founding and seat; None: not taken yet.
     is_read_since: whether every account and price was read over REST, begun at that `mono` or later.
+    gross: what of its worth prices could move.
     """
 
     save: Callable[[Mapping[str, JsonObject]], Awaitable[None]]
@@ -90,13 +73,15 @@ class MemberPorts:
     emit: Callable[[Input], None]
     start: Callable[[str, str], Decimal | None]
     is_read_since: Callable[[float], bool]
+    gross: Callable[[], Decimal]
 
 
 class Member:
     """Runs between `start` and `aclose`.
 
     begun: the member as its document says, and what is to be done about it (`membership.restore`); None: it has not
-    joined. keeps_start: whether what its loss is measured from was read from the disk.
+    joined. keeps_start: whether what its loss is measured from was read from the disk. readings: where members hear
+    each other, if anywhere; runs: how many starts spoke there before this one (`fund_sum.runs_of`).
     """
 
     def __init__(
@@ -108,6 +93,8 @@ class Member:
         *,
         begun: tuple[Escrow, Actions] | None,
         keeps_start: bool = False,
+        readings: Readings | None = None,
+        runs: int = 0,
     ) -> None:
         self._ledger = ledger
         self._settings = settings
@@ -117,11 +104,10 @@ class Member:
         self._begun: Actions = () if begun is None else begun[1]
         self._equity: Equity | None = None
         self._heard_mono = float("-inf")
-        self._by_prices = False
         self._floor: Decimal | None = None
         self._floor_start: Decimal | None = None
         self._is_judging = False
-        self._question: Confirmation | None = None
+        self._loss = FundLoss(settings, ports.emit, ports.is_read_since)
         self._keeps_start = keeps_start
         self._began: tuple[str, str] | None = None
         self._to_write: MakeDurable | None = None
@@ -133,7 +119,19 @@ class Member:
         self._read_mono: float | None = None
         self._told_trip: str | None = None
         self._budget: Decimal | None = None
+        self._sum = None if readings is None or begun is None else self._summing(readings, begun[0], runs)
         self._running: tuple[asyncio.Task[None], ...] = ()
+
+    def _summing(self, readings: Readings, begun: Escrow, runs: int) -> FundSum:
+        ports = SumPorts(
+            state=lambda: self._state or begun,
+            worth=self._worth,
+            take=self._step,
+            emit=self._ports.emit,
+            save=self._ports.save,
+            tell=self._tell,
+        )
+        return FundSum(readings, self._settings, self._clock, ports, runs=runs)
 
     # --- life --------------------------------------------------------------------------------------
 
@@ -144,6 +142,8 @@ class Member:
         self._renew()
         loop = asyncio.get_running_loop()
         work = {"fund": self._talk(), "fund's document": self._write(), "fund's start": self._keep()}
+        if self._sum is not None:
+            work["fund's sum"] = self._sum.run()
         self._running = tuple(loop.create_task(job, name=name) for name, job in work.items())
 
     async def aclose(self) -> None:
@@ -159,10 +159,11 @@ class Member:
         equity, floor = decision.equity, self._floor
         if not self._is_judging:
             return
+        if self._sum is not None and equity is not None:
+            self._sum.saw(equity.low)
         if floor is not None and equity is not None and equity.low > floor and self._start() is self._floor_start:
             return
-        self._by_prices = isinstance(decision.event, PricesSeen)
-        self._look(decision.now.mono)
+        self._look(decision.now.mono, by_prices=isinstance(decision.event, PricesSeen))
 
     # --- people ------------------------------------------------------------------------------------
 
@@ -171,7 +172,7 @@ class Member:
         not, or that it is on its way: what is given is lower here from the first moment, whatever becomes of it."""
         before = self._state
         if before is None:
-            return _NOT_JOINED
+            return NOT_JOINED
         if self._ledger_error is not None:
             return f"the fund's ledger does not answer ({self._ledger_error}): nothing was given"
         refusal = self._step(Give(to=to, amount=amount))
@@ -190,42 +191,14 @@ class Member:
 
     def view(self) -> FundStatus:
         """How this member stands, for people and programs."""
-        settings, state = self._settings, self._state
-        books = None if state is None else state.books
-        loss = None if state is None else state.loss
         read_s = None if self._read_mono is None else self._clock.now().mono - self._read_mono
-        return FundStatus(
-            name=settings.fund,
-            member=settings.member,
-            limit=settings.limit if state is None else f"{plain(state.charter.limit)} {state.charter.currency}",
-            currency=settings.currency,
-            is_joined=state is not None,
-            may_trade=self._why_not() is None,
+        return fund_status(
+            self._settings,
+            self._state,
             why_not=self._why_not(),
-            budget=None if state is None else plain(state.budget),
-            least=None if loss is None else plain(loss.least),
-            most=None if loss is None else plain(loss.most),
-            headroom=None if state is None or state.headroom is None else plain(state.headroom),
-            asks=None if state is None else plain(state.wanted.asks),
-            trip_id=None if state is None else state.wanted.trip,
-            told=None if state is None or state.wanted.trip is None else self._told_trip == state.wanted.trip,
-            why_still=None if state is None else state.why_still,
+            is_told=self._told_trip is not None,
             ledger_error=self._ledger_error,
             read_s=read_s,
-            members=()
-            if books is None
-            else tuple(
-                FundMemberStatus(
-                    name=row.member,
-                    budget=plain(row.budget),
-                    wants=plain(row.wants),
-                    asks=plain(row.asks),
-                    trip_id=row.trip,
-                    has_left=row.has_left,
-                )
-                for row in sorted(books.rows.values(), key=lambda row: row.seat)
-            ),
-            total=None,
         )
 
     # --- losses ------------------------------------------------------------------------------------
@@ -234,58 +207,23 @@ class Member:
         state = self._state
         return None if state is None else self._ports.start(state.charter.founding, state.seat)
 
-    def _look(self, now_mono: float, *, again: bool = False) -> None:
+    def _look(self, now_mono: float, *, by_prices: bool = False, again: bool = False) -> None:
         """Tell the escrow what was lost, as it is known now. again: also that it is still not known, which has what
         failed tried anew."""
         state = self._state
         if state is None:
             return
-        loss = self._loss(state, now_mono)
+        start = self._start() if self._keeps_start else None  # one that a crash would forget counts as none yet
+        loss = self._loss.read(state, start, self._equity, now_mono, by_prices=by_prices)
         if again or state.loss is not None or isinstance(loss, LossRead):
             self._step(loss)
 
-    def _loss(self, state: Escrow, now_mono: float) -> LossRead | LossUnknown:
-        """Never less than is known: a start that a crash would forget counts as none yet."""
-        start, equity = self._start(), self._equity
-        if start is None or equity is None or not self._keeps_start:
-            return LossUnknown()
-        read = LossRead(least=EXACT.subtract(start, equity.high), most=EXACT.subtract(start, equity.low))
-        is_over = state.wanted.trip is not None or not state.is_guarding
-        if is_over or not self._settings.confirmation.enabled:
-            return read
-        return self._confirmed(state, read, now_mono)
-
-    def _confirmed(self, state: Escrow, read: LossRead, now_mono: float) -> LossRead | LossUnknown:
-        """One bad tick of a price must not stop a whole fund: a lost budget is read again as a rule's limit is, and
-        meanwhile the loss is not known, which shuts the gate."""
-        breached, question = read.least >= state.budget, self._question
-        if question is None:
-            if not breached:
-                return read
-            self._question = Confirmation(now_mono, breached)
-            self._note(EventName.BREACH_CONFIRMING, breaker=self._by, by_holdings=False, **_observed(state, read))
-            self._ports.emit(ReadingsWanted())
-            return LossUnknown()
-        evidence = Evidence(
-            breached=breached,
-            suspected=False,
-            clear=read.most < state.budget,
-            by_prices=self._by_prices,
-            all_read=self._ports.is_read_since(question.since_mono),
-        )
-        finding, self._question = judge(question, evidence, now_mono, self._settings.confirmation)
-        match finding:
-            case Judgement.CONFIRMED:
-                self._question = None
-                return read
-            case Judgement.DISPROVED:
-                self._question = None
-                waited_s = now_mono - question.since_mono
-                self._note(EventName.PHANTOM_BREACH, breaker=self._by, waited_s=waited_s, **_observed(state, read))
-                return read
-            case Judgement.READ_AGAIN:
-                self._ports.emit(ReadingsWanted())
-        return LossUnknown()
+    def _worth(self) -> Worth | None:
+        """What the others may be told: nothing while it is not known, or is being read again."""
+        state, equity, start = self._state, self._equity, self._start() if self._keeps_start else None
+        if state is None or equity is None or start is None or not state.is_guarding or self._loss.is_confirming:
+            return None
+        return Worth(capital=start, low=equity.low, high=equity.high, gross=self._ports.gross(), mono=self._heard_mono)
 
     async def _keep(self) -> None:
         """What the loss is measured from, once it is taken, must survive a crash before anything opens by it."""
@@ -333,7 +271,7 @@ class Member:
             return
         self._is_judging = state.is_guarding and state.wanted.trip is None
         loss, names = state.loss, (state.charter.founding, state.seat)
-        is_calm = loss is not None and loss.most < state.budget and self._is_judging and self._question is None
+        is_calm = loss is not None and loss.most < state.budget and self._is_judging and not self._loss.is_confirming
         start = self._start() if is_calm else None
         self._floor = None if start is None else EXACT.subtract(start, state.budget)
         self._floor_start = start
@@ -357,22 +295,7 @@ class Member:
 
     def _why_not(self) -> str | None:
         """Why this member may not trade; None: it may."""
-        state = self._state
-        if state is None:
-            return _NOT_JOINED
-        if state.why_still is not None:
-            return state.why_still
-        if not state.is_guarding:
-            return "it has no budget yet: another member must give it some (`risk-daemon fund transfer`)"
-        if state.may_trade:
-            return None
-        if self._question is not None:
-            return "the budget may be lost, and that is being confirmed"
-        if state.loss is None:
-            return "what was lost since it got its budget is not known yet"
-        if state.loss.most >= state.budget:
-            return f"up to {plain(state.loss.most)} of a budget of {plain(state.budget)} may be lost"
-        return "what all members have lost together may be the fund's limit"
+        return why_not(self._state, is_confirming=self._loss.is_confirming)
 
     @property
     def _by(self) -> str:
@@ -508,10 +431,6 @@ class Member:
             self._note(EventName.FUND_LEDGER_LOST, fund=self._settings.fund, error=error)
         elif error is None and before is not None:
             self._note(EventName.FUND_LEDGER_FOUND, fund=self._settings.fund)
-
-
-def _observed(state: Escrow, read: LossRead) -> dict[str, str]:
-    return {"lost": plain(read.least), "lost_at_most": plain(read.most), "budget": plain(state.budget)}
 
 
 def _words(error: Exception) -> str:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import structlog
 
 from risk_daemon.engine.decision import Decision
+from risk_daemon.engine.outside import TWIN
 from risk_daemon.errors import RecordError
 from risk_daemon.gate.restraints import Cause, Restraint
 from risk_daemon.model.clock import Clock
 from risk_daemon.model.events import Input, LeaseSeen, StandingTold, TrippedElsewhere
 from risk_daemon.state.board.base import LEASE_S, Answer, Board, Standing
 
-TWIN = "twin"
 _LOG = structlog.get_logger(__name__)
 
 # What a clock may run slow, and what a write to the memory map or a turn that began may take.

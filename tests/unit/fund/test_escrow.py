@@ -359,6 +359,14 @@ def test_who_is_silent_shuts_no_gate_of_others(silence: SumRead) -> None:
     assert (actions, a.may_trade) == ((), True)
 
 
+def test_a_breach_in_question_shuts_the_gate_though_one_is_silent() -> None:
+    _, a, _ = two()
+    event = summed(1_000, 1_100, silent=(B,))
+    in_question = replace(event.verdict, is_breached=False, is_undecided=True)
+    a, actions = step(a, SumRead(in_question))
+    assert (actions, a.may_trade) == ((), False)
+
+
 def test_a_sum_that_is_lost_at_its_best_trips_though_one_is_silent() -> None:
     _, a, _ = two()
     assert isinstance(step(a, summed(1_000, 5_000, silent=(B,)))[1][0], TripFund)

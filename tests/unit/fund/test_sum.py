@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from risk_daemon.fund.membership import join
 from risk_daemon.fund.messages import Give, Leave
-from risk_daemon.fund.sum import Reading, Terms, Verdict, heard, judge, judge_fund
+from risk_daemon.fund.sum import Question, Reading, Terms, Verdict, confirmed, heard, judge, judge_fund
 from tests.unit.fund.fund import TERMS as FUND
 from tests.unit.fund.fund import row, two
 
@@ -108,6 +108,40 @@ def test_what_comes_late_twice_or_in_another_order_is_heard_once() -> None:
 def test_what_makes_no_sense_is_not_heard(odd: Reading) -> None:
     known = {"a": reading("a", 7)}
     assert heard(known, odd) is known
+
+
+# --- a breach in question ----------------------------------------------------------------------------
+
+
+def seen(now_mono: float, question: Question | None, *readings: Reading) -> tuple[Verdict, Question | None]:
+    known = {one.member: replace(one, heard_mono=now_mono) for one in readings}
+    return confirmed(judge(known, known, Decimal(0), TERMS, now_mono), question, known, TERMS, now_mono)
+
+
+def test_one_bad_tick_trips_nobody_and_shuts_meanwhile() -> None:
+    verdict, question = seen(100.0, None, reading("a", 10_000), reading("b", 1))
+    assert (verdict.is_breached, verdict.is_undecided) == (False, True)
+    verdict, question = seen(101.0, question, reading("a", 10_000, sequence=2), reading("b", 9_999, sequence=2))
+    assert (verdict.is_breached, verdict.is_undecided, question) == (False, False, None)
+
+
+def test_a_breach_that_holds_counts_once_all_have_spoken_again() -> None:
+    _, question = seen(100.0, None, reading("a", 10_000), reading("b", 1))
+    later = reading("a", 10_000, sequence=2), reading("b", 1, sequence=2)
+    assert not seen(101.9, question, *later)[0].is_breached, "not for long enough"
+    assert not seen(109.0, question, later[0], reading("b", 1))[0].is_breached, "it is the same word of b still"
+    verdict, question = seen(102.0, question, *later)
+    assert verdict.is_breached
+    assert seen(103.0, question, *later)[0].is_breached
+
+
+def test_who_is_silent_holds_up_no_breach() -> None:
+    """b's word is old, counts as wide as it may, and the limit is lost all the same."""
+    readings = {"a": reading("a", 1_000, sequence=2, heard_mono=120.0), "b": reading("b", 10_000)}
+    verdict = judge(readings, "ab", Decimal(0), TERMS, 120.0)
+    assert (verdict.is_breached, verdict.silent) == (True, ("b",))
+    question = Question(since_mono=110.0, sequences={"a": 1, "b": 1})
+    assert confirmed(verdict, question, readings, TERMS, 120.0)[0].is_breached
 
 
 def test_of_a_ledger_those_count_who_have_a_budget_and_those_who_left_with_what_they_lost() -> None:

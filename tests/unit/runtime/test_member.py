@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.engine.confirmation import ConfirmationSettings
 from risk_daemon.engine.decision import Decision
 from risk_daemon.engine.states import CircuitBreakerState
 from risk_daemon.errors import RecordError
@@ -36,14 +35,13 @@ from risk_daemon.runtime.member import Member, MemberPorts, MemberSettings
 from tests.unit.fund.fund import LIMIT, Site, lost, two
 from tests.unit.oms.fakes import LoopClock
 from tests.unit.runtime.fakes import FakeStore
+from tests.virtual import pass_time
 
 pytestmark = pytest.mark.looptime
 
 START = Decimal(10_000)
-SETTINGS = MemberSettings(
-    fund="alpha", member="b", limit="1000 USDT", currency="USDT", confirmation=ConfirmationSettings(enabled=False)
-)
-CONFIRMING = replace(SETTINGS, confirmation=ConfirmationSettings(within_s=2.0))
+SETTINGS = MemberSettings(fund="alpha", member="b", limit="1000 USDT", currency="USDT", confirm=False)
+CONFIRMING = replace(SETTINGS, confirm=True, confirm_within_s=2.0)
 
 
 class SharedLedger:
@@ -109,6 +107,7 @@ class Guard:
                 emit=self.told.append,
                 start=lambda founding, seat: self.start if (founding, seat) == ("f00d", "b.00000001") else None,
                 is_read_since=lambda mono: self.read_mono >= mono,
+                gross=lambda: Decimal(20_000),
             ),
             begun=restore(document, "place b") if joined else None,
             keeps_start=kept,
@@ -122,7 +121,7 @@ class Guard:
         """The engine looks five times a second."""
         for _ in range(round(seconds / 0.2)):
             self.sees(self.equity)
-            await asyncio.sleep(0.2)
+            await pass_time(0.2)
 
     def sees(self, equity: Equity | None) -> None:
         self.equity = equity
@@ -187,7 +186,7 @@ async def test_a_member_with_a_budget_that_is_surely_not_lost_may_trade_and_says
 
 async def test_the_leave_runs_out_where_the_engine_says_nothing_any_more() -> None:
     guard = await started()
-    await asyncio.sleep(SETTINGS.lease_s * 2 + 1)
+    await pass_time(SETTINGS.lease_s * 2 + 1)
     assert not guard.may_open
     await guard.runs(1.2)
     assert guard.may_open

@@ -76,6 +76,7 @@ class TripControl:
         self._told: StandingTold | None = None
         self._locked_mono = 0.0
         self._waits_for_peers = False
+        self._untold: str | None = None
 
     def reconfigure(self, settings: EngineSettings) -> None:
         """Other settings. While there is a trip or a breach in question, the caller has none."""
@@ -377,6 +378,11 @@ class TripControl:
 
     # --- peers -------------------------------------------------------------------------------------
 
+    @property
+    def waits_for_peers(self) -> bool:
+        """Whether a sweep proved everything, and counts only when the peers are told: it is made once more then."""
+        return self._waits_for_peers
+
     def take_told(self, event: StandingTold) -> None:
         """What holds here is known to the peers: since it was told first, for as long as it is the same."""
         told = self._told
@@ -401,7 +407,8 @@ class TripControl:
         self._waits_for_peers = True
         if trip.proven:
             self.note_proof(trip, turn, proven=False)
-        if self._told_of(trip) is None:
+        if self._told_of(trip) is None and self._untold != trip.trip_id:
+            self._untold = trip.trip_id
             turn.record(EventName.PEERS_UNTOLD, trip_id=trip.trip_id)
 
     # --- positions ---------------------------------------------------------------------------------

@@ -8,11 +8,13 @@ from __future__ import annotations
 from risk_daemon.model.account import Fill, Flow, Kind, Order, Position, Price, Source
 from risk_daemon.model.bot_reports import ErrorKind, ErrorReported, OrderReported, TokenRevoked
 from risk_daemon.model.commands import (
+    BoardSeen,
     DisableRequested,
     EnableRequested,
     HaltRequested,
     LeaseSeen,
     Noted,
+    PeerSeen,
     Reconfigured,
     ReleaseRequested,
     ResetRequested,
@@ -71,6 +73,7 @@ Input = (
     | LeaseSeen
     | TrippedElsewhere
     | StandingTold
+    | BoardSeen
     | OrderReported
     | ErrorReported
     | TokenRevoked
@@ -92,6 +95,7 @@ Input = (
 
 __all__ = [
     "BalancesSeen",
+    "BoardSeen",
     "CancelChecked",
     "ClosingFinished",
     "DeadManAnswered",
@@ -117,6 +121,7 @@ __all__ = [
     "OrderReported",
     "OrdersListed",
     "OrdersSeen",
+    "PeerSeen",
     "Position",
     "PositionClosed",
     "PositionsSeen",

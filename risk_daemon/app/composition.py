@@ -29,12 +29,12 @@ from risk_daemon.breakers.capital_loss import CapitalLossSettings
 from risk_daemon.config.load import Settings, credentials
 from risk_daemon.engine.confirmation import ConfirmationSettings
 from risk_daemon.engine.engine import Engine, EngineSettings
-from risk_daemon.engine.outside import TWIN
 from risk_daemon.engine.settings import ListingSettings
 from risk_daemon.engine.trip_control import TOLD_WITHIN_S
 from risk_daemon.errors import ConfigError, RecordError, StateError
 from risk_daemon.fund.membership import FUND
 from risk_daemon.model.clock import Clock, SystemClock
+from risk_daemon.model.commands import TWIN
 from risk_daemon.model.events import EventName, Input, Kind, Order, Position, RiskEvent
 from risk_daemon.model.units import plain
 from risk_daemon.portfolio.flows import FlowSettings

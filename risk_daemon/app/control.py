@@ -280,11 +280,15 @@ class DaemonControl:
     async def close_positions(self, venue: str | None) -> Mapping[str, Any]:
         """Close some venues' positions by an operator's wish; the gate stays as it is.
 
-        Raises CircuitBreakerError during a trip, which also ends what is under way: nobody orders anything beside it.
+        Raises CircuitBreakerError during a trip, which also ends what is under way: nobody orders anything beside it;
+        and while another guard of these accounts has the right to open, or may have it.
         """
         parts = self._daemon.parts
         if self._is_tripped():
             raise CircuitBreakerError("a trip is being finished: ask again when the daemon has ended")
+        refusal = parts.engine.outside.why_not_here(parts.clock.now().mono)
+        if refusal is not None:
+            raise CircuitBreakerError(refusal)
         adapters = chosen_of(self._site.adapters, venue)
         manager = manager_for(self._settings, self._site, adapters, await first_look(adapters), emit=parts.inbox.put)
         self._closings.add(manager)

@@ -380,6 +380,7 @@ class Daemon:
         gate = self._engine.gate
         gate = gate if gate.locked else GateState(locked=True, cause=Cause.LOCKED, since_wall=now.wall)
         self._locks.put(gate, now)
+        left_to = self._engine.outside.peers_here(now.mono)
         await self._leave()
         now = self.parts.clock.now()
         facts = {
@@ -388,15 +389,22 @@ class Daemon:
             "trip_id": None if trip is None else trip.trip_id,
         }
         self._systemd.stopping(finish.reason)
-        disarmed = await self._disarmed() if finish.exit_code in _GOOD_ENDS else ()
+        disarmed = await self._disarmed(left_to) if finish.exit_code in _GOOD_ENDS else ()
         events = (*self._engine.last_words(), *disarmed, RiskEvent(EventName.SYSTEM_SHUTDOWN, facts))
         self._events.write(events, now, durable=True)
         self._read_out(events, now)
         await self._flush(gate)
         return finish.exit_code
 
-    async def _disarmed(self) -> tuple[RiskEvent, ...]:
-        """Disarm the venues' own switches. What came of it, told already and to be written down."""
+    async def _disarmed(self, left_to: str | None) -> tuple[RiskEvent, ...]:
+        """Disarm the venues' own switches. What came of it, told already and to be written down.
+
+        left_to: who else guards these accounts, and refreshes the same timers: to disarm them would take them away.
+        """
+        if left_to is not None:
+            for venue in self._engine.settings.dead_men:
+                _LOG.warning("dead_man_left_armed", venue=venue, left_to=left_to)
+            return ()
         done, now = await self._dead_men.disarm(self.settings.stop_within_s), self.parts.clock.now()
         events = tuple(self._engine.dead_men.disarmed(one, now) for one in done)
         for event in events:

@@ -7,13 +7,14 @@ import concurrent.futures
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -53,10 +54,13 @@ class Server:
     settings: lines of postgresql.conf.
     """
 
+    programs: Path | None = None  # other than the wheel's
+
     def __init__(
         self, machine: Machine | None = None, *, disk_mb: int | None = None, settings: Sequence[str] = ()
     ) -> None:
         self._machine = machine
+        self._settings = settings
         self.disk: Disk | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="risk-pg-"))
         self.folder.chmod(0o755)
@@ -66,28 +70,31 @@ class Server:
             shutil.chown(self.data, "nobody", "nogroup")
             shutil.chown(self.folder, "nobody", "nogroup")
         self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(self.data))
-        with (self.data / "postgresql.conf").open("a") as file:
-            file.write(f"listen_addresses = ''\nunix_socket_directories = '{self.folder}'\nfsync = off\n")
-            file.write("max_connections = 60\nshared_buffers = 16MB\nautovacuum = off\n")
-            file.writelines(f"{line}\n" for line in settings)
-            if machine is not None:
-                file.write(f"listen_addresses = '{machine.address}'\n")
-        if machine is not None:
-            with (self.data / "pg_hba.conf").open("a") as file:
-                file.write(f"host all all {machine.address}/24 trust\n")
+        self._configure()
         if disk_mb is not None:
             self.disk = Disk(self.data, disk_mb)
         self.process: subprocess.Popen[bytes] | None = None
 
+    def _configure(self) -> None:
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.write(f"listen_addresses = ''\nunix_socket_directories = '{self.folder}'\nfsync = off\n")
+            file.write("max_connections = 60\nshared_buffers = 16MB\nautovacuum = off\n")
+            file.writelines(f"{line}\n" for line in self._settings)
+            if self._machine is not None:
+                file.write(f"listen_addresses = '{self._machine.address}'\n")
+        if self._machine is not None:
+            with (self.data / "pg_hba.conf").open("a") as file:
+                file.write(f"host all all {self._machine.address}/24 trust\n")
+
     def _run(self, name: str, *words: str) -> None:
-        command = [str(binaries() / name), *words]
+        command = [str((self.programs or binaries()) / name), *words]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, timeout=60, **_AS)  # type: ignore[call-overload]
         if done.returncode != 0:
             raise AssertionError(f"{name}: {done.stdout}{done.stderr}")
 
     def start(self) -> Server:
         """Until it answers."""
-        command = [str(binaries() / "postgres"), "-D", str(self.data)]
+        command = [str((self.programs or binaries()) / "postgres"), "-D", str(self.data)]
         user: Mapping[str, Any] = _AS
         place = self._machine or self.disk
         if place is not None:
@@ -232,6 +239,32 @@ class Database:
             for row in rows:
                 values = ", ".join(f"${number}" for number in range(1, len(row) + 1))
                 self.execute(f"INSERT INTO {table} VALUES ({values})", *row)
+
+
+@asynccontextmanager
+async def over_network(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """A port that leads to the socket of `server`. tls: it says yes to the question for it."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if tls is not None:
+                await reader.readexactly(8)
+                writer.write(b"S")
+                await writer.start_tls(tls)
+            far_reader, far_writer = await asyncio.open_unix_connection(f"{server.folder}/.s.PGSQL.5432")
+            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield listener.sockets[0].getsockname()[1]
+    finally:
+        listener.close()
 
 
 class Dump:

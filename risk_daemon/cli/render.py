@@ -25,7 +25,6 @@ from risk_daemon.model.status import (
     DeadManStatus,
     HaltStatus,
     LockStatus,
-    LockStoreStatus,
     OrdersStatus,
     RestraintStatus,
     State,
@@ -104,9 +103,8 @@ def status(out: Console, state: State) -> None:
             out.print(f"Orders of {safe(name)}: {safe(venue.orders.reason)}", style="bold red")
         if venue.dead_man is not None:
             _dead_man(out, name, venue.dead_man)
-    for store in state.locks:
-        if store.failing_s is not None:
-            _unwritable(out, store)
+    for line in unwritable_locks(state):
+        out.print(line, style="bold red", markup=False)
     if state.locked is not False:
         out.print()
         out.print(pairs(lock_rows(state)))
@@ -126,10 +124,14 @@ def _unproven(out: Console, name: str, state: State) -> None:
     out.print(f"Orders of {safe(name)} are NOT PROVEN gone: {safe(why)}", style="bold red")
 
 
-def _unwritable(out: Console, store: LockStoreStatus) -> None:
-    """A lock that others read, and are locked out by."""
-    line = f"Lock {safe(store.name)} CAN'T BE WRITTEN for {age(store.failing_s)}, bots that ask there are refused"
-    out.print(f"{line}: {safe(store.reason)}", style="bold red")
+def unwritable_locks(state: State) -> list[str]:
+    """A sentence for each lock that others read, and are locked out by."""
+    return [
+        f"Lock {safe(one.name)} CAN'T BE WRITTEN for {age(one.failing_s)}, bots that ask there are refused:"
+        f" {safe(one.reason)}"
+        for one in state.locks
+        if one.failing_s is not None
+    ]
 
 
 def _dead_man(out: Console, name: str, switch: DeadManStatus) -> None:

@@ -193,6 +193,20 @@ def _venues(state: State) -> Sequence[Row]:
     return rows
 
 
+def _locks(state: State) -> Sequence[Row]:
+    """Where others read the lock: one that can't be written locks them out."""
+    return [
+        (
+            safe(one.name),
+            "yes" if one.failing_s is None else "NO",
+            "never" if one.written_s is None else f"{age(one.written_s)} ago",
+            "" if one.failing_s is None else age(one.failing_s),
+            "" if one.reason is None else safe(one.reason),
+        )
+        for one in state.locks
+    ]
+
+
 VENUES = TableOf(
     key="venues",
     title="Venues",
@@ -255,5 +269,11 @@ TABLES: tuple[TableOf, ...] = (
         columns=("Time", "Because of", "Venue", "Symbol", "Side", "Quantity", "Bot", "Why"),
         rows=_vetoes,
         figures=frozenset({"Quantity"}),
+    ),
+    TableOf(
+        key="locks",
+        title="Locks",
+        columns=("Lock", "Can be written", "Written", "Failing for", "Why"),
+        rows=_locks,
     ),
 )

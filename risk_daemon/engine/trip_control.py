@@ -19,7 +19,6 @@ from risk_daemon.engine.confirmation import Confirmation, Evidence, Judgement, j
 from risk_daemon.engine.decision import Finish, ReadNow, SaveLatch, StartSweep, Turn
 from risk_daemon.engine.figures import figures_of
 from risk_daemon.engine.fund_debt import FundDebt
-from risk_daemon.model.commands import TWIN
 from risk_daemon.engine.settings import EngineSettings
 from risk_daemon.engine.states import CircuitBreakerState, StateMachine, Trigger
 from risk_daemon.engine.trip import Trip, new_trip_id
@@ -27,6 +26,7 @@ from risk_daemon.engine.warnings import WarningWatch
 from risk_daemon.errors import ExitCode, check
 from risk_daemon.gate.restraints import Cause, Restraint
 from risk_daemon.model.clock import Instant
+from risk_daemon.model.commands import TWIN
 from risk_daemon.model.events import (
     ClosingFinished,
     EventName,

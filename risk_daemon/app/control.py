@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 from oms import OrderManager
 from risk_daemon.api.feed import Feed, Subscription
@@ -67,12 +67,6 @@ class Documents(Sequence[Mapping[str, Any]]):
         return self._samples[index].document()
 
 
-class Giver(Protocol):
-    """This guard as a member of a fund: see `Member`."""
-
-    async def give(self, to: str, amount: Decimal) -> str | None: ...
-
-
 class DaemonControl:
     """What the API's port asks for. Made before the daemon runs; `heard` is told of every decision."""
 
@@ -85,12 +79,10 @@ class DaemonControl:
         desk: Desk,
         hearers: Hearers | None = None,
         reloader: Reloader | None = None,
-        member: Giver | None = None,
     ) -> None:
         self._daemon = daemon
         self._began_with = settings
         self._reloader = reloader
-        self._member = member
         self._site = site
         self._vetoes = vetoes
         self._hearers = hearers or Hearers()
@@ -261,9 +253,10 @@ class DaemonControl:
 
     async def fund_transfer(self, to: str, amount: Decimal, by: str) -> Mapping[str, Any]:
         """See Member."""
-        if self._member is None:
+        member = self._daemon.member
+        if member is None:
             return {"accepted": False, "reason": "this guard is of no fund"}
-        refused = await self._member.give(to, amount)
+        refused = await member.give(to, amount)
         given = {"deed": "gave", "to": to, "amount": plain(amount), "operator": by, "reason": refused or "given"}
         self._daemon.parts.inbox.put(Noted(RiskEvent(EventName.FUND_MEMBERSHIP, given)))
         return {"accepted": refused is None, "reason": refused or f"{plain(amount)} are {to}'s from now on"}

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, moment, profit, ratio, safe, unproven_word
-from risk_daemon.gate.hints import how_to_go_on, how_to_release, what_stands_open
+from risk_daemon.gate.hints import how_the_fund_stands, how_to_go_on, how_to_release, what_stands_open
 from risk_daemon.gate.restraints import MANUAL_HALT, Cause
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.status import (
@@ -105,6 +105,9 @@ def status(out: Console, state: State) -> None:
             _dead_man(out, name, venue.dead_man)
     for line in unwritable_locks(state):
         out.print(line, style="bold red", markup=False)
+    fund = how_the_fund_stands(state)
+    if fund is not None:
+        out.print(safe(fund))
     if state.locked is not False:
         out.print()
         out.print(pairs(lock_rows(state)))

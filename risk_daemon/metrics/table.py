@@ -16,7 +16,15 @@ from risk_daemon.breakers.base import BreakerState
 from risk_daemon.engine.states import CircuitBreakerState
 from risk_daemon.metrics.reading import ChannelReading, Reading
 from risk_daemon.model.headroom import Headroom, headrooms
-from risk_daemon.model.status import LockStoreStatus, PositionStatus, ProfitStatus, Status, SweptStatus, VenueStatus
+from risk_daemon.model.status import (
+    FundStatus,
+    LockStoreStatus,
+    PositionStatus,
+    ProfitStatus,
+    Status,
+    SweptStatus,
+    VenueStatus,
+)
 
 PREFIX = "risk_daemon_"
 
@@ -87,6 +95,15 @@ def _of_rules(value: Callable[[Headroom], Any], *, with_unit: bool = False) -> C
     def read(reading: Reading) -> Rows:
         for one in headrooms(reading.status):
             yield (one.rule, one.action, *((one.unit.value,) if with_unit else ())), value(one)
+
+    return read
+
+
+def _of_fund(values: Callable[[FundStatus], list[tuple[str | None, Any]]]) -> Callable[[Reading], Rows]:
+    def read(reading: Reading) -> Rows:
+        fund = reading.status.fund
+        for part, value in [] if fund is None else values(fund):
+            yield (() if part is None else (part,)), value
 
     return read
 
@@ -238,6 +255,28 @@ _RULES = (
         "How much may still be lost until a rule about the whole portfolio acts.",
         _of_rules(lambda one: one.money),
         ("breaker", "action"),
+    ),
+)
+
+_FUND = (
+    Family(
+        "fund_money",
+        "This guard as a member of a fund: its budget, what of it is lost at least and at most, and its headroom.",
+        _of_fund(
+            lambda fund: [(part, getattr(fund, part)) for part in ("budget", "least", "most", "headroom")],
+        ),
+        ("part",),
+    ),
+    Family("fund_may_trade", "1: the fund lets this guard trade.", _of_fund(lambda fund: [(None, fund.may_trade)])),
+    Family(
+        "fund_ledger_age_seconds",
+        "How old the last reading of the fund's ledger is.",
+        _of_fund(lambda fund: [(None, fund.read_s)]),
+    ),
+    Family(
+        "fund_untold",
+        "1: the fund has tripped here, and its ledger could not be told yet; nothing without a trip.",
+        _of_fund(lambda fund: [(None, None if fund.told is None else not fund.told)]),
     ),
 )
 
@@ -411,4 +450,4 @@ def _zero_if(known: Any) -> float | None:
     return None if known is None else 0.0
 
 
-FAMILIES: tuple[Family, ...] = (*_MONEY, *_RULES, *_GATE, *_VENUES, *_ORDERS, *_TRIPS, *_PEOPLE, *_DAEMON)
+FAMILIES: tuple[Family, ...] = (*_MONEY, *_RULES, *_FUND, *_GATE, *_VENUES, *_ORDERS, *_TRIPS, *_PEOPLE, *_DAEMON)

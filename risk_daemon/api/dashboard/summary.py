@@ -24,6 +24,7 @@ from risk_daemon.api.dashboard.words import (
 )
 from risk_daemon.gate.hints import (
     CIRCUIT_TRIGGERED,
+    how_the_fund_stands,
     how_to_go_on,
     how_to_release,
     is_circuit_tripped,
@@ -99,11 +100,17 @@ def now(state: State, proven: Mapping[str, float]) -> Markup:
         _lock(state),
         _proofs(state, proven) if state.lock.trip_id else _nearest(state),
         circuit(state),
+        _fund(state),
         _halts(state),
     )
 
 
 # --- why it is shut, and what to do ------------------------------------------------------------------
+
+
+def _fund(state: State) -> Markup | None:
+    said = how_the_fund_stands(state)
+    return None if said is None else tag("p", told(said), class_="note")
 
 
 def _lock(state: State) -> Markup | None:

@@ -83,6 +83,15 @@ FULL: dict[str, Any] = {
         "days": [{"day": "2026-11-20", "venue": "spot", "realized": "12.5"}],
     },
     "locks": [{"name": "redis://h:6379/0", "written_s": None, "failing_s": 7.5, "reason": "it did not answer in time"}],
+    "fund": {
+        "name": "alpha", "member": "b", "limit": "1000 USDT", "currency": "USDT", "is_joined": True, "may_trade": False,
+        "why_not": "up to 400", "budget": "400", "least": "350", "most": "400", "headroom": "0", "asks": "300",
+        "trip_id": None, "told": None, "why_still": None, "ledger_error": "gone", "read_s": 7.5,
+        "members": [
+            {"name": "a", "budget": "600", "wants": "400", "asks": "0", "trip_id": None, "has_left": False},
+        ],
+        "total": {"least": "400", "most": None, "is_breached": False, "is_undecided": True, "silent": ["a"]},
+    },
 }  # fmt: skip
 
 

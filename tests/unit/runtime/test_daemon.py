@@ -33,6 +33,7 @@ from risk_daemon.model.events import (
     ErrorReported,
     EventName,
     FlowsListed,
+    FundTold,
     HaltRequested,
     Input,
     Order,
@@ -48,6 +49,7 @@ from risk_daemon.model.events import (
     Started,
     SweepFinished,
     Tick,
+    TrippedElsewhere,
     VenueConnected,
 )
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings
@@ -665,3 +667,21 @@ async def test_turns_events_and_what_bots_tell_are_counted() -> None:
 async def test_before_the_first_look_it_has_not_looked() -> None:
     daemon = Daemon(Machine().parts, DaemonSettings())
     assert daemon.unlooked_s(LoopClock().now().mono) == float("inf")
+
+
+# --- a fund --------------------------------------------------------------------------------------------
+
+
+async def test_told_to_stop_with_everything_proven_and_the_fund_not_told_it_does_not_end_as_proven() -> None:
+    for is_told, code in ((False, ExitCode.TRIGGERED_UNPROVEN), (True, ExitCode.TRIGGERED_AND_PROVEN)):
+        running = await Running().ready()
+        running.put(TrippedElsewhere(trip_id="alpha-1", by="fund alpha", cause="fund", reason="a has lost 400"))
+        await pass_time(0.1)
+        running.put(SweepFinished("alpha-1", proven=True, cancelled=0, elapsed_s=1.0))
+        await pass_time(0.1)
+        assert not running.task.done()
+        if is_told:
+            running.put(FundTold("alpha-1"))
+        else:
+            running.daemon.stop()
+        assert await running.ends() is code

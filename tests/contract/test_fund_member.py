@@ -97,7 +97,12 @@ class Guard:
             every_s=0.2, within_s=0.5, lease_s=1.0, give_within_s=1.5,
         )  # fmt: skip
         ports = MemberPorts(
-            save=self._save, keep=_kept, emit=self._hear, start=lambda *_: START, is_read_since=lambda _: False
+            save=self._save,
+            keep=_kept,
+            emit=self._hear,
+            start=lambda *_: START,
+            is_read_since=lambda _: False,
+            gross=lambda: Decimal(0),
         )
         self.member = Member(self.ledger, settings, CLOCK, ports, begun=begun, keeps_start=True)
         self.member.start()

@@ -32,7 +32,7 @@ from risk_daemon.model.events import (
     OrdersListed,
     RiskEvent,
 )
-from risk_daemon.model.status import LockStoreStatus, PositionStatus
+from risk_daemon.model.status import GuardsStatus, LockStoreStatus, PeerStatus, PositionStatus
 from risk_daemon.runtime.status import status_of
 from tests.core_world import SPOT, World, amounts, engine_settings, with_
 
@@ -118,7 +118,9 @@ def troubled() -> Reading:
     )  # fmt: skip
     unmarked = replace(short, symbol="ETH/USDT:USDT", mark=None, value=None, unrealized=None, stale=None)
     lock = LockStoreStatus(name="redis://h:6379/0", written_s=None, failing_s=7.5, reason="it did not answer in time")
-    return replace(told, status=replace(told.status, positions=(short, unmarked), locks=(lock,)))
+    peer = PeerStatus(name="b", heard=True, here=False, cause="daily_loss", reason="3 %")
+    guards = GuardsStatus(name="a", opens="b", epoch=7, since=None, answered_s=0.5, reason=None, peers=(peer,))
+    return replace(told, status=replace(told.status, positions=(short, unmarked), locks=(lock,), guards=guards))
 
 
 async def scraped(reading: Reading) -> Samples:

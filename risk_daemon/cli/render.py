@@ -104,6 +104,8 @@ def status(out: Console, state: State) -> None:
             out.print(f"Orders of {safe(name)}: {safe(venue.orders.reason)}", style="bold red")
         if venue.dead_man is not None:
             _dead_man(out, name, venue.dead_man)
+    for line in state.guards.sentences if state.guards is not None and state.is_running else ():
+        out.print(f"{safe(line[:1].upper() + line[1:])}.")
     for store in state.locks:
         if store.failing_s is not None:
             _unwritable(out, store)

@@ -33,6 +33,7 @@ class Outside:
         self._store_error: str | None = None
         self._epoch = self._words = 0
         self.board: BoardSeen | None = None
+        self.holder_since_wall: float | None = None
 
     def take(self, event: StoreChecked | LeaseSeen | BoardSeen, turn: Turn) -> None:
         """How saving went, or what somebody else allows. Told when it begins and ends, not with every other reason."""
@@ -50,6 +51,8 @@ class Outside:
 
     def _take_board(self, event: BoardSeen, turn: Turn) -> None:
         """A new epoch is to be known after a restart too: by that a board is found to be older than it was."""
+        if self.board is None or (self.board.holder, self.board.epoch) != (event.holder, event.epoch):
+            self.holder_since_wall = turn.now.wall
         self.board = event
         turn.persist = turn.persist or event.epoch > self._epoch
         self._epoch, self._words = max(self._epoch, event.epoch), max(self._words, event.words)
@@ -68,14 +71,21 @@ class Outside:
         """
         if not self._has_peers:
             return None
-        board = self.board
-        if board is None or now_mono >= board.until_mono:
-            return f"what the other guards do is not known, as {_silence(board, now_mono)}: ask again when it answers"
-        if board.why_not is not None:
-            return f"what the other guards do is not known: {board.why_not}"
+        board, unknown = self.board, self.why_unknown(now_mono)
+        if board is None or unknown is not None:
+            return f"what the other guards do is not known: {unknown}"
         if board.holder in ("", board.name) or (ends_own_trip and board.is_told_locked):
             return None
         return f"guard {board.holder} has the right to open, epoch {board.epoch}: ask there, or stop it first"
+
+    def why_unknown(self, now_mono: float) -> str | None:
+        """Why it is not known what the peers do now; None: it is."""
+        board = self.board
+        if board is None:
+            return "the board was not heard of yet"
+        if now_mono >= board.until_mono and board.why_not is None:
+            return f"the board has not answered for {now_mono - board.asked_mono:.0f} s"
+        return board.why_not
 
     def peers_holding(self) -> tuple[PeerSeen, ...]:
         """Who keeps this guard's gate shut, by what the board said last."""
@@ -86,7 +96,7 @@ class Outside:
         board = self.board
         if not self._has_peers:
             return None
-        if board is None or now_mono >= board.until_mono or board.why_not is not None:
+        if board is None or self.why_unknown(now_mono) is not None:
             return "whoever of its peers is there, which is not known"
         here = [f"guard {one.name}" for one in board.peers if one.is_here]
         return " and ".join(here) or None
@@ -128,12 +138,6 @@ class Outside:
     def next_due(self) -> list[float]:
         """When what is allowed ends, in seconds of `mono`."""
         return [lease.until_mono for lease in self._leases.values() if lease.until_mono is not None]
-
-
-def _silence(board: BoardSeen | None, now_mono: float) -> str:
-    if board is None:
-        return "the board was not heard of yet"
-    return f"the board has not answered for {now_mono - board.asked_mono:.0f} s"
 
 
 def _count(value: object) -> int:

@@ -64,19 +64,19 @@ class Outside:
         """The highest that is known of the right to open; None where this guard has no peers."""
         return self._epoch if self._has_peers else None
 
-    def why_not_here(self, now_mono: float, *, ends_own_trip: bool = False) -> str | None:
+    def why_not_here(self, now_mono: float, *, keeps_all_shut: bool = False) -> str | None:
         """Why nothing may be resumed or loosened at this guard now; None: it may be.
 
-        ends_own_trip: whoever has the right to open does not, while this guard's trip keeps all shut.
+        keeps_all_shut: what is to end does, so whoever has the right to open does not use it, once that was told.
         """
         if not self._has_peers:
             return None
         board, unknown = self.board, self.why_unknown(now_mono)
         if board is None or unknown is not None:
             return f"what the other guards do is not known: {unknown}"
-        if board.holder in ("", board.name) or (ends_own_trip and board.is_told_locked):
+        if board.holder in ("", board.name) or (keeps_all_shut and board.is_told_locked):
             return None
-        return f"guard {board.holder} has the right to open, epoch {board.epoch}: ask there, or stop it first"
+        return f"guard {board.holder} has the right to open, epoch {board.epoch}: ask there, or when this guard has it"
 
     def why_unknown(self, now_mono: float) -> str | None:
         """Why it is not known what the peers do now; None: it is."""
@@ -90,16 +90,6 @@ class Outside:
     def peers_holding(self) -> tuple[PeerSeen, ...]:
         """Who keeps this guard's gate shut, by what the board said last."""
         return () if self.board is None else tuple(one for one in self.board.peers if one.locked)
-
-    def peers_here(self, now_mono: float) -> str | None:
-        """Who else guards these accounts now, in words, also where that is not known; None: nobody."""
-        board = self.board
-        if not self._has_peers:
-            return None
-        if board is None or self.why_unknown(now_mono) is not None:
-            return "whoever of its peers is there, which is not known"
-        here = [f"guard {one.name}" for one in board.peers if one.is_here]
-        return " and ".join(here) or None
 
     def snapshot(self) -> dict[str, Any]:
         """What is known of the board."""

@@ -105,6 +105,8 @@ def status(out: Console, state: State) -> None:
             _dead_man(out, name, venue.dead_man)
     for line in unwritable_locks(state):
         out.print(line, style="bold red", markup=False)
+    for line in state.guards.sentences if state.guards is not None and state.is_running else ():
+        out.print(f"{safe(line[:1].upper() + line[1:])}.")
     fund = how_the_fund_stands(state)
     if fund is not None:
         out.print(safe(fund))

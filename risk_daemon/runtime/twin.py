@@ -34,6 +34,7 @@ _OWN_AFFAIRS = frozenset({Cause.STARTING, Cause.LOCKED, Cause.ELSEWHERE})
 # By how much the clocks of two machines may differ between two answers, beside what the answers took.
 _STEP_S = 0.5
 _CLEAR = Standing(locked=False)
+_UNKNOWN = "its peers, of which nothing is known now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +215,8 @@ class Twin:
         self._known = known
         self._watch = ClockWatch()
         self._has_left = False
+        self._seen: BoardSeen | None = None
+        self._left_to: str | None = _UNKNOWN
         self._error: str | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -233,6 +236,20 @@ class Twin:
             self._running.cancel()
             await asyncio.wait({self._running})
         await self._exchange(leaving=True)
+        self._left_to = self._peers_here()
+
+    def left_to(self) -> str | None:
+        """Who else guarded these accounts when leave was taken, in words, also where that was not known; None: nobody.
+
+        Of two that leave at one time the later one hears that the other has left.
+        """
+        return self._left_to
+
+    def _peers_here(self) -> str | None:
+        seen = self._seen
+        if seen is None or seen.why_not is not None or self._clock.now().mono >= seen.until_mono:
+            return _UNKNOWN
+        return " and ".join(_named(one.name) for one in seen.peers if one.is_here) or None
 
     async def aclose(self) -> None:
         """Take leave, if that was not heard yet, and let go of the board."""
@@ -271,14 +288,14 @@ class Twin:
         self._note(None)
         answered_mono = self._clock.now().mono
         answer = heeded(self._judged(answer, asked.mono, answered_mono), self._settings.lease_s)
-        self._has_left = leaving
+        self._seen, self._has_left = seen_of(answer, mine, asked.mono, self._settings), leaving
         if leaving:
             return
         if not answer.is_taken:
             self._emit(StandingTold(locked=mine.locked, trip_id=mine.trip_id, mono=answered_mono))
         for trip in trips_of(answer, self._settings.name):
             self._emit(trip)
-        self._emit(seen_of(answer, mine, asked.mono, self._settings))
+        self._emit(self._seen)
         self._emit(lease_of(answer, asked.mono, self._settings))
 
     def _judged(self, answer: Answer, asked_mono: float, answered_mono: float) -> Answer:

@@ -365,3 +365,22 @@ def test_a_trip_says_why_a_venue_is_not_proven_what_is_open_and_what_stands_with
     assert "Orders of kraken are NOT PROVEN gone: 503" in text
     assert "3 open, listed 2.0 s ago" in text
     assert "1 position stands open, and whether an order guards them is not known: kraken BTC" in text
+
+
+GUARDS = {
+    "name": "a",
+    "opens": "b",
+    "epoch": 7,
+    "since": None,
+    "answered_s": 0.5,
+    "reason": None,
+    "peers": [{"name": "b", "heard": True, "here": True, "cause": None, "reason": None}],
+}
+
+
+def test_who_opens_of_several_guards_is_said_while_one_runs() -> None:
+    text = status(guards=GUARDS)
+    assert "Guard b has the right to open, epoch 7." in text
+    assert "Guard b is there, and holds nothing." in text
+    assert "the right to open" not in status()
+    assert "the right to open" not in shown(render.status, LastKnown.shown({**STATE, "guards": GUARDS}))

@@ -406,3 +406,38 @@ async def test_what_was_taken_in_is_known_to_be_told_and_what_was_not_is_not() -
     (told,) = [event for event in guard.told if isinstance(event, StandingTold)]
     assert (told.locked, told.trip_id) == (True, "trip-1")
     await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("answer", "left_to"),
+    [
+        (HELD, "guard b"),
+        (replace(HELD, others={"b": replace(CLEAR, is_here=False)}), None),
+        (replace(HELD, said_s={"b": 4.5}), None),
+        (replace(HELD, is_settled=False), "its peers, of which nothing is known now"),
+    ],
+)
+async def test_who_is_left_behind_is_known_from_the_leave_itself(answer: Answer, left_to: str | None) -> None:
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    assert guard.twin.left_to() == "its peers, of which nothing is known now"
+    guard.board.answer = answer
+    await guard.twin.leave()
+    await guard.lets_time_pass(9.0)
+    assert guard.twin.left_to() == left_to
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("silent_s", "left_to"), [(0.1, "guard b"), (5.0, "its peers, of which nothing is known now")])
+async def test_a_leave_that_nobody_answers_goes_by_what_was_heard_within_a_lease(silent_s: float, left_to: str) -> None:
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    guard.board.answer = RecordError("gone")
+    await guard.lets_time_pass(silent_s)
+    await guard.twin.leave()
+    assert guard.twin.left_to() == left_to
+    await guard.twin.aclose()

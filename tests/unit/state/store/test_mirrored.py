@@ -534,7 +534,7 @@ async def test_what_is_later_is_taken_over_however_long_it_takes_step_by_step(
     answered = PostgresStore.sample_rows
 
     async def slow(remote: PostgresStore, before: float, most: int) -> Any:
-        await asyncio.sleep(0.3)  # what the line takes
+        await asyncio.sleep(mirrored.MEET_WITHIN_S / 3)  # what the line takes
         return await answered(remote, before, most)
 
     monkeypatch.setattr(PostgresStore, "sample_rows", slow)

@@ -432,7 +432,8 @@ class Status:
 class State(Status):
     """The status, with what only a running daemon tells.
 
-    recent: the last `orders`, `fills`, `errors` and `vetoes`, newest last. open_orders: what is known to be open.
+    recent: the last `orders`, `fills`, `errors`, `vetoes` and `deeds` of operators, newest last. open_orders: what is
+    known to be open.
     turned_away: connections and logins since the start, by why.
     """
 

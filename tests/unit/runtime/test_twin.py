@@ -365,7 +365,38 @@ async def test_who_leaves_lets_go_of_the_right_to_open_and_says_what_holds() -> 
     await guard.twin.aclose()
     said, wants, _ = guard.board.asked[-1]
     assert (said.locked, said.is_here, wants, guard.board.closed) == (True, False, False, True)
-    assert len(guard.leases()) == 1
+    assert [until is not None for until in guard.leases()] == [True, False]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("trouble", [RecordError("gone"), None])
+async def test_what_was_perhaps_let_go_of_opens_nothing_any_more(trouble: Exception | None) -> None:
+    """The board may have given the epoch to another before the answer was lost; the old lease would run for seconds."""
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    guard.restraints = [HALT]
+    guard.board.answer = trouble
+    guard.twin.heard(None)  # type: ignore[arg-type]
+    await guard.lets_time_pass(0.01)
+    assert guard.leases()[-1] is None, "before the answer"
+    guard.restraints = []
+    await guard.lets_time_pass(3.0)
+    assert guard.leases()[-1] is None
+    guard.board.answer = HELD
+    await guard.lets_time_pass(2.0)
+    assert guard.leases()[-1] is not None
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+async def test_who_does_not_want_to_open_is_granted_nothing_whatever_the_board_answers() -> None:
+    guard = Guard()
+    guard.restraints = [HALT]
+    guard.twin.start()
+    await guard.lets_time_pass(2.5)
+    assert guard.leases() == []
+    await guard.twin.aclose()
 
 
 @pytest.mark.looptime

@@ -27,21 +27,21 @@ from risk_daemon.state.fund.redis import RedisLedger
 from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.redis_client import redis_client
 from risk_daemon.state.store.sqlite import SqliteStore, connect
+from tests.postgres import until as look_until
 from tests.proxy import Proxy
 from tests.redis_server import RedisServer
 from tests.unit.fund.fund import CHARTER, LIMIT, NOWHERE, TERMS, row
 
 CLOCK = SystemClock()
 START = Decimal(10_000)
+TICK_S = 0.05
 KEY = "risk-daemon:fund:alpha"
 
 
 async def until(condition: Callable[[], object], what: str, within_s: float = 15.0) -> None:
     """Look again and again."""
     try:
-        async with asyncio.timeout(within_s):
-            while not condition():  # noqa: ASYNC110 - a server tells nobody
-                await asyncio.sleep(0.02)
+        await look_until(condition, within_s)
     except TimeoutError:
         raise AssertionError(f"waited in vain until {what}") from None
 
@@ -123,7 +123,7 @@ class Guard:
             equity = Equity(*([START - self.lost] * 3))
             turn = Decision(1, CLOCK.now(), Tick(), (), active, active, GateState(locked=False), (), (), equity)
             member.heard(turn)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(TICK_S)
 
     async def crash(self) -> None:
         """By -9: nothing is done any more."""

@@ -12,7 +12,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import engine_rows, gate_rows, http_rows, page_rows, process_rows, store_rows, sweep_rows, wire_rows
+from benchmarks import (
+    engine_rows,
+    gate_rows,
+    http_rows,
+    page_rows,
+    process_rows,
+    scale_rows,
+    store_rows,
+    sweep_rows,
+    wire_rows,
+)
 from benchmarks.rows import Row
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -25,6 +35,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "sweep": sweep_rows.rows,
     "store": store_rows.rows,
     "process": process_rows.rows,
+    "scale": scale_rows.rows,
 }
 _WORDS = {True: "hold", False: "[bold red]miss[/]", None: ""}
 

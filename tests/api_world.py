@@ -56,6 +56,7 @@ class FakeControl:
     tested: list[str | None] = field(default_factory=list)
     trip_id: str | None = "t1"
     closings: list[str | None] = field(default_factory=list)
+    gifts: list[tuple[str, Decimal, str]] = field(default_factory=list)
     refusal: str | None = None
     looked_at: list[Input] = field(default_factory=list)
     reloads: list[tuple[Any, ...]] = field(default_factory=list)
@@ -116,6 +117,10 @@ class FakeControl:
     async def close_positions(self, venue: str | None) -> Mapping[str, Any]:
         self.closings.append(venue)
         return {"flat": True, "venues": {}}
+
+    async def fund_transfer(self, to: str, amount: Decimal, by: str) -> Mapping[str, Any]:
+        self.gifts.append((to, amount, by))
+        return {"accepted": self.refusal is None, "reason": self.refusal or "given"}
 
     def alerts(self) -> Mapping[str, Any]:
         return {"standing": None, "channels": {"oncall": {}}, "unusable": {}, "attempts": []}

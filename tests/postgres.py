@@ -13,7 +13,7 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ import pytest
 from risk_daemon.state.store import postgres_schema
 from risk_daemon.state.store.postgres_link import connect
 from risk_daemon.state.store.postgres_url import PostgresUrl, parse
+from tests.namespaces import Disk, Machine
 
 if TYPE_CHECKING:
     import asyncpg
@@ -46,11 +47,21 @@ def binaries() -> Path:
 
 
 class Server:
-    """One cluster. Stopped, killed and frozen by whoever tests that; started again by `start`."""
+    """One cluster. Stopped, killed and frozen by whoever tests that; started again by `start`.
+
+    machine: where it runs and listens, on that machine's address; None: here, on its socket alone. The socket is there
+    for whoever looks and meddles, wherever it runs. disk_mb: it has a disk of its own, `disk`, of that size.
+    settings: lines of postgresql.conf.
+    """
 
     programs: Path | None = None  # other than the wheel's
 
-    def __init__(self) -> None:
+    def __init__(
+        self, machine: Machine | None = None, *, disk_mb: int | None = None, settings: Sequence[str] = ()
+    ) -> None:
+        self._machine = machine
+        self._settings = settings
+        self.disk: Disk | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="risk-pg-"))
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
@@ -60,12 +71,20 @@ class Server:
             shutil.chown(self.folder, "nobody", "nogroup")
         self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(self.data))
         self._configure()
+        if disk_mb is not None:
+            self.disk = Disk(self.data, disk_mb)
         self.process: subprocess.Popen[bytes] | None = None
 
     def _configure(self) -> None:
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(f"listen_addresses = ''\nunix_socket_directories = '{self.folder}'\nfsync = off\n")
             file.write("max_connections = 60\nshared_buffers = 16MB\nautovacuum = off\n")
+            file.writelines(f"{line}\n" for line in self._settings)
+            if self._machine is not None:
+                file.write(f"listen_addresses = '{self._machine.address}'\n")
+        if self._machine is not None:
+            with (self.data / "pg_hba.conf").open("a") as file:
+                file.write(f"host all all {self._machine.address}/24 trust\n")
 
     def _run(self, name: str, *words: str) -> None:
         command = [str((self.programs or binaries()) / name), *words]
@@ -76,9 +95,13 @@ class Server:
     def start(self) -> Server:
         """Until it answers."""
         command = [str((self.programs or binaries()) / "postgres"), "-D", str(self.data)]
+        user: Mapping[str, Any] = _AS
+        place = self._machine or self.disk
+        if place is not None:
+            command, user = [*place.as_nobody, *command], {}
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **_AS
+                command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **user
             )  # type: ignore[call-overload]
         deadline = time.monotonic() + _WITHIN_S
         while time.monotonic() < deadline:
@@ -96,8 +119,9 @@ class Server:
         assert self.process is not None
         if self.process.poll() is None:
             first = psutil.Process(self.process.pid)
+            children = first.children()  # after a kill they are nobody's, and answer for a while
             first.send_signal(number)
-            for child in first.children():
+            for child in children:
                 with suppress(psutil.NoSuchProcess):
                     child.send_signal(number)
 
@@ -117,6 +141,8 @@ class Server:
         if self.process is not None:
             self.thaw()
             self.kill()
+        if self.disk is not None:
+            self.disk.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- what is in it -----------------------------------------------------------------------------
@@ -125,8 +151,13 @@ class Server:
         return parse(self.address(database, user))
 
     def address(self, database: str, user: str = "postgres") -> str:
-        """As `[state] store` has it."""
+        """As `[state] store` has it on this machine."""
         return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def address_on_the_wire(self, database: str) -> str:
+        """As `[state] store` has it on another machine."""
+        assert self._machine is not None
+        return f"postgresql://postgres@{self._machine.address}:5432/{database}?sslmode=disable"
 
     def execute(self, statement: str, *values: Any, database: str) -> list[Any]:
         """One statement on a connection of its own; its rows."""

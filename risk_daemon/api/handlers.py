@@ -21,6 +21,7 @@ from risk_daemon.api.models import (
     ClosePositions,
     Disable,
     ErrorReport,
+    FundTransfer,
     Halt,
     RejectedReport,
     Release,
@@ -217,6 +218,15 @@ async def close_positions(call: Call) -> web.Response:
     body: ClosePositions = call.body
     _check_venue(body.venue, call.control)
     return answer(await call.control.close_positions(body.venue))
+
+
+async def fund_transfer(call: Call) -> web.Response:
+    """What is on its way and not yet told is a conflict too: the sentence says which."""
+    body: FundTransfer = call.body
+    said = await call.control.fund_transfer(body.to, body.amount, _operator(call))
+    if said.get("accepted") is not True:
+        raise Refused(HTTPStatus.CONFLICT, str(said.get("reason") or "refused"), {"accepted": False})
+    return answer(said)
 
 
 async def reload(call: Call) -> web.Response:

@@ -249,6 +249,13 @@ class ClosePositions(Body):
     venue: Name | None = None
 
 
+class FundTransfer(Body):
+    """Give another member of the fund a part of this one's budget, in the fund's currency."""
+
+    to: Name
+    amount: Amount
+
+
 class Disable(Body):
     """Watch without acting, for a time."""
 

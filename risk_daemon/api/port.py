@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 from risk_daemon.api.feed import Subscription
@@ -51,6 +52,10 @@ class Control(Protocol):
 
     async def close_positions(self, venue: str | None) -> Mapping[str, Any]:
         """Cancel, prove and close; an answer as `oms.CloseResult.document` makes it. See `cancel_all`."""
+        ...
+
+    async def fund_transfer(self, to: str, amount: Decimal, by: str) -> Mapping[str, Any]:
+        """Give another member of the fund headroom: `accepted` once it is durable and published, and `reason`."""
         ...
 
     async def reload(self, by: str, *, dry_run: bool, acts: bool, digest: str | None) -> Mapping[str, Any]:

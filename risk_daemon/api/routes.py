@@ -117,6 +117,13 @@ ROUTES: tuple[Route, ...] = (
     _local(
         "/api/v1/reload", "Read the configuration again.", handlers.reload, _RELOADED, models.Reload, may_be_empty=True
     ),
+    _local(
+        "/api/v1/fund/transfer",
+        "Give another member of the fund headroom.",
+        handlers.fund_transfer,
+        _DONE,
+        models.FundTransfer,
+    ),
     _look("/api/v1/override", "How the last attempt of wardens stands.", handlers.override, _ATTEMPTED),
     _local("/api/v1/override/withdraw", "End the attempt.", handlers.withdraw_override, _WITHDRAWN, models.Withdraw),
     _local("/api/v1/wardens/enroll", "Make somebody a warden.", handlers.enroll, _ASKED, models.EnrollWarden),

@@ -20,6 +20,7 @@ from risk_daemon.app.closing_findings import Lots, closings, lots_of, remaining
 from risk_daemon.app.dead_men import dead_man_findings
 from risk_daemon.app.explain import explanations
 from risk_daemon.app.findings import Finding, Level, configured
+from risk_daemon.app.fund import fund_findings
 from risk_daemon.app.in_force import compared
 from risk_daemon.app.locks import lock_findings
 from risk_daemon.app.store_findings import store_findings
@@ -101,7 +102,7 @@ async def check(settings: Settings, explain: bool, *, open_venue: OpenVenue | No
     """Look at everything. open_venue: how to reach a venue; without it no venue is asked, and that is said."""
     locks = await lock_findings(settings, SystemClock())
     told = [*await alert_findings(settings), *await broadcast_findings(settings)]
-    shared = [*await store_findings(settings), *locks, *peer_findings(settings)]
+    shared = [*await store_findings(settings), *locks, *peer_findings(settings), *fund_findings(settings)]
     findings = [*configured(settings), *compared(settings), *shared, *told, *watch_findings(settings)]
     if open_venue is None:
         findings.append(Finding(Level.WARNING, "venues", "they were not asked"))

@@ -32,13 +32,14 @@ from risk_daemon.engine.engine import Engine, EngineSettings
 from risk_daemon.engine.settings import ListingSettings
 from risk_daemon.engine.trip_control import TOLD_WITHIN_S
 from risk_daemon.errors import ConfigError, RecordError, StateError
+from risk_daemon.fund.membership import FUND
 from risk_daemon.model.clock import Clock, SystemClock
+from risk_daemon.model.commands import TWIN
 from risk_daemon.model.events import EventName, Input, Kind, Order, Position, RiskEvent
 from risk_daemon.model.units import plain
 from risk_daemon.portfolio.flows import FlowSettings
 from risk_daemon.portfolio.manager import PortfolioSettings
 from risk_daemon.runtime.ports import GateMap, Journal
-from risk_daemon.runtime.twin import TWIN
 from risk_daemon.state.board.base import LEASE_S as BOARD_LEASE_S
 from risk_daemon.state.directory import Paths, StateDir, fingerprint
 from risk_daemon.state.event_log import EventLog
@@ -91,7 +92,9 @@ def engine_settings(settings: Settings, adapters: Mapping[str, VenueAdapter]) ->
         allow_reduce_only=settings.gate.allow_reduce_only,
         pretrade=pretrade_settings(settings),
         dead_men=dead_man_settings(settings),
-        leases=frozenset({TWIN} if settings.guard.peers else ()),
+        leases=frozenset(
+            ({TWIN} if settings.guard.peers else set()) | ({FUND} if settings.fund is not None else set())
+        ),
     )
 
 

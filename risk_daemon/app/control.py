@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from decimal import Decimal
+from typing import Any, Protocol, overload
 
 from oms import OrderManager
 from risk_daemon.api.feed import Feed, Subscription
@@ -29,11 +30,13 @@ from risk_daemon.model.events import (
     DisableRequested,
     ErrorReported,
     Input,
+    Noted,
     OrderReported,
     ReleaseRequested,
     ResetRequested,
 )
 from risk_daemon.model.status import Status
+from risk_daemon.model.units import plain
 from risk_daemon.runtime.daemon import Daemon
 from risk_daemon.runtime.inbox import CAPACITY
 from risk_daemon.runtime.status import status_of
@@ -64,6 +67,12 @@ class Documents(Sequence[Mapping[str, Any]]):
         return self._samples[index].document()
 
 
+class Giver(Protocol):
+    """This guard as a member of a fund: see `Member`."""
+
+    async def give(self, to: str, amount: Decimal) -> str | None: ...
+
+
 class DaemonControl:
     """What the API's port asks for. Made before the daemon runs; `heard` is told of every decision."""
 
@@ -76,10 +85,12 @@ class DaemonControl:
         desk: Desk,
         hearers: Hearers | None = None,
         reloader: Reloader | None = None,
+        member: Giver | None = None,
     ) -> None:
         self._daemon = daemon
         self._began_with = settings
         self._reloader = reloader
+        self._member = member
         self._site = site
         self._vetoes = vetoes
         self._hearers = hearers or Hearers()
@@ -153,7 +164,8 @@ class DaemonControl:
     def _status(self) -> Status:
         parts = self._daemon.parts
         now, sweep, locks = parts.clock.now(), parts.orders.snapshot(), self._daemon.lock_status()
-        return status_of(parts.engine, now, sweep, None, parts.open_orders, locks, parts.swept_before)
+        before, fund = parts.swept_before, self._daemon.fund_status()
+        return status_of(parts.engine, now, sweep, None, parts.open_orders, locks, before, fund)
 
     def reading(self) -> Reading:
         """All that a scrape tells."""
@@ -247,6 +259,15 @@ class DaemonControl:
             return {"accepted": False, "reason": "a trip is being finished: the next start reads the file"}
         return await self._reloader.reload(by, dry_run=dry_run, acts=acts, digest=digest)
 
+    async def fund_transfer(self, to: str, amount: Decimal, by: str) -> Mapping[str, Any]:
+        """See Member."""
+        if self._member is None:
+            return {"accepted": False, "reason": "this guard is of no fund"}
+        refused = await self._member.give(to, amount)
+        given = {"deed": "gave", "to": to, "amount": plain(amount), "operator": by, "reason": refused or "given"}
+        self._daemon.parts.inbox.put(Noted(RiskEvent(EventName.FUND_MEMBERSHIP, given)))
+        return {"accepted": refused is None, "reason": refused or f"{plain(amount)} are {to}'s from now on"}
+
     async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
         """Sweep some venues by an operator's wish; the gate stays as it is."""
         seen = await first_look(self._site.adapters)
@@ -259,11 +280,15 @@ class DaemonControl:
     async def close_positions(self, venue: str | None) -> Mapping[str, Any]:
         """Close some venues' positions by an operator's wish; the gate stays as it is.
 
-        Raises CircuitBreakerError during a trip, which also ends what is under way: nobody orders anything beside it.
+        Raises CircuitBreakerError during a trip, which also ends what is under way: nobody orders anything beside it;
+        and while another guard of these accounts has the right to open, or may have it.
         """
         parts = self._daemon.parts
         if self._is_tripped():
             raise CircuitBreakerError("a trip is being finished: ask again when the daemon has ended")
+        refusal = parts.engine.outside.why_not_here(parts.clock.now().mono)
+        if refusal is not None:
+            raise CircuitBreakerError(refusal)
         adapters = chosen_of(self._site.adapters, venue)
         manager = manager_for(self._settings, self._site, adapters, await first_look(adapters), emit=parts.inbox.put)
         self._closings.add(manager)

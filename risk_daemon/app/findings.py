@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Any
 
 from risk_daemon.api.tls import server_context
-from risk_daemon.app.fund import fund_problems
 from risk_daemon.app.overrides import rules_of
 from risk_daemon.app.rules import build_rule
 from risk_daemon.auth.wardens import WardenStore
@@ -53,7 +52,6 @@ def configured(settings: Settings) -> list[Finding]:
         *_warnings_and_blindness(settings),
         *_listening(settings),
         *_wardens(settings),
-        *(Finding(Level.PROBLEM, "fund", said, ExitCode.REFUSED) for said in fund_problems(settings)),
         *_without_effect(settings),
     ]
 

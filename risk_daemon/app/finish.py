@@ -31,6 +31,7 @@ from risk_daemon.errors import (
     StateOwned,
     VenueRejected,
 )
+from risk_daemon.fund.membership import FUND
 from risk_daemon.model.clock import Instant, SystemClock
 from risk_daemon.model.events import RiskEvent
 from risk_daemon.runtime.ports import GateMap, Journal
@@ -87,7 +88,8 @@ async def take_up(
     # A freeze ends here like a trip: this process stays only until everything is proven. It closes no position.
     told = engine_settings(settings, adapters)
     engine = Engine(replace(told, close_positions=told.close_positions and latch.get("is_freeze") is False))
-    engine.restore({"latch": {**latch, "is_freeze": False}}, now)
+    kept = {key: documents[key] for key in (BROADCAST, FUND) if key in documents}
+    engine.restore({**kept, "latch": {**latch, "is_freeze": False}}, now)
     return Opened(
         site=site,
         adapters=adapters,
@@ -96,7 +98,7 @@ async def take_up(
         store=store,
         journal=_journal(paths, stack),
         gate_map=gate_map,
-        documents={key: documents[key] for key in (BROADCAST,) if key in documents},
+        documents=kept,
     )
 
 
@@ -268,7 +270,7 @@ class AbsentVenue:
 
 
 class LatchStore:
-    """Saves how far the proof has come and what is still to be broadcast, and nothing else.
+    """Saves how far the proof has come, what is still to be broadcast and what the fund is told, and nothing else.
 
     What is remembered of the accounts stays as it is.
     """
@@ -286,7 +288,7 @@ class LatchStore:
         return {}
 
     async def save(self, documents: Mapping[str, JsonObject]) -> None:
-        kept = {key: documents[key] for key in (BROADCAST,) if key in documents}
+        kept = {key: documents[key] for key in (BROADCAST, FUND) if key in documents}
         if LATCH in documents:
             kept[LATCH] = {**self._latch, "proven": documents[LATCH].get("proven") is True}
         if kept:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
-from sdnotify import SystemdNotifier
 
 from adapters.streams import VenueFeed
 from oms import OrderManager
@@ -32,7 +31,7 @@ from risk_daemon.app.composition import (
 )
 from risk_daemon.app.day_snapshots import keep_snapshots
 from risk_daemon.app.dead_men import refuse_wrong_dead_men
-from risk_daemon.app.fund import refuse_fund
+from risk_daemon.app.fund import meet_fund, meet_fund_that_can_be_met
 from risk_daemon.app.hearers import Hearers, Open
 from risk_daemon.app.in_force import (
     finishing_settings,
@@ -60,6 +59,7 @@ from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
 from risk_daemon.runtime.recent import RECENT, Recent
 from risk_daemon.runtime.status import LAST_SWEEP, restored_sweep
+from risk_daemon.runtime.systemd import ServiceManager
 from risk_daemon.state.directory import LOST, Paths, StateDir
 from risk_daemon.state.journals import RiskJournal
 from risk_daemon.state.latch import latch_of, trip_left
@@ -145,6 +145,7 @@ async def _finish_unproven(
             daemon = _daemon(settings, opened, stack, hearers, on_decision, locks)
             await _open_alerts(settings, opened, hearers, daemon)
             meet_peers_that_can_be_met(settings, daemon, stack)
+            meet_fund_that_can_be_met(settings, opened, daemon, stack)
             return await _guard(daemon, hearers, on_decision)
     raise refusal
 
@@ -228,7 +229,6 @@ async def _start(
     on_site: Callable[[Site], None] | None,
 ) -> tuple[Daemon, Hearers, Reloader]:
     """Everything that may refuse the start. Raises RiskDaemonError."""
-    refuse_fund(settings)
     refuse_wrong_dead_men(settings)
     locks = remote_locks(settings, SystemClock())
     site = await stack.enter_async_context(Site(settings))
@@ -244,6 +244,7 @@ async def _start(
     daemon = _daemon(settings, opened, stack, hearers, on_decision, locks, is_first_start=is_first_start)
     await _open_alerts(settings, opened, hearers, daemon)
     meet_peers(settings, daemon, stack)
+    meet_fund(settings, opened, daemon, stack)
     reloader = Reloader(daemon, settings, opened, hearers)
     stack.push_async_callback(reloader.aclose)
     addresses = await serve(settings, daemon, opened, hearers, reloader, stack)
@@ -417,7 +418,7 @@ def _parts(settings: Settings, opened: Opened, stack: AsyncExitStack, locks: Seq
         journal=opened.journal,
         clock=opened.site.clock,
         risk=risk,
-        notify=SystemdNotifier().notify,
+        notify=ServiceManager(),
         open_orders=open_orders,
         recent=recent,
         swept_before=swept_before,

@@ -6,6 +6,7 @@ warden on either side stays.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
@@ -15,6 +16,8 @@ from risk_daemon.broadcast.outbox import BROADCAST, Outbox
 from risk_daemon.config.credentials import store_password
 from risk_daemon.config.settings import Settings
 from risk_daemon.errors import RecordError, StateError
+from risk_daemon.fund.ledger import Row
+from risk_daemon.fund.membership import FUND
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import EventName, Input, Noted, RiskEvent
 from risk_daemon.runtime.persistence import HALTS
@@ -84,6 +87,8 @@ def merged(ours: Documents, theirs: Documents) -> dict[str, JsonObject]:
     if BROADCAST in ours:
         both[BROADCAST] = _all_owed(ours[BROADCAST], theirs.get(BROADCAST, {}))
     both[HALTS] = {"halts": _all_halts(ours.get(HALTS), theirs.get(HALTS))}
+    if FUND in ours:
+        both[FUND] = _later_member(ours[FUND], theirs.get(FUND))
     if IDENTITY in ours:
         both[IDENTITY] = ours[IDENTITY]
     if says_guarded(ours):
@@ -91,6 +96,26 @@ def merged(ours: Documents, theirs: Documents) -> dict[str, JsonObject]:
     if ours.get(LOST):
         both[LOST] = ours[LOST]
     return both
+
+
+def _later_member(ours: JsonObject, theirs: JsonObject | None) -> JsonObject:
+    """A budget that was given away must not come back, and a membership is not forgotten."""
+    if theirs is None or _founding(ours) != _founding(theirs):
+        return theirs or ours
+    return theirs if _order(theirs) >= _order(ours) else ours
+
+
+def _founding(document: JsonObject) -> object:
+    charter = document.get("charter")
+    return charter.get("founding") if isinstance(charter, Mapping) else None
+
+
+def _order(document: JsonObject) -> tuple[int, ...]:
+    """Of one that can't be read: the last of all, so it is found out."""
+    try:
+        return Row.of(document.get("row")).order
+    except ValueError:
+        return (sys.maxsize,)
 
 
 def _stricter_latch(ours: Documents, theirs: Documents) -> JsonObject:

@@ -45,6 +45,7 @@ class Purpose(StrEnum):
     CONFIGURATION = "configuration"
     ENROLL = "enroll"
     REVOKE = "revoke"
+    FUND = "fund"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
+from risk_daemon.baselines.fund_start import FundStart
 from risk_daemon.baselines.hold_window import HoldWindow
 from risk_daemon.baselines.median_window import MedianWindow
 from risk_daemon.baselines.peaks import Peaks
@@ -91,6 +92,7 @@ class Baselines:
         self._day = PeriodStart(self.calendar.key)
         self._week = PeriodStart(self.calendar.week_key)
         self._emptied_at: Decimal | None = None
+        self.fund = FundStart()
 
     def reconfigure(self, settings: BaselineSettings) -> None:
         """Look back so far from now on. Whatever else is in the settings is to be as it was."""
@@ -146,7 +148,7 @@ class Baselines:
     @property
     def is_waiting(self) -> bool:
         """Whether anything is still to be taken."""
-        is_provisional = self._day.is_provisional or self._week.is_provisional
+        is_provisional = self._day.is_provisional or self._week.is_provisional or self.fund.is_waiting
         return is_provisional or self.capital is None or not self._peaks.entries
 
     @property
@@ -243,6 +245,7 @@ class Baselines:
         nothing = self.settings.empty_below
         self._day.pay(after - before)
         self._week.pay(after - before)
+        self.fund.pay(after - before)
         if self._emptied_at is not None and is_past and min(before, after) > nothing:
             self._scale(after / before)
         elif is_late and after > before > nothing:
@@ -259,7 +262,10 @@ class Baselines:
             self._shift(after - before)
 
     def forget(self) -> None:
-        """A reset with `current`: there are no baselines until readings that agree give them anew."""
+        """A reset with `current`: there are no baselines until readings that agree give them anew.
+
+        What was lost in a fund stays lost: the others' budgets rest on it.
+        """
         self.capital = self._emptied_at = None
         self._is_sure = False
         self._day.forget()
@@ -284,8 +290,8 @@ class Baselines:
         self._taken_mono = now.mono
         is_first = self.capital is None
         self.capital = equity if self.capital is None else self.capital
-        settled_day, settled_week = self._day.settle(equity, now), self._week.settle(equity, now)
-        return settled_day or settled_week or is_first
+        settled = self._day.settle(equity, now), self._week.settle(equity, now), self.fund.settle(equity)
+        return any(settled) or is_first
 
     def _is_filled(self, candidate: Decimal) -> bool:
         """Whether there is anything to measure. Money that comes without a ledger row fills an emptied account, too."""
@@ -329,6 +335,7 @@ class Baselines:
             "week": self._week.snapshot(),
             "peaks": self._peaks.snapshot(),
             "emptied_at": _text(self._emptied_at),
+            "fund": self.fund.snapshot(),
         }
 
     def restore(self, data: Mapping[str, Any]) -> None:
@@ -338,6 +345,7 @@ class Baselines:
         self._week.restore(data["week"])
         self._peaks.restore(data["peaks"])
         self._emptied_at = _number(data["emptied_at"])
+        self.fund.restore(data.get("fund"))
 
 
 def _text(number: Decimal | None) -> str | None:

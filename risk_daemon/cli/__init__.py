@@ -17,6 +17,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError
 from risk_daemon.cli import (
     alerts,
     broadcasting,
+    fund,
     guarding,
     installing,
     logs,
@@ -41,6 +42,7 @@ __all__ = [
     "alerts",
     "app",
     "broadcasting",
+    "fund",
     "guarding",
     "installing",
     "logs",

@@ -15,7 +15,7 @@ PANELS: Mapping[str, str] = {
         ("halt", "release", "reset", "disable", "enable", "cancel-all", "close-positions", "warden"), STOPPING
     ),
     **dict.fromkeys(
-        ("init", "check", "token", "venues", "record-venue", "verify-log", "migrate", "convert-risk-limits",
+        ("init", "check", "token", "fund", "venues", "record-venue", "verify-log", "migrate", "convert-risk-limits",
          "convert-alert-env", "install-service", "example-config"), SETTING_UP
     ),
     **dict.fromkeys(("demo", "simulate-breach", "simulate-venue", "replay"), TRYING),
@@ -60,6 +60,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "token revoke": ("token revoke grid-1",),
     "alerts ack": ("alerts ack",),
     "alerts test": ("alerts test", "alerts test oncall"),
+    "fund": ("fund status", "fund transfer 500 --to b"),
+    "fund found": ("fund found", "fund found --capital 100000", 'fund found --anew --reason "looked at all accounts"'),
+    "fund join": ("fund join",),
+    "fund status": ("fund status", "fund status --json"),
+    "fund transfer": ("fund transfer 500 --to b",),
+    "fund leave": ("fund leave", "fund leave --to b"),
+    "fund adopt": ('fund adopt b --reason "its machine burned"',),
     "warden": ("warden enroll alice", "warden list"),
     "warden enroll": ("warden enroll alice",),
     "warden list": ("warden list",),

@@ -22,6 +22,8 @@ from risk_daemon.config.notation import ENVIRONMENT_PREFIX, environment_name
 from risk_daemon.config.settings import Settings
 from risk_daemon.config.state import REDIS_PASSWORD
 from risk_daemon.errors import ConfigError
+from risk_daemon.state.lock.redis_address import RedisAddress
+from risk_daemon.state.store.postgres_url import PostgresUrl
 
 _REDIS_PASSWORD_VARIABLE = f"{ENVIRONMENT_PREFIX}STATE_LOCKS_PASSWORD"
 # What `adapters.simulated` serves for; in base64, as some venues sign with the decoded secret.
@@ -184,9 +186,9 @@ def unknown_environment(settings: Settings, environment: Mapping[str, str] | Non
         for channel in settings.alerts.channels
         for part in ("SECRET", "URL", "PASSWORD")
     }
-    known |= {_REDIS_PASSWORD_VARIABLE} if settings.state.redis_locks else set()
-    if settings.state.server is not None:
-        known.add(_STORE_PASSWORD)
+    servers = (*settings.state.redis_locks, settings.state.server, settings.ledger_address)
+    known |= {_REDIS_PASSWORD_VARIABLE for server in servers if isinstance(server, RedisAddress)}
+    known |= {_STORE_PASSWORD for server in servers if isinstance(server, PostgresUrl)}
     if settings.broadcast.kafka is not None:
         known.add(f"{environment_name(KAFKA)}_PASSWORD")
     names = os.environ if environment is None else environment

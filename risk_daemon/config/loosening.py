@@ -326,7 +326,15 @@ ANSWERS: Mapping[str, Any] = {
         "keep_snapshots": neither_way,  # figures for people: what was done is in the log
     },
     # Another fund, or another member's budget: nobody knows what that one allows.
-    "fund": May({"name": either_way, "limit": when_more, "member": either_way, "budget": when_more}),
+    "fund": May(
+        {
+            "name": either_way,
+            "limit": when_more,
+            "member": either_way,
+            "budget": when_more,
+            "ledger": either_way,  # what the others say, and that the fund has tripped, is heard there and nowhere else
+        }
+    ),
 }
 
 

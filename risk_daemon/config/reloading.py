@@ -97,6 +97,7 @@ AT_START = frozenset(
         "fund.limit",
         "fund.member",
         "fund.budget",
+        "fund.ledger",
     }
 )
 _NAMED = (("venues",), ("breakers",), ("alerts", "channels"))

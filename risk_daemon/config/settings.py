@@ -29,7 +29,7 @@ from risk_daemon.config.alerts import Alerts
 from risk_daemon.config.api import Api
 from risk_daemon.config.breakers import OWN, Breakers, kind_of
 from risk_daemon.config.broadcast import Broadcast
-from risk_daemon.config.fund import Fund
+from risk_daemon.config.fund import Address, Fund
 from risk_daemon.config.guard import Guard
 from risk_daemon.config.notation import (
     Asset,
@@ -298,12 +298,20 @@ class Settings(Table):
     def alone(self, state_dir: Path) -> Settings:
         """The same in another state directory, and in no place that others see: for drills."""
         state = self.state.model_copy(update={"dir": state_dir, "store": SQLITE, "locks": (FILE,)})
-        return self.model_copy(update={"guard": Guard(), "broadcast": Broadcast(), "state": state})
+        return self.model_copy(update={"guard": Guard(), "broadcast": Broadcast(), "state": state, "fund": None})
 
     @property
     def socket_path(self) -> Path:
         """The daemon's Unix socket."""
         return self.state.dir / self.api.socket
+
+    @property
+    def ledger_address(self) -> Address | None:
+        """Where the fund's members share their record; None: there is no fund."""
+        if self.fund is None:
+            return None
+        own, server = self.fund.ledger_address, self.state.server
+        return own or server or next(iter(self.state.redis_locks), None)
 
     def data_for(self, venue: str) -> Data:
         """`[data]` with the venue's own times put over it. Raises KeyError for an unknown venue."""
@@ -346,6 +354,18 @@ class Settings(Table):
         currency, limit = self.portfolio.reference_currency, None if self.fund is None else self.fund.limit
         if limit is not None and limit.currency not in (None, currency):
             raise Refused("fund.limit", f"{str(limit)!r} is not in the reference currency {currency}")
+        if self.fund is not None and self.ledger_address is None:
+            raise Refused(
+                "fund.ledger",
+                "the members of a fund need a place that they share: set it to a PostgreSQL server or a Redis, or set"
+                " state.store or state.locks to one",
+            )
+        if self.fund is not None and self.guard.peers:
+            raise Refused(
+                "fund",
+                "two guards of one account would be two members of the fund, and a loss would count twice: take out"
+                " guard.peers or [fund]",
+            )
         return self
 
     @model_validator(mode="after")

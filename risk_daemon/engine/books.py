@@ -26,9 +26,11 @@ from risk_daemon.model.events import (
     EventName,
     Flow,
     FlowsListed,
+    FundBegan,
     Kind,
     PositionsSeen,
     PricesSeen,
+    ReadingsWanted,
     Source,
     StreamConfirmed,
 )
@@ -46,6 +48,7 @@ _KIND_OF = {BalancesSeen: Kind.BALANCES, PositionsSeen: Kind.POSITIONS, PricesSe
 TELL_OF_VENUES_EVERY_S = 5.0  # often enough to know what a venue began the day with
 LEDGER_KINDS = frozenset({Kind.FLOWS, Kind.BALANCES, Kind.POSITIONS})
 PRICES_ONLY = frozenset({Kind.PRICES})
+READ_KINDS = frozenset(ACCOUNT_KINDS) | PRICES_ONLY
 
 # While baselines wait: the accounts are read so many times in `peak_hold_s`, prices so many times; and not for ever.
 ACCOUNTS_A_HOLD = 2
@@ -166,6 +169,13 @@ class Books:
             return
         for venue, kind in self.rereads.take_due(turn.now.mono):
             turn.act(ReadNow(frozenset({kind}), frozenset({venue})))
+
+    def take_wish(self, event: FundBegan | ReadingsWanted, turn: Turn) -> None:
+        """A start that is to be taken for a fund, or everything that is to be read now."""
+        if isinstance(event, ReadingsWanted):
+            turn.act(ReadNow(READ_KINDS))
+        else:
+            turn.persist = self.baselines.fund.begin(event.founding, event.seat) or turn.persist
 
     def take_listing(self, event: FlowsListed, turn: Turn) -> None:
         """The rows of a ledger."""
@@ -322,7 +332,7 @@ class Books:
             return
         if since_accounts_s >= max(hold_s / ACCOUNTS_A_HOLD, LEAST_PAUSE_S):
             self._asked_accounts_mono = now_mono
-            turn.act(ReadNow(frozenset(ACCOUNT_KINDS) | PRICES_ONLY))
+            turn.act(ReadNow(READ_KINDS))
         elif now_mono - self._asked_mono >= max(hold_s / PRICES_A_HOLD, LEAST_PAUSE_S):
             turn.act(ReadNow(PRICES_ONLY))
         else:

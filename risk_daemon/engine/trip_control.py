@@ -18,16 +18,19 @@ from risk_daemon.engine.books import Books
 from risk_daemon.engine.confirmation import Confirmation, Evidence, Judgement, judge
 from risk_daemon.engine.decision import Finish, ReadNow, SaveLatch, StartSweep, Turn
 from risk_daemon.engine.figures import figures_of
+from risk_daemon.engine.fund_debt import FundDebt
 from risk_daemon.engine.settings import EngineSettings
 from risk_daemon.engine.states import CircuitBreakerState, StateMachine, Trigger
 from risk_daemon.engine.trip import Trip, new_trip_id
 from risk_daemon.engine.warnings import WarningWatch
 from risk_daemon.errors import ExitCode, check
-from risk_daemon.gate.restraints import Restraint
+from risk_daemon.gate.restraints import Cause, Restraint
 from risk_daemon.model.clock import Instant
+from risk_daemon.model.commands import TWIN
 from risk_daemon.model.events import (
     ClosingFinished,
     EventName,
+    FundTold,
     Kind,
     Order,
     OrderReplaced,
@@ -76,6 +79,8 @@ class TripControl:
         self._told: StandingTold | None = None
         self._locked_mono = 0.0
         self._waits_for_peers = False
+        self.debt = FundDebt()
+        self._untold: str | None = None
 
     def reconfigure(self, settings: EngineSettings) -> None:
         """Other settings. While there is a trip or a breach in question, the caller has none."""
@@ -210,6 +215,8 @@ class TripControl:
         One that is over here, or that a trip of this guard's own has answered already, begins nothing anew.
         """
         trip = self.trip
+        if event.cause == Cause.FUND:
+            self.debt.owe(event.trip_id)
         if event.trip_id in self._ended or (trip is not None and trip.trip_id == event.trip_id):
             return
         if trip is not None and not trip.is_freeze:
@@ -244,8 +251,10 @@ class TripControl:
         """The trips that are over, oldest first; the one that is not is in the latch."""
         return {"ended": list(self._ended)}
 
-    def restore_ended(self, document: Any) -> None:
+    def restore_ended(self, documents: Mapping[str, Any]) -> None:
         """Take back what `snapshot` gave. What is odd is not known: then another guard's trip is one here again."""
+        self.debt.restore(documents)
+        document = documents.get("trips")
         ended = document.get("ended") if isinstance(document, Mapping) else None
         known = [trip_id for trip_id in ended if isinstance(trip_id, str)] if isinstance(ended, list) else []
         self._ended = deque(known, maxlen=_ENDED_KEPT)
@@ -260,6 +269,7 @@ class TripControl:
         trip, self.trip = self.trip, None
         self._ended.append(trip.trip_id)  # type: ignore[union-attr]
         self._is_finishing = False
+        self.debt.forget_end()
         turn.act(SaveLatch(None))
         for breaker in self._manager.get_tripped():
             if trigger is Trigger.RESET or _is_of_freeze(breaker):
@@ -283,7 +293,7 @@ class TripControl:
         if not self.trip.proven:
             self.start_sweep(self.trip, turn, resumed=True)
         elif not self.trip.is_freeze:
-            self._finish(ExitCode.TRIGGERED_AND_PROVEN, "still triggered; reset to trade again", turn)
+            self._end_proven("still triggered; reset to trade again", turn)
 
     def _trip_by_orphan(self, turn: Turn) -> None:
         """A rule that is tripped for good and has no latch behind it: something of the state was lost or spoilt."""
@@ -295,6 +305,7 @@ class TripControl:
     def keep_deadline(self, turn: Turn) -> None:
         """A sweep that reports nothing ends the process all the same."""
         trip = self.trip
+        self.debt.look(turn)
         if trip is None or trip.proven:
             return
         if self._waits_for_peers and self._told_of(trip) is not None:
@@ -307,6 +318,7 @@ class TripControl:
     def start_sweep(self, trip: Trip, turn: Turn, *, resumed: bool) -> None:
         """Empty every venue, under the trip's id."""
         self.is_sweeping, self._is_closing, self._waits_for_peers = True, False, False
+        self.debt.forget_end()
         told = self._told_of(trip)
         self._locked_mono = max(trip.since_mono, trip.since_mono if told is None else told.mono)
         deadline_mono = trip.since_mono + self._settings.cancel_deadline_s
@@ -317,6 +329,11 @@ class TripControl:
     def _closes(self, trip: Trip) -> bool:
         """Whether this trip ends only with every position closed."""
         return self._settings.close_positions and trip.may_close and not trip.is_freeze
+
+    def _end_proven(self, reason: str, turn: Turn) -> None:
+        if not self._is_finishing:
+            self._is_finishing = True
+            self.debt.end(reason, turn)
 
     def _finish(self, code: ExitCode, reason: str, turn: Turn) -> None:
         if not self._is_finishing:
@@ -371,14 +388,22 @@ class TripControl:
             self.note_proof(trip, turn, proven=event.proven)
         elif event.proven:
             self.note_proof(trip, turn, proven=True)
-            self._finish(ExitCode.TRIGGERED_AND_PROVEN, "triggered, every cancel proven", turn)
+            self._end_proven("triggered, every cancel proven", turn)
         else:
             self._finish(ExitCode.TRIGGERED_UNPROVEN, "triggered, not every cancel proven", turn)
 
     # --- peers -------------------------------------------------------------------------------------
 
-    def take_told(self, event: StandingTold) -> None:
+    @property
+    def waits_for_peers(self) -> bool:
+        """Whether a sweep proved everything, and counts only when the peers are told: it is made once more then."""
+        return self._waits_for_peers
+
+    def take_told(self, event: StandingTold | FundTold, turn: Turn) -> None:
         """What holds here is known to the peers: since it was told first, for as long as it is the same."""
+        if isinstance(event, FundTold):
+            self.debt.take(event, turn)
+            return
         told = self._told
         if told is None or (told.locked, told.trip_id) != (event.locked, event.trip_id):
             self._told = event
@@ -391,7 +416,7 @@ class TripControl:
 
     def _peers_were_shut(self, trip: Trip) -> bool:
         """Whether none of them could open any more while the sweep looked for the last time."""
-        if not self._settings.leases:
+        if TWIN not in self._settings.leases:
             return True
         told = self._told_of(trip)
         return told is not None and told.mono <= self._locked_mono + TOLD_WITHIN_S
@@ -401,7 +426,8 @@ class TripControl:
         self._waits_for_peers = True
         if trip.proven:
             self.note_proof(trip, turn, proven=False)
-        if self._told_of(trip) is None:
+        if self._told_of(trip) is None and self._untold != trip.trip_id:
+            self._untold = trip.trip_id
             turn.record(EventName.PEERS_UNTOLD, trip_id=trip.trip_id)
 
     # --- positions ---------------------------------------------------------------------------------
@@ -426,7 +452,7 @@ class TripControl:
         self.is_sweeping = self._is_closing = False
         if event.flat:
             self.note_proof(trip, turn, proven=True)
-            self._finish(ExitCode.TRIGGERED_AND_PROVEN, "triggered, every cancel proven, every position closed", turn)
+            self._end_proven("triggered, every cancel proven, every position closed", turn)
         else:
             self._finish(ExitCode.TRIGGERED_UNPROVEN, "triggered, not every position closed", turn)
 

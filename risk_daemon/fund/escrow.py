@@ -31,10 +31,12 @@ from risk_daemon.fund.messages import (
     MakeDurable,
     Publish,
     Refuse,
+    SumRead,
     Tell,
     TripFund,
     WriteFailed,
 )
+from risk_daemon.fund.sum import Verdict
 from risk_daemon.model.units import EXACT, ZERO, fixed, plain
 
 # --- the state ---------------------------------------------------------------------------------------
@@ -47,7 +49,9 @@ class Escrow:
     kept: the row that is durable, wanted: the one that shall be, writing: the one that is being written.
     books, revision: what the ledger held when it was read last; books None: not read since the start.
     published: revision and row of the last publication that nothing was heard of since.
+    sum: what all members have lost together, as it was judged last; None: it was not.
     superseded: why this process is not the member any more, if so: it guards on, gives nothing and takes nothing.
+    is_over: the ledger is that of a later founding, which knows how this one ended: nothing is published any more.
     """
 
     charter: Charter
@@ -58,7 +62,9 @@ class Escrow:
     revision: str | None = None
     published: tuple[str | None, Row] | None = None
     loss: LossRead | None = None
+    sum: Verdict | None = None
     superseded: str | None = None
+    is_over: bool = False
     told: str | None = None
 
     @property
@@ -97,10 +103,25 @@ class Escrow:
         return None if self.loss is None else EXACT.subtract(self.budget, self.loss.most)
 
     @property
+    def is_sum_undecided(self) -> bool:
+        """Whether all members together may have lost the limit, and each of them was heard just now; or have, as it
+        looks. Who is silent makes the sum undecided too, and shuts no gate: the budgets hold without it."""
+        if self.sum is None or not self.sum.is_undecided:
+            return False
+        return not self.sum.silent or (self.sum.least is not None and self.sum.least >= self.charter.limit)
+
+    @property
     def may_trade(self) -> bool:
         """What the fund says of the gate."""
         is_stopped = self.wanted.trip is not None or self.superseded is not None
-        return self.is_guarding and not is_stopped and not self.is_breached and not self.is_undecided
+        is_open_question = self.is_undecided or self.is_sum_undecided
+        return self.is_guarding and not is_stopped and not self.is_breached and not is_open_question
+
+    @property
+    def trip_id(self) -> str:
+        """Of the trip that ends this fund: a founding trips once, and all members under the same id, also those who
+        trip before they have heard of each other."""
+        return f"{self.charter.fund}-{self.charter.founding[:16]}"
 
     @property
     def why_still(self) -> str | None:
@@ -126,6 +147,8 @@ def step(state: Escrow, event: Event) -> tuple[Escrow, Actions]:
             return _lost(state, event)
         case LossUnknown():
             return settled(replace(state, loss=None))
+        case SumRead(verdict):
+            return _summed(state, verdict)
         case LedgerRead():
             return _read(state, event)
         case Durable(sequence):
@@ -153,6 +176,19 @@ def _lost(state: Escrow, event: LossRead) -> tuple[Escrow, Actions]:
         after, actions = settled(replace(state, loss=None))
         return after, (Refuse(f"a loss from {event.least} to {event.most} is none: it is not known"), *actions)
     return settled(replace(state, loss=event))
+
+
+def _summed(state: Escrow, verdict: Verdict) -> tuple[Escrow, Actions]:
+    """A sum surely at the limit trips, wherever the single losses are."""
+    state = replace(state, sum=verdict)
+    if not (verdict.is_breached and state.is_guarding) or state.wanted.trip is not None:
+        return settled(state)
+    least = ZERO if verdict.least is None else verdict.least
+    return _tripped(
+        state,
+        state.trip_id,
+        f"all members have lost {plain(least)} together, of a limit of {plain(state.charter.limit)}",
+    )
 
 
 def _give(state: Escrow, event: Give) -> tuple[Escrow, Actions]:
@@ -221,8 +257,11 @@ def _read(state: Escrow, event: LedgerRead) -> tuple[Escrow, Actions]:
         books = Books(state.charter) if event.document is None else Books.of(event.document)
     except ValueError as error:
         return state, (Refuse(f"{error}: nothing was changed by it"),)
-    if books.charter != state.charter:
-        theirs = books.charter
+    theirs = books.charter
+    ended = dict(theirs.before) if theirs.fund == state.charter.fund else {}
+    if state.charter.founding in ended:
+        return _over(state, theirs, ended[state.charter.founding])
+    if theirs != state.charter:
         return state, (
             Refuse(
                 f"the ledger is that of {theirs.fund!r}, founded by {theirs.founder} as {theirs.founding}, and"
@@ -233,10 +272,27 @@ def _read(state: Escrow, event: LedgerRead) -> tuple[Escrow, Actions]:
     state = replace(state, books=books, revision=event.revision, published=None, superseded=superseded)
     state = _given_as_known(state, books)
     if state.wanted.trip is None and books.trip is not None and not state.wanted.has_left:
-        return _tripped(state, books.trip, "another member has tripped the fund")
+        by = ", ".join(sorted(row.member for row in books.rows.values() if row.trip is not None))
+        return _tripped(state, books.trip, f"{by} tripped the fund")
     if state.why_still is not None:
         return settled(state)
     return _taken(state, books)
+
+
+def _over(state: Escrow, later: Charter, trip: str | None) -> tuple[Escrow, Actions]:
+    """The fund was founded anew, which is done once it has tripped or all have left: who did not hear of that, hears
+    it now. Of this founding the ledger says its end and nothing else."""
+    if state.is_over:
+        return settled(state)
+    sentence = (
+        f"{later.fund} was founded anew, as {later.founding} by {later.founder}: join it once this guard is stopped"
+    )
+    after = replace(state, superseded=sentence, is_over=True, published=None)
+    if trip is None or state.wanted.trip is not None or state.wanted.has_left:
+        after, actions = settled(after)
+    else:
+        after, actions = _tripped(after, trip, "the fund had tripped before it was founded anew")
+    return replace(after, books=Books(state.charter, {after.seat: after.wanted})), actions
 
 
 def _given_as_known(state: Escrow, books: Books) -> Escrow:
@@ -292,9 +348,9 @@ def _minted(state: Escrow, books: Books) -> Decimal:
 def settled(state: Escrow) -> tuple[Escrow, Actions]:
     """A state, with everything under way that it lacks: a trip first."""
     if state.is_breached and state.wanted.trip is None:
-        charter, row, least = state.charter, state.wanted, state.loss.least if state.loss else ZERO
-        trip_id = f"{charter.fund}-{charter.founding[:8]}-{row.member}-{row.incarnation}-{row.sequence}"
-        return _tripped(state, trip_id, f"{row.member} has lost {plain(least)} of a budget of {plain(state.budget)}")
+        least = state.loss.least if state.loss else ZERO
+        reason = f"{state.name} has lost {plain(least)} of a budget of {plain(state.budget)}"
+        return _tripped(state, state.trip_id, reason)
     actions: list[Action] = []
     if state.wanted != state.kept and state.writing is None:
         state = replace(state, writing=state.wanted)
@@ -310,7 +366,7 @@ def _row_to_publish(state: Escrow) -> Row | None:
     """What is durable, and only that, where the ledger has another one. Not while something newer is being written:
     the ledger may just have said what this row does not know yet. A trip waits for no disk, and for nobody's leave."""
     row, books, trip = state.kept, state.books, state.wanted.trip
-    if books is None or not row.sequence:
+    if books is None or not row.sequence or state.is_over:
         return None
     published = books.rows.get(row.seat)
     if row != state.wanted or state.superseded is not None:
@@ -325,6 +381,11 @@ def _row_to_publish(state: Escrow) -> Row | None:
 def _tripped(state: Escrow, trip_id: str, reason: str) -> tuple[Escrow, Actions]:
     after, actions = settled(_with(state, trip=trip_id))
     return after, (TripFund(trip_id, reason), *actions)
+
+
+def trip_stands(state: Escrow, reason: str) -> tuple[Escrow, Actions]:
+    """This guard stands tripped for the fund, and its document was not written any more: it is known again."""
+    return _tripped(state, state.trip_id, reason)
 
 
 def _with(state: Escrow, **changes: Any) -> Escrow:

@@ -28,6 +28,8 @@ _SEAT = re.compile(NAME.pattern + r"\.[0-9a-f]{8,32}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z0-9]{1,20}", re.ASCII)
 _TEXT_MAX = 200
 _COUNT_MAX = 10**15
+LARGEST = 8 * 2**20
+"""Bytes of a record, as JSON: what is larger is none."""
 
 JsonObject = Mapping[str, Any]
 
@@ -45,6 +47,7 @@ class Charter:
     """What a fund is, for as long as it is. limit: money in `currency`. founder: the seat of its first member.
 
     founding: a random text that names this founding: a fund of the same name that was founded again is another one.
+    before: the foundings that this one came after, the oldest first, each with the trip that ended it; None: all left.
     """
 
     fund: str
@@ -52,6 +55,7 @@ class Charter:
     founder: str
     currency: str
     limit: Decimal
+    before: tuple[tuple[str, str | None], ...] = ()
 
     def document(self) -> dict[str, Any]:
         return {
@@ -60,12 +64,13 @@ class Charter:
             "founder": self.founder,
             "currency": self.currency,
             "limit": plain(self.limit),
+            "before": dict(self.before),
         }
 
     @classmethod
     def of(cls, document: object) -> Charter:
         """Raises ValueError for what is no charter."""
-        found = _table(document, "the charter", ("fund", "founding", "founder", "currency", "limit"))
+        found = _table(document, "the charter", _CHARTER_KEYS)
         limit = _amount(found["limit"], "the charter's limit")
         if limit == 0:
             raise ValueError("the charter's limit is zero")
@@ -77,7 +82,14 @@ class Charter:
             founder=_seat(found["founder"], "the charter's founder"),
             currency=found["currency"],
             limit=limit,
+            before=tuple(
+                (_text(founding, "a founding before"), None if trip is None else _text(trip, "a trip before"))
+                for founding, trip in _mapping(found["before"], "the foundings before").items()
+            ),
         )
+
+
+_CHARTER_KEYS = tuple(Charter(fund="", founding="", founder="", currency="", limit=ZERO).document())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,23 +11,49 @@ from risk_daemon.fund.ledger import Books, Charter, JsonObject, LedgerRead, Row,
 from risk_daemon.fund.messages import Actions, Publish, TripFund
 from risk_daemon.model.units import plain
 
+# The key of the member's document in the state, and by whom a guard must be let for its gate to open.
+FUND = "fund"
 
-def found(charter: Charter, row: Row, read: LedgerRead) -> tuple[Escrow, Actions]:
+
+def found(charter: Charter, row: Row, read: LedgerRead, *, anew: bool = False) -> tuple[Escrow, Actions]:
     """A new fund, by its first member. Raises UsageError where the ledger holds one already, or anything.
 
     The limit is minted once the ledger holds the charter: of two who found at once, one is refused.
+    anew: in the place of a fund that has tripped, or whose members have all left; raises where it is neither.
     """
-    if read.document is not None:
+    if anew:
+        charter = replace(charter, before=_ended(charter.fund, read))
+    elif read.document is not None:
         raise UsageError(f"the ledger of {charter.fund!r} is not empty: join the fund that is there")
     if row.seat != charter.founder:
         raise UsageError(f"{row.seat} can't found a fund for {charter.founder}")
     if row.wants > charter.limit:
         raise UsageError(f"a budget of {plain(row.wants)} is above the fund's limit of {plain(charter.limit)}")
-    return settled(_new(charter, row, Books(charter), None))
+    return settled(_new(charter, row, Books(charter), read.revision))
 
 
-def join(row: Row, read: LedgerRead, *, fund: str, currency: str, limit: Decimal) -> tuple[Escrow, Actions]:
-    """A new member, with a budget of nothing until another one gives. Raises UsageError, with a sentence."""
+def _ended(fund: str, read: LedgerRead) -> tuple[tuple[str, str | None], ...]:
+    """The foundings of a fund that is over, with what ended each. Raises UsageError while it is not."""
+    if read.document is None:
+        raise UsageError(f"the ledger holds no fund {fund!r} that could be founded anew: found it")
+    try:
+        books = Books.of(read.document)
+    except ValueError as error:
+        raise UsageError(f"{error}: nothing was founded") from None
+    still = sorted(row.member for row in books.rows.values() if not row.has_left)
+    if books.trip is None and (still or not books.rows):
+        raise UsageError(
+            f"{fund} has not tripped, and {', '.join(still) or 'nobody'} has not left it: it is not over, so it is not"
+            " founded anew"
+        )
+    return *books.charter.before, (books.charter.founding, books.trip)
+
+
+def join(row: Row, read: LedgerRead, *, fund: str, currency: str, limit: Decimal | None) -> tuple[Escrow, Actions]:
+    """A new member, with a budget of nothing until another one gives. Raises UsageError, with a sentence.
+
+    limit: as this member has it; None: a ratio, which only the founding turns into money.
+    """
     if read.document is None:
         raise UsageError(f"the ledger holds no fund {fund!r}: found it, with its first member")
     try:
@@ -35,10 +61,11 @@ def join(row: Row, read: LedgerRead, *, fund: str, currency: str, limit: Decimal
     except ValueError as error:
         raise UsageError(f"{error}: nothing was joined") from None
     charter = books.charter
-    if (charter.fund, charter.currency, charter.limit) != (fund, currency, limit):
+    wanted = charter.limit if limit is None else limit
+    if (charter.fund, charter.currency, charter.limit) != (fund, currency, wanted):
         raise UsageError(
             f"the ledger is of the fund {charter.fund!r} with a limit of {plain(charter.limit)} {charter.currency}, not"
-            f" of {fund!r} with {plain(limit)} {currency}"
+            f" of {fund!r} with {plain(wanted)} {currency}"
         )
     if books.trip is not None:
         raise UsageError(f"{fund} has tripped ({books.trip}): it is to be founded again first")
@@ -121,3 +148,45 @@ def _new(charter: Charter, row: Row, books: Books, revision: str | None) -> Escr
     nothing = Row(seat=row.seat, place=row.place, accounts=row.accounts)
     wanted = row if row.sequence else row.next()
     return Escrow(charter=charter, kept=nothing, wanted=wanted, books=books, revision=revision)
+
+
+# --- what the state has already ----------------------------------------------------------------------
+
+
+def kept_in(documents: JsonObject) -> JsonObject | None:
+    """The member's document among those of a state. None: this guard is of no fund."""
+    return documents.get(FUND) or None
+
+
+def check_replaceable(document: JsonObject | None, read: LedgerRead) -> None:
+    """Raises UsageError unless a new document may take the place of this one: it never had a budget, it has left, or
+    its founding is over, by what it or the ledger says. One that can't be read is nobody's to replace but by hand."""
+    if document is None:
+        return
+    try:
+        charter, row = Charter.of(document.get("charter")), Row.of(document.get("row"))
+    except ValueError as error:
+        raise UsageError(f"{error}: what this guard may lose is in a document that can't be read") from None
+    try:
+        books = None if read.document is None else Books.of(read.document)
+    except ValueError as error:
+        raise UsageError(f"{error}: nothing was changed") from None
+    if row.trip is not None or row.has_left:
+        return
+    is_another = books is not None and books.charter.fund == charter.fund and books.charter != charter
+    trip = _trip_of(charter, books)
+    if trip is not None and row.is_funded:
+        raise UsageError(
+            f"{charter.fund} tripped ({trip}) and this guard has not heard of it: start it once (risk-daemon run), so"
+            " that it stops here as well"
+        )
+    is_unknown = not row.is_funded and (books is None or row.seat not in books.rows)
+    if not (is_another or is_unknown):
+        raise UsageError(f"this guard is {row.member} of {charter.fund} already: see `risk-daemon fund status`")
+
+
+def _trip_of(charter: Charter, books: Books | None) -> str | None:
+    """What ended that founding, by what the ledger says."""
+    if books is None or books.charter.fund != charter.fund:
+        return None
+    return books.trip if books.charter == charter else dict(books.charter.before).get(charter.founding)

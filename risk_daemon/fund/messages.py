@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from risk_daemon.fund.ledger import JsonObject, LedgerRead
+from risk_daemon.fund.sum import Verdict
 
 # --- what happens ------------------------------------------------------------------------------------
 
@@ -21,6 +22,14 @@ class LossRead:
 @dataclass(frozen=True, slots=True)
 class LossUnknown:
     """What was lost can't be said any more. That is not "nothing was"."""
+
+
+@dataclass(frozen=True, slots=True)
+class SumRead:
+    """What all members have lost together, as this one judges it now: said again whenever it may have changed, and as
+    time goes by without a word of anybody."""
+
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class Leave:
     is_proven: bool
 
 
-Event = LossRead | LossUnknown | LedgerRead | Durable | WriteFailed | Give | Ask | Leave
+Event = LossRead | LossUnknown | SumRead | LedgerRead | Durable | WriteFailed | Give | Ask | Leave
 
 
 # --- what is to be done ------------------------------------------------------------------------------

@@ -7,17 +7,18 @@ other. Where they don't, the budgets hold without it (`escrow`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from risk_daemon.fund.ledger import total
+from risk_daemon.fund.ledger import Books, total
 from risk_daemon.model.units import EXACT, ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a member said of itself, in money. capital: what its losses are measured from, flows added.
+    """What a member said of itself, in money.
 
+    member: its seat. capital: what its losses are measured from, flows added.
     low, high: between these is its equity. gross: what of it prices could move, without signs.
     sequence: counts its readings. age_s: how old this one was when it was heard, by clocks that belong together: the
     member's own, and the stream's; heard_mono: by the listener's. No machine's date counts.
@@ -42,11 +43,12 @@ class Reading:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """limit: money. fresh_s: how long a reading is believed as it is. band: how far one that is older may be off, as
-    a part of its gross."""
+    a part of its gross. hold_s: how long a breach must be one before it counts."""
 
     limit: Decimal
     fresh_s: float
     band: Decimal
+    hold_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,39 @@ def heard(readings: Mapping[str, Reading], new: Reading) -> Mapping[str, Reading
     if not new.is_sound or (known is not None and new.sequence <= known.sequence):
         return readings
     return {**readings, new.member: new}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A breach that is to be confirmed. sequences: the readings that it was first seen by, by member."""
+
+    since_mono: float
+    sequences: Mapping[str, int]
+
+
+def confirmed(
+    verdict: Verdict, question: Question | None, readings: Mapping[str, Reading], terms: Terms, now_mono: float
+) -> tuple[Verdict, Question | None]:
+    """A breach counts once it has held for `terms.hold_s`, and everybody who speaks has spoken again: one bad tick of
+    one member's prices must not stop all. Until then it may be one."""
+    if not verdict.is_breached:
+        return verdict, None
+    if question is None:
+        sequences = {member: reading.sequence for member, reading in readings.items()}
+        question = Question(since_mono=now_mono, sequences=sequences)
+    is_same = any(
+        reading.sequence == question.sequences.get(member) and _is_fresh(reading, terms, now_mono)
+        for member, reading in readings.items()
+    )
+    if not is_same and now_mono - question.since_mono >= terms.hold_s:
+        return verdict, question
+    return replace(verdict, is_breached=False, is_undecided=True), question
+
+
+def judge_fund(books: Books, readings: Mapping[str, Reading], terms: Terms, now_mono: float) -> Verdict:
+    """What the members that the ledger names have lost together. readings: by seat."""
+    members = (row.seat for row in books.rows.values() if row.is_funded and not row.has_left)
+    return judge(readings, members, books.spent, terms, now_mono)
 
 
 def judge(

@@ -24,6 +24,7 @@ _HINTS: Mapping[str, str] = {
     CircuitBreakerType.BLIND.cause: (
         "It ends by itself when the venues answer again: see their ages above, and `risk-daemon check`."
     ),
+    Cause.FUND: "All members of the fund have stopped: `risk-daemon fund status` says who lost what.",
     Cause.CONFIRMING: "A breach is being read again: in a moment it is a trip, or the gate is open again.",
     Cause.STARTING: _START,
     Cause.LOCKED: "The guard could not tell or save how things stand: see its log, and `risk-daemon check`.",

@@ -25,6 +25,8 @@ UNLISTABLE = "unlistable:"
 class Cause(StrEnum):
     """Why the gate is shut where it is no rule, strongest first."""
 
+    # All members of a fund have stopped: one has lost its budget, or all together the fund's limit.
+    FUND = "fund"
     CONFIRMING = "confirming"
     STARTING = "starting"
     LOCKED = "locked"

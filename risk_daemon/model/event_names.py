@@ -34,6 +34,14 @@ class EventName(StrEnum):
     OPENING_ALLOWED = "opening_allowed"
     OPENING_REFUSED = "opening_refused"
     PEERS_UNTOLD = "peers_untold"
+    FUND_UNTOLD = "fund_untold"
+    FUND_TOLD = "fund_told"
+    FUND_NOTICE = "fund_notice"
+    FUND_BUDGET_CHANGED = "fund_budget_changed"
+    FUND_LEDGER_LOST = "fund_ledger_lost"
+    FUND_LEDGER_FOUND = "fund_ledger_found"
+    FUND_MEMBER_SILENT = "fund_member_silent"
+    FUND_MEMBER_HEARD = "fund_member_heard"
     LOCK_UNWRITABLE = "lock_unwritable"
     LOCK_WRITABLE = "lock_writable"
     SNAPSHOTS_UNWRITABLE = "snapshots_unwritable"
@@ -89,6 +97,7 @@ class EventName(StrEnum):
     TOKEN_CREATED = "token_created"
     TOKEN_REVOKED = "token_revoked"
     LOGINS_FAILED = "logins_failed"
+    FUND_MEMBERSHIP = "fund_membership"
 
 
 class Level(StrEnum):
@@ -127,6 +136,14 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.OPENING_ALLOWED: Level.INFO,
         EventName.OPENING_REFUSED: Level.WARNING,
         EventName.PEERS_UNTOLD: Level.ERROR,
+        EventName.FUND_UNTOLD: Level.ERROR,
+        EventName.FUND_TOLD: Level.INFO,
+        EventName.FUND_NOTICE: Level.WARNING,
+        EventName.FUND_BUDGET_CHANGED: Level.INFO,
+        EventName.FUND_LEDGER_LOST: Level.WARNING,
+        EventName.FUND_LEDGER_FOUND: Level.INFO,
+        EventName.FUND_MEMBER_SILENT: Level.WARNING,
+        EventName.FUND_MEMBER_HEARD: Level.INFO,
         EventName.LOCK_UNWRITABLE: Level.ERROR,
         EventName.LOCK_WRITABLE: Level.INFO,
         EventName.SNAPSHOTS_UNWRITABLE: Level.WARNING,
@@ -181,6 +198,7 @@ LEVELS: Mapping[EventName, Level] = MappingProxyType(
         EventName.GATE_OPENED: Level.INFO,
         EventName.TOKEN_CREATED: Level.WARNING,
         EventName.TOKEN_REVOKED: Level.WARNING,
+        EventName.FUND_MEMBERSHIP: Level.WARNING,
         EventName.LOGINS_FAILED: Level.WARNING,
     }
 )

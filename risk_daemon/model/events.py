@@ -8,11 +8,16 @@ from __future__ import annotations
 from risk_daemon.model.account import Fill, Flow, Kind, Order, Position, Price, Source
 from risk_daemon.model.bot_reports import ErrorKind, ErrorReported, OrderReported, TokenRevoked
 from risk_daemon.model.commands import (
+    BoardSeen,
     DisableRequested,
     EnableRequested,
+    FundBegan,
+    FundTold,
     HaltRequested,
     LeaseSeen,
     Noted,
+    PeerSeen,
+    ReadingsWanted,
     Reconfigured,
     ReleaseRequested,
     ResetRequested,
@@ -71,6 +76,10 @@ Input = (
     | LeaseSeen
     | TrippedElsewhere
     | StandingTold
+    | FundBegan
+    | FundTold
+    | ReadingsWanted
+    | BoardSeen
     | OrderReported
     | ErrorReported
     | TokenRevoked
@@ -92,6 +101,7 @@ Input = (
 
 __all__ = [
     "BalancesSeen",
+    "BoardSeen",
     "CancelChecked",
     "ClosingFinished",
     "DeadManAnswered",
@@ -105,6 +115,8 @@ __all__ = [
     "FillsSeen",
     "Flow",
     "FlowsListed",
+    "FundBegan",
+    "FundTold",
     "HaltRequested",
     "Input",
     "KeyAudited",
@@ -117,11 +129,13 @@ __all__ = [
     "OrderReported",
     "OrdersListed",
     "OrdersSeen",
+    "PeerSeen",
     "Position",
     "PositionClosed",
     "PositionsSeen",
     "Price",
     "PricesSeen",
+    "ReadingsWanted",
     "Reconfigured",
     "ReleaseRequested",
     "ResetRequested",

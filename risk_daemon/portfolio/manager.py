@@ -152,6 +152,11 @@ class PortfolioManager:
         """Everything that has a price, in the reference currency."""
         return self._tree.value
 
+    @property
+    def gross(self) -> Decimal:
+        """The same without signs, positions by their notional: what prices could move, and more."""
+        return self._tree.root.gross
+
     def interval(self) -> Equity:
         """The equity with its interval."""
         value, doubt = self._tree.value, self._tree.doubt

@@ -30,12 +30,13 @@ from risk_daemon.model.events import (
     Started,
     Tick,
 )
-from risk_daemon.model.status import LockStoreStatus, Status
+from risk_daemon.model.status import FundStatus, LockStoreStatus, Status
 from risk_daemon.runtime.dead_men import DeadMen
 from risk_daemon.runtime.effects import Effects
 from risk_daemon.runtime.event_writer import EventWriter
 from risk_daemon.runtime.inbox import Command, Taken
 from risk_daemon.runtime.locks import Locks
+from risk_daemon.runtime.member import Member
 from risk_daemon.runtime.persistence import Persistence
 from risk_daemon.runtime.ports import DaemonSettings, Parts
 from risk_daemon.runtime.readiness import Readiness
@@ -90,6 +91,7 @@ class Daemon:
         self._readers: list[Reader] = [self.counters.wrote]
         self._leaving: list[Callable[[], Awaitable[None]]] = []
         self._commands: set[Command] = set()
+        self.member: Member | None = None
         self._ending: Finish | None = None
         self._last_tick_mono = float("-inf")
 
@@ -151,6 +153,14 @@ class Daemon:
     def lock_status(self) -> tuple[LockStoreStatus, ...]:
         """How writing to the locks that others read goes."""
         return self._locks.status(self.parts.clock.now().mono)
+
+    def fund_status(self) -> FundStatus | None:
+        """How this guard stands in its fund; None where it is of none."""
+        return None if self.member is None else self.member.view()
+
+    async def save(self) -> bool:
+        """Save everything that is persisted besides the latch, now. False when it failed."""
+        return await self._persistence.save()
 
     def is_guarding(self) -> bool:
         """Whether losses are looked for, and were lately: not at the start, and not while a trip is finished."""
@@ -326,7 +336,8 @@ class Daemon:
         """How things stand now. gate: what is in force, if it is not the engine's."""
         parts = self.parts
         now, sweep, before = parts.clock.now(), parts.orders.snapshot(), parts.swept_before
-        return status_of(self._engine, now, sweep, gate, parts.open_orders, self.lock_status(), before)
+        locks, fund = self.lock_status(), self.fund_status()
+        return status_of(self._engine, now, sweep, gate, parts.open_orders, locks, before, fund)
 
     def _documents(self) -> dict[str, Any]:
         """Everything that is persisted besides the latch.
@@ -363,10 +374,13 @@ class Daemon:
             self._effects.latch_deadline_mono
         ):
             finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the latch could not be made durable")
+        if finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN and self._engine.debt.trip_id is not None:
+            finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the fund was not told of its trip")
         now = self.parts.clock.now()
         gate = self._engine.gate
         gate = gate if gate.locked else GateState(locked=True, cause=Cause.LOCKED, since_wall=now.wall)
         self._locks.put(gate, now)
+        left_to = self._engine.outside.peers_here(now.mono)
         await self._leave()
         now = self.parts.clock.now()
         facts = {
@@ -375,15 +389,22 @@ class Daemon:
             "trip_id": None if trip is None else trip.trip_id,
         }
         self._systemd.stopping(finish.reason)
-        disarmed = await self._disarmed() if finish.exit_code in _GOOD_ENDS else ()
+        disarmed = await self._disarmed(left_to) if finish.exit_code in _GOOD_ENDS else ()
         events = (*self._engine.last_words(), *disarmed, RiskEvent(EventName.SYSTEM_SHUTDOWN, facts))
         self._events.write(events, now, durable=True)
         self._read_out(events, now)
         await self._flush(gate)
         return finish.exit_code
 
-    async def _disarmed(self) -> tuple[RiskEvent, ...]:
-        """Disarm the venues' own switches. What came of it, told already and to be written down."""
+    async def _disarmed(self, left_to: str | None) -> tuple[RiskEvent, ...]:
+        """Disarm the venues' own switches. What came of it, told already and to be written down.
+
+        left_to: who else guards these accounts, and refreshes the same timers: to disarm them would take them away.
+        """
+        if left_to is not None:
+            for venue in self._engine.settings.dead_men:
+                _LOG.warning("dead_man_left_armed", venue=venue, left_to=left_to)
+            return ()
         done, now = await self._dead_men.disarm(self.settings.stop_within_s), self.parts.clock.now()
         events = tuple(self._engine.dead_men.disarmed(one, now) for one in done)
         for event in events:

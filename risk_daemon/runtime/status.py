@@ -23,6 +23,7 @@ from risk_daemon.model.status import (
     AgesStatus,
     CircuitStatus,
     DeadManStatus,
+    FundStatus,
     HaltStatus,
     LockStatus,
     LockStoreStatus,
@@ -49,6 +50,7 @@ def status_of(
     open_orders: OpenOrders | None = None,
     locks: Sequence[LockStoreStatus] = (),
     before: SweepStatus | None = None,
+    fund: FundStatus | None = None,
 ) -> Status:
     """Everything a reader may want to know at `now`. gate: what is in force, if it is not the engine's.
 
@@ -96,6 +98,7 @@ def status_of(
         holdings=holdings(engine.portfolio),
         profit=profits(engine, now, views),
         locks=tuple(locks),
+        fund=fund,
     )
 
 

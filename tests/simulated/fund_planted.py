@@ -10,9 +10,11 @@ from typing import Any
 from unittest.mock import patch
 
 from risk_daemon.fund import escrow, membership
+from risk_daemon.fund import sum as fund_sum
 from risk_daemon.fund.escrow import Escrow
 from risk_daemon.fund.ledger import Books, Row
 from risk_daemon.fund.messages import LossRead, LossUnknown
+from tests.simulated import fund_readings
 
 Plant = Callable[[], AbstractContextManager[Any]]
 
@@ -144,6 +146,40 @@ def trip_is_kept_to_oneself() -> AbstractContextManager[Any]:
     return patch.object(escrow, "_tripped", silent)
 
 
+def unheard_is_nothing() -> AbstractContextManager[Any]:
+    """Who was never heard has lost nothing, and is not missed."""
+    judge = fund_sum.judge
+
+    def hopeful(readings: Any, members: Any, *rest: Any) -> Any:
+        return judge(readings, [member for member in members if member in readings], *rest)
+
+    return patch.object(fund_sum, "judge", hopeful)
+
+
+def old_is_new() -> AbstractContextManager[Any]:
+    """A reading is believed for as long as there is no other."""
+    return patch.object(fund_sum, "_is_fresh", lambda *_: True)
+
+
+def counts_from_one_again() -> AbstractContextManager[Any]:
+    """A guard that was started anew counts its readings from one, and nobody hears it."""
+    return patch.object(fund_readings, "sequence_of", lambda _life, count: count)
+
+
+def sum_trips_nothing() -> AbstractContextManager[Any]:
+    """A limit that is surely lost is looked at, and no more."""
+
+    def watching(state: Escrow, verdict: Any) -> Any:
+        return escrow.settled(replace(state, sum=verdict))
+
+    return patch.object(escrow, "_summed", watching)
+
+
+def doubt_opens() -> AbstractContextManager[Any]:
+    """A limit that may be lost shuts nothing."""
+    return patch.object(Escrow, "is_sum_undecided", property(lambda _self: False))
+
+
 FOUR: dict[str, Plant] = {
     "the receiver raises before the giver is durable": published_before_durable,
     "the giver publishes before it lowers": published_before_lowered,
@@ -162,4 +198,13 @@ MORE: dict[str, Plant] = {
     "a trip is kept to oneself": trip_is_kept_to_oneself,
 }
 
-PLANTS: dict[str, Plant] = {**FOUR, **MORE}
+OF_THE_SUM: dict[str, Plant] = {
+    "who is not heard has lost nothing": unheard_is_nothing,
+    "an old reading is a new one": old_is_new,
+    "a restart counts from one again": counts_from_one_again,
+    "a lost limit trips nothing": sum_trips_nothing,
+    "a limit that may be lost opens": doubt_opens,
+}
+"""Of what is reckoned beside the budgets."""
+
+PLANTS: dict[str, Plant] = {**FOUR, **MORE, **OF_THE_SUM}

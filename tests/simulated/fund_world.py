@@ -5,12 +5,15 @@ One seed is one schedule. The auditor reckons with numbers of its own, after eve
     the budgets that anything could act by sum to the limit at most;
     nobody has lost the limit together without a trip, or a guard that is down or blind where its budget is lost.
 
+What it says of the sum beside the budgets: `fund_readings`.
+
 Whoever is down or blind has its gate shut; it trips when it is back, and the end of every schedule looks.
 """
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -34,6 +37,9 @@ from risk_daemon.fund.messages import (
     TripFund,
     WriteFailed,
 )
+from risk_daemon.fund.sum import Reading
+from tests.simulated import fund_readings
+from tests.simulated.fund_readings import Said
 
 LIMIT = Decimal(1_000)
 CURRENCY = "USDT"
@@ -74,15 +80,20 @@ class MemoryLedger:
 
 @dataclass(slots=True)
 class Process:
-    """One life of a guard. number: of all lives."""
+    """One life of a guard. number: of all lives. said: how many readings; heard: those of everybody; read_up_to: of
+    which stream, how many words."""
 
     number: int
     state: Escrow
+    said: int = 0
+    read_up_to: tuple[list[Said] | None, int] = (None, 0)
+    heard: Mapping[str, Reading] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Machine:
-    """A member's state, and the guard on it while it is up. loss: what its accounts have lost, whoever looks.
+    """A member's state, and the guard on it while it is up. loss: what its accounts have lost, whoever looks; lately:
+    what they had in the last turns.
 
     member: its name in the fund, where that is another one's too.
     """
@@ -97,6 +108,7 @@ class Machine:
     is_blind: bool = False
     is_flat: bool = False
     is_full: bool = False
+    lately: deque[Decimal] = field(default_factory=lambda: deque(maxlen=fund_readings.FRESH_TURNS + 1))
 
     @property
     def is_member(self) -> bool:
@@ -124,6 +136,8 @@ class World:
     machines: dict[str, Machine] = field(default_factory=dict)
     copies: list[Escrow] = field(default_factory=list)
     parcels: list[Parcel] = field(default_factory=list)
+    stream: list[Said] = field(default_factory=list)
+    turn: int = 0
     trips: dict[str, set[str]] = field(default_factory=dict)
     refusals: int = 0
     lives: int = 0
@@ -224,6 +238,13 @@ class World:
                 if not self.ledger.compare_and_set(revision, document):
                     self.seen.add("lost a race for the ledger")
                 self.parcels.append(Parcel(parcel.of, parcel.number, self.ledger.read()))
+            case Said():
+                self.stream.append(parcel.what)
+            case "readings":
+                self.parcels.append(Parcel(parcel.of, parcel.number, [*self.stream]))
+            case list():
+                if is_alive:
+                    fund_readings.hear(self, machine, parcel.what)
             case "read":
                 self.parcels.append(Parcel(parcel.of, parcel.number, self.ledger.read()))
             case LedgerRead() | Durable() | WriteFailed():
@@ -250,6 +271,10 @@ class World:
     # --- the auditor -----------------------------------------------------------------------------
 
     @property
+    def limit(self) -> Decimal:
+        return LIMIT
+
+    @property
     def lost(self) -> Decimal:
         return sum((machine.loss for machine in self.machines.values()), Decimal(0))
 
@@ -257,6 +282,11 @@ class World:
         """The most that anything could go by: the guard that is up, or one that is started on what is on disk."""
         kept = Decimal(0) if machine.disk is None else disk_budget(machine.disk)
         return kept if machine.process is None else max(kept, machine.process.state.budget)
+
+    def next_turn(self) -> None:
+        self.turn += 1
+        for machine in self.machines.values():
+            machine.lately.append(machine.loss)
 
     def audit(self) -> None:
         budgets = sum((self.in_force(machine) for machine in self.machines.values()), Decimal(0))
@@ -365,7 +395,7 @@ def begun(members: int, rng: random.Random) -> World:
         _BEGUN[members] = founded(members)
     model = _BEGUN[members]
     machines = {
-        name: replace(machine, process=machine.process and replace(machine.process))
+        name: replace(machine, process=machine.process and replace(machine.process), lately=machine.lately.copy())
         for name, machine in model.machines.items()
     }
     return World(rng, ledger=model.ledger.copy(), machines=machines, lives=model.lives)
@@ -442,6 +472,31 @@ def _parcel_comes_twice(world: World, machine: Machine) -> None:
     twice = [one for one in world.parcels if one.of == machine.name and not _is_of_the_disk(one)]
     if twice:
         world.parcels.append(world.rng.choice(twice))
+
+
+def _says(world: World, machine: Machine) -> None:
+    """How it stands, for all to hear: or, now and then, what is no reading, by whoever writes such things."""
+    said = fund_readings.say(world, machine)
+    if said is None or machine.process is None:
+        return
+    if world.rng.random() < 0.1:
+        said = replace(said, reading=fund_readings.odd(world, said.reading))
+    world.parcels.append(Parcel(machine.name, machine.process.number, said))
+
+
+def _hears(world: World, machine: Machine) -> None:
+    """It asks for the stream; and what it knows is judged by the time that has gone by, whatever comes of it."""
+    if machine.process is not None:
+        world.parcels.append(Parcel(machine.name, machine.process.number, "readings"))
+        fund_readings.judge(world, machine)
+
+
+def _all_say_and_hear(world: World, _machine: Machine) -> None:
+    fund_readings.all_say_and_hear(world, [machine for machine in world.machines.values() if not machine.is_cut])
+
+
+def _stream_is_emptied(world: World, _machine: Machine) -> None:
+    world.stream = []
 
 
 def _is_of_the_disk(parcel: Parcel) -> bool:
@@ -600,6 +655,10 @@ DEEDS: list[tuple[int, Deed]] = [
     (1, _leaves),
     (1, _leaves_unproven),
     (1, _is_adopted),
+    (3, _says),
+    (3, _hears),
+    (5, _all_say_and_hear),
+    (1, _stream_is_emptied),
 ]
 _WEIGHTS = [weight for weight, _ in DEEDS]
 _WHAT = [deed for _, deed in DEEDS]
@@ -611,6 +670,7 @@ def play(number: int) -> World:
     world = begun(rng.choice(MEMBERS), rng)
     try:
         for deed in rng.choices(_WHAT, _WEIGHTS, k=TURNS):
+            world.next_turn()
             deed(world, world.machines[rng.choice(sorted(world.machines))])
             world.audit()
             if world.violation is not None:
@@ -630,6 +690,7 @@ def _ends(world: World) -> None:
         world.show(machine)
     world.audit()
     _all_hear(world)
+    fund_readings.check_end(world)
     short = Decimal(world.rng.choice((0, 10, 1_000)))
     for machine in world.machines.values():
         if short < LIMIT and not world.trips and machine.is_member and not machine.is_flat:
@@ -637,6 +698,8 @@ def _ends(world: World) -> None:
             world.say(f"{machine.name} has lost {machine.loss} in the end")
             world.show(machine)
             world.audit()
+    if short < LIMIT:
+        fund_readings.hear_the_worst(world)
     _all_hear(world)
     _check_end(world)
 

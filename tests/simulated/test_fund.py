@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulated.fund_planted import FOUR, MORE, Plant
+from tests.simulated.fund_planted import FOUR, MORE, OF_THE_SUM, Plant
 from tests.simulated.fund_run import main, sorts_of, tally
 from tests.simulated.fund_world import LIMIT, World, founded, play, warm
 
@@ -41,6 +41,8 @@ def test_schedules_tell_different_stories() -> None:
         "left",
         "lost a race for the ledger",
         "never tripped",
+        "sum breached",
+        "sum known",
         "tripped",
     }
     assert {sort: sorts[sort] for sort in common if sorts[sort] <= 10} == {}
@@ -78,7 +80,7 @@ def test_a_transfer_in_the_wrong_order_is_found(plant: Plant) -> None:
     assert any("budgets in force sum to" in violation for violation in found)
 
 
-@pytest.mark.parametrize("plant", [pytest.param(plant, id=name) for name, plant in MORE.items()])
+@pytest.mark.parametrize("plant", [pytest.param(plant, id=name) for name, plant in {**MORE, **OF_THE_SUM}.items()])
 def test_another_planted_bug_is_found(plant: Plant) -> None:
     assert found_within(plant, FIND_THE_RARE_WITHIN) is not None
 

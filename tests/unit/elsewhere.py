@@ -39,7 +39,6 @@ ELSEWHERE: dict[str, str] = {
     # --- auth ---
     "risk_daemon/auth/private_file.py": "unit/auth/test_tokens.py: modes, owners, full disks; test_wardens.py as well",
     # --- baselines ---
-    "risk_daemon/baselines/equity_history.py": "unit/breakers/test_volatility.py: samples and their returns",
     "risk_daemon/baselines/hold_window.py": "unit/baselines/test_baselines.py: what a peak must be held for",
     "risk_daemon/baselines/peaks.py": "unit/baselines/test_baselines.py: peaks, lookback, restarts",
     "risk_daemon/baselines/period_start.py": "unit/baselines/test_baselines.py: days and weeks",
@@ -141,6 +140,10 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/state/board/base.py": "contract/test_board.py: every board",
     "risk_daemon/state/board/postgres.py": "contract/test_board.py: every board",
     "risk_daemon/state/board/redis.py": "contract/test_board.py: every board",
+    "risk_daemon/state/fund/postgres_readings.py": "contract/test_fund_readings.py: one contract over both servers",
+    "risk_daemon/state/fund/readings.py": "contract/test_fund_readings.py: what is written, heard and refused",
+    "risk_daemon/state/fund/redis_readings.py": "contract/test_fund_readings.py: its stream and what ends it as well",
+    "risk_daemon/state/fund/postgres.py": "contract/test_fund_ledgers.py: every ledger",
     "risk_daemon/state/files.py": "unit/state/test_event_log.py: files that are replaced and appended to",
     "risk_daemon/state/latch.py": "unit/state/test_traces.py: what a latch says, and half a one",
     "risk_daemon/state/lock/base.py": "unit/state/lock/test_file.py: records and what can't be read",

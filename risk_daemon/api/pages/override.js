@@ -14,6 +14,7 @@ const PURPOSES = {
   configuration: "Take a looser configuration",
   enroll: "Enrol a warden",
   revoke: "Revoke a warden",
+  fund: "Take a place in a fund",
 };
 
 async function ask(question, body) {

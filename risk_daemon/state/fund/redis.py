@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import Any, Final
+from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from risk_daemon.errors import RecordError
-from risk_daemon.fund.ledger import JsonObject, LedgerRead
+from risk_daemon.fund.ledger import LARGEST, JsonObject, LedgerRead
+from risk_daemon.state.redis_client import closed
 
 # One key holds both, so that no crash comes between them. KEYS: the ledger's; ARGV: expected, new revision, document.
 _COMPARE_AND_SET: Final = """
@@ -24,35 +25,40 @@ if not known and redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_repl
 redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'document', ARGV[3])
 return 1
 """
-_LARGEST: Final = 8 * 2**20
 
 
 class RedisLedger:
-    """The ledger of the fund `fund`. client: with the times of its calls set; it stays the caller's to close.
+    """The ledger of the fund `fund`. client: with the times of its calls set; it is closed with this.
 
-    Replies may be texts or bytes.
+    where: the server, for people. Replies may be texts or bytes.
     """
 
-    def __init__(self, client: Redis, fund: str) -> None:
+    def __init__(self, client: Redis, fund: str, *, where: str = "Redis") -> None:
         self.key = f"risk-daemon:fund:{fund}"
+        self.where = where
         self._client = client
         self._compare_and_set = client.register_script(_COMPARE_AND_SET)
 
     async def read(self) -> LedgerRead:
         """What is there now. Raises RecordError."""
         try:
-            reply: Any = await self._client.hgetall(self.key)
+            async with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.role()
+                pipeline.hgetall(self.key)
+                role, reply = await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
-            raise RecordError(f"the fund's ledger can't be read: {error}") from error
+            raise RecordError(f"{self.where}: the fund's ledger can't be read: {error}") from error
+        if not isinstance(role, list) or not role or _text(role[0]) != "master":
+            raise RecordError(f"{self.where}: it is a replica, which knows of the ledger what it was told so far")
         if not reply:
             return LedgerRead(revision=None, document=None)
         fields = {_text(name): value for name, value in reply.items()}
-        if set(fields) != {"revision", "document"} or not fields["revision"] or len(fields["document"]) > _LARGEST:
-            raise RecordError(f"what is at {self.key} is no fund's ledger")
+        if set(fields) != {"revision", "document"} or not fields["revision"] or len(fields["document"]) > LARGEST:
+            raise RecordError(f"{self.where}: what is at {self.key} is no fund's ledger")
         try:
             return LedgerRead(revision=_text(fields["revision"]), document=json.loads(fields["document"]))
         except (ValueError, RecursionError) as error:
-            raise RecordError(f"what is at {self.key} is no fund's ledger: {error}") from error
+            raise RecordError(f"{self.where}: what is at {self.key} is no fund's ledger: {error}") from error
 
     async def compare_and_set(self, revision: str | None, document: JsonObject) -> bool:
         """Put `document` there if the revision is still this one; False: it was another.
@@ -64,10 +70,13 @@ class RedisLedger:
         try:
             done = await self._compare_and_set(keys=[self.key], args=[revision or "", new, json.dumps(document)])
         except (RedisError, OSError, TimeoutError) as error:
-            raise RecordError(f"the fund's ledger can't be written: {error}") from error
+            raise RecordError(f"{self.where}: the fund's ledger can't be written: {error}") from error
         if done not in (0, 1):
-            raise RecordError(f"the fund's ledger gave an odd answer: {str(done)[:60]!r}")
+            raise RecordError(f"{self.where}: the fund's ledger gave an odd answer: {str(done)[:60]!r}")
         return bool(done)
+
+    async def aclose(self) -> None:
+        await closed(self._client.aclose())
 
 
 def _text(value: str | bytes) -> str:

@@ -8,6 +8,7 @@ the gate. Every few seconds the server is asked to write something, so that one 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +83,7 @@ class MirroredStore:
         self._lineage = Lineage()
         self._head: Head | None = None
         self._is_head_known = False
-        self._sampled_to: float | None = None
+        self._unsent: set[float] | None = None  # samples, by their times; None: what the server lacks is not known
         self._ack_kept_at = -math.inf
         self._wanted = asyncio.Event()
         self._tried = asyncio.Event()
@@ -118,8 +119,8 @@ class MirroredStore:
 
     async def append_sample(self, document: JsonObject) -> None:
         await self._local.append_sample(document)
-        if self._sampled_to is not None:  # after a clock that was ahead, what is new may be before what is there
-            self._sampled_to = min(self._sampled_to, math.nextafter(time_of(document), -math.inf))
+        if self._unsent is not None:
+            self._unsent.add(time_of(document))
         self._wanted.set()
 
     async def load_samples(self) -> Sequence[JsonObject]:
@@ -266,7 +267,7 @@ class MirroredStore:
                 f"the server has save {there} of this guard and had save {self._lineage.acked} before: it was restored"
                 " from a copy or lost something; the state here is written to it again",
             )
-        self._head, self._is_head_known, self._sampled_to = head, True, None
+        self._head, self._is_head_known, self._unsent = head, True, None
 
     async def _send(self, revision: Revision) -> None:
         """Raises RecordError."""
@@ -287,22 +288,37 @@ class MirroredStore:
 
     async def _bring_samples(self) -> None:
         """Raises RecordError."""
-        if self._sampled_to is None:
-            self._sampled_to = await self._remote.newest_sample()
-        while await self._brought_some(self._sampled_to):
-            pass
+        if self._unsent is None:
+            await self._compare_samples()
+        while self._unsent:
+            await self._bring_some(self._unsent)
 
-    async def _brought_some(self, after: float) -> bool:
-        """Raises RecordError. What is appended meanwhile may be before the newest of these: it is brought next."""
-        reached, self._sampled_to = after, math.inf
+    async def _compare_samples(self) -> None:
+        """Learn what the server lacks: by each time, not by the latest, which may be of a clock that was ahead.
+
+        Raises RecordError.
+        """
+        self._unsent = appended = set[float]()  # meanwhile
+        lacking: set[float] | None = None
         try:
-            rows = await self._state.samples_after(after, _SAMPLES_AT_ONCE)
+            there = await self._remote.sample_walls()
+            lacking = set(await self._state.sample_walls()).difference(there)
+        finally:
+            self._unsent = None if lacking is None else appended | lacking
+
+    async def _bring_some(self, unsent: set[float]) -> None:
+        """Raises RecordError. What is appended meanwhile is brought next."""
+        some = heapq.nsmallest(_SAMPLES_AT_ONCE, unsent)
+        unsent.difference_update(some)
+        is_there = False
+        try:
+            rows = await self._state.samples_of(some)
             if rows:
                 await self._remote.put_samples(rows)
-                reached = rows[-1][0]
+            is_there = True
         finally:
-            self._sampled_to = min(self._sampled_to, reached)
-        return bool(rows)
+            if not is_there:
+                unsent.update(some)
 
     async def _keep_acked(self) -> None:
         """So that a server that had this once is known to have lost it."""

@@ -147,9 +147,36 @@ def _moment(wall: float) -> datetime:
     return datetime.fromtimestamp(wall, UTC)
 
 
-async def forget(connection: Connection, before_wall: float) -> None:
-    """Remove snapshots from before that moment; whole pieces of a hypertable. Raises what asyncpg raises."""
-    before = _moment(before_wall)
+# Of the accounts that are guarded, by the index of each. Null: there are fewer days.
+_DAYS_BACK = """
+WITH RECURSIVE newest (began, days) AS (
+    SELECT 'infinity'::timestamptz, 0
+    UNION ALL
+    SELECT (
+        SELECT date_trunc('day', max(last.snapshot_time), 'UTC')
+        FROM (SELECT DISTINCT account_id FROM guarded_accounts) a
+        CROSS JOIN LATERAL (
+            SELECT s.snapshot_time FROM daily_pnl_snapshots s
+            WHERE s.account_id = a.account_id AND s.snapshot_time < newest.began
+            ORDER BY s.snapshot_time DESC LIMIT 1
+        ) last
+    ), days + 1
+    FROM newest WHERE began IS NOT NULL AND days < $1
+)
+SELECT began FROM newest WHERE days = $1
+"""
+
+
+async def forget(connection: Connection, before_wall: float, keep_days: int) -> None:
+    """Remove snapshots from before that moment, but for the newest `keep_days` days (UTC) on which there are any.
+
+    So no clock that jumps makes history old: it costs a day for each that it wrote on. Of a hypertable whole
+    pieces are removed. Raises what asyncpg raises.
+    """
+    began: datetime | None = await connection.fetchval(_DAYS_BACK, keep_days)
+    if began is None:
+        return
+    before = min(_moment(before_wall), began)
     if await _is_hypertable(connection):
         await connection.execute("SELECT drop_chunks('daily_pnl_snapshots', older_than => $1::timestamptz)", before)
     else:

@@ -200,6 +200,22 @@ async def test_a_closing_passes_its_selection_on(world: ApiWorld) -> None:
     assert world.control.closings == ["kraken", None]
 
 
+async def test_a_gift_is_passed_on_exactly_and_a_refusal_is_a_conflict(world: ApiWorld) -> None:
+    given = await world.socket("POST", "/api/v1/fund/transfer", {"to": "b", "amount": "500.10"})
+    assert (given.status, given.body["accepted"]) == (200, True)
+    assert world.control.gifts[0][:2] == ("b", Decimal("500.10"))
+    assert world.control.gifts[0][2].startswith("uid:")
+    world.control.refusal = "a can spare less than 400"
+    refused = await world.socket("POST", "/api/v1/fund/transfer", {"to": "b", "amount": 500})
+    assert (refused.status, refused.body["detail"], refused.body["accepted"]) == (409, world.control.refusal, False)
+
+
+@pytest.mark.parametrize("amount", [0, -1, "-1", "NaN", "1e99", None, True, "a lot"])
+async def test_a_gift_of_no_amount_is_refused(amount: object, world: ApiWorld) -> None:
+    assert (await world.socket("POST", "/api/v1/fund/transfer", {"to": "b", "amount": amount})).status == 422
+    assert world.control.gifts == []
+
+
 async def test_a_reload_is_of_this_machine_and_says_what_changed(world: ApiWorld) -> None:
     taken = await world.socket("POST", "/api/v1/reload")
     assert (taken.status, taken.body["taken"], taken.body["changes"][0]["old"]) == (200, True, "10 %")

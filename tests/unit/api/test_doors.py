@@ -25,11 +25,12 @@ PROTECTED = [
     ("POST", "/api/v1/enable", {}),
     ("POST", "/api/v1/cancel-all", {}),
     ("POST", "/api/v1/close-positions", {}),
+    ("POST", "/api/v1/fund/transfer", {"to": "b", "amount": "5"}),
     ("GET", "/api/v1/alerts", None),
     ("POST", "/api/v1/alerts/ack", {}),
     ("POST", "/api/v1/alerts/test", {}),
 ]
-LOCAL = {"release", "reset", "disable", "enable", "cancel-all", "close-positions", "test"}
+LOCAL = {"release", "reset", "disable", "enable", "cancel-all", "close-positions", "transfer", "test"}
 
 
 @pytest.fixture

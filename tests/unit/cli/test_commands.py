@@ -59,9 +59,10 @@ COMMANDS = (
     "run", "init", "demo", "check", "status", "check-drawdown", "halt", "release", "reset", "disable", "enable",
     "cancel-all", "close-positions", "simulate-breach", "simulate-venue", "tail", "verify-log", "token",
     "convert-risk-limits", "convert-alert-env", "migrate", "venues", "record-venue", "alerts", "watch", "broadcast",
-    "warden", "top", "install-service", "example-config", "reload", "replay",
+    "warden", "top", "install-service", "example-config", "reload", "replay", "fund",
 )  # fmt: skip
 TOKEN_COMMANDS = ("create", "list", "revoke")
+FUND_COMMANDS = ("found", "join", "adopt", "transfer", "leave", "status")
 WARDEN_COMMANDS = ("enroll", "list", "revoke", "accept-configuration", "break-glass")
 
 
@@ -1178,6 +1179,7 @@ def every_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         *COMMANDS,
         *(f"token {name}" for name in TOKEN_COMMANDS),
         *(f"warden {name}" for name in WARDEN_COMMANDS),
+        *(f"fund {name}" for name in FUND_COMMANDS),
     ):
         assert cli.main([*command.split(), "--help"]) is ExitCode.STOPPED
         yield command, capsys.readouterr().out

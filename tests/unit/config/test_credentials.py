@@ -260,3 +260,17 @@ def test_its_variable_is_known_where_there_is_a_server(tmp_path: Path) -> None:
     server = '[state]\nstore = "postgresql://guard@127.0.0.1/risk"\n'
     assert unknown_environment(load_config(write(tmp_path, PORTFOLIO, server, SIMULATED)), variable) == ()
     assert unknown_environment(load_config(write(tmp_path, PORTFOLIO, SIMULATED)), variable) == tuple(variable)
+
+
+@pytest.mark.parametrize(
+    ("ledger", "variable"),
+    [
+        ("redis://127.0.0.1:6379/0", "RISK_DAEMON_STATE_LOCKS_PASSWORD"),
+        ("postgresql://guard@127.0.0.1/guard", "RISK_DAEMON_STATE_STORE_PASSWORD"),
+    ],
+)
+def test_the_password_of_a_fund_s_ledger_is_a_known_variable(ledger: str, variable: str, tmp_path: Path) -> None:
+    fund = f'[fund]\nname = "alpha"\nlimit = "5%"\nmember = "a"\nbudget = 4\nledger = "{ledger}"\n'
+    environment = {"RISK_DAEMON_STATE_LOCKS_PASSWORD": "x", "RISK_DAEMON_STATE_STORE_PASSWORD": "x"}
+    [unknown] = unknown_environment(load_config(write(tmp_path, PORTFOLIO, fund, SIMULATED)), environment)
+    assert {unknown, variable} == set(environment)

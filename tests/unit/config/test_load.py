@@ -29,6 +29,7 @@ from risk_daemon.config.rules.drawdown import Drawdown
 from risk_daemon.config.settings import CircuitBreaker, DeadMan, Settings, Venue
 from risk_daemon.gate.restraints import severity
 from risk_daemon.model.breaker_types import CircuitBreakerType
+from risk_daemon.state.store.postgres_url import PostgresUrl
 from tests.unit.config.files import PORTFOLIO, SIMULATED, VENUE, refusal, write
 
 REPOSITORY = Path(__file__).parents[3]
@@ -553,8 +554,12 @@ CONFIGURED = PORTFOLIO + SIMULATED
 
 def fund(**changes: Any) -> str:
     """The table of a fund, with other values."""
-    table = {"name": "alpha", "limit": "500 USDT", "member": "a", "budget": "400 USDT", **changes}
+    table = {"name": "alpha", "limit": "500 USDT", "member": "a", "budget": "400 USDT"}
+    table |= {"ledger": "redis://127.0.0.1:6379/0", **changes}
     return "\n".join(("[fund]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())))
+
+
+NO_LEDGER = "\n".join(line for line in fund().splitlines() if not line.startswith("ledger"))
 
 
 def test_a_fund_s_table_is_read(tmp_path: Path) -> None:
@@ -565,6 +570,36 @@ def test_a_fund_s_table_is_read(tmp_path: Path) -> None:
     assert part is not None
     assert part.limit.ratio == Decimal("0.05")
     assert load_config(write(tmp_path, CONFIGURED)).fund is None
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        ((fund(),), "redis://127.0.0.1:6379/0"),
+        ((fund(ledger="postgresql://guard@/guard?host=/run"),), "/run:5432/guard"),
+        ((NO_LEDGER, '[state]\nstore = "postgresql://guard@127.0.0.1/guard"'), "127.0.0.1:5432/guard"),
+        (
+            (NO_LEDGER, '[state]\nlocks = ["file", "redis://127.0.0.1:1/2", "redis://127.0.0.1:3/4"]'),
+            "redis://127.0.0.1:1/2",
+        ),
+        ((fund(), '[state]\nstore = "postgresql://guard@127.0.0.1/guard"'), "redis://127.0.0.1:6379/0"),
+        (
+            (
+                NO_LEDGER,
+                '[state]\nstore = "postgresql://guard@127.0.0.1/guard"\nlocks = ["file", "redis://127.0.0.1:1/2"]',
+            ),
+            "127.0.0.1:5432/guard",
+        ),
+    ],
+)
+def test_where_a_fund_s_ledger_is(tables: tuple[str, ...], expected: str, tmp_path: Path) -> None:
+    address = load_config(write(tmp_path, *tables, CONFIGURED)).ledger_address
+    assert (address.where if isinstance(address, PostgresUrl) else str(address)) == expected
+
+
+def test_a_drill_has_no_fund(tmp_path: Path) -> None:
+    alone = load_config(write(tmp_path, fund(), CONFIGURED)).alone(tmp_path)
+    assert (alone.fund, alone.ledger_address) == (None, None)
 
 
 BAD_RULES = {
@@ -716,6 +751,21 @@ BAD_RULES = {
     "a budget above the limit": (fund(budget=501), "fund.budget: 501 is above the fund's limit of 500 USDT"),
     "a budget of nothing": (fund(budget=0), "fund.budget: 0 is not above zero"),
     "a budget as a part": (fund(budget="5%"), "fund.budget: '5%' is not an amount"),
+    "a fund without a ledger": (NO_LEDGER, "fund.ledger: the members of a fund need a place that they share"),
+    "a fund of twins": (
+        f'{fund()}\n[guard]\npeers = ["b"]\n[state]\nlocks = ["file", "redis://127.0.0.1:6379/0"]',
+        "fund: two guards of one account would be two members of the fund",
+    ),
+    "a ledger in a file": (fund(ledger="file"), "fund.ledger: it is no ledger"),
+    "a ledger's password": (fund(ledger="redis://:hunter2@127.0.0.1/0"), "fund.ledger: it holds a password"),
+    "a ledger's password in PostgreSQL": (
+        fund(ledger="postgresql://guard:hunter2@127.0.0.1/guard"),
+        "fund.ledger: secrets do not belong in this file",
+    ),
+    "a ledger far away in the clear": (
+        fund(ledger="postgresql://guard@db.example.org/guard"),
+        "fund.ledger: the host is not this machine",
+    ),
     "a fund of one's own words": (fund(share=1), "fund.share: "),
     "a port that is none": ('[api]\nlisten = "127.0.0.1:99999"', "api.listen: '127.0.0.1:99999' is not an address"),
 }

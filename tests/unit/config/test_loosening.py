@@ -84,6 +84,7 @@ name = "alpha"
 limit = "20%"
 member = "a"
 budget = 400
+ledger = "redis://127.0.0.1:6379/0"
 """)
 
 
@@ -164,7 +165,10 @@ RISING = {
     "warden.quorum": [3, 2, 1],
     "warden.break_glass_after": ["1d", "1h", "1s"],
     "state.keep_logs": ["never", "400d", "30d", "1d"],
-    "fund": [{"name": "alpha", "limit": "5%", "member": "a", "budget": 400}, ABSENT],
+    "fund": [
+        {"name": "alpha", "limit": "5%", "member": "a", "budget": 400, "ledger": "redis://127.0.0.1:6379/0"},
+        ABSENT,
+    ],
     "fund.limit": ["1000 USDT", "2000 USDT", "2000.5 USDT"],
     "fund.budget": ["100 USDT", 400, 401],
 }
@@ -238,6 +242,7 @@ EITHER = {
     "fund.name": ["alpha", "beta"],
     "fund.member": ["a", "b"],
     "fund.limit": ["1000 USDT", "5%"],
+    "fund.ledger": ["redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/1", "postgresql://guard@127.0.0.1/risk"],
     "venues.third": [ABSENT, {"exchange": "bybit", "markets": ["spot"]}],
 }
 NEITHER = {

@@ -21,10 +21,12 @@ from risk_daemon.fund.messages import (
     LossUnknown,
     MakeDurable,
     Publish,
+    SumRead,
     Tell,
     TripFund,
     WriteFailed,
 )
+from risk_daemon.fund.sum import Verdict
 from tests.unit.fund.fund import CHARTER, TERMS, Site, lost, refusal, row, two
 
 A, B = "a.00000001", "b.00000001"
@@ -303,6 +305,80 @@ def test_a_loss_that_may_be_the_budget_shuts_the_gate(least: int, most: int, und
     b, actions = step(b, lost(least, most))
     assert actions == ()
     assert (b.is_undecided, b.may_trade) == (undecided, not undecided)
+
+
+# --- the sum of all ----------------------------------------------------------------------------------
+
+
+def summed(least: int | None, most: int | None = None, *, silent: tuple[str, ...] = ()) -> SumRead:
+    most = least if most is None else most
+    is_known = least is not None and most is not None
+    return SumRead(
+        Verdict(
+            least=None if least is None else Decimal(least),
+            most=None if most is None else Decimal(most),
+            is_breached=is_known and least >= CHARTER.limit,
+            is_undecided=not is_known or least < CHARTER.limit <= most,
+            silent=silent,
+        )
+    )
+
+
+@pytest.mark.parametrize(("least", "trips"), [(999, False), (1_000, True), (1_001, True)])
+def test_a_sum_at_the_limit_exactly_trips_though_nobody_lost_a_budget(least: int, trips: bool) -> None:
+    _, a, _ = two()
+    a, actions = step(a, summed(least))
+    assert [type(action) for action in actions] == ([TripFund, MakeDurable, Publish] if trips else [])
+    assert a.may_trade is not trips
+    if trips:
+        assert actions[0] == TripFund("alpha-f00d", f"all members have lost {least} together, of a limit of 1000")
+        assert step(a, summed(least))[1] == (), "once"
+
+
+def test_all_who_see_the_sum_or_lose_a_budget_at_once_trip_under_one_id() -> None:
+    _, a, b = two()
+    a, [by_sum, *_] = step(a, summed(1_000))
+    b, [by_budget, *_] = step(b, lost(400))
+    assert isinstance(by_sum, TripFund)
+    assert isinstance(by_budget, TripFund)
+    assert by_sum.trip_id == by_budget.trip_id == a.wanted.trip == b.wanted.trip
+
+
+def test_a_sum_that_may_be_the_limit_shuts_the_gate_until_it_is_known() -> None:
+    _, a, _ = two()
+    a, actions = step(a, summed(900, 1_000))
+    assert (actions, a.may_trade) == ((), False)
+    assert step(a, summed(900, 999))[0].may_trade
+
+
+@pytest.mark.parametrize("silence", [summed(900, 1_000, silent=(B,)), summed(None, silent=(B,))])
+def test_who_is_silent_shuts_no_gate_of_others(silence: SumRead) -> None:
+    """Its budget holds without a word of it."""
+    _, a, _ = two()
+    a, actions = step(a, silence)
+    assert (actions, a.may_trade) == ((), True)
+
+
+def test_a_breach_in_question_shuts_the_gate_though_one_is_silent() -> None:
+    _, a, _ = two()
+    event = summed(1_000, 1_100, silent=(B,))
+    in_question = replace(event.verdict, is_breached=False, is_undecided=True)
+    a, actions = step(a, SumRead(in_question))
+    assert (actions, a.may_trade) == ((), False)
+
+
+def test_a_sum_that_is_lost_at_its_best_trips_though_one_is_silent() -> None:
+    _, a, _ = two()
+    assert isinstance(step(a, summed(1_000, 5_000, silent=(B,)))[1][0], TripFund)
+
+
+def test_a_sum_trips_nobody_who_is_no_member_yet_or_no_more() -> None:
+    site, a, b = two()
+    c = site.run(*join(row("c", wants=HUNDRED), site.read, **TERMS))
+    assert step(c, summed(2_000))[1] == ()
+    b = site.tell(b, Leave(to="a", loss=Decimal(100), is_proven=True))
+    assert step(b, summed(2_000))[1] == ()
+    assert step(a, summed(2_000))[1] != ()
 
 
 def test_an_unknown_loss_shuts_the_gate_and_so_does_a_start() -> None:

@@ -10,7 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_daemon.fund.sum import Reading, Terms, Verdict, heard, judge
+from risk_daemon.fund.membership import join
+from risk_daemon.fund.messages import Give, Leave
+from risk_daemon.fund.sum import Question, Reading, Terms, Verdict, confirmed, heard, judge, judge_fund
+from tests.unit.fund.fund import TERMS as FUND
+from tests.unit.fund.fund import row, two
 
 TERMS = Terms(limit=Decimal(1_000), fresh_s=10.0, band=Decimal("0.2"))
 HOUR_S = 3_600.0
@@ -104,6 +108,57 @@ def test_what_comes_late_twice_or_in_another_order_is_heard_once() -> None:
 def test_what_makes_no_sense_is_not_heard(odd: Reading) -> None:
     known = {"a": reading("a", 7)}
     assert heard(known, odd) is known
+
+
+# --- a breach in question ----------------------------------------------------------------------------
+
+
+def seen(now_mono: float, question: Question | None, *readings: Reading) -> tuple[Verdict, Question | None]:
+    known = {one.member: replace(one, heard_mono=now_mono) for one in readings}
+    return confirmed(judge(known, known, Decimal(0), TERMS, now_mono), question, known, TERMS, now_mono)
+
+
+def test_one_bad_tick_trips_nobody_and_shuts_meanwhile() -> None:
+    verdict, question = seen(100.0, None, reading("a", 10_000), reading("b", 1))
+    assert (verdict.is_breached, verdict.is_undecided) == (False, True)
+    verdict, question = seen(101.0, question, reading("a", 10_000, sequence=2), reading("b", 9_999, sequence=2))
+    assert (verdict.is_breached, verdict.is_undecided, question) == (False, False, None)
+
+
+def test_a_breach_that_holds_counts_once_all_have_spoken_again() -> None:
+    _, question = seen(100.0, None, reading("a", 10_000), reading("b", 1))
+    later = reading("a", 10_000, sequence=2), reading("b", 1, sequence=2)
+    assert not seen(101.9, question, *later)[0].is_breached, "not for long enough"
+    assert not seen(109.0, question, later[0], reading("b", 1))[0].is_breached, "it is the same word of b still"
+    verdict, question = seen(102.0, question, *later)
+    assert verdict.is_breached
+    assert seen(103.0, question, *later)[0].is_breached
+
+
+def test_who_is_silent_holds_up_no_breach() -> None:
+    """b's word is old, counts as wide as it may, and the limit is lost all the same."""
+    readings = {"a": reading("a", 1_000, sequence=2, heard_mono=120.0), "b": reading("b", 10_000)}
+    verdict = judge(readings, "ab", Decimal(0), TERMS, 120.0)
+    assert (verdict.is_breached, verdict.silent) == (True, ("b",))
+    question = Question(since_mono=110.0, sequences={"a": 1, "b": 1})
+    assert confirmed(verdict, question, readings, TERMS, 120.0)[0].is_breached
+
+
+def test_of_a_ledger_those_count_who_have_a_budget_and_those_who_left_with_what_they_lost() -> None:
+    site, a, b = two()
+    c = site.run(*join(row("c", wants=Decimal(100)), site.read, **FUND))
+    a = site.hear(a)
+    assert a.books is not None
+    readings = {one.member: one for one in (reading(a.seat, 9_900), reading(b.seat, 9_950), reading(c.seat, 1))}
+    assert judge_fund(a.books, readings, TERMS, 100.0).least == 150, "c has no budget yet"
+    b = site.tell(b, Leave(to="a", loss=Decimal(70), is_proven=True))
+    a = site.hear(a)
+    assert judge_fund(a.books, readings, TERMS, 100.0).least == 170, "what b left with, whatever its last reading was"
+    a = site.tell(a, Give(to="c", amount=Decimal(10)))
+    c = site.hear(c)
+    a = site.hear(a)
+    del readings[c.seat]
+    assert judge_fund(a.books, readings, TERMS, 100.0).silent == (c.seat,)
 
 
 MONEY = st.integers(-20_000, 20_000)

@@ -27,6 +27,7 @@ from risk_daemon.model.account import OrderSide
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     BalancesSeen,
+    BoardSeen,
     EnableRequested,
     ErrorKind,
     ErrorReported,
@@ -38,6 +39,7 @@ from risk_daemon.model.events import (
     OrderReported,
     OrdersListed,
     OrdersSeen,
+    PeerSeen,
     PricesSeen,
     ReleaseRequested,
     ResetRequested,
@@ -479,10 +481,10 @@ class SwitchAdapter(FakeAdapter):
         return None
 
 
-async def with_switch() -> tuple[Running, SwitchAdapter]:
-    """A guard whose venue has a switch of 60 s, ready and armed."""
+async def with_switch(leases: frozenset[str] = frozenset()) -> tuple[Running, SwitchAdapter]:
+    """A guard whose venue has a switch of 60 s, ready and armed. leases: who must let it open."""
     adapter, switch = SwitchAdapter(), DeadManSettings(timeout_s=60.0, covers="all", leaves="none")
-    engine = Engine(replace(engine_settings(10_000, {"spot": SPOT}), dead_men={"spot": switch}))
+    engine = Engine(replace(engine_settings(10_000, {"spot": SPOT}), dead_men={"spot": switch}, leases=leases))
     running = await Running(adapter=adapter, engine=engine).ready()
     assert adapter.log == ["arm"]
     return running, adapter
@@ -524,6 +526,29 @@ async def test_a_trip_refreshes_it_until_the_proof_and_then_disarms() -> None:
     running.put(SweepFinished(trip_id, True, 0, 1.0))
     assert await running.ends() is ExitCode.TRIGGERED_AND_PROVEN
     assert adapter.log == ["arm"] * 3 + ["disarm"]
+
+
+@pytest.mark.parametrize(
+    ("peers", "log"),
+    [
+        ((PeerSeen(name="b", is_heard=True, is_here=True),), ["arm"]),
+        ((PeerSeen(name="b", is_heard=True, is_here=False),), ["arm", "disarm"]),
+        (None, ["arm"]),
+    ],
+    ids=["there", "gone", "not known"],
+)
+async def test_a_switch_that_is_shared_is_disarmed_by_the_last_that_ends(
+    peers: tuple[PeerSeen, ...] | None, log: list[str]
+) -> None:
+    running, adapter = await with_switch(frozenset({"twin"}))
+    if peers is not None:
+        now_mono = running.machine.parts.clock.now().mono
+        facts: dict[str, Any] = {"epoch": 1, "words": 1, "holder": "", "is_told_locked": False, "peers": peers}
+        running.put(BoardSeen(name="a", asked_mono=now_mono, until_mono=now_mono + 3.4, **facts))
+    await pass_time(1.0)
+    running.daemon.stop()
+    assert await running.ends() is ExitCode.STOPPED
+    assert adapter.log == log
 
 
 async def test_an_end_without_a_proof_leaves_it_armed() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,28 @@ async def test_a_sample_of_a_clock_that_was_ahead_keeps_no_later_one(guards: Gua
         await store.append_sample({"time": wall})
         await until(lambda count=count: len(database.execute("SELECT 1 FROM equity_samples")) == count)
     await guards.stop(store)
+
+
+async def test_a_sample_of_a_clock_that_was_ahead_hides_none_of_an_outage(guards: Guards, own_postgres: Server) -> None:
+    """Nor of the time in which only this machine could write."""
+    own = Database(own_postgres)
+    store = await guards.start(server=own)
+    for wall in (NOON, NOON + 365 * 86_400):
+        await store.append_sample({"time": wall})
+    await until(lambda: len(own.execute("SELECT 1 FROM equity_samples")) == 2)
+    own_postgres.freeze()
+    await until(lambda: store.trouble is not None, within_s=10)
+    await store.append_sample({"time": NOON + 60})
+    own_postgres.thaw()
+    await well(store)
+    await until(lambda: len(own.execute("SELECT 1 FROM equity_samples")) == 3)
+    await guards.stop(store)
+    path = guards.root / "one" / "state.db"
+    local = SqliteStore.open(path)
+    await local.append_sample({"time": NOON + 120})
+    await local.close()
+    await guards.start(server=own)
+    await until(lambda: len(own.execute("SELECT 1 FROM equity_samples")) == 4)
 
 
 async def test_the_last_save_is_there_when_it_is_closed(guards: Guards, database: Database) -> None:
@@ -458,13 +480,13 @@ async def test_a_mirror_that_has_ended_is_trouble(guards: Guards) -> None:
 
 async def test_a_start_waits_for_no_samples(guards: Guards, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirrored, "MEET_WITHIN_S", 0.4)
-    go_on, answered = asyncio.Event(), PostgresStore.newest_sample
+    go_on, answered = asyncio.Event(), PostgresStore.sample_walls
 
-    async def slow(remote: PostgresStore) -> float:
+    async def slow(remote: PostgresStore) -> Sequence[float]:
         await go_on.wait()
         return await answered(remote)
 
-    monkeypatch.setattr(PostgresStore, "newest_sample", slow)
+    monkeypatch.setattr(PostgresStore, "sample_walls", slow)
     async with asyncio.timeout(10):
         store = await guards.start()
     assert "was not reached yet" in store.trouble

@@ -20,6 +20,7 @@ from tests.postgres import Database, Server
 FILE = Path(snapshots.__file__).parent / "migrations" / "postgresql" / "0010_21_circuit_breaker.sql"
 NOON = 1_795_348_800.0  # 2026-11-22, 12:00 UTC
 MIDNIGHT = NOON + 43_200
+DAY_S = 86_400
 KRAKEN = Account(venue="kraken", exchange="kraken", fingerprint="0" * 16)
 BINANCE = Account(venue="binance", exchange="binance", fingerprint="0" * 16)
 
@@ -268,19 +269,47 @@ async def test_a_guard_that_lets_go_of_an_account_is_not_asked_for_it(connection
 # --- retention ---------------------------------------------------------------------------------------
 
 
+async def days_of(connection: Any, *days: int, account: Account = KRAKEN, guard: str = "main") -> None:
+    await register(connection, guard, [account])
+    await write(connection, [told(account, guard=guard, wall=NOON + day * DAY_S) for day in days])
+
+
+async def days_kept(connection: Any) -> list[int]:
+    rows = await connection.fetch("SELECT snapshot_time FROM daily_pnl_snapshots ORDER BY snapshot_time")
+    return [round((one["snapshot_time"].timestamp() - NOON) / DAY_S) for one in rows]
+
+
 async def test_what_is_too_old_is_removed_and_nothing_else(connection: Any) -> None:
-    await write(connection, [told(wall=NOON - n * 86_400) for n in range(4)])
-    await forget(connection, NOON - 1.5 * 86_400)
-    kept = await connection.fetch("SELECT snapshot_time FROM daily_pnl_snapshots ORDER BY snapshot_time")
-    assert [one["snapshot_time"].timestamp() for one in kept] == [NOON - 86_400, NOON]
+    await days_of(connection, *range(-3, 1))
+    await forget(connection, NOON - 1.5 * DAY_S, keep_days=2)
+    assert await days_kept(connection) == [-1, 0]
+
+
+async def test_days_on_which_nothing_was_written_make_nothing_old(connection: Any) -> None:
+    """A guard that was off for a year, or a clock that jumps over one, comes to a history that is whole."""
+    await days_of(connection, -3, -2, -1, 365)
+    await forget(connection, NOON + 365 * DAY_S, keep_days=4)
+    assert await days_kept(connection) == [-3, -2, -1, 365]
+    await days_of(connection, 0)
+    await forget(connection, NOON + 365 * DAY_S, keep_days=4)
+    assert await days_kept(connection) == [-2, -1, 0, 365], "a wrong day costs one"
+
+
+async def test_many_rows_of_many_accounts_are_days_all_the_same(connection: Any) -> None:
+    for account, guard in ((KRAKEN, "main"), (BINANCE, "other")):
+        await days_of(connection, -2, -1, 0, account=account, guard=guard)
+    await write(connection, [told(wall=NOON - DAY_S + minute * 60) for minute in range(60)])
+    await forget(connection, NOON, keep_days=2)
+    assert sorted(set(await days_kept(connection))) == [-1, 0]
+    assert await connection.fetchval("SELECT count(*) FROM daily_pnl_snapshots") == 64
 
 
 async def test_with_timescaledb_it_is_a_hypertable_and_whole_pieces_go(connection: Any) -> None:
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')"):
         pytest.skip("this PostgreSQL has no TimescaleDB: the table is a plain one")
     assert await snapshots._is_hypertable(connection)
-    await write(connection, [told(wall=NOON - n * 86_400) for n in (0, 40)])
-    await forget(connection, NOON - 20 * 86_400)
+    await days_of(connection, -40, 0)
+    await forget(connection, NOON - 20 * DAY_S, keep_days=1)
     assert await connection.fetchval("SELECT count(*) FROM daily_pnl_snapshots") == 1
 
 

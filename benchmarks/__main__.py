@@ -19,6 +19,7 @@ from benchmarks import (
     page_rows,
     process_rows,
     scale_rows,
+    shared_rows,
     store_rows,
     sweep_rows,
     wire_rows,
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "store": store_rows.rows,
     "process": process_rows.rows,
     "scale": scale_rows.rows,
+    "shared": shared_rows.rows,
 }
 _WORDS = {True: "hold", False: "[bold red]miss[/]", None: ""}
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,7 @@ from benchmarks.process_rows import FUNDS, MB
 from benchmarks.rows import Row
 from benchmarks.store_rows import ACCOUNTS, Desk, a_day_before, server
 from benchmarks.sweep_rows import farm
+from risk_daemon.fund import ledger
 from risk_daemon.runtime.day_snapshots import snapshots_of
 from risk_daemon.state.store import postgres_schema
 from risk_daemon.state.store.postgres_link import PostgresLink
@@ -29,6 +31,8 @@ from risk_daemon.state.store.postgres_url import parse
 from risk_daemon.state.store.snapshot_place import SnapshotPlace
 
 FEW, MANY = 5, 40
+MEMBERS, ACCOUNTS_EACH = 50, 20
+OF_LEDGER = f"a fund's ledger, {MEMBERS} members of {ACCOUNTS_EACH} accounts"
 EXCHANGE = "kraken"
 SETTLED_AFTER_S = 20.0
 FOR_S = 30.0
@@ -109,6 +113,30 @@ async def bytes_of_a_snapshot() -> float:
         return float(size / count)
 
 
+def ledger_bytes(lent_to: int) -> int:
+    """Of a fund's record with MEMBERS members of ACCOUNTS_EACH accounts, each of whom has lent to so many others."""
+    seats = [f"member{number}.{number:016x}" for number in range(MEMBERS)]
+    lent = Decimal("1234.56")
+    rows_of = {}
+    for number, seat in enumerate(seats):
+        others = [seats[(number + 1 + step) % MEMBERS] for step in range(lent_to)]
+        borrowed = [seats[(number - 1 - step) % MEMBERS] for step in range(lent_to)]
+        accounts = tuple(f"kraken:{number:08x}{account:08x}" for account in range(ACCOUNTS_EACH))
+        row = ledger.Row(
+            seat=seat,
+            place=f"machine{number} {number:016x}",
+            accounts=accounts,
+            wants=Decimal(20_000),
+            given=dict.fromkeys(others, lent),
+            taken=dict.fromkeys(borrowed, lent),
+        )
+        rows_of[seat] = row
+    charter = ledger.Charter(
+        fund="main", founding="0" * 32, founder=seats[0], currency="USDT", limit=Decimal(MEMBERS * 20_000)
+    )
+    return len(json.dumps(ledger.Books(charter, rows_of).document()))
+
+
 def rows() -> list[Row]:
     """What is measured; there is nothing to hold."""
     few, many = (asyncio.run(carried(count)) for count in (FEW, MANY))
@@ -128,4 +156,6 @@ def rows() -> list[Row]:
             measured=asyncio.run(bytes_of_a_snapshot()),
             unit="bytes",
         ),
+        Row(name=f"{OF_LEDGER}, nobody has lent", measured=ledger_bytes(0), unit="bytes"),
+        Row(name=f"{OF_LEDGER}, all to all", measured=ledger_bytes(MEMBERS - 1), unit="bytes"),
     ]

@@ -19,6 +19,7 @@ MACHINES := $(addprefix tests/e2e/test_, \
 	full_disk.py \
 	fund.py \
 	fund_commands.py \
+	partitions.py \
 	protector_agent.py \
 	redis.py \
 	state_on_a_server.py \

@@ -53,13 +53,15 @@ async def test_without_the_client_a_start_is_refused_and_a_trip_is_finished_all_
 ) -> None:
     monkeypatch.setitem(sys.modules, "asyncpg", None)
     of_a = settings(tmp_path, "postgresql://guard@127.0.0.1/risk", '[guard]\nname = "a"\npeers = ["b"]\n')
-    daemon: Any = SimpleNamespace(parts=None)
+    left_to: list[Any] = []
+    daemon: Any = SimpleNamespace(parts=None, leave_switches_to=left_to.append)
     async with AsyncExitStack() as stack:
         with pytest.raises(ConfigError, match="extra `postgres`"):
             meet_peers(of_a, daemon, stack)
         with capture_logs() as logs:
             meet_peers_that_can_be_met(of_a, daemon, stack)
     assert [(line["event"], line["log_level"]) for line in logs] == [("peers_left_out", "critical")]
+    assert [whom() for whom in left_to] == ["its peers, who can't be met"]
 
 
 def test_a_switch_of_the_account_is_said_to_be_shared(tmp_path: Path) -> None:

@@ -123,12 +123,11 @@ class Guard:
             self.sees(self.equity)
             await pass_time(0.2)
 
-    def sees(self, equity: Equity | None) -> None:
+    def sees(self, equity: Equity | None, *, persist: bool = False) -> None:
         self.equity = equity
-        state = CircuitBreakerState.ACTIVE
-        self.member.heard(
-            Decision(1, self.clock.now(), Tick(), (), state, state, GateState(locked=False), (), (), equity)
-        )
+        active, gate = CircuitBreakerState.ACTIVE, GateState(locked=False)
+        turn = Decision(1, self.clock.now(), Tick(), (), active, active, gate, (), (), equity, None, persist)
+        self.member.heard(turn)
 
     def of(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.told if isinstance(event, kind)]
@@ -211,7 +210,7 @@ async def test_a_loss_that_is_not_known_shuts_the_gate_and_is_no_loss_of_nothing
     guard.sees(worth(10_000))
     assert guard.may_open
     guard.start = None
-    guard.sees(worth(10_000))
+    guard.sees(worth(10_000), persist=True)
     assert not guard.may_open
     await guard.member.aclose()
 

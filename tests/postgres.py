@@ -7,13 +7,14 @@ import concurrent.futures
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +25,7 @@ import pytest
 from risk_daemon.state.store import postgres_schema
 from risk_daemon.state.store.postgres_link import connect
 from risk_daemon.state.store.postgres_url import PostgresUrl, parse
+from tests.namespaces import Disk, Machine
 
 if TYPE_CHECKING:
     import asyncpg
@@ -45,9 +47,21 @@ def binaries() -> Path:
 
 
 class Server:
-    """One cluster. Stopped, killed and frozen by whoever tests that; started again by `start`."""
+    """One cluster. Stopped, killed and frozen by whoever tests that; started again by `start`.
 
-    def __init__(self) -> None:
+    machine: where it runs and listens, on that machine's address; None: here, on its socket alone. The socket is there
+    for whoever looks and meddles, wherever it runs. disk_mb: it has a disk of its own, `disk`, of that size.
+    settings: lines of postgresql.conf.
+    """
+
+    programs: Path | None = None  # other than the wheel's
+
+    def __init__(
+        self, machine: Machine | None = None, *, disk_mb: int | None = None, settings: Sequence[str] = ()
+    ) -> None:
+        self._machine = machine
+        self._settings = settings
+        self.disk: Disk | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="risk-pg-"))
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
@@ -56,23 +70,38 @@ class Server:
             shutil.chown(self.data, "nobody", "nogroup")
             shutil.chown(self.folder, "nobody", "nogroup")
         self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(self.data))
+        self._configure()
+        if disk_mb is not None:
+            self.disk = Disk(self.data, disk_mb)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def _configure(self) -> None:
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(f"listen_addresses = ''\nunix_socket_directories = '{self.folder}'\nfsync = off\n")
             file.write("max_connections = 60\nshared_buffers = 16MB\nautovacuum = off\n")
-        self.process: subprocess.Popen[bytes] | None = None
+            file.writelines(f"{line}\n" for line in self._settings)
+            if self._machine is not None:
+                file.write(f"listen_addresses = '{self._machine.address}'\n")
+        if self._machine is not None:
+            with (self.data / "pg_hba.conf").open("a") as file:
+                file.write(f"host all all {self._machine.address}/24 trust\n")
 
     def _run(self, name: str, *words: str) -> None:
-        command = [str(binaries() / name), *words]
+        command = [str((self.programs or binaries()) / name), *words]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, timeout=60, **_AS)  # type: ignore[call-overload]
         if done.returncode != 0:
             raise AssertionError(f"{name}: {done.stdout}{done.stderr}")
 
     def start(self) -> Server:
         """Until it answers."""
-        command = [str(binaries() / "postgres"), "-D", str(self.data)]
+        command = [str((self.programs or binaries()) / "postgres"), "-D", str(self.data)]
+        user: Mapping[str, Any] = _AS
+        place = self._machine or self.disk
+        if place is not None:
+            command, user = [*place.as_nobody, *command], {}
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **_AS
+                command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **user
             )  # type: ignore[call-overload]
         deadline = time.monotonic() + _WITHIN_S
         while time.monotonic() < deadline:
@@ -112,6 +141,8 @@ class Server:
         if self.process is not None:
             self.thaw()
             self.kill()
+        if self.disk is not None:
+            self.disk.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- what is in it -----------------------------------------------------------------------------
@@ -120,8 +151,13 @@ class Server:
         return parse(self.address(database, user))
 
     def address(self, database: str, user: str = "postgres") -> str:
-        """As `[state] store` has it."""
+        """As `[state] store` has it on this machine."""
         return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def address_on_the_wire(self, database: str) -> str:
+        """As `[state] store` has it on another machine."""
+        assert self._machine is not None
+        return f"postgresql://postgres@{self._machine.address}:5432/{database}?sslmode=disable"
 
     def execute(self, statement: str, *values: Any, database: str) -> list[Any]:
         """One statement on a connection of its own; its rows."""
@@ -203,6 +239,32 @@ class Database:
             for row in rows:
                 values = ", ".join(f"${number}" for number in range(1, len(row) + 1))
                 self.execute(f"INSERT INTO {table} VALUES ({values})", *row)
+
+
+@asynccontextmanager
+async def over_network(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """A port that leads to the socket of `server`. tls: it says yes to the question for it."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if tls is not None:
+                await reader.readexactly(8)
+                writer.write(b"S")
+                await writer.start_tls(tls)
+            far_reader, far_writer = await asyncio.open_unix_connection(f"{server.folder}/.s.PGSQL.5432")
+            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield listener.sockets[0].getsockname()[1]
+    finally:
+        listener.close()
 
 
 class Dump:

@@ -14,6 +14,8 @@ from typing import Any
 
 import redis
 
+from tests.namespaces import Machine
+
 _UP_WITHIN_S = 20.0
 
 
@@ -41,22 +43,42 @@ def free_port() -> int:
 
 
 class RedisServer:
-    """One server, on loopback. It keeps its port and its directory over restarts."""
+    """One server, on loopback. It keeps its port and its directory over restarts.
 
-    def __init__(self, directory: Path, version: str = VERSIONS[0], *, options: Sequence[str] = ()) -> None:
+    machine: where it runs and listens instead; then whoever looks and meddles has a socket in its directory.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        version: str = VERSIONS[0],
+        *,
+        options: Sequence[str] = (),
+        machine: Machine | None = None,
+    ) -> None:
         self.directory, self.version = directory, version
-        self.port = free_port()
+        self.port = free_port() if machine is None else 6379
+        self._machine = machine
+        self._host = "127.0.0.1" if machine is None else machine.address
+        self._within = [] if machine is None else machine.within
         self.options = list(options)
         self.process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True, exist_ok=True)
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self._host}:{self.port}/0"
+
+    @property
+    def _socket(self) -> str:
+        return str(self.directory / "s")
 
     def start(self, *options: str) -> RedisServer:
         """Up and loaded on return."""
-        words = [BINARIES[self.version], "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory)]
+        words = [*self._within, BINARIES[self.version], "--bind", self._host, "--port", str(self.port)]
+        words += ["--dir", str(self.directory)]
+        if self._machine is not None:
+            words += ["--protected-mode", "no", "--unixsocket", self._socket]
         words += ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", *self.options, *options]
         if int(self.version.split(".")[0]) >= 7:
             words += ["--enable-debug-command", "yes"]
@@ -79,6 +101,8 @@ class RedisServer:
 
     def client(self, **more: Any) -> redis.Redis:
         """A client of its own, for whoever looks and meddles."""
+        if self._machine is not None:
+            more["unix_socket_path"] = self._socket
         return redis.Redis(port=self.port, protocol=2, decode_responses=True, **more)
 
     def ask(self, *words: Any) -> Any:

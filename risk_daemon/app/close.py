@@ -13,6 +13,7 @@ from oms import CloseResult, OrderManager
 from risk_daemon.app.cancel import connecting, first_look, own_if_possible
 from risk_daemon.app.composition import Site, order_manager
 from risk_daemon.app.deeds import forget_closed, on_record
+from risk_daemon.app.twins import refuse_while_another_opens
 from risk_daemon.config.load import Settings
 from risk_daemon.errors import UsageError
 from risk_daemon.model.event_names import EventName
@@ -28,8 +29,10 @@ async def close_positions(
 ) -> CloseResult:
     """Cancel everything, prove it and close every position, with no daemon running. Takes the state lock.
 
-    What is asked for and what came of it have a line each in the event log, with the operator.
+    What is asked for and what came of it have a line each in the event log, with the operator. Raises
+    CircuitBreakerError while another guard of these accounts has the right to open.
     """
+    await refuse_while_another_opens(settings)
     async with AsyncExitStack() as stack:
         state = own_if_possible(settings, stack)
         facts = {"operator": operator, "venues": [name for name in settings.venues if venue in (None, name)]}

@@ -14,6 +14,7 @@ from risk_daemon.app.in_force import in_force, limits_of, looser_than_before
 from risk_daemon.app.init import feeds_now, read_everything
 from risk_daemon.app.override_stopped import Told, are_wardens_enrolled, followed, page_of, writes_to
 from risk_daemon.app.overrides import Facts, changes_of, facts_of, outcome_of
+from risk_daemon.app.twins import Visit, visit
 from risk_daemon.auth.override import Purpose
 from risk_daemon.config.load import Settings
 from risk_daemon.engine.engine import Engine
@@ -59,7 +60,8 @@ async def reset_stopped(
             return _refused("nothing to reset: trading is not locked" if latch is None else _unproven(latch))
         if rebaseline != CURRENT and documents.get(LOST):
             return _refused(f"{documents[LOST]['reason']}: only `current` is left")
-        end = _EndOfTrip(settings, site, state_dir.paths, store, documents, latch)
+        peers = await stack.enter_async_context(visit(settings, site.clock))
+        end = _EndOfTrip(settings, site, state_dir.paths, store, documents, latch, peers)
         event = ResetRequested(reason, operator, rebaseline, str(latch["trip_id"]))
         if dry_run:
             return await end.looked(event)
@@ -81,6 +83,7 @@ class _EndOfTrip:
         store: SqliteStore,
         documents: Mapping[str, Any],
         latch: Mapping[str, Any],
+        peers: Visit | None,
     ) -> None:
         self._settings = settings
         self._site = site
@@ -88,6 +91,7 @@ class _EndOfTrip:
         self._store = store
         self._documents = documents
         self._latch = latch
+        self._peers = peers
         self._result: Mapping[str, Any] | None = None
 
     async def looked(self, event: ResetRequested) -> Mapping[str, Any]:
@@ -151,11 +155,17 @@ class _EndOfTrip:
         return await stack.enter_async_context(telling(self._settings, journal))
 
     async def _looked(self) -> tuple[Engine, Mapping[str, Any]]:
-        """An engine that has read everything, and what is open. Raises StartUnavailable."""
+        """An engine that has read everything, and what is open. The peers last: what they say is soon old.
+
+        Raises StartUnavailable.
+        """
         engine = restored_engine(self._settings, self._site.adapters, self._documents, self._latch)
         await read_everything(self._settings, self._site, engine, flows_since(self._documents))
         adapters = self._site.adapters
-        return engine, {name: await count_orders(self._settings, adapter) for name, adapter in adapters.items()}
+        open_orders = {name: await count_orders(self._settings, adapter) for name, adapter in adapters.items()}
+        if self._peers is not None:
+            await self._peers.look(engine)
+        return engine, open_orders
 
     async def _end(
         self, event: ResetRequested, engine: Engine, open_orders: Mapping[str, Any], journal: Journal
@@ -177,7 +187,12 @@ class _EndOfTrip:
         await store.save({ANCHOR: journal.anchor()})
         starting = GateState(locked=True, cause=Cause.STARTING, since_wall=now.wall)
         RiskFile(paths.risk).write(status_of(engine, now, {}, starting).document(), now, force=True)
-        return {"accepted": True, "reason": answer.reason, "open_orders": open_orders}
+        return {"accepted": True, "reason": answer.reason + await self._told(engine), "open_orders": open_orders}
+
+    async def _told(self, engine: Engine) -> str:
+        """The peers hear that this trip is over, or a person that they did not."""
+        unheard = None if self._peers is None else await self._peers.tell(engine)
+        return "" if unheard is None else f". The peers could not be told ({unheard}): they are when the guard runs"
 
 
 def _refused(why: str, open_orders: Mapping[str, Any] | None = None) -> Mapping[str, Any]:

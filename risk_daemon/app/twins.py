@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
 from risk_daemon.app.findings import Finding, Level
 from risk_daemon.config.credentials import lock_password, store_password
 from risk_daemon.config.load import Settings
-from risk_daemon.errors import ConfigError
+from risk_daemon.engine.engine import Engine
+from risk_daemon.errors import CircuitBreakerError, ConfigError, RecordError
+from risk_daemon.model.clock import Clock
+from risk_daemon.model.events import BoardSeen
 from risk_daemon.runtime.daemon import Daemon
-from risk_daemon.runtime.twin import Twin, TwinSettings
-from risk_daemon.state.board.base import Board
+from risk_daemon.runtime.twin import Twin, TwinSettings, heeded, seen_of, standing_of
+from risk_daemon.state.board.base import LEASE_S, Board, Known
 
 _CALL_WITHIN_S = 0.9
+# How long a command asks again while the board settles: a lease, and what asking takes.
+_PATIENCE_S = LEASE_S + 2.0
+_PAUSE_S = 0.3
 _LOG = structlog.get_logger(__name__)
 
 
@@ -49,10 +57,17 @@ def meet_peers(settings: Settings, daemon: Daemon, stack: AsyncExitStack) -> Non
         parts.clock,
         restraints=lambda: parts.engine.restraints,
         emit=parts.inbox.put,
+        known=_known_to(parts.engine),
     )
     daemon.subscribe(twin.heard)
+    daemon.before_last_words(twin.leave)
+    daemon.leave_switches_to(twin.left_to)
     stack.push_async_callback(twin.aclose)
     twin.start()
+
+
+def _known_to(engine: Engine) -> Known:
+    return Known(**engine.outside.snapshot())
 
 
 def meet_peers_that_can_be_met(settings: Settings, daemon: Daemon, stack: AsyncExitStack) -> None:
@@ -60,6 +75,7 @@ def meet_peers_that_can_be_met(settings: Settings, daemon: Daemon, stack: AsyncE
     try:
         meet_peers(settings, daemon, stack)
     except ConfigError as error:
+        daemon.leave_switches_to(lambda: "its peers, who can't be met")
         _LOG.critical("peers_left_out", error=str(error), effect="they are not told of this trip")
 
 
@@ -73,4 +89,110 @@ def peer_findings(settings: Settings) -> list[Finding]:
         f"{settings.guard.name} and {peers} heed each other and open one at a time; they meet in {place}, and while it"
         " does not answer nothing opens"
     )
-    return [Finding(Level.NOTE, "guard.peers", sentence)]
+    blind = (
+        "while one of them runs and is blind, or vetoes by a rule, it keeps all others shut too; one that is down does"
+        " not, unless a trip, a halt or a veto by a rule was its last word"
+    )
+    return [
+        Finding(Level.NOTE, "guard.peers", sentence),
+        Finding(Level.NOTE, "guard.peers", blind),
+        *_shared_switches(settings, peers),
+    ]
+
+
+def _shared_switches(settings: Settings, peers: str) -> list[Finding]:
+    """A venue's own switch is of the account: whoever refreshes it refreshes it for all, and only the last disarms."""
+    armed = [name for name, venue in settings.venues.items() if venue.dead_man is not None]
+    sentence = (
+        f"the dead man's switch of {', '.join(armed)} is shared with {peers}: a guard that ends while another runs"
+        " leaves it armed, and it fires unless the other has the same table"
+    )
+    return [Finding(Level.NOTE, "guard.peers", sentence)] if armed else []
+
+
+# --- commands, while no guard of this name runs ------------------------------------------------------
+
+
+class Visit:
+    """A command's own words on the board. Nothing is said but what the state here says."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._board = board_of(settings)
+        self._settings = TwinSettings(name=settings.guard.name)
+        self._clock = clock
+
+    async def look(self, engine: Engine) -> None:
+        """Tell what holds here, and have the engine know how the others stand; also that it can't be known, and why."""
+        until_mono = self._clock.now().mono + _PATIENCE_S
+        while True:
+            seen = await self.seen(engine)
+            engine.process(seen, self._clock.now())
+            if seen.why_not is None or self._clock.now().mono >= until_mono:
+                return
+            await asyncio.sleep(_PAUSE_S)
+
+    async def tell(self, engine: Engine) -> str | None:
+        """Say what holds here now. Why nobody heard it; None: they heard."""
+        return (await self.seen(engine)).why_not
+
+    async def seen(self, engine: Engine) -> BoardSeen:
+        """Say what holds here, and hear how the others stand."""
+        asked, name = self._clock.now(), self._settings.name
+        mine = standing_of(engine.restraints, asked.wall, is_here=False)
+        known = _known_to(engine)
+        try:
+            async with asyncio.timeout(self._settings.within_s):
+                answer = await self._board.exchange(mine, known, wants=False)
+        except (RecordError, TimeoutError) as error:
+            return BoardSeen(
+                name=name,
+                asked_mono=asked.mono,
+                until_mono=asked.mono + LEASE_S,
+                epoch=known.epoch,
+                words=known.words,
+                holder="",
+                is_told_locked=False,
+                peers=(),
+                why_not=str(error) or f"{self._board.place}: the board does not answer",
+            )
+        return seen_of(heeded(answer, self._settings.lease_s), mine, asked.mono, self._settings)
+
+    async def aclose(self) -> None:
+        await self._board.close()
+
+
+@asynccontextmanager
+async def visit(settings: Settings, clock: Clock) -> AsyncIterator[Visit | None]:
+    """None where this guard has no peers. Raises ConfigError."""
+    if not settings.guard.peers:
+        yield None
+        return
+    visit = Visit(settings, clock)
+    try:
+        yield visit
+    finally:
+        await visit.aclose()
+
+
+async def refuse_while_another_opens(settings: Settings) -> None:
+    """What is done to the accounts by hand is done where new orders are let through, or where nobody lets them.
+
+    Raises CircuitBreakerError, ConfigError.
+    """
+    if not settings.guard.peers:
+        return
+    board = board_of(settings)
+    try:
+        async with asyncio.timeout(_CALL_WITHIN_S + 0.1):
+            holder = await board.holder()
+    except (RecordError, TimeoutError) as error:
+        why = str(error) or f"{board.place}: the board does not answer"
+        raise CircuitBreakerError(f"{_UNKNOWN}: {why}. {_ALONE}") from error
+    finally:
+        await board.close()
+    if holder not in ("", settings.guard.name):
+        raise CircuitBreakerError(f"guard {holder} has the right to open: close them there, or stop it first")
+
+
+_UNKNOWN = "positions are closed by one guard at a time, and what the others do is not known"
+_ALONE = "If no other guard acts on these accounts, take [guard] peers out of the file and say it again"

@@ -17,6 +17,7 @@ from risk_daemon.portfolio.manager import Equity
 
 SAMPLE_EVERY_S = 60.0
 KEEP_S = 30 * 86400.0
+KEEP = int(KEEP_S / SAMPLE_EVERY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,16 @@ class Sample:
 
 
 class EquityHistory:
-    """The samples of the last `KEEP_S` seconds, oldest first."""
+    """The samples of `KEEP_S` seconds, oldest first.
+
+    So many of a minute each, whatever their age: no clock makes history old. What lies ahead of the clock is put aside
+    until it does not, for it may be the clock that is wrong. Where there are too many, those farthest from now go.
+    """
 
     def __init__(self) -> None:
         self._samples: deque[Sample] = deque()
+        self._ahead: deque[Sample] = deque()  # later than all of these
+        self._looked_wall = -math.inf
         self._flow_factor = ONE
         self._minute: float | None = None
 
@@ -66,22 +73,37 @@ class EquityHistory:
         minute = now.wall // SAMPLE_EVERY_S
         if minute == self._minute:
             return None
-        self._forget_the_future(now.wall)
+        self._put_aside(now.wall)
         if self._samples and minute <= self._samples[-1].wall // SAMPLE_EVERY_S:
             return None
         self._minute = minute
         sample = Sample(now.wall, equity, self._flow_factor)
         self._flow_factor = ONE
         self._samples.append(sample)
-        while self._samples[0].wall < now.wall - KEEP_S:
-            self._samples.popleft()
+        if len(self._samples) + len(self._ahead) > KEEP:
+            self._forget_farthest(now.wall)
         return sample
 
-    def _forget_the_future(self, wall: float) -> None:
-        """Samples that a wrong clock dated would keep new ones from being taken."""
+    def _put_aside(self, wall: float) -> None:
+        """Samples from ahead of the clock would keep new ones from being taken.
+
+        Where the clock comes to them step by step, new ones take their place; where it jumps past them, it is right
+        again, and so are they.
+        """
         while self._samples and self._samples[-1].wall > wall + SAMPLE_EVERY_S:
-            self._samples.pop()
-            self._minute = None
+            self._ahead.appendleft(self._samples.pop())
+        is_jump = wall - self._looked_wall > 2 * SAMPLE_EVERY_S
+        while self._ahead and self._ahead[0].wall <= wall + SAMPLE_EVERY_S:
+            sample = self._ahead.popleft()
+            if is_jump:
+                self._samples.append(sample)
+        self._looked_wall = wall
+
+    def _forget_farthest(self, wall: float) -> None:
+        if self._ahead and self._ahead[-1].wall - wall > wall - self._samples[0].wall:
+            self._ahead.pop()
+        else:
+            self._samples.popleft()
 
     def log_returns(self, window_s: float, now: Instant) -> list[float]:
         """ln(equity / equity before), net of flows, between the samples of the last `window_s` seconds.
@@ -99,6 +121,7 @@ class EquityHistory:
     def restore(self, samples: Iterable[Mapping[str, Any]]) -> None:
         """Take back what was persisted, oldest first. A sample that can't be read is a gap."""
         self._samples.clear()
+        self._ahead.clear()
         self._minute = None
         for document in samples:
             with suppress(KeyError, ValueError, TypeError):

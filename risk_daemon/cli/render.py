@@ -17,7 +17,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, moment, profit, ratio, safe, unproven_word
+from risk_daemon.cli.words import (
+    UNKNOWN,
+    age,
+    age_of_positions,
+    amount,
+    clock_time,
+    moment,
+    profit,
+    ratio,
+    safe,
+    unproven_word,
+)
 from risk_daemon.gate.hints import how_the_fund_stands, how_to_go_on, how_to_release, what_stands_open
 from risk_daemon.gate.restraints import MANUAL_HALT, Cause
 from risk_daemon.model.clock import SystemClock
@@ -25,7 +36,6 @@ from risk_daemon.model.status import (
     DeadManStatus,
     HaltStatus,
     LockStatus,
-    LockStoreStatus,
     OrdersStatus,
     RestraintStatus,
     State,
@@ -104,12 +114,15 @@ def status(out: Console, state: State) -> None:
             out.print(f"Orders of {safe(name)}: {safe(venue.orders.reason)}", style="bold red")
         if venue.dead_man is not None:
             _dead_man(out, name, venue.dead_man)
-    for store in state.locks:
-        if store.failing_s is not None:
-            _unwritable(out, store)
+    for line in unwritable_locks(state):
+        out.print(line, style="bold red", markup=False)
+    for line in state.guards.sentences if state.guards is not None and state.is_running else ():
+        out.print(f"{safe(line[:1].upper() + line[1:])}.")
     fund = how_the_fund_stands(state)
     if fund is not None:
         out.print(safe(fund))
+    for deed in _deeds(state):
+        out.print(_deed(deed))
     if state.locked is not False:
         out.print()
         out.print(pairs(lock_rows(state)))
@@ -129,10 +142,31 @@ def _unproven(out: Console, name: str, state: State) -> None:
     out.print(f"Orders of {safe(name)} are NOT PROVEN gone: {safe(why)}", style="bold red")
 
 
-def _unwritable(out: Console, store: LockStoreStatus) -> None:
-    """A lock that others read, and are locked out by."""
-    line = f"Lock {safe(store.name)} CAN'T BE WRITTEN for {age(store.failing_s)}, bots that ask there are refused"
-    out.print(f"{line}: {safe(store.reason)}", style="bold red")
+def unwritable_locks(state: State) -> list[str]:
+    """A sentence for each lock that others read, and are locked out by."""
+    return [
+        f"Lock {safe(one.name)} CAN'T BE WRITTEN for {age(one.failing_s)}, bots that ask there are refused:"
+        f" {safe(one.reason)}"
+        for one in state.locks
+        if one.failing_s is not None
+    ]
+
+
+def _deeds(state: State) -> list[Mapping[str, Any]]:
+    """What operators have done at the venues just now, and what they did last."""
+    told = [_table(row) for row in state.recent.get("deeds") or ()]
+    return [row for row in told[:-1] if row.get("ended_wall") is None] + told[-1:]
+
+
+def _deed(row: Mapping[str, Any]) -> Text:
+    venues = row.get("venues")
+    where = ", ".join(map(safe, venues)) if isinstance(venues, list) else UNKNOWN
+    when = clock_time(row.get("time_wall"))
+    said = f"{safe(row.get('what'))} on {where}, asked for by {safe(row.get('operator'))} at {when}"
+    if row.get("ended_wall") is None:
+        return Text(f"{said}: under way", style="bold yellow")
+    came_to = safe(row.get("came_to"))
+    return Text(f"{said}: {came_to}", style="bold red" if came_to.startswith("NOT") else "")
 
 
 def _dead_man(out: Console, name: str, switch: DeadManStatus) -> None:

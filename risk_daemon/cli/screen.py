@@ -18,7 +18,7 @@ from textual.widgets import DataTable, Footer, Input, Label, Sparkline, Static, 
 
 from risk_daemon.cli import remote
 from risk_daemon.cli.common import in_any_words
-from risk_daemon.cli.render import lock_rows
+from risk_daemon.cli.render import lock_rows, unwritable_locks
 from risk_daemon.cli.top_tables import TABLES, VENUES, TableOf, distance_line, patch_line
 from risk_daemon.cli.words import age, amount, gone, profit, ratio, safe
 from risk_daemon.config.place import Place
@@ -221,6 +221,7 @@ class Screen(App[None]):
             banner.update(f"{safe(state.state)}  {gate}  {patch_line(state)}  {safe(state.time)[11:19]} UTC")
         is_good = found.absent is None and state is not None and state.locked is False
         is_calm = is_good and state is not None and state.state == "ACTIVE" and not state.restraints
+        is_calm = is_calm and state is not None and not unwritable_locks(state)
         banner.set_class(is_calm, "good")
         banner.set_class(is_good and not is_calm, "warned")
         banner.set_class(not is_good, "bad")
@@ -306,9 +307,10 @@ def _figures(state: State) -> str:
 
 def _said(state: State) -> str:
     """What holds against new orders, and what a person does about it."""
+    failing = unwritable_locks(state)
     if state.locked is False:
         held = [f"{safe(one.bot or one.venue)} is refused: {safe(one.reason)}" for one in state.restraints]
-        return "\n".join(held)
+        return "\n".join([*held, *failing])
     lines = [
         state.lock.reason or state.lock.cause or "Why the gate is shut is not known.",
         *(f"{label}: {value}" for label, value in lock_rows(state) if label in _OF_TRIP and state.lock.trip_id),
@@ -317,4 +319,4 @@ def _said(state: State) -> str:
     ]
     if state.missing:
         lines.insert(1, f"Missing: {', '.join(state.missing[:5])}")
-    return "\n".join(map(safe, lines))
+    return "\n".join([*map(safe, lines), *failing])

@@ -13,7 +13,7 @@ from risk_daemon.errors import ExitCode, UsageError
 def top(config: ConfigFile = CONFIG) -> ExitCode:
     """How things stand, live, with a key to halt. Needs the extra `top`.
 
-    It only looks: the guard goes on whether this runs or not. Press q to leave, h to halt, 1 to 8 for tables.
+    It only looks: the guard goes on whether this runs or not. Press q to leave, h to halt, 1 to 9 for tables.
     """
     place = locate(config)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, ratio, safe, signed, unproven_word
+from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, clock_time, ratio, safe, signed, unproven_word
 from risk_daemon.gate.hints import is_circuit_tripped, tripped_by
 from risk_daemon.model.status import DistanceStatus, State
 
@@ -161,16 +160,6 @@ def _plain(value: str | None) -> str:
     return UNKNOWN if value is None else safe(value)
 
 
-def clock_time(wall: object) -> str:
-    """Unix seconds as `11-21 12:03:04`, UTC."""
-    if not isinstance(wall, int | float) or isinstance(wall, bool):
-        return UNKNOWN
-    try:
-        return datetime.fromtimestamp(wall, UTC).strftime("%m-%d %H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return UNKNOWN
-
-
 def _venues(state: State) -> Sequence[Row]:
     rows = []
     for name, venue in state.venues.items():
@@ -191,6 +180,20 @@ def _venues(state: State) -> Sequence[Row]:
             )
         )
     return rows
+
+
+def _locks(state: State) -> Sequence[Row]:
+    """Where others read the lock: one that can't be written locks them out."""
+    return [
+        (
+            safe(one.name),
+            "yes" if one.failing_s is None else "NO",
+            "never" if one.written_s is None else f"{age(one.written_s)} ago",
+            "" if one.failing_s is None else age(one.failing_s),
+            "" if one.reason is None else safe(one.reason),
+        )
+        for one in state.locks
+    ]
 
 
 VENUES = TableOf(
@@ -255,5 +258,11 @@ TABLES: tuple[TableOf, ...] = (
         columns=("Time", "Because of", "Venue", "Symbol", "Side", "Quantity", "Bot", "Why"),
         rows=_vetoes,
         figures=frozenset({"Quantity"}),
+    ),
+    TableOf(
+        key="locks",
+        title="Locks",
+        columns=("Lock", "Can be written", "Written", "Failing for", "Why"),
+        rows=_locks,
     ),
 )

@@ -40,7 +40,7 @@ from risk_daemon.engine.figures import Updates, figures_of
 from risk_daemon.engine.freeze import Freeze
 from risk_daemon.engine.listing_watch import ListingWatch, OrdersView
 from risk_daemon.engine.order_desk import OrderDesk
-from risk_daemon.engine.outside import Outside
+from risk_daemon.engine.outside import BOARD, Outside
 from risk_daemon.engine.quiet import Quiet
 from risk_daemon.engine.reconfiguration import ALWAYS_ON, Reconfiguration, arranged, changed, passed, why_not
 from risk_daemon.engine.requests import Requests
@@ -64,6 +64,7 @@ from risk_daemon.gate.restraints import (
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     BalancesSeen,
+    BoardSeen,
     CancelChecked,
     DeadManAnswered,
     DisableRequested,
@@ -107,8 +108,7 @@ __all__ = ["Engine", "EngineSettings"]
 _STARTING = Restraint(Cause.STARTING, "the picture, or what losses are measured from, is not complete yet")
 _CONFIRMING = Restraint(Cause.CONFIRMING, "a breach is being confirmed")
 
-# What moves nothing but prices and amounts, thousands of times a second.
-_FRAMES = (PricesSeen, BalancesSeen, StreamConfirmed)
+_FRAMES = (PricesSeen, BalancesSeen, StreamConfirmed)  # thousands a second, and they move prices and amounts alone
 
 
 class Engine:
@@ -130,7 +130,10 @@ class Engine:
         self._control = TripControl(settings, self.books, self.manager, self._machine, self._warnings)
         self.debt = self._control.debt
         self._blindness = BlindWatch(self._blind)
-        self._requests = Requests(self.books, self._control, self._machine, self.manager, manual, self._warnings)
+        self.outside = Outside(settings.leases)
+        self._requests = Requests(
+            self.books, self._control, self._machine, self.manager, manual, self._warnings, self.outside
+        )
         self.why_not = self._requests.why_not
         self._freeze = Freeze(self.books, self._control, settings.resweep_every_s)
         self._desk = OrderDesk(self.books, self.manager, settings)
@@ -140,7 +143,6 @@ class Engine:
         self._news = VenueNews(self.books, self._listing)
         self.connected = self._news.connected
         self.dead_men = DeadMen(settings.dead_men)
-        self._outside = Outside(settings.leases)
         self._quiet: Quiet | None = None
         self._seq = 0
         self._look_at_rules()
@@ -308,11 +310,10 @@ class Engine:
                 self._desk.take(event, turn)
             case HaltRequested() | ReleaseRequested() | ResetRequested() | DisableRequested() | EnableRequested():
                 self._requests.take(event, turn)
-                self.books.activity.set_aside(self._requests.halts.bots())
             case TokenRevoked():
                 self.books.activity.forget(event.bot)
-            case StoreChecked() | LeaseSeen():
-                self._outside.take(event, turn)
+            case StoreChecked() | LeaseSeen() | BoardSeen():
+                self.outside.take(event, turn)
             case TrippedElsewhere():
                 self._control.join(event, turn)
             case StandingTold() | FundTold():
@@ -418,7 +419,7 @@ class Engine:
 
     def _move_gate(self, turn: Turn) -> None:
         """Last of all, so that it moves once a turn; first of the actions, so that nothing comes before it."""
-        self._outside.look(turn)
+        self.outside.look(turn)
         self.restraints = self._restraints(turn.now.mono)
         gate = gate_of(self.restraints, turn.now.wall)
         if not gate.same_as(self.gate):
@@ -441,14 +442,14 @@ class Engine:
             found += self._listing.restraints(self.settings.allow_reduce_only)
         if self.is_confirming:
             found.append(_CONFIRMING)
-        found += self._outside.restraints(now_mono)
+        found += self.outside.restraints(now_mono)
         if not self.has_baselines:
             found.append(_STARTING)
         return found
 
     def _next_wake(self, now_mono: float) -> float | None:
         flows_mono, reread_mono = self.books.flows.next_due(now_mono), self.books.rereads.next_due()
-        moments = [flows_mono, reread_mono, *self._outside.next_due()]
+        moments = [flows_mono, reread_mono, *self.outside.next_due()]
         if self._quiet is None or flows_mono is not None or reread_mono is not None:
             moments += self._control.next_due()
         return min((moment for moment in moments if moment is not None and moment > now_mono), default=None)
@@ -463,6 +464,7 @@ class Engine:
             "breakers": self.manager.snapshot(),
             "halts": halts,
             "trips": self._control.snapshot(),
+            **({} if self.outside.epoch is None else {BOARD: self.outside.snapshot()}),
         }
 
     def restore(self, documents: Mapping[str, Any], now: Instant) -> None:
@@ -470,12 +472,10 @@ class Engine:
         with localcontext(EXACT):
             self.books.restore(documents, now)
         self._quiet = None
-        if "breakers" in documents:
-            self.manager.restore(documents["breakers"])
-        if "halts" in documents:
-            self._requests.halts.restore(documents["halts"])
-            self.books.activity.set_aside(self._requests.halts.bots())
+        self.manager.restore(documents.get("breakers", {}))
+        self._requests.restore(documents)
         self._control.restore_ended(documents)
+        self.outside.restore(documents.get(BOARD))
         if latch := documents.get("latch"):
             self._control.restore(latch, now)
         self.restraints = self._restraints(now.mono)

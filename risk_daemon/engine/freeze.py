@@ -52,7 +52,8 @@ class Freeze:
         swept_id, swept_mono = self._swept
         is_old = swept_id != trip.trip_id or now.mono - swept_mono >= self.every_s
         is_last_missing = trip.is_over(now) and not self._began_over
-        return is_old or is_last_missing or self._looks_again or not trip.proven
+        is_unproven = not trip.proven and not self._control.waits_for_peers
+        return is_old or is_last_missing or self._looks_again or is_unproven
 
     def _sweep(self, trip: Trip, turn: Turn) -> None:
         self._looks_again = False

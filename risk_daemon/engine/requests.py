@@ -1,18 +1,22 @@
 """What people ask of a running guard: halt, release, reset, disable, enable. Each is answered in the same turn.
 
-Halting is easy, resuming is hard: a halt is never refused, a reset needs the proof.
+Halting is easy, resuming is hard: a halt is never refused, a reset needs the proof. Of several guards over the same
+accounts only the one that may open resumes, and the number of that right is written down with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import localcontext
 from math import isfinite
+from typing import Any
 
 from risk_daemon.breakers.base import Action, Verdict
 from risk_daemon.breakers.manager import CircuitBreakerManager
 from risk_daemon.breakers.manual import ManualCircuitBreaker
 from risk_daemon.engine.books import Books
 from risk_daemon.engine.decision import Answer, SaveHalts, Turn
+from risk_daemon.engine.outside import Outside
 from risk_daemon.engine.states import StateMachine, Trigger
 from risk_daemon.engine.trip_control import TripControl
 from risk_daemon.engine.warnings import WarningWatch
@@ -49,9 +53,11 @@ class Requests:
         manager: CircuitBreakerManager,
         manual: ManualCircuitBreaker,
         warnings: WarningWatch,
+        outside: Outside,
     ) -> None:
         self._books = books
         self._control = control
+        self._outside = outside
         self._machine = machine
         self._manager = manager
         self._manual = manual
@@ -74,17 +80,25 @@ class Requests:
                 turn.answer = self._disable(event, turn)
             case EnableRequested():
                 turn.answer = self._enable(event.operator, turn)
+        self._books.activity.set_aside(self.halts.bots())
+
+    def restore(self, documents: Mapping[str, Any]) -> None:
+        """Take back which halts were in force."""
+        if "halts" in documents:
+            self.halts.restore(documents["halts"])
+            self._books.activity.set_aside(self.halts.bots())
 
     def why_not(self, event: ResetRequested | ReleaseRequested | DisableRequested, now: Instant) -> str | None:
         """Why a request would be refused now; None: it would not. Nothing is changed by asking, between two turns."""
         match event:
             case ResetRequested():
                 with localcontext(EXACT):
-                    return self._why_no_reset(event, now)
+                    refusal = self._why_no_reset(event, now)
             case ReleaseRequested():
-                return self._why_no_release(event)
+                refusal = self._why_no_release(event)
             case DisableRequested():
-                return self._why_no_disable(event)
+                refusal = self._why_no_disable(event)
+        return refusal or self._outside.why_not_here(now.mono, keeps_all_shut=_keeps_all_shut(event))
 
     def let_time_pass(self, turn: Turn) -> None:
         """A disable ends by its time."""
@@ -116,12 +130,12 @@ class Requests:
         return Answer(True, f"new orders of {halt.text} are vetoed; its open orders stay")
 
     def _release(self, event: ReleaseRequested, turn: Turn) -> Answer:
-        refusal = self._why_no_release(event)
+        refusal = self.why_not(event, turn.now)
         halt = None if refusal is not None else self.halts.release(event.venue, event.bot)
         if halt is None:
             return Answer(False, refusal or _NO_HALT)
         turn.act(SaveHalts(self.halts.snapshot()))
-        facts = {"operator": event.operator, "reason": event.reason, "venue": event.venue, "bot": event.bot}
+        facts = self._by(event) | {"venue": event.venue, "bot": event.bot}
         turn.record(EventName.BREAKER_RESET, breaker=self._manual.name, state=self._manual.state.value, **facts)
         return Answer(True, f"{halt.text} is released")
 
@@ -134,15 +148,26 @@ class Requests:
         return None
 
     def _reset(self, event: ResetRequested, turn: Turn) -> Answer:
-        refusal = self._why_no_reset(event, turn.now)
+        refusal = self.why_not(event, turn.now)
         if refusal is not None:
             return Answer(False, refusal)
         if event.rebaseline == CURRENT:
             self._books.forget_baselines(turn.now.mono)
         trip = self._control.end(Trigger.RESET, turn, event.operator)
-        facts = {"operator": event.operator, "reason": event.reason, "rebaseline": event.rebaseline}
+        facts = self._by(event) | {"rebaseline": event.rebaseline}
         turn.record(EventName.CIRCUIT_BREAKER_RESET, trip_id=trip.trip_id, **facts)
-        return Answer(True, f"reset; baselines: {event.rebaseline}")
+        return Answer(True, f"reset; baselines: {event.rebaseline}{self._still_held()}")
+
+    def _by(self, event: ResetRequested | ReleaseRequested | DisableRequested) -> dict[str, Any]:
+        """Who resumes and why; of several guards with the right to open that this one knew of."""
+        epoch = self._outside.epoch
+        numbered = {} if epoch is None else {"epoch": epoch}
+        return {"operator": event.operator, "reason": event.reason, **numbered}
+
+    def _still_held(self) -> str:
+        """What keeps this guard's gate shut though its own trip is over."""
+        told = [f"guard {one.name} still holds: {one.cause}: {one.reason}" for one in self._outside.peers_holding()]
+        return f". {'; '.join(told)}. Nothing opens before that ends there too: reset it there" if told else ""
 
     def _why_no_reset(self, event: ResetRequested, now: Instant) -> str | None:
         if self._machine.would_refuse(Trigger.RESET) or self._control.trip is None:
@@ -174,13 +199,13 @@ class Requests:
         )
 
     def _disable(self, event: DisableRequested, turn: Turn) -> Answer:
-        refusal = self._why_no_disable(event)
+        refusal = self.why_not(event, turn.now)
         if refusal is not None:
             return Answer(False, refusal)
         self._machine.fire(Trigger.DISABLE)
         self._control.forget_would_have()
         self._disabled_until_mono = turn.now.mono + event.duration_s
-        facts = {"operator": event.operator, "reason": event.reason, "for_s": event.duration_s}
+        facts = self._by(event) | {"for_s": event.duration_s}
         turn.record(EventName.CIRCUIT_BREAKER_DISABLED, **facts)
         return Answer(True, f"disabled for {event.duration_s:.0f} s")
 
@@ -199,6 +224,12 @@ class Requests:
         self._warnings.forget()
         turn.record(EventName.CIRCUIT_BREAKER_ENABLED, operator=operator)
         return Answer(True, "enabled")
+
+
+def _keeps_all_shut(event: ResetRequested | ReleaseRequested | DisableRequested) -> bool:
+    """Whether what this would end holds against everybody's orders, at every guard of these accounts."""
+    of_all = isinstance(event, ReleaseRequested) and event.venue is None and event.bot is None
+    return isinstance(event, ResetRequested) or of_all
 
 
 def _would_act(verdict: Verdict) -> bool:

@@ -19,7 +19,6 @@ from risk_daemon.engine.confirmation import Confirmation, Evidence, Judgement, j
 from risk_daemon.engine.decision import Finish, ReadNow, SaveLatch, StartSweep, Turn
 from risk_daemon.engine.figures import figures_of
 from risk_daemon.engine.fund_debt import FundDebt
-from risk_daemon.engine.outside import TWIN
 from risk_daemon.engine.settings import EngineSettings
 from risk_daemon.engine.states import CircuitBreakerState, StateMachine, Trigger
 from risk_daemon.engine.trip import Trip, new_trip_id
@@ -27,6 +26,7 @@ from risk_daemon.engine.warnings import WarningWatch
 from risk_daemon.errors import ExitCode, check
 from risk_daemon.gate.restraints import Cause, Restraint
 from risk_daemon.model.clock import Instant
+from risk_daemon.model.commands import TWIN
 from risk_daemon.model.events import (
     ClosingFinished,
     EventName,
@@ -80,6 +80,7 @@ class TripControl:
         self._locked_mono = 0.0
         self._waits_for_peers = False
         self.debt = FundDebt()
+        self._untold: str | None = None
 
     def reconfigure(self, settings: EngineSettings) -> None:
         """Other settings. While there is a trip or a breach in question, the caller has none."""
@@ -393,6 +394,11 @@ class TripControl:
 
     # --- peers -------------------------------------------------------------------------------------
 
+    @property
+    def waits_for_peers(self) -> bool:
+        """Whether a sweep proved everything, and counts only when the peers are told: it is made once more then."""
+        return self._waits_for_peers
+
     def take_told(self, event: StandingTold | FundTold, turn: Turn) -> None:
         """What holds here is known to the peers: since it was told first, for as long as it is the same."""
         if isinstance(event, FundTold):
@@ -420,7 +426,8 @@ class TripControl:
         self._waits_for_peers = True
         if trip.proven:
             self.note_proof(trip, turn, proven=False)
-        if self._told_of(trip) is None:
+        if self._told_of(trip) is None and self._untold != trip.trip_id:
+            self._untold = trip.trip_id
             turn.record(EventName.PEERS_UNTOLD, trip_id=trip.trip_id)
 
     # --- positions ---------------------------------------------------------------------------------

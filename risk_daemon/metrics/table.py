@@ -18,7 +18,9 @@ from risk_daemon.metrics.reading import ChannelReading, Reading
 from risk_daemon.model.headroom import Headroom, headrooms
 from risk_daemon.model.status import (
     FundStatus,
+    GuardsStatus,
     LockStoreStatus,
+    PeerStatus,
     PositionStatus,
     ProfitStatus,
     Status,
@@ -69,6 +71,26 @@ def _of_status(value: Callable[[Status], Any]) -> Callable[[Reading], Rows]:
 
 def _of_venues(value: Callable[[VenueStatus], Any]) -> Callable[[Reading], Rows]:
     return lambda reading: [((name,), value(venue)) for name, venue in reading.status.venues.items()]
+
+
+def _of_guards(value: Callable[[GuardsStatus], Any]) -> Callable[[Reading], Rows]:
+    return lambda reading: [] if reading.status.guards is None else [((), value(reading.status.guards))]
+
+
+def _of_peers(value: Callable[[PeerStatus], Any]) -> Callable[[Reading], Rows]:
+    def rows(reading: Reading) -> Rows:
+        guards = reading.status.guards
+        return [] if guards is None else [((peer.name,), value(peer)) for peer in guards.peers]
+
+    return rows
+
+
+def _holds_epoch(guards: GuardsStatus) -> bool | None:
+    return None if guards.reason is not None else guards.opens == guards.name
+
+
+def _holds_shut(peer: PeerStatus) -> bool | None:
+    return peer.cause is not None if peer.heard else None
 
 
 def _of_positions(value: Callable[[PositionStatus], Any]) -> Callable[[Reading], Rows]:
@@ -293,6 +315,22 @@ _GATE = (
         lambda reading: [((lock.name,), _failing_s(lock)) for lock in reading.status.locks],
         ("lock",),
     ),
+    Family(
+        "opening_epoch",
+        "The highest number known of the right to open, of several guards.",
+        _of_guards(lambda g: g.epoch),
+    ),
+    Family("opening_held", "1: this guard has the right to open; 0: another, or none.", _of_guards(_holds_epoch)),
+    Family(
+        "board_age_seconds", "Since the place where several guards meet answered.", _of_guards(lambda g: g.answered_s)
+    ),
+    Family(
+        "peer_here",
+        "1: another guard over the same accounts spoke a moment ago.",
+        _of_peers(lambda p: p.here),
+        ("peer",),
+    ),
+    Family("peer_holding", "1: another guard keeps all new orders out.", _of_peers(_holds_shut), ("peer",)),
     Family(
         "restraint",
         "1 for each thing that holds against new orders, of one venue or bot where these are named.",

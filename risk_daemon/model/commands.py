@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from risk_daemon.model.event_names import RiskEvent
 
+TWIN = "twin"
+"""Who lets this guard open where it has peers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -57,6 +60,42 @@ class StandingTold:
     locked: bool
     trip_id: str | None
     mono: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSeen:
+    """What another guard of the same accounts said last where they meet.
+
+    is_heard: whether it said anything since that place knows of itself. is_here: it spoke within a lease, and did not
+    take its leave. locked, cause, reason: what holds there for all.
+    """
+
+    name: str
+    is_heard: bool
+    is_here: bool = False
+    locked: bool = False
+    cause: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardSeen:
+    """How all guards of the same accounts stand: asked at `asked_mono`, it counts until `until_mono`.
+
+    name: of this guard. epoch, words: the highest known there, of the right to open and of all that was said.
+    holder: which guard has that right; empty: none. is_told_locked: it was told there that this one keeps all shut.
+    why_not: why nothing can be told from it; None: it can.
+    """
+
+    name: str
+    asked_mono: float
+    until_mono: float
+    epoch: int
+    words: int
+    holder: str
+    is_told_locked: bool
+    peers: tuple[PeerSeen, ...]
+    why_not: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

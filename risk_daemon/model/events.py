@@ -8,6 +8,7 @@ from __future__ import annotations
 from risk_daemon.model.account import Fill, Flow, Kind, Order, Position, Price, Source
 from risk_daemon.model.bot_reports import ErrorKind, ErrorReported, OrderReported, TokenRevoked
 from risk_daemon.model.commands import (
+    BoardSeen,
     DisableRequested,
     EnableRequested,
     FundBegan,
@@ -15,6 +16,7 @@ from risk_daemon.model.commands import (
     HaltRequested,
     LeaseSeen,
     Noted,
+    PeerSeen,
     ReadingsWanted,
     Reconfigured,
     ReleaseRequested,
@@ -77,6 +79,7 @@ Input = (
     | FundBegan
     | FundTold
     | ReadingsWanted
+    | BoardSeen
     | OrderReported
     | ErrorReported
     | TokenRevoked
@@ -98,6 +101,7 @@ Input = (
 
 __all__ = [
     "BalancesSeen",
+    "BoardSeen",
     "CancelChecked",
     "ClosingFinished",
     "DeadManAnswered",
@@ -125,6 +129,7 @@ __all__ = [
     "OrderReported",
     "OrdersListed",
     "OrdersSeen",
+    "PeerSeen",
     "Position",
     "PositionClosed",
     "PositionsSeen",

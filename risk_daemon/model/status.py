@@ -288,6 +288,55 @@ class FundStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStatus:
+    """Another guard over the same accounts. heard: it said anything where they meet. here: it spoke a moment ago.
+
+    cause, reason: what it holds against all new orders; null: nothing.
+    """
+
+    name: str
+    heard: bool | None
+    here: bool | None
+    cause: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardsStatus:
+    """This guard among those over the same accounts. opens: which has the right to open, with the number `epoch`,
+    `since` then as far as this run knows; null: nobody, or it is not known.
+
+    answered_s ago the place where they meet answered; reason: why nothing is known from it now.
+    """
+
+    name: str
+    opens: str | None
+    epoch: int | None
+    since: str | None
+    answered_s: float | None
+    reason: str | None
+    peers: tuple[PeerStatus, ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """For people: who opens, and then each peer."""
+        if self.reason is not None or self.answered_s is None:
+            why = self.reason or "nothing is told of it"
+            return (f"who has the right to open is not known: {why}", *map(_peer_words, self.peers))
+        whose = "this guard has" if self.opens == self.name else f"guard {self.opens} has"
+        opens = f"{whose} the right to open, epoch {self.epoch}" if self.opens else "nobody has the right to open"
+        return (opens, *map(_peer_words, self.peers))
+
+
+def _peer_words(peer: PeerStatus) -> str:
+    if peer.heard is not True:
+        return f"guard {peer.name} was not heard of"
+    there = {True: "is there", False: "is NOT THERE", None: "may be there"}[peer.here]
+    holds = "holds nothing" if peer.cause is None else f"keeps all shut: {peer.cause}: {peer.reason}"
+    return f"guard {peer.name} {there}, and {holds}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfitStatus:
     """Of the running day, in the reference currency, net of flows: total = realized + unrealized.
 
@@ -327,7 +376,8 @@ class Status:
     itself and, where it has a limit, what it sees (`observed`, `limit`, `unit`, see headroom.py). halts: of single
     venues and bots. restraints: all that holds against new orders now. distances: of rules about the whole portfolio,
     the nearest first. positions, holdings: all of them; a venue whose age is null has told of none. locks: where
-    others read the lock, besides the memory map; empty without a running daemon. fund: null where the guard is of none.
+    others read the lock, besides the memory map; empty without a running daemon. guards: null where this one has no
+    peers. fund: null where it is of none.
     """
 
     time: str
@@ -363,6 +413,7 @@ class Status:
     profit: ProfitsStatus
     locks: tuple[LockStoreStatus, ...]
     fund: FundStatus | None
+    guards: GuardsStatus | None
 
     def document(self) -> dict[str, Any]:
         """JSON-able, with every key."""
@@ -381,7 +432,8 @@ class Status:
 class State(Status):
     """The status, with what only a running daemon tells.
 
-    recent: the last `orders`, `fills`, `errors` and `vetoes`, newest last. open_orders: what is known to be open.
+    recent: the last `orders`, `fills`, `errors`, `vetoes` and `deeds` of operators, newest last. open_orders: what is
+    known to be open.
     turned_away: connections and logins since the start, by why.
     """
 

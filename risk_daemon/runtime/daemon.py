@@ -90,6 +90,7 @@ class Daemon:
         self.counters = Counters()
         self._readers: list[Reader] = [self.counters.wrote]
         self._leaving: list[Callable[[], Awaitable[None]]] = []
+        self._left_to: Callable[[], str | None] = lambda: None
         self._commands: set[Command] = set()
         self.member: Member | None = None
         self._ending: Finish | None = None
@@ -106,6 +107,13 @@ class Daemon:
     def before_last_words(self, work: Callable[[], Awaitable[None]]) -> None:
         """Have `work` done at the end, while it still can be written down."""
         self._leaving.append(work)
+
+    def leave_switches_to(self, whom: Callable[[], str | None]) -> None:
+        """At the end the venues' own switches stay armed where `whom` names who else refreshes them: a timer is shared.
+
+        Asked once leave was taken of them. None: nobody, and they are disarmed.
+        """
+        self._left_to = whom
 
     # --- life --------------------------------------------------------------------------------------
 
@@ -397,6 +405,11 @@ class Daemon:
 
     async def _disarmed(self) -> tuple[RiskEvent, ...]:
         """Disarm the venues' own switches. What came of it, told already and to be written down."""
+        left_to = self._left_to()
+        if left_to is not None:
+            for venue in self._engine.settings.dead_men:
+                _LOG.warning("dead_man_left_armed", venue=venue, left_to=left_to)
+            return ()
         done, now = await self._dead_men.disarm(self.settings.stop_within_s), self.parts.clock.now()
         events = tuple(self._engine.dead_men.disarmed(one, now) for one in done)
         for event in events:

@@ -8,6 +8,7 @@ place of is missing there.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,6 +28,7 @@ LOOK_EVERY_S = 10.0
 LOOK_FOR_MISSING_EVERY_S = 1.0
 _MINUTE_S = 60.0
 _FORGET_EVERY_S = 3_600.0
+_DAY_S = 86_400.0
 
 _LOG = structlog.get_logger(__name__)
 
@@ -38,7 +40,9 @@ class Place(Protocol):
         """All or none. Takes no longer than it was told at most."""
         ...
 
-    async def forget(self, before_wall: float) -> None: ...
+    async def forget(self, before_wall: float, keep_days: int) -> None:
+        """Remove what is from before then (Unix seconds), but for the newest days on which anything was kept."""
+        ...
 
     async def close(self) -> None: ...
 
@@ -179,7 +183,7 @@ class SnapshotWriter:
     async def _forget_old(self) -> None:
         now = self._clock.now()
         if self._settings.keep_s is not None and now.mono - self._forget_mono >= _FORGET_EVERY_S:
-            await self._place.forget(now.wall - self._settings.keep_s)
+            await self._place.forget(now.wall - self._settings.keep_s, math.ceil(self._settings.keep_s / _DAY_S))
             self._forget_mono = now.mono
 
     def _tell(self, error: Exception | None) -> None:

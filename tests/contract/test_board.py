@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from risk_daemon.errors import RecordError
 from risk_daemon.state.board import base
-from risk_daemon.state.board.base import Answer, Board, Standing
+from risk_daemon.state.board.base import Answer, Board, Known, Standing
 from risk_daemon.state.board.redis import RedisBoard
 from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.redis_client import redis_client
@@ -62,8 +63,16 @@ async def place(
         await link.close()
 
 
-async def ask(board: Board, mine: Standing = CLEAR, *, wants: bool = True, known_epoch: int = 0) -> Answer:
-    return await board.exchange(mine, wants=wants, known_epoch=known_epoch)
+async def ask(
+    board: Board,
+    mine: Standing = CLEAR,
+    *,
+    wants: bool = True,
+    known_epoch: int = 0,
+    known_words: int = 0,
+    doubts: bool = False,
+) -> Answer:
+    return await board.exchange(mine, Known(epoch=known_epoch, words=known_words, doubts=doubts), wants=wants)
 
 
 async def held(board: Board, known_epoch: int = 0) -> Answer:
@@ -156,6 +165,66 @@ async def test_a_second_process_of_one_name_is_told_so_and_writes_nothing(place:
     await until(is_free)  # the first is gone, or was restarted
 
 
+async def test_what_locks_is_taken_in_whoever_says_it_under_a_name(place: Place) -> None:
+    first, second, other = place.board("a", ["b"], run="1"), place.board("a", ["b"], run="2"), place.board("b", ["a"])
+    assert (await held(first)).before is None
+    answer = await ask(second, HALTED, wants=False)
+    assert (answer.is_taken, answer.is_ours, answer.before) == (False, False, CLEAR)
+    assert (await ask(other, wants=False)).others == {"a": HALTED}
+    answer = await ask(first)
+    assert (answer.is_taken, answer.is_ours, answer.before) == (True, False, HALTED), "it hears, and lifts nothing"
+    assert (await ask(other, wants=False)).others == {"a": HALTED}
+    assert (await ask(second, CLEAR)).before is None, "its own word is not another's"
+
+
+async def test_who_took_leave_frees_its_name_at_once(place: Place) -> None:
+    first, second = place.board("a", ["b"], run="1"), place.board("a", ["b"], run="2")
+    await ask(first)
+    assert (await ask(second)).is_taken
+    await ask(first, replace(CLEAR, is_here=False), wants=False)
+    answer = await ask(second)
+    assert (answer.is_taken, answer.before) == (False, replace(CLEAR, is_here=False))
+    assert (await ask(first)).is_taken, "it has left"
+
+
+async def test_how_long_ago_each_spoke_is_told_and_how_many_words_were_said(place: Place) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    first = await ask(b)
+    place.say_at("b", -60.0)
+    place.begin(-120.0)
+    answer = await ask(a)
+    assert answer.said_s == {"b": pytest.approx(60.0, abs=5.0)}
+    assert answer.words == first.words + 1
+    assert answer.at_s - first.at_s < 60.0
+    assert (await ask(a, known_words=answer.words)).words == answer.words + 1
+
+
+async def test_a_board_that_lost_a_word_settles_even_if_it_knows_of_every_epoch(place: Place) -> None:
+    """Its tables were restored under a server that went on."""
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    known = await held(a)
+    await ask(b)
+    saved = place.saved()
+    known = await ask(b, HALTED, wants=False)
+    place.restore(saved)
+    assert (await ask(a)).others == {"b": CLEAR}, "who knows of nothing finds nothing"
+    place.restore(saved)
+    answer = await ask(a, known_epoch=known.epoch, known_words=known.words)
+    assert (answer.is_ours, answer.is_settled, answer.others) == (False, False, {"b": None})
+    assert answer.words > known.words
+    assert (await ask(a, known_words=answer.words)).others == {"b": None}
+
+
+async def test_a_board_whose_clock_is_doubted_settles_and_nobody_holds_the_epoch(place: Place) -> None:
+    a, b = place.board("a", ["b"]), place.board("b", ["a"])
+    await held(a)
+    await ask(b)
+    answer = await ask(b, doubts=True)
+    assert (answer.is_ours, answer.is_settled, answer.holder, answer.others) == (False, False, "", {"a": None})
+    assert not (await ask(a)).is_ours
+    assert (await held(a)).epoch == 2
+
+
 async def test_a_word_that_comes_after_a_later_one_changes_nothing_and_holds_no_epoch(place: Place) -> None:
     a, late, b = place.board("a", ["b"]), place.board("a", ["b"]), place.board("b", ["a"])
     await held(a)
@@ -243,7 +312,7 @@ async def test_what_was_said_before_the_board_was_made_or_in_the_future_was_not_
 async def test_a_clock_that_is_set_back_settles_anew(place: Place) -> None:
     a = place.board("a", [])
     await held(a)
-    place.begin_in_the_future()
+    place.begin(86_400.0)
     assert not (await ask(a)).is_settled
 
 
@@ -362,9 +431,13 @@ async def test_a_server_that_answers_with_odd_things_is_an_error(depth: int) -> 
     server.close()
 
 
-WHOLE = {"epoch": 1, "holder": "a:1", "is_ours": True, "is_taken": False, "is_settled": True, "others": {"b": None}}
+WHOLE = {"epoch": 1, "words": 1, "at_s": 1.5, "holder": "a:1", "is_ours": True, "is_taken": False, "is_settled": True}
+WHOLE |= {"before": None, "others": {"b": ["", 0.5]}}
 ODD = ["", "null", "7", "[]", "{}", "[" * 5_000 + "]" * 5_000]
-ODD += [json.dumps({**WHOLE, **odd}) for odd in ({"others": []}, {"others": None}, {"epoch": None}, {"epoch": "x"})]
+ODD += [
+    json.dumps({**WHOLE, **odd}) for odd in ({"others": []}, {"others": {"b": None}}, {"others": {"b": ["", None]}})
+]
+ODD += [json.dumps({**WHOLE, name: odd}) for name in ("epoch", "words", "at_s") for odd in (None, "x")]
 
 
 @pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))

@@ -21,7 +21,7 @@ from redis.exceptions import NoPermissionError
 from risk_daemon.client import TradingGate
 from risk_daemon.errors import RecordError
 from risk_daemon.model.clock import Instant
-from risk_daemon.state.board.base import Standing
+from risk_daemon.state.board.base import Known, Standing
 from risk_daemon.state.board.redis import RedisBoard
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.redis import SILENCE_MS, RedisLock
@@ -402,19 +402,19 @@ async def test_guards_meet_on_a_board_by_the_rules_of_the_page_and_a_bot_does_no
         for user, name, other in (("guard", "a", "b"), ("guard", "b", "a"), ("bot", "a", "b"))
     )
     said = Standing(locked=True, cause="manual_halt", reason="night", trip_id="trip-1")
-    await a.exchange(said, wants=False, known_epoch=0)
+    await a.exchange(said, Known(), wants=False)
 
     async def is_ours() -> bool:
-        return (await b.exchange(Standing(locked=False), wants=True, known_epoch=0)).is_ours
+        return (await b.exchange(Standing(locked=False), Known(), wants=True)).is_ours
 
     await until_true(is_ours)
     server.ask("PERSIST", "risk-daemon:main:board:holder")
     assert not await is_ours(), "settles, which takes one more command"
-    assert (await b.exchange(Standing(locked=False), wants=False, known_epoch=0)).others == {"a": None}
-    assert (await a.exchange(said, wants=False, known_epoch=0)).others == {"b": Standing(locked=False)}
-    assert (await b.exchange(Standing(locked=False), wants=False, known_epoch=0)).others == {"a": said}
+    assert (await b.exchange(Standing(locked=False), Known(), wants=False)).others == {"a": None}
+    assert (await a.exchange(said, Known(), wants=False)).others == {"b": Standing(locked=False)}
+    assert (await b.exchange(Standing(locked=False), Known(), wants=False)).others == {"a": said}
     with pytest.raises(RecordError, match="permission"):
-        await bot.exchange(said, wants=False, known_epoch=0)
+        await bot.exchange(said, Known(), wants=False)
     for board in (a, b, bot):
         await board.close()
 
@@ -631,7 +631,7 @@ async def test_a_board_behind_tls_that_falls_silent_is_closed_all_the_same(
     async with over_tls(server, certificates) as (address, way):
         client = redis_client(address, None, 0.9)
         board = RedisBoard(client, place="redis", group="main", name="a", run="1", others=())
-        await board.exchange(Standing(locked=False), wants=False, known_epoch=0)
+        await board.exchange(Standing(locked=False), Known(), wants=False)
         way.is_deaf = True
         began = time.monotonic()
         await board.close()

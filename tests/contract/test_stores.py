@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from risk_daemon.errors import InvariantError, RecordError, StateError
-from risk_daemon.state.store.base import KEEP_SAMPLES_S, Store
+from risk_daemon.state.store import postgres, sqlite
+from risk_daemon.state.store.base import Store
 from risk_daemon.state.store.lineage import Head
 from risk_daemon.state.store.mirrored import MirroredStore
 from risk_daemon.state.store.postgres import PostgresStore
@@ -21,8 +22,13 @@ from tests.postgres import Database
 
 KINDS = ("sqlite", "postgresql", "mirrored")
 NOON = 1_700_000_000.0
+YEAR_S = 365 * 86_400.0
 
 Open = Callable[[], Awaitable[Store]]
+
+
+async def walls(store: Store) -> list[float]:
+    return [document["time"] for document in await store.load_samples()]
 
 
 def sample(wall: float, **more: Any) -> dict[str, Any]:
@@ -120,15 +126,46 @@ async def test_a_damaged_document_is_not_an_empty_one(place: Place, body: str) -
         await store.load()
 
 
-async def test_samples_are_kept_for_thirty_days_oldest_first(place: Place) -> None:
+@pytest.fixture
+def keeps_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of thirty days of minutes."""
+    for module in (sqlite, postgres):
+        monkeypatch.setattr(module, "KEEP_SAMPLES", 4)
+
+
+async def test_so_many_samples_are_kept_oldest_first(place: Place, keeps_four: None) -> None:
     store = await place.open()
     assert await store.load_samples() == []
     for wall in (NOON, NOON + 60, NOON - 60):
         await store.append_sample(sample(wall))
     await store.append_sample(sample(NOON, again=True))
     assert await store.load_samples() == [sample(NOON - 60), sample(NOON, again=True), sample(NOON + 60)]
-    await store.append_sample(sample(NOON + KEEP_SAMPLES_S))
-    assert await store.load_samples() == [sample(NOON, again=True), sample(NOON + 60), sample(NOON + KEEP_SAMPLES_S)]
+    for wall in (NOON + 120, NOON + 180):
+        await store.append_sample(sample(wall))
+    assert await walls(store) == [NOON, NOON + 60, NOON + 120, NOON + 180]
+
+
+@pytest.mark.parametrize("far_s", [YEAR_S, -YEAR_S])
+async def test_a_clock_that_jumps_there_and_back_costs_no_more_than_it_wrote(
+    place: Place, keeps_four: None, far_s: float
+) -> None:
+    """And what it wrote goes first, so that it keeps nothing of what is true away for ever."""
+    store = await place.open()
+    for minute in range(4):
+        await store.append_sample(sample(NOON + 60 * minute))
+    await store.append_sample(sample(NOON + far_s))
+    assert len({NOON + 60 * minute for minute in range(4)}.intersection(await walls(store))) == 3
+    for minute in (4, 5, 6, 7):
+        await store.append_sample(sample(NOON + 60 * minute))
+    assert await walls(store) == [NOON + 60 * minute for minute in (4, 5, 6, 7)]
+
+
+async def test_a_young_history_loses_nothing_to_a_clock_that_jumps(place: Place) -> None:
+    store = await place.open()
+    told = [NOON, NOON + 60, NOON + YEAR_S, NOON + YEAR_S + 60, NOON - YEAR_S, NOON + 120]
+    for wall in told:
+        await store.append_sample(sample(wall))
+    assert await walls(store) == sorted(told)
 
 
 async def test_a_sample_without_a_time_is_a_bug_and_a_damaged_one_is_left_out(place: Place) -> None:

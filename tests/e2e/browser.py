@@ -63,7 +63,11 @@ class Person:
 
     def waits_until(self, expression: str, arg: Any = None) -> None:
         """Until it is true on the page. Asked from here: the page's own policy forbids what is made of texts there."""
-        wait_for(lambda: self.page.evaluate(expression, arg), f"{expression} of {arg}; {self.reads('#said')!r}")
+
+        def what() -> str:
+            return f"{expression} of {arg}; the page says {self.reads('#said')!r}"
+
+        wait_for(lambda: self.page.evaluate(expression, arg), what)
 
     def waits_for_focus(self, on: str) -> None:
         self.waits_until("(on) => document.activeElement.id === on", on)

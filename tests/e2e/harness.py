@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,23 +43,30 @@ def http(method: str, url: str, body: Mapping[str, Any] | None = None, token: st
 
 
 class Venue:
-    """A venue in a process of its own, that says its port in a first line of JSON."""
+    """A venue in a process of its own, that says its port in a first line of JSON.
 
-    def __init__(self, command: list[str], control: str) -> None:
+    host: where it listens.
+    """
+
+    def __init__(self, command: list[str], control: str, host: str = "127.0.0.1") -> None:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, cwd=ROOT)
         assert self.process.stdout is not None
         self.port = json.loads(self.process.stdout.readline())["port"]
-        self.endpoint = f"http://127.0.0.1:{self.port}"
-        self._control = self.endpoint + control
+        self.endpoint = f"http://{host}:{self.port}"
+        self._control = control
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Its control face."""
+        return http(method, self.endpoint + path, body)
 
     def post(self, path: str = "", **body: Any) -> Any:
-        return http("POST", self._control + path, body)
+        return self.ask("POST", self._control + path, body)
 
     def delete(self, path: str = "", **body: Any) -> Any:
-        return http("DELETE", self._control + path, body)
+        return self.ask("DELETE", self._control + path, body)
 
     def get(self, path: str = "") -> Any:
-        return http("GET", self._control + path)
+        return self.ask("GET", self._control + path)
 
     def kill(self) -> None:
         self.process.kill()
@@ -88,10 +95,16 @@ def docs_secret() -> str:
 
 
 class Daemon:
-    """A state directory with a config, and the processes run on it one after the other."""
+    """A state directory with a config, and the processes run on it one after the other.
 
-    def __init__(self, directory: Path, config: str, keys: Mapping[str, tuple[str, ...]]) -> None:
+    within: what stands before every command, so that it runs on another machine.
+    """
+
+    def __init__(
+        self, directory: Path, config: str, keys: Mapping[str, tuple[str, ...]], within: Sequence[str] = ()
+    ) -> None:
         self.directory = directory
+        self._program = [*within, sys.executable, "-m", "risk_daemon"]
         self.config = directory / "config.toml"
         port_of_its_own = "" if "[api]" in config else '\n[api]\nlisten = "127.0.0.1:0"\n'
         self.config.write_text(config + port_of_its_own)
@@ -109,7 +122,7 @@ class Daemon:
     def command(self, *words: str, timeout_s: float = WAIT_S) -> subprocess.CompletedProcess[str]:
         """One command to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "risk_daemon", *words, "--config", str(self.config)],
+            [*self._program, *words, "--config", str(self.config)],
             env=self.environment,
             cwd=self.directory,
             capture_output=True,
@@ -122,7 +135,7 @@ class Daemon:
         self.runs += 1
         self._errors = (self.directory / f"stderr{self.runs}.txt").open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "risk_daemon", "run", "--config", str(self.config)],
+            [*self._program, "run", "--config", str(self.config)],
             env={**self.environment, **environment},
             cwd=self.directory,
             stdout=self._errors,

@@ -67,6 +67,11 @@ class Twins:
         """Whose gate a bot on that machine finds open now."""
         return [name for name, guard in self.guards.items() if TradingGate(guard.state).is_open()]
 
+    def opens(self, name: str) -> str | None:
+        """Who has the right to open, as one of them knows and tells."""
+        found = json.loads((self.guards[name].state / "risk.json").read_text())["guards"]["opens"]
+        return found if isinstance(found, str) else None
+
     def start(self) -> tuple[str, str]:
         """Both run; who opens, and who stands by."""
         for guard in self.guards.values():
@@ -185,3 +190,57 @@ def test_a_flushed_redis_opens_nothing_until_it_settled_and_both_were_heard_of(t
     assert f"guard {other} was not heard of since the board was made: start it once" in refused["reason"]
     twins[other].start()
     twins.settled()
+
+
+def test_one_that_ends_well_hands_over_at_once(twins: Twins) -> None:
+    """Two exchanges of the other are enough: it need not wait for the lease."""
+    holder, other = twins.start()
+    twins[holder].signal(signal.SIGTERM)
+    took_s, most = twins.watch(lambda: twins.open_ones() == [other], within_s=30.0)
+    assert most <= 1
+    assert took_s < 3.0, took_s
+
+
+def test_what_resumes_is_refused_where_the_other_opens_and_each_trip_is_reset_by_itself(twins: Twins) -> None:
+    holder, other = twins.start()
+    wait_for(lambda: twins.opens(other) == holder, twins.told)
+    disable = ("disable", "--for", "10m", "--reason", "maintenance", "--yes")
+    refused = twins[other].command(*disable)
+    assert refused.returncode != 0
+    assert f"guard {holder} has the right to open" in refused.stdout + refused.stderr
+    closing = twins[other].command("close-positions", "--yes")
+    assert closing.returncode != 0
+    assert f"guard {holder} has the right to open" in closing.stdout + closing.stderr
+
+    assert twins[other].command("halt", "--reason", "odd").returncode == 0
+    codes = {name: guard.exit_code() for name, guard in twins.guards.items()}
+    assert codes == {"a": 1, "b": 1}, twins.told()
+    reset = ("reset", "--reason", "looked", "--rebaseline", "keep", "--yes")
+    first = twins["a"].command(*reset)
+    assert first.returncode == 0, first.stderr
+    assert "guard b still holds: manual_halt" in first.stdout + first.stderr
+    assert twins["a"].of("circuit_breaker_reset")[0]["epoch"] >= 1
+    twins["a"].start()
+    twins["a"].wait_for("opening_refused")
+    assert twins.open_ones() == []
+    second = twins["b"].command(*reset)
+    assert second.returncode == 0, second.stderr
+    assert "still holds" not in second.stdout + second.stderr
+    wait_for(lambda: twins.open_ones() == ["a"], twins.told)
+    twins["b"].start()
+    assert twins["b"].wait_for("opening_refused")["reason"]
+    assert twins.open_ones() == ["a"]
+
+
+def test_without_redis_nothing_is_reset(twins: Twins) -> None:
+    twins.start()
+    assert twins["a"].command("halt", "--reason", "odd").returncode == 0
+    codes = {name: guard.exit_code() for name, guard in twins.guards.items()}
+    assert codes == {"a": 1, "b": 1}, twins.told()
+    twins.redis.kill()
+    reset = twins["a"].command("reset", "--reason", "looked", "--rebaseline", "keep", "--yes")
+    assert reset.returncode != 0
+    assert "what the other guards do is not known" in reset.stdout + reset.stderr
+    closing = twins["a"].command("close-positions", "--yes")
+    assert closing.returncode != 0
+    assert "what the others do is not known" in closing.stdout + closing.stderr

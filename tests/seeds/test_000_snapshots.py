@@ -145,8 +145,10 @@ async def test_000_08_with_the_extension_the_table_is_a_hypertable(postgres: Ser
     assert len(rows) == 1
     assert is_real or tuple(rows[0]) == ("daily_pnl_snapshots", "snapshot_time", "t,t")
     assert await snapshots._is_hypertable(connection)
-    await write(connection, [told(), told(wall=NOON - 40 * 86_400)])
-    await forget(connection, NOON - 20 * 86_400)
+    await register(connection, "main", ACCOUNTS)
+    spot = IDS["spot"]
+    await write(connection, [told(account_id=spot), told(account_id=spot, wall=NOON - 40 * 86_400)])
+    await forget(connection, NOON - 20 * 86_400, keep_days=1)
     assert await connection.fetchval("SELECT count(*) FROM daily_pnl_snapshots") == 1
     await connection.close()
 

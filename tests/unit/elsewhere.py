@@ -45,7 +45,6 @@ ELSEWHERE: dict[str, str] = {
     # --- auth ---
     "risk_daemon/auth/private_file.py": "unit/auth/test_tokens.py: modes, owners, full disks; test_wardens.py as well",
     # --- baselines ---
-    "risk_daemon/baselines/equity_history.py": "unit/breakers/test_volatility.py: samples and their returns",
     "risk_daemon/baselines/hold_window.py": "unit/baselines/test_baselines.py: what a peak must be held for",
     "risk_daemon/baselines/peaks.py": "unit/baselines/test_baselines.py: peaks, lookback, restarts",
     "risk_daemon/baselines/period_start.py": "unit/baselines/test_baselines.py: days and weeks",

@@ -11,6 +11,7 @@ from benchmarks.daemon_process import Account, config, environment
 from benchmarks.desk_faces import BINANCE
 from benchmarks.order_desk import OrderDesk
 from benchmarks.rows import Row
+from benchmarks.store_trip_rows import interval
 from benchmarks.sweep_rows import calls_until_proven, desk
 from risk_daemon.config.load import load
 
@@ -25,7 +26,8 @@ def test_named_parts_only_each_once_and_in_their_order() -> None:
 
 def test_an_unknown_part_ends_it_and_the_known_are_named() -> None:
     with pytest.raises(
-        SystemExit, match="no part speed; known are engine, gate, http, wire, page, sweep, store, process"
+        SystemExit,
+        match="no part speed; known are engine, gate, http, wire, page, sweep, store, process, scale",
     ):
         chosen(["engine", "speed"])
 
@@ -42,6 +44,13 @@ def test_an_unknown_part_ends_it_and_the_known_are_named() -> None:
 def test_a_row_says_what_was_measured_and_whether_it_holds(row: Row, held: bool | None, words: list[str]) -> None:
     assert row.held is held
     assert all(word in line(row) for word in words)
+
+
+def test_the_interval_of_a_ratio_has_it_and_says_how_sure_it_is() -> None:
+    least, most = interval([2.0] * 12, [1.0] * 12)
+    assert least == most == 2.0
+    wide = interval([1.0, 9.0] * 6, [2.0, 3.0] * 6)
+    assert wide[0] < 1 < wide[1], "nobody can tell"
 
 
 def test_a_daemon_is_given_a_configuration_that_it_takes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The container file: what it copies is there, its first process knows the exit codes, compose holds the walls."""
+"""The container file: what it copies is there, and its first process knows the exit codes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,15 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from risk_daemon.config.load import load as load_config
 from risk_daemon.errors import ExitCode
-from risk_daemon.state.store.postgres_url import parse
 from tests.e2e.harness import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 FILE = (DEPLOY / "Containerfile").read_text()
-COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 
 # --- the file --------------------------------------------------------------------------------------
@@ -132,56 +126,3 @@ def test_any_other_command_is_run_as_it_is(tmp_path: Path) -> None:
         env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False, timeout=30,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (75, "init --yes\n")
-
-
-# --- compose ---------------------------------------------------------------------------------------
-
-
-def test_no_restart_policy_decides_what_the_first_process_decides() -> None:
-    """`on-failure` alone would start a guard again that has tripped; `no` would leave orders open after 4."""
-    assert SERVICES["guard"]["restart"] == SERVICES["watch"]["restart"] == "unless-stopped"
-    assert "entrypoint" not in SERVICES["guard"]
-    assert SERVICES["guard"]["command"][0] == "run"
-    assert SERVICES["guard"]["stop_grace_period"] == "45s", "as TimeoutStopSec="
-
-
-def test_the_walls_are_up_and_only_the_guard_writes_its_state_or_has_keys() -> None:
-    for name in ("guard", "watch"):
-        service = SERVICES[name]
-        assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
-        assert service["security_opt"] == ["no-new-privileges:true"]
-        assert service["ulimits"]["core"] == 0
-    assert "state:/var/lib/risk-daemon" in SERVICES["guard"]["volumes"]
-    assert all("state:/var/lib/risk-daemon:ro" in SERVICES[name]["volumes"] for name in ("watch", "bot"))
-    assert SERVICES["watch"]["user"] == "64322:64321"
-    assert all(secret.startswith("alerts.") for secret in SERVICES["watch"]["secrets"])
-    assert "secrets" not in SERVICES["bot"]
-    assert {name for service in SERVICES.values() for name in service.get("secrets", [])} == set(COMPOSE["secrets"])
-
-
-def test_the_database_is_pinned_keeps_its_data_and_gets_its_password_from_a_file() -> None:
-    service = SERVICES["timescaledb"]
-    assert re.fullmatch(r"timescale/timescaledb:\d+\.\d+\.\d+-pg\d+", service["image"])
-    assert service["environment"]["POSTGRES_PASSWORD_FILE"] == f"/run/secrets/{service['secrets'][0]}"
-    assert "POSTGRES_PASSWORD" not in service["environment"]
-    assert service["secrets"] == ["state.store.password"], "the name that the guard reads it by"
-    volume, _, place = service["volumes"][0].partition(":")
-    assert volume in COMPOSE["volumes"]
-    assert place == "/var/lib/postgresql/data"
-    assert service["healthcheck"]["test"][:2] == ["CMD", "pg_isready"]
-    assert service["profiles"] == ["store"], "a guard whose state is a file alone needs none"
-
-
-def test_the_address_that_stands_there_is_one_that_the_guard_takes() -> None:
-    [address] = re.findall(r'\[state\] store = "(postgresql://[^"]+)"', (DEPLOY / "compose.yaml").read_text())
-    url, environment = parse(address), SERVICES["timescaledb"]["environment"]
-    assert (url.hosts, url.user, url.database) == (
-        (("timescaledb", 5432),), environment["POSTGRES_USER"], environment["POSTGRES_DB"],
-    )  # fmt: skip
-
-
-def test_a_bot_reaches_the_loopback_of_the_guard_and_no_port_is_published() -> None:
-    assert SERVICES["bot"]["network_mode"] == "service:guard"
-    assert not any("ports" in service for service in SERVICES.values())
-    listen = load_config(ROOT / "config.toml").api.listen
-    assert SERVICES["bot"]["environment"]["GATE_URL"] == f"http://{listen}"

@@ -77,6 +77,7 @@ PARTS: Mapping[str, Callable[[State], Markup]] = {
     "breakers": tables.breakers,
     "positions": tables.positions,
     "holdings": tables.holdings,
+    "locks": tables.locks,
 }
 # Of these a page may show only what matches some words.
 HAPPENED: Mapping[str, Callable[..., Markup]] = {

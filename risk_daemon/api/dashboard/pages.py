@@ -52,6 +52,7 @@ def home(board: Board, visit: Visit) -> bytes:
             _section("Circuit breakers", _live(board, "breakers")),
             _section("Profit", _live(board, "profit")),
             _section("Venues", _live(board, "venues")),
+            _section("Locks", _live(board, "locks")),
             _section("Positions", _live(board, "positions")),
             _section("Holdings", _live(board, "holdings")),
             _happened(board, visit),

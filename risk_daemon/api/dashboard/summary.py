@@ -102,6 +102,7 @@ def now(state: State, proven: Mapping[str, float]) -> Markup:
         circuit(state),
         _fund(state),
         _halts(state),
+        _guards(state),
     )
 
 
@@ -143,6 +144,14 @@ def _halts(state: State) -> Markup | None:
             whose = " on ".join(name for name in (one.bot, one.venue) if name)
             rows.append(tag("li", f"Orders of {whose} are refused: {one.reason or one.cause}"))
     return tag("ul", *rows, class_="halts") if rows else None
+
+
+def _guards(state: State) -> Markup | None:
+    """Who else guards these accounts, and which of them may open."""
+    if state.guards is None or not state.is_running:
+        return None
+    lines = (tag("li", f"{line[:1].upper()}{line[1:]}.") for line in state.guards.sentences)
+    return tag("ul", *lines, class_="guards")
 
 
 def _proofs(state: State, proven: Mapping[str, float]) -> Markup:

@@ -95,6 +95,21 @@ def venues(state: State, proven: Mapping[str, float]) -> Markup:
     return table("Venues", heads, rows, empty="No venue is configured.", stacks=True)
 
 
+def locks(state: State) -> Markup:
+    """Where others read the lock. No ages while all is well: then this part is sent once."""
+    rows = [
+        (
+            text(one.name),
+            "yes" if one.failing_s is None and one.written_s is not None else tag("strong", "NO", class_="badge bad"),
+            "" if one.failing_s is None else age(one.failing_s),
+            "not yet" if one.failing_s is None and one.written_s is None else text(one.reason or ""),
+        )
+        for one in state.locks
+    ]
+    heads = columns("Lock", "Written", "Failing for", "Why")
+    return table("Locks", heads, rows, empty="Not known: no guard has told.", stacks=True)
+
+
 def _lost(ratio: float | None) -> Markup:
     """A loss of the day is a gain below zero."""
     if ratio is None:

@@ -24,7 +24,8 @@ FORMAT = 1
 class Standing:
     """What one guard says for all: whether it keeps new orders out, and by which trip, where it is one.
 
-    trip_id: of a trip, not of a freeze. since_wall: Unix seconds.
+    trip_id: of a trip, not of a freeze. since_wall: Unix seconds. is_here: it goes on speaking; False: this is its last
+    word. while_here: what it says holds only for as long as it goes on speaking, as that it sees nothing itself.
     """
 
     locked: bool
@@ -32,6 +33,8 @@ class Standing:
     reason: str = ""
     trip_id: str | None = None
     since_wall: float = 0.0
+    is_here: bool = True
+    while_here: bool = False
 
     def document(self) -> dict[str, Any]:
         """As a JSON object."""
@@ -46,9 +49,19 @@ class Standing:
         trip_id, since = document.get("trip_id"), document.get("since_wall")
         is_time = isinstance(since, int | float) and not isinstance(since, bool) and isfinite(since)
         texts = isinstance(cause, str) and isinstance(reason, str) and isinstance(trip_id, str | None)
-        if not (isinstance(locked, bool) and texts and is_time):
+        is_here, while_here = document.get("is_here"), document.get("while_here")
+        flags = isinstance(locked, bool) and isinstance(is_here, bool) and isinstance(while_here, bool)
+        if not (flags and texts and is_time):
             raise ValueError("it is not what a guard writes")
-        return cls(locked=locked, cause=str(cause), reason=str(reason), trip_id=trip_id, since_wall=float(str(since)))
+        return cls(
+            locked=bool(locked),
+            cause=str(cause),
+            reason=str(reason),
+            trip_id=trip_id,
+            since_wall=float(str(since)),
+            is_here=bool(is_here),
+            while_here=bool(while_here),
+        )
 
 
 UNREADABLE = Standing(locked=True, cause="locked", reason="what it wrote can't be read")
@@ -58,13 +71,13 @@ def standings_in(
     bodies: Mapping[str, Any], named: Iterable[str]
 ) -> tuple[dict[str, Standing | None], dict[str, Standing]]:
     """What the guards wrote, by name: those in `named`, None for who was not heard of; and all others."""
-    heard = {name: _standing_in(body) for name, body in bodies.items()}
+    heard = {name: standing_in(body) for name, body in bodies.items()}
     others = {name: heard.pop(name, None) for name in named}
     return others, heard
 
 
-def _standing_in(body: Any) -> Standing:
-    """What can't be read locks."""
+def standing_in(body: Any) -> Standing:
+    """What one wrote. What can't be read locks."""
     try:
         return Standing.from_document(json.loads(body))
     except (ValueError, TypeError, RecursionError):
@@ -72,25 +85,43 @@ def _standing_in(body: Any) -> Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What who asks knows of the board. epoch, words: the highest that it ever answered, in earlier runs too.
+
+    A board that knows of less was restored, or made anew. doubts: its clock was moved, by the clock of who asks.
+    """
+
+    epoch: int = 0
+    words: int = 0
+    doubts: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """How the board stands after an exchange.
 
+    words: how many were ever said here. at_s: the board's clock, in seconds.
     is_ours: the epoch is held by who asked, for LEASE_S from when it asked. is_taken: another process stands under the
     same name, and nothing was written. is_settled: the board has known of itself for as long as a lease lasts, on one
-    server and by a clock that was not set back, so that no lease of before is in force. holder: the name of the guard
-    that holds the epoch, empty if none.
+    server and by a clock that was not moved, so that no lease of before is in force. holder: the name of the guard
+    that holds the epoch, empty if none. before: what another process said here last under this name; None: nothing.
     others: by name; None for a guard that was not heard of since the board was made, or began to settle anew: what was
     said before that, or in the future by the board's clock, is of a board that nobody knows any more.
     unnamed: of the guards that were heard of, and that who asked does not count among its others.
+    said_s: so many seconds ago, of everybody who was heard of.
     """
 
     epoch: int
+    words: int
+    at_s: float
     holder: str
     is_ours: bool
     is_taken: bool
     is_settled: bool
+    before: Standing | None
     others: Mapping[str, Standing | None]
     unnamed: Mapping[str, Standing]
+    said_s: Mapping[str, float]
 
 
 class Board(Protocol):
@@ -101,13 +132,18 @@ class Board(Protocol):
         """Where it is, for people; without a password."""
         ...
 
-    async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
+    async def exchange(self, mine: Standing, known: Known, *, wants: bool) -> Answer:
         """Write what holds here, hold or let go of the epoch, and see how the others stand; in one step.
 
-        wants: whether this guard would open, were it let. known_epoch: the highest that was ever seen; a board that
-        knows of less was restored or made anew, and settles first. A word that was held up on the way, and comes after
-        a later one of the same process, changes nothing. Raises RecordError; then nothing is known.
+        wants: whether this guard would open, were it let. A board that knows of less than `known`, or whose clock is
+        doubted, settles first. A word that was held up on the way, and comes after a later one of the same process,
+        changes nothing. A name is of one process at a time; but what locks is taken in whoever says it. Raises
+        RecordError; then nothing is known.
         """
+        ...
+
+    async def holder(self) -> str:
+        """Which guard holds the epoch now; empty: none. Nothing is written. Raises RecordError."""
         ...
 
     async def close(self) -> None: ...

@@ -14,10 +14,10 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from risk_daemon.errors import RecordError
-from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standings_in
+from risk_daemon.state.board.base import LEASE_S, Answer, Known, Standing, standing_in, standings_in
 
-_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8)"
-
+_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+_HOLDER = "SELECT holder FROM boards WHERE name = $1 AND held_until > clock_timestamp()"
 
 T = TypeVar("T")
 
@@ -39,10 +39,11 @@ class PostgresBoard:
         self._group, self._name, self._run, self._others = group, name, run, tuple(others)
         self._seq = 0
 
-    async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
+    async def exchange(self, mine: Standing, known: Known, *, wants: bool) -> Answer:
         self._seq += 1
         body, lease = json.dumps(mine.document()), timedelta(seconds=LEASE_S)
-        words = (self._group, self._name, self._run, self._seq, body, wants, known_epoch, lease)
+        me = (self._group, self._name, self._run, self._seq)
+        words = (*me, body, mine.locked, mine.is_here, wants, known.epoch, known.words, known.doubts, lease)
         found = await self._link.run(lambda connection: connection.fetchval(_EXCHANGE, *words))
         try:
             return self._answer(json.loads(found))
@@ -51,16 +52,30 @@ class PostgresBoard:
 
     def _answer(self, found: dict[str, Any]) -> Answer:
         """Raises ValueError, KeyError, TypeError, AttributeError."""
-        others, unnamed = standings_in(found["others"], self._others)
+        said = found["others"].items()
+        others, unnamed = standings_in({name: body for name, (body, _) in said}, self._others)
         return Answer(
             epoch=int(found["epoch"]),
-            holder=str(found["holder"]).rpartition(":")[0],
+            words=int(found["words"]),
+            at_s=float(found["at_s"]),
+            holder=_name_of(found["holder"]),
             is_ours=found["is_ours"] is True,
             is_taken=found["is_taken"] is not False,
             is_settled=found["is_settled"] is True,
+            before=None if found["before"] is None else standing_in(found["before"]),
             others=others,
             unnamed=unnamed,
+            said_s={name: float(said_s) for name, (_, said_s) in said},
         )
+
+    async def holder(self) -> str:
+        found = await self._link.run(lambda connection: connection.fetchval(_HOLDER, self._group))
+        return _name_of(found)
 
     async def close(self) -> None:
         await self._link.close()
+
+
+def _name_of(holder: object) -> str:
+    """NAME of NAME:RUN."""
+    return str(holder or "").rpartition(":")[0]

@@ -3,11 +3,13 @@
 Keys, all with the prefix `risk-daemon:GROUP:board:`
 
     epoch       the number of the last holder
+    words       how many were ever said here
     holder      NAME:RUN of who holds it; expires with its lease
     since       when this board was made, or began to settle, in ms by the server
     server      which run of which server that was
     guards      set of the names of all that ever said anything here
-    guard:NAME  hash of run, seq (of its words), at (ms by the server) and body (JSON): what holds for this guard
+    guard:NAME  hash of run, seq (of its words), at (ms by the server), stays (0: it took leave) and body (JSON): what
+                holds for this guard
 
 A replica refuses the script, as it writes. What a failover may lose is written again with the next exchange. Another
 server than the one that was asked before, or that one restarted, settles anew: it may have lost an epoch whose holder
@@ -24,42 +26,46 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from risk_daemon.errors import RecordError
-from risk_daemon.state.board.base import LEASE_S, Answer, Standing, standings_in
+from risk_daemon.state.board.base import LEASE_S, Answer, Known, Standing, standing_in, standings_in
 from risk_daemon.state.redis_client import closed
 
 _EXCHANGE = """
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
-local name, run, body, wants = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
-local known, lease, seq = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local stands = redis.call('HMGET', KEYS[4], 'run', 'at', 'seq')
+local name, run, seq, body, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local locks, wants, doubts = ARGV[6] == '1', ARGV[7] == '1', ARGV[8] == '1'
+local known_epoch, known_words, stays = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+local stands = redis.call('HMGET', KEYS[4], 'run', 'at', 'seq', 'body', 'stays')
 if stands[1] == run and seq <= (tonumber(stands[3]) or 0) then
     return redis.error_reply('a later word was here first')
 end
 local epoch, since = tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(redis.call('GET', KEYS[3]) or '')
 if epoch == nil then return redis.error_reply('the epoch on this board is no number') end
+local words = tonumber(redis.call('GET', KEYS[7]) or '0')
+if words == nil then return redis.error_reply('the count of words on this board is no number') end
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 if server == nil then return redis.error_reply('this server does not say which one it is') end
 local holder, left = redis.call('GET', KEYS[2]) or '', redis.call('PTTL', KEYS[2])
 local is_set_back = holder ~= '' and (left < 0 or left > lease)
-if is_set_back then
-    redis.call('DEL', KEYS[2])
-    holder = ''
-end
 local is_moved = redis.call('GET', KEYS[5]) ~= server
-if since == nil or since > now or known > epoch or is_set_back or is_moved then
+-- One that knows of less than a guard was restored; where its clock was moved, a lease may be over too early.
+local is_older = known_epoch > epoch or known_words > words
+if since == nil or since > now or is_older or doubts or is_set_back or is_moved then
     since = now
     redis.call('SET', KEYS[3], string.format('%.0f', since))
     redis.call('SET', KEYS[5], server)
+    redis.call('DEL', KEYS[2])
+    holder = ''
 end
-if known > epoch then epoch = known end
+epoch, words = math.max(epoch, known_epoch), math.max(words, known_words) + 1
 local at = tonumber(stands[2] or '')
-local taken = at ~= nil and at <= now and now - at < lease and stands[1] ~= run
+-- What locks is taken in, whoever says it under this name; and who took leave has it no more.
+local taken = not locks and stands[5] ~= '0' and at ~= nil and at <= now and now - at < lease and stands[1] ~= run
 local settled, ours = now - since >= lease, false
 if not taken then
     local me = name .. ':' .. run
     redis.call('SADD', KEYS[6], name)
-    redis.call('HSET', KEYS[4], 'run', run, 'seq', seq, 'at', string.format('%.0f', now), 'body', body)
+    redis.call('HSET', KEYS[4], 'run', run, 'seq', seq, 'at', string.format('%.0f', now), 'stays', stays, 'body', body)
     if wants and settled and (holder == '' or holder == me) then
         if holder == '' then epoch = epoch + 1 end
         redis.call('SET', KEYS[2], me, 'PX', lease)
@@ -70,12 +76,16 @@ if not taken then
     end
 end
 redis.call('SET', KEYS[1], string.format('%.0f', epoch))
-local answer = {string.format('%.0f', epoch), holder, ours and 1 or 0, taken and 1 or 0, settled and 1 or 0}
+redis.call('SET', KEYS[7], string.format('%.0f', words))
+local answer = {string.format('%.0f', epoch), string.format('%.0f', words), string.format('%.0f', now), holder}
+for _, is in ipairs({ours, taken, settled, stands[1] and stands[1] ~= run}) do answer[#answer + 1] = is and 1 or 0 end
+answer[#answer + 1] = stands[4] or ''
 for _, other in ipairs(redis.call('SMEMBERS', KEYS[6])) do
-    local said = redis.call('HMGET', ARGV[8] .. other, 'at', 'body')
+    local said = redis.call('HMGET', ARGV[12] .. other, 'at', 'body')
     local said_at = tonumber(said[1] or '')
     if other ~= name and (said_at == nil or (said_at >= since and said_at <= now)) then
         answer[#answer + 1] = other
+        answer[#answer + 1] = said_at ~= nil and string.format('%.0f', now - said_at) or '0'
         answer[#answer + 1] = said_at ~= nil and said[2] or ''
     end
 end
@@ -93,12 +103,14 @@ class RedisBoard:
         self._seq = 0
         prefix = f"risk-daemon:{group}:board:"
         self._guards = f"{prefix}guard:"
-        self._keys = [prefix + key for key in ("epoch", "holder", "since", f"guard:{name}", "server", "guards")]
+        self._keys = [
+            prefix + key for key in ("epoch", "holder", "since", f"guard:{name}", "server", "guards", "words")
+        ]
 
-    async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
+    async def exchange(self, mine: Standing, known: Known, *, wants: bool) -> Answer:
         self._seq += 1
-        body = json.dumps(mine.document())
-        words: list[Any] = [self._name, self._run, body, int(wants), known_epoch, round(LEASE_S * 1000), self._seq]
+        words: list[Any] = [self._name, self._run, self._seq, json.dumps(mine.document()), round(LEASE_S * 1000)]
+        words += [int(mine.locked), int(wants), int(known.doubts), known.epoch, known.words, int(mine.is_here)]
         words.append(self._guards)
         try:
             found = await self._client.eval(_EXCHANGE, len(self._keys), *self._keys, *words)
@@ -108,21 +120,36 @@ class RedisBoard:
 
     def _answer(self, found: Sequence[str | None]) -> Answer:
         """Raises ValueError, TypeError."""
-        epoch, holder, ours, taken, settled, *said = found
-        bodies = dict(zip(map(str, said[::2]), said[1::2], strict=True))
-        others, unnamed = standings_in(bodies, self._others)
+        epoch, words, at_ms, holder, ours, taken, settled, has_before, before, *said = found
+        names = [str(name) for name in said[::3]]
+        others, unnamed = standings_in(dict(zip(names, said[2::3], strict=True)), self._others)
         return Answer(
             epoch=int(epoch or ""),
-            holder=(holder or "").rpartition(":")[0],
+            words=int(words or ""),
+            at_s=int(at_ms or "") / 1000,
+            holder=_name_of(holder),
             is_ours=ours == "1",
             is_taken=taken != "0",
             is_settled=settled == "1",
+            before=standing_in(before) if has_before != "0" else None,
             others=others,
             unnamed=unnamed,
+            said_s={name: int(ago_ms or "") / 1000 for name, ago_ms in zip(names, said[1::3], strict=True)},
         )
+
+    async def holder(self) -> str:
+        try:
+            return _name_of(_text(await self._client.get(self._keys[1])))
+        except (RedisError, OSError, ValueError) as error:
+            raise RecordError(f"{self.place}: the board does not answer: {error}") from error
 
     async def close(self) -> None:
         await closed(self._client.aclose())
+
+
+def _name_of(holder: str | None) -> str:
+    """NAME of NAME:RUN."""
+    return (holder or "").rpartition(":")[0]
 
 
 def _text(part: object) -> str | None:

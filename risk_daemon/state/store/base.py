@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 JsonObject = Mapping[str, Any]
 
-# How far back samples are kept, from the one appended last.
-KEEP_SAMPLES_S = 30 * 86400.0
+# So many samples are kept: thirty days of one a minute. A number and no age, so that no clock makes history old.
+KEEP_SAMPLES = 30 * 24 * 60
 
 
 class Store(Protocol):
@@ -36,8 +36,9 @@ class Store(Protocol):
     async def append_sample(self, document: JsonObject) -> None:
         """Keep a sample; its `time` (Unix seconds) names it, another of the same time takes its place.
 
-        Samples more than 30 days older than this one are forgotten. Raises RecordError as `save` does, and
-        InvariantError for one without a finite time.
+        Where there are more than `KEEP_SAMPLES`, those whose times are farthest from this one's are forgotten: a
+        clock that jumps ahead costs one for each that it made, and what it made goes first when it is right again.
+        Raises RecordError as `save` does, and InvariantError for one without a finite time.
         """
         ...
 

@@ -8,6 +8,7 @@ the gate. Every few seconds the server is asked to write something, so that one 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +18,14 @@ from enum import StrEnum
 
 import structlog
 
-from risk_daemon.errors import RecordError, StateError
+from risk_daemon.errors import RecordError
 from risk_daemon.state.store import formats
 from risk_daemon.state.store.base import JsonObject, Store
+from risk_daemon.state.store.fetching import documents_of, samples_of
 from risk_daemon.state.store.lineage import Head, Lineage, Relation
 from risk_daemon.state.store.postgres import Overtaken, PostgresStore
 from risk_daemon.state.store.postgres_link import WITHIN_S, Refused
-from risk_daemon.state.store.revised import RevisedState, Revision, SampleRow
+from risk_daemon.state.store.revised import RevisedState, Revision
 from risk_daemon.state.store.sqlite import time_of
 
 _LOG = structlog.get_logger(__name__)
@@ -33,7 +35,8 @@ RETRY_EVERY_S = 1.0
 # What was answered longer ago says nothing of now.
 BELIEVED_FOR_S = BEAT_EVERY_S + WITHIN_S
 LAST_TRY_S = 2.0
-# For so long a start waits for the server, whatever is to be brought: it is not yet guarding.
+# For so long a start waits for the server, whatever is to be brought there: it is not yet guarding. What is later there
+# must be here before it does: see fetching.py.
 MEET_WITHIN_S = 4.0
 KEEP_ACKED_EVERY_S = 60.0
 # A guard is there every few seconds: one that was there so lately still runs.
@@ -82,7 +85,7 @@ class MirroredStore:
         self._lineage = Lineage()
         self._head: Head | None = None
         self._is_head_known = False
-        self._sampled_to: float | None = None
+        self._unsent: set[float] | None = None  # samples, by their times; None: what the server lacks is not known
         self._ack_kept_at = -math.inf
         self._wanted = asyncio.Event()
         self._tried = asyncio.Event()
@@ -118,8 +121,8 @@ class MirroredStore:
 
     async def append_sample(self, document: JsonObject) -> None:
         await self._local.append_sample(document)
-        if self._sampled_to is not None:  # after a clock that was ahead, what is new may be before what is there
-            self._sampled_to = min(self._sampled_to, math.nextafter(time_of(document), -math.inf))
+        if self._unsent is not None:
+            self._unsent.add(time_of(document))
         self._wanted.set()
 
     async def load_samples(self) -> Sequence[JsonObject]:
@@ -145,9 +148,9 @@ class MirroredStore:
     async def begin(self, *, may_take_over: bool = True) -> None:
         """Meet the server, where it answers, and go on beside everything else.
 
-        A later state of the same accounts that the server has is taken over, if nobody else is writing it. Not with
-        may_take_over False: then nothing is waited for. Samples come later, where they take long, and until then that
-        is trouble. Raises RecordError where the state here can't be read.
+        A later state of the same accounts that the server has is taken over, if nobody else is writing it, and for that
+        each step has its time. Not with may_take_over False: then nothing is waited for. Samples come later, where they
+        take long, and until then that is trouble. Raises RecordError where the state here can't be read.
         """
         self._time = asyncio.get_running_loop().time
         self._lineage = await self._state.lineage()
@@ -167,9 +170,8 @@ class MirroredStore:
             revision = await self._state.read()
             async with asyncio.timeout_at(until):
                 head = await self._remote.head()
-                later = await self._later(revision, head)
-            if later is not None and head is not None:
-                await self._take_over(revision, head, *later)
+            if head is not None and self._is_later(revision, head):
+                await self._take_over(revision, head)
         except TimeoutError:
             self._fail(RecordError(f"{self._remote.where} did not say all within {MEET_WITHIN_S:g} s"))
             return False
@@ -178,18 +180,25 @@ class MirroredStore:
             return False
         return True
 
-    async def _later(self, revision: Revision, head: Head | None) -> tuple[Documents, Sequence[SampleRow]] | None:
-        """What the server has, where that is later than `revision`. Raises RecordError."""
-        if head is None or self._lineage.relation(head, revision.number) is not Relation.AHEAD:
-            return None
+    def _is_later(self, revision: Revision, head: Head) -> bool:
+        """Raises Refused where whoever saved it is still there."""
+        if self._lineage.relation(head, revision.number) is not Relation.AHEAD:
+            return False
         if head.unseen_s < ABSENT_AFTER_S:
             raise Refused(_TWO_GUARDS.format(seconds=head.unseen_s))
-        return await fetched(self._remote)
+        return True
 
-    async def _take_over(self, revision: Revision, head: Head, theirs: Documents, samples: Sequence[SampleRow]) -> None:
-        """All of it or nothing; it waits for no server. Raises RecordError."""
+    async def _take_over(self, revision: Revision, head: Head) -> None:
+        """All documents or nothing, and what can be had of the samples. Raises RecordError."""
         ours = {key: json.loads(body) for key, body in revision.rows}
+        theirs = await documents_of(self._remote, head)
         _check_accounts(ours, theirs)
+        where = self._remote.where
+        samples, why_not = await samples_of(
+            self._remote, lambda count: _LOG.info("state_being_taken_over", where=where, samples=count)
+        )
+        if why_not is not None:
+            _LOG.warning("samples_left_out", where=where, error=why_not, read=len(samples))
         documents = self._merge(ours, theirs)
         lineage = self._lineage.taken(head.run, head.revision)
         await self._state.become(head.revision, documents, samples, lineage)
@@ -266,7 +275,7 @@ class MirroredStore:
                 f"the server has save {there} of this guard and had save {self._lineage.acked} before: it was restored"
                 " from a copy or lost something; the state here is written to it again",
             )
-        self._head, self._is_head_known, self._sampled_to = head, True, None
+        self._head, self._is_head_known, self._unsent = head, True, None
 
     async def _send(self, revision: Revision) -> None:
         """Raises RecordError."""
@@ -287,22 +296,37 @@ class MirroredStore:
 
     async def _bring_samples(self) -> None:
         """Raises RecordError."""
-        if self._sampled_to is None:
-            self._sampled_to = await self._remote.newest_sample()
-        while await self._brought_some(self._sampled_to):
-            pass
+        if self._unsent is None:
+            await self._compare_samples()
+        while self._unsent:
+            await self._bring_some(self._unsent)
 
-    async def _brought_some(self, after: float) -> bool:
-        """Raises RecordError. What is appended meanwhile may be before the newest of these: it is brought next."""
-        reached, self._sampled_to = after, math.inf
+    async def _compare_samples(self) -> None:
+        """Learn what the server lacks: by each time, not by the latest, which may be of a clock that was ahead.
+
+        Raises RecordError.
+        """
+        self._unsent = appended = set[float]()  # meanwhile
+        lacking: set[float] | None = None
         try:
-            rows = await self._state.samples_after(after, _SAMPLES_AT_ONCE)
+            there = await self._remote.sample_walls()
+            lacking = set(await self._state.sample_walls()).difference(there)
+        finally:
+            self._unsent = None if lacking is None else appended | lacking
+
+    async def _bring_some(self, unsent: set[float]) -> None:
+        """Raises RecordError. What is appended meanwhile is brought next."""
+        some = heapq.nsmallest(_SAMPLES_AT_ONCE, unsent)
+        unsent.difference_update(some)
+        is_there = False
+        try:
+            rows = await self._state.samples_of(some)
             if rows:
                 await self._remote.put_samples(rows)
-                reached = rows[-1][0]
+            is_there = True
         finally:
-            self._sampled_to = min(self._sampled_to, reached)
-        return bool(rows)
+            if not is_there:
+                unsent.update(some)
 
     async def _keep_acked(self) -> None:
         """So that a server that had this once is known to have lost it."""
@@ -322,15 +346,6 @@ class MirroredStore:
             self._news.append(news)
         else:
             self._tell(news)
-
-
-async def fetched(remote: PostgresStore) -> tuple[Documents, Sequence[SampleRow]]:
-    """All that a server has of a guard, in this version's format. Raises RecordError."""
-    try:
-        documents, _ = formats.brought_forward(await remote.load())
-    except StateError as error:
-        raise Refused(f"{error}") from error
-    return documents, await remote.sample_rows()
 
 
 _TWO_GUARDS = (

@@ -7,7 +7,6 @@ one name, or of a guard and a copy of it, one finds out.
 from __future__ import annotations
 
 import json
-import math
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ import structlog
 
 from risk_daemon.errors import InvariantError, RecordError, StateError
 from risk_daemon.state.files import json_text
-from risk_daemon.state.store.base import KEEP_SAMPLES_S, JsonObject
+from risk_daemon.state.store.base import KEEP_SAMPLES, JsonObject
 from risk_daemon.state.store.formats import IDENTITY
 from risk_daemon.state.store.lineage import Head
 from risk_daemon.state.store.postgres_link import PostgresLink, Refused
@@ -43,8 +42,14 @@ _ONE = "SELECT body FROM state_documents WHERE guard = $1 AND key = $2"
 _PUT_SAMPLES = """INSERT INTO equity_samples (guard, wall, document)
     SELECT $1, wall, document FROM unnest($2::float8[], $3::text[]) AS given (wall, document)
     ON CONFLICT (guard, wall) DO UPDATE SET document = excluded.document"""
-_OLD_SAMPLES = "DELETE FROM equity_samples WHERE guard = $1 AND wall < $2"
-_ALL_SAMPLES = "SELECT wall, document FROM equity_samples WHERE guard = $1 ORDER BY wall"
+_FARTHEST_SAMPLES = """DELETE FROM equity_samples WHERE guard = $1 AND wall IN (
+    SELECT wall FROM equity_samples WHERE guard = $1 ORDER BY abs(wall - $2) DESC
+    LIMIT greatest(0, (SELECT count(*) FROM equity_samples WHERE guard = $1) - $3))"""
+_SAMPLE_WALLS = "SELECT coalesce(array_agg(wall), '{}') FROM equity_samples WHERE guard = $1"
+_KEYS = "SELECT key FROM state_documents WHERE guard = $1 ORDER BY key"
+_ALL_SAMPLES = "SELECT document FROM equity_samples WHERE guard = $1 ORDER BY wall"
+_SOME_SAMPLES = """SELECT wall, document FROM equity_samples
+    WHERE guard = $1 AND wall < $2 ORDER BY wall DESC LIMIT $3"""
 
 
 class Overtaken(RecordError):
@@ -101,12 +106,12 @@ class PostgresStore:
     async def load_samples(self) -> Sequence[JsonObject]:
         samples, damaged = [], 0
         try:
-            rows = await self.sample_rows()
+            rows = await self._link.run(lambda connection: connection.fetch(_ALL_SAMPLES, self._guard))
         except RecordError as error:
             _LOG.warning("samples_left_out", error=str(error))
             return []
-        for _, text in rows:
-            sample = _sample(text)
+        for row in rows:
+            sample = _sample(row["document"])
             damaged += sample is None
             samples += [] if sample is None else [sample]
         if damaged:
@@ -131,16 +136,28 @@ class PostgresStore:
             _LOG.error("store_damaged", error=str(error))
             return {}
 
-    async def sample_rows(self) -> Sequence[SampleRow]:
-        """All of them, oldest first, as they are. Raises RecordError."""
-        rows = await self._link.run(lambda connection: connection.fetch(_ALL_SAMPLES, self._guard))
+    async def keys(self) -> Sequence[str]:
+        """Of the documents. Raises RecordError."""
+        rows = await self._link.run(lambda connection: connection.fetch(_KEYS, self._guard))
+        return [row["key"] for row in rows]
+
+    async def document(self, key: str) -> JsonObject:
+        """One of them. Raises RecordError, StateError where it is damaged, or not there."""
+        body = await self._link.run(lambda connection: connection.fetchval(_ONE, self._guard, key))
+        return self._document(key, "" if body is None else body)
+
+    async def sample_rows(self, before: float, most: int) -> Sequence[SampleRow]:
+        """The newest from before then (Unix seconds), newest first, `most` at once. Raises RecordError."""
+        words = (self._guard, before, most)
+        rows = await self._link.run(lambda connection: connection.fetch(_SOME_SAMPLES, *words))
         return [(row["wall"], row["document"]) for row in rows]
 
-    async def newest_sample(self) -> float:
-        """Unix seconds; minus infinity before the first. Raises RecordError."""
-        newest = "SELECT max(wall) FROM equity_samples WHERE guard = $1"
-        found = await self._link.run(lambda connection: connection.fetchval(newest, self._guard))
-        return -math.inf if found is None else float(found)
+    async def sample_walls(self) -> Sequence[float]:
+        """Of which moments there are samples, Unix seconds, in no order. Raises RecordError."""
+        found: Sequence[float] = await self._link.run(
+            lambda connection: connection.fetchval(_SAMPLE_WALLS, self._guard)
+        )
+        return found
 
     async def put(self, expected: Head | None, number: int, rows: Sequence[Row]) -> Head:
         """Have these documents and no others there, as that revision of this run. Raises Overtaken, RecordError."""
@@ -195,7 +212,7 @@ class PostgresStore:
     async def _write_samples(self, connection: Connection, rows: Sequence[SampleRow]) -> None:
         walls, texts = [wall for wall, _ in rows], [text for _, text in rows]
         await connection.execute(_PUT_SAMPLES, self._guard, walls, texts)
-        await connection.execute(_OLD_SAMPLES, self._guard, max(walls) - KEEP_SAMPLES_S)
+        await connection.execute(_FARTHEST_SAMPLES, self._guard, walls[-1], KEEP_SAMPLES)
 
     def _document(self, key: str, body: str) -> JsonObject:
         """Raises StateError."""

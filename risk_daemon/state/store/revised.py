@@ -59,9 +59,13 @@ class RevisedState:
             _write, self._path, self._connection, (("UPDATE revision SET lineage = ?", [(lineage.text(),)]),)
         )
 
-    async def samples_after(self, wall: float, most: int) -> Sequence[SampleRow]:
-        """Samples later than `wall`, oldest first, `most` at once."""
-        return await self._run(_samples_after, self._path, self._connection, wall, most)
+    async def sample_walls(self) -> Sequence[float]:
+        """Of which moments there are samples, Unix seconds."""
+        return await self._run(_sample_walls, self._path, self._connection)
+
+    async def samples_of(self, walls: Sequence[float]) -> Sequence[SampleRow]:
+        """The samples of these moments that are there, oldest first; a few thousand at most at once."""
+        return await self._run(_samples_of, self._path, self._connection, walls)
 
     async def become(
         self, number: int, documents: Mapping[str, JsonObject], samples: Sequence[SampleRow], lineage: Lineage
@@ -114,11 +118,18 @@ def _lineage(path: Path, connection: sqlite3.Connection) -> Lineage:
         return Lineage.of(connection.execute("SELECT lineage FROM revision").fetchone()[0])
 
 
-def _samples_after(path: Path, connection: sqlite3.Connection, wall: float, most: int) -> Sequence[SampleRow]:
+def _sample_walls(path: Path, connection: sqlite3.Connection) -> Sequence[float]:
     """What is no text is left out, as it is where samples are read."""
-    chosen = "SELECT wall, document FROM equity_samples WHERE wall > ? AND typeof(document) = 'text'"
     with _transaction(path, connection, "BEGIN"):
-        return list(connection.execute(f"{chosen} ORDER BY wall LIMIT ?", (wall, most)))
+        found = connection.execute("SELECT wall FROM equity_samples WHERE typeof(document) = 'text'")
+        return [wall for (wall,) in found]
+
+
+def _samples_of(path: Path, connection: sqlite3.Connection, walls: Sequence[float]) -> Sequence[SampleRow]:
+    asked = ", ".join("?" * len(walls))
+    chosen = f"SELECT wall, document FROM equity_samples WHERE wall IN ({asked}) AND typeof(document) = 'text'"
+    with _transaction(path, connection, "BEGIN"):
+        return list(connection.execute(f"{chosen} ORDER BY wall", walls))
 
 
 def _write(path: Path, connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:

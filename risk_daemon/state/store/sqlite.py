@@ -19,7 +19,7 @@ import structlog
 
 from risk_daemon.errors import InvariantError, RecordError, StateError
 from risk_daemon.state.files import json_text
-from risk_daemon.state.store.base import KEEP_SAMPLES_S, JsonObject
+from risk_daemon.state.store.base import KEEP_SAMPLES, JsonObject
 from risk_daemon.state.worker import Run, Worker
 
 _LOG = structlog.get_logger(__name__)
@@ -27,6 +27,9 @@ _LOG = structlog.get_logger(__name__)
 APPLICATION_ID = int.from_bytes(b"RDmn", "big")
 _MIGRATIONS = Path(__file__).with_name("migrations") / "sqlite"
 _BUSY_S = 1.0
+_FARTHEST_SAMPLES = """DELETE FROM equity_samples WHERE wall IN (
+    SELECT wall FROM equity_samples ORDER BY abs(wall - ?) DESC
+    LIMIT max(0, (SELECT count(*) FROM equity_samples) - ?))"""
 
 
 class SqliteStore:
@@ -155,11 +158,10 @@ def _write_rows(path: Path, connection: sqlite3.Connection, rows: list[tuple[str
 
 
 def _write_samples(path: Path, connection: sqlite3.Connection, rows: list[tuple[float, str]]) -> None:
-    oldest = rows[-1][0] - KEEP_SAMPLES_S
     try:
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany("INSERT OR REPLACE INTO equity_samples (wall, document) VALUES (?, ?)", rows)
-        connection.execute("DELETE FROM equity_samples WHERE wall < ?", (oldest,))
+        connection.execute(_FARTHEST_SAMPLES, (rows[-1][0], KEEP_SAMPLES))
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         with suppress(sqlite3.Error):

@@ -25,7 +25,7 @@ matched: an order, a stop-loss too, stays open until it is cancelled.
     {"short": [1, 0, 1]} which of the next BalanceEx replies leave out the USDT; streams never do
     {"once": {"CancelAll": MODE}} that mode for the next call of that name only
     {"refuse_every": 2} every second signed call, whatever its name, is an EAPI:Invalid nonce; 0 ends it
-    {"api_key": "another"} the account's key is replaced, its secret stays
+    {"api_key": "another"} the account's first key is replaced, its secret stays; the second one has nonces of its own
     {"key": "ok"}: or "read_only" (it may not create, modify, cancel or close orders), or "revoked"
 """
 
@@ -64,7 +64,7 @@ from kraken_shapes import (
     wanted_pairs,
 )
 
-KEY, SECRET = "docs-key", base64.b64encode(b"kraken, as its documentation has it").decode()
+KEY, SECOND_KEY, SECRET = "docs-key", "docs-key-2", base64.b64encode(b"kraken, as its documentation has it").decode()
 PAGE, TOKEN_VALID_S, MAX_TIMEOUT_S, HEARTBEAT_S = 50, 900, 86_400, 1.0
 CALL_COSTS = {"Ledgers": 2, "AddOrder": 0, "CancelOrder": 0}
 SAY_EVERY_S = 0.05
@@ -125,10 +125,11 @@ class Account:
         self.calls: Counter[str] = Counter()
         self.tokens: dict[str, float] = {}
         self.sockets: set[Socket] = set()
-        self.last_nonce = self.ids = 0
+        self.nonces: Counter[str] = Counter()
+        self.ids = 0
         self.dead_man: asyncio.TimerHandle | None = None
         self.counter: Json | None = None
-        self.key = KEY
+        self.key, self.second_key = KEY, SECOND_KEY
         self.streams: dict[str, str] = {}
         self.sayers: list[asyncio.Task[None]] = []
         self.frozen: dict[str, dict[str, Decimal]] = {}
@@ -188,13 +189,14 @@ class Account:
         self.signed += 1
         if self.refuse_every and self.signed % self.refuse_every == 0:
             raise ApiError("EAPI:Invalid nonce")  # a bot with the same key was quicker
-        if headers.get("API-Key") != self.key:
+        key = headers.get("API-Key")
+        if key not in (self.key, self.second_key):
             raise ApiError("EAPI:Invalid key")
         if not hmac.compare_digest(headers.get("API-Sign", ""), sign):
             raise ApiError("EAPI:Invalid signature")
-        if not nonce.isdecimal() or int(nonce) <= self.last_nonce:
+        if not nonce.isdecimal() or int(nonce) <= self.nonces[key]:
             raise ApiError("EAPI:Invalid nonce")
-        self.last_nonce = int(nonce)
+        self.nonces[key] = int(nonce)
         self.count(path.rpartition("/")[2])
 
     def level(self) -> float:
@@ -523,12 +525,15 @@ class Server:
         return await self.truth(request)
 
 
-async def serve(port: int) -> None:
-    """Says the port really bound in one JSON line, then serves until it is ended."""
+async def serve(host: str, port: int, socket: str | None) -> None:
+    """Says the port really bound in one JSON line, then serves until it is ended. socket: a second way to it."""
     runner = web.AppRunner(Server().app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    sys.stdout.write(json.dumps({"port": runner.addresses[0][1]}) + "\n")
+    await web.TCPSite(runner, host, port).start()
+    bound = runner.addresses[0][1]
+    if socket is not None:
+        await web.UnixSite(runner, socket).start()
+    sys.stdout.write(json.dumps({"port": bound}) + "\n")
     sys.stdout.flush()
     await asyncio.Event().wait()
 
@@ -536,5 +541,8 @@ async def serve(port: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--socket", help="a path of a Unix socket to listen on as well")
+    words = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(parser.parse_args().port))
+        asyncio.run(serve(words.host, words.port, words.socket))

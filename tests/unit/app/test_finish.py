@@ -115,6 +115,13 @@ async def test_only_the_latch_is_saved_and_only_its_proof_changes(
     assert peek_documents(paths.database) == {**before, LATCH: {**before[LATCH], "proven": True}}
 
 
+async def test_what_is_known_of_the_board_is_known_while_a_trip_is_finished(
+    settings: Settings, paths: Paths, stack: AsyncExitStack
+) -> None:
+    set_up(paths, board={"epoch": 7, "words": 90})
+    assert (await taken_up(settings, stack)).engine.outside.snapshot() == {"epoch": 7, "words": 90}
+
+
 async def test_a_freeze_is_finished_like_a_trip_and_stays_a_freeze(
     settings: Settings, paths: Paths, stack: AsyncExitStack
 ) -> None:

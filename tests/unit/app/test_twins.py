@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,9 +12,26 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from risk_daemon.app.twins import meet_peers, meet_peers_that_can_be_met, peer_findings
+from risk_daemon.app.twins import (
+    Visit,
+    meet_peers,
+    meet_peers_that_can_be_met,
+    peer_findings,
+    refuse_while_another_opens,
+    visit,
+)
 from risk_daemon.config.load import Settings, load
-from risk_daemon.errors import ConfigError
+from risk_daemon.engine.engine import Engine
+from risk_daemon.errors import CircuitBreakerError, ConfigError
+from risk_daemon.model.clock import SystemClock
+from risk_daemon.model.events import ResetRequested
+from risk_daemon.state.board.base import Answer, Known, Standing
+from risk_daemon.state.board.redis import RedisBoard
+from risk_daemon.state.lock.redis_address import RedisAddress
+from risk_daemon.state.redis_client import redis_client
+from tests.board_servers import until
+from tests.core_world import engine_settings, with_
+from tests.redis_server import RedisServer
 from tests.unit.config.files import PORTFOLIO, SIMULATED, write
 
 
@@ -23,9 +41,10 @@ def settings(tmp_path: Path, store: str, more: str = "") -> Settings:
 
 def test_peers_are_named_with_the_place_where_they_meet(tmp_path: Path) -> None:
     peers = '[guard]\nname = "a"\npeers = ["b"]\n'
-    (finding,) = peer_findings(settings(tmp_path, "postgresql://guard@127.0.0.1/risk", peers))
+    finding, blind = peer_findings(settings(tmp_path, "postgresql://guard@127.0.0.1/risk", peers))
     assert "a and b heed each other" in finding.sentence
     assert "state.store" in finding.sentence
+    assert "while one of them runs and is blind" in blind.sentence
     assert peer_findings(settings(tmp_path, "sqlite")) == []
 
 
@@ -34,10 +53,135 @@ async def test_without_the_client_a_start_is_refused_and_a_trip_is_finished_all_
 ) -> None:
     monkeypatch.setitem(sys.modules, "asyncpg", None)
     of_a = settings(tmp_path, "postgresql://guard@127.0.0.1/risk", '[guard]\nname = "a"\npeers = ["b"]\n')
-    daemon: Any = SimpleNamespace(parts=None)
+    left_to: list[Any] = []
+    daemon: Any = SimpleNamespace(parts=None, leave_switches_to=left_to.append)
     async with AsyncExitStack() as stack:
         with pytest.raises(ConfigError, match="extra `postgres`"):
             meet_peers(of_a, daemon, stack)
         with capture_logs() as logs:
             meet_peers_that_can_be_met(of_a, daemon, stack)
     assert [(line["event"], line["log_level"]) for line in logs] == [("peers_left_out", "critical")]
+    assert [whom() for whom in left_to] == ["its peers, who can't be met"]
+
+
+def test_a_switch_of_the_account_is_said_to_be_shared(tmp_path: Path) -> None:
+    peers = '[guard]\nname = "a"\npeers = ["b"]\n[venues.kraken.dead_man]\ntimeout = "60s"\nexclusive = true\n'
+    *_, shared = peer_findings(settings(tmp_path, "postgresql://guard@127.0.0.1/risk", peers))
+    assert "kraken is shared with b" in shared.sentence
+
+
+# --- commands beside a board ---------------------------------------------------------------------------
+
+TRIPPED = {
+    "trip_id": "trip-1",
+    "breaker": "capital_loss",
+    "cause": "capital_loss",
+    "reason": "lost 5 %",
+    "since_wall": 5.0,
+    "proven": True,
+    "is_freeze": False,
+}
+OPEN = Standing(locked=False)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    made = RedisServer(tmp_path / "redis").start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+async def b(server: RedisServer) -> AsyncIterator[RedisBoard]:
+    """What guard b says and hears."""
+    client = redis_client(RedisAddress.of(f"{server.url}"), None, 0.9)
+    made = RedisBoard(client, place="redis", group="main", name="b", run="b1", others=["a"])
+    yield made
+    await made.close()
+
+
+def of_a(tmp_path: Path, server: RedisServer) -> Settings:
+    peers = f'[guard]\nname = "a"\npeers = ["b"]\n[state]\nlocks = ["file", "{server.url}"]\n'
+    return load(write(tmp_path, PORTFOLIO, SIMULATED, peers))
+
+
+def tripped_engine() -> Engine:
+    """Of guard a, as a command finds it: its trip is proven."""
+    engine = Engine(with_(engine_settings(), leases=frozenset({"twin"})))
+    engine.restore({"latch": TRIPPED, "board": {"epoch": 5, "words": 50}}, SystemClock().now())
+    return engine
+
+
+async def holds(board: RedisBoard) -> Answer:
+    """Ask until the epoch is held."""
+    found: list[Answer] = []
+
+    async def is_ours() -> bool:
+        found.append(await board.exchange(OPEN, Known(epoch=5, words=50), wants=True))
+        return found[-1].is_ours
+
+    await until(is_ours)
+    return found[-1]
+
+
+RESET = ResetRequested(reason="looked", operator="anna", rebaseline="current")
+
+
+async def test_a_command_says_what_holds_hears_who_opens_and_says_when_it_is_over(
+    tmp_path: Path, server: RedisServer, b: RedisBoard
+) -> None:
+    engine, clock = tripped_engine(), SystemClock()
+    await holds(b)
+    async with visit(of_a(tmp_path, server), clock) as peers:
+        assert isinstance(peers, Visit)
+        await peers.look(engine)
+        board = engine.outside.board
+        assert board is not None
+        assert (board.holder, board.epoch, board.is_told_locked, board.why_not) == ("b", 6, True, None)
+        assert [(one.name, one.is_here) for one in board.peers] == [("b", True)]
+        heard = await b.exchange(OPEN, Known(), wants=True)
+        said = heard.others["a"]
+        assert said is not None
+        assert (said.locked, said.trip_id, said.is_here) == (True, "trip-1", False)
+        answer = engine.process(RESET, clock.now()).answer
+        assert answer is not None
+        assert answer.accepted, answer.reason
+        assert await peers.tell(engine) is None
+    said = (await b.exchange(OPEN, Known(), wants=True)).others["a"]
+    assert said is not None
+    assert not said.locked
+
+
+async def test_a_command_that_reaches_no_board_resets_nothing_and_says_why(tmp_path: Path, server: RedisServer) -> None:
+    engine, clock, settings_of_a = tripped_engine(), SystemClock(), of_a(tmp_path, server)
+    server.kill()
+    async with visit(settings_of_a, clock) as peers:
+        assert peers is not None
+        assert "the board does not answer" in (await peers.tell(engine) or "")
+        board = await peers.seen(engine)
+    engine.process(board, clock.now())
+    refusal = engine.why_not(RESET, clock.now()) or ""
+    assert refusal.startswith("what the other guards do is not known: redis://127.0.0.1")
+    assert engine.outside.snapshot() == {"epoch": 5, "words": 50}
+
+
+async def test_positions_are_closed_where_new_orders_are_let_through(
+    tmp_path: Path, server: RedisServer, b: RedisBoard
+) -> None:
+    here = of_a(tmp_path, server)
+    await refuse_while_another_opens(here)
+    await holds(b)
+    with pytest.raises(CircuitBreakerError, match="guard b has the right to open: close them there"):
+        await refuse_while_another_opens(here)
+    await b.exchange(OPEN, Known(), wants=False)
+    await refuse_while_another_opens(here)
+    server.kill()
+    with pytest.raises(CircuitBreakerError, match="what the others do is not known"):
+        await refuse_while_another_opens(here)
+
+
+async def test_a_guard_alone_asks_nobody(tmp_path: Path) -> None:
+    alone = settings(tmp_path, "sqlite")
+    await refuse_while_another_opens(alone)
+    async with visit(alone, SystemClock()) as peers:
+        assert peers is None

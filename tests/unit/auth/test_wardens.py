@@ -28,6 +28,7 @@ from risk_daemon.auth.wardens import (
 from risk_daemon.errors import RecordError, StateError, UsageError
 from risk_daemon.state.store.sqlite import connect
 from tests.authenticator import code_at
+from tests.e2e.asking import App
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 WALL = 1_800_000_015.0
@@ -226,6 +227,16 @@ def test_a_code_counts_once_and_no_older_one_after_it() -> None:
     assert was_used(used, code_at(SECRET, WALL), WALL)
     assert step_of_next(used, code_at(SECRET, WALL, steps=-1), WALL) is None
     assert step_of_next(used, code_at(SECRET, WALL, steps=1), WALL) == STEP + 1
+
+
+@pytest.mark.parametrize("into_step_s", [0, 10, 14.9, 15, 20, 29.9])
+def test_a_code_of_the_app_of_our_tests_counts_for_the_seconds_that_a_browser_takes(into_step_s: float) -> None:
+    """One that ran out between the key and the judge looked like a page that did nothing."""
+    began = STEP * 30 + into_step_s
+    app = App(SECRET, lambda: began)
+    steps = [step_of(SECRET, app.code(), began + 14.9) for _ in range(2)]
+    assert None not in steps
+    assert steps == sorted(set(steps))
 
 
 def test_a_clock_may_be_half_a_minute_off_and_no_more() -> None:

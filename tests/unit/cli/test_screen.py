@@ -156,6 +156,17 @@ async def test_one_bot_that_is_refused_is_said_though_the_gate_is_open(world: Ap
         assert app.query_one("#banner").has_class("warned")
 
 
+async def test_a_lock_that_bots_elsewhere_are_refused_by_is_said_though_the_gate_is_open(world: ApiWorld) -> None:
+    lock = {"name": "redis://db:6379/0", "written_s": 9.0, "failing_s": 8.0, "reason": "it did not answer in time"}
+    world.control.document = document(locks=[lock])
+    app = screen(world)
+    async with app.run_test() as pilot:
+        await looked(pilot)
+        assert "Lock redis://db:6379/0 CAN'T BE WRITTEN for 8.0 s" in text(app, "said")
+        assert app.query_one("#banner").has_class("warned")
+        assert cells(app, "locks")[0][:2] == ["redis://db:6379/0", "NO"]
+
+
 async def test_none_and_not_known_are_two_things(world: ApiWorld) -> None:
     app = screen(world)
     async with app.run_test() as pilot:

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from risk_daemon.api.dashboard import tables
 from risk_daemon.cli import render
-from risk_daemon.cli.top_tables import TABLES, VENUES, clock_time, distance_line, patch_line
+from risk_daemon.cli.top_tables import TABLES, VENUES, distance_line, patch_line
+from risk_daemon.cli.words import clock_time
 from risk_daemon.model.status import State
 
 NEAREST = {"rule": "daily_loss", "action": "trip", "loss": "150", "limit": "400", "equity": "9600", "left": "250"}
@@ -137,6 +138,7 @@ def test_every_row_has_as_many_cells_as_its_table_has_columns() -> None:
         open_orders=[{}],
         recent={"orders": [{}], "fills": [{}], "errors": [{}], "vetoes": [{}]},
         venues={"v": {}},
+        locks=[{"name": "file"}],
     )
     for one in (VENUES, *TABLES):
         found = one.rows(everything)
@@ -163,3 +165,14 @@ def test_what_tells_that_orders_are_gone_is_called_the_same_everywhere() -> None
     assert "Orders gone" in out.export_text()
     assert "Orders gone" in VENUES.columns
     assert "Orders gone" in str(tables.venues(state, {}))
+
+
+def test_a_lock_that_can_t_be_written_says_so_and_since_when() -> None:
+    failing = {"name": "redis://db:6379/0", "written_s": None, "failing_s": 12.0, "reason": "refused [red]"}
+    of = state(locks=[{"name": "file", "written_s": 0.4, "failing_s": None, "reason": None}, failing])
+    assert rows("locks", of) == [
+        ("file", "yes", "0.4 s ago", "", ""),
+        ("redis://db:6379/0", "NO", "never", "12.0 s", "refused [red]"),
+    ]
+    (line,) = render.unwritable_locks(of)
+    assert line.startswith("Lock redis://db:6379/0 CAN'T BE WRITTEN for 12.0 s")

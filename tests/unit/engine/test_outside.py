@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 import pytest
 
+from risk_daemon.breakers import DailyLossCircuitBreaker
+from risk_daemon.breakers.base import Action
 from risk_daemon.engine.decision import Finish, SaveLatch, StartSweep
 from risk_daemon.model.events import (
+    BoardSeen,
     DisableRequested,
+    EnableRequested,
     EventName,
     HaltRequested,
     LeaseSeen,
+    PeerSeen,
+    ReleaseRequested,
     ResetRequested,
     StandingTold,
     StoreChecked,
+    SweepFinished,
     TrippedElsewhere,
 )
-from tests.core_world import World, engine_settings, with_
+from tests.core_world import World, amounts, engine_settings, with_
 
 OPENING = {EventName.OPENING_ALLOWED, EventName.OPENING_REFUSED}
 
@@ -229,3 +239,214 @@ def test_a_guard_without_peers_waits_for_nobody() -> None:
     world.send(HaltRequested("night", "anna"))
     world.run(1.5)
     assert [finish.exit_code for finish in acts(world, Finish)] == [1]  # type: ignore[attr-defined]
+
+
+def test_peers_that_can_not_be_told_are_told_of_once() -> None:
+    world, trip_id = halted_twin()
+    trip = world.engine.trip
+    assert trip is not None
+    world.run(5.0)
+    world.send(SweepFinished(trip_id, True, 0, 0.1))
+    assert len(world.records(EventName.PEERS_UNTOLD)) == 1
+
+
+def frozen_twin() -> World:
+    """An hour before its end. Its sweeps take a second and end with every venue empty."""
+    rules = (DailyLossCircuitBreaker(max_daily_loss_pct=Decimal("0.03"), action=Action.FREEZE),)
+    world = World(with_(engine_settings(), leases=frozenset({"twin"}), cancel_deadline_s=3_000.0), rules=lambda: rules)
+    world.holdings["spot"] = amounts(BTC="0.1")
+    world.sweeps_take_s = 1.0
+    world.start()
+    world.stream_price("BTC/USDT", 46_500)
+    world.run(0.5)
+    trip = world.engine.trip
+    assert trip is not None
+    assert trip.is_freeze
+    return world
+
+
+def test_a_freeze_that_peers_can_not_be_told_of_sweeps_in_its_rhythm_and_at_once_when_they_are() -> None:
+    world = frozen_twin()
+    every_s = world.settings.resweep_every_s
+    world.forget()
+    world.run(3 * every_s)
+    assert 2 <= len(world.actions(StartSweep)) <= 3
+    trip = world.engine.trip
+    assert trip is not None
+    assert not trip.proven
+    world.forget()
+    world.send(told(world, None))
+    world.run(0.5)
+    assert len(world.actions(StartSweep)) == 1
+    world.run(1.0)
+    assert trip.proven
+    assert world.records(EventName.PEERS_UNTOLD) == []
+
+
+# --- who may resume -----------------------------------------------------------------------------------
+
+RESET = ResetRequested(reason="looked", operator="anna", rebaseline="keep")
+DISABLE = DisableRequested(duration_s=600.0, reason="maintenance", operator="anna")
+RELEASE = ReleaseRequested(reason="looked", operator="anna", bot="grid")
+OF_BOT = HaltRequested("odd", "anna", bot="grid")
+
+
+def board(world: World, **facts: Any) -> BoardSeen:
+    """As guard `a` sees it now: nobody opens, guard b is there and holds nothing."""
+    said: dict[str, Any] = {
+        "name": "a",
+        "asked_mono": world.now,
+        "until_mono": world.now + 3.4,
+        "epoch": 7,
+        "words": 90,
+        "holder": "",
+        "is_told_locked": False,
+        "peers": (PeerSeen(name="b", is_heard=True, is_here=True),),
+    }
+    return BoardSeen(**said | facts)
+
+
+def asks(world: World, request: Any) -> str | None:
+    """None: it is done, and `why_not` said so."""
+    foretold = world.engine.why_not(request, world.clock.now())
+    answer = world.send(request).answer
+    assert answer is not None
+    assert answer.accepted is (foretold is None)
+    assert answer.accepted or answer.reason == foretold
+    return None if answer.accepted else answer.reason
+
+
+def tripped_twin() -> World:
+    """Its trip is proven, and its peers know of it."""
+    world, trip_id = halted_twin()
+    world.send(told(world, trip_id))
+    world.run(1.5)
+    return world
+
+
+REFUSED = [
+    (None, "the board was not heard of yet"),
+    ({"until_mono": 0.0, "asked_mono": 0.0}, "the board has not answered for"),
+    ({"why_not": "another process stands as guard a"}, "another process stands as guard a"),
+    ({"holder": "b"}, "guard b has the right to open, epoch 7: ask there"),
+]
+
+
+@pytest.mark.parametrize(("facts", "why"), REFUSED)
+@pytest.mark.parametrize("request_of", [DISABLE, RELEASE], ids=["disable", "release"])
+def test_nothing_is_loosened_at_a_guard_that_may_not_open(
+    facts: dict[str, Any] | None, why: str, request_of: object
+) -> None:
+    world = twin_world()
+    world.send(OF_BOT)
+    if facts is not None:
+        world.send(board(world, **facts))
+    assert why in (asks(world, request_of) or "")
+    assert world.engine.halts
+    assert world.state == "ACTIVE"
+
+
+@pytest.mark.parametrize(("facts", "why"), REFUSED)
+def test_no_trip_is_over_at_a_guard_that_may_not_open(facts: dict[str, Any] | None, why: str) -> None:
+    world = tripped_twin()
+    if facts is not None:
+        world.send(board(world, **facts))
+    assert why in (asks(world, RESET) or "")
+    assert world.engine.trip is not None
+
+
+def test_what_the_board_said_counts_no_longer_than_a_lease() -> None:
+    world = tripped_twin()
+    world.send(board(world))
+    world.run(3.5)
+    assert "the board has not answered for 4 s" in (asks(world, RESET) or "")
+    world.send(board(world))
+    assert asks(world, RESET) is None
+
+
+@pytest.mark.parametrize("holder", ["", "a"])
+def test_who_may_open_resumes_and_its_epoch_is_written_down(holder: str) -> None:
+    world = twin_world()
+    world.send(OF_BOT)
+    world.send(board(world, holder=holder))
+    assert asks(world, RELEASE) is None
+    assert asks(world, DISABLE) is None
+    told_of = world.records(EventName.BREAKER_RESET, EventName.CIRCUIT_BREAKER_DISABLED)
+    assert [record.fields["epoch"] for record in told_of] == [7, 7]
+
+
+def test_a_trip_that_keeps_all_shut_is_over_by_a_reset_whoever_has_the_right_to_open() -> None:
+    world = tripped_twin()
+    world.send(board(world, holder="b", is_told_locked=True))
+    assert asks(world, RESET) is None
+    (record,) = world.records(EventName.CIRCUIT_BREAKER_RESET)
+    assert record.fields["epoch"] == 7
+    assert "guard b has the right to open" in (asks(world, DISABLE) or "")
+
+
+def test_a_halt_of_everything_that_a_new_machine_starts_with_is_released_whoever_has_the_right_to_open() -> None:
+    world = twin_world()
+    halted = {"halts": [{"venue": None, "bot": None, "reason": "new machine", "operator": "init", "since_wall": 1.0}]}
+    world.engine.restore({"halts": halted}, world.clock.now())
+    release = ReleaseRequested(reason="looked", operator="anna")
+    world.send(board(world, holder="b"))
+    assert "guard b has the right to open" in (asks(world, release) or ""), "before anybody was told that it holds"
+    world.send(board(world, holder="b", is_told_locked=True))
+    assert asks(world, release) is None
+    assert not world.engine.halts
+
+
+def test_a_veto_of_ones_own_is_no_leave_to_disable_what_gives_it() -> None:
+    world = twin_world()
+    world.send(board(world, holder="b", is_told_locked=True))
+    assert "guard b has the right to open" in (asks(world, DISABLE) or "")
+
+
+def test_a_reset_says_which_peers_still_hold() -> None:
+    world = tripped_twin()
+    held = PeerSeen(name="b", is_heard=True, locked=True, cause="manual_halt", reason="night")
+    world.send(board(world, peers=(held, PeerSeen(name="c", is_heard=True))))
+    answer = world.send(RESET).answer
+    assert answer is not None
+    assert answer.reason == (
+        "reset; baselines: keep. guard b still holds: manual_halt: night. Nothing opens before that ends there too:"
+        " reset it there"
+    )
+
+
+def test_a_halt_and_the_end_of_a_disable_ask_nobody() -> None:
+    world = twin_world()
+    world.send(board(world))
+    assert asks(world, DISABLE) is None
+    world.send(board(world, holder="b"))
+    enabled = world.send(EnableRequested("anna")).answer
+    assert enabled is not None
+    assert enabled.accepted
+    halted = world.send(HaltRequested("night", "anna")).answer
+    assert halted is not None
+    assert halted.accepted
+
+
+def test_a_guard_without_peers_asks_nobody_and_writes_no_epoch() -> None:
+    world = World().start()
+    assert asks(world, DISABLE) is None
+    (record,) = world.records(EventName.CIRCUIT_BREAKER_DISABLED)
+    assert "epoch" not in record.fields
+    assert "board" not in world.engine.snapshot()
+
+
+def test_the_highest_epoch_is_known_after_a_restart_and_saved_soon() -> None:
+    world = twin_world()
+    assert world.send(board(world, epoch=7)).persist
+    assert not world.send(board(world, epoch=7, words=95)).persist
+    world.send(board(world, epoch=2, words=3))
+    assert world.engine.outside.snapshot() == {"epoch": 7, "words": 95}
+    world.restart()
+    assert world.engine.outside.snapshot() == {"epoch": 7, "words": 95}
+
+
+@pytest.mark.parametrize("document", [None, [], {"epoch": "x", "words": None}, {"epoch": True, "words": -1}])
+def test_an_odd_memory_of_the_board_is_none(document: object) -> None:
+    engine = twin_world().engine
+    engine.outside.restore(document)
+    assert engine.outside.snapshot() == {"epoch": 0, "words": 0}

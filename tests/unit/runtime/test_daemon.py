@@ -528,6 +528,24 @@ async def test_a_trip_refreshes_it_until_the_proof_and_then_disarms() -> None:
     assert adapter.log == ["arm"] * 3 + ["disarm"]
 
 
+@pytest.mark.parametrize(("whom", "log"), [("guard b", ["arm"]), (None, ["arm", "disarm"])])
+async def test_a_switch_that_is_shared_is_left_to_who_stays(whom: str | None, log: list[str]) -> None:
+    running, adapter = await with_switch()
+    has_left: list[bool] = []
+
+    async def leave() -> None:
+        has_left.append(True)
+
+    running.daemon.before_last_words(leave)
+    running.daemon.leave_switches_to(lambda: whom if has_left else "nobody was asked yet")
+    running.daemon.stop()
+    with capture_logs() as logs:
+        assert await running.ends() is ExitCode.STOPPED
+    assert adapter.log == log
+    left = [(line["venue"], line["left_to"]) for line in logs if line["event"] == "dead_man_left_armed"]
+    assert left == ([] if whom is None else [("spot", whom)])
+
+
 async def test_an_end_without_a_proof_leaves_it_armed() -> None:
     running, adapter = await with_switch()
     await running.halted()

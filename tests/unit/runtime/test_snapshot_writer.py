@@ -40,7 +40,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.kept: list[Snapshot] = []
-        self.forgotten: list[float] = []
+        self.forgotten: list[tuple[float, int]] = []
         self.trouble: Exception | None = None
         self.hangs = False
         self.is_closed = False
@@ -56,8 +56,8 @@ class Shelf:
             raise self.trouble
         self.kept += snapshots
 
-    async def forget(self, before_wall: float) -> None:
-        self.forgotten.append(before_wall)
+    async def forget(self, before_wall: float, keep_days: int) -> None:
+        self.forgotten.append((before_wall, keep_days))
 
     async def close(self) -> None:
         self.is_closed = True
@@ -222,5 +222,5 @@ async def test_what_is_old_is_forgotten_once_an_hour_and_never_where_all_is_kept
     desk, keeper = Desk(), Desk(keep_s=None)
     await desk.run(130)
     await keeper.run(130)
-    assert [round(at - NOON) for at in desk.shelf.forgotten] == [-86_400]
+    assert [(round(at - NOON), days) for at, days in desk.shelf.forgotten] == [(-86_400, 1)]
     assert keeper.shelf.forgotten == []

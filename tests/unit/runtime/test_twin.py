@@ -10,15 +10,37 @@ import pytest
 
 from risk_daemon.errors import RecordError
 from risk_daemon.gate.restraints import Restraint
-from risk_daemon.model.events import Input, LeaseSeen, StandingTold, TrippedElsewhere
-from risk_daemon.runtime.twin import Twin, TwinSettings, lease_of, standing_of, trips_of, wants_to_open
-from risk_daemon.state.board.base import UNREADABLE, Answer, Standing
+from risk_daemon.model.events import BoardSeen, Input, LeaseSeen, PeerSeen, StandingTold, TrippedElsewhere
+from risk_daemon.runtime.twin import (
+    ClockWatch,
+    Twin,
+    TwinSettings,
+    heeded,
+    lease_of,
+    seen_of,
+    standing_of,
+    trips_of,
+    wants_to_open,
+)
+from risk_daemon.state.board.base import UNREADABLE, Answer, Known, Standing
 from tests.unit.oms.fakes import LoopClock
 
 SETTINGS = TwinSettings(name="a")
 CLEAR = Standing(locked=False)
 TRIPPED = Standing(locked=True, cause="capital_loss", reason="lost 5 %", trip_id="trip-b-1")
-HELD = Answer(epoch=4, holder="a", is_ours=True, is_taken=False, is_settled=True, others={"b": CLEAR}, unnamed={})
+HELD = Answer(
+    epoch=4,
+    words=90,
+    at_s=7_000.0,
+    holder="a",
+    is_ours=True,
+    is_taken=False,
+    is_settled=True,
+    before=None,
+    others={"b": CLEAR},
+    unnamed={},
+    said_s={"b": 0.5},
+)
 
 HALT = Restraint("manual_halt", "night", trip_id="trip-1")
 FREEZE = Restraint("daily_loss", "3 %", trip_id="trip-2", until_wall=99.0)
@@ -48,6 +70,26 @@ def test_a_trip_a_halt_and_a_veto_hold_for_all_and_what_one_process_lacks_for_no
 ) -> None:
     standing = standing_of(restraints, 7.0)
     assert ((standing.cause, standing.trip_id) if standing.locked else None) == said
+
+
+BLIND = Restraint("blind", "kraken is silent")
+
+
+@pytest.mark.parametrize(
+    ("restraints", "said"),
+    [
+        ([BLIND], ("blind", True)),
+        ([Restraint("unlistable:kraken", "x"), BLIND], ("unlistable:kraken", True)),
+        ([BLIND, VETO], ("drawdown", False)),
+        ([replace(BLIND, trip_id="trip-1")], ("blind", False)),
+        ([VETO], ("drawdown", False)),
+    ],
+)
+def test_that_a_guard_is_blind_holds_while_it_is_here_and_all_else_for_good(
+    restraints: list[Restraint], said: tuple[str, bool]
+) -> None:
+    standing = standing_of(restraints, 7.0)
+    assert (standing.cause, standing.while_here) == said
 
 
 def test_a_guard_wants_to_open_when_nothing_holds_but_the_others() -> None:
@@ -92,13 +134,91 @@ def test_everything_else_gives_no_leave_and_says_why(answer: Answer, reason: str
 
 def test_a_trip_of_a_guard_that_is_no_peer_shuts_the_gate_and_is_not_joined() -> None:
     """It may be of other accounts, by a group that was not named: to sweep for it would be wrong."""
-    assert trips_of(replace(HELD, unnamed={"c": TRIPPED})) == []
+    assert trips_of(replace(HELD, unnamed={"c": TRIPPED}), "a") == []
+
+
+def test_a_trip_that_another_process_told_of_under_this_name_is_joined() -> None:
+    (trip,) = trips_of(replace(HELD, before=TRIPPED), "a")
+    assert (trip.trip_id, trip.by) == ("trip-b-1", "guard a, another process")
+    assert trips_of(replace(HELD, before=CLEAR), "a") == []
+
+
+OF_SIGHT = Standing(locked=True, cause="blind", reason="x", while_here=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "ago_s", "holds"),
+    [
+        (OF_SIGHT, 3.9, True),
+        (OF_SIGHT, 4.1, False),
+        (replace(OF_SIGHT, is_here=False), 0.1, False),
+        (TRIPPED, 3_600.0, True),
+        (replace(TRIPPED, is_here=False), 0.1, True),
+        (UNREADABLE, 3_600.0, True),
+    ],
+)
+def test_who_is_gone_keeps_nobody_shut_by_seeing_nothing_and_by_all_else_it_does(
+    said: Standing, ago_s: float, holds: bool
+) -> None:
+    for answer in (replace(HELD, others={"b": said}), replace(HELD, others={}, unnamed={"b": said})):
+        found = heeded(replace(answer, said_s={"b": ago_s}), 4.0)
+        assert [one.locked for one in (*found.others.values(), *found.unnamed.values()) if one] == [holds]
+    assert heeded(replace(HELD, others={"b": None}, said_s={}), 4.0).others == {"b": None}
+
+
+def test_how_all_stand_is_told_with_who_is_there() -> None:
+    answer = replace(HELD, others={"b": TRIPPED, "c": None, "d": CLEAR}, said_s={"b": 9.0, "d": 0.1}, holder="d")
+    seen = seen_of(answer, TRIPPED, 100.0, SETTINGS)
+    assert (seen.holder, seen.epoch, seen.words, seen.is_told_locked, seen.why_not) == ("d", 4, 90, True, None)
+    assert 100.0 < seen.until_mono < 104.0
+    assert [(one.name, one.is_heard, one.is_here, one.locked) for one in seen.peers] == [
+        ("b", True, False, True),
+        ("c", False, False, False),
+        ("d", True, True, False),
+    ]
+    assert isinstance(seen.peers[0], PeerSeen)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why_not"),
+    [(replace(HELD, is_taken=True), "another process stands as guard a"), (replace(HELD, is_settled=False), "new")],
+)
+def test_an_answer_that_tells_nothing_says_so(answer: Answer, why_not: str) -> None:
+    seen = seen_of(answer, TRIPPED, 100.0, SETTINGS)
+    assert why_not in (seen.why_not or "")
+    assert seen.is_told_locked is not answer.is_taken
+
+
+# --- the board's clock -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("went_s", "asked_mono", "answered_mono", "moved"),
+    [
+        (1.0, 101.0, 101.0, False),
+        (1.4, 101.0, 101.0, False),
+        (1.9, 101.0, 101.0, True),
+        (0.1, 101.0, 101.0, True),
+        (1.9, 101.0, 101.9, False),
+        (3_601.0, 101.0, 101.1, True),
+        (-3_599.0, 101.0, 101.1, True),
+        (3_640.0, 3_700.0, 3_700.0, False),
+    ],
+)
+def test_a_clock_that_went_another_way_than_ours_was_moved(
+    went_s: float, asked_mono: float, answered_mono: float, moved: bool
+) -> None:
+    watch = ClockWatch()
+    assert not watch.was_moved(7_000.0, 100.0, 100.0)
+    assert watch.was_moved(7_000.0 + went_s, asked_mono, answered_mono) is moved
+    went_on = answered_mono + 1.0
+    assert not watch.was_moved(7_000.0 + went_s + 1.0, went_on, went_on + 0.9), "it is held against the last answer"
 
 
 def test_trips_of_others_are_joined_and_vetoes_only_heeded() -> None:
     veto = Standing(locked=True, cause="drawdown", reason="too deep")
     answer = replace(HELD, others={"b": TRIPPED, "c": veto, "d": None, "e": replace(TRIPPED, locked=False)})
-    assert trips_of(answer) == [
+    assert trips_of(answer, "a") == [
         TrippedElsewhere(trip_id="trip-b-1", by="guard b", cause="capital_loss", reason="lost 5 %")
     ]
 
@@ -113,17 +233,22 @@ class ScriptedBoard:
 
     def __init__(self) -> None:
         self.answer: Answer | Exception | None = HELD
-        self.asked: list[tuple[Standing, bool, int]] = []
+        self.asked: list[tuple[Standing, bool, Known]] = []
         self.closed = False
+        self.clock = LoopClock()
+        self.ahead_s = 0.0
+        self.fails_after: int | None = None
 
-    async def exchange(self, mine: Standing, *, wants: bool, known_epoch: int) -> Answer:
-        self.asked.append((mine, wants, known_epoch))
+    async def exchange(self, mine: Standing, known: Known, *, wants: bool) -> Answer:
+        self.asked.append((mine, wants, known))
+        if self.fails_after is not None and len(self.asked) > self.fails_after:
+            raise RecordError("gone")
         if self.answer is None:
             await asyncio.Event().wait()
         if isinstance(self.answer, Exception):
             raise self.answer
         assert self.answer is not None
-        return self.answer
+        return replace(self.answer, at_s=self.clock.now().mono + self.ahead_s)
 
     async def close(self) -> None:
         self.closed = True
@@ -134,7 +259,14 @@ class Guard:
         self.board = ScriptedBoard()
         self.restraints: Iterable[Restraint] = ()
         self.told: list[Input] = []
-        self.twin = Twin(self.board, SETTINGS, LoopClock(), restraints=lambda: self.restraints, emit=self.told.append)
+        self.twin = Twin(
+            self.board,
+            SETTINGS,
+            LoopClock(),
+            restraints=lambda: self.restraints,
+            emit=self.told.append,
+            known=Known(epoch=3, words=70),
+        )
 
     def leases(self) -> list[float | None]:
         return [event.until_mono for event in self.told if isinstance(event, LeaseSeen)]
@@ -149,7 +281,7 @@ async def test_a_lease_is_renewed_each_second_and_the_trip_of_another_is_told_fi
     guard.board.answer = replace(HELD, others={"b": TRIPPED})
     guard.twin.start()
     await guard.lets_time_pass(2.5)
-    assert [type(event) for event in guard.told] == [StandingTold, TrippedElsewhere, LeaseSeen] * 3
+    assert [type(event) for event in guard.told] == [StandingTold, TrippedElsewhere, BoardSeen, LeaseSeen] * 3
     await guard.twin.aclose()
 
 
@@ -162,10 +294,50 @@ async def test_what_begins_to_hold_is_told_at_once_and_the_epoch_is_let_go() -> 
     guard.twin.heard(None)  # type: ignore[arg-type]
     await guard.lets_time_pass(0.01)
     (_, wanted, _), (said, wants, known) = guard.board.asked
-    assert (wanted, wants, said.trip_id, known) == (True, False, "trip-1", 4)
+    assert (wanted, wants, said.trip_id, known) == (True, False, "trip-1", Known(epoch=4, words=90))
     guard.twin.heard(None)  # type: ignore[arg-type]
     await guard.lets_time_pass(0.01)
     assert len(guard.board.asked) == 2
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+async def test_what_earlier_runs_knew_of_the_board_is_said_first_and_never_less_later() -> None:
+    guard = Guard()
+    guard.board.answer = replace(HELD, epoch=2, words=80)
+    guard.twin.start()
+    await guard.lets_time_pass(1.5)
+    assert [known for _, _, known in guard.board.asked] == [Known(epoch=3, words=70), Known(epoch=3, words=80)]
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("step_s", [3_600.0, -3_600.0])
+async def test_a_board_whose_clock_was_moved_grants_nothing_and_is_told_so_at_once(step_s: float) -> None:
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.5)
+    guard.board.ahead_s = step_s
+    await guard.lets_time_pass(0.6)
+    assert [until is None for until in guard.leases()] == [False, True, False]
+    assert [known.doubts for _, _, known in guard.board.asked] == [False, False, True]
+    seen = [event.why_not for event in guard.told if isinstance(event, BoardSeen)]
+    assert [why is None for why in seen] == [True, False, True]
+    await guard.lets_time_pass(1.0)
+    assert not guard.board.asked[-1][2].doubts
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+async def test_a_doubt_that_was_not_heard_is_said_again() -> None:
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.5)
+    guard.board.ahead_s, guard.board.fails_after = 3_600.0, 2
+    await guard.lets_time_pass(1.6)
+    guard.board.fails_after = None
+    await guard.lets_time_pass(2.0)
+    assert [known.doubts for _, _, known in guard.board.asked] == [False, False, True, True, True, False]
     await guard.twin.aclose()
 
 
@@ -192,8 +364,64 @@ async def test_who_leaves_lets_go_of_the_right_to_open_and_says_what_holds() -> 
     guard.restraints = [HALT]
     await guard.twin.aclose()
     said, wants, _ = guard.board.asked[-1]
-    assert (said.locked, wants, guard.board.closed) == (True, False, True)
-    assert len(guard.leases()) == 1
+    assert (said.locked, said.is_here, wants, guard.board.closed) == (True, False, False, True)
+    assert [until is not None for until in guard.leases()] == [True, False]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("trouble", [RecordError("gone"), None])
+async def test_what_was_perhaps_let_go_of_opens_nothing_any_more(trouble: Exception | None) -> None:
+    """The board may have given the epoch to another before the answer was lost; the old lease would run for seconds."""
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    guard.restraints = [HALT]
+    guard.board.answer = trouble
+    guard.twin.heard(None)  # type: ignore[arg-type]
+    await guard.lets_time_pass(0.01)
+    assert guard.leases()[-1] is None, "before the answer"
+    guard.restraints = []
+    await guard.lets_time_pass(3.0)
+    assert guard.leases()[-1] is None
+    guard.board.answer = HELD
+    await guard.lets_time_pass(2.0)
+    assert guard.leases()[-1] is not None
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+async def test_who_does_not_want_to_open_is_granted_nothing_whatever_the_board_answers() -> None:
+    guard = Guard()
+    guard.restraints = [HALT]
+    guard.twin.start()
+    await guard.lets_time_pass(2.5)
+    assert guard.leases() == []
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+async def test_who_leaves_early_says_so_once_and_renews_nothing_afterwards() -> None:
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    await guard.twin.leave()
+    assert [(said.is_here, wants) for said, wants, _ in guard.board.asked] == [(True, True), (False, False)]
+    assert not guard.board.closed, "the end of the process has time"
+    await guard.lets_time_pass(5.0)
+    await guard.twin.aclose()
+    assert (len(guard.board.asked), guard.board.closed) == (2, True)
+
+
+@pytest.mark.looptime
+async def test_a_leave_that_was_not_heard_is_taken_again_at_the_end() -> None:
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    guard.board.answer = RecordError("gone")
+    await guard.twin.leave()
+    guard.board.answer = HELD
+    await guard.twin.aclose()
+    assert [said.is_here for said, _, _ in guard.board.asked] == [True, False, False]
 
 
 @pytest.mark.looptime
@@ -208,4 +436,39 @@ async def test_what_was_taken_in_is_known_to_be_told_and_what_was_not_is_not() -
     await guard.lets_time_pass(1.0)
     (told,) = [event for event in guard.told if isinstance(event, StandingTold)]
     assert (told.locked, told.trip_id) == (True, "trip-1")
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("answer", "left_to"),
+    [
+        (HELD, "guard b"),
+        (replace(HELD, others={"b": replace(CLEAR, is_here=False)}), None),
+        (replace(HELD, said_s={"b": 4.5}), None),
+        (replace(HELD, is_settled=False), "its peers, of which nothing is known now"),
+    ],
+)
+async def test_who_is_left_behind_is_known_from_the_leave_itself(answer: Answer, left_to: str | None) -> None:
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    assert guard.twin.left_to() == "its peers, of which nothing is known now"
+    guard.board.answer = answer
+    await guard.twin.leave()
+    await guard.lets_time_pass(9.0)
+    assert guard.twin.left_to() == left_to
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("silent_s", "left_to"), [(0.1, "guard b"), (5.0, "its peers, of which nothing is known now")])
+async def test_a_leave_that_nobody_answers_goes_by_what_was_heard_within_a_lease(silent_s: float, left_to: str) -> None:
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    guard.board.answer = RecordError("gone")
+    await guard.lets_time_pass(silent_s)
+    await guard.twin.leave()
+    assert guard.twin.left_to() == left_to
     await guard.twin.aclose()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from risk_daemon.errors import RecordError
-from risk_daemon.state.board.base import Standing
+from risk_daemon.state.board.base import Known, Standing
 from risk_daemon.state.board.redis import RedisBoard
 from risk_daemon.state.dial import Dialler
 from risk_daemon.state.lock.redis_address import RedisAddress
@@ -39,7 +39,7 @@ async def by_dialler() -> tuple[Callable[[], Awaitable[object]], Callable[[], Aw
 async def by_board() -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[None]]]:
     client = redis_client(RedisAddress.of(f"redis://{NAME}:1/0"), None, WITHIN_S)
     board = RedisBoard(client, place="redis", group="main", name="a", run="1", others=())
-    return lambda: board.exchange(Standing(locked=False), wants=False, known_epoch=0), board.close
+    return lambda: board.exchange(Standing(locked=False), Known(), wants=False), board.close
 
 
 async def by_store() -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[None]]]:

@@ -138,3 +138,15 @@ def test_a_trip_waits_until_somebody_has_acknowledged_it() -> None:
     assert not waits({"standing": {"trip_id": "t", "acknowledged_by": "alice"}})
     assert not waits({"standing": None})
     assert not waits({})
+
+
+def test_a_lock_that_others_read_says_whether_it_can_be_written() -> None:
+    well = {"name": "file", "written_s": 0.4, "failing_s": None, "reason": None}
+    failing = {"name": "redis://db:6379/0", "written_s": 30.0, "failing_s": 12.0, "reason": "no <answer>"}
+    early = {**well, "name": "redis://b:6379/0", "written_s": None}
+    shown = tables.locks(state(locks=[well, failing, early]))
+    assert "no &lt;answer&gt;" in shown
+    assert "file yes redis://db:6379/0 NO 12 s no" in words(shown)
+    assert words(shown).endswith("redis://b:6379/0 NO not yet")
+    assert tables.locks(state(locks=[well])) == tables.locks(state(locks=[{**well, "written_s": 0.9}]))
+    assert "Not known" in words(tables.locks(state(locks=[])))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from risk_daemon.state.store import mirrored
+from risk_daemon.state.store import fetching, mirrored
 from risk_daemon.state.store.formats import FORMAT, IDENTITY
 from risk_daemon.state.store.mirrored import MirroredStore, News, NewsKind
 from risk_daemon.state.store.postgres import PostgresStore
@@ -109,6 +109,28 @@ async def test_a_sample_of_a_clock_that_was_ahead_keeps_no_later_one(guards: Gua
         await store.append_sample({"time": wall})
         await until(lambda count=count: len(database.execute("SELECT 1 FROM equity_samples")) == count)
     await guards.stop(store)
+
+
+async def test_a_sample_of_a_clock_that_was_ahead_hides_none_of_an_outage(guards: Guards, own_postgres: Server) -> None:
+    """Nor of the time in which only this machine could write."""
+    own = Database(own_postgres)
+    store = await guards.start(server=own)
+    for wall in (NOON, NOON + 365 * 86_400):
+        await store.append_sample({"time": wall})
+    await until(lambda: len(own.execute("SELECT 1 FROM equity_samples")) == 2)
+    own_postgres.freeze()
+    await until(lambda: store.trouble is not None, within_s=10)
+    await store.append_sample({"time": NOON + 60})
+    own_postgres.thaw()
+    await well(store)
+    await until(lambda: len(own.execute("SELECT 1 FROM equity_samples")) == 3)
+    await guards.stop(store)
+    path = guards.root / "one" / "state.db"
+    local = SqliteStore.open(path)
+    await local.append_sample({"time": NOON + 120})
+    await local.close()
+    await guards.start(server=own)
+    await until(lambda: len(own.execute("SELECT 1 FROM equity_samples")) == 4)
 
 
 async def test_the_last_save_is_there_when_it_is_closed(guards: Guards, database: Database) -> None:
@@ -458,13 +480,13 @@ async def test_a_mirror_that_has_ended_is_trouble(guards: Guards) -> None:
 
 async def test_a_start_waits_for_no_samples(guards: Guards, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirrored, "MEET_WITHIN_S", 0.4)
-    go_on, answered = asyncio.Event(), PostgresStore.newest_sample
+    go_on, answered = asyncio.Event(), PostgresStore.sample_walls
 
-    async def slow(remote: PostgresStore) -> float:
+    async def slow(remote: PostgresStore) -> Sequence[float]:
         await go_on.wait()
         return await answered(remote)
 
-    monkeypatch.setattr(PostgresStore, "newest_sample", slow)
+    monkeypatch.setattr(PostgresStore, "sample_walls", slow)
     async with asyncio.timeout(10):
         store = await guards.start()
     assert "was not reached yet" in store.trouble
@@ -477,14 +499,67 @@ async def test_a_server_that_says_half_of_what_is_later_delays_no_start(
 ) -> None:
     await restored_from_yesterday(guards, peak={"equity": "2"})
     database.is_left_alone()
-    monkeypatch.setattr(mirrored, "MEET_WITHIN_S", 0.4)
+    monkeypatch.setattr(fetching, "STEP_WITHIN_S", 0.4)
+    answered = PostgresStore.document
 
-    async def never(_: PostgresStore) -> Any:
-        await asyncio.Event().wait()
+    async def half(remote: PostgresStore, key: str) -> Any:
+        if key == "peak":
+            await asyncio.Event().wait()
+        return await answered(remote, key)
 
-    monkeypatch.setattr(PostgresStore, "sample_rows", never)
+    monkeypatch.setattr(PostgresStore, "document", half)
     async with asyncio.timeout(10):
         store = await guards.start()
     assert store.trouble is not None
     assert "peak" not in await store.load()
     assert there(database)["peak"] == {"equity": "2"}
+
+
+async def later_by_five_samples(guards: Guards, database: Database) -> list[float]:
+    await restored_from_yesterday(guards, peak={"equity": "2"})
+    walls = [NOON + 60 * minute for minute in range(5)]
+    for wall in walls:
+        database.execute("INSERT INTO equity_samples VALUES ('main', $1, $2)", wall, json.dumps({"time": wall}))
+    database.is_left_alone()
+    return walls
+
+
+async def test_what_is_later_is_taken_over_however_long_it_takes_step_by_step(
+    guards: Guards, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow line, on which all of it takes longer than a start waits for a server that says nothing."""
+    walls = await later_by_five_samples(guards, database)
+    monkeypatch.setattr(mirrored, "MEET_WITHIN_S", 1.0)
+    monkeypatch.setattr(fetching, "SAMPLES_AT_ONCE", 1)
+    answered = PostgresStore.sample_rows
+
+    async def slow(remote: PostgresStore, before: float, most: int) -> Any:
+        await asyncio.sleep(mirrored.MEET_WITHIN_S / 3)  # what the line takes
+        return await answered(remote, before, most)
+
+    monkeypatch.setattr(PostgresStore, "sample_rows", slow)
+    store = await guards.start()
+    assert await store.load_samples() == [{"time": wall} for wall in walls]
+    assert (await store.load())["peak"] == {"equity": "2"}
+    await well(store)
+
+
+async def test_samples_that_can_not_be_had_keep_no_lock_from_being_taken_over(
+    guards: Guards, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest come first, so what is missing is the oldest."""
+    walls = await later_by_five_samples(guards, database)
+    monkeypatch.setattr(fetching, "STEP_WITHIN_S", 0.4)
+    monkeypatch.setattr(fetching, "SAMPLES_AT_ONCE", 2)
+    answered = PostgresStore.sample_rows
+
+    async def twice(remote: PostgresStore, before: float, most: int) -> Any:
+        if before < walls[2]:
+            await asyncio.Event().wait()
+        return await answered(remote, before, most)
+
+    monkeypatch.setattr(PostgresStore, "sample_rows", twice)
+    async with asyncio.timeout(10):
+        store = await guards.start()
+    assert (await store.load())["peak"] == {"equity": "2"}
+    assert await store.load_samples() == [{"time": wall} for wall in walls[1:]]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from risk_daemon.state.store import postgres_link
 from risk_daemon.state.store.postgres_link import PostgresLink, require_client
 from risk_daemon.state.store.postgres_url import parse
 from tests.names import NAME, name
-from tests.postgres import Database, Server
+from tests.postgres import Database, Server, over_network
 from tests.receivers.certificates import made_in
 
 WITHIN_S = 0.5
@@ -105,32 +103,6 @@ async def test_no_variable_gives_it_a_password(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(OSError, match="enough"):
         await postgres_link.connect(parse("postgresql://guard@127.0.0.1/risk"), "")
     assert seen["password"] == ""
-
-
-@asynccontextmanager
-async def over_network(server: Server, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A port that leads to the socket of `server`. tls: it says yes to the question for it."""
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65_536):
-                writer.write(data)
-        writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):
-            if tls is not None:
-                await reader.readexactly(8)
-                writer.write(b"S")
-                await writer.start_tls(tls)
-            far_reader, far_writer = await asyncio.open_unix_connection(f"{server.folder}/.s.PGSQL.5432")
-            await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
-
-    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield listener.sockets[0].getsockname()[1]
-    finally:
-        listener.close()
 
 
 async def test_by_a_name_it_reaches_the_next_address_and_a_statement_can_be_cancelled(database: Database) -> None:

@@ -7,8 +7,9 @@ import dataclasses
 
 import pytest
 
-from risk_daemon.errors import RecordError
+from risk_daemon.errors import RecordError, StateError
 from risk_daemon.state.store import postgres_schema
+from risk_daemon.state.store.postgres import PostgresStore
 from risk_daemon.state.store.postgres_link import PostgresLink, Refused
 from risk_daemon.state.store.postgres_schema import Migration, check, migrate, migrations
 from tests.postgres import Database, Server
@@ -66,3 +67,22 @@ async def test_an_older_one_says_what_to_do(bare: Database, monkeypatch: pytest.
         await migrate(bare.url, "")
     monkeypatch.setattr(postgres_schema, "migrations", lambda: (*migrations(), more))
     assert await migrate(bare.url, "") == ("9998_new",), "the one that failed left nothing behind"
+
+
+async def test_a_user_without_any_privilege_of_the_server_makes_them_and_another_only_reads_and_writes(
+    own_postgres: Server,
+) -> None:
+    """As the documentation has it: to create tables once, and after that four rights and no more."""
+    bare = Database(own_postgres, has_tables=False)
+    bare.execute("CREATE ROLE maker LOGIN")
+    bare.execute("CREATE ROLE guard LOGIN")
+    bare.execute("GRANT CREATE ON SCHEMA public TO maker")
+    made = await migrate(own_postgres.url(bare.name, "maker"), "")
+    assert made == tuple(migration.name for migration in migrations())
+    link = PostgresLink(own_postgres.url(bare.name, "guard"), "")
+    with pytest.raises(StateError, match="permission denied"):
+        await PostgresStore(link, "main").load()
+    bare.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO guard")
+    store = PostgresStore(PostgresLink(own_postgres.url(bare.name, "guard"), "", first=check), "main")
+    assert await store.load() == {}
+    await store.close()

@@ -81,6 +81,9 @@ async def test_a_server_that_is_read_only(postgres: Server) -> None:
 async def test_what_is_old_is_forgotten(database: Database) -> None:
     of = place(database)
     await of.keep([told(), told(wall=told().wall - 100)])
-    await of.forget(told().wall - 50)
+    await of.forget(told().wall - 50, keep_days=2)
+    assert kept(database) == 2
+    await of.keep([told(wall=told().wall + 86_400)])
+    await of.forget(told().wall + 50, keep_days=1)
     assert kept(database) == 1
     await of.close()

@@ -20,6 +20,7 @@ from tests.postgres import Database, Server
 FILE = Path(snapshots.__file__).parent / "migrations" / "postgresql" / "0010_21_circuit_breaker.sql"
 NOON = 1_795_348_800.0  # 2026-11-22, 12:00 UTC
 MIDNIGHT = NOON + 43_200
+DAY_S = 86_400
 KRAKEN = Account(venue="kraken", exchange="kraken", fingerprint="0" * 16)
 BINANCE = Account(venue="binance", exchange="binance", fingerprint="0" * 16)
 
@@ -268,19 +269,47 @@ async def test_a_guard_that_lets_go_of_an_account_is_not_asked_for_it(connection
 # --- retention ---------------------------------------------------------------------------------------
 
 
+async def days_of(connection: Any, *days: int, account: Account = KRAKEN, guard: str = "main") -> None:
+    await register(connection, guard, [account])
+    await write(connection, [told(account, guard=guard, wall=NOON + day * DAY_S) for day in days])
+
+
+async def days_kept(connection: Any) -> list[int]:
+    rows = await connection.fetch("SELECT snapshot_time FROM daily_pnl_snapshots ORDER BY snapshot_time")
+    return [round((one["snapshot_time"].timestamp() - NOON) / DAY_S) for one in rows]
+
+
 async def test_what_is_too_old_is_removed_and_nothing_else(connection: Any) -> None:
-    await write(connection, [told(wall=NOON - n * 86_400) for n in range(4)])
-    await forget(connection, NOON - 1.5 * 86_400)
-    kept = await connection.fetch("SELECT snapshot_time FROM daily_pnl_snapshots ORDER BY snapshot_time")
-    assert [one["snapshot_time"].timestamp() for one in kept] == [NOON - 86_400, NOON]
+    await days_of(connection, *range(-3, 1))
+    await forget(connection, NOON - 1.5 * DAY_S, keep_days=2)
+    assert await days_kept(connection) == [-1, 0]
+
+
+async def test_days_on_which_nothing_was_written_make_nothing_old(connection: Any) -> None:
+    """A guard that was off for a year, or a clock that jumps over one, comes to a history that is whole."""
+    await days_of(connection, -3, -2, -1, 365)
+    await forget(connection, NOON + 365 * DAY_S, keep_days=4)
+    assert await days_kept(connection) == [-3, -2, -1, 365]
+    await days_of(connection, 0)
+    await forget(connection, NOON + 365 * DAY_S, keep_days=4)
+    assert await days_kept(connection) == [-2, -1, 0, 365], "a wrong day costs one"
+
+
+async def test_many_rows_of_many_accounts_are_days_all_the_same(connection: Any) -> None:
+    for account, guard in ((KRAKEN, "main"), (BINANCE, "other")):
+        await days_of(connection, -2, -1, 0, account=account, guard=guard)
+    await write(connection, [told(wall=NOON - DAY_S + minute * 60) for minute in range(60)])
+    await forget(connection, NOON, keep_days=2)
+    assert sorted(set(await days_kept(connection))) == [-1, 0]
+    assert await connection.fetchval("SELECT count(*) FROM daily_pnl_snapshots") == 64
 
 
 async def test_with_timescaledb_it_is_a_hypertable_and_whole_pieces_go(connection: Any) -> None:
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')"):
         pytest.skip("this PostgreSQL has no TimescaleDB: the table is a plain one")
     assert await snapshots._is_hypertable(connection)
-    await write(connection, [told(wall=NOON - n * 86_400) for n in (0, 40)])
-    await forget(connection, NOON - 20 * 86_400)
+    await days_of(connection, -40, 0)
+    await forget(connection, NOON - 20 * DAY_S, keep_days=1)
     assert await connection.fetchval("SELECT count(*) FROM daily_pnl_snapshots") == 1
 
 
@@ -298,10 +327,56 @@ async def a_breach_beside_a_well_account(connection: Any) -> None:
     assert (await loss_of_day(connection, NOON)).is_breached is True
 
 
-@pytest.mark.parametrize(("account", "why"), [(TWIN, "a and b are peers of group desk"), (KRAKEN, "are one account")])
-async def test_an_account_with_two_guards_hides_no_loss(connection: Any, account: Account, why: str) -> None:
+@pytest.mark.parametrize("account", [KRAKEN, TWIN])
+async def test_an_account_of_two_peers_counts_once_and_by_the_worse_of_what_they_tell(
+    connection: Any, account: Account
+) -> None:
+    """Whether they share a key or not. Counted twice, 7 % of one would be 2.3 % of three."""
     await a_breach_beside_a_well_account(connection)
     await register(connection, "b", [account], "desk")
+    await write(connection, [told(account, guard="b", current_equity=Decimal(100_000))])
+    found = await loss_of_day(connection, NOON)
+    assert (found.unknown, found.loss, found.loss_ratio) == ((), 7_000, Decimal("0.035"))
+    assert [(one.guard, one.venue) for one in found.accounts] == [("a", "kraken"), ("b", "kraken"), ("c", "binance")]
+    worse = told(account, guard="b", wall=NOON + 1, current_equity=Decimal(99_000))
+    await write(connection, [worse])
+    assert (await loss_of_day(connection, NOON + 1)).loss == 8_000
+    better = told(KRAKEN, guard="a", wall=NOON + 2, current_equity=Decimal(100_500))
+    await write(connection, [better])
+    assert (await loss_of_day(connection, NOON + 2)).loss == 8_000
+    await write(connection, [replace(worse, wall=NOON + 3, guard_start_of_day=Decimal(110_000))])
+    found = await loss_of_day(connection, NOON + 3)
+    assert found.loss_ratio == pytest.approx((Decimal(210_000) - 192_000) / 210_000)
+
+
+@pytest.mark.parametrize("silent", ["a", "b"])
+async def test_of_two_peers_the_one_that_is_silent_is_not_waited_for(connection: Any, silent: str) -> None:
+    await a_breach_beside_a_well_account(connection)
+    await register(connection, "b", [TWIN], "desk")
+    later = NOON + 600
+    telling, account = ("b", TWIN) if silent == "a" else ("a", KRAKEN)
+    await write(connection, [told(account, guard=telling, wall=later), told(BINANCE, guard="c", wall=later)])
+    found = await loss_of_day(connection, later)
+    assert (found.unknown, [one.guard for one in found.accounts]) == ((), sorted([telling, "c"]))
+    assert (await loss_of_day(connection, later, expected=[("a", "kraken"), ("b", "kraken")])).is_known
+    assert not (await loss_of_day(connection, later, expected=[("a", "okx")])).is_known
+    assert not (await loss_of_day(connection, later + 600)).is_known, "when neither tells it is not known"
+
+
+@pytest.mark.parametrize(
+    ("account", "group", "why"),
+    [
+        (replace(TWIN, venue="main-account"), "desk", "a and b are peers of group desk and do not name the same"),
+        (replace(KRAKEN, venue="main-account"), "desk", "are one account"),
+        (KRAKEN, None, "are one account"),
+        (KRAKEN, "other desk", "are one account"),
+    ],
+)
+async def test_an_account_with_two_guards_hides_no_loss(
+    connection: Any, account: Account, group: str | None, why: str
+) -> None:
+    await a_breach_beside_a_well_account(connection)
+    await register(connection, "b", [account], group)
     await write(connection, [told(account, guard="b", current_equity=Decimal(100_000))])
     found = await loss_of_day(connection, NOON)
     assert (found.is_known, found.loss_ratio) == (False, None)

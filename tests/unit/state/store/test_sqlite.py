@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 
 from risk_daemon.errors import InvariantError, RecordError, StateError
 from risk_daemon.state.store import sqlite
-from risk_daemon.state.store.base import KEEP_SAMPLES_S, Store
+from risk_daemon.state.store.base import Store
 from risk_daemon.state.store.sqlite import SqliteStore, connect, write_documents
 from risk_daemon.state.worker import inline
 
@@ -258,17 +258,22 @@ async def test_samples_come_back_oldest_first(path: Path) -> None:
     assert await samples(path) == expected
 
 
-async def test_samples_are_kept_for_thirty_days(path: Path) -> None:
-    assert KEEP_SAMPLES_S == 30 * DAY_S
-    days = [NOON + day * DAY_S for day in range(40)]
-    assert await kept(path, *days) == days[9:]
-    assert await kept(path, days[-1] + 60) == [*days[10:], days[-1] + 60]
+async def test_thirty_days_of_minutes_are_kept(path: Path) -> None:
+    minutes = [NOON + 60 * minute for minute in range(30 * 24 * 60)]
+    await kept(path)
+    with closing(connect(path)) as connection:
+        rows = [(wall, json.dumps(sample(wall))) for wall in minutes]
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO equity_samples VALUES (?, ?)", rows)
+        connection.execute("COMMIT")
+    later = minutes[-1] + 60
+    assert await kept(path, later) == [*minutes[1:], later]
 
 
 async def test_a_clock_that_was_wrong_for_once_does_not_stop_the_history(path: Path) -> None:
     far, minutes = NOON + 1000 * DAY_S, [NOON + minute * 60 for minute in range(1, 4)]
-    assert await kept(path, NOON, far, *minutes) == [*minutes, far]
-    assert await kept(path, 0.0) == [0.0, *minutes, far]
+    assert await kept(path, NOON, far, *minutes) == [NOON, *minutes, far]
+    assert await kept(path, 0.0) == [0.0, NOON, *minutes, far]
 
 
 @pytest.mark.parametrize("wall", [None, True, "1", float("nan"), float("inf")])

@@ -6,7 +6,11 @@
 
 DO $$
 BEGIN
-    IF 'timescaledb' = ANY (string_to_array(replace(current_setting('shared_preload_libraries'), ' ', ''), ','))
+    -- By the view: who may not see the setting sees no row there, where `current_setting` would refuse.
+    IF (
+            SELECT 'timescaledb' = ANY (string_to_array(replace(setting, ' ', ''), ','))
+            FROM pg_settings WHERE name = 'shared_preload_libraries'
+        )
         AND EXISTS (
             SELECT FROM pg_available_extension_versions
             WHERE name = 'timescaledb' AND (trusted OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))

@@ -2,6 +2,7 @@
 CREATE TABLE boards (
     name TEXT PRIMARY KEY,
     epoch BIGINT NOT NULL,
+    words BIGINT NOT NULL,
     holder TEXT NOT NULL DEFAULT '',
     held_until TIMESTAMPTZ NOT NULL DEFAULT '-infinity',
     since TIMESTAMPTZ NOT NULL,
@@ -13,12 +14,14 @@ CREATE TABLE board_standings (
     run TEXT NOT NULL,
     seq BIGINT NOT NULL,
     said_at TIMESTAMPTZ NOT NULL,
+    stays BOOLEAN NOT NULL,
     body TEXT NOT NULL,
     PRIMARY KEY (board, guard)
 );
 -- One call is one statement, so a guard that stops in the middle of it holds no lock of a row.
 CREATE FUNCTION exchange_on_board(
-    on_board TEXT, by_guard TEXT, of_run TEXT, number BIGINT, says TEXT, wants BOOLEAN, known BIGINT, lease INTERVAL
+    on_board TEXT, by_guard TEXT, of_run TEXT, number BIGINT, says TEXT, locks BOOLEAN, goes_on BOOLEAN, wants BOOLEAN,
+    known_epoch BIGINT, known_words BIGINT, doubts BOOLEAN, lease INTERVAL
 ) RETURNS TEXT LANGUAGE plpgsql AS $$
 DECLARE
     b boards%ROWTYPE;
@@ -30,31 +33,40 @@ DECLARE
     is_settled BOOLEAN;
     is_ours BOOLEAN := FALSE;
 BEGIN
-    INSERT INTO boards (name, epoch, since, server)
-    VALUES (on_board, known, clock_timestamp(), pg_postmaster_start_time()) ON CONFLICT DO NOTHING;
+    INSERT INTO boards (name, epoch, words, since, server)
+    VALUES (on_board, known_epoch, known_words, clock_timestamp(), pg_postmaster_start_time()) ON CONFLICT DO NOTHING;
     SELECT * INTO b FROM boards WHERE name = on_board FOR UPDATE;
     at := clock_timestamp();
     -- A holder for longer than a lease was one before the clock was set back.
     is_set_back := b.held_until > at + lease;
-    IF is_set_back OR b.held_until <= at THEN
+    -- One that knows of less than a guard was restored; where its clock was moved, a lease may be over too early.
+    IF known_epoch > b.epoch OR known_words > b.words OR doubts OR b.since > at OR is_set_back
+        OR b.server <> pg_postmaster_start_time()
+    THEN
+        b.since := at;
+        b.server := pg_postmaster_start_time();
+        b.held_until := '-infinity';
+    END IF;
+    IF b.held_until <= at THEN
         b.holder := '';
         b.held_until := '-infinity';
     END IF;
-    IF known > b.epoch OR b.since > at OR is_set_back OR b.server <> pg_postmaster_start_time() THEN
-        b.since := at;
-        b.server := pg_postmaster_start_time();
-    END IF;
-    b.epoch := greatest(b.epoch, known);
+    b.epoch := greatest(b.epoch, known_epoch);
+    b.words := greatest(b.words, known_words) + 1;
     SELECT * INTO mine FROM board_standings WHERE board = on_board AND guard = by_guard;
     IF mine.run = of_run AND number <= mine.seq THEN
         RAISE EXCEPTION 'a later word was here first';
     END IF;
-    is_taken := coalesce(mine.run <> of_run AND mine.said_at <= at AND mine.said_at > at - lease, FALSE);
+    -- What locks is taken in, whoever says it under this name; and who took leave has it no more.
+    is_taken := NOT locks AND coalesce(
+        mine.stays AND mine.run <> of_run AND mine.said_at <= at AND mine.said_at > at - lease, FALSE
+    );
     is_settled := at - b.since >= lease;
     IF NOT is_taken THEN
-        INSERT INTO board_standings (board, guard, run, seq, said_at, body)
-        VALUES (on_board, by_guard, of_run, number, at, says)
-        ON CONFLICT (board, guard) DO UPDATE SET run = of_run, seq = number, said_at = at, body = says;
+        INSERT INTO board_standings (board, guard, run, seq, said_at, stays, body)
+        VALUES (on_board, by_guard, of_run, number, at, goes_on, says)
+        ON CONFLICT (board, guard) DO UPDATE
+        SET run = of_run, seq = number, said_at = at, stays = goes_on, body = says;
         IF wants AND is_settled AND b.holder IN ('', me) THEN
             b.epoch := b.epoch + (b.holder = '')::INT;
             b.holder := me;
@@ -64,12 +76,15 @@ BEGIN
             b.holder := '';
         END IF;
     END IF;
-    UPDATE boards SET epoch = b.epoch, holder = b.holder, held_until = b.held_until, since = b.since,
+    UPDATE boards SET epoch = b.epoch, words = b.words, holder = b.holder, held_until = b.held_until, since = b.since,
         server = b.server
     WHERE name = on_board;
     RETURN json_build_object(
-        'epoch', b.epoch, 'holder', b.holder, 'is_ours', is_ours, 'is_taken', is_taken, 'is_settled', is_settled,
-        'others', (SELECT coalesce(json_object_agg(guard, body), '{}') FROM board_standings
+        'epoch', b.epoch, 'words', b.words, 'at_s', extract(epoch FROM at), 'holder', b.holder,
+        'is_ours', is_ours, 'is_taken', is_taken, 'is_settled', is_settled,
+        'before', CASE WHEN mine.run <> of_run THEN mine.body END,
+        'others', (SELECT coalesce(json_object_agg(guard, json_build_array(body, extract(epoch FROM at - said_at))),
+                                   '{}') FROM board_standings
                    WHERE board = on_board AND guard <> by_guard AND said_at BETWEEN b.since AND at)
     )::TEXT;
 END

@@ -345,6 +345,7 @@ class _Carrying:
         self._say = say
         self._begin = begin
         self._clock = SystemClock()
+        self._may_be_there = False
         self._until_mono = self._clock.now().mono + WITHIN_S
 
     async def out(self, state: Escrow, actions: Actions) -> Escrow:
@@ -371,6 +372,10 @@ class _Carrying:
                 self._check_let_in(state)
                 await self._publish(revision, document)
                 return await self._read()
+            case Refuse(reason) if self._may_be_there:
+                raise Unfinished(
+                    f"{reason}, and it may hold what was begun here: look at it, and give the command again"
+                )
             case Refuse(reason):
                 raise UsageError(reason)
             case TripFund(trip_id, reason):
@@ -382,8 +387,9 @@ class _Carrying:
     async def _publish(self, revision: str | None, document: Mapping[str, Any]) -> None:
         """Whatever comes of it: it is read next."""
         try:
-            await self._ledger.compare_and_set(revision, document)
+            self._may_be_there |= await self._ledger.compare_and_set(revision, document)
         except RecordError as error:
+            self._may_be_there = True
             self._say(str(error))
             await self._pause(str(error))
 

@@ -222,9 +222,12 @@ class Member:
             self._step(loss)
 
     def _worth(self) -> Worth | None:
-        """What the others may be told: nothing while it is not known, or is being read again."""
+        """What the others may be told: nothing while it is not known, or is being read again. Nor what may be anything,
+        as in the seconds after a start: that would shut the gates of all, and here it is shut already."""
         state, equity, start = self._state, self._equity, self._start() if self._keeps_start else None
         if state is None or equity is None or start is None or not state.is_guarding or self._loss.is_confirming:
+            return None
+        if state.is_undecided and not equity.is_trusted:
             return None
         return Worth(capital=start, low=equity.low, high=equity.high, gross=self._ports.gross(), mono=self._heard_mono)
 

@@ -35,6 +35,7 @@ NAMES = ("a", "b", "c", "d", "e")
 LIMIT, BUDGET, CAPITAL = Decimal(2_000), Decimal(400), Decimal(10_000)
 PRICE, HELD = Decimal(60_000), Decimal("0.1")
 _ORDER_EVERY_S = 0.1
+_OPEN_WITHIN_S = 150.0  # five processes begin at once
 
 T = TypeVar("T")
 
@@ -206,7 +207,7 @@ class Fund:
         self._thread.run(self._found(anew=True))
 
     def wait_open(self) -> Fund:
-        wait_for(lambda: all(member.is_open for member in self), self.told)
+        wait_for(lambda: all(member.is_open for member in self), self.told, within_s=_OPEN_WITHIN_S)
         return self
 
     # --- what is seen ------------------------------------------------------------------------------

@@ -162,7 +162,7 @@ def garbage_is_refused_and_a_trip_needs_no_ledger(fund: Fund, redis: RedisServer
     redis.ask("HSET", LEDGER, "document", '{"format": 1, "rows": "all of them"}', "revision", "odd")
     redis.ask("XADD", READINGS, "*", "reading", "everything is lost")
     for member in fund:
-        wait_for(lambda member=member: said("rows of the fund's record", member), fund.told)
+        wait_for(lambda member=member: said("the fund's record has keys too many or too few", member), fund.told)
         wait_for(lambda member=member: said("no reading of a member", member), fund.told)
     assert all(member.is_open for member in fund)
     budgets = fund.budgets

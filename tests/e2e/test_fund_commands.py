@@ -16,8 +16,11 @@ import pytest
 
 from adapters.simulated import API_KEY, API_SECRET
 from risk_daemon.state.store.sqlite import peek_documents
+from tests.e2e.asking import Asking
 from tests.e2e.harness import Daemon, Venue, kraken_config, wait_for
+from tests.e2e.wardens import Warden, page_of
 from tests.ledger_servers import Place, PostgresPlace, RedisPlace
+from tests.postgres import Server
 from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.long
@@ -238,6 +241,19 @@ def test_of_two_who_join_at_once_for_what_is_there_once_one_is_refused(redis_fun
     assert len(status(guards[0])["ledger"]["members"]) == 2
 
 
+def test_a_ledger_on_a_server_of_its_own_gets_its_table_by_migrate(
+    postgres: Server, tmp_path: Path, simulate: Callable[[str], Venue]
+) -> None:
+    fund = Fund(tmp_path, PostgresPlace(postgres, has_tables=False), simulate)
+    a = fund.add("a")
+    assert "run `risk-daemon migrate`" in refused(a, "found", "--yes")
+    migrated = a.command("migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    assert "migrated 0001_state" in migrated.stdout
+    assert "nothing to do, the tables are this version's" in a.command("migrate").stdout
+    done(a, "found", "--yes")
+
+
 # --- a ledger that is away ---------------------------------------------------------------------------
 
 
@@ -282,6 +298,37 @@ def test_a_founding_that_was_killed_is_gone_on_with(redis_fund: Fund) -> None:
     redis_fund.place.server.ask("CLIENT", "UNPAUSE")
     assert "It may lose 1000." in done(a, "found", "--yes")
     assert [row["budget"] for row in status(a)["ledger"]["members"]] == ["1000"]
+
+
+# --- wardens -----------------------------------------------------------------------------------------
+
+
+def test_wardens_agree_to_a_founding_or_it_is_none(redis_fund: Fund) -> None:
+    a = redis_fund.add("a")
+    alice = Warden("alice").put(a)
+    assert "holds no fund 'alpha'" in refused(a, "join"), "what would be refused is refused before anybody is asked"
+    asking = Asking(a, "fund", "found", "--yes")
+    try:
+        assert page_of(asking).look()["purpose"] == "fund"
+        asking.process.send_signal(signal.SIGINT)
+        assert asking.ends() == 78, asking.said
+        assert "nothing was changed" in asking.said
+    finally:
+        asking.stop()
+    assert document(a) == {}
+    assert status(a)["ledger"]["founding"] is None
+    asking = Asking(a, "fund", "found", "--yes")
+    try:
+        page = page_of(asking)
+        assert "may lose 1000 USDT together" in page.look()["changes"][0]
+        code, view = alice.agrees(page)
+        assert code == 200, view
+        assert asking.ends() == 0, asking.said
+    finally:
+        asking.stop()
+    assert status(a)["own"]["budget"] == "1000"
+    [event] = a.of("fund_membership")
+    assert "alice" in event["operator"]
 
 
 # --- another place -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from risk_daemon.errors import RecordError
 from risk_daemon.state.board.base import LEASE_S, Answer, Known, Standing, standing_in, standings_in
 
-_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 _HOLDER = "SELECT holder FROM boards WHERE name = $1 AND held_until > clock_timestamp()"
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class PostgresBoard:
         self._seq += 1
         body, lease = json.dumps(mine.document()), timedelta(seconds=LEASE_S)
         me = (self._group, self._name, self._run, self._seq)
-        words = (*me, body, mine.locked, wants, known.epoch, known.words, known.doubts, lease)
+        words = (*me, body, mine.locked, mine.is_here, wants, known.epoch, known.words, known.doubts, lease)
         found = await self._link.run(lambda connection: connection.fetchval(_EXCHANGE, *words))
         try:
             return self._answer(json.loads(found))

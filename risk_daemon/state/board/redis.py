@@ -8,7 +8,8 @@ Keys, all with the prefix `risk-daemon:GROUP:board:`
     since       when this board was made, or began to settle, in ms by the server
     server      which run of which server that was
     guards      set of the names of all that ever said anything here
-    guard:NAME  hash of run, seq (of its words), at (ms by the server) and body (JSON): what holds for this guard
+    guard:NAME  hash of run, seq (of its words), at (ms by the server), stays (0: it took leave) and body (JSON): what
+                holds for this guard
 
 A replica refuses the script, as it writes. What a failover may lose is written again with the next exchange. Another
 server than the one that was asked before, or that one restarted, settles anew: it may have lost an epoch whose holder
@@ -33,8 +34,8 @@ local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 local name, run, seq, body, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local locks, wants, doubts = ARGV[6] == '1', ARGV[7] == '1', ARGV[8] == '1'
-local known_epoch, known_words = tonumber(ARGV[9]), tonumber(ARGV[10])
-local stands = redis.call('HMGET', KEYS[4], 'run', 'at', 'seq', 'body')
+local known_epoch, known_words, stays = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+local stands = redis.call('HMGET', KEYS[4], 'run', 'at', 'seq', 'body', 'stays')
 if stands[1] == run and seq <= (tonumber(stands[3]) or 0) then
     return redis.error_reply('a later word was here first')
 end
@@ -58,13 +59,13 @@ if since == nil or since > now or is_older or doubts or is_set_back or is_moved 
 end
 epoch, words = math.max(epoch, known_epoch), math.max(words, known_words) + 1
 local at = tonumber(stands[2] or '')
--- What locks is taken in, whoever says it under this name.
-local taken = not locks and at ~= nil and at <= now and now - at < lease and stands[1] ~= run
+-- What locks is taken in, whoever says it under this name; and who took leave has it no more.
+local taken = not locks and stands[5] ~= '0' and at ~= nil and at <= now and now - at < lease and stands[1] ~= run
 local settled, ours = now - since >= lease, false
 if not taken then
     local me = name .. ':' .. run
     redis.call('SADD', KEYS[6], name)
-    redis.call('HSET', KEYS[4], 'run', run, 'seq', seq, 'at', string.format('%.0f', now), 'body', body)
+    redis.call('HSET', KEYS[4], 'run', run, 'seq', seq, 'at', string.format('%.0f', now), 'stays', stays, 'body', body)
     if wants and settled and (holder == '' or holder == me) then
         if holder == '' then epoch = epoch + 1 end
         redis.call('SET', KEYS[2], me, 'PX', lease)
@@ -80,7 +81,7 @@ local answer = {string.format('%.0f', epoch), string.format('%.0f', words), stri
 for _, is in ipairs({ours, taken, settled, stands[1] and stands[1] ~= run}) do answer[#answer + 1] = is and 1 or 0 end
 answer[#answer + 1] = stands[4] or ''
 for _, other in ipairs(redis.call('SMEMBERS', KEYS[6])) do
-    local said = redis.call('HMGET', ARGV[11] .. other, 'at', 'body')
+    local said = redis.call('HMGET', ARGV[12] .. other, 'at', 'body')
     local said_at = tonumber(said[1] or '')
     if other ~= name and (said_at == nil or (said_at >= since and said_at <= now)) then
         answer[#answer + 1] = other
@@ -109,7 +110,8 @@ class RedisBoard:
     async def exchange(self, mine: Standing, known: Known, *, wants: bool) -> Answer:
         self._seq += 1
         words: list[Any] = [self._name, self._run, self._seq, json.dumps(mine.document()), round(LEASE_S * 1000)]
-        words += [int(mine.locked), int(wants), int(known.doubts), known.epoch, known.words, self._guards]
+        words += [int(mine.locked), int(wants), int(known.doubts), known.epoch, known.words, int(mine.is_here)]
+        words.append(self._guards)
         try:
             found = await self._client.eval(_EXCHANGE, len(self._keys), *self._keys, *words)
             return self._answer([_text(part) for part in found])

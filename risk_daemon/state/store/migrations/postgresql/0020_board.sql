@@ -14,12 +14,13 @@ CREATE TABLE board_standings (
     run TEXT NOT NULL,
     seq BIGINT NOT NULL,
     said_at TIMESTAMPTZ NOT NULL,
+    stays BOOLEAN NOT NULL,
     body TEXT NOT NULL,
     PRIMARY KEY (board, guard)
 );
 -- One call is one statement, so a guard that stops in the middle of it holds no lock of a row.
 CREATE FUNCTION exchange_on_board(
-    on_board TEXT, by_guard TEXT, of_run TEXT, number BIGINT, says TEXT, locks BOOLEAN, wants BOOLEAN,
+    on_board TEXT, by_guard TEXT, of_run TEXT, number BIGINT, says TEXT, locks BOOLEAN, goes_on BOOLEAN, wants BOOLEAN,
     known_epoch BIGINT, known_words BIGINT, doubts BOOLEAN, lease INTERVAL
 ) RETURNS TEXT LANGUAGE plpgsql AS $$
 DECLARE
@@ -56,14 +57,16 @@ BEGIN
     IF mine.run = of_run AND number <= mine.seq THEN
         RAISE EXCEPTION 'a later word was here first';
     END IF;
-    -- What locks is taken in, whoever says it under this name.
-    is_taken := NOT locks
-        AND coalesce(mine.run <> of_run AND mine.said_at <= at AND mine.said_at > at - lease, FALSE);
+    -- What locks is taken in, whoever says it under this name; and who took leave has it no more.
+    is_taken := NOT locks AND coalesce(
+        mine.stays AND mine.run <> of_run AND mine.said_at <= at AND mine.said_at > at - lease, FALSE
+    );
     is_settled := at - b.since >= lease;
     IF NOT is_taken THEN
-        INSERT INTO board_standings (board, guard, run, seq, said_at, body)
-        VALUES (on_board, by_guard, of_run, number, at, says)
-        ON CONFLICT (board, guard) DO UPDATE SET run = of_run, seq = number, said_at = at, body = says;
+        INSERT INTO board_standings (board, guard, run, seq, said_at, stays, body)
+        VALUES (on_board, by_guard, of_run, number, at, goes_on, says)
+        ON CONFLICT (board, guard) DO UPDATE
+        SET run = of_run, seq = number, said_at = at, stays = goes_on, body = says;
         IF wants AND is_settled AND b.holder IN ('', me) THEN
             b.epoch := b.epoch + (b.holder = '')::INT;
             b.holder := me;

@@ -200,7 +200,9 @@ class Fund:
     def reset(self) -> None:
         """By the command: the trips are over, and the fund is not open."""
         with ThreadPoolExecutor(2) as hands:
-            for reset in hands.map(lambda member: member.guard.command("reset", "--reason", "test", "--rebaseline", "keep", "--yes"), self):
+            for reset in hands.map(
+                lambda member: member.guard.command("reset", "--reason", "test", "--rebaseline", "keep", "--yes"), self
+            ):
                 assert reset.returncode == 0, reset.stderr
 
     def found_anew(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -25,6 +26,7 @@ from tests.postgres import Database, Server, until
 from tests.proxy import Proxy
 from tests.redis_server import RedisServer
 
+PAGE = (Path(__file__).parents[2] / "docs" / "scale.md").read_text()
 FOUNDING = "f00d"
 WITHIN_S = 0.9
 KEY = "risk-daemon:fund:alpha:readings"
@@ -351,6 +353,21 @@ async def test_a_replica_is_no_place(redis_place: RedisPlace, tmp_path: Path) ->
         await redis_place.aclose()
     finally:
         replica.kill()
+
+
+async def test_a_user_with_the_rules_of_the_page_is_enough(redis_place: RedisPlace) -> None:
+    [rules] = re.findall(r"^user member on >\.\.\. (.*)$", PAGE, re.MULTILINE)
+    redis_place.server.ask("ACL", "SETUSER", "member", "on", ">members", *rules.split())
+    address = RedisAddress.of(redis_place.server.url.replace("redis://", "redis://member@"))
+    redis_place.server.ask("XADD", KEY, "99999999999999-1", "odd", "1")
+    own = RedisReadings(redis_client(address, "members", WITHIN_S), "alpha", FOUNDING)
+    await own.say(reading(), 1.0)
+    assert set(await heard(own)) == {"a.00000001"}
+    other = RedisReadings(redis_client(address, "members", WITHIN_S), "beta", FOUNDING)
+    with pytest.raises(RecordError):
+        await other.say(reading(), 1.0)
+    for one in (own, other):
+        await one.aclose()
 
 
 async def test_a_word_that_the_network_held_back_is_old_when_it_comes(redis_place: RedisPlace) -> None:

@@ -42,7 +42,6 @@ class RedisReadings:
         self.where = where
         self._client = client
         self._founding = founding
-        self._say = client.register_script(_SAY)
         self._heard_up_to = _NOTHING_YET
         self._now: Moment | None = None
 
@@ -51,7 +50,7 @@ class RedisReadings:
             if self._now is None:
                 self._now = _moment(await self._client.time(), now_mono)
             word = text_of(reading, self._founding, self._now.at(now_mono))
-            await self._say(keys=[self.key], args=[_KEPT, _FIELD, word])
+            await self._client.eval(_SAY, 1, self.key, _KEPT, _FIELD, word)
         except (RedisError, OSError, ValueError, TypeError, LookupError) as error:
             raise RecordError(f"{self.where}: the fund's members can't be told: {error}") from error
 

@@ -332,8 +332,7 @@ class TripControl:
 
     def _end_proven(self, reason: str, turn: Turn) -> None:
         if not self._is_finishing:
-            self._is_finishing = True
-            self.debt.end(reason, turn)
+            self._is_finishing = self.debt.end(reason, turn)
 
     def _finish(self, code: ExitCode, reason: str, turn: Turn) -> None:
         if not self._is_finishing:
@@ -402,7 +401,7 @@ class TripControl:
     def take_told(self, event: StandingTold | FundTold, turn: Turn) -> None:
         """What holds here is known to the peers: since it was told first, for as long as it is the same."""
         if isinstance(event, FundTold):
-            self.debt.take(event, turn)
+            self._is_finishing = self.debt.take(event, turn) or self._is_finishing
             return
         told = self._told
         if told is None or (told.locked, told.trip_id) != (event.locked, event.trip_id):

@@ -17,13 +17,17 @@ from risk_daemon.model.events import (
     FundTold,
     HaltRequested,
     LeaseSeen,
+    Order,
+    OrdersSeen,
     ReadingsWanted,
     ResetRequested,
+    SweepFinished,
     TrippedElsewhere,
 )
 from tests.core_world import World, engine_settings, with_
 
 SEAT = ("f00d", "b.00000001")
+AN_ORDER = Order(venue="spot", scope="plain", order_id="X1", symbol="BTC/USDT", side="buy", order_type="limit")
 TRIP = TrippedElsewhere(trip_id="alpha-1", by="fund alpha", cause="fund", reason="a has lost 400")
 
 
@@ -115,6 +119,47 @@ def test_untold_it_stays_with_the_gate_shut_says_so_once_and_ends_when_it_is_tol
     assert finishes(world) == []
     world.send(FundTold("alpha-1"))
     assert finishes(world) == [(1, "triggered, every cancel proven")]
+
+
+def test_an_order_that_shows_up_while_it_waits_takes_the_proof_back_and_is_swept_before_the_end() -> None:
+    world = member()
+    world.send(TRIP)
+    world.run(20.0)
+    swept = len(records(world, EventName.SWEEP_STARTED))
+    assert swept == 1, "one that is proven is proven"
+    world.send(OrdersSeen("spot", world.now, (AN_ORDER,)))
+    trip = world.engine.trip
+    assert trip is not None
+    assert not trip.proven
+    assert len(records(world, EventName.SWEEP_STARTED)) == swept + 1
+    world.send(FundTold("alpha-1"))
+    assert finishes(world) == [], "not before it is proven again"
+    world.run(1.5)
+    assert finishes(world) == [(1, "triggered, every cancel proven")]
+
+
+def test_while_it_waits_it_is_swept_every_so_often_and_what_can_not_be_proven_any_more_does_not_end_with_1() -> None:
+    world = member()
+    world.send(TRIP)
+    world.run(32.5)
+    assert len(records(world, EventName.SWEEP_STARTED)) == 2
+    assert finishes(world) == []
+    world.sweeps_take_s = None
+    world.run(30.0)
+    assert len(records(world, EventName.SWEEP_STARTED)) == 3
+    world.send(SweepFinished("alpha-1", False, 1, 2.0))
+    assert [code for code, _ in finishes(world)] == [4]
+    assert latch_of(world)["proven"] is False
+
+
+def test_a_sweep_that_never_ends_while_it_waits_ends_the_process_as_unproven() -> None:
+    world = member()
+    world.send(TRIP)
+    world.run(5.0)
+    world.sweeps_take_s = None
+    world.send(OrdersSeen("spot", world.now, (AN_ORDER,)))
+    world.run(305.0)
+    assert [code for code, _ in finishes(world)] == [4]
 
 
 def test_a_trip_of_its_own_waits_too_where_the_fund_tripped_meanwhile_and_is_swept_once() -> None:

@@ -33,7 +33,8 @@ from risk_daemon.model.events import (
     OrdersListed,
     RiskEvent,
 )
-from risk_daemon.model.status import GuardsStatus, LockStoreStatus, PeerStatus, PositionStatus
+from risk_daemon.model.others_status import GuardsStatus, PeerStatus
+from risk_daemon.model.status import LockStoreStatus, PositionStatus
 from risk_daemon.runtime.fund_status import MemberSettings, fund_status
 from risk_daemon.runtime.status import status_of
 from tests.core_world import SPOT, World, amounts, engine_settings, with_

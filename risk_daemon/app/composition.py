@@ -29,8 +29,8 @@ from risk_daemon.breakers.capital_loss import CapitalLossSettings
 from risk_daemon.config.load import Settings, credentials
 from risk_daemon.engine.confirmation import ConfirmationSettings
 from risk_daemon.engine.engine import Engine, EngineSettings
+from risk_daemon.engine.peers_told import TOLD_WITHIN_S
 from risk_daemon.engine.settings import ListingSettings
-from risk_daemon.engine.trip_control import TOLD_WITHIN_S
 from risk_daemon.errors import ConfigError, RecordError, StateError
 from risk_daemon.fund.membership import FUND
 from risk_daemon.model.clock import Clock, SystemClock

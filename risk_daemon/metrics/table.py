@@ -16,17 +16,8 @@ from risk_daemon.breakers.base import BreakerState
 from risk_daemon.engine.states import CircuitBreakerState
 from risk_daemon.metrics.reading import ChannelReading, Reading
 from risk_daemon.model.headroom import Headroom, headrooms
-from risk_daemon.model.status import (
-    FundStatus,
-    GuardsStatus,
-    LockStoreStatus,
-    PeerStatus,
-    PositionStatus,
-    ProfitStatus,
-    Status,
-    SweptStatus,
-    VenueStatus,
-)
+from risk_daemon.model.others_status import FundStatus, GuardsStatus, PeerStatus
+from risk_daemon.model.status import LockStoreStatus, PositionStatus, ProfitStatus, Status, SweptStatus, VenueStatus
 
 PREFIX = "risk_daemon_"
 

@@ -30,7 +30,8 @@ from risk_daemon.model.events import (
     Started,
     Tick,
 )
-from risk_daemon.model.status import FundStatus, LockStoreStatus, Status
+from risk_daemon.model.others_status import FundStatus
+from risk_daemon.model.status import LockStoreStatus, Status
 from risk_daemon.runtime.dead_men import DeadMen
 from risk_daemon.runtime.effects import Effects
 from risk_daemon.runtime.event_writer import EventWriter

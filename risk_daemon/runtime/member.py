@@ -46,7 +46,7 @@ from risk_daemon.model.events import (
     RiskEvent,
     TrippedElsewhere,
 )
-from risk_daemon.model.status import FundStatus
+from risk_daemon.model.others_status import FundStatus
 from risk_daemon.model.units import EXACT, plain
 from risk_daemon.portfolio.manager import Equity
 from risk_daemon.runtime.fund_loss import FundLoss

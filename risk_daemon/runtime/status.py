@@ -19,17 +19,15 @@ from risk_daemon.gate.restraints import GateState, Restraint
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Kind, PeerSeen
+from risk_daemon.model.others_status import FundStatus, GuardsStatus, PeerStatus
 from risk_daemon.model.status import (
     AgesStatus,
     CircuitStatus,
     DeadManStatus,
-    FundStatus,
-    GuardsStatus,
     HaltStatus,
     LockStatus,
     LockStoreStatus,
     OrdersStatus,
-    PeerStatus,
     RestraintStatus,
     Status,
     SweepStatus,

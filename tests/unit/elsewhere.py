@@ -126,6 +126,7 @@ ELSEWHERE: dict[str, str] = {
     "risk_daemon/model/bot_reports.py": "none: plain records",
     "risk_daemon/model/commands.py": "none: plain records",
     "risk_daemon/model/event_names.py": "unit/app/test_telling.py: the level of each event",
+    "risk_daemon/model/others_status.py": "unit/model/test_status.py: each record there and back, and its sentences",
     "risk_daemon/model/events.py": "none: the names of all events, from where each is",
     "risk_daemon/model/readings.py": "none: plain records",
     "risk_daemon/model/sweep_reports.py": "none: plain records",

@@ -13,7 +13,7 @@ from risk_daemon.app.composition import longest_lease_s, order_manager
 from risk_daemon.app.findings import Level
 from risk_daemon.app.locks import lock_findings, remote_locks, remote_locks_that_can_be_had
 from risk_daemon.config.load import Settings, load
-from risk_daemon.engine.trip_control import TOLD_WITHIN_S
+from risk_daemon.engine.peers_told import TOLD_WITHIN_S
 from risk_daemon.errors import ConfigError, ExitCode
 from risk_daemon.model.clock import ManualClock, SystemClock
 from risk_daemon.state.board.base import LEASE_S as BOARD_LEASE_S

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.model.status import GuardsStatus, LastKnown, PeerStatus, State, Status
+from risk_daemon.model.others_status import GuardsStatus, PeerStatus
+from risk_daemon.model.status import LastKnown, State, Status
 
 FULL: dict[str, Any] = {
     "time": "2026-11-21T00:00:00.000+00:00",

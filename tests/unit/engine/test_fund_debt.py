@@ -88,6 +88,34 @@ def test_a_flow_moves_it_and_no_loss_is_made_of_one() -> None:
     assert start_of(world) == 9_000
 
 
+@pytest.mark.parametrize("seen_before_s", [0.0, 3.0, 20.0])
+@pytest.mark.parametrize("late_s", [30.0, 65.0, 100.0])
+@pytest.mark.parametrize("is_dated_late", [False, True])
+def test_what_went_out_before_it_was_taken_and_is_booked_later_hides_no_loss(
+    seen_before_s: float, late_s: float, is_dated_late: bool
+) -> None:
+    world = member()
+    world.read_every_s = 3.0
+    world.run(20.0)
+    world.move_money("spot", "USDT", -1_000)
+    world.tell_balance("spot", "USDT")
+    if not is_dated_late:
+        world.book_flow("spot", "USDT", -1_000)
+        world.ledger_dead.add("spot")
+    world.run(seen_before_s)
+    world.send(FundBegan(*SEAT))
+    world.run(late_s)
+    if is_dated_late:
+        world.book_flow("spot", "USDT", -1_000)
+    world.ledger_dead.clear()
+    world.list_flows("spot")
+    world.run(120.0)
+    start, equity = start_of(world), world.engine.judged(world.now)
+    assert start is not None
+    assert equity is not None
+    assert start - equity.high >= 0, "as if so much had been won"
+
+
 def test_readings_that_are_wanted_are_asked_for_at_once() -> None:
     world = member()
     decision = world.send(ReadingsWanted())

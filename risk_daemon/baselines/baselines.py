@@ -236,16 +236,26 @@ class Baselines:
         """The accounts hold something else now: what was sure before says nothing of what is."""
         self._sure_window.clear()
 
-    def rescale(self, before: Decimal, after: Decimal, *, is_past: bool = False, is_late: bool = False) -> None:
+    def rescale(
+        self,
+        before: Decimal,
+        after: Decimal,
+        *,
+        is_past: bool = False,
+        is_late: bool = False,
+        is_in_fund: bool = False,
+    ) -> None:
         """A flow took the equity from `before` to `after`: move every baseline by after / before.
 
         is_past: more has moved since; where that emptied the account, this flow came before the emptying.
-        is_late: it counted as loss or gain meanwhile; a peak that a deposit made knows of it already.
+        is_late: it counted as loss or gain meanwhile; a peak that a deposit made knows of it already. is_in_fund: it
+        may be in the start of a fund already: one that went out must not lower that twice, or so much loss is hidden.
         """
         nothing = self.settings.empty_below
         self._day.pay(after - before)
         self._week.pay(after - before)
-        self.fund.pay(after - before)
+        if after > before or not is_in_fund:
+            self.fund.pay(after - before)
         if self._emptied_at is not None and is_past and min(before, after) > nothing:
             self._scale(after / before)
         elif is_late and after > before > nothing:
@@ -260,6 +270,8 @@ class Baselines:
             self._scale(after / before)
         else:
             self._shift(after - before)
+        if is_late:  # what was sure meanwhile had it in it, and what was sure before had not
+            self._clear_windows()
 
     def forget(self) -> None:
         """A reset with `current`: there are no baselines until readings that agree give them anew.

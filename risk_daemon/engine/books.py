@@ -94,6 +94,8 @@ class Books:
         self.history = EquityHistory()
         self.activity = Activity()
         self._looked_at_venues_mono = self._settled_mono = NEVER
+        # In this run: what came before belongs to a run whose start of a fund, if any, was there before it.
+        self._moves_before_fund = -1
         self.watch_venues(False)
         self._unpriced: dict[str, float] = {}
         self._told_unpriced: set[str] = set()
@@ -244,7 +246,10 @@ class Books:
         """By what was there when it flowed, not by what is there now: what came later is none of it."""
         venue, value = settled.flow.venue, settled.value
         after, after_there = settled.after, settled.after_there
-        self.baselines.rescale(after - value, after, is_past=settled.is_past, is_late=settled.is_late)
+        is_in_fund = settled.is_late and settled.number <= self._moves_before_fund
+        self.baselines.rescale(
+            after - value, after, is_past=settled.is_past, is_late=settled.is_late, is_in_fund=is_in_fund
+        )
         self.history.rescale(after - value, after)
         self.portfolio.net_flows += value
         self.profits.flowed(venue, value)
@@ -289,8 +294,11 @@ class Books:
         is_trusted, standing = equity.is_trusted, self._compare(equity.value, turn.now.mono)
         is_sure = is_trusted and standing.stretch is not None
         rest_mono = self._rest_mono(turn.now.mono)
+        waited = self.baselines.fund.is_waiting
         if self.baselines.observe(equity.low, turn.now, trusted=is_sure, rest_mono=rest_mono, agreed=standing.holds):
             turn.persist = True
+        if waited and not self.baselines.fund.is_waiting:
+            self._moves_before_fund = self.flows.moves
         # What is on its way in or out, or not known, is no return: the minute waits for its sample.
         sample = self.history.observe(equity, turn.now) if is_trusted else None
         if sample is not None:

@@ -1,4 +1,7 @@
-"""While frozen: every venue is emptied again and again, and the end comes by itself when all speaks for it."""
+"""While frozen: every venue is emptied again and again, and the end comes by itself when all speaks for it.
+
+So it is under a trip that is proven and whose process stays until its fund is told: what is proven must stay true.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +37,10 @@ class Freeze:
         An order that shows up takes the proof away at once, and is looked for again even if a sweep is under way.
         """
         trip = self._control.trip
-        if trip is None or not trip.is_freeze:
+        if trip is None or not (trip.is_freeze or self._control.debt.delays_end):
             return
+        if not trip.is_freeze and self._swept[0] != trip.trip_id:
+            self._swept = (trip.trip_id, turn.now.mono)  # its own sweep, just now
         if orders_seen:
             self._looks_again = True
             self._control.note_proof(trip, turn, proven=False)
@@ -44,7 +49,7 @@ class Freeze:
             return
         if self._is_due(trip, turn.now):
             self._sweep(trip, turn)
-        elif trip.is_over(turn.now) and self._may_end(trip, verdicts, turn):
+        elif trip.is_freeze and trip.is_over(turn.now) and self._may_end(trip, verdicts, turn):
             self._end(turn)
 
     def _is_due(self, trip: Trip, now: Instant) -> bool:
@@ -59,6 +64,8 @@ class Freeze:
         self._looks_again = False
         self._was_sweeping = True
         self._began_over = trip.is_over(turn.now)
+        if not trip.is_freeze:
+            self._control.note_proof(trip, turn, proven=False)  # one that can't be proven again must not end as proven
         self._control.start_sweep(trip, turn, resumed=False)
 
     def _note_end_of_sweep(self, trip: Trip, now_mono: float) -> None:

@@ -31,27 +31,36 @@ class FundDebt:
         self.error: str | None = None
         self._reason: str | None = None
         self._tells_mono: float | None = None
+        self._said: str | None = None
 
     def owe(self, trip_id: str) -> None:
         """A trip of the fund began, here or elsewhere."""
         self.trip_id = trip_id
 
-    def end(self, reason: str, turn: Turn) -> None:
-        """Everything here is proven: the process ends by `reason`, now or once the fund is told."""
+    @property
+    def delays_end(self) -> bool:
+        """Whether everything here was proven, and the process stays only until the fund is told."""
+        return self._reason is not None
+
+    def end(self, reason: str, turn: Turn) -> bool:
+        """Everything here is proven: the process ends by `reason`, now or once the fund is told. True: now."""
         if self.trip_id is None:
             turn.act(Finish(ExitCode.TRIGGERED_AND_PROVEN, reason))
         elif self.error is not None:
             why = f"{reason}; but nobody can tell the fund of its trip: {self.error}"
             turn.act(Finish(ExitCode.TRIGGERED_UNPROVEN, why))
         else:
-            self._reason, self._tells_mono = reason, turn.now.mono + _READ_WITHIN_S
+            self._reason = reason
+            self._tells_mono = None if self._said == self.trip_id else turn.now.mono + _READ_WITHIN_S
+            return False
+        return True
 
     def forget_end(self) -> None:
         """There is something to be proven again, or no trip any more: nothing ends by what was to end."""
         self._reason = self._tells_mono = None
 
-    def take(self, event: FundTold, turn: Turn) -> None:
-        """The ledger has it, or nobody can tell it: an end that waited for that comes now."""
+    def take(self, event: FundTold, turn: Turn) -> bool:
+        """The ledger has it, or nobody can tell it. True: an end that waited for that comes now."""
         self.error = event.error or self.error
         if event.error is None and event.trip_id == self.trip_id:
             self.trip_id = None
@@ -59,12 +68,13 @@ class FundDebt:
         reason = self._reason
         if reason is not None and (self.trip_id is None or self.error is not None):
             self.forget_end()
-            self.end(reason, turn)
+            return self.end(reason, turn)
+        return False
 
     def look(self, turn: Turn) -> None:
         """Say once that the end waits for the fund's ledger."""
         if self._tells_mono is not None and turn.now.mono >= self._tells_mono:
-            self._tells_mono = None
+            self._tells_mono, self._said = None, self.trip_id
             turn.record(EventName.FUND_UNTOLD, trip_id=self.trip_id)
 
     def restore(self, documents: Mapping[str, Any]) -> None:

@@ -328,8 +328,7 @@ class TripControl:
 
     def _end_proven(self, reason: str, turn: Turn) -> None:
         if not self._is_finishing:
-            self._is_finishing = True
-            self.debt.end(reason, turn)
+            self._is_finishing = self.debt.end(reason, turn)
 
     def _finish(self, code: ExitCode, reason: str, turn: Turn) -> None:
         if not self._is_finishing:
@@ -403,7 +402,7 @@ class TripControl:
             case StandingTold():
                 self._peers.take(event)
             case FundTold():
-                self.debt.take(event, turn)
+                self._is_finishing = self.debt.take(event, turn) or self._is_finishing
 
     def _is_known_to_all(self, trip: Trip) -> bool:
         """Whether nobody who guards the same accounts could open any more while the sweep looked."""

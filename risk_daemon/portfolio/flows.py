@@ -93,6 +93,11 @@ class FlowTracker:
 
     # --- witnesses ---------------------------------------------------------------------------------
 
+    @property
+    def moves(self) -> int:
+        """How often holdings or positions changed so far."""
+        return self._total.number
+
     def moved(
         self,
         venue: str,

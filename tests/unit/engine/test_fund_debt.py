@@ -17,13 +17,17 @@ from risk_daemon.model.events import (
     FundTold,
     HaltRequested,
     LeaseSeen,
+    Order,
+    OrdersSeen,
     ReadingsWanted,
     ResetRequested,
+    SweepFinished,
     TrippedElsewhere,
 )
 from tests.core_world import World, engine_settings, with_
 
 SEAT = ("f00d", "b.00000001")
+AN_ORDER = Order(venue="spot", scope="plain", order_id="X1", symbol="BTC/USDT", side="buy", order_type="limit")
 TRIP = TrippedElsewhere(trip_id="alpha-1", by="fund alpha", cause="fund", reason="a has lost 400")
 
 
@@ -84,6 +88,34 @@ def test_a_flow_moves_it_and_no_loss_is_made_of_one() -> None:
     assert start_of(world) == 9_000
 
 
+@pytest.mark.parametrize("seen_before_s", [0.0, 3.0, 20.0])
+@pytest.mark.parametrize("late_s", [30.0, 65.0, 100.0])
+@pytest.mark.parametrize("is_dated_late", [False, True])
+def test_what_went_out_before_it_was_taken_and_is_booked_later_hides_no_loss(
+    seen_before_s: float, late_s: float, is_dated_late: bool
+) -> None:
+    world = member()
+    world.read_every_s = 3.0
+    world.run(20.0)
+    world.move_money("spot", "USDT", -1_000)
+    world.tell_balance("spot", "USDT")
+    if not is_dated_late:
+        world.book_flow("spot", "USDT", -1_000)
+        world.ledger_dead.add("spot")
+    world.run(seen_before_s)
+    world.send(FundBegan(*SEAT))
+    world.run(late_s)
+    if is_dated_late:
+        world.book_flow("spot", "USDT", -1_000)
+    world.ledger_dead.clear()
+    world.list_flows("spot")
+    world.run(120.0)
+    start, equity = start_of(world), world.engine.judged(world.now)
+    assert start is not None
+    assert equity is not None
+    assert start - equity.high >= 0, "as if so much had been won"
+
+
 def test_readings_that_are_wanted_are_asked_for_at_once() -> None:
     world = member()
     decision = world.send(ReadingsWanted())
@@ -115,6 +147,47 @@ def test_untold_it_stays_with_the_gate_shut_says_so_once_and_ends_when_it_is_tol
     assert finishes(world) == []
     world.send(FundTold("alpha-1"))
     assert finishes(world) == [(1, "triggered, every cancel proven")]
+
+
+def test_an_order_that_shows_up_while_it_waits_takes_the_proof_back_and_is_swept_before_the_end() -> None:
+    world = member()
+    world.send(TRIP)
+    world.run(20.0)
+    swept = len(records(world, EventName.SWEEP_STARTED))
+    assert swept == 1, "one that is proven is proven"
+    world.send(OrdersSeen("spot", world.now, (AN_ORDER,)))
+    trip = world.engine.trip
+    assert trip is not None
+    assert not trip.proven
+    assert len(records(world, EventName.SWEEP_STARTED)) == swept + 1
+    world.send(FundTold("alpha-1"))
+    assert finishes(world) == [], "not before it is proven again"
+    world.run(1.5)
+    assert finishes(world) == [(1, "triggered, every cancel proven")]
+
+
+def test_while_it_waits_it_is_swept_every_so_often_and_what_can_not_be_proven_any_more_does_not_end_with_1() -> None:
+    world = member()
+    world.send(TRIP)
+    world.run(32.5)
+    assert len(records(world, EventName.SWEEP_STARTED)) == 2
+    assert finishes(world) == []
+    world.sweeps_take_s = None
+    world.run(30.0)
+    assert len(records(world, EventName.SWEEP_STARTED)) == 3
+    world.send(SweepFinished("alpha-1", False, 1, 2.0))
+    assert [code for code, _ in finishes(world)] == [4]
+    assert latch_of(world)["proven"] is False
+
+
+def test_a_sweep_that_never_ends_while_it_waits_ends_the_process_as_unproven() -> None:
+    world = member()
+    world.send(TRIP)
+    world.run(5.0)
+    world.sweeps_take_s = None
+    world.send(OrdersSeen("spot", world.now, (AN_ORDER,)))
+    world.run(305.0)
+    assert [code for code, _ in finishes(world)] == [4]
 
 
 def test_a_trip_of_its_own_waits_too_where_the_fund_tripped_meanwhile_and_is_swept_once() -> None:

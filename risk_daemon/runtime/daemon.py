@@ -167,6 +167,12 @@ class Daemon:
         """How this guard stands in its fund; None where it is of none."""
         return None if self.member is None else self.member.view()
 
+    @property
+    def _owes_the_fund(self) -> bool:
+        """Whether a trip of the fund is not known to be in its ledger: also one that began in this very moment."""
+        fund = self.fund_status()
+        return self._engine.debt.trip_id is not None or (fund is not None and fund.told is False)
+
     async def save(self) -> bool:
         """Save everything that is persisted besides the latch, now. False when it failed."""
         return await self._persistence.save()
@@ -383,7 +389,7 @@ class Daemon:
             self._effects.latch_deadline_mono
         ):
             finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the latch could not be made durable")
-        if finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN and self._engine.debt.trip_id is not None:
+        if finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN and self._owes_the_fund:
             finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the fund was not told of its trip")
         now = self.parts.clock.now()
         gate = self._engine.gate

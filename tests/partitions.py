@@ -379,8 +379,9 @@ class World:
 
     def told(self) -> str:
         """For whoever wonders why something did not happen."""
-        told = {name: [str(event)[:300] for event in guard.events()[-12:]] for name, guard in self.guards.items()}
-        return json.dumps({"open": sorted(self.open_now()), "guards": told}, indent=1)
+        told = {name: [line[:300] for line in guard.output().splitlines()[-16:]] for name, guard in self.guards.items()}
+        late_s = time.monotonic() - self.answers["bot"].last_at()
+        return json.dumps({"open": sorted(self.open_now()), "the bot answered s ago": late_s, "guards": told}, indent=1)
 
     def open_now(self) -> set[str]:
         """Of a, b and bot."""

@@ -116,11 +116,8 @@ def status(out: Console, state: State) -> None:
             _dead_man(out, name, venue.dead_man)
     for line in unwritable_locks(state):
         out.print(line, style="bold red", markup=False)
-    for line in state.guards.sentences if state.guards is not None and state.is_running else ():
-        out.print(f"{safe(line[:1].upper() + line[1:])}.")
-    fund = how_the_fund_stands(state)
-    if fund is not None:
-        out.print(safe(fund))
+    for line in shared_lines(state):
+        out.print(line, markup=False)
     for deed in _deeds(state):
         out.print(_deed(deed))
     if state.locked is not False:
@@ -140,6 +137,13 @@ def _unproven(out: Console, name: str, state: State) -> None:
         out.print(f"Orders of {safe(name)} are being proven gone: {safe(why)}", style="bold yellow")
         return
     out.print(f"Orders of {safe(name)} are NOT PROVEN gone: {safe(why)}", style="bold red")
+
+
+def shared_lines(state: State) -> list[str]:
+    """How things stand with other guards: of the same accounts, while this one runs, and of the fund."""
+    guards = state.guards.sentences if state.guards is not None and state.is_running else ()
+    fund = how_the_fund_stands(state)
+    return [*(f"{safe(line[:1].upper() + line[1:])}." for line in guards), *([] if fund is None else [safe(fund)])]
 
 
 def unwritable_locks(state: State) -> list[str]:

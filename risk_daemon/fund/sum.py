@@ -65,6 +65,9 @@ class Verdict:
     silent: tuple[str, ...]
 
 
+UNKNOWN = Verdict(least=None, most=None, is_breached=False, is_undecided=True, silent=())
+
+
 def heard(readings: Mapping[str, Reading], new: Reading) -> Mapping[str, Reading]:
     """With a new reading. One that came late or twice, or makes no sense, changes nothing.
 

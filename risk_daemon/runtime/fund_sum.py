@@ -15,7 +15,7 @@ from typing import Any
 from risk_daemon.errors import RecordError
 from risk_daemon.fund.escrow import Escrow
 from risk_daemon.fund.messages import SumRead
-from risk_daemon.fund.sum import Question, Reading, Terms, confirmed, heard, judge_fund
+from risk_daemon.fund.sum import UNKNOWN, Question, Reading, Terms, confirmed, heard, judge_fund
 from risk_daemon.model.clock import Clock
 from risk_daemon.model.events import EventName, Input, Noted, ReadingsWanted, RiskEvent
 from risk_daemon.model.units import EXACT, plain
@@ -97,15 +97,23 @@ class FundSum:
         try:
             while True:
                 self._has_moved.clear()
-                self._note_worth()
-                await self._talk("told", self._say())
-                await self._talk("heard", self._hear())
-                self._judge()
+                try:
+                    await self._take_turn()
+                except Exception as error:  # none is expected: what can't be reckoned may be the limit
+                    self._ports.tell("sum", f"the sum of all members can't be reckoned: {_words(error)}")
+                    self._ports.take(SumRead(UNKNOWN))
                 await asyncio.sleep(_LEAST_PAUSE_S)
                 await self._next_moment()
         finally:
             if self._counting is not None:
                 self._counting.cancel()
+
+    async def _take_turn(self) -> None:
+        self._note_worth()
+        await self._talk("told", self._say())
+        await self._talk("heard", self._hear())
+        self._judge()
+        self._ports.tell("sum", None)
 
     async def _next_moment(self) -> None:
         try:
@@ -179,13 +187,13 @@ class FundSum:
         state, now_mono, settings = self._ports.state(), self._clock.now().mono, self._settings
         if state.books is None:
             return
+        self._heard = {seat: reading for seat, reading in self._heard.items() if seat in state.books.rows}
         readings = self._heard if self._own is None else {**self._heard, state.seat: self._own}
         terms = Terms(limit=state.charter.limit, fresh_s=settings.fresh_s, band=settings.band)
         verdict = judge_fund(state.books, readings, terms, now_mono)
         if settings.confirm:
             was_asked = self._question is not None
-            members = {seat: readings[seat] for seat in state.books.rows if seat in readings}
-            verdict, self._question = confirmed(verdict, self._question, members, terms, now_mono)
+            verdict, self._question = confirmed(verdict, self._question, readings, terms, now_mono)
             if self._question is not None and not was_asked and state.wanted.trip is None:
                 self._ports.emit(ReadingsWanted())
                 self._note(

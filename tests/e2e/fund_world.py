@@ -108,6 +108,11 @@ class Member:
     def is_open(self) -> bool:
         return self._gate.is_open()
 
+    @property
+    def why_shut(self) -> str:
+        """What programs that read a file are told; empty: it is open."""
+        return (self.guard.risk().get("lock") or {}).get("reason") or ""
+
     def has_seen(self, lost: int) -> bool:
         """Whether its guard knows that so much is lost."""
         value = self.guard.risk().get("equity")
@@ -200,7 +205,9 @@ class Fund:
     def reset(self) -> None:
         """By the command: the trips are over, and the fund is not open."""
         with ThreadPoolExecutor(2) as hands:
-            for reset in hands.map(lambda member: member.guard.command("reset", "--reason", "test", "--yes"), self):
+            for reset in hands.map(
+                lambda member: member.guard.command("reset", "--reason", "test", "--rebaseline", "keep", "--yes"), self
+            ):
                 assert reset.returncode == 0, reset.stderr
 
     def found_anew(self) -> None:

@@ -83,7 +83,7 @@ def heard_of(texts: Iterable[tuple[object, float]], founding: str, now: Moment) 
     for text, taken_ms in texts:
         try:
             reading = _reading(text, taken_ms, founding, now)
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
             refused.append(f"what was said is no reading of a member: {str(error)[:120]}")
         else:
             if reading is not None:
@@ -92,7 +92,7 @@ def heard_of(texts: Iterable[tuple[object, float]], founding: str, now: Moment) 
 
 
 def _reading(text: object, taken_ms: float, founding: str, now: Moment) -> Reading | None:
-    """None: of another founding. Raises ValueError, TypeError, RecursionError."""
+    """None: of another founding. Raises ValueError, TypeError, ArithmeticError, RecursionError."""
     if not isinstance(text, str | bytes) or len(text) > LARGEST:
         raise ValueError("it is no text, or too long")
     found: Any = json.loads(text)

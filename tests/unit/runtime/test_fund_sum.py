@@ -156,7 +156,7 @@ async def test_each_hears_all_and_knows_the_sum(pair: Pair) -> None:
         assert verdict is not None
         assert (verdict.least, verdict.most, verdict.silent) == (100, 350, ())
         assert not member.state.is_sum_undecided
-        assert member.said == {"readings told": None, "readings heard": None, "garbage": None}
+        assert member.said == dict.fromkeys(("readings told", "readings heard", "garbage", "sum"))
 
 
 async def test_a_sum_at_the_limit_trips_all_who_see_it_under_one_id(pair: Pair) -> None:
@@ -288,6 +288,27 @@ async def test_garbage_is_told_in_a_sentence(pair: Pair) -> None:
     pair.a.ear.refused = ()
     await pass_time(1.5)
     assert pair.a.said["garbage"] is None
+
+
+async def test_what_can_not_be_reckoned_shuts_the_gate_and_is_told(pair: Pair) -> None:
+    await pass_time(2.0)
+    pair.a.high = Decimal("sNaN")
+    await pass_time(1.5)
+    assert pair.a.state.is_sum_undecided
+    assert "can't be reckoned" in str(pair.a.said["sum"])
+    pair.a.high = CAPITAL
+    await pass_time(1.5)
+    assert not pair.a.state.is_sum_undecided
+    assert pair.a.said["sum"] is None
+
+
+async def test_strangers_are_not_remembered(pair: Pair) -> None:
+    """A stream full of seats that nobody has fills no memory."""
+    await pass_time(2.0)
+    for number in range(500):
+        await pair.b.ear.say(replace(pair.place.of(B)[-1], member=f"z.{number:08x}"), 0.0)
+    await pass_time(2.0)
+    assert set(pair.a.sum._heard) == {A, B}
 
 
 # --- restarts ----------------------------------------------------------------------------------------

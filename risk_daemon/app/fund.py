@@ -34,10 +34,14 @@ from risk_daemon.state.store.sqlite import peek_documents
 _LOG = structlog.get_logger(__name__)
 
 
-def meet_fund(settings: Settings, opened: Opened, daemon: Daemon, stack: AsyncExitStack) -> Member | None:
+def meet_fund(
+    settings: Settings, opened: Opened, daemon: Daemon, stack: AsyncExitStack, *, measures: bool = True
+) -> Member | None:
     """From now on the gate waits for the fund's leave, and a trip of the fund is this guard's; None without a fund.
 
-    Raises ConfigError, StateError where the state is of another member, or of one at another place.
+    measures: whether what losses are measured from was restored. Where it was not, a start that is taken now would
+    forget what was lost, and the headroom would be lent. Raises ConfigError, StateError where the state is of another
+    member, or of one at another place.
     """
     begun = member_of(settings, opened.documents, opened.engine.trip)
     if settings.fund is None:
@@ -50,9 +54,9 @@ def meet_fund(settings: Settings, opened: Opened, daemon: Daemon, stack: AsyncEx
         stack.push_async_callback(readings.aclose)
     ports = MemberPorts(
         save=opened.store.save,
-        keep=daemon.save,
+        keep=daemon.save if measures else _keep_nothing,
         emit=parts.inbox.put,
-        start=engine.baselines.fund.of,
+        start=engine.baselines.fund.of if measures else _no_start,
         is_read_since=engine.books.are_read_since,
         gross=lambda: engine.books.portfolio.gross,
     )
@@ -73,6 +77,14 @@ def meet_fund(settings: Settings, opened: Opened, daemon: Daemon, stack: AsyncEx
     return member
 
 
+async def _keep_nothing() -> bool:
+    return False
+
+
+def _no_start(_founding: str, _seat: str) -> None:
+    """What was lost is not known."""
+
+
 def _runs_in(documents: Mapping[str, JsonObject]) -> int:
     """Raises StateError: a member that counts anew is not heard by the others."""
     try:
@@ -85,7 +97,7 @@ def meet_fund_that_can_be_met(settings: Settings, opened: Opened, daemon: Daemon
     """Where a trip is to be finished, the fund hears of it too. Where it can't, the trip is finished all the same, and
     the end is not called proven: the others may not know."""
     try:
-        if meet_fund(settings, opened, daemon, stack) is not None:
+        if meet_fund(settings, opened, daemon, stack, measures=False) is not None:
             return
         error = f"{settings.file}: there is no table [fund]"
     except (ConfigError, StateError) as refusal:

@@ -56,6 +56,7 @@ Reader = Callable[[Sequence[RiskEvent], float], None]
 _LOG = structlog.get_logger(__name__)
 _TURNS_BEFORE_OTHERS = 32
 _GOOD_ENDS = (ExitCode.STOPPED, ExitCode.TRIGGERED_AND_PROVEN)
+_WAITS_FOR_FUND_S = 5.0
 _STOPPING = "the daemon is stopping and took nothing in: nothing was done, ask it again when it runs"
 
 
@@ -95,6 +96,7 @@ class Daemon:
         self._commands: set[Command] = set()
         self.member: Member | None = None
         self._ending: Finish | None = None
+        self._held: tuple[Finish, float] | None = None
         self._last_tick_mono = float("-inf")
 
     def subscribe(self, listener: Listener) -> None:
@@ -166,6 +168,12 @@ class Daemon:
     def fund_status(self) -> FundStatus | None:
         """How this guard stands in its fund; None where it is of none."""
         return None if self.member is None else self.member.view()
+
+    @property
+    def _owes_the_fund(self) -> bool:
+        """Whether a trip of the fund is not known to be in its ledger: also one that began in this very moment."""
+        fund = self.fund_status()
+        return self._engine.debt.trip_id is not None or (fund is not None and fund.told is False)
 
     async def save(self) -> bool:
         """Save everything that is persisted besides the latch, now. False when it failed."""
@@ -325,6 +333,7 @@ class Daemon:
 
     def _do_what_is_due(self, now: Instant) -> None:
         """Raises StartUnavailable when the first start ever found no baseline in its time."""
+        self._look_at_held_end()
         self._systemd.feed_watchdog(now)
         self._locks.inspect(now)
         self._persistence.look()
@@ -333,6 +342,14 @@ class Daemon:
         self._risk.write_if_due(now)
         self._locks.refresh(now)
         self._readiness.give_up_if_late(now)
+
+    def _look_at_held_end(self) -> None:
+        """A reset while it was held takes it back."""
+        held, trip = self._held, self._engine.trip
+        if held is not None and trip is not None and trip.proven:
+            self._finish(held[0])
+        else:
+            self._held = None
 
     def _symbols(self, venue: str) -> set[str]:
         """What has orders or positions there, as far as anybody told."""
@@ -364,6 +381,13 @@ class Daemon:
     # --- the end -----------------------------------------------------------------------------------
 
     def _finish(self, finish: Finish) -> None:
+        """A lost budget of the fund that is just being read again is waited for: nobody starts what ended with 1."""
+        now_mono, fund = self.parts.clock.now().mono, self.member
+        is_good = finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN
+        if is_good and fund is not None and fund.is_confirming and self._ending is None:
+            self._held = self._held or (finish, now_mono + _WAITS_FOR_FUND_S)
+            if now_mono < self._held[1]:
+                return
         if self._ending is None:
             self._ending = finish
             self.parts.inbox.nudge()
@@ -383,7 +407,7 @@ class Daemon:
             self._effects.latch_deadline_mono
         ):
             finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the latch could not be made durable")
-        if finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN and self._engine.debt.trip_id is not None:
+        if finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN and self._owes_the_fund:
             finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the fund was not told of its trip")
         now = self.parts.clock.now()
         gate = self._engine.gate

@@ -168,6 +168,11 @@ class Member:
             return  # with whatever moves what the loss is measured from there is something to persist
         self._look(decision.now.mono, by_prices=isinstance(decision.event, PricesSeen))
 
+    @property
+    def is_confirming(self) -> bool:
+        """Whether the budget seems to be lost, and that is being read again."""
+        return self._loss.is_confirming
+
     # --- people ------------------------------------------------------------------------------------
 
     async def give(self, to: str, amount: Decimal) -> str | None:

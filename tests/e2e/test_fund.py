@@ -108,6 +108,9 @@ def test_cut_from_the_ledger_whoever_loses_its_budget_trips_alone_and_all_when_t
         assert [member.name for member in fund if member.trips] == [first.name]
         assert first.guard.is_running()
         assert not first.is_open
+        first.places_an_order()  # past its gate: what was proven is not so any more, and must be again
+        wait_for(lambda: not first.state["open_order_count"], fund.told)
+        first.guard.wait_for("venue_proven", 2)
     assert violations == []
     fund.mend()
     assert len(fund.ends_by_a_trip()) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from risk_daemon.fund.escrow import Escrow
 from risk_daemon.fund.membership import FUND
 from risk_daemon.fund.messages import TripFund
 from risk_daemon.model.events import FundTold, Input
+from risk_daemon.runtime.member import MemberPorts
 from tests.unit.config.files import PORTFOLIO, SIMULATED, write
 from tests.unit.fund.fund import two
 
@@ -148,6 +150,39 @@ async def test_where_nobody_can_tell_the_fund_of_its_trip_the_engine_hears_that(
     assert isinstance(told, FundTold)
     assert told.trip_id == "alpha-f00d"
     assert "put [fund] back" in str(told.error)
+
+
+async def test_while_a_trip_is_finished_nothing_is_taken_for_a_start_and_so_nothing_can_be_lent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Baselines are not restored then: one that is taken now says that nothing was lost."""
+    made: list[MemberPorts] = []
+
+    def member(_ledger: object, _settings: object, _clock: object, ports: MemberPorts, **_: object) -> Any:
+        made.append(ports)
+        return SimpleNamespace(heard=None, aclose=_nothing, start=lambda: None)
+
+    monkeypatch.setattr("risk_daemon.app.fund.Member", member)
+    guard = Guard(document(tmp_path))
+    guard.opened.engine.baselines.fund.of = lambda founding, seat: Decimal(9_000)
+    guard.opened.engine.books.portfolio = SimpleNamespace(gross=Decimal(0))
+    guard.daemon.save = _kept
+    async with AsyncExitStack() as stack:
+        meet_fund_that_can_be_met(settings(tmp_path), guard.opened, guard.daemon, stack)
+        meet_fund(settings(tmp_path), guard.opened, guard.daemon, stack)
+    finishing, guarding = made
+    assert finishing.start("f00d", "b.00000001") is None
+    assert await finishing.keep() is False
+    assert guarding.start("f00d", "b.00000001") == 9_000
+    assert await guarding.keep() is True
+
+
+async def _nothing() -> None:
+    """Closed."""
+
+
+async def _kept() -> bool:
+    return True
 
 
 async def test_without_a_fund_there_is_nothing_to_meet(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from unittest.mock import patch
 
 import pytest
@@ -51,6 +52,8 @@ from risk_daemon.model.events import (
     VenueConnected,
 )
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings
+from risk_daemon.runtime.fund_status import MemberSettings, fund_status
+from risk_daemon.runtime.member import Member
 from risk_daemon.state.latch import LATCH
 from tests.core_world import SPOT, amounts, engine_settings, price
 from tests.unit.oms.fakes import LoopClock
@@ -678,3 +681,64 @@ async def test_told_to_stop_with_everything_proven_and_the_fund_not_told_it_does
         else:
             running.daemon.stop()
         assert await running.ends() is code
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        (False, ExitCode.TRIGGERED_UNPROVEN),
+        (True, ExitCode.TRIGGERED_AND_PROVEN),
+        (None, ExitCode.TRIGGERED_AND_PROVEN),
+    ],
+)
+async def test_a_trip_of_the_fund_that_the_engine_has_not_heard_of_yet_does_not_end_as_proven(
+    told: bool | None, code: ExitCode
+) -> None:
+    """A trip of the guard's own ends it in the turn before. told None: the fund has not tripped."""
+    running = await Running().ready()
+    settings = MemberSettings(fund="alpha", member="b", limit="1000 USDT", currency="USDT")
+    status = replace(
+        fund_status(settings, None, why_not=None, is_told=False, ledger_error=None, read_s=None), told=told
+    )
+    running.daemon.member = cast(Member, SimpleNamespace(view=lambda: status, is_confirming=False))
+    trip_id = await running.halted()
+    running.put(SweepFinished(trip_id, True, 0, 1.0))
+    assert await running.ends() is code
+
+
+class InQuestion:
+    """A member whose budget seems to be lost, and is being read again."""
+
+    is_confirming = True
+
+    def view(self) -> None:
+        """Nothing of it matters here."""
+
+
+async def test_while_a_lost_budget_is_read_again_a_trip_of_its_own_does_not_end_the_guard_yet() -> None:
+    running, member = await Running().ready(), InQuestion()
+    running.daemon.member = cast(Member, member)
+    trip_id = await running.halted()
+    running.put(SweepFinished(trip_id, True, 0, 1.0))
+    await pass_time(2.0)
+    assert not running.task.done()
+    running.put(TrippedElsewhere(trip_id="alpha-1", by="fund alpha", cause="fund", reason="b has lost 400"))
+    await pass_time(0.1)
+    member.is_confirming = False
+    assert await running.ends() is ExitCode.TRIGGERED_UNPROVEN, "it is to be started again, and tells the fund"
+
+
+async def test_a_question_that_has_no_end_holds_the_end_for_a_moment_only_and_a_reset_takes_it_back() -> None:
+    for is_reset in (False, True):
+        running = await Running().ready()
+        running.daemon.member = cast(Member, InQuestion())
+        trip_id = await running.halted()
+        running.put(SweepFinished(trip_id, True, 0, 1.0))
+        await pass_time(1.0)
+        if is_reset:
+            running.put(ResetRequested(reason="looked", operator="anna", rebaseline="keep"))
+        await pass_time(6.0)
+        assert running.task.done() is not is_reset
+        running.daemon.stop()
+        code = await running.ends()
+        assert code is (ExitCode.STOPPED if is_reset else ExitCode.TRIGGERED_AND_PROVEN)

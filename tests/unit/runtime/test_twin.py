@@ -406,3 +406,18 @@ async def test_what_was_taken_in_is_known_to_be_told_and_what_was_not_is_not() -
     (told,) = [event for event in guard.told if isinstance(event, StandingTold)]
     assert (told.locked, told.trip_id) == (True, "trip-1")
     await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+async def test_that_a_guard_is_blind_is_no_lock_that_peers_keep_when_it_is_cut_off() -> None:
+    """A freeze that begins later would be held for told, while the peers open: they heed blindness for a lease."""
+    guard = Guard()
+    guard.restraints = [BLIND]
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    guard.restraints = [FREEZE]
+    guard.twin.heard(None)  # type: ignore[arg-type]
+    await guard.lets_time_pass(0.1)
+    told = [event.locked for event in guard.told if isinstance(event, StandingTold)]
+    assert told == [False, True]
+    await guard.twin.aclose()

@@ -290,7 +290,12 @@ class Twin:
         """What is known from now on. Where the board's clock was moved, it has not settled, and is told so at once."""
         doubts = self._watch.was_moved(answer.at_s, asked_mono, answered_mono)
         known = self._known
-        self._known = Known(epoch=max(known.epoch, answer.epoch), words=max(known.words, answer.words), doubts=doubts)
+        self._known = Known(
+            epoch=max(known.epoch, answer.epoch),
+            words=max(known.words, answer.words),
+            doubts=doubts,
+            server=answer.server,
+        )
         if not doubts:
             return answer
         _LOG.error(

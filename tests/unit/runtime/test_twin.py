@@ -312,6 +312,18 @@ async def test_what_earlier_runs_knew_of_the_board_is_said_first_and_never_less_
 
 
 @pytest.mark.looptime
+async def test_the_server_that_answered_last_is_said_to_the_next() -> None:
+    guard = Guard()
+    guard.board.answer = replace(HELD, server="one")
+    guard.twin.start()
+    await guard.lets_time_pass(0.5)
+    guard.board.answer = replace(HELD, server="two")
+    await guard.lets_time_pass(2.0)
+    assert [known.server for _, _, known in guard.board.asked] == ["", "one", "two"]
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
 @pytest.mark.parametrize("step_s", [3_600.0, -3_600.0])
 async def test_a_board_whose_clock_was_moved_grants_nothing_and_is_told_so_at_once(step_s: float) -> None:
     guard = Guard()

@@ -1,5 +1,8 @@
 """A venue's own count of our calls, kept along with it so that it never has to refuse one.
 
+Some venues have a counter that each call lifts and time lowers; others count what came within the last seconds, and
+there twice as much would be asked for at first by who believes in a counter that falls meanwhile.
+
 Exchanges count what a key asks, and refuse what goes above; some for longer the more is asked
 meanwhile. So what is asked at leisure leaves half of it to ordinary readings, these leave room for the refresh of a
 switch and for what confirms a breach, and these for the sweep, which is never held back: a cancel that is refused costs
@@ -9,9 +12,11 @@ less than one that is not sent.
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, Self
 
 from adapters.base import BudgetLevel
 from adapters.lane import PushedAside, Urgency
@@ -30,6 +35,9 @@ STRICT_PATIENCE_S = 4.0
 """How long a sweep's listing waits for room where the venue would refuse it: the next look comes sooner than that."""
 
 SHORTEST_WAIT_S = 0.001
+TRAVEL_S = 0.1
+"""One call may be under way for so much longer than the next: to the venue they are that much closer together."""
+
 ASKS_AGAIN_WITHIN_S = 5.0
 """Who was held back and did not ask again for so long has no place in the queue any more."""
 
@@ -42,6 +50,7 @@ class HeldBack(PushedAside):
 class Pool:
     """A counter of the venue: calls add their cost, and it falls by `decay_per_s`; above `ceiling` it refuses.
 
+    within_s: it does not fall, but counts what came in the last so many seconds, see `Pool.window`.
     endpoints: which signed calls it counts; None: all that no pool before it does. costs: of a call, by the
     last word of its path, `default` for others. by_count: the costs of one that pays for the rows that it
     may give: (rows, cost) upwards. for_urgent, for_sweep: what ordinary calls leave to urgent ones, and
@@ -64,6 +73,12 @@ class Pool:
     window_s: float = 0.0
     narrow: Mapping[str, float] = field(default_factory=dict)
     strict: bool = False
+    within_s: float = 0.0
+
+    @classmethod
+    def window(cls, ceiling: float, within_s: float, **more: Any) -> Self:
+        """A count of calls of which no `within_s` seconds, whenever they begin, may have more than `ceiling`."""
+        return cls(ceiling, ceiling / within_s, within_s=within_s, **more)
 
     def cost(self, endpoint: str, params: Mapping[str, Any]) -> float:
         """What a call adds."""
@@ -90,6 +105,73 @@ class Pool:
         return self.ceiling - self.for_sweep - (self.for_urgent if urgency is Urgency.ORDINARY else 0.0)
 
 
+class _Level(Protocol):
+    """How much of a counter is used. Times are seconds of a clock that never jumps."""
+
+    def at(self, mono: float) -> float:
+        """How much it is then."""
+        ...
+
+    def set(self, level: float, mono: float) -> None:
+        """Have it so much: calls were sent, or the venue tells."""
+        ...
+
+    def falls_in_s(self, by: float, mono: float) -> float:
+        """How long it takes until it is that much lower, if nothing comes."""
+        ...
+
+
+class _Falling:
+    """A level that time lowers."""
+
+    def __init__(self, decay_per_s: float, mono: float) -> None:
+        self._decay_per_s = decay_per_s
+        self._level, self._mono = 0.0, mono
+
+    def at(self, mono: float) -> float:
+        self._level = max(0.0, self._level - (mono - self._mono) * self._decay_per_s)
+        self._mono = mono
+        return self._level
+
+    def set(self, level: float, mono: float) -> None:
+        self._level, self._mono = level, mono
+
+    def falls_in_s(self, by: float, _mono: float) -> float:
+        return by / self._decay_per_s
+
+
+class _Sliding:
+    """What came within the last seconds: each goes as a whole, and not before all of its time is over."""
+
+    def __init__(self, within_s: float) -> None:
+        self._within_s = within_s + TRAVEL_S
+        self._came: deque[tuple[float, float]] = deque()  # when it ends to count, what it costs
+
+    def at(self, mono: float) -> float:
+        while self._came and self._came[0][0] <= mono:
+            self._came.popleft()
+        return sum(cost for _, cost in self._came)
+
+    def set(self, level: float, mono: float) -> None:
+        more = level - self.at(mono)
+        if more < 0:
+            self._came.clear()
+            more = level
+        if more > 0:
+            self._came.append((mono + self._within_s, more))
+
+    def falls_in_s(self, by: float, mono: float) -> float:
+        """Of more than there is: after as many times `within_s` as it takes."""
+        left, there = by, self.at(mono)
+        if left > there > 0:
+            return self._within_s * math.ceil(left / there)
+        for ends_mono, cost in self._came:
+            left -= cost
+            if left <= 0:
+                return ends_mono - mono
+        return self._within_s
+
+
 @dataclass(slots=True)
 class _Held:
     """An ordinary call that was held back: since when, when it last asked, and what it costs."""
@@ -109,8 +191,9 @@ class _Counter:
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self.pool = pool
         self._clock = clock
-        self._level = 0.0
-        self._mono = self._full_until_mono = clock.now().mono
+        mono = clock.now().mono
+        self._level: _Level = _Sliding(pool.within_s) if pool.within_s else _Falling(pool.decay_per_s, mono)
+        self._looked_mono = self._full_until_mono = mono
         self._held: dict[str, _Held] = {}
 
     def ahead(self, endpoint: str) -> float:
@@ -133,15 +216,14 @@ class _Counter:
 
     def level(self) -> float:
         now_mono = self._clock.now().mono
-        if self._mono < self._full_until_mono <= now_mono:
-            self._level = 0.0
-        self._level = max(0.0, self._level - (now_mono - self._mono) * self.pool.decay_per_s)
-        self._mono = now_mono
-        return self._level
+        if self._looked_mono < self._full_until_mono <= now_mono:
+            self._level.set(0.0, now_mono)
+        self._looked_mono = now_mono
+        return self._level.at(now_mono)
 
     def set(self, level: float) -> None:
         self.level()
-        self._level = level
+        self._level.set(level, self._looked_mono)
 
     def told(self, level: float) -> None:
         """The venue's own figure."""
@@ -154,8 +236,9 @@ class _Counter:
         room = self.pool.room(urgency)
         if not cost or room == float("inf"):
             return 0.0
-        full_s = self._full_until_mono - self._clock.now().mono
-        return max(0.0, full_s, (self.level() + cost - room) / self.pool.decay_per_s)
+        over = self.level() + cost - room
+        full_s = self._full_until_mono - self._looked_mono
+        return max(0.0, full_s, 0.0 if over <= 0 else self._level.falls_in_s(over, self._looked_mono))
 
 
 class Budget:

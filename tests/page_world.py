@@ -127,6 +127,10 @@ def _held() -> dict[str, Any]:
                 "stale": None,
             },
         ],
+        "locks": [
+            {"name": "file", "written_s": 0.4, "failing_s": None, "reason": None},
+            {"name": "rediss://redis.example.org:6379/0", "written_s": 95.0, "failing_s": 94.0, "reason": "no answer"},
+        ],
         "holdings": [
             {"venue": "kraken", "asset": "USDT", "amount": "4100.5", "price": "1", "value": "4100.50", "stale": False},
             {"venue": "kraken", "asset": "BTC", "amount": "0.032", "price": "61890", "value": "1980.48", "stale": True},
@@ -254,6 +258,7 @@ def hostile() -> dict[str, Any]:
         halts=[{"venue": HOSTILE, "bot": HOSTILE, "reason": HOSTILE, "operator": HOSTILE, "since_wall": WALL}],
         restraints=[{"cause": HOSTILE, "reason": HOSTILE, "venue": HOSTILE, "bot": None}],
         positions=[{**calm["positions"][0], "symbol": HOSTILE, "quantity": HOSTILE, "venue": HOSTILE}],
+        locks=[{"name": HOSTILE, "written_s": None, "failing_s": 1.0, "reason": HOSTILE}],
         holdings=[{**calm["holdings"][0], "asset": HOSTILE, "venue": HOSTILE, "amount": HOSTILE}],
         distances=[{**calm["distances"][0], "rule": HOSTILE, "action": HOSTILE}],
         reference_currency=HOSTILE,

@@ -288,11 +288,12 @@ VENUE = Venue(
     scopes=SCOPES,
     replies=REPLIES,
     lane_width=16,
-    # https://bybit-exchange.github.io/docs/v5/rate-limit: each endpoint has its own count a second and user. Single
+    # https://bybit-exchange.github.io/docs/v5/rate-limit: each endpoint has its own count of a
+    # rolling second and user. Single
     # cancels are left to the pace.
     pools=(
-        Pool(50.0, 50.0, for_urgent=10.0, for_sweep=25.0, endpoints=frozenset({"v5/order/realtime"})),
-        Pool(25.0, 25.0, for_urgent=10.0, endpoints=frozenset({"v5/account/transaction-log"})),
+        Pool.window(50.0, 1.0, for_urgent=10.0, for_sweep=25.0, endpoints=frozenset({"v5/order/realtime"})),
+        Pool.window(25.0, 1.0, for_urgent=10.0, endpoints=frozenset({"v5/account/transaction-log"})),
     ),
     burst_s=1.0,
     probe=Probe("privatePostV5OrderCancel", {"category": "spot", "symbol": "BTCUSDT", "orderId": "1"}),

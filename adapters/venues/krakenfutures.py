@@ -35,7 +35,8 @@ REPLIES = MappingProxyType(
     }
 )
 
-# https://docs.kraken.com/exchange/guides/futures/ratelimits
+# https://docs.kraken.com/exchange/guides/futures/ratelimits: the history has tokens that come back, the others may cost
+# 500 every ten seconds.
 HISTORY = Pool(
     100.0,
     100.0 / 600.0,
@@ -44,9 +45,9 @@ HISTORY = Pool(
     by_count=((25, 1.0), (50, 2.0), (1_000, 3.0), (5_000, 6.0), (100_000, 10.0)),
     default=3.0,
 )
-DERIVATIVES = Pool(
+DERIVATIVES = Pool.window(
     500.0,
-    50.0,
+    10.0,
     for_urgent=100.0,
     for_sweep=200.0,
     costs={

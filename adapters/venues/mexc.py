@@ -308,7 +308,7 @@ def read_powers(reply: Any) -> KeyPowers:
 
 def _contract_pool(endpoint: str) -> Pool:
     """Twenty calls in two seconds of each endpoint."""
-    return Pool(20.0, 10.0, for_urgent=5.0, for_sweep=8.0, endpoints=frozenset({endpoint}))
+    return Pool.window(20.0, 2.0, for_urgent=5.0, for_sweep=8.0, endpoints=frozenset({endpoint}))
 
 
 _CONTRACT_ENDPOINTS = (
@@ -334,7 +334,7 @@ _WEIGHTS = MappingProxyType(
         "userDataStream": 1.0,
     }
 )
-_SPOT = Pool(300.0, 30.0, for_urgent=60.0, for_sweep=100.0, endpoints=frozenset(_WEIGHTS), costs=_WEIGHTS)
+_SPOT = Pool.window(300.0, 10.0, for_urgent=60.0, for_sweep=100.0, endpoints=frozenset(_WEIGHTS), costs=_WEIGHTS)
 
 VENUE = Venue(
     exchange="mexc",

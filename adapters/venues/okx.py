@@ -58,12 +58,15 @@ REPLIES = MappingProxyType(
 )
 
 # Of the account, in so many seconds: the reference's "Rate Limit" of each endpoint. Bots that use the same account
-# share them, where they go by user.
+# share them, where they go by user. Whether the seconds slide or are the clock's is not said: those that slide keep
+# both.
 POOLS = (
-    Pool(20.0, 10.0, for_urgent=3.0, for_sweep=7.0, endpoints=frozenset({"trade/orders-algo-pending"}), strict=True),
-    Pool(60.0, 30.0, for_urgent=5.0, for_sweep=20.0, endpoints=frozenset({"trade/orders-pending"}), strict=True),
+    Pool.window(
+        20.0, 2.0, for_urgent=3.0, for_sweep=7.0, endpoints=frozenset({"trade/orders-algo-pending"}), strict=True
+    ),
+    Pool.window(60.0, 2.0, for_urgent=5.0, for_sweep=20.0, endpoints=frozenset({"trade/orders-pending"}), strict=True),
     *(
-        Pool(20.0, 10.0, for_sweep=6.0, endpoints=frozenset({f"tradingBot/{listing}"}), strict=True)
+        Pool.window(20.0, 2.0, for_sweep=6.0, endpoints=frozenset({f"tradingBot/{listing}"}), strict=True)
         for listing in (
             "grid/orders-algo-pending",
             "dca/ongoing-list",
@@ -71,16 +74,16 @@ POOLS = (
             "signal/orders-algo-pending",
         )
     ),
-    Pool(10.0, 5.0, for_sweep=3.0, endpoints=frozenset({"sprd/orders-pending"}), strict=True),
+    Pool.window(10.0, 2.0, for_sweep=3.0, endpoints=frozenset({"sprd/orders-pending"}), strict=True),
     *(
-        Pool(10.0, 5.0, for_urgent=2.0, for_sweep=3.0, endpoints=frozenset({endpoint}))
+        Pool.window(10.0, 2.0, for_urgent=2.0, for_sweep=3.0, endpoints=frozenset({endpoint}))
         for endpoint in ("account/balance", "account/positions")
     ),
-    Pool(5.0, 5.0, for_urgent=2.0, endpoints=frozenset({"account/bills"})),
-    Pool(5.0, 2.5, for_urgent=1.0, endpoints=frozenset({"account/bills-archive"})),
-    Pool(20.0, 10.0, for_urgent=4.0, endpoints=frozenset({"market/tickers"}), public=True),
-    Pool(10.0, 5.0, for_urgent=4.0, endpoints=frozenset({"public/mark-price"}), public=True),
-    Pool(1.0, 1.0, endpoints=frozenset({"trade/cancel-all-after"})),
+    Pool.window(5.0, 1.0, for_urgent=2.0, endpoints=frozenset({"account/bills"})),
+    Pool.window(5.0, 2.0, for_urgent=1.0, endpoints=frozenset({"account/bills-archive"})),
+    Pool.window(20.0, 2.0, for_urgent=4.0, endpoints=frozenset({"market/tickers"}), public=True),
+    Pool.window(10.0, 2.0, for_urgent=4.0, endpoints=frozenset({"public/mark-price"}), public=True),
+    Pool.window(1.0, 1.0, endpoints=frozenset({"trade/cancel-all-after"})),
 )
 
 CODES = Codes(

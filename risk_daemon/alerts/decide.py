@@ -315,6 +315,23 @@ _TABLE: Mapping[EventName, tuple[Severity, Sentence]] = {
         _says("The other guards could not be told of trip {trip_id} yet: they may still open, and nothing is proven."),
     ),
     EventName.OPENING_REFUSED: (_INFO, _says("This guard may not open its gate, says {by}: {reason}.")),
+    EventName.FUND_UNTOLD: (
+        _CRITICAL,
+        _says("The fund's ledger could not be told of trip {trip_id} yet: the other members may go on trading."),
+    ),
+    EventName.FUND_TOLD: (_INFO, _says("The fund's ledger has trip {trip_id}: every member hears of it.")),
+    EventName.FUND_NOTICE: (_WARNING, _says("Fund {fund}: {message}.")),
+    EventName.FUND_BUDGET_CHANGED: (_INFO, _says("Fund {fund}: the budget here is {budget} now, it was {before}.")),
+    EventName.FUND_LEDGER_LOST: (
+        _WARNING,
+        _says("Fund {fund}: its ledger can't be used, so no headroom moves; the budgets hold without it: {error}."),
+    ),
+    EventName.FUND_LEDGER_FOUND: (_INFO, _says("Fund {fund}: its ledger answers again.")),
+    EventName.FUND_MEMBER_SILENT: (
+        _WARNING,
+        _says("Fund {fund}: {member} is not heard, so what all have lost is not known; the budgets hold without it."),
+    ),
+    EventName.FUND_MEMBER_HEARD: (_INFO, _says("Fund {fund}: {member} is heard again.")),
     EventName.SNAPSHOTS_UNWRITABLE: (_WARNING, _says("The day's snapshots can't be written: {error}.")),
     EventName.SNAPSHOTS_WRITABLE: (_INFO, _says("The day's snapshots can be written again.")),
     EventName.BREACH_CONFIRMING: (_INFO, _says("{breaker} looks breached: the gate is shut while it is read again.")),

@@ -211,13 +211,13 @@ async def enable(call: Call) -> web.Response:
 async def cancel_all(call: Call) -> web.Response:
     body: CancelAll = call.body
     _check_venue(body.venue, call.control)
-    return answer(await call.control.cancel_all(body.venue, body.market))
+    return answer(await call.control.cancel_all(body.venue, body.market, _operator(call)))
 
 
 async def close_positions(call: Call) -> web.Response:
     body: ClosePositions = call.body
     _check_venue(body.venue, call.control)
-    return answer(await call.control.close_positions(body.venue))
+    return answer(await call.control.close_positions(body.venue, _operator(call)))
 
 
 async def fund_transfer(call: Call) -> web.Response:

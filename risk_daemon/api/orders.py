@@ -19,10 +19,11 @@ from pydantic import TypeAdapter
 
 from risk_daemon.api.body import validated
 from risk_daemon.api.doors import Caller
-from risk_daemon.api.models import NAME_MAX, ORDER_ID_MAX, OrderCheck, RefusedOrder, above_zero
+from risk_daemon.api.models import OrderCheck, RefusedOrder
 from risk_daemon.api.port import Control
 from risk_daemon.api.problems import SERVER, Refused, problem
 from risk_daemon.api.swift import SwiftAnswer
+from risk_daemon.api.values import NAME_MAX, ORDER_ID_MAX, above_zero
 from risk_daemon.gate.restraints import OrderAnswer, OrderRequest, Veto
 from risk_daemon.model.account import OrderSide, side_of
 from risk_daemon.state.files import utc_text

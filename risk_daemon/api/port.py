@@ -18,7 +18,7 @@ class Control(Protocol):
     """The daemon, as bots and people see it. All of it is called in the loop's thread."""
 
     def state(self) -> Mapping[str, Any]:
-        """How things stand, JSON-able; `recent` has the last orders, fills, errors and vetoes."""
+        """How things stand, JSON-able; `recent` has the last orders, fills, errors, vetoes and deeds of operators."""
         ...
 
     def reading(self) -> Reading:
@@ -46,11 +46,14 @@ class Control(Protocol):
         """Why it would be refused now; None: it would not. Nothing is changed, and nobody is asked."""
         ...
 
-    async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
-        """Sweep; an answer as `oms.SweepResult.document` makes it. Not to be ended by a caller that hangs up."""
+    async def cancel_all(self, venue: str | None, market: str | None, operator: str) -> Mapping[str, Any]:
+        """Sweep; an answer as `oms.SweepResult.document` makes it. Not to be ended by a caller that hangs up.
+
+        operator: who asks; it is written down with what comes of it.
+        """
         ...
 
-    async def close_positions(self, venue: str | None) -> Mapping[str, Any]:
+    async def close_positions(self, venue: str | None, operator: str) -> Mapping[str, Any]:
         """Cancel, prove and close; an answer as `oms.CloseResult.document` makes it. See `cancel_all`."""
         ...
 

@@ -29,8 +29,8 @@ from risk_daemon.breakers.capital_loss import CapitalLossSettings
 from risk_daemon.config.load import Settings, credentials
 from risk_daemon.engine.confirmation import ConfirmationSettings
 from risk_daemon.engine.engine import Engine, EngineSettings
+from risk_daemon.engine.peers_told import TOLD_WITHIN_S
 from risk_daemon.engine.settings import ListingSettings
-from risk_daemon.engine.trip_control import TOLD_WITHIN_S
 from risk_daemon.errors import ConfigError, RecordError, StateError
 from risk_daemon.fund.membership import FUND
 from risk_daemon.model.clock import Clock, SystemClock
@@ -44,6 +44,7 @@ from risk_daemon.state.board.base import LEASE_S as BOARD_LEASE_S
 from risk_daemon.state.directory import Paths, StateDir, fingerprint
 from risk_daemon.state.event_log import EventLog
 from risk_daemon.state.journals import LogJournal
+from risk_daemon.state.lock.file import LEASE_S as FILE_LEASE_S
 from risk_daemon.state.lock.redis_record import LEASE_MS as REDIS_LEASE_MS
 from risk_daemon.state.log_anchor import ANCHOR, CUTS, REMOVED, beginning_of, cut_of, with_cut
 from risk_daemon.state.log_pieces import closed_pieces
@@ -252,7 +253,7 @@ def longest_lease_s(settings: Settings) -> float:
 
     A peer heeds a trip when the board has been told of it and the lease that it had then is over: see trip_control.py.
     """
-    lease_s = max(LEASE_S, REDIS_LEASE_MS / 1000) if settings.state.redis_locks else LEASE_S
+    lease_s = max(LEASE_S, FILE_LEASE_S, REDIS_LEASE_MS / 1000 if settings.state.redis_locks else 0.0)
     return lease_s + TOLD_WITHIN_S + BOARD_LEASE_S if settings.guard.peers else lease_s
 
 

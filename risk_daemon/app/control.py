@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
-from oms import OrderManager
+from oms import CloseResult, OrderManager
 from risk_daemon.api.feed import Feed, Subscription
 from risk_daemon.app.alerts import tried_document
 from risk_daemon.app.cancel import first_look, sweep
 from risk_daemon.app.close import chosen_of, manager_for
 from risk_daemon.app.composition import LEASE_S, Site
 from risk_daemon.app.hearers import Hearers
+from risk_daemon.app.operator_deeds import OperatorDeeds
 from risk_daemon.app.overrides import Resuming, ask_for
 from risk_daemon.app.reload import Reloader
 from risk_daemon.app.scrape import reading_of
@@ -67,14 +68,11 @@ class Documents(Sequence[Mapping[str, Any]]):
         return self._samples[index].document()
 
 
-class Giver(Protocol):
-    """This guard as a member of a fund: see `Member`."""
-
-    async def give(self, to: str, amount: Decimal) -> str | None: ...
-
-
 class DaemonControl:
-    """What the API's port asks for. Made before the daemon runs; `heard` is told of every decision."""
+    """What the API's port asks for. Made before the daemon runs; `heard` is told of every decision.
+
+    note: has an event written down without waiting, and told like what the engine decides.
+    """
 
     def __init__(
         self,
@@ -85,12 +83,11 @@ class DaemonControl:
         desk: Desk,
         hearers: Hearers | None = None,
         reloader: Reloader | None = None,
-        member: Giver | None = None,
+        note: Callable[[RiskEvent], None] = lambda _event: None,
     ) -> None:
         self._daemon = daemon
         self._began_with = settings
         self._reloader = reloader
-        self._member = member
         self._site = site
         self._vetoes = vetoes
         self._hearers = hearers or Hearers()
@@ -98,6 +95,7 @@ class DaemonControl:
         self._feed = Feed()
         self._published = 0
         self._closings: set[OrderManager] = set()
+        self._deeds = OperatorDeeds(note, lambda: daemon.parts.clock.now().wall)
 
     @property
     def _settings(self) -> Settings:
@@ -153,7 +151,7 @@ class DaemonControl:
     def state(self) -> Mapping[str, Any]:
         """How things stand, with the open orders, and the last orders, fills, errors and vetoes."""
         parts = self._daemon.parts
-        recent = {**parts.recent.document(), "vetoes": self._vetoes.recent()}
+        recent = {**parts.recent.document(), "vetoes": self._vetoes.recent(), "deeds": self._deeds.document()}
         orders = [order for venue in parts.adapters for order in parts.open_orders.of(venue)]
         return {
             **self._status().document(),
@@ -261,28 +259,44 @@ class DaemonControl:
 
     async def fund_transfer(self, to: str, amount: Decimal, by: str) -> Mapping[str, Any]:
         """See Member."""
-        if self._member is None:
+        member = self._daemon.member
+        if member is None:
             return {"accepted": False, "reason": "this guard is of no fund"}
-        refused = await self._member.give(to, amount)
+        refused = await member.give(to, amount)
         given = {"deed": "gave", "to": to, "amount": plain(amount), "operator": by, "reason": refused or "given"}
         self._daemon.parts.inbox.put(Noted(RiskEvent(EventName.FUND_MEMBERSHIP, given)))
         return {"accepted": refused is None, "reason": refused or f"{plain(amount)} are {to}'s from now on"}
 
-    async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
+    async def cancel_all(self, venue: str | None, market: str | None, operator: str) -> Mapping[str, Any]:
         """Sweep some venues by an operator's wish; the gate stays as it is."""
-        seen = await first_look(self._site.adapters)
-        result = await sweep(self._settings, self._site, venue, market, None, seen)
+        facts = {"operator": operator, "venues": self._meant(venue), "market": market}
+        names = EventName.CANCEL_ALL_ASKED, EventName.CANCEL_ALL_FINISHED
+        with self._deeds.on_record("cancel-all", *names, facts) as deed:
+            seen = await first_look(self._site.adapters)
+            result = await sweep(self._settings, self._site, venue, market, None, seen)
+            deed.ended({"outcome": result.document()})
         for name, verdict in result.venues.items():
             if verdict.proven:
                 self._daemon.parts.open_orders.swept(name)
         return result.document()
 
-    async def close_positions(self, venue: str | None) -> Mapping[str, Any]:
+    def _meant(self, venue: str | None) -> list[str]:
+        return [name for name in self._settings.venues if venue in (None, name)]
+
+    async def close_positions(self, venue: str | None, operator: str) -> Mapping[str, Any]:
         """Close some venues' positions by an operator's wish; the gate stays as it is.
 
         Raises CircuitBreakerError during a trip, which also ends what is under way: nobody orders anything beside it;
         and while another guard of these accounts has the right to open, or may have it.
         """
+        facts = {"operator": operator, "venues": self._meant(venue)}
+        names = EventName.CLOSE_POSITIONS_ASKED, EventName.CLOSE_POSITIONS_FINISHED
+        with self._deeds.on_record("close-positions", *names, facts) as deed:
+            result = await self._closed(venue)
+            deed.ended({"outcome": result.document()})
+        return result.document()
+
+    async def _closed(self, venue: str | None) -> CloseResult:
         parts = self._daemon.parts
         if self._is_tripped():
             raise CircuitBreakerError("a trip is being finished: ask again when the daemon has ended")
@@ -299,7 +313,7 @@ class DaemonControl:
         for name, verdict in result.sweep.venues.items():
             if verdict.proven:
                 parts.open_orders.swept(name)
-        return result.document()
+        return result
 
     def _is_tripped(self) -> bool:
         trip = self._daemon.parts.engine.trip

@@ -22,6 +22,7 @@ from risk_daemon.app.composition import Opened, Site, account, capital_text, eng
 from risk_daemon.broadcast.outbox import BROADCAST
 from risk_daemon.config.settings import Settings
 from risk_daemon.engine.engine import Engine
+from risk_daemon.engine.outside import BOARD
 from risk_daemon.errors import (
     ConfigError,
     ExitCode,
@@ -88,7 +89,7 @@ async def take_up(
     # A freeze ends here like a trip: this process stays only until everything is proven. It closes no position.
     told = engine_settings(settings, adapters)
     engine = Engine(replace(told, close_positions=told.close_positions and latch.get("is_freeze") is False))
-    kept = {key: documents[key] for key in (BROADCAST, FUND) if key in documents}
+    kept = {key: documents[key] for key in (BOARD, BROADCAST, FUND) if key in documents}
     engine.restore({**kept, "latch": {**latch, "is_freeze": False}}, now)
     return Opened(
         site=site,

@@ -19,7 +19,7 @@ from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.trip import Trip
 from risk_daemon.errors import ConfigError, ExitCode, StateError
 from risk_daemon.fund.escrow import Escrow, trip_stands
-from risk_daemon.fund.membership import FUND, restore
+from risk_daemon.fund.membership import FUND, kept_in, restore
 from risk_daemon.fund.messages import Actions
 from risk_daemon.model.events import FundTold, Input
 from risk_daemon.model.units import plain
@@ -128,7 +128,7 @@ def member_of(
     trip: what stands here; where it is the fund's, its document may not know of it yet. Raises ConfigError where the
     configuration is not of that member, StateError for a document that is damaged, or was made at another place.
     """
-    document = documents.get(FUND)
+    document = kept_in(documents)
     if document is None:
         return None
     state, actions = restore(document, place_of(settings.state.dir))

@@ -21,6 +21,7 @@ from risk_daemon.app.fund_ledger import OpenLedger, ledger_of
 from risk_daemon.app.fund_place import place_of
 from risk_daemon.app.override_stopped import Told, are_wardens_enrolled, followed, page_of, writes_to
 from risk_daemon.auth.override import Purpose
+from risk_daemon.baselines.fund_start import FundStart
 from risk_daemon.config.fund import Fund
 from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ConfigError, RecordError, StateError, StateOwned, UsageError
@@ -28,7 +29,7 @@ from risk_daemon.fund import membership
 from risk_daemon.fund.escrow import Escrow, step
 from risk_daemon.fund.ledger import Books, Charter, LedgerRead, Row
 from risk_daemon.fund.membership import FUND, check_replaceable, kept_in
-from risk_daemon.fund.messages import Actions, Durable, Event, MakeDurable, Publish, Refuse, Tell, TripFund
+from risk_daemon.fund.messages import Actions, Durable, Event, Leave, MakeDurable, Publish, Refuse, Tell, TripFund
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.event_names import EventName, RiskEvent
 from risk_daemon.model.units import EXACT, fixed, plain
@@ -147,6 +148,11 @@ async def adopt(settings: Settings, order: Order, *, member: str) -> Escrow:
                 raise UsageError(f"{member} guards other accounts than this guard: it can't be adopted here")
             if own is None or known is None or own.seat != known.seat:
                 check_replaceable(desk.document, read)
+            if known is not None and known.is_funded and not desk.knows_start(read, known):
+                raise UsageError(
+                    f"this state does not know what {member} has lost since it got its budget, and a loss that is"
+                    " forgotten could be made twice: adopt it on the state that it had (init --from-store, or a backup)"
+                )
             incarnation, claimed = membership.claim(read, member, desk.place, own)
             return membership.adopt(
                 LedgerRead(revision=None, document=claimed.document), member, desk.place, incarnation
@@ -175,7 +181,7 @@ class Desk:
         self.place = place_of(state_dir.paths.root)
         self.documents = documents
         self.document = kept_in(documents)
-        self._paths = state_dir.paths
+        self.paths = state_dir.paths
         self._store = store
         self._ledger = ledger
 
@@ -197,6 +203,15 @@ class Desk:
             return None if self.document is None else Row.of(self.document.get("row"))
         except ValueError:
             return None
+
+    def knows_start(self, read: LedgerRead, row: Row) -> bool:
+        """Whether what the loss of that seat is measured from is in this state."""
+        start = FundStart()
+        try:
+            start.restore(self.documents.get("baselines", {}).get("fund"))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return False
+        return start.of(self.books(read).charter.founding, row.seat) is not None
 
     def unfinished_founding(self, read: LedgerRead) -> tuple[Escrow, Actions] | None:
         """A founding that the ledger has, and whose founder has no budget yet: to be gone on with."""
@@ -229,13 +244,27 @@ class Desk:
         """Do it; where wardens are enrolled, once they agree. What would be refused is refused before that."""
         deed.begin(await self.read())
         async with AsyncExitStack() as stack:
-            journal = await open_journal(self._paths, self._store, self.documents)
+            journal = await open_journal(self.paths, self._store, self.documents)
             stack.push_async_callback(journal.close)
             log = await stack.enter_async_context(telling(self.settings, journal))
             if are_wardens_enrolled(self.settings):
                 state = await self._by_wardens(order, deed, log)
             else:
                 state = await self._done(order, deed, log, order.operator)
+            await self._store.save({ANCHOR: journal.anchor()})
+            return state
+
+    async def left(self, order: Order, event: Leave) -> Escrow:
+        """Out of the fund. No warden is asked: the budgets of all sum to no more than before."""
+        document = self.document or {}
+        async with AsyncExitStack() as stack:
+            journal = await open_journal(self.paths, self._store, self.documents)
+            stack.push_async_callback(journal.close)
+            log = await stack.enter_async_context(telling(self.settings, journal))
+            carrying = _Carrying(self._store, self._ledger, order.say, None)
+            state = await carrying.out(*membership.restore(document, self.place))
+            state = await carrying.out(*step(state, event))
+            await self._note(order, "left", log, order.operator, state)
             await self._store.save({ANCHOR: journal.anchor()})
             return state
 
@@ -273,10 +302,13 @@ class Desk:
         except UsageError:
             await self._store.save({FUND: self.document or {}})
             raise
-        facts = {"deed": deed.name, "fund": self.fund.name, "member": self.fund.member, "budget": plain(state.budget)}
+        await self._note(order, deed.name, journal, operator, state)
+        return state
+
+    async def _note(self, order: Order, deed: str, journal: Journal, operator: str, state: Escrow) -> None:
+        facts = {"deed": deed, "fund": self.fund.name, "member": self.fund.member, "budget": plain(state.budget)}
         event = RiskEvent(EventName.FUND_MEMBERSHIP, {**facts, "operator": operator, "reason": order.reason})
         await journal.append([event], SystemClock().now().wall, durable=True)
-        return state
 
     async def _carried_out(self, order: Order, deed: Deed) -> Escrow:
         if deed.claims is None:
@@ -313,6 +345,7 @@ class _Carrying:
         self._say = say
         self._begin = begin
         self._clock = SystemClock()
+        self._may_be_there = False
         self._until_mono = self._clock.now().mono + WITHIN_S
 
     async def out(self, state: Escrow, actions: Actions) -> Escrow:
@@ -337,11 +370,12 @@ class _Carrying:
                 return Durable(sequence)
             case Publish(revision, document):
                 self._check_let_in(state)
-                try:
-                    await self._ledger.compare_and_set(revision, document)
-                except RecordError as error:
-                    self._say(f"{error}: it is read again, for what became of it")
+                await self._publish(revision, document)
                 return await self._read()
+            case Refuse(reason) if self._may_be_there:
+                raise Unfinished(
+                    f"{reason}, and it may hold what was begun here: look at it, and give the command again"
+                )
             case Refuse(reason):
                 raise UsageError(reason)
             case TripFund(trip_id, reason):
@@ -349,6 +383,15 @@ class _Carrying:
             case Tell(what):
                 self._say(what)
         return None
+
+    async def _publish(self, revision: str | None, document: Mapping[str, Any]) -> None:
+        """Whatever comes of it: it is read next."""
+        try:
+            self._may_be_there |= await self._ledger.compare_and_set(revision, document)
+        except RecordError as error:
+            self._may_be_there = True
+            self._say(str(error))
+            await self._pause(str(error))
 
     async def _save(self, document: Mapping[str, Any]) -> None:
         try:

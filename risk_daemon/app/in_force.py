@@ -118,9 +118,9 @@ def finishing_settings(settings: Settings, paths: Paths) -> Settings:
     return settings.model_copy(update=before) if before else settings
 
 
-def venues_before(paths: Paths) -> Mapping[str, Any]:
-    """The tables of what the state was guarded with last. Never raises."""
-    return _tables(_known(peek_documents(paths.database)) or {}, "venues")
+def tables_before(paths: Paths) -> Mapping[str, Any]:
+    """The configuration that the state was guarded by last; empty where it is not known. Never raises."""
+    return _known(peek_documents(paths.database)) or {}
 
 
 def _taken_out(settings: Settings, paths: Paths, documents: Mapping[str, Any]) -> dict[str, Venue]:

@@ -6,7 +6,7 @@ along, and the next `run` finishes a trip that is not proven.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,25 +21,33 @@ from risk_daemon.state.directory import LATCH, Paths, StateDir, differences, ide
 from risk_daemon.state.directory import latch as lock_of
 from risk_daemon.state.lock.memory_map import shut as shut_gate
 from risk_daemon.state.log_anchor import LOG_DOCUMENTS
+from risk_daemon.state.store.fetching import documents_of, samples_of
 from risk_daemon.state.store.formats import IDENTITY
 from risk_daemon.state.store.lineage import Head, Lineage
-from risk_daemon.state.store.mirrored import ABSENT_AFTER_S, fetched
+from risk_daemon.state.store.mirrored import ABSENT_AFTER_S
 from risk_daemon.state.store.revised import RevisedState, SampleRow
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What the server has. unproven: of a trip that the next run finishes first."""
+    """What the server has. samples_left_out: why older ones are missing, if they are.
+
+    unproven: of a trip that the next run finishes first.
+    """
 
     head: Head
     documents: Documents = field(repr=False)
     samples: Sequence[SampleRow] = field(repr=False)
+    samples_left_out: str | None
     is_locked: bool
     unproven: str | None
 
 
-async def fetch(settings: Settings) -> Fetched:
-    """Look at what there is, and change nothing. Raises UsageError, StateError, ConfigError with what to do."""
+async def fetch(settings: Settings, say: Callable[[str], None] = lambda _sentence: None) -> Fetched:
+    """Look at what there is, and change nothing. say: is told how far it is.
+
+    Raises UsageError, StateError, ConfigError with what to do.
+    """
     paths, url = Paths(settings.state.dir), settings.state.server
     if url is None:
         raise UsageError('there is no server: [state] store is "sqlite"')
@@ -56,7 +64,8 @@ async def fetch(settings: Settings) -> Fetched:
                 f"{remote.where}: guard {settings.guard.name!r} was there {head.unseen_s:.0f} s ago: stop it there, and"
                 " do this again in half a minute"
             )
-        documents, samples = await fetched(remote)
+        documents = await documents_of(remote, head)
+        samples, left_out = await samples_of(remote, lambda count: say(f"{count} samples of the equity are read"))
     except RecordError as error:
         raise StateError(str(error)) from error
     finally:
@@ -68,7 +77,8 @@ async def fetch(settings: Settings) -> Fetched:
         )
     lock, latch = lock_of(documents), documents.get(LATCH, {})
     is_unproven = lock.locked and latch.get("proven") is not True
-    return Fetched(head, documents, samples, lock.locked, (lock.trip_id or "unknown") if is_unproven else None)
+    unproven = (lock.trip_id or "unknown") if is_unproven else None
+    return Fetched(head, documents, samples, left_out, lock.locked, unproven)
 
 
 async def set_up(settings: Settings, found: Fetched, operator: str) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from risk_daemon.app.in_force import venues_before
+from risk_daemon.app.in_force import tables_before
 from risk_daemon.config.load import Settings
 from risk_daemon.config.notation import Refused
 from risk_daemon.config.place import DEFAULT_STATE
@@ -31,6 +31,7 @@ _KEYS = {
     "data": ("call_timeout",),
     "alerts": ("strategy_name", "rate", "escalate_after"),
 }
+_PLACES = frozenset({"store", "locks"})
 _AUTO: dict[str, Any] = {"portfolio": {"initial_capital": "auto"}}
 _STATE_DIR = re.compile(r"^\s*\[\s*state\s*\][^\[]*?^\s*dir\s*=\s*[\"']([^\"'\n]+)[\"']", re.MULTILINE)
 
@@ -68,7 +69,7 @@ def _from_tables(raw: Mapping[str, Any], path: Path) -> Salvaged:
     tables, left_out = _venues(_table(raw, "venues"), path)
     state_dir = _state_dir(raw, path)
     if not tables:
-        tables, _ = _venues(venues_before(Paths(state_dir)), path)
+        tables, _ = _venues(_table(tables_before(Paths(state_dir)), "venues"), path)
     kept: dict[str, Any] = {**_AUTO, "venues": tables, "state": {"dir": str(state_dir)}}
     if not tables:
         return Salvaged(state_dir, None, left_out)
@@ -80,6 +81,7 @@ def _from_tables(raw: Mapping[str, Any], path: Path) -> Salvaged:
             more = {**kept, name: {**kept.get(name, {}), key: given.get(key)}}
             if key in given and isinstance(_checked(more, path), Settings):
                 kept = more
+    kept = _with_readers(kept, (raw, tables_before(Paths(state_dir))), path)
     broadcast = {**kept, "broadcast": _table(raw, "broadcast")}  # whole or not at all: half of it speaks elsewhere
     if isinstance(_checked(broadcast, path), Settings):
         kept = broadcast
@@ -87,6 +89,19 @@ def _from_tables(raw: Mapping[str, Any], path: Path) -> Salvaged:
     if not isinstance(settings, Settings):
         return Salvaged(state_dir, None, {**left_out, **dict.fromkeys(tables, settings)}, silent)
     return Salvaged(state_dir, settings, left_out, silent)
+
+
+def _with_readers(kept: Mapping[str, Any], found: Sequence[Mapping[str, Any]], path: Path) -> dict[str, Any]:
+    """With the peers, and with where bots elsewhere read the lock: by the first that can be used.
+
+    What is proven waits for both. Whole or not at all, and where the file's can't be used they are as they were.
+    """
+    for tables in found:
+        places = {key: place for key, place in _table(tables, "state").items() if key in _PLACES}
+        more = {**kept, "guard": _table(tables, "guard"), "state": {**kept["state"], **places}}
+        if isinstance(_checked(more, path), Settings):
+            return more
+    return dict(kept)
 
 
 def _venues(found: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], dict[str, str]]:

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
-from sdnotify import SystemdNotifier
 
 from adapters.streams import VenueFeed
 from oms import OrderManager
@@ -60,6 +59,7 @@ from risk_daemon.runtime.inbox import Inbox
 from risk_daemon.runtime.open_orders import OpenOrders
 from risk_daemon.runtime.recent import RECENT, Recent
 from risk_daemon.runtime.status import LAST_SWEEP, restored_sweep
+from risk_daemon.runtime.systemd import ServiceManager
 from risk_daemon.state.directory import LOST, Paths, StateDir
 from risk_daemon.state.journals import RiskJournal
 from risk_daemon.state.latch import latch_of, trip_left
@@ -418,7 +418,7 @@ def _parts(settings: Settings, opened: Opened, stack: AsyncExitStack, locks: Seq
         journal=opened.journal,
         clock=opened.site.clock,
         risk=risk,
-        notify=SystemdNotifier().notify,
+        notify=ServiceManager(),
         open_orders=open_orders,
         recent=recent,
         swept_before=swept_before,

@@ -44,7 +44,8 @@ async def serve(
     stack.push_async_callback(vetoes.close)
     desk = _desk(settings, daemon)
     await _keep_rules(desk)
-    control = DaemonControl(daemon, settings, opened.site, vetoes, desk, hearers, reloader)
+    noter = Noter(daemon.write_down)
+    control = DaemonControl(daemon, settings, opened.site, vetoes, desk, hearers, reloader, noter.note)
     tokens = TokenStore.open(settings.state.dir / FILE_NAME)
     daemon.subscribe(control.heard)
     daemon.subscribe(TokenWatch(tokens, daemon.parts.inbox.put).heard)
@@ -52,7 +53,6 @@ async def serve(
     daemon.subscribe(TokenTeller(tokens, told, opened.store, daemon.parts.journal, daemon.write_down).heard)
     tls = server_context(settings)
     clock = daemon.parts.clock
-    noter = Noter(daemon.write_down)
     tally = Tally(Limits().tell_every_s, noter.note)
     daemon.before_last_words(lambda: noter.flushed(tally))
     server = ControlServer(

@@ -65,6 +65,7 @@ def meet_peers(settings: Settings, daemon: Daemon, stack: AsyncExitStack) -> Non
     )
     daemon.subscribe(twin.heard)
     daemon.before_last_words(twin.leave)
+    daemon.leave_switches_to(twin.left_to)
     stack.push_async_callback(twin.aclose)
     twin.start()
 
@@ -78,6 +79,7 @@ def meet_peers_that_can_be_met(settings: Settings, daemon: Daemon, stack: AsyncE
     try:
         meet_peers(settings, daemon, stack)
     except ConfigError as error:
+        daemon.leave_switches_to(lambda: "its peers, who can't be met")
         _LOG.critical("peers_left_out", error=str(error), effect="they are not told of this trip")
 
 

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import structlog
-from sdnotify import SystemdNotifier
 
 from risk_daemon.alerts.alert import Alert, Severity
 from risk_daemon.alerts.manager import AlertManager
@@ -24,6 +23,7 @@ from risk_daemon.config.settings import Settings
 from risk_daemon.errors import ConfigError, ExitCode, StateError
 from risk_daemon.model.clock import Clock, Instant, SystemClock
 from risk_daemon.model.event_names import EventName
+from risk_daemon.runtime.systemd import ServiceManager
 from risk_daemon.state.directory import StateDir
 from risk_daemon.watch.eyes import Eyes
 from risk_daemon.watch.troubles import Seen, Trouble, Watcher
@@ -50,7 +50,7 @@ async def watch(config: Path, directory: Path | None) -> ExitCode:
         broadcast = await WatchBroadcast.open(settings, found.directory, clock)
         if broadcast is not None:
             stack.push_async_callback(broadcast.aclose)
-        lookout = Lookout(settings.state.dir, alerts, clock, SystemdNotifier().notify, broadcast)
+        lookout = Lookout(settings.state.dir, alerts, clock, ServiceManager(), broadcast)
         with _told_to_stop() as stopped:
             await lookout.look_until(stopped)
         await alerts.flushed(_LAST_ALERTS_S)

@@ -117,6 +117,33 @@ def adopt(
 
 
 @fund.command()
+def leave(
+    config: ConfigFile = CONFIG,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="MEMBER", help="Who has the rest of the budget from then on.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the records.")] = _NO_REASON,
+    yes: Yes = False,
+) -> ExitCode:
+    """Take this guard out of its fund, once every account is proven to have no order, no position and no coin left
+    whose worth moves.
+
+    With the guard stopped. What was lost stays with this member for good; the rest of its budget goes to --to, or
+    without it to nobody. Afterwards take [fund] out of the configuration.
+    """
+    settings = load(config)
+    from risk_daemon.app import fund_leaving as leaving
+
+    rest = f"the rest of its budget is {to}'s" if to is not None else "the rest of its budget is nobody's any more"
+    confirm("LEAVE", yes, f"This guard leaves the fund for good, and {rest}.")
+    with patience("every venue is listed and read twice"):
+        state = run_to_end(leaving.leave(settings, _order(reason), to=to))
+    told = f"{plain(state.budget)} stay with it for what it had lost"
+    console().print(f"Left: {state.name} is out of fund {state.charter.fund}; {told}.", style="bold green")
+    return ExitCode.STOPPED
+
+
+@fund.command()
 def transfer(
     amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="Money in the fund's currency.")],
     to: OtherMember,

@@ -125,12 +125,15 @@ def init(
 def _init_from_store(settings: Settings, yes: bool) -> ExitCode:
     from risk_daemon.app import init_from_store as moving
 
-    found = run_to_end(moving.fetch(settings))
+    with patience("the server is read"):
+        found = run_to_end(moving.fetch(settings, say=_say))
     out = console()
     out.print(
         f"The server has save {found.head.revision} of guard {settings.guard.name}: {len(found.documents)} documents,"
         f" {len(found.samples)} samples of the equity; nobody was there for {found.head.unseen_s:.0f} s."
     )
+    if found.samples_left_out is not None:
+        out.print(f"Older samples are left out: {found.samples_left_out}.", style="yellow")
     if found.unproven is not None:
         out.print(f"Trip {found.unproven} is not proven: `risk-daemon run` finishes it first.", style="bold red")
     confirm("INIT", yes, f"This makes {settings.state.dir} the state of these accounts: no other guard may run on it.")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from risk_daemon.cli.common import CONFIG, ConfigFile, app, load, run_to_end
 from risk_daemon.config.place import locate
 from risk_daemon.errors import ExitCode, RecordError, StateError
+
+if TYPE_CHECKING:
+    from risk_daemon.state.store.postgres_url import PostgresUrl
 
 
 @app.command()
@@ -22,7 +27,7 @@ def migrate(config: ConfigFile = CONFIG) -> ExitCode:
     if not has_server or (root / "state.db").exists():
         _migrate_here(root)
     if has_server:
-        _migrate_server(config)
+        _migrate_servers(config)
     return ExitCode.STOPPED
 
 
@@ -42,16 +47,30 @@ def _has_server(config: Path) -> bool:
     """Of a file that may be broken elsewhere: what is here can be migrated all the same."""
     from risk_daemon.config.load import read_table
     from risk_daemon.config.state import SQLITE
+    from risk_daemon.state.store.postgres_url import SCHEMES
 
-    table = read_table(config).get("state")
-    return isinstance(table, dict) and table.get("store", SQLITE) != SQLITE
+    tables = read_table(config)
+    store, ledger = _in(tables, "state", "store"), _in(tables, "fund", "ledger")
+    return store not in (None, SQLITE) or (isinstance(ledger, str) and ledger.partition(":")[0] in SCHEMES)
 
 
-def _migrate_server(config: Path) -> None:
+def _in(tables: Mapping[str, Any], table: str, key: str) -> Any:
+    inner = tables.get(table)
+    return inner.get(key) if isinstance(inner, Mapping) else None
+
+
+def _migrate_servers(config: Path) -> None:
+    """That of the state, and that of a fund's ledger where it is another one. Raises ConfigError, StateError."""
+    from risk_daemon.state.store.postgres_url import PostgresUrl
+
+    settings = load(config)
+    urls = (settings.state.server, settings.ledger_address)
+    for url in dict.fromkeys(url for url in urls if isinstance(url, PostgresUrl)):
+        _migrate_server(url)
+
+
+def _migrate_server(url: PostgresUrl) -> None:
     """Raises ConfigError, StateError."""
-    url = load(config).state.server
-    if url is None:
-        return
     from risk_daemon.config.credentials import store_password
     from risk_daemon.state.store import postgres_schema
 

@@ -273,8 +273,16 @@ def reset(
     except remote.DaemonAbsent:
         answer = _reset_stopped(config, body)
         done = "Reset: the gate opens when the daemon runs again, start it with `risk-daemon run`."
-    show(answer, as_json, lambda out, _: out.print(done, style="bold green"))
+    show(answer, as_json, partial(_show_reset, done))
     return ExitCode.STOPPED
+
+
+def _show_reset(done: str, out: Console, answer: Mapping[str, Any]) -> None:
+    """done: what is over here. What another guard still holds is told beside it."""
+    out.print(done, style="bold green")
+    _, _, still = str(answer.get("reason") or "").partition(". ")
+    if still:
+        out.print(f"{still}.", style="bold yellow", markup=False)
 
 
 @app.command()

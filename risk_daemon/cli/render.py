@@ -17,8 +17,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, moment, profit, ratio, safe, unproven_word
-from risk_daemon.gate.hints import how_to_go_on, how_to_release, what_stands_open
+from risk_daemon.cli.words import (
+    UNKNOWN,
+    age,
+    age_of_positions,
+    amount,
+    clock_time,
+    moment,
+    profit,
+    ratio,
+    safe,
+    unproven_word,
+)
+from risk_daemon.gate.hints import how_the_fund_stands, how_to_go_on, how_to_release, what_stands_open
 from risk_daemon.gate.restraints import MANUAL_HALT, Cause
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.status import (
@@ -105,6 +116,10 @@ def status(out: Console, state: State) -> None:
             _dead_man(out, name, venue.dead_man)
     for line in unwritable_locks(state):
         out.print(line, style="bold red", markup=False)
+    for line in shared_lines(state):
+        out.print(line, markup=False)
+    for deed in _deeds(state):
+        out.print(_deed(deed))
     if state.locked is not False:
         out.print()
         out.print(pairs(lock_rows(state)))
@@ -124,6 +139,13 @@ def _unproven(out: Console, name: str, state: State) -> None:
     out.print(f"Orders of {safe(name)} are NOT PROVEN gone: {safe(why)}", style="bold red")
 
 
+def shared_lines(state: State) -> list[str]:
+    """How things stand with other guards: of the same accounts, while this one runs, and of the fund."""
+    guards = state.guards.sentences if state.guards is not None and state.is_running else ()
+    fund = how_the_fund_stands(state)
+    return [*(f"{safe(line[:1].upper() + line[1:])}." for line in guards), *([] if fund is None else [safe(fund)])]
+
+
 def unwritable_locks(state: State) -> list[str]:
     """A sentence for each lock that others read, and are locked out by."""
     return [
@@ -132,6 +154,23 @@ def unwritable_locks(state: State) -> list[str]:
         for one in state.locks
         if one.failing_s is not None
     ]
+
+
+def _deeds(state: State) -> list[Mapping[str, Any]]:
+    """What operators have done at the venues just now, and what they did last."""
+    told = [_table(row) for row in state.recent.get("deeds") or ()]
+    return [row for row in told[:-1] if row.get("ended_wall") is None] + told[-1:]
+
+
+def _deed(row: Mapping[str, Any]) -> Text:
+    venues = row.get("venues")
+    where = ", ".join(map(safe, venues)) if isinstance(venues, list) else UNKNOWN
+    when = clock_time(row.get("time_wall"))
+    said = f"{safe(row.get('what'))} on {where}, asked for by {safe(row.get('operator'))} at {when}"
+    if row.get("ended_wall") is None:
+        return Text(f"{said}: under way", style="bold yellow")
+    came_to = safe(row.get("came_to"))
+    return Text(f"{said}: {came_to}", style="bold red" if came_to.startswith("NOT") else "")
 
 
 def _dead_man(out: Console, name: str, switch: DeadManStatus) -> None:

@@ -18,7 +18,7 @@ from textual.widgets import DataTable, Footer, Input, Label, Sparkline, Static, 
 
 from risk_daemon.cli import remote
 from risk_daemon.cli.common import in_any_words
-from risk_daemon.cli.render import lock_rows, unwritable_locks
+from risk_daemon.cli.render import lock_rows, shared_lines, unwritable_locks
 from risk_daemon.cli.top_tables import TABLES, VENUES, TableOf, distance_line, patch_line
 from risk_daemon.cli.words import age, amount, gone, profit, ratio, safe
 from risk_daemon.config.place import Place
@@ -298,11 +298,13 @@ def _table(one: TableOf) -> DataTable[Text | str]:
 def _figures(state: State) -> str:
     currency = safe(state.reference_currency)
     unsure = "" if state.trusted is True else f" (between {amount(state.equity_low)} and {amount(state.equity_high)})"
-    return (
-        f"Equity {amount(state.equity)} {currency}{unsure}   loss {ratio(state.loss_ratio)} of"
-        f" {ratio(state.loss_threshold)}   day {ratio(state.daily_loss_ratio)}\n"
-        f"Profit of the day: {profit(state.profit, currency)}"
+    loss = f"loss {ratio(state.loss_ratio)} of {ratio(state.loss_threshold)}   day {ratio(state.daily_loss_ratio)}"
+    lines = (
+        f"Equity {amount(state.equity)} {currency}{unsure}   {loss}",
+        f"Profit of the day: {profit(state.profit, currency)}",
+        *shared_lines(state),
     )
+    return "\n".join(lines)
 
 
 def _said(state: State) -> str:

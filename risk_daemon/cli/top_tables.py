@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, ratio, safe, signed, unproven_word
+from risk_daemon.cli.words import UNKNOWN, age, age_of_positions, amount, clock_time, ratio, safe, signed, unproven_word
 from risk_daemon.gate.hints import is_circuit_tripped, tripped_by
 from risk_daemon.model.status import DistanceStatus, State
 
@@ -159,16 +158,6 @@ def _get(row: Any, name: str) -> Any:
 
 def _plain(value: str | None) -> str:
     return UNKNOWN if value is None else safe(value)
-
-
-def clock_time(wall: object) -> str:
-    """Unix seconds as `11-21 12:03:04`, UTC."""
-    if not isinstance(wall, int | float) or isinstance(wall, bool):
-        return UNKNOWN
-    try:
-        return datetime.fromtimestamp(wall, UTC).strftime("%m-%d %H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return UNKNOWN
 
 
 def _venues(state: State) -> Sequence[Row]:

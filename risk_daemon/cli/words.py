@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -40,6 +40,16 @@ def age(seconds: object) -> str:
         if number >= 2 * size:
             return f"{number / size:.0f} {unit}"
     return f"{number:.1f} s"
+
+
+def clock_time(wall: object) -> str:
+    """Unix seconds as `11-21 12:03:04`, UTC."""
+    if not isinstance(wall, int | float) or isinstance(wall, bool):
+        return UNKNOWN
+    try:
+        return datetime.fromtimestamp(wall, UTC).strftime("%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return UNKNOWN
 
 
 def moment(text: str, now_wall: float) -> str:

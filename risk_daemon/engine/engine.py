@@ -10,6 +10,7 @@ instants gives the same sequence of decisions.
     listing_watch.py      whether orders can be listed and cancelled
     dead_men.py           when the venues' own switches are refreshed
     outside.py            its memory, and who else must agree to open
+    peers_told.py         what peers know of a trip
     fund_debt.py          the word that is owed to a fund before the end
     venue_news.py         what can't be reached, and what keys may do
     trip_control.py       breach, confirmation, trip, proof
@@ -314,10 +315,8 @@ class Engine:
                 self.books.activity.forget(event.bot)
             case StoreChecked() | LeaseSeen() | BoardSeen():
                 self.outside.take(event, turn)
-            case TrippedElsewhere():
-                self._control.join(event, turn)
-            case StandingTold() | FundTold():
-                self._control.take_told(event, turn)
+            case TrippedElsewhere() | StandingTold() | FundTold():
+                self._control.take_word(event, turn)
             case FundBegan() | ReadingsWanted():
                 self.books.take_wish(event, turn)
             case Noted():

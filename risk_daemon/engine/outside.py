@@ -33,6 +33,7 @@ class Outside:
         self._store_error: str | None = None
         self._epoch = self._words = 0
         self.board: BoardSeen | None = None
+        self.holder_since_wall: float | None = None
 
     def take(self, event: StoreChecked | LeaseSeen | BoardSeen, turn: Turn) -> None:
         """How saving went, or what somebody else allows. Told when it begins and ends, not with every other reason."""
@@ -50,6 +51,8 @@ class Outside:
 
     def _take_board(self, event: BoardSeen, turn: Turn) -> None:
         """A new epoch is to be known after a restart too: by that a board is found to be older than it was."""
+        if self.board is None or (self.board.holder, self.board.epoch) != (event.holder, event.epoch):
+            self.holder_since_wall = turn.now.wall
         self.board = event
         turn.persist = turn.persist or event.epoch > self._epoch
         self._epoch, self._words = max(self._epoch, event.epoch), max(self._words, event.words)
@@ -61,35 +64,32 @@ class Outside:
         """The highest that is known of the right to open; None where this guard has no peers."""
         return self._epoch if self._has_peers else None
 
-    def why_not_here(self, now_mono: float, *, ends_own_trip: bool = False) -> str | None:
+    def why_not_here(self, now_mono: float, *, keeps_all_shut: bool = False) -> str | None:
         """Why nothing may be resumed or loosened at this guard now; None: it may be.
 
-        ends_own_trip: whoever has the right to open does not, while this guard's trip keeps all shut.
+        keeps_all_shut: what is to end does, so whoever has the right to open does not use it, once that was told.
         """
         if not self._has_peers:
             return None
-        board = self.board
-        if board is None or now_mono >= board.until_mono:
-            return f"what the other guards do is not known, as {_silence(board, now_mono)}: ask again when it answers"
-        if board.why_not is not None:
-            return f"what the other guards do is not known: {board.why_not}"
-        if board.holder in ("", board.name) or (ends_own_trip and board.is_told_locked):
+        board, unknown = self.board, self.why_unknown(now_mono)
+        if board is None or unknown is not None:
+            return f"what the other guards do is not known: {unknown}"
+        if board.holder in ("", board.name) or (keeps_all_shut and board.is_told_locked):
             return None
-        return f"guard {board.holder} has the right to open, epoch {board.epoch}: ask there, or stop it first"
+        return f"guard {board.holder} has the right to open, epoch {board.epoch}: ask there, or when this guard has it"
+
+    def why_unknown(self, now_mono: float) -> str | None:
+        """Why it is not known what the peers do now; None: it is."""
+        board = self.board
+        if board is None:
+            return "the board was not heard of yet"
+        if now_mono >= board.until_mono and board.why_not is None:
+            return f"the board has not answered for {now_mono - board.asked_mono:.0f} s"
+        return board.why_not
 
     def peers_holding(self) -> tuple[PeerSeen, ...]:
         """Who keeps this guard's gate shut, by what the board said last."""
         return () if self.board is None else tuple(one for one in self.board.peers if one.locked)
-
-    def peers_here(self, now_mono: float) -> str | None:
-        """Who else guards these accounts now, in words, also where that is not known; None: nobody."""
-        board = self.board
-        if not self._has_peers:
-            return None
-        if board is None or now_mono >= board.until_mono or board.why_not is not None:
-            return "whoever of its peers is there, which is not known"
-        here = [f"guard {one.name}" for one in board.peers if one.is_here]
-        return " and ".join(here) or None
 
     def snapshot(self) -> dict[str, Any]:
         """What is known of the board."""
@@ -128,12 +128,6 @@ class Outside:
     def next_due(self) -> list[float]:
         """When what is allowed ends, in seconds of `mono`."""
         return [lease.until_mono for lease in self._leases.values() if lease.until_mono is not None]
-
-
-def _silence(board: BoardSeen | None, now_mono: float) -> str:
-    if board is None:
-        return "the board was not heard of yet"
-    return f"the board has not answered for {now_mono - board.asked_mono:.0f} s"
 
 
 def _count(value: object) -> int:

@@ -98,7 +98,7 @@ class Requests:
                 refusal = self._why_no_release(event)
             case DisableRequested():
                 refusal = self._why_no_disable(event)
-        return refusal or self._outside.why_not_here(now.mono, ends_own_trip=isinstance(event, ResetRequested))
+        return refusal or self._outside.why_not_here(now.mono, keeps_all_shut=_keeps_all_shut(event))
 
     def let_time_pass(self, turn: Turn) -> None:
         """A disable ends by its time."""
@@ -224,6 +224,12 @@ class Requests:
         self._warnings.forget()
         turn.record(EventName.CIRCUIT_BREAKER_ENABLED, operator=operator)
         return Answer(True, "enabled")
+
+
+def _keeps_all_shut(event: ResetRequested | ReleaseRequested | DisableRequested) -> bool:
+    """Whether what this would end holds against everybody's orders, at every guard of these accounts."""
+    of_all = isinstance(event, ReleaseRequested) and event.venue is None and event.bot is None
+    return isinstance(event, ResetRequested) or of_all
 
 
 def _would_act(verdict: Verdict) -> bool:

@@ -19,6 +19,7 @@ from risk_daemon.engine.confirmation import Confirmation, Evidence, Judgement, j
 from risk_daemon.engine.decision import Finish, ReadNow, SaveLatch, StartSweep, Turn
 from risk_daemon.engine.figures import figures_of
 from risk_daemon.engine.fund_debt import FundDebt
+from risk_daemon.engine.peers_told import PeersTold
 from risk_daemon.engine.settings import EngineSettings
 from risk_daemon.engine.states import CircuitBreakerState, StateMachine, Trigger
 from risk_daemon.engine.trip import Trip, new_trip_id
@@ -49,8 +50,6 @@ PRICE_KINDS = frozenset({Kind.BALANCES, Kind.POSITIONS, Kind.PRICES})
 EVERY_KIND = PRICE_KINDS | {Kind.FLOWS}
 # How many trips that are over are remembered, so that none of another guard begins anew.
 _ENDED_KEPT = 100
-# A sweep counts though the peers were told so much after it began: what is proven waits for that as well.
-TOLD_WITHIN_S = 1.0
 
 
 class TripControl:
@@ -76,11 +75,9 @@ class TripControl:
         self._is_closing = False
         self.is_sweeping = False
         self._ended: deque[str] = deque(maxlen=_ENDED_KEPT)
-        self._told: StandingTold | None = None
         self._locked_mono = 0.0
-        self._waits_for_peers = False
         self.debt = FundDebt()
-        self._untold: str | None = None
+        self._peers = PeersTold()
 
     def reconfigure(self, settings: EngineSettings) -> None:
         """Other settings. While there is a trip or a breach in question, the caller has none."""
@@ -308,19 +305,18 @@ class TripControl:
         self.debt.look(turn)
         if trip is None or trip.proven:
             return
-        if self._waits_for_peers and self._told_of(trip) is not None:
+        if self._peers.waits and self._peers.since(trip) is not None:
             self.start_sweep(trip, turn, resumed=False)
         if turn.now.mono - trip.unproven_since_mono >= self._settings.cancel_deadline_s:
             late = "not every position closed" if self._is_closing else "not proven"
-            late = "the peers not told of it" if self._waits_for_peers else late
+            late = "the peers not told of it" if self._peers.waits else late
             self._finish(ExitCode.TRIGGERED_UNPROVEN, f"{late} by the deadline", turn)
 
     def start_sweep(self, trip: Trip, turn: Turn, *, resumed: bool) -> None:
         """Empty every venue, under the trip's id."""
-        self.is_sweeping, self._is_closing, self._waits_for_peers = True, False, False
+        self.is_sweeping, self._is_closing, self._peers.waits = True, False, False
         self.debt.forget_end()
-        told = self._told_of(trip)
-        self._locked_mono = max(trip.since_mono, trip.since_mono if told is None else told.mono)
+        self._locked_mono = max(trip.since_mono, self._peers.since(trip) or trip.since_mono)
         deadline_mono = trip.since_mono + self._settings.cancel_deadline_s
         turn.act(StartSweep(trip.trip_id, self._locked_mono, deadline_mono, closes=self._closes(trip)))
         venues = sorted(self._settings.portfolio.expected)
@@ -382,7 +378,7 @@ class TripControl:
             self._note_closing(trip, turn)  # it goes on: positions first, and then the orders once more
             return
         self.is_sweeping = False
-        if event.proven and not self._peers_were_shut(trip):
+        if event.proven and not self._is_known_to_all(trip):
             self._wait_for_peers(trip, turn)
         elif trip.is_freeze:
             self.note_proof(trip, turn, proven=event.proven)
@@ -392,43 +388,32 @@ class TripControl:
         else:
             self._finish(ExitCode.TRIGGERED_UNPROVEN, "triggered, not every cancel proven", turn)
 
-    # --- peers -------------------------------------------------------------------------------------
+    # --- who else must know ------------------------------------------------------------------------
 
     @property
     def waits_for_peers(self) -> bool:
         """Whether a sweep proved everything, and counts only when the peers are told: it is made once more then."""
-        return self._waits_for_peers
+        return self._peers.waits
 
-    def take_told(self, event: StandingTold | FundTold, turn: Turn) -> None:
-        """What holds here is known to the peers: since it was told first, for as long as it is the same."""
-        if isinstance(event, FundTold):
-            self.debt.take(event, turn)
-            return
-        told = self._told
-        if told is None or (told.locked, told.trip_id) != (event.locked, event.trip_id):
-            self._told = event
+    def take_word(self, event: TrippedElsewhere | StandingTold | FundTold, turn: Turn) -> None:
+        """Others have tripped; or peers, or the fund, know what holds here."""
+        match event:
+            case TrippedElsewhere():
+                self.join(event, turn)
+            case StandingTold():
+                self._peers.take(event)
+            case FundTold():
+                self.debt.take(event, turn)
 
-    def _told_of(self, trip: Trip) -> StandingTold | None:
-        """Since when they know of it; None: they don't. A freeze is known as any lock is."""
-        told = self._told
-        is_of_it = told is not None and told.locked and (trip.is_freeze or told.trip_id == trip.trip_id)
-        return told if is_of_it else None
-
-    def _peers_were_shut(self, trip: Trip) -> bool:
-        """Whether none of them could open any more while the sweep looked for the last time."""
-        if TWIN not in self._settings.leases:
-            return True
-        told = self._told_of(trip)
-        return told is not None and told.mono <= self._locked_mono + TOLD_WITHIN_S
+    def _is_known_to_all(self, trip: Trip) -> bool:
+        """Whether nobody who guards the same accounts could open any more while the sweep looked."""
+        return TWIN not in self._settings.leases or self._peers.were_shut(trip, self._locked_mono)
 
     def _wait_for_peers(self, trip: Trip, turn: Turn) -> None:
         """Every venue is empty, and a peer's bot may order again: it is swept once more when they were told."""
-        self._waits_for_peers = True
         if trip.proven:
             self.note_proof(trip, turn, proven=False)
-        if self._told_of(trip) is None and self._untold != trip.trip_id:
-            self._untold = trip.trip_id
-            turn.record(EventName.PEERS_UNTOLD, trip_id=trip.trip_id)
+        self._peers.wait(trip, turn)
 
     # --- positions ---------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from risk_daemon.fund.escrow import Escrow
+from risk_daemon.fund.ledger import Row
 from risk_daemon.fund.messages import Ask, Give
 from risk_daemon.model.units import EXACT, ZERO, fixed
 
@@ -20,19 +21,28 @@ LEAST = Decimal("0.01")
 
 
 def asked(state: Escrow) -> Ask | None:
-    """What this member should ask for from now on; None: what it asks for stands."""
-    headroom, row = state.headroom, state.wanted
+    """What this member should ask for from now on; None: what it asks for stands.
+
+    By what is surely lost: who does not see for a while, as after a start, lacks knowledge and no headroom.
+    """
+    row, loss = state.wanted, state.loss
     if not state.is_guarding:
         lacks = ZERO if row.has_left or row.is_funded else row.wants
-    elif headroom is None:
+    elif loss is None:
         return None
-    elif headroom >= _part(row.wants, ASKS_BELOW):
-        lacks = ZERO
     else:
-        lacks = fixed(EXACT.subtract(_part(row.wants, FILLED), headroom))
+        lacks = _lacks(row, EXACT.subtract(state.budget, loss.least))
+        if not lacks and _lacks(row, EXACT.subtract(state.budget, loss.most)):
+            return None
     if row.asks and lacks and abs(lacks - row.asks) < _part(row.wants, LEAST):
         return None
     return None if lacks == row.asks else Ask(lacks)
+
+
+def _lacks(row: Row, headroom: Decimal) -> Decimal:
+    if headroom >= _part(row.wants, ASKS_BELOW):
+        return ZERO
+    return fixed(EXACT.subtract(_part(row.wants, FILLED), headroom))
 
 
 def offered(state: Escrow) -> Give | None:

@@ -32,6 +32,25 @@ _HINTS: Mapping[str, str] = {
 }
 
 
+def how_the_fund_stands(state: Status) -> str | None:
+    """A sentence of this guard as a member; None where it is of no fund."""
+    fund = state.fund
+    if fund is None:
+        return None
+    who = f"Fund {fund.name}, member {fund.member}"
+    if fund.is_joined is not True:
+        return f"{who}: it has not joined, so nothing opens"
+    budget, least, most = (_known(amount) for amount in (fund.budget, fund.least, fund.most))
+    lost = least if least == most else f"between {least} and {most}"
+    said = f"{who}: a budget of {budget} {fund.currency}, of which {lost} is lost"
+    said += f"; the ledger does not answer ({fund.ledger_error})" if fund.ledger_error else ""
+    return f"{said}; the others are NOT TOLD of the trip yet" if fund.told is False else said
+
+
+def _known(amount: str | None) -> str:
+    return "an unknown amount" if amount is None else amount
+
+
 def is_circuit_tripped(state: Status) -> bool:
     """Whether the drawdown's short line must not call the circuit OK, whatever the drawdown is by now."""
     return state.state == CIRCUIT_TRIGGERED or _has_drawdown_tripped(state)

@@ -16,6 +16,7 @@ from risk_daemon.breakers.base import BreakerState
 from risk_daemon.engine.states import CircuitBreakerState
 from risk_daemon.metrics.reading import ChannelReading, Reading
 from risk_daemon.model.headroom import Headroom, headrooms
+from risk_daemon.model.others_status import FundStatus, GuardsStatus, PeerStatus
 from risk_daemon.model.status import LockStoreStatus, PositionStatus, ProfitStatus, Status, SweptStatus, VenueStatus
 
 PREFIX = "risk_daemon_"
@@ -63,6 +64,26 @@ def _of_venues(value: Callable[[VenueStatus], Any]) -> Callable[[Reading], Rows]
     return lambda reading: [((name,), value(venue)) for name, venue in reading.status.venues.items()]
 
 
+def _of_guards(value: Callable[[GuardsStatus], Any]) -> Callable[[Reading], Rows]:
+    return lambda reading: [] if reading.status.guards is None else [((), value(reading.status.guards))]
+
+
+def _of_peers(value: Callable[[PeerStatus], Any]) -> Callable[[Reading], Rows]:
+    def rows(reading: Reading) -> Rows:
+        guards = reading.status.guards
+        return [] if guards is None else [((peer.name,), value(peer)) for peer in guards.peers]
+
+    return rows
+
+
+def _holds_epoch(guards: GuardsStatus) -> bool | None:
+    return None if guards.reason is not None else guards.opens == guards.name
+
+
+def _holds_shut(peer: PeerStatus) -> bool | None:
+    return peer.cause is not None if peer.heard else None
+
+
 def _of_positions(value: Callable[[PositionStatus], Any]) -> Callable[[Reading], Rows]:
     return lambda reading: [((one.venue, one.symbol), value(one)) for one in reading.status.positions]
 
@@ -87,6 +108,15 @@ def _of_rules(value: Callable[[Headroom], Any], *, with_unit: bool = False) -> C
     def read(reading: Reading) -> Rows:
         for one in headrooms(reading.status):
             yield (one.rule, one.action, *((one.unit.value,) if with_unit else ())), value(one)
+
+    return read
+
+
+def _of_fund(values: Callable[[FundStatus], list[tuple[str | None, Any]]]) -> Callable[[Reading], Rows]:
+    def read(reading: Reading) -> Rows:
+        fund = reading.status.fund
+        for part, value in [] if fund is None else values(fund):
+            yield (() if part is None else (part,)), value
 
     return read
 
@@ -241,6 +271,28 @@ _RULES = (
     ),
 )
 
+_FUND = (
+    Family(
+        "fund_money",
+        "This guard as a member of a fund: its budget, what of it is lost at least and at most, and its headroom.",
+        _of_fund(
+            lambda fund: [(part, getattr(fund, part)) for part in ("budget", "least", "most", "headroom")],
+        ),
+        ("part",),
+    ),
+    Family("fund_may_trade", "1: the fund lets this guard trade.", _of_fund(lambda fund: [(None, fund.may_trade)])),
+    Family(
+        "fund_ledger_age_seconds",
+        "How old the last reading of the fund's ledger is.",
+        _of_fund(lambda fund: [(None, fund.read_s)]),
+    ),
+    Family(
+        "fund_untold",
+        "1: the fund has tripped here, and its ledger could not be told yet; nothing without a trip.",
+        _of_fund(lambda fund: [(None, None if fund.told is None else not fund.told)]),
+    ),
+)
+
 _GATE = (
     Family("gate_locked", "1: new orders are refused.", _of_status(lambda s: s.locked)),
     Family(
@@ -254,6 +306,22 @@ _GATE = (
         lambda reading: [((lock.name,), _failing_s(lock)) for lock in reading.status.locks],
         ("lock",),
     ),
+    Family(
+        "opening_epoch",
+        "The highest number known of the right to open, of several guards.",
+        _of_guards(lambda g: g.epoch),
+    ),
+    Family("opening_held", "1: this guard has the right to open; 0: another, or none.", _of_guards(_holds_epoch)),
+    Family(
+        "board_age_seconds", "Since the place where several guards meet answered.", _of_guards(lambda g: g.answered_s)
+    ),
+    Family(
+        "peer_here",
+        "1: another guard over the same accounts spoke a moment ago.",
+        _of_peers(lambda p: p.here),
+        ("peer",),
+    ),
+    Family("peer_holding", "1: another guard keeps all new orders out.", _of_peers(_holds_shut), ("peer",)),
     Family(
         "restraint",
         "1 for each thing that holds against new orders, of one venue or bot where these are named.",
@@ -411,4 +479,4 @@ def _zero_if(known: Any) -> float | None:
     return None if known is None else 0.0
 
 
-FAMILIES: tuple[Family, ...] = (*_MONEY, *_RULES, *_GATE, *_VENUES, *_ORDERS, *_TRIPS, *_PEOPLE, *_DAEMON)
+FAMILIES: tuple[Family, ...] = (*_MONEY, *_RULES, *_FUND, *_GATE, *_VENUES, *_ORDERS, *_TRIPS, *_PEOPLE, *_DAEMON)

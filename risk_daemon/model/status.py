@@ -13,6 +13,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
+from risk_daemon.model.others_status import FundStatus, GuardsStatus
+
 # After so long it goes well no more, whatever is told of it.
 _PROVING_TAKES_S = 15.0
 
@@ -235,59 +237,6 @@ class LockStoreStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FundMemberStatus:
-    """A member's row in the fund's ledger, as it was read last. Amounts in the fund's currency."""
-
-    name: str
-    budget: str | None
-    wants: str | None
-    asks: str | None
-    trip_id: str | None
-    has_left: bool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FundSumStatus:
-    """What all members have lost together, between `least` and `most`; null: not known. silent: who is not heard."""
-
-    least: str | None
-    most: str | None
-    is_breached: bool | None
-    is_undecided: bool | None
-    silent: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FundStatus:
-    """This guard as a member of a fund. Amounts in `currency`; null: not known, or not joined yet.
-
-    why_not: why it may not trade by the fund; null where it may. least, most: between these is what was lost of the
-    budget; headroom: what of it is surely left. told: whether the ledger has the trip; null without one. why_still: why
-    no headroom moves. ledger_error: why the ledger can't be read, `read_s` ago it was. total: null without readings.
-    """
-
-    name: str
-    member: str
-    limit: str
-    currency: str
-    is_joined: bool | None
-    may_trade: bool | None
-    why_not: str | None
-    budget: str | None
-    least: str | None
-    most: str | None
-    headroom: str | None
-    asks: str | None
-    trip_id: str | None
-    told: bool | None
-    why_still: str | None
-    ledger_error: str | None
-    read_s: float | None
-    members: tuple[FundMemberStatus, ...]
-    total: FundSumStatus | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ProfitStatus:
     """Of the running day, in the reference currency, net of flows: total = realized + unrealized.
 
@@ -327,7 +276,8 @@ class Status:
     itself and, where it has a limit, what it sees (`observed`, `limit`, `unit`, see headroom.py). halts: of single
     venues and bots. restraints: all that holds against new orders now. distances: of rules about the whole portfolio,
     the nearest first. positions, holdings: all of them; a venue whose age is null has told of none. locks: where
-    others read the lock, besides the memory map; empty without a running daemon. fund: null where the guard is of none.
+    others read the lock, besides the memory map; empty without a running daemon. guards: null where this one has no
+    peers. fund: null where it is of none.
     """
 
     time: str
@@ -363,6 +313,7 @@ class Status:
     profit: ProfitsStatus
     locks: tuple[LockStoreStatus, ...]
     fund: FundStatus | None
+    guards: GuardsStatus | None
 
     def document(self) -> dict[str, Any]:
         """JSON-able, with every key."""
@@ -381,7 +332,8 @@ class Status:
 class State(Status):
     """The status, with what only a running daemon tells.
 
-    recent: the last `orders`, `fills`, `errors` and `vetoes`, newest last. open_orders: what is known to be open.
+    recent: the last `orders`, `fills`, `errors`, `vetoes` and `deeds` of operators, newest last. open_orders: what is
+    known to be open.
     turned_away: connections and logins since the start, by why.
     """
 

@@ -30,7 +30,8 @@ from risk_daemon.model.events import (
     Started,
     Tick,
 )
-from risk_daemon.model.status import FundStatus, LockStoreStatus, Status
+from risk_daemon.model.others_status import FundStatus
+from risk_daemon.model.status import LockStoreStatus, Status
 from risk_daemon.runtime.dead_men import DeadMen
 from risk_daemon.runtime.effects import Effects
 from risk_daemon.runtime.event_writer import EventWriter
@@ -90,6 +91,7 @@ class Daemon:
         self.counters = Counters()
         self._readers: list[Reader] = [self.counters.wrote]
         self._leaving: list[Callable[[], Awaitable[None]]] = []
+        self._left_to: Callable[[], str | None] = lambda: None
         self._commands: set[Command] = set()
         self.member: Member | None = None
         self._ending: Finish | None = None
@@ -106,6 +108,13 @@ class Daemon:
     def before_last_words(self, work: Callable[[], Awaitable[None]]) -> None:
         """Have `work` done at the end, while it still can be written down."""
         self._leaving.append(work)
+
+    def leave_switches_to(self, whom: Callable[[], str | None]) -> None:
+        """At the end the venues' own switches stay armed where `whom` names who else refreshes them: a timer is shared.
+
+        Asked once leave was taken of them. None: nobody, and they are disarmed.
+        """
+        self._left_to = whom
 
     # --- life --------------------------------------------------------------------------------------
 
@@ -380,7 +389,6 @@ class Daemon:
         gate = self._engine.gate
         gate = gate if gate.locked else GateState(locked=True, cause=Cause.LOCKED, since_wall=now.wall)
         self._locks.put(gate, now)
-        left_to = self._engine.outside.peers_here(now.mono)
         await self._leave()
         now = self.parts.clock.now()
         facts = {
@@ -389,18 +397,16 @@ class Daemon:
             "trip_id": None if trip is None else trip.trip_id,
         }
         self._systemd.stopping(finish.reason)
-        disarmed = await self._disarmed(left_to) if finish.exit_code in _GOOD_ENDS else ()
+        disarmed = await self._disarmed() if finish.exit_code in _GOOD_ENDS else ()
         events = (*self._engine.last_words(), *disarmed, RiskEvent(EventName.SYSTEM_SHUTDOWN, facts))
         self._events.write(events, now, durable=True)
         self._read_out(events, now)
         await self._flush(gate)
         return finish.exit_code
 
-    async def _disarmed(self, left_to: str | None) -> tuple[RiskEvent, ...]:
-        """Disarm the venues' own switches. What came of it, told already and to be written down.
-
-        left_to: who else guards these accounts, and refreshes the same timers: to disarm them would take them away.
-        """
+    async def _disarmed(self) -> tuple[RiskEvent, ...]:
+        """Disarm the venues' own switches. What came of it, told already and to be written down."""
+        left_to = self._left_to()
         if left_to is not None:
             for venue in self._engine.settings.dead_men:
                 _LOG.warning("dead_man_left_armed", venue=venue, left_to=left_to)

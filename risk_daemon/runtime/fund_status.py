@@ -9,7 +9,7 @@ from typing import Any
 from risk_daemon.fund.escrow import Escrow
 from risk_daemon.fund.ledger import Row
 from risk_daemon.fund.sum import Verdict
-from risk_daemon.model.status import FundMemberStatus, FundStatus, FundSumStatus
+from risk_daemon.model.others_status import FundMemberStatus, FundStatus, FundSumStatus
 from risk_daemon.model.units import plain
 
 NOT_JOINED = "this guard has not joined the fund yet: `risk-daemon fund join`, or `found` for the first member"

@@ -46,7 +46,7 @@ from risk_daemon.model.events import (
     RiskEvent,
     TrippedElsewhere,
 )
-from risk_daemon.model.status import FundStatus
+from risk_daemon.model.others_status import FundStatus
 from risk_daemon.model.units import EXACT, plain
 from risk_daemon.portfolio.manager import Equity
 from risk_daemon.runtime.fund_loss import FundLoss
@@ -56,6 +56,7 @@ from risk_daemon.state.fund.readings import Readings
 
 _LOG = structlog.get_logger(__name__)
 _AFTER_LOST_RACE_S = 0.05
+_CANCELS, _CANCEL_AGAIN_S = 10, 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,6 @@ class Member:
         self._equity: Equity | None = None
         self._heard_mono = float("-inf")
         self._floor: Decimal | None = None
-        self._floor_start: Decimal | None = None
         self._is_judging = False
         self._loss = FundLoss(settings, ports.emit, ports.is_read_since)
         self._keeps_start = keeps_start
@@ -148,10 +148,13 @@ class Member:
 
     async def aclose(self) -> None:
         """End. What was not published yet is durable, or is found again by the next start."""
-        for task in self._running:
-            task.cancel()
-        if self._running:
-            await asyncio.wait(self._running)
+        running = set(self._running)
+        for _ in range(_CANCELS):  # a library may swallow one, and the end is not to wait for it
+            if not running:
+                return
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=_CANCEL_AGAIN_S)
 
     def heard(self, decision: Decision) -> None:
         """What the guard's accounts are worth now. While the budget is surely not lost, this is one comparison."""
@@ -161,8 +164,8 @@ class Member:
             return
         if self._sum is not None and equity is not None:
             self._sum.saw(equity.low)
-        if floor is not None and equity is not None and equity.low > floor and self._start() is self._floor_start:
-            return
+        if floor is not None and equity is not None and equity.low > floor and not decision.persist:
+            return  # with whatever moves what the loss is measured from there is something to persist
         self._look(decision.now.mono, by_prices=isinstance(decision.event, PricesSeen))
 
     # --- people ------------------------------------------------------------------------------------
@@ -219,9 +222,12 @@ class Member:
             self._step(loss)
 
     def _worth(self) -> Worth | None:
-        """What the others may be told: nothing while it is not known, or is being read again."""
+        """What the others may be told: nothing while it is not known, or is being read again. Nor what may be anything,
+        as in the seconds after a start: that would shut the gates of all, and here it is shut already."""
         state, equity, start = self._state, self._equity, self._start() if self._keeps_start else None
         if state is None or equity is None or start is None or not state.is_guarding or self._loss.is_confirming:
+            return None
+        if state.is_undecided and not equity.is_trusted:
             return None
         return Worth(capital=start, low=equity.low, high=equity.high, gross=self._ports.gross(), mono=self._heard_mono)
 
@@ -274,7 +280,6 @@ class Member:
         is_calm = loss is not None and loss.most < state.budget and self._is_judging and not self._loss.is_confirming
         start = self._start() if is_calm else None
         self._floor = None if start is None else EXACT.subtract(start, state.budget)
-        self._floor_start = start
         if state.kept.is_funded and self._began != names:
             self._began = names
             self._ports.emit(FundBegan(founding=state.charter.founding, seat=state.seat))

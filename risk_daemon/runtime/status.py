@@ -18,12 +18,12 @@ from risk_daemon.engine.trip import Trip
 from risk_daemon.gate.restraints import GateState, Restraint
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.clock import Instant
-from risk_daemon.model.events import Kind
+from risk_daemon.model.events import Kind, PeerSeen
+from risk_daemon.model.others_status import FundStatus, GuardsStatus, PeerStatus
 from risk_daemon.model.status import (
     AgesStatus,
     CircuitStatus,
     DeadManStatus,
-    FundStatus,
     HaltStatus,
     LockStatus,
     LockStoreStatus,
@@ -99,6 +99,33 @@ def status_of(
         profit=profits(engine, now, views),
         locks=tuple(locks),
         fund=fund,
+        guards=_guards(engine, now),
+    )
+
+
+def _guards(engine: Engine, now: Instant) -> GuardsStatus | None:
+    """What the place where they meet said last; who opens only while that counts."""
+    outside = engine.outside
+    if outside.epoch is None:
+        return None
+    board, reason = outside.board, outside.why_unknown(now.mono)
+    is_known = board is not None and reason is None and board.holder != ""
+    return GuardsStatus(
+        name="" if board is None else board.name,
+        opens=board.holder if board is not None and is_known else None,
+        epoch=outside.epoch,
+        since=_moment_or_none(outside.holder_since_wall) if is_known else None,
+        answered_s=None if board is None else now.mono - board.asked_mono,
+        reason=reason,
+        peers=() if board is None else tuple(_peer(one, is_known=reason is None) for one in board.peers),
+    )
+
+
+def _peer(one: PeerSeen, *, is_known: bool) -> PeerStatus:
+    """What it held last it holds; whether it is there is not known where the board is silent."""
+    cause, reason = (one.cause, one.reason) if one.locked else (None, None)
+    return PeerStatus(
+        name=one.name, heard=one.is_heard, here=one.is_here if is_known else None, cause=cause, reason=reason
     )
 
 

@@ -1,7 +1,8 @@
 """Two guards over the same accounts: each says what holds for it, heeds the others, and opens only by the epoch.
 
 Every second, and at once when the gate's cause changes, one exchange with the board. A lease counts from before it was
-asked for, with a margin; where the board does not answer nothing is told, and the lease runs out by itself.
+asked for, with a margin; where the board does not answer nothing is told, and the lease runs out by itself. One that is
+let go of is over before the board is told: whether it took that in may never be known, and another may open by then.
 
 The board's clock ends leases, so it is held against this machine's: between two answers both must have gone the same
 way. Where they did not, nothing is believed, and the board settles anew.
@@ -34,6 +35,7 @@ _OWN_AFFAIRS = frozenset({Cause.STARTING, Cause.LOCKED, Cause.ELSEWHERE})
 # By how much the clocks of two machines may differ between two answers, beside what the answers took.
 _STEP_S = 0.5
 _CLEAR = Standing(locked=False)
+_UNKNOWN = "its peers, of which nothing is known now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +221,9 @@ class Twin:
         self._known = known
         self._watch = ClockWatch()
         self._has_left = False
+        self._seen: BoardSeen | None = None
+        self._left_to: str | None = _UNKNOWN
+        self._may_open = False  # by what was emitted last
         self._error: str | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -238,6 +243,20 @@ class Twin:
             self._running.cancel()
             await asyncio.wait({self._running})
         await self._exchange(leaving=True)
+        self._left_to = self._peers_here()
+
+    def left_to(self) -> str | None:
+        """Who else guarded these accounts when leave was taken, in words, also where that was not known; None: nobody.
+
+        Of two that leave at one time the later one hears that the other has left.
+        """
+        return self._left_to
+
+    def _peers_here(self) -> str | None:
+        seen = self._seen
+        if seen is None or seen.why_not is not None or self._clock.now().mono >= seen.until_mono:
+            return _UNKNOWN
+        return " and ".join(_named(one.name) for one in seen.peers if one.is_here) or None
 
     async def aclose(self) -> None:
         """Take leave, if that was not heard yet, and let go of the board."""
@@ -265,9 +284,11 @@ class Twin:
         if self._said is None or not _same(self._said, mine):
             self._since_wall = asked.wall
         self._said = mine = standing_of(restraints, self._since_wall, is_here=not leaving)
+        wants = wants_to_open(restraints) and not leaving
+        if not wants:
+            self._let_go()
         try:
             async with asyncio.timeout(self._settings.within_s):
-                wants = wants_to_open(restraints) and not leaving
                 answer = await self._board.exchange(mine, self._known, wants=wants)
         except Exception as error:  # whatever a server answers: this task must outlive it, or nobody is heard any more
             words = str(error) if isinstance(error, RecordError) else f"{self._board.place}: {_words(error)}"
@@ -276,15 +297,18 @@ class Twin:
         self._note(None)
         answered_mono = self._clock.now().mono
         answer = heeded(self._judged(answer, asked.mono, answered_mono), self._settings.lease_s)
-        self._has_left = leaving
+        self._seen, self._has_left = seen_of(answer, mine, asked.mono, self._settings), leaving
         if leaving:
             return
         if not answer.is_taken:
             self._emit(StandingTold(locked=_stays(mine), trip_id=mine.trip_id, mono=answered_mono))
         for trip in trips_of(answer, self._settings.name):
             self._emit(trip)
-        self._emit(seen_of(answer, mine, asked.mono, self._settings))
-        self._emit(lease_of(answer, asked.mono, self._settings))
+        self._emit(self._seen)
+        lease = lease_of(answer, asked.mono, self._settings)
+        if wants or lease.until_mono is None:
+            self._emit(lease)
+            self._may_open = lease.until_mono is not None
 
     def _judged(self, answer: Answer, asked_mono: float, answered_mono: float) -> Answer:
         """What is known from now on. Where the board's clock was moved, it has not settled, and is told so at once."""
@@ -304,6 +328,11 @@ class Twin:
         if not known.doubts:
             self._changed.set()
         return replace(answer, is_ours=False, is_settled=False, holder="")
+
+    def _let_go(self) -> None:
+        if self._may_open:
+            self._emit(LeaseSeen(by=TWIN, until_mono=None, reason="it was let go of, for something holds here"))
+        self._may_open = False
 
     def _note(self, error: str | None) -> None:
         """Told when it begins and ends."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,16 @@ async def test_a_server_that_is_known_and_goes_on_is_the_same(place: Place) -> N
     assert (answer.is_ours, answer.server) == (True, known.server)
     answer = await ask(a, known_server="another")
     assert (answer.is_ours, answer.is_settled) == (False, False)
+
+
+async def test_who_took_leave_frees_its_name_at_once(place: Place) -> None:
+    first, second = place.board("a", ["b"], run="1"), place.board("a", ["b"], run="2")
+    await ask(first)
+    assert (await ask(second)).is_taken
+    await ask(first, replace(CLEAR, is_here=False), wants=False)
+    answer = await ask(second)
+    assert (answer.is_taken, answer.before) == (False, replace(CLEAR, is_here=False))
+    assert (await ask(first)).is_taken, "it has left"
 
 
 async def test_how_long_ago_each_spoke_is_told_and_how_many_words_were_said(place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
@@ -24,6 +25,7 @@ from tests.proxy import Proxy
 from tests.redis_server import RedisServer
 from tests.unit.fund.fund import CHARTER, NOWHERE, TERMS, lost, row
 
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "scale.md").read_text()
 KINDS = ["memory", "postgresql", "redis"]
 
 
@@ -297,6 +299,21 @@ async def test_an_answer_that_is_lost_is_an_error_and_reading_says_what_became(p
         await until(lambda: place.server.ask("HGET", ledger.key, "document") == '{"n": 1}')
         await until_it_answers(ledger)
         assert (await ledger.read()).document == {"n": 1}
+        await ledger.aclose()
+
+
+@pytest.mark.parametrize("place", ["redis"], indirect=True)
+async def test_a_user_with_the_rules_of_the_page_is_enough_and_sees_no_other_fund(place: RedisPlace) -> None:
+    [rules] = re.findall(r"^user member on >\.\.\. (.*)$", PAGE, re.MULTILINE)
+    place.server.ask("ACL", "SETUSER", "member", "on", ">members", *rules.split())
+    address = RedisAddress.of(place.server.url.replace("redis://", "redis://member@"))
+    own, other = (RedisLedger(redis_client(address, "members", WITHIN_S), fund) for fund in ("alpha", "beta"))
+    assert await own.read() == NOWHERE
+    assert await own.compare_and_set(None, {"n": 0})
+    assert await own.compare_and_set((await own.read()).revision, {"n": 1})
+    assert (await own.read()).document == {"n": 1}
+    await refused(other, None)
+    for ledger in (own, other):
         await ledger.aclose()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from adapters.budget import Budget
 from risk_daemon.errors import MalformedReply, VenueRejected
 from risk_daemon.model.events import Kind
 from tests.cards.card import Table, all_kinds, dealt, until
@@ -104,8 +105,10 @@ async def test_a_connection_that_is_not_heard_ends(table: Table) -> None:
 
 
 @pytest.mark.long
-async def test_the_limits_of_the_venue_are_kept_in_a_sweep() -> None:
-    """With its own count of calls on, and ours: every listing may wait, and none is refused for long."""
+async def test_the_limits_of_the_venue_are_kept_in_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its own count of calls on, and ours: every listing may wait, and none is refused."""
+    refused: list[str] = []
+    monkeypatch.setattr(Budget, "refused", lambda _, endpoint: refused.append(endpoint))
     async with dealt(OKX, paced=True) as table:
         switch(table, "limits", "on")
         for symbol in OKX.symbols:
@@ -115,6 +118,7 @@ async def test_the_limits_of_the_venue_are_kept_in_a_sweep() -> None:
         assert result.proven, result.unproven_reason
         assert table.calls < 200
         assert result.elapsed_s < 10
+        assert refused == []
 
 
 async def test_another_region_knows_no_key(table: Table) -> None:

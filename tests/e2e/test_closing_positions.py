@@ -236,7 +236,26 @@ def test_after_a_trip_who_closed_and_cancelled_what_is_in_the_log_and_status_ord
     assert daemon.command("verify-log").returncode == 0
     after = " ".join(daemon.command("status").stdout.split())
     assert "1 position stands open" in after
-    assert f"kept: krakenfutures {LINEAR} {DUST}." in after
+    assert f": krakenfutures {LINEAR} {DUST}." in after
+
+
+def test_with_a_guard_who_cancelled_and_closed_is_in_the_log_and_in_status(holding):
+    _spot, perp, daemon = holding()
+    started(daemon)
+    perp.post("/order", symbol=LINEAR, side="buy", type="limit", quantity="0.1", price="1000")
+    assert daemon.command("cancel-all", "--venue", "krakenfutures").returncode == 0
+    closed = daemon.command("close-positions", "--yes")
+    assert closed.returncode == 0, closed.stderr
+
+    me = operator_name(os.getuid())
+    told = daemon.command("status").stdout
+    assert f"close-positions on kraken, krakenfutures, asked for by {me} at " in told
+    (asked,), (finished,) = daemon.of("cancel_all_asked"), daemon.of("cancel_all_finished")
+    assert (asked["operator"], asked["venues"], asked["market"]) == (me, ["krakenfutures"], None)
+    assert (finished["operator"], finished["outcome"]["proven"]) == (me, True)
+    (asked,), (finished,) = daemon.of("close_positions_asked"), daemon.of("close_positions_finished")
+    assert (asked["operator"], finished["operator"], finished["outcome"]["flat"]) == (me, me, True)
+    assert daemon.command("verify-log").returncode == 0
 
 
 def test_a_log_that_can_not_be_written_keeps_nothing_from_being_closed(holding):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+from contextlib import suppress
 
 import pytest
 
@@ -142,3 +144,23 @@ def test_cancel_all_works_with_no_daemon(documented_kraken, daemon_for):
     done = daemon.command("cancel-all")
     assert done.returncode == 0, done.stderr
     assert documented_kraken.get()["open"] == {}
+
+
+def test_a_service_manager_that_reads_nothing_keeps_no_trip_from_its_proof(documented_kraken, daemon_for, tmp_path):
+    """systemd may hang, or stand still for ever after an error of its own: its socket fills up within seconds."""
+    path = tmp_path / "notify"
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as us,
+    ):
+        deaf.bind(str(path))
+        us.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                us.sendto(b"X=1", str(path))
+        daemon = daemon_for(kraken_config(documented_kraken.endpoint, **QUICK), KEYS)
+        assert daemon.command("init", "--yes").returncode == 0
+        daemon.start(NOTIFY_SOCKET=str(path), WATCHDOG_USEC="10000000")
+        daemon.wait_open()
+        documented_kraken.post(price={"BTC": 43000})
+        assert daemon.exit_code() == 1, daemon.output()

@@ -67,6 +67,11 @@ class Twins:
         """Whose gate a bot on that machine finds open now."""
         return [name for name, guard in self.guards.items() if TradingGate(guard.state).is_open()]
 
+    def opens(self, name: str) -> str | None:
+        """Who has the right to open, as one of them knows and tells."""
+        found = json.loads((self.guards[name].state / "risk.json").read_text())["guards"]["opens"]
+        return found if isinstance(found, str) else None
+
     def start(self) -> tuple[str, str]:
         """Both run; who opens, and who stands by."""
         for guard in self.guards.values():
@@ -198,6 +203,7 @@ def test_one_that_ends_well_hands_over_at_once(twins: Twins) -> None:
 
 def test_what_resumes_is_refused_where_the_other_opens_and_each_trip_is_reset_by_itself(twins: Twins) -> None:
     holder, other = twins.start()
+    wait_for(lambda: twins.opens(other) == holder, twins.told)
     disable = ("disable", "--for", "10m", "--reason", "maintenance", "--yes")
     refused = twins[other].command(*disable)
     assert refused.returncode != 0

@@ -43,7 +43,7 @@ DOCUMENT = Document(
             note="where the extension is loaded. The tests run against it where a server has it, and against a stand-in"
             " that is asked the same where none has",
         ),
-        "000-09": Row("A compose service for TimescaleDB", note="in `deploy/compose.yaml`, by `--profile store`"),
+        "000-09": Row("A compose service for TimescaleDB", note="in `deploy/compose.yaml`"),
         "000-10": Row("A migration file", note="`0010_21_circuit_breaker.sql`, run by `risk-daemon migrate`"),
         "000-11": Row("A file for the drawdown aggregator", different=_FILES + ": baselines.py and portfolio.py"),
         "000-12": Row("`POST /orders` is answered 423 Locked for the rest of a breached day"),

@@ -26,7 +26,8 @@ def test_named_parts_only_each_once_and_in_their_order() -> None:
 
 def test_an_unknown_part_ends_it_and_the_known_are_named() -> None:
     with pytest.raises(
-        SystemExit, match="no part speed; known are engine, gate, http, wire, page, sweep, store, process"
+        SystemExit,
+        match="no part speed; known are engine, gate, http, wire, page, sweep, store, process, scale",
     ):
         chosen(["engine", "speed"])
 

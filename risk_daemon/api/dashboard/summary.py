@@ -24,6 +24,7 @@ from risk_daemon.api.dashboard.words import (
 )
 from risk_daemon.gate.hints import (
     CIRCUIT_TRIGGERED,
+    how_the_fund_stands,
     how_to_go_on,
     how_to_release,
     is_circuit_tripped,
@@ -99,11 +100,18 @@ def now(state: State, proven: Mapping[str, float]) -> Markup:
         _lock(state),
         _proofs(state, proven) if state.lock.trip_id else _nearest(state),
         circuit(state),
+        _fund(state),
         _halts(state),
+        _guards(state),
     )
 
 
 # --- why it is shut, and what to do ------------------------------------------------------------------
+
+
+def _fund(state: State) -> Markup | None:
+    said = how_the_fund_stands(state)
+    return None if said is None else tag("p", told(said), class_="note")
 
 
 def _lock(state: State) -> Markup | None:
@@ -136,6 +144,14 @@ def _halts(state: State) -> Markup | None:
             whose = " on ".join(name for name in (one.bot, one.venue) if name)
             rows.append(tag("li", f"Orders of {whose} are refused: {one.reason or one.cause}"))
     return tag("ul", *rows, class_="halts") if rows else None
+
+
+def _guards(state: State) -> Markup | None:
+    """Who else guards these accounts, and which of them may open."""
+    if state.guards is None or not state.is_running:
+        return None
+    lines = (tag("li", f"{line[:1].upper()}{line[1:]}.") for line in state.guards.sentences)
+    return tag("ul", *lines, class_="guards")
 
 
 def _proofs(state: State, proven: Mapping[str, float]) -> Markup:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from risk_daemon.errors import RecordError
 from risk_daemon.state.board.base import LEASE_S, Answer, Known, Standing, standing_in, standings_in
 
-_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 
 T = TypeVar("T")
 
@@ -40,9 +40,12 @@ class PostgresBoard:
 
     async def exchange(self, mine: Standing | None, known: Known, *, wants: bool) -> Answer:
         self._seq += 1
-        body, locks = (None, False) if mine is None else (json.dumps(mine.document()), mine.locked)
+        body, locks, stays = None, False, False
+        if mine is not None:
+            body, locks, stays = json.dumps(mine.document()), mine.locked, mine.is_here
         me, lease = (self._group, self._name, self._run, self._seq), timedelta(seconds=LEASE_S)
-        words = (*me, body, locks, wants, known.epoch, known.words, known.server, known.doubts, lease)
+        told = (known.epoch, known.words, known.server, known.doubts)
+        words = (*me, body, locks, stays, wants, *told, lease)
         found = await self._link.run(lambda connection: connection.fetchval(_EXCHANGE, *words))
         try:
             return self._answer(json.loads(found))

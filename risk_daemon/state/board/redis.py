@@ -8,8 +8,8 @@ Keys, all with the prefix `risk-daemon:GROUP:board:`
     since       when this board was made, or began to settle, in ms by the server
     server      which run of which server that was
     guards      set of the names of all that ever said anything here
-    guard:NAME  hash of run, seq (of its words), at (ms by the server) and body (JSON): what holds for this guard;
-                before: what the run before this one said last
+    guard:NAME  hash of run, seq (of its words), at (ms by the server), stays (0: it took leave) and body (JSON): what
+                holds for this guard; before: what the run before this one said last
 
 A replica refuses the script, as it writes. What a failover may lose is written again with the next exchange. Another
 server than the one that was asked before, by any guard, or that one restarted, settles anew: it may have lost an epoch
@@ -34,9 +34,9 @@ local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 local name, run, seq, body, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local locks, wants, doubts = ARGV[6] == '1', ARGV[7] == '1', ARGV[8] == '1'
-local known_epoch, known_words, known_server = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[12]
-local says = body ~= ''
-local stands = redis.call('HMGET', KEYS[4], 'run', 'at', 'seq', 'body', 'before')
+local known_epoch, known_words, stays = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+local known_server, says = ARGV[13], body ~= ''
+local stands = redis.call('HMGET', KEYS[4], 'run', 'at', 'seq', 'body', 'before', 'stays')
 if says and stands[1] == run and seq <= (tonumber(stands[3]) or 0) then
     return redis.error_reply('a later word was here first')
 end
@@ -63,8 +63,9 @@ end
 if held_until <= now then held_until, holder = 0, '' end
 epoch, words = math.max(epoch, known_epoch), math.max(words, known_words) + 1
 local at = tonumber(stands[2] or '')
--- What locks is taken in, whoever says it under this name.
-local taken = says and not locks and at ~= nil and at <= now and now - at < lease and stands[1] ~= run
+-- What locks is taken in, whoever says it under this name; and who took leave has it no more.
+local is_there = stands[6] ~= '0' and at ~= nil and at <= now and now - at < lease
+local taken = says and not locks and is_there and stands[1] ~= run
 local settled, ours = now - since >= lease, false
 -- Kept for as long as this run stands: an answer may be lost on the way.
 local before = stands[5] or ''
@@ -73,8 +74,8 @@ if not taken then
     local me = name .. ':' .. run
     if says then
         redis.call('SADD', KEYS[6], name)
-        redis.call('HSET', KEYS[4], 'run', run, 'seq', seq, 'at', string.format('%.0f', now), 'body', body,
-            'before', before)
+        redis.call('HSET', KEYS[4], 'run', run, 'seq', seq, 'at', string.format('%.0f', now), 'stays', stays,
+            'body', body, 'before', before)
     end
     if wants and settled and (holder == '' or holder == me) then
         if holder == '' then epoch = epoch + 1 end
@@ -90,7 +91,7 @@ local answer = {string.format('%.0f', epoch), string.format('%.0f', words), stri
 for _, is in ipairs({ours, taken, settled}) do answer[#answer + 1] = is and 1 or 0 end
 answer[#answer + 1] = before
 for _, other in ipairs(redis.call('SMEMBERS', KEYS[6])) do
-    local said = redis.call('HMGET', ARGV[11] .. other, 'at', 'body')
+    local said = redis.call('HMGET', ARGV[12] .. other, 'at', 'body')
     local said_at = tonumber(said[1] or '')
     if other ~= name and (said_at == nil or (said_at >= since and said_at <= now)) then
         answer[#answer + 1] = other
@@ -118,9 +119,11 @@ class RedisBoard:
 
     async def exchange(self, mine: Standing | None, known: Known, *, wants: bool) -> Answer:
         self._seq += 1
-        body, locks = ("", False) if mine is None else (json.dumps(mine.document()), mine.locked)
+        body, locks, stays = "", False, False
+        if mine is not None:
+            body, locks, stays = json.dumps(mine.document()), mine.locked, mine.is_here
         words: list[Any] = [self._name, self._run, self._seq, body, round(LEASE_S * 1000), int(locks), int(wants)]
-        words += [int(known.doubts), known.epoch, known.words, self._guards, known.server]
+        words += [int(known.doubts), known.epoch, known.words, int(stays), self._guards, known.server]
         try:
             found = await self._client.eval(_EXCHANGE, len(self._keys), *self._keys, *words)
             return self._answer([_text(part) for part in found])

@@ -37,7 +37,6 @@ class RedisLedger:
         self.key = f"risk-daemon:fund:{fund}"
         self.where = where
         self._client = client
-        self._compare_and_set = client.register_script(_COMPARE_AND_SET)
 
     async def read(self) -> LedgerRead:
         """What is there now. Raises RecordError."""
@@ -68,7 +67,8 @@ class RedisLedger:
         """
         new = secrets.token_hex(16)  # never used twice, not by a ledger that was restored either
         try:
-            done = await self._compare_and_set(keys=[self.key], args=[revision or "", new, json.dumps(document)])
+            words = (revision or "", new, json.dumps(document))
+            done = await self._client.eval(_COMPARE_AND_SET, 1, self.key, *words)
         except (RedisError, OSError, TimeoutError) as error:
             raise RecordError(f"{self.where}: the fund's ledger can't be written: {error}") from error
         if done not in (0, 1):

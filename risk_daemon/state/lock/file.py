@@ -18,6 +18,8 @@ from risk_daemon.state.worker import Run, Worker
 
 FILE_NAME = "lock.json"
 FORMAT = 1
+# As long as in the memory map: a disk that takes no write leaves an `open` there for so long, and a proof waits for it.
+LEASE_S = 1.0
 MAX_LEASE_S = 10.0
 
 
@@ -26,7 +28,7 @@ class FileLock:
 
     name = "file"
 
-    def __init__(self, path: Path, *, lease_s: float = 5.0, run: Run | None = None) -> None:
+    def __init__(self, path: Path, *, lease_s: float = LEASE_S, run: Run | None = None) -> None:
         self.path = path
         self._lease_s = min(lease_s, MAX_LEASE_S)
         self._run = run or Worker("lock-file").run

@@ -18,13 +18,14 @@ from enum import StrEnum
 
 import structlog
 
-from risk_daemon.errors import RecordError, StateError
+from risk_daemon.errors import RecordError
 from risk_daemon.state.store import formats
 from risk_daemon.state.store.base import JsonObject, Store
+from risk_daemon.state.store.fetching import documents_of, samples_of
 from risk_daemon.state.store.lineage import Head, Lineage, Relation
 from risk_daemon.state.store.postgres import Overtaken, PostgresStore
 from risk_daemon.state.store.postgres_link import WITHIN_S, Refused
-from risk_daemon.state.store.revised import RevisedState, Revision, SampleRow
+from risk_daemon.state.store.revised import RevisedState, Revision
 from risk_daemon.state.store.sqlite import time_of
 
 _LOG = structlog.get_logger(__name__)
@@ -34,7 +35,8 @@ RETRY_EVERY_S = 1.0
 # What was answered longer ago says nothing of now.
 BELIEVED_FOR_S = BEAT_EVERY_S + WITHIN_S
 LAST_TRY_S = 2.0
-# For so long a start waits for the server, whatever is to be brought: it is not yet guarding.
+# For so long a start waits for the server, whatever is to be brought there: it is not yet guarding. What is later there
+# must be here before it does: see fetching.py.
 MEET_WITHIN_S = 4.0
 KEEP_ACKED_EVERY_S = 60.0
 # A guard is there every few seconds: one that was there so lately still runs.
@@ -146,9 +148,9 @@ class MirroredStore:
     async def begin(self, *, may_take_over: bool = True) -> None:
         """Meet the server, where it answers, and go on beside everything else.
 
-        A later state of the same accounts that the server has is taken over, if nobody else is writing it. Not with
-        may_take_over False: then nothing is waited for. Samples come later, where they take long, and until then that
-        is trouble. Raises RecordError where the state here can't be read.
+        A later state of the same accounts that the server has is taken over, if nobody else is writing it, and for that
+        each step has its time. Not with may_take_over False: then nothing is waited for. Samples come later, where they
+        take long, and until then that is trouble. Raises RecordError where the state here can't be read.
         """
         self._time = asyncio.get_running_loop().time
         self._lineage = await self._state.lineage()
@@ -168,9 +170,8 @@ class MirroredStore:
             revision = await self._state.read()
             async with asyncio.timeout_at(until):
                 head = await self._remote.head()
-                later = await self._later(revision, head)
-            if later is not None and head is not None:
-                await self._take_over(revision, head, *later)
+            if head is not None and self._is_later(revision, head):
+                await self._take_over(revision, head)
         except TimeoutError:
             self._fail(RecordError(f"{self._remote.where} did not say all within {MEET_WITHIN_S:g} s"))
             return False
@@ -179,18 +180,25 @@ class MirroredStore:
             return False
         return True
 
-    async def _later(self, revision: Revision, head: Head | None) -> tuple[Documents, Sequence[SampleRow]] | None:
-        """What the server has, where that is later than `revision`. Raises RecordError."""
-        if head is None or self._lineage.relation(head, revision.number) is not Relation.AHEAD:
-            return None
+    def _is_later(self, revision: Revision, head: Head) -> bool:
+        """Raises Refused where whoever saved it is still there."""
+        if self._lineage.relation(head, revision.number) is not Relation.AHEAD:
+            return False
         if head.unseen_s < ABSENT_AFTER_S:
             raise Refused(_TWO_GUARDS.format(seconds=head.unseen_s))
-        return await fetched(self._remote)
+        return True
 
-    async def _take_over(self, revision: Revision, head: Head, theirs: Documents, samples: Sequence[SampleRow]) -> None:
-        """All of it or nothing; it waits for no server. Raises RecordError."""
+    async def _take_over(self, revision: Revision, head: Head) -> None:
+        """All documents or nothing, and what can be had of the samples. Raises RecordError."""
         ours = {key: json.loads(body) for key, body in revision.rows}
+        theirs = await documents_of(self._remote, head)
         _check_accounts(ours, theirs)
+        where = self._remote.where
+        samples, why_not = await samples_of(
+            self._remote, lambda count: _LOG.info("state_being_taken_over", where=where, samples=count)
+        )
+        if why_not is not None:
+            _LOG.warning("samples_left_out", where=where, error=why_not, read=len(samples))
         documents = self._merge(ours, theirs)
         lineage = self._lineage.taken(head.run, head.revision)
         await self._state.become(head.revision, documents, samples, lineage)
@@ -338,15 +346,6 @@ class MirroredStore:
             self._news.append(news)
         else:
             self._tell(news)
-
-
-async def fetched(remote: PostgresStore) -> tuple[Documents, Sequence[SampleRow]]:
-    """All that a server has of a guard, in this version's format. Raises RecordError."""
-    try:
-        documents, _ = formats.brought_forward(await remote.load())
-    except StateError as error:
-        raise Refused(f"{error}") from error
-    return documents, await remote.sample_rows()
 
 
 _TWO_GUARDS = (

@@ -46,7 +46,10 @@ _FARTHEST_SAMPLES = """DELETE FROM equity_samples WHERE guard = $1 AND wall IN (
     SELECT wall FROM equity_samples WHERE guard = $1 ORDER BY abs(wall - $2) DESC
     LIMIT greatest(0, (SELECT count(*) FROM equity_samples WHERE guard = $1) - $3))"""
 _SAMPLE_WALLS = "SELECT coalesce(array_agg(wall), '{}') FROM equity_samples WHERE guard = $1"
-_ALL_SAMPLES = "SELECT wall, document FROM equity_samples WHERE guard = $1 ORDER BY wall"
+_KEYS = "SELECT key FROM state_documents WHERE guard = $1 ORDER BY key"
+_ALL_SAMPLES = "SELECT document FROM equity_samples WHERE guard = $1 ORDER BY wall"
+_SOME_SAMPLES = """SELECT wall, document FROM equity_samples
+    WHERE guard = $1 AND wall < $2 ORDER BY wall DESC LIMIT $3"""
 
 
 class Overtaken(RecordError):
@@ -103,12 +106,12 @@ class PostgresStore:
     async def load_samples(self) -> Sequence[JsonObject]:
         samples, damaged = [], 0
         try:
-            rows = await self.sample_rows()
+            rows = await self._link.run(lambda connection: connection.fetch(_ALL_SAMPLES, self._guard))
         except RecordError as error:
             _LOG.warning("samples_left_out", error=str(error))
             return []
-        for _, text in rows:
-            sample = _sample(text)
+        for row in rows:
+            sample = _sample(row["document"])
             damaged += sample is None
             samples += [] if sample is None else [sample]
         if damaged:
@@ -133,9 +136,20 @@ class PostgresStore:
             _LOG.error("store_damaged", error=str(error))
             return {}
 
-    async def sample_rows(self) -> Sequence[SampleRow]:
-        """All of them, oldest first, as they are. Raises RecordError."""
-        rows = await self._link.run(lambda connection: connection.fetch(_ALL_SAMPLES, self._guard))
+    async def keys(self) -> Sequence[str]:
+        """Of the documents. Raises RecordError."""
+        rows = await self._link.run(lambda connection: connection.fetch(_KEYS, self._guard))
+        return [row["key"] for row in rows]
+
+    async def document(self, key: str) -> JsonObject:
+        """One of them. Raises RecordError, StateError where it is damaged, or not there."""
+        body = await self._link.run(lambda connection: connection.fetchval(_ONE, self._guard, key))
+        return self._document(key, "" if body is None else body)
+
+    async def sample_rows(self, before: float, most: int) -> Sequence[SampleRow]:
+        """The newest from before then (Unix seconds), newest first, `most` at once. Raises RecordError."""
+        words = (self._guard, before, most)
+        rows = await self._link.run(lambda connection: connection.fetch(_SOME_SAMPLES, *words))
         return [(row["wall"], row["document"]) for row in rows]
 
     async def sample_walls(self) -> Sequence[float]:

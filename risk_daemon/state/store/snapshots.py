@@ -197,10 +197,14 @@ async def _is_hypertable(connection: Connection) -> bool:
 
 # $1: now. $2: how old a snapshot may be. $3: how far ahead of us a clock may be. The sums are over the newest snapshot
 # of each account by each guard, whatever is wrong with it; whether they count is decided by `is_known`. Of an account
-# that another guard tells of now, a guard that is silent is not asked: it was renamed, or gave the account up.
+# that another guard tells of now, a guard that is silent is not asked: it was renamed, or gave the account up, or a
+# peer goes on. An account of peers counts once, by the worse of each figure that they tell: what the one saw and the
+# other did not makes no loss smaller. It is known by its venue's name, for each may have a key of its own.
 _OF_THE_DAY = """
 WITH registered AS (
     SELECT a.account_id, a.guard, a.venue, a.exchange, a.peers_group, s.*,
+        CASE WHEN a.peers_group IS NULL THEN ARRAY[a.account_id::text]
+            ELSE ARRAY[a.peers_group, a.exchange, a.venue] END AS counted_as,
         COALESCE(s.day_ends_at > now AND s.snapshot_time BETWEEN now - $2::interval AND now + $3::interval, FALSE)
             AS is_known
     FROM guarded_accounts a
@@ -215,18 +219,28 @@ WITH registered AS (
         LIMIT 1
     ) s ON TRUE
 ), account AS (
-    SELECT * FROM registered r
-    WHERE r.is_known OR NOT EXISTS (SELECT FROM registered o WHERE o.account_id = r.account_id AND o.is_known)
+    SELECT *, ARRAY(SELECT o.guard FROM registered o WHERE o.counted_as = r.counted_as AND o.venue = r.venue) AS guards
+    FROM registered r
+    WHERE r.is_known OR NOT EXISTS (
+        SELECT FROM registered o
+        WHERE o.is_known AND (o.account_id = r.account_id OR o.counted_as = r.counted_as)
+    )
+), once AS (
+    SELECT bool_and(is_known) AS all_known, max(start_of_day_equity) AS start, min(current_equity) AS current,
+        min(loss_limit) AS least_limit
+    FROM account GROUP BY counted_as
 ), guards AS (
-    SELECT sum(start) AS start FROM (
-        SELECT COALESCE((array_agg(guard_start_of_day ORDER BY snapshot_time DESC))[1], sum(start_of_day_equity))
-            AS start
-        FROM account WHERE snapshot_time IS NOT NULL GROUP BY told_by
-    ) one
+    SELECT peers_group, told_by,
+        COALESCE((array_agg(guard_start_of_day ORDER BY snapshot_time DESC))[1], sum(start_of_day_equity)) AS start
+    FROM account WHERE snapshot_time IS NOT NULL GROUP BY peers_group, told_by
 ), total AS (
-    SELECT bool_and(is_known) AS all_known, sum(start_of_day_equity) AS start, sum(current_equity) AS current,
-        min(loss_limit) AS least_limit, (SELECT start FROM guards) AS guards_start
-    FROM account
+    SELECT bool_and(all_known) AS all_known, sum(start) AS start, sum(current) AS current,
+        min(least_limit) AS least_limit,
+        (SELECT sum(start) FROM (
+            SELECT max(start) AS start FROM guards
+            GROUP BY peers_group, CASE WHEN peers_group IS NULL THEN told_by END
+        ) one) AS guards_start
+    FROM once
 )
 SELECT account.*, total.all_known, total.start, total.current, total.guards_start,
     total.least_limit,
@@ -360,7 +374,7 @@ def _why_unknown(
     rows: Sequence[Mapping[str, Any]], accounts: Sequence[AccountDay], expected: Iterable[tuple[str, str]]
 ) -> list[str]:
     """Every reason why the sums say nothing."""
-    told = {(one.guard, one.venue) for one in accounts}
+    told = {(guard, row["venue"]) for row in rows for guard in _told_for(row)}
     why = [
         f"{guard}/{venue} was never registered by a guard" for guard, venue in expected if (guard, venue) not in told
     ]
@@ -376,20 +390,27 @@ def _why_unknown(
     return why
 
 
+def _told_for(row: Mapping[str, Any]) -> Sequence[str]:
+    """The guards whose account it is: of peers each, for a silent one too."""
+    return [row["guard"]] if row["peers_group"] is None else row["guards"]
+
+
 def _counted_twice(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """One account in the sums of two guards hides what the others lost."""
-    groups, accounts = defaultdict[str, set[str]](set), defaultdict[UUID, set[str]](set)
+    """One account in the sums of two guards hides what the others lost; that of peers is in them once."""
+    peers = defaultdict[str, dict[str, set[tuple[str, str]]]](lambda: defaultdict(set))
+    accounts = defaultdict[UUID, dict[tuple[str, ...], str]](dict)
     for row in rows:
-        accounts[row["account_id"]].add(f"{row['guard']}/{row['venue']}")
+        place = (row["guard"], row["venue"]) if row["peers_group"] is None else tuple(row["counted_as"])
+        accounts[row["account_id"]].setdefault(place, f"{row['guard']}/{row['venue']}")
         if row["peers_group"] is not None:
-            groups[row["peers_group"]].add(row["guard"])
-    for group, guards in sorted(groups.items()):
-        if len(guards) > 1:
+            peers[row["peers_group"]][row["guard"]].add((row["exchange"], row["venue"]))
+    for group, venues in sorted(peers.items()):
+        if len({frozenset(named) for named in venues.values()}) > 1:
             yield (
-                f"{' and '.join(sorted(guards))} are peers of group {group}, so the same accounts would count twice:"
-                " give them databases of their own"
+                f"{' and '.join(sorted(venues))} are peers of group {group} and do not name the same venues, so an"
+                " account of theirs may count twice: give each account one name"
             )
-    for names in sorted(map(sorted, accounts.values())):
+    for names in sorted(sorted(places.values()) for places in accounts.values()):
         if len(names) > 1:
             yield f"{' and '.join(names)} are one account, which would count twice"
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from adapters.budget import ASKS_AGAIN_WITHIN_S, Budget, HeldBack, Pool
+from adapters.budget import ASKS_AGAIN_WITHIN_S, TRAVEL_S, Budget, HeldBack, Pool
 from adapters.lane import PushedAside, Urgency
 from adapters.registry import VENUES
 from adapters.simulated.wire.base import CallCounter
@@ -148,6 +148,77 @@ async def test_a_venue_that_counts_the_same_refuses_nothing_whatever_is_asked_in
             continue
         cost = 2.0 if endpoint == "Ledgers" else 1.0
         assert venue.admits(cost, clock.now().wall)
+
+
+class Window:
+    """A venue that counts what came in the last seconds; what it refuses does not count."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._most, self._within_s = pool.ceiling, pool.within_s
+        self._came: list[tuple[float, float]] = []
+
+    def admits(self, cost: float, wall: float) -> bool:
+        self._came = [(at, units) for at, units in self._came if at > wall - self._within_s]
+        is_admitted = sum(units for _, units in self._came) + cost <= self._most
+        self._came += [(wall, cost)] if is_admitted else []
+        return is_admitted
+
+
+WINDOWS = [(venue.exchange, pool) for venue in VENUES.values() for pool in venue.pools if pool.within_s]
+
+
+def test_what_counts_by_windows_is_said_by_the_venues() -> None:
+    assert sorted({str(exchange) for exchange, _ in WINDOWS}) == ["bybit", "krakenfutures", "mexc", "okx"]
+    assert all(pool.within_s for pool in VENUES["okx"].pools)
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("exchange", "pool"), WINDOWS, ids=lambda one: one.name if isinstance(one, Pool) else str(one))
+async def test_a_venue_that_counts_by_windows_refuses_nothing_either(exchange: str, pool: Pool, seed: int) -> None:
+    """Though each call takes another time to get there."""
+    chance, budget, clock, venue = random.Random(seed), Budget([pool], LoopClock()), LoopClock(), Window(pool)
+    endpoint = "any" if pool.endpoints is None else min(pool.endpoints)
+    arrivals, held_back = list[tuple[float, float]](), 0
+    for _ in range(int(6 * pool.ceiling)):
+        await asyncio.sleep(chance.choice([0.0] * 20 + [pool.within_s / 10, pool.within_s]))
+        urgency = chance.choice([ORDINARY, URGENT, SWEEP] if pool.strict else [ORDINARY, URGENT])
+        try:
+            await budget.spend(endpoint, {}, urgency)
+        except HeldBack:
+            held_back += 1
+            continue
+        arrivals.append((clock.now().wall + chance.uniform(0, TRAVEL_S), pool.cost(endpoint, {})))
+    assert all(venue.admits(cost, wall) for wall, cost in sorted(arrivals))
+    assert len(arrivals) > pool.ceiling / pool.cost(endpoint, {})
+
+
+@pytest.mark.looptime
+async def test_a_window_that_is_full_keeps_what_it_keeps_for_the_sweep_and_empties_as_it_filled() -> None:
+    pool = Pool.window(10.0, 2.0, for_urgent=2.0, for_sweep=3.0)
+    budget, loop = Budget([pool], LoopClock()), asyncio.get_running_loop()
+    began = loop.time()
+    assert await _spend_all(budget, ORDINARY) == 5
+    assert await _spend_all(budget, URGENT) == 2, "and one that waits until the first of all is over"
+    assert loop.time() - began == pytest.approx(2.0 + TRAVEL_S, abs=0.01)
+    assert await _spend_all(budget, SWEEP) == 1_000
+    budget.refused("any")
+    began = loop.time()
+    with pytest.raises(HeldBack):
+        await budget.spend("any", {}, ORDINARY)
+    await budget.spend("any", {}, URGENT)
+    assert loop.time() - began == pytest.approx(2.0 + TRAVEL_S, abs=0.01)
+
+
+@pytest.mark.looptime
+async def test_a_strict_window_holds_the_listings_of_a_sweep_and_no_cancel() -> None:
+    pools = (Pool.window(3.0, 1.0, endpoints=frozenset({"listing"}), strict=True), Pool.window(3.0, 1.0))
+    budget, loop = Budget(pools, LoopClock()), asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(7):
+        await budget.spend("listing", {}, SWEEP)
+    assert loop.time() - began == pytest.approx(2 * (1 + TRAVEL_S), abs=0.01)
+    assert await _spend_all(budget, SWEEP, "cancel") == 1_000
 
 
 @pytest.mark.looptime

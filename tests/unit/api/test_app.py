@@ -190,14 +190,14 @@ async def test_a_sweep_passes_its_selection_on(world: ApiWorld) -> None:
     await world.socket("POST", "/api/v1/cancel-all", {"venue": None, "market": None})
     await world.socket("POST", "/api/v1/cancel-all")
 
-    assert world.control.sweeps == [("kraken", "perp"), (None, None), (None, None)]
+    assert world.control.sweeps == [("kraken", "perp", ME), (None, None, ME), (None, None, ME)]
 
 
 async def test_a_closing_passes_its_selection_on(world: ApiWorld) -> None:
     await world.socket("POST", "/api/v1/close-positions", {"venue": "kraken"})
     await world.socket("POST", "/api/v1/close-positions")
 
-    assert world.control.closings == ["kraken", None]
+    assert world.control.closings == [("kraken", ME), (None, ME)]
 
 
 async def test_a_gift_is_passed_on_exactly_and_a_refusal_is_a_conflict(world: ApiWorld) -> None:

@@ -23,6 +23,7 @@ from risk_daemon.app.composition import Opened
 from risk_daemon.app.finish import AbsentVenue, NothingCanBeReached, take_up
 from risk_daemon.config.load import Settings, load
 from risk_daemon.errors import RecordError, StateError, StateOwned
+from risk_daemon.fund.membership import FUND
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.state.directory import LOST, Paths, StateDir
 from risk_daemon.state.latch import LATCH, latch_document, unproven_latch
@@ -112,6 +113,13 @@ async def test_only_the_latch_is_saved_and_only_its_proof_changes(
     assert peek_documents(paths.database) == before
     await left.store.save({LATCH: {"proven": True, "trip_id": "x", "until_wall": 1.0}, "baselines": {}})
     assert peek_documents(paths.database) == {**before, LATCH: {**before[LATCH], "proven": True}}
+
+
+async def test_what_is_known_of_the_board_is_known_while_a_trip_is_finished(
+    settings: Settings, paths: Paths, stack: AsyncExitStack
+) -> None:
+    set_up(paths, board={"epoch": 7, "words": 90})
+    assert (await taken_up(settings, stack)).engine.outside.snapshot() == {"epoch": 7, "words": 90}
 
 
 async def test_a_freeze_is_finished_like_a_trip_and_stays_a_freeze(
@@ -300,3 +308,12 @@ def test_killed_at_any_step_the_next_start_still_knows_the_trip(
         assert unproven_latch(paths, SystemClock().now())[0] is None
         assert peek_documents(paths.database)[LATCH]["proven"] is True
     assert number > 8, "it was really killed in the middle"
+
+
+async def test_what_the_fund_is_told_is_kept_with_the_proof_and_nothing_else(settings: Settings, paths: Paths) -> None:
+    store = await latched(settings, paths)
+    await store.save({LATCH: {"proven": True}, FUND: {"row": {"trip": "alpha-1"}}, "baselines": {"capital": "1"}})
+    await store.close()
+    kept = peek_documents(paths.database)
+    assert kept[FUND] == {"row": {"trip": "alpha-1"}}
+    assert kept.get("baselines") != {"capital": "1"}

@@ -13,12 +13,14 @@ from risk_daemon.app.composition import longest_lease_s, order_manager
 from risk_daemon.app.findings import Level
 from risk_daemon.app.locks import lock_findings, remote_locks, remote_locks_that_can_be_had
 from risk_daemon.config.load import Settings, load
-from risk_daemon.engine.trip_control import TOLD_WITHIN_S
+from risk_daemon.engine.peers_told import TOLD_WITHIN_S
 from risk_daemon.errors import ConfigError, ExitCode
-from risk_daemon.model.clock import SystemClock
+from risk_daemon.model.clock import ManualClock, SystemClock
 from risk_daemon.state.board.base import LEASE_S as BOARD_LEASE_S
 from risk_daemon.state.lock import redis as redis_lock
+from risk_daemon.state.lock.file import FileLock, read
 from risk_daemon.state.lock.redis_record import LEASE_MS
+from risk_daemon.state.worker import inline
 from tests.locks_world import CLOCK, OPEN, gate_of
 from tests.redis_server import RedisServer, free_port
 from tests.unit.config.files import PORTFOLIO, SIMULATED, write
@@ -65,6 +67,14 @@ def test_no_proof_is_made_before_the_longest_lease_of_any_lock_is_over(tmp_path:
     for given in (local, elsewhere):
         manager = order_manager(given, {}, CLOCK)
         assert manager._lease_s == longest_lease_s(given)
+
+
+async def test_where_the_disk_takes_no_lock_the_file_says_open_no_longer_than_the_proof_waits(tmp_path: Path) -> None:
+    clock, path = ManualClock(), tmp_path / "lock.json"
+    await FileLock(path, run=inline).write(OPEN, clock.now())
+    assert not read(path, clock).locked
+    clock.advance(longest_lease_s(settings(tmp_path)) + 0.001)
+    assert read(path, clock).locked
 
 
 def test_what_keeps_the_guard_from_starting_keeps_no_trip_from_being_finished(

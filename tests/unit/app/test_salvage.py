@@ -133,3 +133,33 @@ def test_what_is_no_toml_still_says_where_the_state_is(config: Path, text: str, 
 
 def test_no_file_at_all(config: Path) -> None:
     assert salvage(config) == Salvaged(config.parent / "var")
+
+
+PEERS = '[guard]\nname = "a"\npeers = ["b"]\n'
+LOCKS = '[state]\nlocks = ["file", "redis://127.0.0.1:1/0"]\n'
+REFUSED = "[nonsense]\n"
+
+
+def meet(found: Salvaged) -> tuple[tuple[str, ...], int]:
+    """Which peers are told, and how many locks that bots elsewhere read are written."""
+    assert found.settings is not None
+    return found.settings.guard.peers, len(found.settings.state.redis_locks)
+
+
+def test_peers_and_the_locks_of_others_are_kept_for_what_is_proven_waits_for_them(config: Path) -> None:
+    assert meet(of(config, CAPITAL + VENUE + PEERS + LOCKS + REFUSED)) == (("b",), 1)
+    assert meet(of(config, CAPITAL + VENUE + LOCKS + REFUSED)) == ((), 1)
+    assert meet(of(config, CAPITAL + VENUE + REFUSED)) == ((), 0)
+
+
+@pytest.mark.parametrize("wrong", [PEERS.replace("peers", "pears") + LOCKS, PEERS + LOCKS.replace("redis:", "redos:")])
+async def test_peers_that_can_not_be_read_are_those_of_before(config: Path, wrong: str) -> None:
+    before = of(config, CAPITAL + VENUE + PEERS + LOCKS).settings
+    assert before is not None
+    state = Paths(config.parent / "var")
+    state.root.mkdir()
+    store = SqliteStore.open(state.database, create=True)
+    await store.save(in_force(before))
+    await store.close()
+    assert meet(of(config, CAPITAL + VENUE + wrong)) == (("b",), 1)
+    assert meet(of(config, CAPITAL + VENUE + REFUSED)) == ((), 0), "that they were taken out can be read"

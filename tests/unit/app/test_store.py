@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from risk_daemon.broadcast.message import Message
 from risk_daemon.broadcast.outbox import BROADCAST, Outbox
 from risk_daemon.config.load import Settings, load
 from risk_daemon.errors import ConfigError
+from risk_daemon.fund.membership import FUND
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.events import EventName, Input, Noted
+from risk_daemon.model.units import ONE
 from risk_daemon.state.directory import LATCH, LOST, Paths
 from risk_daemon.state.latch import latch_document
 from risk_daemon.state.log_anchor import LOG_DOCUMENTS
@@ -24,6 +27,7 @@ from risk_daemon.state.store.formats import FORMAT, IDENTITY
 from risk_daemon.state.store.mirrored import MirroredStore
 from risk_daemon.state.store.sqlite import SqliteStore, connect, write_documents
 from tests.postgres import Database, until
+from tests.unit.fund.fund import two
 
 NOW = SystemClock().now()
 OPEN: dict[str, Any] = {LATCH: latch_document(None, NOW)}
@@ -170,3 +174,29 @@ async def test_without_the_client_the_start_is_refused(tmp_path: Path, monkeypat
     with pytest.raises(ConfigError, match=r"risk-daemon\[postgres\]"):
         async with AsyncExitStack() as stack:
             await open_store(settings, paths, NOW, stack)
+
+
+def member(sequence: int, *, founding: str = "f00d", given: str | None = None) -> dict[str, Any]:
+    _, a, _ = two()
+    document = a.document(replace(a.kept, sequence=sequence, given={} if given is None else {"b.00000001": ONE}))
+    return {FUND: {**document, "charter": {**document["charter"], "founding": founding}}}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "kept"),
+    [
+        (member(7), member(5), "ours"),
+        (member(5), member(7), "theirs"),
+        (member(5), member(5), "theirs"),
+        (member(7), OPEN, "ours"),
+        (OPEN, member(5), "theirs"),
+        (member(7), member(5, founding="beef"), "theirs"),
+        ({FUND: {"charter": {"founding": "f00d"}, "row": "torn"}}, member(5), "ours"),
+        (member(7), {FUND: {"charter": {"founding": "f00d"}, "row": "torn"}}, "theirs"),
+    ],
+)
+def test_a_budget_that_was_given_away_does_not_come_back_and_no_membership_is_forgotten(
+    ours: dict[str, Any], theirs: dict[str, Any], kept: str
+) -> None:
+    """What can't be read is kept: the start finds it out, and is refused."""
+    assert merged({**OPEN, **ours}, {**OPEN, **theirs})[FUND] == (ours if kept == "ours" else theirs)[FUND]

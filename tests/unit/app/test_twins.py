@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -55,13 +54,15 @@ async def test_without_the_client_a_start_is_refused_and_a_trip_is_finished_all_
 ) -> None:
     monkeypatch.setitem(sys.modules, "asyncpg", None)
     of_a = settings(tmp_path, "postgresql://guard@127.0.0.1/risk", '[guard]\nname = "a"\npeers = ["b"]\n')
-    daemon: Any = SimpleNamespace(parts=None)
+    left_to: list[Any] = []
+    daemon: Any = SimpleNamespace(parts=None, leave_switches_to=left_to.append)
     async with AsyncExitStack() as stack:
         with pytest.raises(ConfigError, match="extra `postgres`"):
             meet_peers(of_a, daemon, stack)
         with capture_logs() as logs:
             meet_peers_that_can_be_met(of_a, daemon, stack)
     assert [(line["event"], line["log_level"]) for line in logs] == [("peers_left_out", "critical")]
+    assert [whom() for whom in left_to] == ["its peers, who can't be met"]
 
 
 def test_a_switch_of_the_account_is_said_to_be_shared(tmp_path: Path) -> None:
@@ -208,17 +209,18 @@ async def test_a_claim_that_is_lost_says_so(tmp_path: Path, server: RedisServer,
         await until(lambda: lost(claim, "does not answer"))
 
 
-async def test_a_claim_is_renewed_while_it_is_held_and_known_by_the_state(
-    tmp_path: Path, server: RedisServer, b: RedisBoard
-) -> None:
+async def test_a_claim_is_renewed_while_it_is_held(tmp_path: Path, server: RedisServer, b: RedisBoard) -> None:
     settings_of_a = of_a(tmp_path, server)
     async with claimed(settings_of_a, None) as claim:
         assert claim is not None
         until_mono = SystemClock().now().mono + LEASE_S + 0.5
-        while SystemClock().now().mono < until_mono:
+
+        async def outlives_its_first_lease() -> bool:
             assert not (await b.exchange(OPEN, Known(), wants=True)).is_ours
             assert claim.why_lost is None
-            await asyncio.sleep(0.1)
+            return SystemClock().now().mono > until_mono
+
+        await until(outlives_its_first_lease)
 
 
 async def lost(claim: Claim, why: str = "") -> bool:

@@ -595,6 +595,13 @@ def test_reset_of_a_running_daemon(daemon: FakeDaemon) -> None:
     assert daemon.asked == [("POST", "/api/v1/reset", {"reason": "found it", "rebaseline": "current"})]
 
 
+def test_a_reset_tells_what_another_guard_still_holds(daemon: FakeDaemon, capsys: pytest.CaptureFixture[str]) -> None:
+    still = "guard b still holds: manual_halt: [night]. Nothing opens before that ends there too: reset it there"
+    daemon.answer = remote.Answer(200, {"accepted": True, "reason": f"reset; baselines: current. {still}"})
+    assert cli.main([*RESET, "--yes"]) is ExitCode.STOPPED
+    assert still in " ".join(capsys.readouterr().out.split())
+
+
 def test_reset_without_a_terminal_needs_yes(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
 

@@ -38,7 +38,7 @@ class FakeControl:
     async def command(self, event: Input) -> Mapping[str, Any]:
         return {"accepted": False, "reason": "not now"}
 
-    async def cancel_all(self, venue: str | None, market: str | None) -> Mapping[str, Any]:
+    async def cancel_all(self, venue: str | None, market: str | None, operator: str) -> Mapping[str, Any]:
         return {"proven": True}
 
 

@@ -342,6 +342,19 @@ def test_check_counts_at_its_end_what_stands_at_its_top() -> None:
     assert text.rstrip().endswith("1 problem, 2 warnings: see the top.")
 
 
+def test_status_tells_what_operators_did_last_and_what_is_under_way() -> None:
+    deed = {"what": "cancel-all", "operator": "uid:1000 (ann)", "venues": ["kraken"], "time_wall": 1_700_000_000.0}
+    ended = {"ended_wall": 1_700_000_009.0, "came_to": "proven"}
+    told = status(recent={"deeds": [{**deed, **ended}, {**deed, "venues": ["okx"]}, {**deed, **ended}]}).splitlines()
+    assert [row.split(", asked for by uid:1000 (ann) at ")[0] for row in told if "asked for" in row] == [
+        "cancel-all on okx",
+        "cancel-all on kraken",
+    ]
+    assert [row.rpartition(": ")[2] for row in told if "asked for" in row] == ["under way", "proven"]
+    assert "asked for by" not in status()
+    assert "asked for by" in status(recent={"deeds": [None]})
+
+
 def test_status_tells_who_was_turned_away() -> None:
     text = status(turned_away={"silent": 0, "crowded": 204, "full": 0, "failed_login": 3})
 
@@ -365,3 +378,22 @@ def test_a_trip_says_why_a_venue_is_not_proven_what_is_open_and_what_stands_with
     assert "Orders of kraken are NOT PROVEN gone: 503" in text
     assert "3 open, listed 2.0 s ago" in text
     assert "1 position stands open, and whether an order guards them is not known: kraken BTC" in text
+
+
+GUARDS = {
+    "name": "a",
+    "opens": "b",
+    "epoch": 7,
+    "since": None,
+    "answered_s": 0.5,
+    "reason": None,
+    "peers": [{"name": "b", "heard": True, "here": True, "cause": None, "reason": None}],
+}
+
+
+def test_who_opens_of_several_guards_is_said_while_one_runs() -> None:
+    text = status(guards=GUARDS)
+    assert "Guard b has the right to open, epoch 7." in text
+    assert "Guard b is there, and holds nothing." in text
+    assert "the right to open" not in status()
+    assert "the right to open" not in shown(render.status, LastKnown.shown({**STATE, "guards": GUARDS}))

@@ -167,6 +167,17 @@ async def test_a_lock_that_bots_elsewhere_are_refused_by_is_said_though_the_gate
         assert cells(app, "locks")[0][:2] == ["redis://db:6379/0", "NO"]
 
 
+async def test_who_opens_of_several_guards_is_said(world: ApiWorld) -> None:
+    there = {"name": "b", "heard": True, "here": True, "cause": None, "reason": None}
+    guards = {"name": "a", "opens": "a", "epoch": 3, "since": None, "answered_s": 0.2, "reason": None, "peers": [there]}
+    world.control.document = document(guards=guards)
+    app = screen(world)
+    async with app.run_test() as pilot:
+        await looked(pilot)
+        assert "This guard has the right to open, epoch 3." in text(app, "figures")
+        assert "Guard b is there, and holds nothing." in text(app, "figures")
+
+
 async def test_none_and_not_known_are_two_things(world: ApiWorld) -> None:
     app = screen(world)
     async with app.run_test() as pilot:

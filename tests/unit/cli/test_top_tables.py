@@ -9,7 +9,8 @@ from rich.console import Console
 
 from risk_daemon.api.dashboard import tables
 from risk_daemon.cli import render
-from risk_daemon.cli.top_tables import TABLES, VENUES, clock_time, distance_line, patch_line
+from risk_daemon.cli.top_tables import TABLES, VENUES, distance_line, patch_line
+from risk_daemon.cli.words import clock_time
 from risk_daemon.model.status import State
 
 NEAREST = {"rule": "daily_loss", "action": "trip", "loss": "150", "limit": "400", "equity": "9600", "left": "250"}

@@ -384,6 +384,18 @@ def test_a_trip_that_keeps_all_shut_is_over_by_a_reset_whoever_has_the_right_to_
     assert "guard b has the right to open" in (asks(world, DISABLE) or "")
 
 
+def test_a_halt_of_everything_that_a_new_machine_starts_with_is_released_whoever_has_the_right_to_open() -> None:
+    world = twin_world()
+    halted = {"halts": [{"venue": None, "bot": None, "reason": "new machine", "operator": "init", "since_wall": 1.0}]}
+    world.engine.restore({"halts": halted}, world.clock.now())
+    release = ReleaseRequested(reason="looked", operator="anna")
+    world.send(board(world, holder="b"))
+    assert "guard b has the right to open" in (asks(world, release) or ""), "before anybody was told that it holds"
+    world.send(board(world, holder="b", is_told_locked=True))
+    assert asks(world, release) is None
+    assert not world.engine.halts
+
+
 def test_a_veto_of_ones_own_is_no_leave_to_disable_what_gives_it() -> None:
     world = twin_world()
     world.send(board(world, holder="b", is_told_locked=True))
@@ -438,15 +450,3 @@ def test_an_odd_memory_of_the_board_is_none(document: object) -> None:
     engine = twin_world().engine
     engine.outside.restore(document)
     assert engine.outside.snapshot() == {"epoch": 0, "words": 0}
-
-
-def test_who_else_is_there_is_known_or_said_not_to_be() -> None:
-    world = twin_world()
-    outside = world.engine.outside
-    assert "not known" in (outside.peers_here(world.now) or "")
-    world.send(board(world))
-    assert outside.peers_here(world.now) == "guard b"
-    assert "not known" in (outside.peers_here(world.now + 4.0) or "")
-    world.send(board(world, peers=(PeerSeen(name="b", is_heard=True), PeerSeen(name="c", is_heard=False))))
-    assert outside.peers_here(world.now) is None
-    assert World().engine.outside.peers_here(0.0) is None

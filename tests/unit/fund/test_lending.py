@@ -18,8 +18,17 @@ def test_who_has_less_than_half_asks_for_three_quarters() -> None:
     _, _, b = two()
     assert asked(step(b, lost(200))[0]) is None
     assert asked(step(b, lost(201))[0]) == Ask(Decimal(101))
-    assert asked(step(b, lost(0, 250))[0]) == Ask(Decimal(150)), "it may have lost that much"
+    assert asked(step(b, lost(201, 300))[0]) == Ask(Decimal(101)), "what is surely lost"
     assert asked(step(b, LossUnknown())[0]) is None
+
+
+def test_who_does_not_see_asks_nobody_and_takes_no_wish_back() -> None:
+    """After a start, or with a venue gone, a loss is an interval for some seconds: others keep their headroom."""
+    site, _, b = two()
+    assert asked(step(b, lost(-2_000, 2_000))[0]) is None
+    b = site.tell(site.tell(b, lost(300)), Ask(Decimal(200)))
+    assert asked(step(b, lost(-2_000, 2_000))[0]) is None
+    assert asked(step(b, lost(0))[0]) == Ask(Decimal(0))
 
 
 def test_who_has_enough_again_takes_its_wish_back() -> None:

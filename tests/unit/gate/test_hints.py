@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from risk_daemon.gate.hints import how_to_go_on, is_circuit_tripped, tripped_by, what_stands_open
+from risk_daemon.gate.hints import how_the_fund_stands, how_to_go_on, is_circuit_tripped, tripped_by, what_stands_open
 from risk_daemon.model.breaker_types import CircuitBreakerType
 from risk_daemon.model.status import LastKnown, State, Status
 
@@ -144,3 +144,25 @@ def test_what_stands_open_says_of_which_moment_that_is_known() -> None:
     held = [{"venue": "v", "symbol": "S", "quantity": "1"}]
     status = State.shown({"positions": held, "lock": {"trip_id": "t"}, "time": "2026-11-22T18:31:19.250Z"})
     assert (what_stands_open(status) or "").startswith("As of 2026-11-22 18:31:19 UTC, 1 position stands open")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({}, "Fund alpha, member b: a budget of 400 USDT, of which 10 is lost"),
+        ({"most": "20"}, "between 10 and 20 is lost"),
+        ({"least": None, "most": None}, "an unknown amount is lost"),
+        ({"ledger_error": "gone"}, "the ledger does not answer (gone)"),
+        ({"told": False}, "the others are NOT TOLD of the trip yet"),
+        ({"is_joined": False}, "it has not joined, so nothing opens"),
+        ({"is_joined": None}, "it has not joined, so nothing opens"),
+    ],
+)
+def test_how_a_member_of_a_fund_stands_is_never_better_than_what_is_known(more: dict[str, object], words: str) -> None:
+    fund = {"name": "alpha", "member": "b", "currency": "USDT", "is_joined": True, "budget": "400"}
+    fund |= {"least": "10", "most": "10", "told": None, **more}
+    assert words in str(how_the_fund_stands(State.shown({"fund": fund})))
+
+
+def test_a_guard_of_no_fund_says_nothing_of_one() -> None:
+    assert how_the_fund_stands(State.shown({})) is None

@@ -32,7 +32,7 @@ READ = {
     "reference_currency", "equity", "equity_low", "equity_high", "trusted", "loss_ratio", "drawdown_ratio", "state",
     "started", "confirming", "missing", "locked", "lock", "initial_capital", "daily_loss_ratio", "breakers", "rules",
     "restraints", "venues", "last_sweep",
-    "profit", "positions", "locks",
+    "profit", "positions", "locks", "guards", "fund",
 }  # fmt: skip
 
 

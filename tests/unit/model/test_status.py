@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
 
+from risk_daemon.model.others_status import GuardsStatus, PeerStatus
 from risk_daemon.model.status import LastKnown, State, Status
 
 FULL: dict[str, Any] = {
@@ -83,6 +84,19 @@ FULL: dict[str, Any] = {
         "days": [{"day": "2026-11-20", "venue": "spot", "realized": "12.5"}],
     },
     "locks": [{"name": "redis://h:6379/0", "written_s": None, "failing_s": 7.5, "reason": "it did not answer in time"}],
+    "fund": {
+        "name": "alpha", "member": "b", "limit": "1000 USDT", "currency": "USDT", "is_joined": True, "may_trade": False,
+        "why_not": "up to 400", "budget": "400", "least": "350", "most": "400", "headroom": "0", "asks": "300",
+        "trip_id": None, "told": None, "why_still": None, "ledger_error": "gone", "read_s": 7.5,
+        "members": [
+            {"name": "a", "budget": "600", "wants": "400", "asks": "0", "trip_id": None, "has_left": False},
+        ],
+        "total": {"least": "400", "most": None, "is_breached": False, "is_undecided": True, "silent": ["a"]},
+    },
+    "guards": {
+        "name": "a", "opens": "b", "epoch": 7, "since": None, "answered_s": 0.5, "reason": None,
+        "peers": [{"name": "b", "heard": True, "here": True, "cause": None, "reason": None}],
+    },
 }  # fmt: skip
 
 
@@ -196,3 +210,36 @@ def test_what_fails_takes_long_or_is_not_known_is_not_being_proven(more: dict[st
 
 def test_nothing_is_being_proven_without_a_daemon() -> None:
     assert LastKnown.shown(PROVING).proving_s is None
+
+
+# --- several guards ----------------------------------------------------------------------------------
+
+HERE = PeerStatus(name="b", heard=True, here=True, cause=None, reason=None)
+GUARDS = GuardsStatus(name="a", opens="a", epoch=7, since=None, answered_s=0.5, reason=None, peers=(HERE,))
+
+
+@pytest.mark.parametrize(
+    ("guards", "opens"),
+    [
+        (GUARDS, "this guard has the right to open, epoch 7"),
+        (replace(GUARDS, opens="b"), "guard b has the right to open, epoch 7"),
+        (replace(GUARDS, opens=None), "nobody has the right to open"),
+        (replace(GUARDS, reason="it is silent"), "who has the right to open is not known: it is silent"),
+        (replace(GUARDS, opens=None, answered_s=None), "who has the right to open is not known: nothing is told of it"),
+    ],
+)
+def test_who_opens_is_said_and_never_guessed(guards: GuardsStatus, opens: str) -> None:
+    assert guards.sentences == (opens, "guard b is there, and holds nothing")
+
+
+@pytest.mark.parametrize(
+    ("peer", "said"),
+    [
+        (replace(HERE, here=False, cause="blind", reason="x"), "guard b is NOT THERE, and keeps all shut: blind: x"),
+        (replace(HERE, here=None), "guard b may be there, and holds nothing"),
+        (replace(HERE, heard=False, here=False), "guard b was not heard of"),
+        (replace(HERE, heard=None), "guard b was not heard of"),
+    ],
+)
+def test_how_a_peer_stands_is_said(peer: PeerStatus, said: str) -> None:
+    assert replace(GUARDS, peers=(peer,)).sentences[1] == said

@@ -27,19 +27,18 @@ from risk_daemon.model.account import OrderSide
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import (
     BalancesSeen,
-    BoardSeen,
     EnableRequested,
     ErrorKind,
     ErrorReported,
     EventName,
     FlowsListed,
+    FundTold,
     HaltRequested,
     Input,
     Order,
     OrderReported,
     OrdersListed,
     OrdersSeen,
-    PeerSeen,
     PricesSeen,
     ReleaseRequested,
     ResetRequested,
@@ -48,6 +47,7 @@ from risk_daemon.model.events import (
     Started,
     SweepFinished,
     Tick,
+    TrippedElsewhere,
     VenueConnected,
 )
 from risk_daemon.runtime.daemon import Daemon, DaemonSettings
@@ -481,10 +481,10 @@ class SwitchAdapter(FakeAdapter):
         return None
 
 
-async def with_switch(leases: frozenset[str] = frozenset()) -> tuple[Running, SwitchAdapter]:
-    """A guard whose venue has a switch of 60 s, ready and armed. leases: who must let it open."""
+async def with_switch() -> tuple[Running, SwitchAdapter]:
+    """A guard whose venue has a switch of 60 s, ready and armed."""
     adapter, switch = SwitchAdapter(), DeadManSettings(timeout_s=60.0, covers="all", leaves="none")
-    engine = Engine(replace(engine_settings(10_000, {"spot": SPOT}), dead_men={"spot": switch}, leases=leases))
+    engine = Engine(replace(engine_settings(10_000, {"spot": SPOT}), dead_men={"spot": switch}))
     running = await Running(adapter=adapter, engine=engine).ready()
     assert adapter.log == ["arm"]
     return running, adapter
@@ -528,27 +528,22 @@ async def test_a_trip_refreshes_it_until_the_proof_and_then_disarms() -> None:
     assert adapter.log == ["arm"] * 3 + ["disarm"]
 
 
-@pytest.mark.parametrize(
-    ("peers", "log"),
-    [
-        ((PeerSeen(name="b", is_heard=True, is_here=True),), ["arm"]),
-        ((PeerSeen(name="b", is_heard=True, is_here=False),), ["arm", "disarm"]),
-        (None, ["arm"]),
-    ],
-    ids=["there", "gone", "not known"],
-)
-async def test_a_switch_that_is_shared_is_disarmed_by_the_last_that_ends(
-    peers: tuple[PeerSeen, ...] | None, log: list[str]
-) -> None:
-    running, adapter = await with_switch(frozenset({"twin"}))
-    if peers is not None:
-        now_mono = running.machine.parts.clock.now().mono
-        facts: dict[str, Any] = {"epoch": 1, "words": 1, "holder": "", "is_told_locked": False, "peers": peers}
-        running.put(BoardSeen(name="a", asked_mono=now_mono, until_mono=now_mono + 3.4, **facts))
-    await pass_time(1.0)
+@pytest.mark.parametrize(("whom", "log"), [("guard b", ["arm"]), (None, ["arm", "disarm"])])
+async def test_a_switch_that_is_shared_is_left_to_who_stays(whom: str | None, log: list[str]) -> None:
+    running, adapter = await with_switch()
+    has_left: list[bool] = []
+
+    async def leave() -> None:
+        has_left.append(True)
+
+    running.daemon.before_last_words(leave)
+    running.daemon.leave_switches_to(lambda: whom if has_left else "nobody was asked yet")
     running.daemon.stop()
-    assert await running.ends() is ExitCode.STOPPED
+    with capture_logs() as logs:
+        assert await running.ends() is ExitCode.STOPPED
     assert adapter.log == log
+    left = [(line["venue"], line["left_to"]) for line in logs if line["event"] == "dead_man_left_armed"]
+    assert left == ([] if whom is None else [("spot", whom)])
 
 
 async def test_an_end_without_a_proof_leaves_it_armed() -> None:
@@ -665,3 +660,21 @@ async def test_turns_events_and_what_bots_tell_are_counted() -> None:
 async def test_before_the_first_look_it_has_not_looked() -> None:
     daemon = Daemon(Machine().parts, DaemonSettings())
     assert daemon.unlooked_s(LoopClock().now().mono) == float("inf")
+
+
+# --- a fund --------------------------------------------------------------------------------------------
+
+
+async def test_told_to_stop_with_everything_proven_and_the_fund_not_told_it_does_not_end_as_proven() -> None:
+    for is_told, code in ((False, ExitCode.TRIGGERED_UNPROVEN), (True, ExitCode.TRIGGERED_AND_PROVEN)):
+        running = await Running().ready()
+        running.put(TrippedElsewhere(trip_id="alpha-1", by="fund alpha", cause="fund", reason="a has lost 400"))
+        await pass_time(0.1)
+        running.put(SweepFinished("alpha-1", proven=True, cancelled=0, elapsed_s=1.0))
+        await pass_time(0.1)
+        assert not running.task.done()
+        if is_told:
+            running.put(FundTold("alpha-1"))
+        else:
+            running.daemon.stop()
+        assert await running.ends() is code

@@ -35,6 +35,7 @@ from risk_daemon.runtime.member import Member, MemberPorts, MemberSettings
 from tests.unit.fund.fund import LIMIT, Site, lost, two
 from tests.unit.oms.fakes import LoopClock
 from tests.unit.runtime.fakes import FakeStore
+from tests.unit.runtime.test_fund_sum import Ear, SharedPlace
 from tests.virtual import pass_time
 
 pytestmark = pytest.mark.looptime
@@ -88,6 +89,7 @@ class Guard:
         self.site: Site = site
         self.b: Escrow = b
         self.ledger = SharedLedger(site.read)
+        self.place = SharedPlace()
         self.store = FakeStore()
         self.told: list[Input] = []
         self.start: Decimal | None = START
@@ -111,6 +113,7 @@ class Guard:
             ),
             begun=restore(document, "place b") if joined else None,
             keeps_start=kept,
+            readings=Ear(self.place),
         )
 
     async def _keep(self) -> bool:
@@ -123,12 +126,11 @@ class Guard:
             self.sees(self.equity)
             await pass_time(0.2)
 
-    def sees(self, equity: Equity | None) -> None:
+    def sees(self, equity: Equity | None, *, persist: bool = False) -> None:
         self.equity = equity
-        state = CircuitBreakerState.ACTIVE
-        self.member.heard(
-            Decision(1, self.clock.now(), Tick(), (), state, state, GateState(locked=False), (), (), equity)
-        )
+        active, gate = CircuitBreakerState.ACTIVE, GateState(locked=False)
+        turn = Decision(1, self.clock.now(), Tick(), (), active, active, gate, (), (), equity, None, persist)
+        self.member.heard(turn)
 
     def of(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.told if isinstance(event, kind)]
@@ -211,7 +213,7 @@ async def test_a_loss_that_is_not_known_shuts_the_gate_and_is_no_loss_of_nothing
     guard.sees(worth(10_000))
     assert guard.may_open
     guard.start = None
-    guard.sees(worth(10_000))
+    guard.sees(worth(10_000), persist=True)
     assert not guard.may_open
     await guard.member.aclose()
 
@@ -421,4 +423,46 @@ async def test_how_it_stands_is_told_whole() -> None:
     assert (view.least, view.most, view.headroom, view.may_trade, view.why_not) == ("0", "0", "400", True, None)
     assert [(one.name, one.budget) for one in view.members] == [("a", "600"), ("b", "400")]
     assert sum(Decimal(str(one.budget)) for one in view.members) == LIMIT
+    await guard.member.aclose()
+
+
+# --- what the others are told ------------------------------------------------------------------------
+
+
+async def test_the_others_are_told_what_it_began_with_and_what_it_is_worth() -> None:
+    guard = await started()
+    await guard.runs(2.0)
+    said = guard.place.of("b.00000001")[-1]
+    assert (said.capital, said.low, said.high, said.gross) == (START, 10_000, 10_000, 20_000)
+    assert len(guard.place.of("b.00000001")) >= 3
+    await guard.member.aclose()
+
+
+async def test_what_may_be_anything_is_not_told_and_what_is_nearly_known_is() -> None:
+    """An interval of +-20 % in the sum would shut the gates of all, for the seconds that a start takes."""
+    guard = await started()
+    guard.sees(worth(10_000, doubt=2_000))
+    await pass_time(0.5)
+    said = len(guard.place.of("b.00000001"))
+    for _ in range(20):
+        guard.sees(worth(10_000, doubt=2_000))
+        await pass_time(0.2)
+    assert len(guard.place.of("b.00000001")) == said
+    assert not guard.may_open
+    guard.sees(worth(9_601, doubt=2))
+    await guard.runs(2.0)
+    assert guard.place.of("b.00000001")[-1].low == 9_599, "its budget of 400 may be lost, by what is nearly known"
+    assert not guard.may_open
+    await guard.member.aclose()
+
+
+async def test_nothing_is_told_before_what_it_is_measured_from_would_survive_a_crash() -> None:
+    guard = Guard(kept=False)
+    guard.keeps = False
+    guard.member.start()
+    await guard.runs(3.0)
+    assert guard.place.words == []
+    guard.keeps = True
+    await guard.runs(3.0)
+    assert guard.place.of("b.00000001")
     await guard.member.aclose()

@@ -20,6 +20,7 @@ from risk_daemon.gate.restraints import GateState
 from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.events import (
     BalancesSeen,
+    BoardSeen,
     CancelChecked,
     DeadManAnswered,
     HaltRequested,
@@ -28,6 +29,7 @@ from risk_daemon.model.events import (
     Order,
     OrdersListed,
     OrdersSeen,
+    PeerSeen,
     Position,
     PositionsSeen,
     Price,
@@ -305,3 +307,32 @@ def test_the_line_for_the_service_manager(event: Any, line: str) -> None:
     if event is not None:
         one.send(event)
     assert line in status_line(one.engine, one.clock.now())
+
+
+# --- several guards ----------------------------------------------------------------------------------
+
+
+def test_who_opens_is_told_while_the_board_answers_and_the_peers_as_they_were_heard() -> None:
+    world = World(with_(engine_settings(), leases=frozenset({"twin"}))).start()
+    unheard = published(world)["guards"]
+    assert (unheard["opens"], unheard["reason"], unheard["peers"]) == (None, "the board was not heard of yet", [])
+    held = PeerSeen(name="b", is_heard=True, is_here=True, locked=True, cause="blind", reason="x")
+    facts: dict[str, Any] = {"asked_mono": world.now, "until_mono": world.now + 3.4, "epoch": 7, "words": 9}
+    board = BoardSeen(name="a", holder="b", is_told_locked=False, peers=(held,), **facts)
+    world.send(board)
+    since = world.clock.now().wall
+    world.run(1.0)
+    world.send(replace(board, words=10))
+    told = published(world)["guards"]
+    peer = {"name": "b", "heard": True, "here": True, "cause": "blind", "reason": "x"}
+    assert (told["name"], told["opens"], told["epoch"], told["peers"]) == ("a", "b", 7, [peer])
+    assert datetime.fromisoformat(told["since"]).timestamp() == pytest.approx(since, abs=0.01)
+    world.run(5.0)
+    silent = published(world)["guards"]
+    assert (silent["opens"], silent["since"], silent["epoch"]) == (None, None, 7)
+    assert "has not answered for 6 s" in silent["reason"]
+    assert silent["peers"] == [{**peer, "here": None}]
+
+
+def test_a_guard_without_peers_has_none() -> None:
+    assert published(World().start())["guards"] is None

@@ -377,7 +377,38 @@ async def test_who_leaves_lets_go_of_the_right_to_open_and_says_what_holds() -> 
     await guard.twin.aclose()
     said, wants, _ = guard.board.asked[-1]
     assert (said.locked, said.is_here, wants, guard.board.closed) == (True, False, False, True)
-    assert len(guard.leases()) == 1
+    assert [until is not None for until in guard.leases()] == [True, False]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("trouble", [RecordError("gone"), None])
+async def test_what_was_perhaps_let_go_of_opens_nothing_any_more(trouble: Exception | None) -> None:
+    """The board may have given the epoch to another before the answer was lost; the old lease would run for seconds."""
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    guard.restraints = [HALT]
+    guard.board.answer = trouble
+    guard.twin.heard(None)  # type: ignore[arg-type]
+    await guard.lets_time_pass(0.01)
+    assert guard.leases()[-1] is None, "before the answer"
+    guard.restraints = []
+    await guard.lets_time_pass(3.0)
+    assert guard.leases()[-1] is None
+    guard.board.answer = HELD
+    await guard.lets_time_pass(2.0)
+    assert guard.leases()[-1] is not None
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+async def test_who_does_not_want_to_open_is_granted_nothing_whatever_the_board_answers() -> None:
+    guard = Guard()
+    guard.restraints = [HALT]
+    guard.twin.start()
+    await guard.lets_time_pass(2.5)
+    assert guard.leases() == []
+    await guard.twin.aclose()
 
 
 @pytest.mark.looptime
@@ -432,4 +463,39 @@ async def test_that_a_guard_is_blind_is_no_lock_that_peers_keep_when_it_is_cut_o
     await guard.lets_time_pass(0.1)
     told = [event.locked for event in guard.told if isinstance(event, StandingTold)]
     assert told == [False, True]
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("answer", "left_to"),
+    [
+        (HELD, "guard b"),
+        (replace(HELD, others={"b": replace(CLEAR, is_here=False)}), None),
+        (replace(HELD, said_s={"b": 4.5}), None),
+        (replace(HELD, is_settled=False), "its peers, of which nothing is known now"),
+    ],
+)
+async def test_who_is_left_behind_is_known_from_the_leave_itself(answer: Answer, left_to: str | None) -> None:
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    assert guard.twin.left_to() == "its peers, of which nothing is known now"
+    guard.board.answer = answer
+    await guard.twin.leave()
+    await guard.lets_time_pass(9.0)
+    assert guard.twin.left_to() == left_to
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("silent_s", "left_to"), [(0.1, "guard b"), (5.0, "its peers, of which nothing is known now")])
+async def test_a_leave_that_nobody_answers_goes_by_what_was_heard_within_a_lease(silent_s: float, left_to: str) -> None:
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    guard.board.answer = RecordError("gone")
+    await guard.lets_time_pass(silent_s)
+    await guard.twin.leave()
+    assert guard.twin.left_to() == left_to
     await guard.twin.aclose()

@@ -178,3 +178,12 @@ def test_equity_with_its_interval() -> None:
     assert "known exactly" not in words(
         summary.worth(state(equity_low="9680.00", equity_high="9680.00", trusted=False))
     )
+
+
+def test_who_opens_of_several_guards_and_what_the_others_hold() -> None:
+    peer = {"name": "<b>", "heard": True, "here": False, "cause": "blind", "reason": "<x>"}
+    guards = {"name": "a", "opens": "a", "epoch": 7, "answered_s": 0.5, "reason": None, "peers": [peer]}
+    shown = summary.now(state(guards=guards), {})
+    assert "This guard has the right to open, epoch 7." in words(shown)
+    assert "Guard &lt;b&gt; is NOT THERE, and keeps all shut: blind: &lt;x&gt;." in words(shown)
+    assert "right to open" not in summary.now(state(), {})

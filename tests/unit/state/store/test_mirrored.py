@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.state.store import mirrored
+from risk_daemon.state.store import fetching, mirrored
 from risk_daemon.state.store.formats import FORMAT, IDENTITY
 from risk_daemon.state.store.mirrored import MirroredStore, News, NewsKind
 from risk_daemon.state.store.postgres import PostgresStore
@@ -499,14 +499,67 @@ async def test_a_server_that_says_half_of_what_is_later_delays_no_start(
 ) -> None:
     await restored_from_yesterday(guards, peak={"equity": "2"})
     database.is_left_alone()
-    monkeypatch.setattr(mirrored, "MEET_WITHIN_S", 0.4)
+    monkeypatch.setattr(fetching, "STEP_WITHIN_S", 0.4)
+    answered = PostgresStore.document
 
-    async def never(_: PostgresStore) -> Any:
-        await asyncio.Event().wait()
+    async def half(remote: PostgresStore, key: str) -> Any:
+        if key == "peak":
+            await asyncio.Event().wait()
+        return await answered(remote, key)
 
-    monkeypatch.setattr(PostgresStore, "sample_rows", never)
+    monkeypatch.setattr(PostgresStore, "document", half)
     async with asyncio.timeout(10):
         store = await guards.start()
     assert store.trouble is not None
     assert "peak" not in await store.load()
     assert there(database)["peak"] == {"equity": "2"}
+
+
+async def later_by_five_samples(guards: Guards, database: Database) -> list[float]:
+    await restored_from_yesterday(guards, peak={"equity": "2"})
+    walls = [NOON + 60 * minute for minute in range(5)]
+    for wall in walls:
+        database.execute("INSERT INTO equity_samples VALUES ('main', $1, $2)", wall, json.dumps({"time": wall}))
+    database.is_left_alone()
+    return walls
+
+
+async def test_what_is_later_is_taken_over_however_long_it_takes_step_by_step(
+    guards: Guards, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow line, on which all of it takes longer than a start waits for a server that says nothing."""
+    walls = await later_by_five_samples(guards, database)
+    monkeypatch.setattr(mirrored, "MEET_WITHIN_S", 1.0)
+    monkeypatch.setattr(fetching, "SAMPLES_AT_ONCE", 1)
+    answered = PostgresStore.sample_rows
+
+    async def slow(remote: PostgresStore, before: float, most: int) -> Any:
+        await asyncio.sleep(mirrored.MEET_WITHIN_S / 3)  # what the line takes
+        return await answered(remote, before, most)
+
+    monkeypatch.setattr(PostgresStore, "sample_rows", slow)
+    store = await guards.start()
+    assert await store.load_samples() == [{"time": wall} for wall in walls]
+    assert (await store.load())["peak"] == {"equity": "2"}
+    await well(store)
+
+
+async def test_samples_that_can_not_be_had_keep_no_lock_from_being_taken_over(
+    guards: Guards, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest come first, so what is missing is the oldest."""
+    walls = await later_by_five_samples(guards, database)
+    monkeypatch.setattr(fetching, "STEP_WITHIN_S", 0.4)
+    monkeypatch.setattr(fetching, "SAMPLES_AT_ONCE", 2)
+    answered = PostgresStore.sample_rows
+
+    async def twice(remote: PostgresStore, before: float, most: int) -> Any:
+        if before < walls[2]:
+            await asyncio.Event().wait()
+        return await answered(remote, before, most)
+
+    monkeypatch.setattr(PostgresStore, "sample_rows", twice)
+    async with asyncio.timeout(10):
+        store = await guards.start()
+    assert (await store.load())["peak"] == {"equity": "2"}
+    assert await store.load_samples() == [{"time": wall} for wall in walls[1:]]

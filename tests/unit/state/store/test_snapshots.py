@@ -327,10 +327,56 @@ async def a_breach_beside_a_well_account(connection: Any) -> None:
     assert (await loss_of_day(connection, NOON)).is_breached is True
 
 
-@pytest.mark.parametrize(("account", "why"), [(TWIN, "a and b are peers of group desk"), (KRAKEN, "are one account")])
-async def test_an_account_with_two_guards_hides_no_loss(connection: Any, account: Account, why: str) -> None:
+@pytest.mark.parametrize("account", [KRAKEN, TWIN])
+async def test_an_account_of_two_peers_counts_once_and_by_the_worse_of_what_they_tell(
+    connection: Any, account: Account
+) -> None:
+    """Whether they share a key or not. Counted twice, 7 % of one would be 2.3 % of three."""
     await a_breach_beside_a_well_account(connection)
     await register(connection, "b", [account], "desk")
+    await write(connection, [told(account, guard="b", current_equity=Decimal(100_000))])
+    found = await loss_of_day(connection, NOON)
+    assert (found.unknown, found.loss, found.loss_ratio) == ((), 7_000, Decimal("0.035"))
+    assert [(one.guard, one.venue) for one in found.accounts] == [("a", "kraken"), ("b", "kraken"), ("c", "binance")]
+    worse = told(account, guard="b", wall=NOON + 1, current_equity=Decimal(99_000))
+    await write(connection, [worse])
+    assert (await loss_of_day(connection, NOON + 1)).loss == 8_000
+    better = told(KRAKEN, guard="a", wall=NOON + 2, current_equity=Decimal(100_500))
+    await write(connection, [better])
+    assert (await loss_of_day(connection, NOON + 2)).loss == 8_000
+    await write(connection, [replace(worse, wall=NOON + 3, guard_start_of_day=Decimal(110_000))])
+    found = await loss_of_day(connection, NOON + 3)
+    assert found.loss_ratio == pytest.approx((Decimal(210_000) - 192_000) / 210_000)
+
+
+@pytest.mark.parametrize("silent", ["a", "b"])
+async def test_of_two_peers_the_one_that_is_silent_is_not_waited_for(connection: Any, silent: str) -> None:
+    await a_breach_beside_a_well_account(connection)
+    await register(connection, "b", [TWIN], "desk")
+    later = NOON + 600
+    telling, account = ("b", TWIN) if silent == "a" else ("a", KRAKEN)
+    await write(connection, [told(account, guard=telling, wall=later), told(BINANCE, guard="c", wall=later)])
+    found = await loss_of_day(connection, later)
+    assert (found.unknown, [one.guard for one in found.accounts]) == ((), sorted([telling, "c"]))
+    assert (await loss_of_day(connection, later, expected=[("a", "kraken"), ("b", "kraken")])).is_known
+    assert not (await loss_of_day(connection, later, expected=[("a", "okx")])).is_known
+    assert not (await loss_of_day(connection, later + 600)).is_known, "when neither tells it is not known"
+
+
+@pytest.mark.parametrize(
+    ("account", "group", "why"),
+    [
+        (replace(TWIN, venue="main-account"), "desk", "a and b are peers of group desk and do not name the same"),
+        (replace(KRAKEN, venue="main-account"), "desk", "are one account"),
+        (KRAKEN, None, "are one account"),
+        (KRAKEN, "other desk", "are one account"),
+    ],
+)
+async def test_an_account_with_two_guards_hides_no_loss(
+    connection: Any, account: Account, group: str | None, why: str
+) -> None:
+    await a_breach_beside_a_well_account(connection)
+    await register(connection, "b", [account], group)
     await write(connection, [told(account, guard="b", current_equity=Decimal(100_000))])
     found = await loss_of_day(connection, NOON)
     assert (found.is_known, found.loss_ratio) == (False, None)

@@ -14,6 +14,7 @@ CREATE TABLE board_standings (
     run TEXT NOT NULL,
     seq BIGINT NOT NULL,
     said_at TIMESTAMPTZ NOT NULL,
+    stays BOOLEAN NOT NULL,
     body TEXT NOT NULL,
     before TEXT,
     PRIMARY KEY (board, guard)
@@ -21,7 +22,7 @@ CREATE TABLE board_standings (
 -- One call is one statement, so a guard that stops in the middle of it holds no lock of a row.
 -- says NULL: nothing is said of what holds; the epoch is asked for, or let go of.
 CREATE FUNCTION exchange_on_board(
-    on_board TEXT, by_guard TEXT, of_run TEXT, number BIGINT, says TEXT, locks BOOLEAN, wants BOOLEAN,
+    on_board TEXT, by_guard TEXT, of_run TEXT, number BIGINT, says TEXT, locks BOOLEAN, goes_on BOOLEAN, wants BOOLEAN,
     known_epoch BIGINT, known_words BIGINT, known_server TEXT, doubts BOOLEAN, lease INTERVAL
 ) RETURNS TEXT LANGUAGE plpgsql AS $$
 DECLARE
@@ -60,18 +61,19 @@ BEGIN
     IF says IS NOT NULL AND mine.run = of_run AND number <= mine.seq THEN
         RAISE EXCEPTION 'a later word was here first';
     END IF;
-    -- What locks is taken in, whoever says it under this name.
-    is_taken := says IS NOT NULL AND NOT locks
-        AND coalesce(mine.run <> of_run AND mine.said_at <= at AND mine.said_at > at - lease, FALSE);
+    -- What locks is taken in, whoever says it under this name; and who took leave has it no more.
+    is_taken := says IS NOT NULL AND NOT locks AND coalesce(
+        mine.stays AND mine.run <> of_run AND mine.said_at <= at AND mine.said_at > at - lease, FALSE
+    );
     is_settled := at - b.since >= lease;
     -- Kept for as long as this run stands: an answer may be lost on the way.
     before_me := CASE WHEN mine.run <> of_run THEN mine.body ELSE mine.before END;
     IF NOT is_taken THEN
         IF says IS NOT NULL THEN
-            INSERT INTO board_standings (board, guard, run, seq, said_at, body, before)
-            VALUES (on_board, by_guard, of_run, number, at, says, before_me)
+            INSERT INTO board_standings (board, guard, run, seq, said_at, stays, body, before)
+            VALUES (on_board, by_guard, of_run, number, at, goes_on, says, before_me)
             ON CONFLICT (board, guard) DO UPDATE
-            SET run = of_run, seq = number, said_at = at, body = says, before = before_me;
+            SET run = of_run, seq = number, said_at = at, stays = goes_on, body = says, before = before_me;
         END IF;
         IF wants AND is_settled AND b.holder IN ('', me) THEN
             b.epoch := b.epoch + (b.holder = '')::INT;

@@ -7,6 +7,7 @@ import math
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import structlog
 
@@ -126,12 +127,18 @@ class Visit:
         self._clock = clock
 
     async def look(self, engine: Engine) -> None:
-        """Tell what holds here, and have the engine know how the others stand; also that it can't be known, and why."""
+        """Tell what holds here, and have the engine know how the others stand; also that it can't be known, and why.
+
+        Then with what is left to do where the board, or who held it, is gone for good.
+        """
         until_mono = self._clock.now().mono + _PATIENCE_S
         while True:
             seen = await self.seen(engine)
+            is_last = seen.why_not is None or self._clock.now().mono >= until_mono
+            if is_last and seen.why_not is not None:
+                seen = replace(seen, why_not=f"{seen.why_not}. {_ALONE}")
             engine.process(seen, self._clock.now())
-            if seen.why_not is None or self._clock.now().mono >= until_mono:
+            if is_last:
                 return
             await asyncio.sleep(_PAUSE_S)
 

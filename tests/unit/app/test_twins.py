@@ -166,6 +166,18 @@ async def test_a_command_that_reaches_no_board_resets_nothing_and_says_why(tmp_p
     assert engine.outside.snapshot() == {"epoch": 5, "words": 50}
 
 
+async def test_a_board_that_is_gone_for_good_is_refused_with_the_way_out(
+    tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("risk_daemon.app.twins._PATIENCE_S", 0.5)
+    engine, clock = tripped_engine(), SystemClock()
+    server.kill()
+    async with visit(of_a(tmp_path, server), clock) as peers:
+        assert peers is not None
+        await peers.look(engine)
+    assert "take [guard] peers out of the file" in (engine.why_not(RESET, clock.now()) or "")
+
+
 async def test_positions_are_closed_where_new_orders_are_let_through(
     tmp_path: Path, server: RedisServer, b: RedisBoard
 ) -> None:

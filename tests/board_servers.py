@@ -199,7 +199,8 @@ class RedisPlace:
                 client.restore(key, left_ms, value)
 
     def hold_for(self, seconds: float) -> None:
-        assert self.server.ask("PEXPIRE", f"{_KEYS}holder", int(seconds * 1000))
+        _, holder = self.server.ask("GET", f"{_KEYS}holder").split(" ")
+        self.write("holder", f"{int((self._now() + seconds) * 1000)} {holder}")
 
     def exchanges(self) -> int:
         """How many scripts it has run."""

@@ -8,18 +8,21 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
+import structlog
+
 from adapters.base import VenueAdapter
 from oms import CloseResult, OrderManager
 from risk_daemon.app.cancel import connecting, first_look, own_if_possible
 from risk_daemon.app.composition import Site, order_manager
 from risk_daemon.app.deeds import forget_closed, on_record
-from risk_daemon.app.twins import refuse_while_another_opens
+from risk_daemon.app.twins import Claim, claimed
 from risk_daemon.config.load import Settings
 from risk_daemon.errors import UsageError
 from risk_daemon.model.event_names import EventName
 from risk_daemon.model.events import Input, Order
 
 _PROGRESS_EVERY_S = 0.25
+_LOG = structlog.get_logger(__name__)
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -30,11 +33,12 @@ async def close_positions(
     """Cancel everything, prove it and close every position, with no daemon running. Takes the state lock.
 
     What is asked for and what came of it have a line each in the event log, with the operator. Raises
-    CircuitBreakerError while another guard of these accounts has the right to open.
+    CircuitBreakerError while another guard of these accounts has the right to open; none has it while they are closed,
+    and what is lost of that ends the closing.
     """
-    await refuse_while_another_opens(settings)
     async with AsyncExitStack() as stack:
         state = own_if_possible(settings, stack)
+        claim = await stack.enter_async_context(claimed(settings, state))
         facts = {"operator": operator, "venues": [name for name in settings.venues if venue in (None, name)]}
         names = EventName.CLOSE_POSITIONS_ASKED, EventName.CLOSE_POSITIONS_FINISHED
         deed = await stack.enter_async_context(on_record(state, *names, facts))
@@ -46,11 +50,19 @@ async def close_positions(
             task = asyncio.ensure_future(manager.close_all_positions())
             while not task.done():
                 await asyncio.wait({task}, timeout=_PROGRESS_EVERY_S)
+                _stop_where_others_open(claim, manager)
                 if progress is not None:
                     progress(manager.closing_snapshot())
             result = task.result()
         deed.ended({"outcome": result.document()}, partial(forget_closed, result))
         return result
+
+
+def _stop_where_others_open(claim: Claim | None, manager: OrderManager) -> None:
+    why = None if claim is None else claim.why_lost
+    if why is not None:
+        _LOG.critical("closing_stopped", reason=why)
+        manager.stop_soon()
 
 
 def manager_for(

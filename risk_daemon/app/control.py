@@ -106,7 +106,7 @@ class DaemonControl:
         """Remember what is shown, and tell whoever listens."""
         for record in decision.records:
             self._publish(record, decision.now.wall)
-        if self._closings and self._is_tripped():
+        if self._closings and self._why_no_closing(decision.now.mono) is not None:
             for manager in self._closings:
                 manager.stop_soon()
 
@@ -286,8 +286,8 @@ class DaemonControl:
     async def close_positions(self, venue: str | None, operator: str) -> Mapping[str, Any]:
         """Close some venues' positions by an operator's wish; the gate stays as it is.
 
-        Raises CircuitBreakerError during a trip, which also ends what is under way: nobody orders anything beside it;
-        and while another guard of these accounts has the right to open, or may have it.
+        Raises CircuitBreakerError during a trip: nobody orders anything beside it; and while another guard of these
+        accounts has the right to open, or may have it. Either also ends what is under way.
         """
         facts = {"operator": operator, "venues": self._meant(venue)}
         names = EventName.CLOSE_POSITIONS_ASKED, EventName.CLOSE_POSITIONS_FINISHED
@@ -298,9 +298,7 @@ class DaemonControl:
 
     async def _closed(self, venue: str | None) -> CloseResult:
         parts = self._daemon.parts
-        if self._is_tripped():
-            raise CircuitBreakerError("a trip is being finished: ask again when the daemon has ended")
-        refusal = parts.engine.outside.why_not_here(parts.clock.now().mono)
+        refusal = self._why_no_closing(parts.clock.now().mono)
         if refusal is not None:
             raise CircuitBreakerError(refusal)
         adapters = chosen_of(self._site.adapters, venue)
@@ -315,6 +313,8 @@ class DaemonControl:
                 parts.open_orders.swept(name)
         return result
 
-    def _is_tripped(self) -> bool:
-        trip = self._daemon.parts.engine.trip
-        return trip is not None and not trip.is_freeze
+    def _why_no_closing(self, now_mono: float) -> str | None:
+        engine = self._daemon.parts.engine
+        if engine.trip is not None and not engine.trip.is_freeze:
+            return "a trip is being finished: ask again when the daemon has ended"
+        return engine.outside.why_not_here(now_mono)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import structlog
 
@@ -13,12 +15,15 @@ from risk_daemon.app.findings import Finding, Level
 from risk_daemon.config.credentials import lock_password, store_password
 from risk_daemon.config.load import Settings
 from risk_daemon.engine.engine import Engine
+from risk_daemon.engine.outside import BOARD, Outside
 from risk_daemon.errors import CircuitBreakerError, ConfigError, RecordError
-from risk_daemon.model.clock import Clock
+from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.events import BoardSeen
 from risk_daemon.runtime.daemon import Daemon
 from risk_daemon.runtime.twin import Twin, TwinSettings, heeded, seen_of, standing_of
-from risk_daemon.state.board.base import LEASE_S, Board, Known
+from risk_daemon.state.board.base import LEASE_S, Board, Known, Standing
+from risk_daemon.state.directory import StateDir
+from risk_daemon.state.store.sqlite import peek_documents
 
 _CALL_WITHIN_S = 0.9
 # How long a command asks again while the board settles: a lease, and what asking takes.
@@ -122,12 +127,18 @@ class Visit:
         self._clock = clock
 
     async def look(self, engine: Engine) -> None:
-        """Tell what holds here, and have the engine know how the others stand; also that it can't be known, and why."""
+        """Tell what holds here, and have the engine know how the others stand; also that it can't be known, and why.
+
+        Then with what is left to do where the board, or who held it, is gone for good.
+        """
         until_mono = self._clock.now().mono + _PATIENCE_S
         while True:
             seen = await self.seen(engine)
+            is_last = seen.why_not is None or self._clock.now().mono >= until_mono
+            if is_last and seen.why_not is not None:
+                seen = replace(seen, why_not=f"{seen.why_not}. {_ALONE}")
             engine.process(seen, self._clock.now())
-            if seen.why_not is None or self._clock.now().mono >= until_mono:
+            if is_last:
                 return
             await asyncio.sleep(_PAUSE_S)
 
@@ -174,25 +185,94 @@ async def visit(settings: Settings, clock: Clock) -> AsyncIterator[Visit | None]
         await visit.aclose()
 
 
-async def refuse_while_another_opens(settings: Settings) -> None:
-    """What is done to the accounts by hand is done where new orders are let through, or where nobody lets them.
+class Claim:
+    """The right to open, which a command holds while it acts on the accounts by hand: then no guard opens meanwhile."""
 
-    Raises CircuitBreakerError, ConfigError.
+    def __init__(self, settings: Settings, clock: Clock, known: Known) -> None:
+        self._board = board_of(settings)
+        self._settings = TwinSettings(name=settings.guard.name)
+        self._clock = clock
+        self._known = known
+        self._until_mono = -math.inf
+        self._why = "it was not asked for yet"
+        self._is_worth_asking = True
+
+    @property
+    def why_lost(self) -> str | None:
+        """Why another guard may open now; None: none may."""
+        return None if self._clock.now().mono < self._until_mono else self._why
+
+    async def take(self) -> None:
+        """Ask until it is held, or until that is known to be in vain. Raises CircuitBreakerError."""
+        patient_until_mono = self._clock.now().mono + _PATIENCE_S
+        while True:
+            await self._ask()
+            if (why := self.why_lost) is None:
+                return
+            if not self._is_worth_asking or self._clock.now().mono >= patient_until_mono:
+                raise CircuitBreakerError(f"positions are closed by one guard at a time, and {why}")
+            await asyncio.sleep(_PAUSE_S)
+
+    async def renew(self) -> None:
+        """Hold it, for ever."""
+        while True:
+            await asyncio.sleep(self._settings.every_s)
+            await self._ask()
+
+    async def _ask(self, *, wants: bool = True) -> None:
+        asked_mono = self._clock.now().mono
+        self._why, self._is_worth_asking = _LOST, False
+        try:
+            async with asyncio.timeout(self._settings.within_s):
+                answer = await self._board.exchange(None, self._known, wants=wants)
+        except (RecordError, TimeoutError) as error:
+            self._why = f"{_UNKNOWN}: {str(error) or f'{self._board.place}: the board does not answer'}. {_ALONE}"
+            return
+        self._known = Known(epoch=answer.epoch, words=answer.words, server=answer.server)
+        seen = seen_of(answer, Standing(locked=False), asked_mono, self._settings)
+        self._until_mono = seen.until_mono if answer.is_ours else -math.inf
+        if seen.why_not is not None:
+            self._why, self._is_worth_asking = f"{_UNKNOWN}: {seen.why_not}", True
+        elif answer.holder == self._settings.name:
+            self._why, self._is_worth_asking = f"another process of guard {answer.holder} has the right to open", True
+        elif answer.holder:
+            self._why = f"guard {answer.holder} has the right to open: close them there, or stop it first"
+
+    async def aclose(self) -> None:
+        """Let go of it; where that is not heard, it ends by itself."""
+        await self._ask(wants=False)
+        await self._board.close()
+
+
+@asynccontextmanager
+async def claimed(settings: Settings, state: StateDir | None) -> AsyncIterator[Claim | None]:
+    """While this lasts no other guard of these accounts opens, or it is told. None where this guard has no peers.
+
+    state: what was known of the board; None: nothing is. Raises CircuitBreakerError where another guard opens, and
+    where it is not known; ConfigError.
     """
     if not settings.guard.peers:
+        yield None
         return
-    board = board_of(settings)
+    claim = Claim(settings, SystemClock(), _known_by(state))
     try:
-        async with asyncio.timeout(_CALL_WITHIN_S + 0.1):
-            holder = await board.holder()
-    except (RecordError, TimeoutError) as error:
-        why = str(error) or f"{board.place}: the board does not answer"
-        raise CircuitBreakerError(f"{_UNKNOWN}: {why}. {_ALONE}") from error
+        await claim.take()
+        renewing = asyncio.ensure_future(claim.renew())
+        try:
+            yield claim
+        finally:
+            renewing.cancel()
+            await asyncio.wait({renewing})
     finally:
-        await board.close()
-    if holder not in ("", settings.guard.name):
-        raise CircuitBreakerError(f"guard {holder} has the right to open: close them there, or stop it first")
+        await claim.aclose()
 
 
-_UNKNOWN = "positions are closed by one guard at a time, and what the others do is not known"
+def _known_by(state: StateDir | None) -> Known:
+    outside = Outside(())
+    outside.restore(None if state is None else peek_documents(state.paths.database).get(BOARD))
+    return Known(**outside.snapshot())
+
+
+_LOST = "the right to open was lost meanwhile"
+_UNKNOWN = "what the others do is not known"
 _ALONE = "If no other guard acts on these accounts, take [guard] peers out of the file and say it again"

@@ -54,7 +54,8 @@ class TrippedElsewhere:
 class StandingTold:
     """The place where peers meet has taken in, by `mono`, what holds here: they heed it within its lease.
 
-    locked: whether anything holds for them. trip_id: by which trip, where it is one and no freeze.
+    locked: whether anything holds for them, also once this guard is heard of no more. trip_id: by which trip, where it
+    is one and no freeze.
     """
 
     locked: bool

@@ -77,6 +77,11 @@ def _is_of_sight(one: Restraint) -> bool:
     return not _lasts(one) and (one.cause == CircuitBreakerType.BLIND.cause or one.cause.startswith(UNLISTABLE))
 
 
+def _stays(said: Standing) -> bool:
+    """Whether it keeps the others shut also once nothing is heard of this guard any more."""
+    return said.locked and not said.while_here
+
+
 def wants_to_open(restraints: Iterable[Restraint]) -> bool:
     """Whether nothing keeps this guard's gate shut but the others."""
     return all(one.is_scoped or one.cause == Cause.ELSEWHERE for one in restraints)
@@ -296,7 +301,7 @@ class Twin:
         if leaving:
             return
         if not answer.is_taken:
-            self._emit(StandingTold(locked=mine.locked, trip_id=mine.trip_id, mono=answered_mono))
+            self._emit(StandingTold(locked=_stays(mine), trip_id=mine.trip_id, mono=answered_mono))
         for trip in trips_of(answer, self._settings.name):
             self._emit(trip)
         self._emit(self._seen)
@@ -309,7 +314,12 @@ class Twin:
         """What is known from now on. Where the board's clock was moved, it has not settled, and is told so at once."""
         doubts = self._watch.was_moved(answer.at_s, asked_mono, answered_mono)
         known = self._known
-        self._known = Known(epoch=max(known.epoch, answer.epoch), words=max(known.words, answer.words), doubts=doubts)
+        self._known = Known(
+            epoch=max(known.epoch, answer.epoch),
+            words=max(known.words, answer.words),
+            doubts=doubts,
+            server=answer.server,
+        )
         if not doubts:
             return answer
         _LOG.error(

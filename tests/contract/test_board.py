@@ -65,22 +65,24 @@ async def place(
 
 async def ask(
     board: Board,
-    mine: Standing = CLEAR,
+    mine: Standing | None = CLEAR,
     *,
     wants: bool = True,
     known_epoch: int = 0,
     known_words: int = 0,
+    known_server: str = "",
     doubts: bool = False,
 ) -> Answer:
-    return await board.exchange(mine, Known(epoch=known_epoch, words=known_words, doubts=doubts), wants=wants)
+    known = Known(epoch=known_epoch, words=known_words, server=known_server, doubts=doubts)
+    return await board.exchange(mine, known, wants=wants)
 
 
-async def held(board: Board, known_epoch: int = 0) -> Answer:
+async def held(board: Board, known_epoch: int = 0, mine: Standing | None = CLEAR) -> Answer:
     """Ask until the epoch is ours."""
     found: list[Answer] = []
 
     async def is_ours() -> bool:
-        found.append(await ask(board, known_epoch=known_epoch))
+        found.append(await ask(board, mine, known_epoch=known_epoch))
         return found[-1].is_ours
 
     await until(is_ours)
@@ -174,7 +176,73 @@ async def test_what_locks_is_taken_in_whoever_says_it_under_a_name(place: Place)
     answer = await ask(first)
     assert (answer.is_taken, answer.is_ours, answer.before) == (True, False, HALTED), "it hears, and lifts nothing"
     assert (await ask(other, wants=False)).others == {"a": HALTED}
-    assert (await ask(second, CLEAR)).before is None, "its own word is not another's"
+    assert (await ask(second, CLEAR)).before == CLEAR, "its own word is not another's"
+
+
+async def test_what_was_said_before_under_a_name_is_told_until_another_process_stands_there(place: Place) -> None:
+    """The answer to the first word may be lost on the way, and a trip with it."""
+    await ask(place.board("a", ["b"], run="1"), HALTED, wants=False)
+    second = place.board("a", ["b"], run="2")
+
+    async def stands() -> bool:
+        return not (await ask(second)).is_taken
+
+    await until(stands)
+    assert [(await ask(second)).before for _ in range(2)] == [HALTED, HALTED]
+    assert (await ask(place.board("a", ["b"], run="3"), HALTED, wants=False)).before == CLEAR
+
+
+async def test_who_says_nothing_may_keep_all_others_from_opening_and_changes_no_word(place: Place) -> None:
+    a, b, command = place.board("a", ["b"], run="1"), place.board("b", ["a"]), place.board("a", ["b"], run="2")
+    await ask(a, HALTED, wants=False)
+    await ask(b, wants=False)
+    answer = await held(command, mine=None)
+    assert (answer.holder, answer.is_taken, answer.others) == ("a", False, {"b": CLEAR})
+    for _ in range(2):
+        answer = await ask(b)
+        assert (answer.is_ours, answer.holder, answer.others) == (False, "a", {"a": HALTED})
+        assert not (await ask(a, HALTED)).is_ours, "another process of its name has it"
+        assert (await ask(command, None)).is_ours
+    assert (await ask(command, None, wants=False)).holder == ""
+    assert (await ask(b)).is_ours
+    assert not (await ask(command, None)).is_ours
+
+
+async def test_a_board_that_lost_the_record_of_who_holds_it_settles(redis_place: RedisPlace) -> None:
+    """As by an eviction, or a DEL: that nobody holds it would be a guess, while a guard counts its lease."""
+    a, b = redis_place.board("a", ["b"]), redis_place.board("b", ["a"])
+    await held(a)
+    await ask(b)
+    redis_place.delete("holder")
+    answer = await ask(b)
+    assert (answer.is_ours, answer.is_settled) == (False, False)
+
+
+async def test_no_record_of_the_board_may_be_evicted_for_the_time_it_has_left(redis_place: RedisPlace) -> None:
+    await held(redis_place.board("a", []))
+    assert {left_ms for left_ms, _ in redis_place.saved().values()} == {0}
+
+
+async def test_a_guard_that_was_answered_by_another_server_before_has_this_one_settle(
+    redis_place: RedisPlace, other: RedisServer
+) -> None:
+    """Two masters behind one address: what the other gave may be in force, though this one has settled long ago."""
+    b = redis_place.board_at(other.port, "b", ["a"])
+    known = await held(redis_place.board("a", ["b"]))
+    await held(b)
+    answer = await ask(redis_place.board_at(other.port, "a", ["b"]), known_server=known.server)
+    assert (answer.is_ours, answer.is_settled) == (False, False)
+    assert not (await ask(b)).is_ours
+    assert answer.server not in ("", known.server)
+
+
+async def test_a_server_that_is_known_and_goes_on_is_the_same(place: Place) -> None:
+    a = place.board("a", ["b"])
+    known = await held(a)
+    answer = await ask(a, known_server=known.server)
+    assert (answer.is_ours, answer.server) == (True, known.server)
+    answer = await ask(a, known_server="another")
+    assert (answer.is_ours, answer.is_settled) == (False, False)
 
 
 async def test_who_took_leave_frees_its_name_at_once(place: Place) -> None:
@@ -432,7 +500,7 @@ async def test_a_server_that_answers_with_odd_things_is_an_error(depth: int) -> 
 
 
 WHOLE = {"epoch": 1, "words": 1, "at_s": 1.5, "holder": "a:1", "is_ours": True, "is_taken": False, "is_settled": True}
-WHOLE |= {"before": None, "others": {"b": ["", 0.5]}}
+WHOLE |= {"before": None, "others": {"b": ["", 0.5]}, "server": "1"}
 ODD = ["", "null", "7", "[]", "{}", "[" * 5_000 + "]" * 5_000]
 ODD += [
     json.dumps({**WHOLE, **odd}) for odd in ({"others": []}, {"others": {"b": None}}, {"others": {"b": ["", None]}})

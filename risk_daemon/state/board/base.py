@@ -89,11 +89,13 @@ class Known:
     """What who asks knows of the board. epoch, words: the highest that it ever answered, in earlier runs too.
 
     A board that knows of less was restored, or made anew. doubts: its clock was moved, by the clock of who asks.
+    server: which one answered last, in this run; empty: none did. A lease may be in force that another gave.
     """
 
     epoch: int = 0
     words: int = 0
     doubts: bool = False
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +106,13 @@ class Answer:
     is_ours: the epoch is held by who asked, for LEASE_S from when it asked. is_taken: another process stands under the
     same name, and nothing was written. is_settled: the board has known of itself for as long as a lease lasts, on one
     server and by a clock that was not moved, so that no lease of before is in force. holder: the name of the guard
-    that holds the epoch, empty if none. before: what another process said here last under this name; None: nothing.
+    that holds the epoch, empty if none. before: what the process before this one said here last under this name, also
+    when it was told already; None: nothing.
     others: by name; None for a guard that was not heard of since the board was made, or began to settle anew: what was
     said before that, or in the future by the board's clock, is of a board that nobody knows any more.
     unnamed: of the guards that were heard of, and that who asked does not count among its others.
-    said_s: so many seconds ago, of everybody who was heard of.
+    said_s: so many seconds ago, of everybody who was heard of. server: a name of the one that answered, until it is
+    started anew.
     """
 
     epoch: int
@@ -122,6 +126,7 @@ class Answer:
     others: Mapping[str, Standing | None]
     unnamed: Mapping[str, Standing]
     said_s: Mapping[str, float]
+    server: str = ""
 
 
 class Board(Protocol):
@@ -132,18 +137,15 @@ class Board(Protocol):
         """Where it is, for people; without a password."""
         ...
 
-    async def exchange(self, mine: Standing, known: Known, *, wants: bool) -> Answer:
+    async def exchange(self, mine: Standing | None, known: Known, *, wants: bool) -> Answer:
         """Write what holds here, hold or let go of the epoch, and see how the others stand; in one step.
 
-        wants: whether this guard would open, were it let. A board that knows of less than `known`, or whose clock is
-        doubted, settles first. A word that was held up on the way, and comes after a later one of the same process,
-        changes nothing. A name is of one process at a time; but what locks is taken in whoever says it. Raises
-        RecordError; then nothing is known.
+        mine: None: what was said last stays; who asks is no guard. wants: whether this guard would open, were it let,
+        or would have nobody else open. A board that knows of less than `known`, that is another server than the one
+        known, that lost who holds the epoch, or whose clock is doubted, settles first. A word that was held up on the
+        way, and comes after a later one of the same process, changes nothing. A name is of one process at a time; but
+        what locks is taken in whoever says it. Raises RecordError; then nothing is known.
         """
-        ...
-
-    async def holder(self) -> str:
-        """Which guard holds the epoch now; empty: none. Nothing is written. Raises RecordError."""
         ...
 
     async def close(self) -> None: ...

@@ -2,8 +2,8 @@
 
 The tables and the function are of the migration `0020_board.sql`. Where the server replicates synchronously, a
 failover loses nothing; where it does not, what is lost is written again with the next exchange. Another server than the
-one that was asked before, or that one restarted, settles anew: it may have lost an epoch whose holder nobody hears. A
-server is known by when it was started.
+one that was asked before, by any guard, or that one restarted, settles anew: it may have lost an epoch whose holder
+nobody hears. A server is known by when it was started.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import Any, Protocol, TypeVar
 from risk_daemon.errors import RecordError
 from risk_daemon.state.board.base import LEASE_S, Answer, Known, Standing, standing_in, standings_in
 
-_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-_HOLDER = "SELECT holder FROM boards WHERE name = $1 AND held_until > clock_timestamp()"
+_EXCHANGE = "SELECT exchange_on_board($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 
 T = TypeVar("T")
 
@@ -39,11 +38,14 @@ class PostgresBoard:
         self._group, self._name, self._run, self._others = group, name, run, tuple(others)
         self._seq = 0
 
-    async def exchange(self, mine: Standing, known: Known, *, wants: bool) -> Answer:
+    async def exchange(self, mine: Standing | None, known: Known, *, wants: bool) -> Answer:
         self._seq += 1
-        body, lease = json.dumps(mine.document()), timedelta(seconds=LEASE_S)
-        me = (self._group, self._name, self._run, self._seq)
-        words = (*me, body, mine.locked, mine.is_here, wants, known.epoch, known.words, known.doubts, lease)
+        body, locks, stays = None, False, False
+        if mine is not None:
+            body, locks, stays = json.dumps(mine.document()), mine.locked, mine.is_here
+        me, lease = (self._group, self._name, self._run, self._seq), timedelta(seconds=LEASE_S)
+        told = (known.epoch, known.words, known.server, known.doubts)
+        words = (*me, body, locks, stays, wants, *told, lease)
         found = await self._link.run(lambda connection: connection.fetchval(_EXCHANGE, *words))
         try:
             return self._answer(json.loads(found))
@@ -66,11 +68,8 @@ class PostgresBoard:
             others=others,
             unnamed=unnamed,
             said_s={name: float(said_s) for name, (_, said_s) in said},
+            server=str(found["server"]),
         )
-
-    async def holder(self) -> str:
-        found = await self._link.run(lambda connection: connection.fetchval(_HOLDER, self._group))
-        return _name_of(found)
 
     async def close(self) -> None:
         await self._link.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,12 +14,14 @@ from risk_daemon.app.control import DaemonControl
 from risk_daemon.auth.desk import Desk, Opened
 from risk_daemon.breakers import DrawdownCircuitBreaker
 from risk_daemon.breakers.base import Action
-from risk_daemon.errors import StateError
+from risk_daemon.engine.engine import Engine
+from risk_daemon.errors import CircuitBreakerError, StateError
 from risk_daemon.gate.restraints import Veto
 from risk_daemon.metrics.counters import Counters
 from risk_daemon.model.account import Instrument
 from risk_daemon.model.clock import ManualClock
 from risk_daemon.model.events import (
+    BoardSeen,
     DisableRequested,
     EnableRequested,
     EventName,
@@ -28,6 +31,7 @@ from risk_daemon.model.events import (
     Tick,
 )
 from risk_daemon.model.status import Status
+from tests.core_world import engine_settings, with_
 from tests.override_world import OverrideWorld
 from tests.seeds.common import guarded, lose, order
 
@@ -181,3 +185,53 @@ async def test_halting_and_enabling_need_nobody(event: Any, tmp_path: Path, monk
     found, daemon = controlled(world.desk, None, monkeypatch)
     assert (await found.command(event))["accepted"] is True
     assert daemon.events == [event]
+
+
+# --- positions, by an operator's wish --------------------------------------------------------------------
+
+
+class Closing:
+    """Goes on until it is told to stop."""
+
+    def __init__(self) -> None:
+        self.began, self.stopped = asyncio.Event(), asyncio.Event()
+
+    def stop_soon(self) -> None:
+        self.stopped.set()
+
+    async def close_all_positions(self) -> Any:
+        self.began.set()
+        await self.stopped.wait()
+        return SimpleNamespace(sweep=SimpleNamespace(venues={}), document=lambda: {"flat": False})
+
+
+def at(mono: float, **facts: Any) -> BoardSeen:
+    said: dict[str, Any] = {"name": "a", "epoch": 7, "words": 70, "holder": "", "is_told_locked": False, "peers": ()}
+    return BoardSeen(asked_mono=mono, until_mono=mono + 3.4, **said | facts)
+
+
+@pytest.mark.parametrize(
+    "then", [{"holder": "b"}, {"why_not": "the board is new"}, None], ids=["b", "unknown", "silent"]
+)
+async def test_a_closing_ends_when_another_guard_may_open(
+    then: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, closing = ManualClock(), Closing()
+    engine = Engine(with_(engine_settings(), leases=frozenset({"twin"})))
+    engine.process(at(clock.now().mono), clock.now())
+    anything: Any = SimpleNamespace(adapters={}, venues={}, put=None, append=None)
+    daemon: Any = SimpleNamespace(parts=SimpleNamespace(engine=engine, clock=clock, inbox=anything))
+    of_daemon = DaemonControl(daemon, anything, anything, anything, anything)
+    monkeypatch.setattr("risk_daemon.app.control.chosen_of", lambda adapters, venue: {})
+    monkeypatch.setattr("risk_daemon.app.control.manager_for", lambda *given, **more: closing)
+    task = asyncio.ensure_future(of_daemon.close_positions(None, "anna"))
+    await closing.began.wait()
+    of_daemon.heard(engine.process(Tick(), clock.now()))
+    assert not closing.stopped.is_set()
+    clock.advance(4.0 if then is None else 1.0)
+    of_daemon.heard(engine.process(Tick() if then is None else at(clock.now().mono, **then), clock.now()))
+    assert closing.stopped.is_set()
+    assert await task == {"flat": False}
+    clock.advance(4.0)
+    with pytest.raises(CircuitBreakerError, match="not known"):
+        await of_daemon.close_positions(None, "anna")

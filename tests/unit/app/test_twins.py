@@ -13,11 +13,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from risk_daemon.app.twins import (
+    Claim,
     Visit,
+    claimed,
     meet_peers,
     meet_peers_that_can_be_met,
     peer_findings,
-    refuse_while_another_opens,
     visit,
 )
 from risk_daemon.config.load import Settings, load
@@ -25,7 +26,7 @@ from risk_daemon.engine.engine import Engine
 from risk_daemon.errors import CircuitBreakerError, ConfigError
 from risk_daemon.model.clock import SystemClock
 from risk_daemon.model.events import ResetRequested
-from risk_daemon.state.board.base import Answer, Known, Standing
+from risk_daemon.state.board.base import LEASE_S, Answer, Known, Standing
 from risk_daemon.state.board.redis import RedisBoard
 from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.redis_client import redis_client
@@ -165,23 +166,82 @@ async def test_a_command_that_reaches_no_board_resets_nothing_and_says_why(tmp_p
     assert engine.outside.snapshot() == {"epoch": 5, "words": 50}
 
 
+async def test_a_board_that_is_gone_for_good_is_refused_with_the_way_out(
+    tmp_path: Path, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("risk_daemon.app.twins._PATIENCE_S", 0.5)
+    engine, clock = tripped_engine(), SystemClock()
+    server.kill()
+    async with visit(of_a(tmp_path, server), clock) as peers:
+        assert peers is not None
+        await peers.look(engine)
+    assert "take [guard] peers out of the file" in (engine.why_not(RESET, clock.now()) or "")
+
+
 async def test_positions_are_closed_where_new_orders_are_let_through(
     tmp_path: Path, server: RedisServer, b: RedisBoard
 ) -> None:
     here = of_a(tmp_path, server)
-    await refuse_while_another_opens(here)
+    async with claimed(here, None) as claim:  # on a board that nobody made yet: it settles first
+        assert claim is not None
+        assert claim.why_lost is None
+        answer = await b.exchange(OPEN, Known(), wants=True)
+        assert (answer.is_ours, answer.holder, answer.others) == (False, "a", {"a": None})
     await holds(b)
     with pytest.raises(CircuitBreakerError, match="guard b has the right to open: close them there"):
-        await refuse_while_another_opens(here)
+        async with claimed(here, None):
+            pass
     await b.exchange(OPEN, Known(), wants=False)
-    await refuse_while_another_opens(here)
+    async with claimed(here, None):
+        pass
     server.kill()
     with pytest.raises(CircuitBreakerError, match="what the others do is not known"):
-        await refuse_while_another_opens(here)
+        async with claimed(here, None):
+            pass
+
+
+async def test_a_board_that_forgot_who_opens_is_no_leave_to_close_positions(
+    tmp_path: Path, server: RedisServer, b: RedisBoard
+) -> None:
+    """Guard b may open by the lease that it has: nobody else acts before that is over."""
+    await holds(b)
+    server.ask("FLUSHALL")
+    began_mono = SystemClock().now().mono
+    async with claimed(of_a(tmp_path, server), None):
+        assert SystemClock().now().mono - began_mono >= LEASE_S
+
+
+async def test_a_claim_that_is_lost_says_so(tmp_path: Path, server: RedisServer, b: RedisBoard) -> None:
+    async with claimed(of_a(tmp_path, server), None) as claim:
+        assert claim is not None
+        await b.exchange(OPEN, Known(epoch=99), wants=False)  # one that knows of more: the board was restored
+        await until(lambda: lost(claim))
+        assert "it settles" in (claim.why_lost or "")
+        server.kill()
+        await until(lambda: lost(claim, "does not answer"))
+
+
+async def test_a_claim_is_renewed_while_it_is_held(tmp_path: Path, server: RedisServer, b: RedisBoard) -> None:
+    settings_of_a = of_a(tmp_path, server)
+    async with claimed(settings_of_a, None) as claim:
+        assert claim is not None
+        until_mono = SystemClock().now().mono + LEASE_S + 0.5
+
+        async def outlives_its_first_lease() -> bool:
+            assert not (await b.exchange(OPEN, Known(), wants=True)).is_ours
+            assert claim.why_lost is None
+            return SystemClock().now().mono > until_mono
+
+        await until(outlives_its_first_lease)
+
+
+async def lost(claim: Claim, why: str = "") -> bool:
+    return claim.why_lost is not None and why in claim.why_lost
 
 
 async def test_a_guard_alone_asks_nobody(tmp_path: Path) -> None:
     alone = settings(tmp_path, "sqlite")
-    await refuse_while_another_opens(alone)
+    async with claimed(alone, None) as claim:
+        assert claim is None
     async with visit(alone, SystemClock()) as peers:
         assert peers is None

@@ -312,6 +312,18 @@ async def test_what_earlier_runs_knew_of_the_board_is_said_first_and_never_less_
 
 
 @pytest.mark.looptime
+async def test_the_server_that_answered_last_is_said_to_the_next() -> None:
+    guard = Guard()
+    guard.board.answer = replace(HELD, server="one")
+    guard.twin.start()
+    await guard.lets_time_pass(0.5)
+    guard.board.answer = replace(HELD, server="two")
+    await guard.lets_time_pass(2.0)
+    assert [known.server for _, _, known in guard.board.asked] == ["", "one", "two"]
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
 @pytest.mark.parametrize("step_s", [3_600.0, -3_600.0])
 async def test_a_board_whose_clock_was_moved_grants_nothing_and_is_told_so_at_once(step_s: float) -> None:
     guard = Guard()
@@ -436,6 +448,21 @@ async def test_what_was_taken_in_is_known_to_be_told_and_what_was_not_is_not() -
     await guard.lets_time_pass(1.0)
     (told,) = [event for event in guard.told if isinstance(event, StandingTold)]
     assert (told.locked, told.trip_id) == (True, "trip-1")
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+async def test_that_a_guard_is_blind_is_no_lock_that_peers_keep_when_it_is_cut_off() -> None:
+    """A freeze that begins later would be held for told, while the peers open: they heed blindness for a lease."""
+    guard = Guard()
+    guard.restraints = [BLIND]
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    guard.restraints = [FREEZE]
+    guard.twin.heard(None)  # type: ignore[arg-type]
+    await guard.lets_time_pass(0.1)
+    told = [event.locked for event in guard.told if isinstance(event, StandingTold)]
+    assert told == [False, True]
     await guard.twin.aclose()
 
 

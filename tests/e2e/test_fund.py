@@ -108,6 +108,8 @@ def test_cut_from_the_ledger_whoever_loses_its_budget_trips_alone_and_all_when_t
         assert [member.name for member in fund if member.trips] == [first.name]
         assert first.guard.is_running()
         assert not first.is_open
+        first.places_an_order()  # a bot that asks no gate
+        wait_for(lambda: first.state["open_order_count"] == 0, fund.told)
     assert violations == []
     fund.mend()
     assert len(fund.ends_by_a_trip()) == 1

@@ -136,7 +136,7 @@ class Visit:
             seen = await self.seen(engine)
             is_last = seen.why_not is None or self._clock.now().mono >= until_mono
             if is_last and seen.why_not is not None:
-                seen = replace(seen, why_not=f"{seen.why_not}. {_ALONE}")
+                seen = replace(seen, why_not=_with_the_way_out(seen.why_not))
             engine.process(seen, self._clock.now())
             if is_last:
                 return
@@ -226,7 +226,8 @@ class Claim:
             async with asyncio.timeout(self._settings.within_s):
                 answer = await self._board.exchange(None, self._known, wants=wants)
         except (RecordError, TimeoutError) as error:
-            self._why = f"{_UNKNOWN}: {str(error) or f'{self._board.place}: the board does not answer'}. {_ALONE}"
+            why = str(error) or f"{self._board.place}: the board does not answer"
+            self._why = f"{_UNKNOWN}: {_with_the_way_out(why)}"
             return
         self._known = Known(epoch=answer.epoch, words=answer.words, server=answer.server)
         seen = seen_of(answer, Standing(locked=False), asked_mono, self._settings)
@@ -271,6 +272,10 @@ def _known_by(state: StateDir | None) -> Known:
     outside = Outside(())
     outside.restore(None if state is None else peek_documents(state.paths.database).get(BOARD))
     return Known(**outside.snapshot())
+
+
+def _with_the_way_out(why: str) -> str:
+    return f"{why.rstrip('.')}. {_ALONE}"
 
 
 _LOST = "the right to open was lost meanwhile"

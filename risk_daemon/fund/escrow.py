@@ -51,6 +51,7 @@ class Escrow:
     published: revision and row of the last publication that nothing was heard of since.
     sum: what all members have lost together, as it was judged last; None: it was not.
     superseded: why this process is not the member any more, if so: it guards on, gives nothing and takes nothing.
+    rival: the ledger, as it was read last, is that of another founding of this fund, if so: the limit is there twice.
     is_over: the ledger is that of a later founding, which knows how this one ended: nothing is published any more.
     """
 
@@ -64,6 +65,7 @@ class Escrow:
     loss: LossRead | None = None
     sum: Verdict | None = None
     superseded: str | None = None
+    rival: str | None = None
     is_over: bool = False
     told: str | None = None
 
@@ -113,7 +115,7 @@ class Escrow:
     @property
     def may_trade(self) -> bool:
         """What the fund says of the gate."""
-        is_stopped = self.wanted.trip is not None or self.superseded is not None
+        is_stopped = self.wanted.trip is not None or self.superseded is not None or self.rival is not None
         is_open_question = self.is_undecided or self.is_sum_undecided
         return self.is_guarding and not is_stopped and not self.is_breached and not is_open_question
 
@@ -126,8 +128,8 @@ class Escrow:
     @property
     def why_still(self) -> str | None:
         """Why no headroom moves to or from here, if so."""
-        if self.superseded is not None:
-            return self.superseded
+        if self.superseded is not None or self.rival is not None:
+            return self.superseded or self.rival
         if self.wanted.trip is not None:
             return f"the fund has tripped ({self.wanted.trip})"
         return f"{self.name} has left the fund" if self.wanted.has_left else None
@@ -262,14 +264,14 @@ def _read(state: Escrow, event: LedgerRead) -> tuple[Escrow, Actions]:
     if state.charter.founding in ended:
         return _over(state, theirs, ended[state.charter.founding])
     if theirs != state.charter:
-        return state, (
-            Refuse(
-                f"the ledger is that of {theirs.fund!r}, founded by {theirs.founder} as {theirs.founding}, and"
-                f" {state.name} is of {state.charter.fund!r}, founded as {state.charter.founding}: nothing was changed"
-            ),
+        sentence = (
+            f"the ledger is that of {theirs.fund!r}, founded by {theirs.founder} as {theirs.founding}, and"
+            f" {state.name} is of {state.charter.fund!r}, founded as {state.charter.founding}"
         )
+        rival = sentence if _is_rival(theirs, state.charter) else state.rival
+        return replace(state, rival=rival), (Refuse(f"{sentence}: nothing was changed"),)
     superseded = state.superseded or _superseded_by(state, books)
-    state = replace(state, books=books, revision=event.revision, published=None, superseded=superseded)
+    state = replace(state, books=books, revision=event.revision, published=None, superseded=superseded, rival=None)
     state = _given_as_known(state, books)
     if state.wanted.trip is None and books.trip is not None and not state.wanted.has_left:
         by = ", ".join(sorted(row.member for row in books.rows.values() if row.trip is not None))
@@ -277,6 +279,13 @@ def _read(state: Escrow, event: LedgerRead) -> tuple[Escrow, Actions]:
     if state.why_still is not None:
         return settled(state)
     return _taken(state, books)
+
+
+def _is_rival(theirs: Charter, ours: Charter) -> bool:
+    """Whether the same fund was founded twice, by people who knew nothing of each other: then its limit is there
+    twice, and which of the two counts nobody can tell here."""
+    is_known = theirs.founding == ours.founding or theirs.founding in dict(ours.before)
+    return theirs.fund == ours.fund and not is_known
 
 
 def _over(state: Escrow, later: Charter, trip: str | None) -> tuple[Escrow, Actions]:

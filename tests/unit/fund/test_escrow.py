@@ -171,8 +171,36 @@ def test_a_record_that_is_none_changes_nothing(which: int) -> None:
     site, a, _ = two()
     _, document, said = list(records(site))[which]
     after, actions = step(a, LedgerRead(revision="1000", document=document))
-    assert after == a
+    assert replace(after, rival=None) == a
     assert said in refusal(actions)
+
+
+def test_a_fund_that_was_founded_twice_opens_nowhere_until_it_is_known_which_one_counts() -> None:
+    site, a, _ = two()
+    a, _ = step(a, lost(0))
+    assert a.may_trade
+    found = {which: (document, said) for which, document, said in records(site)}
+    for which in ("nothing at all", "another version", "another fund", "another limit"):
+        assert step(a, LedgerRead(revision="1000", document=found[which][0]))[0].may_trade, which
+    document, said = found["another founding"]
+    after, _ = step(a, LedgerRead(revision="1000", document=document))
+    assert (after.may_trade, after.is_guarding, after.budget) == (False, True, a.budget)
+    assert said in str(after.why_still)
+    assert "founded as f00d" in refusal(step(after, Give(to="b", amount=HUNDRED))[1])
+    garbled, _ = step(after, LedgerRead(revision="1001", document=[]))
+    assert not garbled.may_trade, "what can't be read says nothing else"
+    _, actions = step(after, lost(600))
+    assert any(isinstance(action, TripFund) for action in actions), "it goes on guarding"
+    assert step(after, site.read)[0].may_trade
+
+
+def test_an_older_copy_of_the_ledger_from_before_this_founding_is_no_rival() -> None:
+    site, a, _ = two()
+    later = replace(a, charter=replace(a.charter, founding="1a7e", before=((a.charter.founding, None),)))
+    later, _ = step(later, lost(0))
+    after, actions = step(later, site.read)
+    assert "nothing was changed" in refusal(actions)
+    assert after.may_trade
 
 
 def test_by_a_record_that_can_not_be_nobody_raises_and_people_are_told_once() -> None:

@@ -349,7 +349,7 @@ class World:
     def _look_on(self) -> None:
         script = ROOT / "tests" / "e2e" / "partition_bot.py"
         words = [*self.machines["bot"].within, sys.executable, str(script), self.redis.url, *GUARDS]
-        bot = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self._bot = bot = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         threads = [threading.Thread(target=self._hear, args=(bot,)), threading.Thread(target=self._look)]
         for thread in threads:
             thread.start()
@@ -380,8 +380,9 @@ class World:
     def told(self) -> str:
         """For whoever wonders why something did not happen."""
         told = {name: [line[:300] for line in guard.output().splitlines()[-16:]] for name, guard in self.guards.items()}
-        late_s = time.monotonic() - self.answers["bot"].last_at()
-        return json.dumps({"open": sorted(self.open_now()), "the bot answered s ago": late_s, "guards": told}, indent=1)
+        bot = {"ended": self._bot.poll(), "told s ago": time.monotonic() - self.answers["bot"].last_at()}
+        told |= {"codes": [str(guard.process and guard.process.poll()) for guard in self.guards.values()]}
+        return json.dumps({"open": sorted(self.open_now()), "bot": bot, "guards": told}, indent=1)
 
     def open_now(self) -> set[str]:
         """Of a, b and bot."""

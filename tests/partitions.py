@@ -475,15 +475,16 @@ def _fail_and_heal(world: World, case: Case, outcome: Outcome) -> None:
         wait_for(lambda: {names[name] for name in world.open_now()} == case.open_then, world.told)
         world.watched_for(max(LOOKED_ON_S, began + case.lasts_s - time.monotonic()))
         outcome.open_then = frozenset(names[name] for name in world.open_now())
+        ended = time.monotonic()  # to mend it takes a moment, in which somebody may open already
     healed = time.monotonic()
     for name, who in names.items():
         answers = world.answers[name]
-        shut = answers.first_shut(began, healed)
+        shut = answers.first_shut(began, ended)
         if answers.between(0, began)[-1][1] and shut is not None:
-            until = shut if who in case.open_then else healed
+            until = shut if who in case.open_then else ended
             outcome.shut_s[who] = (answers.last_open(began, until) or began) - began
     opened = world.answers[next(name for name in GUARDS if name != holder)].first_open(began)
-    if opened is not None and opened < healed:
+    if opened is not None and opened < ended:
         outcome.takeover_s = opened - began
     world.settled()
     bot = world.answers["bot"]

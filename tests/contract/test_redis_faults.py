@@ -408,8 +408,8 @@ async def test_guards_meet_on_a_board_by_the_rules_of_the_page_and_a_bot_does_no
         return (await b.exchange(Standing(locked=False), Known(), wants=True)).is_ours
 
     await until_true(is_ours)
-    server.ask("PERSIST", "risk-daemon:main:board:holder")
-    assert not await is_ours(), "settles, which takes one more command"
+    server.ask("DEL", "risk-daemon:main:board:holder")
+    assert not await is_ours(), "settles, which its user may have it do"
     assert (await b.exchange(Standing(locked=False), Known(), wants=False)).others == {"a": None}
     assert (await a.exchange(said, Known(), wants=False)).others == {"b": Standing(locked=False)}
     assert (await b.exchange(Standing(locked=False), Known(), wants=False)).others == {"a": said}

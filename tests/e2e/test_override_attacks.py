@@ -176,6 +176,7 @@ LOCAL: dict[str, dict[str, Any] | None] = {
     "/api/v1/reload": {},
     "/api/v1/release": {"reason": "x", "bot": "bot"},
     "/api/v1/enable": {},
+    "/api/v1/fund/transfer": {"to": "mallory", "amount": "1"},
     "/api/v1/override": None,
     "/api/v1/override/withdraw": {"attempt": "0" * 32},
     "/api/v1/wardens/enroll": {"name": "mallory"},

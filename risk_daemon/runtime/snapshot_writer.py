@@ -40,8 +40,11 @@ class Place(Protocol):
         """All or none. Takes no longer than it was told at most."""
         ...
 
-    async def forget(self, before_wall: float, keep_days: int) -> None:
-        """Remove what is from before then (Unix seconds), but for the newest days on which anything was kept."""
+    async def forget(self, before_wall: float, keep_days: int) -> bool:
+        """Remove what is from before then (Unix seconds), but for the newest days on which anything was kept.
+
+        True: there may be more of it.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -183,8 +186,9 @@ class SnapshotWriter:
     async def _forget_old(self) -> None:
         now = self._clock.now()
         if self._settings.keep_s is not None and now.mono - self._forget_mono >= _FORGET_EVERY_S:
-            await self._place.forget(now.wall - self._settings.keep_s, math.ceil(self._settings.keep_s / _DAY_S))
-            self._forget_mono = now.mono
+            keep_s = self._settings.keep_s
+            if not await self._place.forget(now.wall - keep_s, math.ceil(keep_s / _DAY_S)):
+                self._forget_mono = now.mono
 
     def _tell(self, error: Exception | None) -> None:
         """Once when it begins, and once when it ends."""

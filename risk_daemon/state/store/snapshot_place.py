@@ -59,9 +59,9 @@ class SnapshotPlace:
 
         await self._link.run(with_tables(work))
 
-    async def forget(self, before_wall: float, keep_days: int) -> None:
+    async def forget(self, before_wall: float, keep_days: int) -> bool:
         """Remove those from before that moment (Unix seconds), see `snapshots.forget`. Raises RecordError."""
-        await self._link.run(with_tables(lambda connection: forget(connection, before_wall, keep_days)))
+        return await self._link.run(with_tables(lambda connection: forget(connection, before_wall, keep_days)))
 
     async def close(self) -> None:
         """Let go of the connection, without waiting for the server."""

@@ -167,20 +167,27 @@ SELECT began FROM newest WHERE days = $1
 """
 
 
-async def forget(connection: Connection, before_wall: float, keep_days: int) -> None:
+# As many as a statement removes well within its time: where years are to go, one would never come to its end.
+FORGOTTEN_AT_ONCE = 20_000
+_FORGET_SOME = """DELETE FROM daily_pnl_snapshots WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM daily_pnl_snapshots WHERE snapshot_time < $1 LIMIT $2))"""
+
+
+async def forget(connection: Connection, before_wall: float, keep_days: int) -> bool:
     """Remove snapshots from before that moment, but for the newest `keep_days` days (UTC) on which there are any.
 
     So no clock that jumps makes history old: it costs a day for each that it wrote on. Of a hypertable whole
-    pieces are removed. Raises what asyncpg raises.
+    pieces are removed, of a plain table some rows; True: there may be more. Raises what asyncpg raises.
     """
     began: datetime | None = await connection.fetchval(_DAYS_BACK, keep_days)
     if began is None:
-        return
+        return False
     before = min(_moment(before_wall), began)
     if await _is_hypertable(connection):
         await connection.execute("SELECT drop_chunks('daily_pnl_snapshots', older_than => $1::timestamptz)", before)
-    else:
-        await connection.execute("DELETE FROM daily_pnl_snapshots WHERE snapshot_time < $1", before)
+        return False
+    status: str = await connection.execute(_FORGET_SOME, before, FORGOTTEN_AT_ONCE)  # "DELETE 20000"
+    return int(status.rpartition(" ")[2]) == FORGOTTEN_AT_ONCE
 
 
 async def _is_hypertable(connection: Connection) -> bool:

@@ -41,6 +41,7 @@ class Shelf:
     def __init__(self) -> None:
         self.kept: list[Snapshot] = []
         self.forgotten: list[tuple[float, int]] = []
+        self.forgets_all = True
         self.trouble: Exception | None = None
         self.hangs = False
         self.is_closed = False
@@ -56,8 +57,9 @@ class Shelf:
             raise self.trouble
         self.kept += snapshots
 
-    async def forget(self, before_wall: float, keep_days: int) -> None:
+    async def forget(self, before_wall: float, keep_days: int) -> bool:
         self.forgotten.append((before_wall, keep_days))
+        return not self.forgets_all
 
     async def close(self) -> None:
         self.is_closed = True
@@ -224,3 +226,14 @@ async def test_what_is_old_is_forgotten_once_an_hour_and_never_where_all_is_kept
     await keeper.run(130)
     assert [(round(at - NOON), days) for at, days in desk.shelf.forgotten] == [(-86_400, 1)]
     assert keeper.shelf.forgotten == []
+
+
+async def test_where_more_is_old_than_can_be_forgotten_at_once_it_goes_on_with_each_write() -> None:
+    desk = Desk()
+    desk.shelf.forgets_all = False
+    await desk.run(130)
+    asked = len(desk.shelf.forgotten)
+    assert asked > 1
+    desk.shelf.forgets_all = True
+    await desk.run(130)
+    assert len(desk.shelf.forgotten) == asked + 1

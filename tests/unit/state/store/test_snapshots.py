@@ -304,6 +304,18 @@ async def test_many_rows_of_many_accounts_are_days_all_the_same(connection: Any)
     assert await connection.fetchval("SELECT count(*) FROM daily_pnl_snapshots") == 64
 
 
+async def test_what_is_old_goes_in_steps_that_each_end_in_time(
+    connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "FORGOTTEN_AT_ONCE", 2)
+    await days_of(connection, *range(-5, 1))
+    found = []
+    for _ in range(3):
+        found.append((await forget(connection, NOON, keep_days=1), len(await days_kept(connection))))
+    assert found == [(True, 4), (True, 2), (False, 1)]
+    assert await days_kept(connection) == [0]
+
+
 async def test_with_timescaledb_it_is_a_hypertable_and_whole_pieces_go(connection: Any) -> None:
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb')"):
         pytest.skip("this PostgreSQL has no TimescaleDB: the table is a plain one")

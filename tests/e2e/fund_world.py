@@ -10,6 +10,7 @@ import asyncio
 import json
 import signal
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
@@ -36,6 +37,7 @@ LIMIT, BUDGET, CAPITAL = Decimal(2_000), Decimal(400), Decimal(10_000)
 PRICE, HELD = Decimal(60_000), Decimal("0.1")
 _ORDER_EVERY_S = 0.1
 _OPEN_WITHIN_S = 150.0  # five processes begin at once
+TRIPS_WITHIN_S = 10.0
 
 T = TypeVar("T")
 
@@ -245,12 +247,18 @@ class Fund:
 
     @contextmanager
     def audited(self) -> Iterator[list[str]]:
-        """What must never be: the limit is lost, and nobody has tripped."""
+        """What must never be: the limit is lost, and nobody trips for longer than it takes to see and confirm that."""
         violations: list[str] = []
+        since = float("inf")
 
         def look() -> None:
+            nonlocal since
             lost = self.lost
-            if lost >= LIMIT and not any(member.trips for member in self):
+            if lost < LIMIT or any(member.trips for member in self):
+                since = float("inf")
+                return
+            since = min(since, time.monotonic())
+            if time.monotonic() - since > TRIPS_WITHIN_S:
                 violations.append(f"{lost} are lost, and nobody has tripped")
 
         with self._again(look):
@@ -299,7 +307,8 @@ class Fund:
         for member in self:
             assert member.orders > 0
             assert member.state["open_order_count"] == 0
-            assert member.guard.of("venue_proven")
+            ids = {trip["trip_id"] for trip in member.trips}
+            assert {proof["trip_id"] for proof in member.guard.of("venue_proven")} == ids, self.told()
         return {trip["trip_id"] for member in self for trip in member.trips}
 
     def close(self) -> None:

@@ -25,8 +25,8 @@ DOCUMENT = Document(
         "000-04": Row("Realised and unrealised losses of the day added up over all accounts"),
         "000-05": Row(
             "In less than 100 ms",
-            note="`python -m benchmarks store` holds it to that: p99 from a change on one of 100 accounts to the answer"
-            " from the table, when a snapshot is due; the guard itself judges in the turn that takes the change in",
+            note="`python -m benchmarks store` measures it: p99 from a change on one of 100 accounts to the answer from"
+            " the table, when a snapshot is due; the guard itself judges in the turn that takes the change in",
         ),
         "000-06": Row(
             "A table of daily snapshots by account, amounts with two decimals",
@@ -34,7 +34,7 @@ DOCUMENT = Document(
         ),
         "000-07": Row(
             "Generated columns for the drawdown and whether it is breached, id as the only key",
-            different="13.1: generated they are; the key is id and snapshot_time, for a hypertable takes no other; the"
+            note="in the form that runs (13.1): the key is id and snapshot_time, for a hypertable takes no other; the"
             " limit is a column, 3 % where the configuration has none",
             also=("tests/unit/state/store/test_snapshots.py::test_it_is_breached_at_the_limit_unrounded",),
         ),
@@ -76,7 +76,11 @@ DOCUMENT = Document(
             different="4.4: only a freeze does; a trip ends by a reset alone",
         ),
         "000-22": Row("Asking often does not hammer a database", note="bots look at a memory map"),
-        "000-23": Row("A file for the Redis lock", different=_FILES + ": risk_daemon/state/lock/redis.py"),
+        "000-23": Row(
+            "A file for the Redis lock",
+            note="risk_daemon/state/lock/redis.py, in a room of the house",
+            also=("tests/contract/test_locks.py::test_it_follows_what_is_written",),
+        ),
         "000-24": Row(
             "A warden ends a freeze with several factors, one of them biometric",
             also=(

@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager
 class Proxy:
     """delay_s: of every piece, each way. hold: what a piece to the server must contain to be held back, with all that
     comes after it on its connection, until `release`. is_deaf: nothing comes through. repeats: the first answer of a
-    connection is given again to every question, and the server is not asked any more.
+    connection is given again to every question, and the server is not asked any more. to: the port that connections
+    lead to from now on; those that are there stay where they are.
     """
 
     def __init__(self, port: int) -> None:
-        self._to = port
+        self.to = port
         self.port = 0
         self.delay_s = 0.0
         self.hold: bytes | None = None
@@ -44,7 +45,7 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.to)
         with contextlib.suppress(OSError):
             await asyncio.gather(self._there(reader, far_writer, writer), self._back(far_reader, writer))
         for one in (far_writer, writer):

@@ -47,7 +47,7 @@ async def leave(settings: Settings, order: Order, *, to: str | None) -> Escrow:
         if begun.wanted.has_left:
             raise UsageError(f"{begun.name} has left {begun.charter.fund} already")
         desk.books(await desk.read())  # before anything takes long
-        order.say("every venue is listed and read twice: an order that was on its way must have arrived")
+        order.say("every venue is listed, and listed and read again: an order that was on its way must have arrived")
         found = await _looked(settings, desk, begun)
         if found.odd:
             odd = "; ".join(found.odd)
@@ -62,8 +62,10 @@ async def _looked(settings: Settings, desk: Desk, state: Escrow) -> Looked:
         )
         odd = [*_unprovable(site.adapters), *await _orders(settings, site.adapters)]
         await asyncio.sleep(settings.circuit_breaker.order_flight + longest_lease_s(settings))
+        # Nothing is on its way any more. What is listed now may fill before positions are read, not after.
+        odd += await _orders(settings, site.adapters)
         await read_everything(settings, site, engine, flows_since(desk.documents))
-        odd += [*await _orders(settings, site.adapters), *_holdings(settings, site.adapters, engine)]
+        odd += [*_holdings(settings, site.adapters, engine), *await _orders(settings, site.adapters)]
         return Looked(odd=tuple(dict.fromkeys(odd)), lost=_lost(state, engine))
 
 

@@ -17,13 +17,14 @@ from risk_daemon.app.composition import Site, engine_settings, open_log, own_sta
 from risk_daemon.app.in_force import in_force
 from risk_daemon.app.inventory import Inventory, OpenOrders, count_by_scope, take_inventory
 from risk_daemon.app.override_stopped import Told, are_wardens_enrolled, followed, page_of, writes_to
+from risk_daemon.app.store import on_server
 from risk_daemon.auth.operators import operator_name
 from risk_daemon.auth.override import Purpose
 from risk_daemon.baselines.agreement import READINGS
 from risk_daemon.config.load import Settings
 from risk_daemon.engine.decision import ReadNow
 from risk_daemon.engine.engine import Engine
-from risk_daemon.errors import StartUnavailable, StateError, UsageError, VenueError, check
+from risk_daemon.errors import RecordError, StartUnavailable, StateError, UsageError, VenueError, check
 from risk_daemon.model.clock import Instant
 from risk_daemon.model.events import Kind, Started, Tick
 from risk_daemon.model.units import ZERO, plain
@@ -70,6 +71,7 @@ async def prepare_init(settings: Settings, say: Say = lambda _sentence: None) ->
     paths = Paths(settings.state.dir)
     if not paths.database.exists():
         check_no_trip(paths)
+        await _check_unknown_elsewhere(settings, say)
     async with Site(settings) as site:
         began = site.clock.now()
         engine = _unjudging_engine(settings, site)
@@ -83,6 +85,26 @@ async def prepare_init(settings: Settings, say: Say = lambda _sentence: None) ->
         engine.baselines.capital = equity if capital is None else capital
         documents = {**engine.snapshot(), "feeds": feeds_now(site, began)}
         return replace(report, documents={name: documents[name] for name in documents if name not in _JUDGED})
+
+
+async def _check_unknown_elsewhere(settings: Settings, say: Say) -> None:
+    """Raises StateError where the server has a state of this guard: two of them would be two truths."""
+    url, name = settings.state.server, settings.guard.name
+    if url is None:
+        return
+    remote = on_server(settings, url)
+    try:
+        head = await remote.head()
+    except RecordError as error:
+        say(f"whether the server knows of a guard {name!r} already can't be told: {error}")
+        return
+    finally:
+        await remote.close()
+    if head is not None:
+        raise StateError(
+            f"{remote.where} has the state of a guard {name!r}, nothing was changed: go on from it with"
+            " `init --from-store`, or give this guard another [guard] name"
+        )
 
 
 async def look_once(settings: Settings) -> InitReport:

@@ -83,7 +83,7 @@ class FundDebt:
         document, latch = documents.get(FUND), documents.get("latch")
         if isinstance(latch, Mapping) and latch.get("cause") == Cause.FUND:
             self.trip_id = str(latch.get("trip_id"))
-        if document is None:
+        if document in (None, {}):  # none, or one that was taken back
             return
         row = document.get("row") if isinstance(document, Mapping) else None
         trip = row.get("trip", _UNREADABLE) if isinstance(row, Mapping) else _UNREADABLE

@@ -259,6 +259,8 @@ def _read(state: Escrow, event: LedgerRead) -> tuple[Escrow, Actions]:
         books = Books(state.charter) if event.document is None else Books.of(event.document)
     except ValueError as error:
         return state, (Refuse(f"{error}: nothing was changed by it"),)
+    if _is_of_before(books.charter, state.charter):
+        books = Books(state.charter)  # an older copy: what was said since is said again, as to a ledger that forgot all
     theirs = books.charter
     ended = dict(theirs.before) if theirs.fund == state.charter.fund else {}
     if state.charter.founding in ended:
@@ -284,8 +286,12 @@ def _read(state: Escrow, event: LedgerRead) -> tuple[Escrow, Actions]:
 def _is_rival(theirs: Charter, ours: Charter) -> bool:
     """Whether the same fund was founded twice, by people who knew nothing of each other: then its limit is there
     twice, and which of the two counts nobody can tell here."""
-    is_known = theirs.founding == ours.founding or theirs.founding in dict(ours.before)
-    return theirs.fund == ours.fund and not is_known
+    return theirs.fund == ours.fund and theirs.founding != ours.founding
+
+
+def _is_of_before(theirs: Charter, ours: Charter) -> bool:
+    """Whether that founding is over, as ours came after it: who is still of it hears so by our record in its place."""
+    return theirs.fund == ours.fund and theirs.founding in dict(ours.before)
 
 
 def _over(state: Escrow, later: Charter, trip: str | None) -> tuple[Escrow, Actions]:

@@ -385,7 +385,7 @@ class Daemon:
         now_mono, fund = self.parts.clock.now().mono, self.member
         is_good = finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN
         if is_good and fund is not None and fund.is_confirming and self._ending is None:
-            self._held = self._held or (finish, now_mono + _WAITS_FOR_FUND_S)
+            self._held = self._held or (finish, now_mono + fund.confirm_within_s + _WAITS_FOR_FUND_S)
             if now_mono < self._held[1]:
                 return
         if self._ending is None:
@@ -407,7 +407,7 @@ class Daemon:
             self._effects.latch_deadline_mono
         ):
             finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the latch could not be made durable")
-        if finish.exit_code is ExitCode.TRIGGERED_AND_PROVEN and self._owes_the_fund:
+        if finish.exit_code in _GOOD_ENDS and self._owes_the_fund:  # after a reset too: the others trade on
             finish = Finish(ExitCode.TRIGGERED_UNPROVEN, "the fund was not told of its trip")
         now = self.parts.clock.now()
         gate = self._engine.gate

@@ -169,6 +169,11 @@ class Member:
         self._look(decision.now.mono, by_prices=isinstance(decision.event, PricesSeen))
 
     @property
+    def confirm_within_s(self) -> float:
+        """How long a lost budget is in question at most, unless readings change it again."""
+        return self._settings.confirm_within_s
+
+    @property
     def is_confirming(self) -> bool:
         """Whether the budget seems to be lost, and that is being read again."""
         return self._loss.is_confirming

@@ -30,6 +30,12 @@ async def closed(closing: Awaitable[None]) -> None:
         _LOG.debug("redis_not_closed", error=str(error) or type(error).__name__)
 
 
+async def hang_up(client: Redis) -> None:
+    """Let go of idle connections, as after anything that went wrong: the name may lead to another server by now, and a
+    master that became a replica keeps who is connected. Raises nothing."""
+    await closed(client.connection_pool.disconnect(inuse_connections=False))
+
+
 def redis_client(address: RedisAddress, password: str | None, timeout_s: float, **more: Any) -> Redis:
     """Nothing is connected yet. The library takes a while to load: not to be called where somebody waits.
 

@@ -429,6 +429,22 @@ async def test_a_replica_that_is_promoted_settles_before_anybody_opens(
     assert (await held(b, 1)).epoch == 2
 
 
+async def test_a_board_that_moved_while_its_old_server_stays_as_a_replica_is_found_again(
+    redis_place: RedisPlace, other: RedisServer
+) -> None:
+    """As a planned failover leaves it: nobody's connection is closed, and the name leads to the new master."""
+    proxy = Proxy(redis_place.server.port)
+    async with proxy.running():
+        a = redis_place.board_at(proxy.port, "a", [])
+        await held(a)
+        redis_place.server.follow(other)
+        proxy.to = other.port
+        with pytest.raises(RecordError):
+            await ask(a, known_epoch=1)
+        assert (await held(a, 1)).epoch == 2
+        await a.close()
+
+
 async def test_a_lease_that_ends_later_than_it_can_is_none_and_the_board_settles(place: Place) -> None:
     a, b = place.board("a", ["b"]), place.board("b", ["a"])
     await held(a)

@@ -285,6 +285,27 @@ async def test_a_replica_gives_no_answer(place: RedisPlace, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("place", ["redis"], indirect=True)
+async def test_a_ledger_that_moved_while_its_old_server_stays_as_a_replica_is_found_again(
+    place: RedisPlace, tmp_path: Path
+) -> None:
+    new = RedisServer(tmp_path / "new").start()
+    try:
+        async with Proxy(place.server.port).running() as proxy:
+            ledger = RedisLedger(redis_client(RedisAddress.of(f"redis://127.0.0.1:{proxy.port}/0"), None, 1.0), "alpha")
+            await ledger.compare_and_set(None, {"n": 0})
+            new.follow(place.server)
+            new.ask("REPLICAOF", "NO", "ONE")
+            place.server.follow(new)
+            proxy.to = new.port
+            with pytest.raises(RecordError, match="it is a replica"):
+                await ledger.read()
+            assert (await ledger.read()).document == {"n": 0}
+            await ledger.aclose()
+    finally:
+        new.kill()
+
+
+@pytest.mark.parametrize("place", ["redis"], indirect=True)
 async def test_an_answer_that_is_lost_is_an_error_and_reading_says_what_became(place: RedisPlace) -> None:
     """Put there, and nobody heard: the one who asked must not take that for another's."""
     async with Proxy(place.server.port).running() as proxy:

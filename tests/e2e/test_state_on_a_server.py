@@ -75,6 +75,9 @@ def test_a_new_machine_goes_on_from_the_server_and_nothing_is_lost(
     own_postgres.start()
     before = own.documents()
 
+    anew = daemon.command("init", "--yes")
+    assert anew.returncode == 78, anew.stderr
+    assert "go on from it with `init --from-store`" in " ".join(anew.stderr.split())
     early = daemon.command("init", "--from-store", "--yes")
     own.is_left_alone()
     done = daemon.command("init", "--from-store", "--yes")

@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 
 from risk_daemon.errors import RecordError
 from risk_daemon.state.board.base import LEASE_S, Answer, Known, Standing, standing_in, standings_in
-from risk_daemon.state.redis_client import closed
+from risk_daemon.state.redis_client import closed, hang_up
 
 _EXCHANGE = """
 local now = redis.call('TIME')
@@ -128,6 +128,7 @@ class RedisBoard:
             found = await self._client.eval(_EXCHANGE, len(self._keys), *self._keys, *words)
             return self._answer([_text(part) for part in found])
         except (RedisError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            await hang_up(self._client)
             raise RecordError(f"{self.place}: the board does not answer: {error}") from error
 
     def _answer(self, found: Sequence[str | None]) -> Answer:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from risk_daemon.errors import RecordError
 from risk_daemon.fund.ledger import LARGEST, JsonObject, LedgerRead
-from risk_daemon.state.redis_client import closed
+from risk_daemon.state.redis_client import closed, hang_up
 
 # One key holds both, so that no crash comes between them. KEYS: the ledger's; ARGV: expected, new revision, document.
 _COMPARE_AND_SET: Final = """
@@ -46,8 +46,10 @@ class RedisLedger:
                 pipeline.hgetall(self.key)
                 role, reply = await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
+            await hang_up(self._client)
             raise RecordError(f"{self.where}: the fund's ledger can't be read: {error}") from error
         if not isinstance(role, list) or not role or _text(role[0]) != "master":
+            await hang_up(self._client)
             raise RecordError(f"{self.where}: it is a replica, which knows of the ledger what it was told so far")
         if not reply:
             return LedgerRead(revision=None, document=None)
@@ -70,6 +72,7 @@ class RedisLedger:
             words = (revision or "", new, json.dumps(document))
             done = await self._client.eval(_COMPARE_AND_SET, 1, self.key, *words)
         except (RedisError, OSError, TimeoutError) as error:
+            await hang_up(self._client)
             raise RecordError(f"{self.where}: the fund's ledger can't be written: {error}") from error
         if done not in (0, 1):
             raise RecordError(f"{self.where}: the fund's ledger gave an odd answer: {str(done)[:60]!r}")

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from risk_daemon.errors import RecordError
 from risk_daemon.fund.sum import Reading
 from risk_daemon.state.fund.readings import Heard, Moment, heard_of, text_of
-from risk_daemon.state.redis_client import closed
+from risk_daemon.state.redis_client import closed, hang_up
 
 _KEPT: Final = 2_000
 _FIELD: Final = "reading"
@@ -52,6 +52,7 @@ class RedisReadings:
             word = text_of(reading, self._founding, self._now.at(now_mono))
             await self._client.eval(_SAY, 1, self.key, _KEPT, _FIELD, word)
         except (RedisError, OSError, ValueError, TypeError, LookupError) as error:
+            await hang_up(self._client)
             raise RecordError(f"{self.where}: the fund's members can't be told: {error}") from error
 
     async def hear(self, now_mono: float) -> Heard:
@@ -64,6 +65,7 @@ class RedisReadings:
                 raise ValueError("it does not say what time it is")
             heard = heard_of([(word, _order(at)[0]) for at, word in words], self._founding, now)
         except (RedisError, OSError, ValueError, TypeError, LookupError) as error:
+            await hang_up(self._client)
             raise RecordError(f"{self.where}: the fund's members can't be heard: {error}") from error
         self._heard_up_to = words[-1][0] if words else min(last, self._heard_up_to, key=_order)
         return heard

@@ -26,7 +26,7 @@ from risk_daemon.model.clock import Clock, Instant, SystemClock
 from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.redis_address import RedisAddress
 from risk_daemon.state.lock.redis_record import LEASE_MS, Given, key_of, text_of
-from risk_daemon.state.redis_client import closed, redis_client
+from risk_daemon.state.redis_client import closed, hang_up, redis_client
 from risk_daemon.state.worker import Worker
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ class RedisLock:
     async def _drop(self) -> None:
         """Let go of idle connections: the name may lead to another server by now."""
         if self._client is not None:
-            await closed(self._client.connection_pool.disconnect(inuse_connections=False))
+            await hang_up(self._client)
 
 
 def _words(error: Exception) -> str:

@@ -186,6 +186,8 @@ class MirroredStore:
             return False
         if head.unseen_s < ABSENT_AFTER_S:
             raise Refused(_TWO_GUARDS.format(seconds=head.unseen_s))
+        if not self._lineage.runs:
+            raise Refused(_NEVER_THERE)
         return True
 
     async def _take_over(self, revision: Revision, head: Head) -> None:
@@ -351,6 +353,10 @@ class MirroredStore:
 _TWO_GUARDS = (
     "another guard of this name was there {seconds:.0f} s ago: give each its own [guard] name, or stop the other one"
     " and start this one again in half a minute"
+)
+_NEVER_THERE = (
+    "it has a later state of a guard of this name, and the one here was never there: move this state directory aside and"
+    " `init --from-store`, or give this guard another [guard] name"
 )
 
 

@@ -225,7 +225,7 @@ def test_where_nobody_can_tell_it_the_code_is_not_1() -> None:
         ({"row": {"trip": "alpha-1"}}, True),
         ({"row": {"trip": 7}}, True),
         ({"row": []}, True),
-        ({}, True),
+        ({}, False),
         ([], True),
     ],
 )

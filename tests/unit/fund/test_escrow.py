@@ -194,13 +194,19 @@ def test_a_fund_that_was_founded_twice_opens_nowhere_until_it_is_known_which_one
     assert step(after, site.read)[0].may_trade
 
 
-def test_an_older_copy_of_the_ledger_from_before_this_founding_is_no_rival() -> None:
-    site, a, _ = two()
-    later = replace(a, charter=replace(a.charter, founding="1a7e", before=((a.charter.founding, None),)))
+def test_of_an_older_copy_of_the_ledger_from_before_this_founding_nobody_of_that_one_trades_on() -> None:
+    site, a, b = two()
+    ended = ((a.charter.founding, "trip-7"),)
+    later = replace(a, charter=replace(a.charter, founding="1a7e", before=ended), books=None, published=None)
     later, _ = step(later, lost(0))
-    after, actions = step(later, site.read)
-    assert "nothing was changed" in refusal(actions)
-    assert after.may_trade
+    b, _ = step(b, lost(0))
+    assert b.may_trade, "it does not know yet that its founding is over"
+    later = site.hear(later)
+    assert later.may_trade
+    b = site.hear(b)
+    assert not b.may_trade
+    assert b.wanted.trip == "trip-7"
+    assert "founded anew" in str(b.superseded)
 
 
 def test_by_a_record_that_can_not_be_nobody_raises_and_people_are_told_once() -> None:

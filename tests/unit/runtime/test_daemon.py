@@ -710,6 +710,7 @@ class InQuestion:
     """A member whose budget seems to be lost, and is being read again."""
 
     is_confirming = True
+    confirm_within_s = 0.0
 
     def view(self) -> None:
         """Nothing of it matters here."""
@@ -726,6 +727,26 @@ async def test_while_a_lost_budget_is_read_again_a_trip_of_its_own_does_not_end_
     await pass_time(0.1)
     member.is_confirming = False
     assert await running.ends() is ExitCode.TRIGGERED_UNPROVEN, "it is to be started again, and tells the fund"
+
+
+async def test_the_end_is_held_for_as_long_as_the_question_may_take() -> None:
+    running, member = await Running().ready(), InQuestion()
+    member.confirm_within_s = 60.0
+    running.daemon.member = cast(Member, member)
+    trip_id = await running.halted()
+    running.put(SweepFinished(trip_id, True, 0, 1.0))
+    await pass_time(50.0)
+    assert not running.task.done()
+    member.is_confirming = False
+    assert await running.ends() is ExitCode.TRIGGERED_AND_PROVEN
+
+
+async def test_a_stop_while_the_fund_was_not_told_of_its_trip_is_no_clean_one() -> None:
+    """As after a reset: here nothing holds any more, and the others trade on."""
+    running = await Running().ready()
+    running.daemon.member = cast(Member, SimpleNamespace(view=lambda: SimpleNamespace(told=False), is_confirming=False))
+    running.daemon.stop()
+    assert await running.ends() is ExitCode.TRIGGERED_UNPROVEN
 
 
 async def test_a_question_that_has_no_end_holds_the_end_for_a_moment_only_and_a_reset_takes_it_back() -> None:

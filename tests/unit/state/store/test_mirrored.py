@@ -523,6 +523,22 @@ async def later_by_five_samples(guards: Guards, database: Database) -> list[floa
     return walls
 
 
+async def test_a_later_state_of_its_name_is_not_taken_over_by_one_that_was_never_there(
+    guards: Guards, database: Database
+) -> None:
+    """As after `init` on a new machine: what a person has just agreed to is not undone by a count."""
+    first = await guards.start()
+    for number in range(5):
+        await first.save({"a": {"n": number}})
+    await well(first)
+    await guards.stop(first)
+    database.is_left_alone()
+    second = await guards.start("elsewhere")
+    await until(lambda: "was never there" in (second.trouble or ""))
+    assert there(database)["a"] == {"n": 4}
+    assert guards.news == []
+
+
 async def test_what_is_later_is_taken_over_however_long_it_takes_step_by_step(
     guards: Guards, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

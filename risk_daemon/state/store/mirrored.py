@@ -355,8 +355,8 @@ _TWO_GUARDS = (
     " and start this one again in half a minute"
 )
 _NEVER_THERE = (
-    "it has a later state of a guard of this name, and the one here was never there: move this state directory aside and"
-    " `init --from-store`, or give this guard another [guard] name"
+    "it has a later state of a guard of this name, and the one here was never there: move this state directory aside"
+    " and `init --from-store`, or give this guard another [guard] name"
 )
 
 

@@ -126,10 +126,10 @@ class World:
         await store.save({"history": {"entries": [*entries, self._new()]}})
         if chance < 0.85:
             await store._try()
-            if store.trouble is None:
+            if store._trouble is None:  # as of this try: that nothing tries by itself is trouble too
                 assert self.on_server() == [*entries, self.entries], "said to be safe, and it is not there"
                 self.brought += 1
-        return f"{machine} saves: {store.trouble}"
+        return f"{machine} saves: {store._trouble}"
 
 
 async def played(seed: int, root: Path, database: Database) -> int:

@@ -172,7 +172,7 @@ def test_a_fund_is_founded_and_joined_and_looked_at(fund: Fund) -> None:
         assert (event["deed"], event["fund"], event["operator"].partition(":")[0] != "") == (deed, "alpha", True)
 
     assert "a of alpha already" in refused(a, "join")
-    assert "XX" in refused(b, "found", "--yes")
+    assert "this guard is b of alpha already" in refused(b, "found", "--yes")
     assert "of alpha already" in refused(b, "join")
 
 

@@ -3,6 +3,7 @@
 Every second, and at once when the gate's cause changes, one exchange with the board. A lease counts from before it was
 asked for, with a margin; where the board does not answer nothing is told, and the lease runs out by itself. One that is
 let go of is over before the board is told: whether it took that in may never be known, and another may open by then.
+What the peers know of a lock here is unsaid in the same way, before the board is told that it is over.
 
 The board's clock ends leases, so it is held against this machine's: between two answers both must have gone the same
 way. Where they did not, nothing is believed, and the board settles anew.
@@ -251,6 +252,7 @@ class Twin:
         self._seen: BoardSeen | None = None
         self._left_to: str | None = _UNKNOWN
         self._may_open = False  # by what was emitted last
+        self._is_told_locked = False  # the same
         self._guarded_elsewhere: dict[str, list[str]] = {}
         self._error: str | None = None
         self._running: asyncio.Task[None] | None = None
@@ -316,6 +318,8 @@ class Twin:
         wants = wants_to_open(restraints) and not leaving and not self._guarded_elsewhere
         if not wants:
             self._let_go()
+        if not _stays(mine):
+            self._unsay(asked.mono)
         try:
             async with asyncio.timeout(self._settings.within_s):
                 answer = await self._board.exchange(mine, self._known, wants=wants)
@@ -331,6 +335,7 @@ class Twin:
             return
         self._note_guarded(guarded_elsewhere(answer, self._settings.guarded))
         if not answer.is_taken:
+            self._is_told_locked = _stays(mine)
             self._emit(StandingTold(locked=_stays(mine), trip_id=mine.trip_id, mono=answered_mono))
         for trip in trips_of(answer, self._settings.name):
             self._emit(trip)
@@ -366,6 +371,12 @@ class Twin:
         if self._may_open:
             self._emit(LeaseSeen(by=TWIN, until_mono=None, reason="it was let go of, for something holds here"))
         self._may_open = False
+
+    def _unsay(self, asked_mono: float) -> None:
+        """Before it is sent that nothing holds for good: what the peers were told is over, though no answer comes."""
+        if self._is_told_locked:
+            self._emit(StandingTold(locked=False, trip_id=None, mono=asked_mono))
+        self._is_told_locked = False
 
     def _note_guarded(self, elsewhere: dict[str, list[str]]) -> None:
         """Told when it changes; and then the epoch is let go of, or asked for, at once."""

@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from risk_daemon.engine.peers_told import PeersTold
+from risk_daemon.engine.trip import Trip
 from risk_daemon.errors import RecordError
 from risk_daemon.gate.restraints import Restraint
 from risk_daemon.model.events import BoardSeen, Input, LeaseSeen, PeerSeen, StandingTold, TrippedElsewhere
@@ -498,6 +500,37 @@ async def test_what_was_taken_in_is_known_to_be_told_and_what_was_not_is_not() -
     await guard.lets_time_pass(1.0)
     (told,) = [event for event in guard.told if isinstance(event, StandingTold)]
     assert (told.locked, told.trip_id) == (True, "trip-1")
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("trouble", [RecordError("gone"), None])
+async def test_what_was_perhaps_unsaid_proves_no_freeze_of_later(trouble: Exception | None) -> None:
+    """The board may have taken in that the veto is over: then a peer opens, and hears nothing of the freeze."""
+    guard, peers, freeze = Guard(), PeersTold(), Trip("trip-2", "daily_loss", "3 %", 0.0, 0.0, is_freeze=True)
+
+    def told_since() -> float | None:
+        for event in guard.told:
+            if isinstance(event, StandingTold):
+                peers.take(event)
+        guard.told.clear()
+        return peers.since(freeze)
+
+    guard.restraints = [VETO]
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    assert told_since() is not None, "who is told of any lock is shut"
+    guard.restraints, guard.board.answer = [], trouble
+    guard.twin.heard(None)  # type: ignore[arg-type]
+    await guard.lets_time_pass(0.01)
+    assert told_since() is None, "before the answer"
+    guard.restraints = [FREEZE]
+    guard.twin.heard(None)  # type: ignore[arg-type]
+    await guard.lets_time_pass(5.0)
+    assert told_since() is None
+    guard.board.answer = HELD
+    await guard.lets_time_pass(2.1)
+    assert (told_since() or 0.0) > 5.1, "since it was taken in again"
     await guard.twin.aclose()
 
 

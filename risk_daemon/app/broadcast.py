@@ -73,7 +73,7 @@ def of_trip(trip: Trip) -> Message:
         wall=trip.since_wall,
         rule=trip.breaker,
         reason=trip.reason,
-        is_freeze=trip.is_freeze,
+        is_freeze=trip.began_as_freeze,
         until_wall=trip.until_wall,
     )
 

@@ -252,8 +252,10 @@ def longest_lease_s(settings: Settings) -> float:
     """For how long somebody may read an open gate after the guard's last look: what is proven waits for that.
 
     A peer heeds a trip when the board has been told of it and the lease that it had then is over: see trip_control.py.
+    Bots read its open from locks of its own, which this file says nothing of: so the longest of any lock counts.
     """
-    lease_s = max(LEASE_S, FILE_LEASE_S, REDIS_LEASE_MS / 1000 if settings.state.redis_locks else 0.0)
+    may_be_in_redis = settings.state.redis_locks or settings.guard.peers
+    lease_s = max(LEASE_S, FILE_LEASE_S, REDIS_LEASE_MS / 1000 if may_be_in_redis else 0.0)
     return lease_s + TOLD_WITHIN_S + BOARD_LEASE_S if settings.guard.peers else lease_s
 
 

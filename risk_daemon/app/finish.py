@@ -86,7 +86,8 @@ async def take_up(
     store = _latch_store(settings, paths, latch_document(latch, now), owed)
     stack.push_async_callback(store.close)
     adapters = {**site.adapters, **{name: AbsentVenue(name, why) for name, why in absent.items()}}
-    # A freeze ends here like a trip: this process stays only until everything is proven. It closes no position.
+    # A freeze ends here like a trip: this process stays only until everything is proven. It closes no position, and to
+    # peers it stays a freeze, by `until_wall`: they are shut, and trip for nobody.
     told = engine_settings(settings, adapters)
     engine = Engine(replace(told, close_positions=told.close_positions and latch.get("is_freeze") is False))
     kept = {key: documents[key] for key in (BOARD, BROADCAST, FUND) if key in documents}

@@ -14,6 +14,7 @@ import structlog
 from risk_daemon.app.findings import Finding, Level
 from risk_daemon.config.credentials import lock_password, store_password
 from risk_daemon.config.load import Settings
+from risk_daemon.config.settings import Venue
 from risk_daemon.engine.engine import Engine
 from risk_daemon.engine.outside import BOARD, Outside
 from risk_daemon.errors import CircuitBreakerError, ConfigError, RecordError
@@ -21,7 +22,7 @@ from risk_daemon.model.clock import Clock, SystemClock
 from risk_daemon.model.events import BoardSeen
 from risk_daemon.runtime.daemon import Daemon
 from risk_daemon.runtime.twin import Twin, TwinSettings, heeded, seen_of, standing_of
-from risk_daemon.state.board.base import LEASE_S, Board, Known, Standing
+from risk_daemon.state.board.base import LEASE_S, Board, Known, said_as
 from risk_daemon.state.directory import StateDir
 from risk_daemon.state.store.sqlite import peek_documents
 
@@ -58,7 +59,7 @@ def meet_peers(settings: Settings, daemon: Daemon, stack: AsyncExitStack) -> Non
     parts = daemon.parts
     twin = Twin(
         board_of(settings),
-        TwinSettings(name=settings.guard.name),
+        _twin_settings(settings),
         parts.clock,
         restraints=lambda: parts.engine.restraints,
         emit=parts.inbox.put,
@@ -69,6 +70,29 @@ def meet_peers(settings: Settings, daemon: Daemon, stack: AsyncExitStack) -> Non
     daemon.leave_switches_to(twin.left_to)
     stack.push_async_callback(twin.aclose)
     twin.start()
+
+
+def _twin_settings(settings: Settings) -> TwinSettings:
+    return TwinSettings(name=settings.guard.name, guarded=guarded_by(settings))
+
+
+def guarded_by(settings: Settings) -> tuple[str, ...]:
+    """The markets of the configuration, as peers hear of them. Nobody can tell by its own keys whose those of others
+    are: so the name of a venue stands for its account.
+    """
+    return said_as(
+        f"{name} ({venue.exchange}, {_place_of(venue)}, {market})"
+        for name, venue in settings.venues.items()
+        for market in venue.markets
+    )
+
+
+def _place_of(venue: Venue) -> str:
+    if venue.simulated:
+        return "simulated"
+    if venue.endpoint is not None:
+        return "endpoint"  # on its own machine: its port need not be that of the others
+    return "sandbox" if venue.sandbox else "live"
 
 
 def _known_to(engine: Engine) -> Known:
@@ -101,8 +125,16 @@ def peer_findings(settings: Settings) -> list[Finding]:
     return [
         Finding(Level.NOTE, "guard.peers", sentence),
         Finding(Level.NOTE, "guard.peers", blind),
+        Finding(Level.NOTE, "guard.peers", _what_is_guarded(settings, peers)),
         *_shared_switches(settings, peers),
     ]
+
+
+def _what_is_guarded(settings: Settings, peers: str) -> str:
+    return (
+        f"this guard opens only where {peers} guards no more than it does: {', '.join(guarded_by(settings))}; a venue"
+        " has the same name in each file, and after a change each guard is started with the new one"
+    )
 
 
 def _shared_switches(settings: Settings, peers: str) -> list[Finding]:
@@ -123,7 +155,7 @@ class Visit:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._board = board_of(settings)
-        self._settings = TwinSettings(name=settings.guard.name)
+        self._settings = _twin_settings(settings)
         self._clock = clock
 
     async def look(self, engine: Engine) -> None:
@@ -149,7 +181,7 @@ class Visit:
     async def seen(self, engine: Engine) -> BoardSeen:
         """Say what holds here, and hear how the others stand."""
         asked, name = self._clock.now(), self._settings.name
-        mine = standing_of(engine.restraints, asked.wall, is_here=False)
+        mine = standing_of(engine.restraints, asked.wall, self._settings.guarded, is_here=False)
         known = _known_to(engine)
         try:
             async with asyncio.timeout(self._settings.within_s):
@@ -190,7 +222,7 @@ class Claim:
 
     def __init__(self, settings: Settings, clock: Clock, known: Known) -> None:
         self._board = board_of(settings)
-        self._settings = TwinSettings(name=settings.guard.name)
+        self._settings = _twin_settings(settings)
         self._clock = clock
         self._known = known
         self._until_mono = -math.inf
@@ -230,7 +262,7 @@ class Claim:
             self._why = f"{_UNKNOWN}: {_with_the_way_out(why)}"
             return
         self._known = Known(epoch=answer.epoch, words=answer.words, server=answer.server)
-        seen = seen_of(answer, Standing(locked=False), asked_mono, self._settings)
+        seen = seen_of(answer, standing_of((), 0.0, self._settings.guarded), asked_mono, self._settings)
         self._until_mono = seen.until_mono if answer.is_ours else -math.inf
         if seen.why_not is not None:
             self._why, self._is_worth_asking = f"{_UNKNOWN}: {seen.why_not}", True

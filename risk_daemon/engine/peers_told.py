@@ -30,7 +30,7 @@ class PeersTold:
     def since(self, trip: Trip) -> float | None:
         """Since when they know of it, in seconds of `mono`; None: they don't. A freeze is known as any lock is."""
         told = self._told
-        is_of_it = told is not None and told.locked and (trip.is_freeze or told.trip_id == trip.trip_id)
+        is_of_it = told is not None and told.locked and (trip.began_as_freeze or told.trip_id == trip.trip_id)
         return told.mono if told is not None and is_of_it else None
 
     def were_shut(self, trip: Trip, locked_mono: float) -> bool:

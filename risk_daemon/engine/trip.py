@@ -16,8 +16,9 @@ from risk_daemon.model.clock import Instant
 class Trip:
     """One trip, or one freeze. `since_mono` belongs to this process: after a restart the deadline runs anew.
 
-    breaker: the rule's instance. cause: what the gate gives as its reason. until_wall, until_mono: when a freeze
-    may end at the earliest, by both clocks, so that a jump of one ends nothing; until_mono is None after a reboot.
+    breaker: the rule's instance. cause: what the gate gives as its reason. is_freeze: it ends by itself, the process
+    stays. until_wall, until_mono: when a freeze may end at the earliest, by both clocks, so that a jump of one ends
+    nothing; until_mono is None after a reboot. until_wall also of a freeze that this process only finishes, as a trip.
     day: the trading day that a freeze began on.
     unproven_since_mono: since when something may be open. proven_wall: since when nothing is, on any venue; None while
     that is not proven, or where nobody wrote down when. may_close: whether it is known to be no freeze, so that
@@ -42,6 +43,11 @@ class Trip:
     def __post_init__(self) -> None:
         self.cause = self.cause or cause_of(self.breaker)
         self.unproven_since_mono = self.since_mono
+
+    @property
+    def began_as_freeze(self) -> bool:
+        """Whether others know it as a freeze, also where this process only finishes it."""
+        return self.is_freeze or self.until_wall is not None
 
     def is_over(self, now: Instant) -> bool:
         """Whether a freeze has lasted its time; a trip never has."""
@@ -80,7 +86,7 @@ class Trip:
             proven_wall=_seconds(latch.get("proven_wall")) if latch["proven"] is True else None,
             cause=str(latch.get("cause") or ""),
             is_freeze=is_freeze,
-            until_wall=until_wall if is_freeze else None,
+            until_wall=until_wall,
             until_mono=until_mono if is_freeze else None,
             may_close=latch.get("is_freeze") is False,
             day=latch["day"] if isinstance(latch.get("day"), str) else None,

@@ -3,6 +3,7 @@
 Every second, and at once when the gate's cause changes, one exchange with the board. A lease counts from before it was
 asked for, with a margin; where the board does not answer nothing is told, and the lease runs out by itself. One that is
 let go of is over before the board is told: whether it took that in may never be known, and another may open by then.
+What the peers know of a lock here is unsaid in the same way, before the board is told that it is over.
 
 The board's clock ends leases, so it is held against this machine's: between two answers both must have gone the same
 way. Where they did not, nothing is believed, and the board settles anew.
@@ -34,28 +35,32 @@ _MARGIN_S = 0.5
 _OWN_AFFAIRS = frozenset({Cause.STARTING, Cause.LOCKED, Cause.ELSEWHERE})
 # By how much the clocks of two machines may differ between two answers, beside what the answers took.
 _STEP_S = 0.5
-_CLEAR = Standing(locked=False)
 _UNKNOWN = "its peers, of which nothing is known now"
+_NAMED = 5  # markets in a sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwinSettings:
-    """Seconds. every_s, within_s: between exchanges, and for one of them."""
+    """Seconds. every_s, within_s: between exchanges, and for one of them. guarded: see `Standing`."""
 
     name: str
+    guarded: tuple[str, ...]
     every_s: float = 1.0
     within_s: float = 1.0
     lease_s: float = LEASE_S
 
 
-def standing_of(restraints: Iterable[Restraint], since_wall: float, *, is_here: bool = True) -> Standing:
+def standing_of(
+    restraints: Iterable[Restraint], since_wall: float, guarded: tuple[str, ...], *, is_here: bool = True
+) -> Standing:
     """What holds for all guards: a trip, a freeze, a halt or a veto of everybody; not what this process lacks.
 
     That it is blind holds while it is here: a guard that is gone sees nothing either, and keeps nobody shut by that.
+    guarded: see `Standing`.
     """
     holding = [one for one in restraints if not one.is_scoped and (_lasts(one) or one.cause not in _OWN_AFFAIRS)]
     if not holding:
-        return Standing(locked=False, since_wall=since_wall, is_here=is_here)
+        return Standing(locked=False, since_wall=since_wall, is_here=is_here, guarded=guarded)
     one = next((one for one in holding if not _is_of_sight(one)), holding[0])
     return Standing(
         locked=True,
@@ -65,6 +70,7 @@ def standing_of(restraints: Iterable[Restraint], since_wall: float, *, is_here: 
         since_wall=since_wall,
         is_here=is_here,
         while_here=_is_of_sight(one),
+        guarded=guarded,
     )
 
 
@@ -91,7 +97,9 @@ def heeded(answer: Answer, lease_s: float) -> Answer:
     """The answer without what held only while a guard was here that is not here any more."""
 
     def now(name: str, said: Standing) -> Standing:
-        return _CLEAR if said.while_here and not _is_here(answer, name, said, lease_s) else said
+        if not said.while_here or _is_here(answer, name, said, lease_s):
+            return said
+        return replace(said, locked=False, cause="", reason="", while_here=False)
 
     others = {name: None if said is None else now(name, said) for name, said in answer.others.items()}
     return replace(answer, others=others, unnamed={name: now(name, said) for name, said in answer.unnamed.items()})
@@ -103,7 +111,7 @@ def _is_here(answer: Answer, name: str, said: Standing, lease_s: float) -> bool:
 
 def lease_of(answer: Answer, asked_mono: float, settings: TwinSettings) -> LeaseSeen:
     """What the board's answer allows."""
-    why_not = _why_not(answer, settings.name)
+    why_not = _why_not(answer, settings)
     if why_not is not None:
         return LeaseSeen(by=TWIN, until_mono=None, reason=why_not)
     return LeaseSeen(by=TWIN, until_mono=_until_mono(asked_mono, settings), epoch=answer.epoch)
@@ -154,14 +162,21 @@ def _peer(answer: Answer, name: str, said: Standing | None, settings: TwinSettin
 _UNSETTLED = "the board is new, or was restored, or its clock was moved: it settles for some seconds"
 
 
-def _why_not(answer: Answer, name: str) -> str | None:
+def _why_not(answer: Answer, settings: TwinSettings) -> str | None:
     if answer.is_taken:
-        return f"another process stands as {_named(name)}: give each a name of its own ([guard] name)"
+        return f"another process stands as {_named(settings.name)}: give each a name of its own ([guard] name)"
     for other, standing in answer.others.items():
         if standing is None:
             return f"{_named(other)} was not heard of since the board was made: start it once"
         if standing.locked:
             return f"{_named(other)} holds: {standing.cause}: {standing.reason}"
+    if more := guarded_elsewhere(answer, settings.guarded):
+        other, markets = next(iter(more.items()))
+        return (
+            f"{_named(other)} guards other venues, which nobody would watch here: {_some(markets)}. Give both the same"
+            f" [venues] and start both; if {_named(other)} is gone for good, take it out of [guard] peers and off the"
+            " board"
+        )
     # Whoever does not know of all guards can't know that all of them agree.
     for other, standing in sorted(answer.unnamed.items(), key=lambda item: (not item[1].locked, item[0])):
         unnamed = f"{_named(other)} is on the board and not in [guard] peers"
@@ -175,6 +190,19 @@ def _why_not(answer: Answer, name: str) -> str | None:
 
 def _named(name: str) -> str:
     return f"guard {name}"
+
+
+def guarded_elsewhere(answer: Answer, guarded: Iterable[str]) -> dict[str, list[str]]:
+    """What each other guard guards, or did when it was heard of last, beside `guarded`; of those that do."""
+    here = set(guarded)
+    more = {name: sorted(set(said.guarded) - here) for name, said in answer.others.items() if said is not None}
+    return {name: markets for name, markets in more.items() if markets}
+
+
+def _some(markets: list[str]) -> str:
+    """For a sentence: the first of them."""
+    named = ", ".join(markets[:_NAMED])
+    return named if len(markets) <= _NAMED else f"{named} and {len(markets) - _NAMED} more"
 
 
 class ClockWatch:
@@ -224,6 +252,8 @@ class Twin:
         self._seen: BoardSeen | None = None
         self._left_to: str | None = _UNKNOWN
         self._may_open = False  # by what was emitted last
+        self._is_told_locked = False  # the same
+        self._guarded_elsewhere: dict[str, list[str]] = {}
         self._error: str | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -234,7 +264,7 @@ class Twin:
     def heard(self, _decision: Decision) -> None:
         """What holds may have changed: the others are told at once."""
         said = self._said
-        if said is None or not _same(said, standing_of(self._restraints(), said.since_wall)):
+        if said is None or not _same(said, self._standing(self._restraints(), said.since_wall)):
             self._changed.set()
 
     async def leave(self) -> None:
@@ -280,13 +310,16 @@ class Twin:
 
     async def _exchange(self, *, leaving: bool = False) -> None:
         asked, restraints = self._clock.now(), tuple(self._restraints())
-        mine = standing_of(restraints, asked.wall)
+        mine = self._standing(restraints, asked.wall)
         if self._said is None or not _same(self._said, mine):
             self._since_wall = asked.wall
-        self._said = mine = standing_of(restraints, self._since_wall, is_here=not leaving)
-        wants = wants_to_open(restraints) and not leaving
+        self._said = mine = self._standing(restraints, self._since_wall, is_here=not leaving)
+        # Who would leave markets of another unwatched opens never; so the epoch is for a guard that watches them all.
+        wants = wants_to_open(restraints) and not leaving and not self._guarded_elsewhere
         if not wants:
             self._let_go()
+        if not _stays(mine):
+            self._unsay(asked.mono)
         try:
             async with asyncio.timeout(self._settings.within_s):
                 answer = await self._board.exchange(mine, self._known, wants=wants)
@@ -300,7 +333,9 @@ class Twin:
         self._seen, self._has_left = seen_of(answer, mine, asked.mono, self._settings), leaving
         if leaving:
             return
+        self._note_guarded(guarded_elsewhere(answer, self._settings.guarded))
         if not answer.is_taken:
+            self._is_told_locked = _stays(mine)
             self._emit(StandingTold(locked=_stays(mine), trip_id=mine.trip_id, mono=answered_mono))
         for trip in trips_of(answer, self._settings.name):
             self._emit(trip)
@@ -309,6 +344,9 @@ class Twin:
         if wants or lease.until_mono is None:
             self._emit(lease)
             self._may_open = lease.until_mono is not None
+
+    def _standing(self, restraints: Iterable[Restraint], since_wall: float, *, is_here: bool = True) -> Standing:
+        return standing_of(restraints, since_wall, self._settings.guarded, is_here=is_here)
 
     def _judged(self, answer: Answer, asked_mono: float, answered_mono: float) -> Answer:
         """What is known from now on. Where the board's clock was moved, it has not settled, and is told so at once."""
@@ -333,6 +371,23 @@ class Twin:
         if self._may_open:
             self._emit(LeaseSeen(by=TWIN, until_mono=None, reason="it was let go of, for something holds here"))
         self._may_open = False
+
+    def _unsay(self, asked_mono: float) -> None:
+        """Before it is sent that nothing holds for good: what the peers were told is over, though no answer comes."""
+        if self._is_told_locked:
+            self._emit(StandingTold(locked=False, trip_id=None, mono=asked_mono))
+        self._is_told_locked = False
+
+    def _note_guarded(self, elsewhere: dict[str, list[str]]) -> None:
+        """Told when it changes; and then the epoch is let go of, or asked for, at once."""
+        if elsewhere == self._guarded_elsewhere:
+            return
+        self._guarded_elsewhere = elsewhere
+        self._changed.set()
+        if elsewhere:
+            _LOG.error("peers_guard_more", only_there=elsewhere, effect="this guard never opens: give all one [venues]")
+        else:
+            _LOG.info("peers_guard_no_more_than_this", effect="this guard may open again")
 
     def _note(self, error: str | None) -> None:
         """Told when it begins and ends."""

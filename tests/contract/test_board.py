@@ -22,8 +22,9 @@ from tests.postgres import Server
 from tests.proxy import Proxy
 from tests.redis_server import RedisServer
 
-CLEAR = Standing(locked=False, since_wall=1.0)
-HALTED = Standing(locked=True, cause="manual_halt", reason="night", trip_id="trip-1", since_wall=5.0)
+GUARDED = ("kraken (kraken, live, spot)",)
+CLEAR = Standing(locked=False, since_wall=1.0, guarded=GUARDED)
+HALTED = Standing(locked=True, cause="manual_halt", reason="night", trip_id="trip-1", since_wall=5.0, guarded=GUARDED)
 LEASE_S = 0.6
 
 
@@ -546,7 +547,17 @@ async def test_groups_know_nothing_of_each_other(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [None, [], {}, {**CLEAR.document(), "locked": 1}, {**CLEAR.document(), "since_wall": float("nan")}]
+    "document",
+    [
+        None,
+        [],
+        {},
+        {**CLEAR.document(), "locked": 1},
+        {**CLEAR.document(), "since_wall": float("nan")},
+        {key: value for key, value in CLEAR.document().items() if key != "guarded"},
+        {**CLEAR.document(), "format": 1},
+        *({**CLEAR.document(), "guarded": odd} for odd in (None, [], "kraken", [7], ["x" * 201], ["x"] * 201)),
+    ],
 )
 def test_a_standing_is_read_whole_or_not_at_all(document: object) -> None:
     with pytest.raises(ValueError, match="it is not what a guard"):
@@ -555,3 +566,12 @@ def test_a_standing_is_read_whole_or_not_at_all(document: object) -> None:
 
 def test_a_standing_comes_back_as_it_was() -> None:
     assert base.Standing.from_document(HALTED.document()) == HALTED
+
+
+@pytest.mark.parametrize("markets", [[f"venue-{number}" for number in range(201)], ["x" * 201, "y"]])
+def test_what_would_be_too_long_is_said_as_a_digest_that_only_the_same_gives(markets: list[str]) -> None:
+    (digest,) = base.said_as(markets)
+    assert base.said_as(reversed(markets)) == (digest,)
+    assert base.said_as([*markets[:-1], "z"]) != (digest,)
+    assert Standing.from_document(replace(CLEAR, guarded=(digest,)).document()).guarded == (digest,)
+    assert base.said_as(["b", "a", "b"]) == ("a", "b")

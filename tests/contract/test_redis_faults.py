@@ -39,6 +39,7 @@ LEASE_S = LEASE_MS / 1000
 LONG_S = LONGEST_LEASE_MS / 1000
 # What lies between the end of a lease by the server's clock and a look that began before it.
 SLACK_S = 0.3
+CLEAR = Standing(locked=False, guarded=("kraken",))
 
 
 @pytest.fixture(params=VERSIONS)
@@ -401,18 +402,18 @@ async def test_guards_meet_on_a_board_by_the_rules_of_the_page_and_a_bot_does_no
         )
         for user, name, other in (("guard", "a", "b"), ("guard", "b", "a"), ("bot", "a", "b"))
     )
-    said = Standing(locked=True, cause="manual_halt", reason="night", trip_id="trip-1")
+    said = Standing(locked=True, cause="manual_halt", reason="night", trip_id="trip-1", guarded=("kraken",))
     await a.exchange(said, Known(), wants=False)
 
     async def is_ours() -> bool:
-        return (await b.exchange(Standing(locked=False), Known(), wants=True)).is_ours
+        return (await b.exchange(CLEAR, Known(), wants=True)).is_ours
 
     await until_true(is_ours)
     server.ask("DEL", "risk-daemon:main:board:holder")
     assert not await is_ours(), "settles, which its user may have it do"
-    assert (await b.exchange(Standing(locked=False), Known(), wants=False)).others == {"a": None}
-    assert (await a.exchange(said, Known(), wants=False)).others == {"b": Standing(locked=False)}
-    assert (await b.exchange(Standing(locked=False), Known(), wants=False)).others == {"a": said}
+    assert (await b.exchange(CLEAR, Known(), wants=False)).others == {"a": None}
+    assert (await a.exchange(said, Known(), wants=False)).others == {"b": CLEAR}
+    assert (await b.exchange(CLEAR, Known(), wants=False)).others == {"a": said}
     with pytest.raises(RecordError, match="permission"):
         await bot.exchange(said, Known(), wants=False)
     for board in (a, b, bot):
@@ -631,7 +632,7 @@ async def test_a_board_behind_tls_that_falls_silent_is_closed_all_the_same(
     async with over_tls(server, certificates) as (address, way):
         client = redis_client(address, None, 0.9)
         board = RedisBoard(client, place="redis", group="main", name="a", run="1", others=())
-        await board.exchange(Standing(locked=False), Known(), wants=False)
+        await board.exchange(CLEAR, Known(), wants=False)
         way.is_deaf = True
         began = time.monotonic()
         await board.close()

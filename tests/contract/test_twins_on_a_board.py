@@ -36,12 +36,14 @@ class Guard:
     leases: list[tuple[float, float]] = field(default_factory=list)
     restraints: list[Restraint] = field(default_factory=list)
     trips: list[TrippedElsewhere] = field(default_factory=list)
+    guarded: tuple[str, ...] = ("kraken",)
+    reason: str = ""
 
     def start(self) -> Twin:
         other = "b" if self.name == "a" else "a"
         self.twin = Twin(
             self.place.board(self.name, [other]),
-            TwinSettings(name=self.name, every_s=0.2, lease_s=LEASE_S),
+            TwinSettings(name=self.name, guarded=self.guarded, every_s=0.2, lease_s=LEASE_S),
             CLOCK,
             restraints=lambda: self.restraints,
             emit=self.hears,
@@ -54,11 +56,18 @@ class Guard:
         if isinstance(event, TrippedElsewhere):
             self.trips.append(event)
         if isinstance(event, LeaseSeen):
-            now_mono = CLOCK.now().mono
+            now_mono, self.reason = CLOCK.now().mono, event.reason
             if self.leases and self.leases[-1][1] > now_mono:  # a later answer takes the place of an earlier one
                 self.leases[-1] = (self.leases[-1][0], now_mono)
             if event.until_mono is not None:
                 self.leases.append((now_mono, event.until_mono))
+
+    async def dies(self) -> None:
+        """As by kill -9: it says nothing any more."""
+        running = self.twin._running
+        assert running is not None
+        running.cancel()
+        await asyncio.wait({running})
 
     async def opens(self) -> bool:
         return bool(self.leases) and self.leases[-1][1] > CLOCK.now().mono
@@ -128,6 +137,34 @@ async def lost_lock(place: Place) -> None:
     await asyncio.sleep(2 * LEASE_S)
     assert [since for since, _ in a.leases if since > heard_mono + 0.7] == []
     await twin_a.aclose()
+
+
+async def test_who_guards_less_takes_nothing_over_before_the_other_says_that_it_guards_no_more(
+    redis_place: RedisPlace,
+) -> None:
+    await less_after_more(redis_place)
+
+
+async def test_nor_where_they_meet_in_postgresql(postgresql_place: PostgresPlace) -> None:
+    await less_after_more(postgresql_place)
+
+
+async def less_after_more(place: Place) -> None:
+    """A venue came to guard a's file, and is taken out of it again; b goes by the old one all the while."""
+    b, a = Guard("b", place), Guard("a", place, guarded=("bybit", "kraken"))
+    twin_b = b.start()
+    a.start()
+    await until(a.opens)  # whoever held the epoch first
+    await a.dies()
+    await asyncio.sleep(3 * LEASE_S)
+    assert b.leases == []
+    assert "guard a guards other venues, which nobody would watch here: bybit." in b.reason
+    again = Guard("a", place)
+    twin_a = again.start()
+    await until(lambda: either(again, b))
+    await twin_a.aclose()
+    await until(b.opens)
+    await twin_b.aclose()
 
 
 async def either(one: Guard, other: Guard) -> bool:

@@ -17,15 +17,16 @@ from tests.redis_server import RedisServer
 
 pytestmark = pytest.mark.long
 
+VENUE = "binanceusdm"
 KEY, SECRET = "docs-key", "binance-as-its-documentation-has-it"
 TAKEOVER_S = 6.0
 LEASE_S = 4.0
 
 
-def config(endpoint: str, redis: str, name: str, peer: str) -> str:
+def config(redis: str, name: str, peer: str, endpoints: dict[str, str]) -> str:
     return f"""
 [portfolio]
-initial_capital = 10000
+initial_capital = {10_000 * len(endpoints)}
 [circuit_breaker]
 cancel_deadline = "25s"
 [data]
@@ -35,27 +36,37 @@ name = "{name}"
 peers = ["{peer}"]
 [state]
 locks = ["file", "{redis}"]
-[venues.binanceusdm]
+""" + "".join(
+        f"""
+[venues.{venue}]
 exchange = "binanceusdm"
 markets = ["perp"]
 endpoint = "{endpoint}"
 """
+        for venue, endpoint in endpoints.items()
+    )
+
+
+def a_venue() -> Venue:
+    script = ROOT / "tests" / "e2e" / "venues" / "binance_from_docs.py"
+    return Venue([sys.executable, str(script), "--port", "0"], "/control")
 
 
 class Twins:
     """Guards a and b, the venue that both guard, and the Redis where they meet."""
 
-    def __init__(self, directory: Path) -> None:
-        script = ROOT / "tests" / "e2e" / "venues" / "binance_from_docs.py"
-        self.venue = Venue([sys.executable, str(script), "--port", "0"], "/control")
+    def __init__(self, directory: Path, more_at_a: dict[str, str] | None = None) -> None:
+        self.venue = a_venue()
         self.redis = RedisServer(directory / "redis").start()
-        self.guards = {name: self._guard(directory / name, name) for name in ("a", "b")}
+        both = {VENUE: self.venue.endpoint}
+        endpoints = {"a": {**both, **(more_at_a or {})}, "b": both}
+        self.guards = {name: self._guard(directory / name, name, endpoints[name]) for name in ("a", "b")}
 
-    def _guard(self, directory: Path, name: str) -> Daemon:
+    def _guard(self, directory: Path, name: str, endpoints: dict[str, str]) -> Daemon:
         directory.mkdir()
         peer = "b" if name == "a" else "a"
-        keys = {"binanceusdm": (KEY, SECRET)}
-        guard = Daemon(directory, config(self.venue.endpoint, self.redis.url, name, peer), keys)
+        keys = dict.fromkeys(endpoints, (KEY, SECRET))
+        guard = Daemon(directory, config(self.redis.url, name, peer, endpoints), keys)
         init = guard.command("init", "--yes")
         assert init.returncode == 0, init.stderr
         return guard
@@ -120,6 +131,28 @@ def test_one_opens_and_when_it_is_killed_the_other_does(twins: Twins) -> None:
     assert most <= 1
     assert took_s < TAKEOVER_S, took_s
     assert twins[other].wait_for("opening_allowed")["by"] == "twin"
+
+
+def test_one_with_an_older_file_opens_neither_beside_the_other_nor_after_it(tmp_path: Path) -> None:
+    """Guard a was given another venue. Bots go on there when it is killed, and b knows nothing of it."""
+    second = a_venue()
+    twins = Twins(tmp_path, more_at_a={"second": second.endpoint})
+    try:
+        twins["b"].start()
+        twins["b"].wait_for("opening_refused")
+        twins["a"].start()
+        wait_for(lambda: twins.open_ones() == ["a"], twins.told)
+        twins["a"].signal(signal.SIGKILL)
+        gone_mono = time.monotonic()
+        twins.watch(lambda: time.monotonic() - gone_mono > TAKEOVER_S + LEASE_S, within_s=30.0)
+        assert twins.open_ones() == []
+        assert not twins["b"].of("opening_allowed")
+        shut = json.loads(twins["b"].command("status", "--json").stdout)["lock"]
+        assert shut["cause"] == "elsewhere"
+        assert "guard a guards other venues, which nobody would watch here: second (binanceusdm" in shut["reason"]
+    finally:
+        twins.close()
+        second.kill()
 
 
 def test_a_halt_of_the_one_that_stands_by_shuts_the_other_and_trips_it_too_under_one_id(twins: Twins) -> None:

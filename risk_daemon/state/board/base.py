@@ -8,6 +8,7 @@ is left of its lease, while no other guard says no.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +18,19 @@ from typing import Any, Protocol, Self
 LEASE_S = 4.0
 """How long the epoch is held after it was asked for; a new board settles as long before anybody opens."""
 
-FORMAT = 1
+FORMAT = 2
+
+# More markets than that are said as one digest of them: then only a guard of the very same ones guards them too.
+_MARKETS_SAID = 200
+_TEXT_CHARS = 200
+
+
+def said_as(markets: Iterable[str]) -> tuple[str, ...]:
+    """What a guard says of the markets that it guards, a text for each: sorted, and of a size that has an end."""
+    texts = tuple(sorted(set(markets)))
+    if len(texts) <= _MARKETS_SAID and all(len(text) <= _TEXT_CHARS for text in texts):
+        return texts
+    return (f"{len(texts)} markets with the digest {hashlib.sha256(json.dumps(texts).encode()).hexdigest()}",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +39,8 @@ class Standing:
 
     trip_id: of a trip, not of a freeze. since_wall: Unix seconds. is_here: it goes on speaking; False: this is its last
     word. while_here: what it says holds only for as long as it goes on speaking, as that it sees nothing itself.
+    guarded: the markets that it guards, by `said_as`. They stay what bots trade there when it is gone: so they hold
+    until it says something else, whether it took leave or not.
     """
 
     locked: bool
@@ -35,10 +50,11 @@ class Standing:
     since_wall: float = 0.0
     is_here: bool = True
     while_here: bool = False
+    guarded: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {"format": FORMAT, **asdict(self)}
+        return {"format": FORMAT, **asdict(self), "guarded": list(self.guarded)}
 
     @classmethod
     def from_document(cls, document: object) -> Self:
@@ -51,7 +67,8 @@ class Standing:
         texts = isinstance(cause, str) and isinstance(reason, str) and isinstance(trip_id, str | None)
         is_here, while_here = document.get("is_here"), document.get("while_here")
         flags = isinstance(locked, bool) and isinstance(is_here, bool) and isinstance(while_here, bool)
-        if not (flags and texts and is_time):
+        guarded = document.get("guarded")
+        if not (flags and texts and is_time and _are_markets(guarded)):
             raise ValueError("it is not what a guard writes")
         return cls(
             locked=bool(locked),
@@ -61,10 +78,18 @@ class Standing:
             since_wall=float(str(since)),
             is_here=bool(is_here),
             while_here=bool(while_here),
+            guarded=tuple(map(str, guarded or ())),
         )
 
 
-UNREADABLE = Standing(locked=True, cause="locked", reason="what it wrote can't be read")
+def _are_markets(guarded: object) -> bool:
+    """Some: nobody guards nothing."""
+    if not isinstance(guarded, list) or not 0 < len(guarded) <= _MARKETS_SAID:
+        return False
+    return all(isinstance(market, str) and len(market) <= _TEXT_CHARS for market in guarded)
+
+
+UNREADABLE = Standing(locked=True, cause="locked", reason="what it wrote can't be read", guarded=())
 
 
 def standings_in(

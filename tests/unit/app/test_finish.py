@@ -19,12 +19,14 @@ import pytest
 from adapters.base import VenueAdapter
 from oms import OrderManager
 from risk_daemon.app import finish as finishing
+from risk_daemon.app.broadcast import of_trip
 from risk_daemon.app.composition import Opened
 from risk_daemon.app.finish import AbsentVenue, NothingCanBeReached, take_up
 from risk_daemon.config.load import Settings, load
 from risk_daemon.errors import RecordError, StateError, StateOwned
 from risk_daemon.fund.membership import FUND
 from risk_daemon.model.clock import SystemClock
+from risk_daemon.runtime.twin import standing_of
 from risk_daemon.state.directory import LOST, Paths, StateDir
 from risk_daemon.state.latch import LATCH, latch_document, unproven_latch
 from risk_daemon.state.lock import file
@@ -129,6 +131,9 @@ async def test_a_freeze_is_finished_like_a_trip_and_stays_a_freeze(
     left = await taken_up(settings, stack)
     assert left.engine.trip is not None
     assert not left.engine.trip.is_freeze
+    said = standing_of(left.engine.restraints, 5.0, ("kraken",))
+    assert (said.locked, said.cause, said.trip_id) == (True, "daily_loss", None), "else a peer would trip for it"
+    assert of_trip(left.engine.trip).is_freeze, "nor is it broadcast as a trip"
     await left.store.save({LATCH: {"proven": True, "is_freeze": False}})
     latch = peek_documents(paths.database)[LATCH]
     assert (latch["is_freeze"], latch["until_wall"], latch["proven"]) == (True, 2e9, True)

@@ -64,7 +64,11 @@ def test_no_proof_is_made_before_the_longest_lease_of_any_lock_is_over(tmp_path:
     assert (longest_lease_s(local), longest_lease_s(elsewhere)) == (1.0, LEASE_MS / 1000)
     with_a_peer = settings(tmp_path, "redis://127.0.0.1", guard='[guard]\npeers = ["b"]\n')
     assert longest_lease_s(with_a_peer) == LEASE_MS / 1000 + TOLD_WITHIN_S + BOARD_LEASE_S
-    for given in (local, elsewhere):
+    (tmp_path / "b").mkdir()
+    config = '[guard]\npeers = ["b"]\n[state]\nstore = "postgresql://guard@127.0.0.1/risk"\nlocks = ["file"]\n'
+    met_in_postgresql = load(write(tmp_path / "b", PORTFOLIO, SIMULATED, config))
+    assert longest_lease_s(met_in_postgresql) == longest_lease_s(with_a_peer), "the peer may have a lock in Redis"
+    for given in (local, elsewhere, with_a_peer, met_in_postgresql):
         manager = order_manager(given, {}, CLOCK)
         assert manager._lease_s == longest_lease_s(given)
 

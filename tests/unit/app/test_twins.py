@@ -16,6 +16,7 @@ from risk_daemon.app.twins import (
     Claim,
     Visit,
     claimed,
+    guarded_by,
     meet_peers,
     meet_peers_that_can_be_met,
     peer_findings,
@@ -42,11 +43,34 @@ def settings(tmp_path: Path, store: str, more: str = "") -> Settings:
 
 def test_peers_are_named_with_the_place_where_they_meet(tmp_path: Path) -> None:
     peers = '[guard]\nname = "a"\npeers = ["b"]\n'
-    finding, blind = peer_findings(settings(tmp_path, "postgresql://guard@127.0.0.1/risk", peers))
+    finding, blind, guarded = peer_findings(settings(tmp_path, "postgresql://guard@127.0.0.1/risk", peers))
     assert "a and b heed each other" in finding.sentence
     assert "state.store" in finding.sentence
     assert "while one of them runs and is blind" in blind.sentence
+    assert "only where b guards no more than it does: kraken (kraken, simulated, spot);" in guarded.sentence
     assert peer_findings(settings(tmp_path, "sqlite")) == []
+
+
+def test_what_a_guard_guards_is_each_market_by_the_name_of_its_venue_and_where_that_is(tmp_path: Path) -> None:
+    venues = """
+[venues.main]
+exchange = "binance"
+markets = ["spot", "margin"]
+[venues.practice]
+exchange = "kraken"
+markets = ["spot"]
+sandbox = true
+[venues.here]
+exchange = "binanceusdm"
+markets = ["perp"]
+endpoint = "http://127.0.0.1:8000"
+"""
+    assert guarded_by(load(write(tmp_path, PORTFOLIO, venues))) == (
+        "here (binanceusdm, endpoint, perp)",
+        "main (binance, live, margin)",
+        "main (binance, live, spot)",
+        "practice (kraken, sandbox, spot)",
+    )
 
 
 async def test_without_the_client_a_start_is_refused_and_a_trip_is_finished_all_the_same(
@@ -82,7 +106,7 @@ TRIPPED = {
     "proven": True,
     "is_freeze": False,
 }
-OPEN = Standing(locked=False)
+OPEN = Standing(locked=False, guarded=("kraken (kraken, simulated, spot)",))
 
 
 @pytest.fixture

@@ -41,9 +41,11 @@ def test_another_word_is_not_this_trip(other: StandingTold) -> None:
 
 
 def test_a_freeze_is_known_as_any_lock_is() -> None:
-    freeze = replace(TRIP, is_freeze=True)
-    assert told(replace(TOLD, trip_id=None)).since(freeze) == 101.0
-    assert told(replace(TOLD, trip_id=None, locked=False)).since(freeze) is None
+    finished = Trip.from_latch({**TRIP.latch(), "until_wall": 2e9}, Instant(mono=100.0, wall=1e9))
+    assert not finished.is_freeze
+    for freeze in (replace(TRIP, is_freeze=True, until_wall=2e9), finished):
+        assert told(replace(TOLD, trip_id=None)).since(freeze) == 101.0
+        assert told(replace(TOLD, trip_id=None, locked=False)).since(freeze) is None
 
 
 @pytest.mark.parametrize(("late_s", "were_shut"), [(0.0, True), (TOLD_WITHIN_S, True), (TOLD_WITHIN_S + 0.001, False)])

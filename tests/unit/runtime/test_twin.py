@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
+from risk_daemon.engine.peers_told import PeersTold
+from risk_daemon.engine.trip import Trip
 from risk_daemon.errors import RecordError
 from risk_daemon.gate.restraints import Restraint
 from risk_daemon.model.events import BoardSeen, Input, LeaseSeen, PeerSeen, StandingTold, TrippedElsewhere
@@ -25,9 +28,11 @@ from risk_daemon.runtime.twin import (
 from risk_daemon.state.board.base import UNREADABLE, Answer, Known, Standing
 from tests.unit.oms.fakes import LoopClock
 
-SETTINGS = TwinSettings(name="a")
-CLEAR = Standing(locked=False)
-TRIPPED = Standing(locked=True, cause="capital_loss", reason="lost 5 %", trip_id="trip-b-1")
+KRAKEN, BYBIT = "kraken (kraken, live, spot)", "bybit (bybit, live, perp)"
+SETTINGS = TwinSettings(name="a", guarded=(KRAKEN,))
+CLEAR = Standing(locked=False, guarded=(KRAKEN,))
+TRIPPED = replace(CLEAR, locked=True, cause="capital_loss", reason="lost 5 %", trip_id="trip-b-1")
+MORE = replace(CLEAR, guarded=(BYBIT, KRAKEN))
 HELD = Answer(
     epoch=4,
     words=90,
@@ -68,7 +73,7 @@ OWN_AFFAIRS = [Restraint(cause, "x") for cause in ("starting", "locked", "elsewh
 def test_a_trip_a_halt_and_a_veto_hold_for_all_and_what_one_process_lacks_for_none(
     restraints: list[Restraint], said: tuple[str, str | None] | None
 ) -> None:
-    standing = standing_of(restraints, 7.0)
+    standing = standing_of(restraints, 7.0, (KRAKEN,))
     assert ((standing.cause, standing.trip_id) if standing.locked else None) == said
 
 
@@ -88,7 +93,7 @@ BLIND = Restraint("blind", "kraken is silent")
 def test_that_a_guard_is_blind_holds_while_it_is_here_and_all_else_for_good(
     restraints: list[Restraint], said: tuple[str, bool]
 ) -> None:
-    standing = standing_of(restraints, 7.0)
+    standing = standing_of(restraints, 7.0, (KRAKEN,))
     assert (standing.cause, standing.while_here) == said
 
 
@@ -116,6 +121,9 @@ def test_a_lease_counts_from_before_it_was_asked_for_and_ends_before_the_board_g
         (replace(HELD, others={"b": None}), "guard b was not heard of"),
         (replace(HELD, others={"b": TRIPPED}), "guard b holds: capital_loss: lost 5 %"),
         (replace(HELD, others={"b": CLEAR, "c": UNREADABLE}), "guard c holds: locked"),
+        (replace(HELD, others={"b": MORE}), f"guard b guards other venues, which nobody would watch here: {BYBIT}. "),
+        (replace(HELD, others={"b": replace(CLEAR, guarded=(BYBIT,))}), "guard b guards other venues"),
+        (replace(HELD, others={"b": CLEAR, "c": MORE}), "guard c guards other venues"),
         (replace(HELD, unnamed={"c": CLEAR}), "guard c is on the board and not in [guard] peers"),
         (
             replace(HELD, unnamed={"c": CLEAR, "d": TRIPPED}),
@@ -143,7 +151,7 @@ def test_a_trip_that_another_process_told_of_under_this_name_is_joined() -> None
     assert trips_of(replace(HELD, before=CLEAR), "a") == []
 
 
-OF_SIGHT = Standing(locked=True, cause="blind", reason="x", while_here=True)
+OF_SIGHT = replace(MORE, locked=True, cause="blind", reason="x", while_here=True)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +170,8 @@ def test_who_is_gone_keeps_nobody_shut_by_seeing_nothing_and_by_all_else_it_does
 ) -> None:
     for answer in (replace(HELD, others={"b": said}), replace(HELD, others={}, unnamed={"b": said})):
         found = heeded(replace(answer, said_s={"b": ago_s}), 4.0)
-        assert [one.locked for one in (*found.others.values(), *found.unnamed.values()) if one] == [holds]
+        (one,) = (one for one in (*found.others.values(), *found.unnamed.values()) if one is not None)
+        assert (one.locked, one.is_here, one.guarded) == (holds, said.is_here, said.guarded)
     assert heeded(replace(HELD, others={"b": None}, said_s={}), 4.0).others == {"b": None}
 
 
@@ -187,6 +196,29 @@ def test_an_answer_that_tells_nothing_says_so(answer: Answer, why_not: str) -> N
     seen = seen_of(answer, TRIPPED, 100.0, SETTINGS)
     assert why_not in (seen.why_not or "")
     assert seen.is_told_locked is not answer.is_taken
+
+
+# --- what each guards ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said_s", [0.5, 90_000.0])
+@pytest.mark.parametrize("is_here", [True, False])
+def test_what_a_peer_guards_is_guarded_here_too_or_nothing_opens_also_when_it_is_gone_for_long(
+    said_s: float, is_here: bool
+) -> None:
+    """Bots go on there, whether it was killed or stopped well: of their losses nobody would know."""
+    gone = replace(HELD, others={"b": replace(MORE, is_here=is_here)}, said_s={"b": said_s})
+    assert lease_of(heeded(gone, SETTINGS.lease_s), 100.0, SETTINGS).until_mono is None
+    blind_before = replace(gone, others={"b": replace(OF_SIGHT, is_here=is_here)})
+    assert lease_of(heeded(blind_before, SETTINGS.lease_s), 100.0, SETTINGS).until_mono is None
+    more = TwinSettings(name="a", guarded=(BYBIT, "okx (okx, live, spot)", KRAKEN))
+    assert lease_of(heeded(gone, SETTINGS.lease_s), 100.0, more).until_mono is not None, "who guards more may open"
+
+
+def test_of_many_venues_the_first_are_named() -> None:
+    many = tuple(f"v{number} (kraken, live, spot)" for number in range(9))
+    lease = lease_of(replace(HELD, others={"b": replace(CLEAR, guarded=many)}), 100.0, SETTINGS)
+    assert "v4 (kraken, live, spot) and 4 more. Give" in lease.reason
 
 
 # --- the board's clock -------------------------------------------------------------------------------
@@ -216,7 +248,7 @@ def test_a_clock_that_went_another_way_than_ours_was_moved(
 
 
 def test_trips_of_others_are_joined_and_vetoes_only_heeded() -> None:
-    veto = Standing(locked=True, cause="drawdown", reason="too deep")
+    veto = replace(CLEAR, locked=True, cause="drawdown", reason="too deep")
     answer = replace(HELD, others={"b": TRIPPED, "c": veto, "d": None, "e": replace(TRIPPED, locked=False)})
     assert trips_of(answer, "a") == [
         TrippedElsewhere(trip_id="trip-b-1", by="guard b", cause="capital_loss", reason="lost 5 %")
@@ -402,6 +434,26 @@ async def test_what_was_perhaps_let_go_of_opens_nothing_any_more(trouble: Except
 
 
 @pytest.mark.looptime
+async def test_who_guards_less_than_a_peer_lets_go_of_the_epoch_at_once_until_the_peer_guards_no_more_than_it() -> None:
+    """Else nobody opened: the one may not, and the other waits for it."""
+    guard = Guard()
+    guard.twin.start()
+    await guard.lets_time_pass(0.5)
+    guard.board.answer = replace(HELD, others={"b": MORE})
+    with capture_logs() as logs:
+        await guard.lets_time_pass(3.0)
+    assert [wants for _, wants, _ in guard.board.asked] == [True, True, False, False, False]
+    assert [until is not None for until in guard.leases()] == [True, False, False, False, False]
+    assert [(line["event"], line["only_there"]) for line in logs] == [("peers_guard_more", {"b": [BYBIT]})]
+    guard.board.answer = HELD
+    await guard.lets_time_pass(1.0)
+    assert guard.board.asked[-1][1]
+    assert guard.leases()[-1] is not None
+    await guard.twin.aclose()
+    assert {said.guarded for said, _, _ in guard.board.asked} == {(KRAKEN,)}
+
+
+@pytest.mark.looptime
 async def test_who_does_not_want_to_open_is_granted_nothing_whatever_the_board_answers() -> None:
     guard = Guard()
     guard.restraints = [HALT]
@@ -448,6 +500,37 @@ async def test_what_was_taken_in_is_known_to_be_told_and_what_was_not_is_not() -
     await guard.lets_time_pass(1.0)
     (told,) = [event for event in guard.told if isinstance(event, StandingTold)]
     assert (told.locked, told.trip_id) == (True, "trip-1")
+    await guard.twin.aclose()
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("trouble", [RecordError("gone"), None])
+async def test_what_was_perhaps_unsaid_proves_no_freeze_of_later(trouble: Exception | None) -> None:
+    """The board may have taken in that the veto is over: then a peer opens, and hears nothing of the freeze."""
+    guard, peers, freeze = Guard(), PeersTold(), Trip("trip-2", "daily_loss", "3 %", 0.0, 0.0, is_freeze=True)
+
+    def told_since() -> float | None:
+        for event in guard.told:
+            if isinstance(event, StandingTold):
+                peers.take(event)
+        guard.told.clear()
+        return peers.since(freeze)
+
+    guard.restraints = [VETO]
+    guard.twin.start()
+    await guard.lets_time_pass(0.1)
+    assert told_since() is not None, "who is told of any lock is shut"
+    guard.restraints, guard.board.answer = [], trouble
+    guard.twin.heard(None)  # type: ignore[arg-type]
+    await guard.lets_time_pass(0.01)
+    assert told_since() is None, "before the answer"
+    guard.restraints = [FREEZE]
+    guard.twin.heard(None)  # type: ignore[arg-type]
+    await guard.lets_time_pass(5.0)
+    assert told_since() is None
+    guard.board.answer = HELD
+    await guard.lets_time_pass(2.1)
+    assert (told_since() or 0.0) > 5.1, "since it was taken in again"
     await guard.twin.aclose()
 
 

@@ -39,7 +39,7 @@ async def by_dialler() -> tuple[Callable[[], Awaitable[object]], Callable[[], Aw
 async def by_board() -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[None]]]:
     client = redis_client(RedisAddress.of(f"redis://{NAME}:1/0"), None, WITHIN_S)
     board = RedisBoard(client, place="redis", group="main", name="a", run="1", others=())
-    return lambda: board.exchange(Standing(locked=False), Known(), wants=False), board.close
+    return lambda: board.exchange(Standing(locked=False, guarded=("kraken",)), Known(), wants=False), board.close
 
 
 async def by_store() -> tuple[Callable[[], Awaitable[object]], Callable[[], Awaitable[None]]]:

@@ -172,10 +172,23 @@ class VenueFlows:
         waiting = [row for row in self._pending if self._waits_for_prices(row, scene)]
         if self._pending:
             settled = self._match([row for row in self._pending if row not in waiting], scene)
-            unmatched = self._drop_unmatched(scene)
+            known, unmatched = self._drop_unmatched(scene)
+            settled += known
         if self.unexplained:
             self._decide(scene, named=frozenset(row.flow.asset for row in waiting))
         return settled, unmatched
+
+    def note_baselines(self) -> None:
+        """All baselines were taken."""
+        self.unexplained.note_baselines()
+
+    def note_fund_start(self) -> None:
+        """The start of a fund was taken."""
+        self.unexplained.note_fund_start()
+        for row in self._pending:
+            row.is_counted = False
+            if row.lot is not None and row.lot.units < 0:
+                row.lot.in_fund = True
 
     def _waits_for_prices(self, row: Pending, scene: Scene) -> bool:
         """Whether what was there when it flowed will be known better in a moment.
@@ -286,7 +299,8 @@ class VenueFlows:
                 settled.append(settled_flow(row.flow, ZERO, None, scene, self.total))
             elif row.lot is not None and price is not None:
                 self._pending.remove(row)
-                settled.append(settled_flow(row.flow, worth_then(row.flow, row.lot, price), row.lot, scene, self.total))
+                one = settled_flow(row.flow, worth_then(row.flow, row.lot, price), row.lot, scene, self.total)
+                settled.append(replace(one, is_counted=row.is_counted))
         settled += [] if self.tells_trades else self._shown_by_worth(rows, scene)
         if settled and self._history:
             self._forget_history([one.flow for one in settled])
@@ -312,7 +326,7 @@ class VenueFlows:
         asset, units = row.flow.asset, row.flow.amount
         if not row.is_certain:
             return None
-        lot = self.unexplained.take_near_over(asset, units, NEAR_WHEN_LATE)
+        lot = self.unexplained.take_near_over(asset, units, NEAR_WHEN_LATE, in_baselines=False)
         if lot is None and not row.is_told and self._is_near(asset, units):
             lot = self.unexplained.take_flow(asset, units)
         return lot
@@ -366,17 +380,43 @@ class VenueFlows:
                 self.unexplained.post(self._lot(POSITIONS, -value, -value, NEVER, scene.total))
         return settled
 
-    def _drop_unmatched(self, scene: Scene) -> list[Flow]:
-        """Rows that the holdings should have shown by now. Those that are told are left out; the old ones forgotten."""
-        told = []
+    def _drop_unmatched(self, scene: Scene) -> tuple[list[Settled], list[Flow]]:
+        """Rows that the holdings should have shown by now. Those that are told are left out; the old ones forgotten.
+
+        The first are no such: the holdings showed them before all baselines were taken. They come last, so that what
+        came since has its own change.
+        """
+        known, told = [], []
         for row in [row for row in self._pending if row.lot is None]:
             waited_s = scene.now_mono - row.listed_mono
             if waited_s >= (REMEMBER_UNMATCHED_S if row.is_certain else self.settings.flow_wait_s):
                 self._pending.remove(row)
             elif row.is_awaited and waited_s >= self.settings.flow_wait_s:
-                row.is_told = scene.balances_mono >= row.listed_mono + self.settings.lag_s
-                told += [row.flow] if row.is_told else []
-        return told
+                if scene.balances_mono < row.listed_mono + self.settings.lag_s:
+                    continue
+                flow, row.is_told = row.flow, True
+                lot = self.unexplained.take_near_over(flow.asset, flow.amount, NEAR_WHEN_LATE, in_baselines=True)
+                if lot is None:
+                    told.append(flow)
+                else:
+                    self._pending.remove(row)
+                    value = worth_then(flow, lot, scene.rate(flow.asset) or ZERO)
+                    known.append(settled_flow(flow, value, lot, scene, self.total))
+        return known, told
+
+    def count_in_fund(self, flow: Flow) -> bool:
+        """Whether a fund's start rises by a row that the holdings did not show. If they do later, it knows of it.
+
+        What brings back what a row took out, and they showed neither, is a withdrawal that was cancelled.
+        """
+        left_out = [row for row in self._pending if row.is_told and row.lot is None and row.flow.asset == flow.asset]
+        gone = next((row for row in left_out if are_same(row.flow.amount, -flow.amount)), None)
+        if gone is not None:
+            self._pending.remove(gone)
+            return False
+        for row in left_out:
+            row.is_counted = row.is_counted or row.flow.flow_id == flow.flow_id
+        return True
 
     # --- loss or gain ------------------------------------------------------------------------------
 
@@ -433,7 +473,8 @@ class VenueFlows:
             "history": [{**flow_to_json(row), "is_trade": row.flow_id in self._seen_trades} for row in self._history],
             "history_waited_s": now_mono - self._listed_first_mono if self._history else 0.0,
             "aside": {asset: list(map(plain, units)) for asset, units in self.unexplained.aside().items()},
-            "lots": [lot_to_json(lot, now_mono) for lot in (*self.unexplained.lots(), *shown)],
+            "lots": [lot_to_json(lot, now_mono) for lot in (*self.unexplained.lots(), *shown) if not lot.is_over],
+            "over": [lot_to_json(lot, now_mono) for lot in (*self.unexplained.over(), *shown) if lot.is_over],
         }
 
     def restore(self, saved: Mapping[str, Any], now: Instant) -> None:
@@ -453,6 +494,8 @@ class VenueFlows:
                 self.unexplained.restore_aside(asset, finite(units), now.mono)
         for row in saved["lots"]:
             self.unexplained.post(self._lot_from_json(row, now.mono))
+        for row in saved.get("over", ()):
+            self.unexplained.remember(self._lot_from_json(row, now.mono))
 
     def _lot_from_json(self, row: Mapping[str, Any], now_mono: float) -> Lot:
         """What a lot has waited already, counts: no chain of restarts keeps it in question for ever."""
@@ -460,6 +503,8 @@ class VenueFlows:
         lot = self._lot(row["asset"], units, value, now_mono - float(row["waited_s"]), Total(ZERO, 0))
         lot.grown, lot.grown_there = map(finite, row.get("grown", ("1", "1")))
         lot.by_prices = None if row.get("equity_then") is None else finite(row["equity_then"])
+        lot.in_baselines, lot.in_fund = row.get("in_baselines", False), row.get("in_fund", False)
+        lot.hidden = tuple(self._lot_from_json(part, now_mono) for part in row.get("hidden", ()))
         return lot
 
 

@@ -165,6 +165,28 @@ def test_what_counted_before_a_reset_with_current_moves_the_fund_s_start_alone(a
     assert world.engine.baselines.capital == world.engine.baselines.start_of_day == 10_000 + amount
 
 
+@pytest.mark.parametrize("counts_already", [False, True])
+@pytest.mark.parametrize("late_s", LATE_S)
+@pytest.mark.parametrize("amount", [1_000, -300])
+def test_a_reset_of_a_guard_that_does_not_run_swallows_none_either(
+    amount: int, late_s: float, counts_already: bool
+) -> None:
+    world = member()
+    moves(world, amount)
+    world.ledger_dead = set() if counts_already else {"spot", "perp"}
+    world.run(70.0 if counts_already else 1.0)
+    halt(world)
+    world.restart()
+    reset(world, "current")
+    world.restart(down_s=40.0)
+    world.begin()
+    lend(world)
+    world.run(late_s)
+    books(world, amount)
+    check(world, 10_000 + amount)
+    assert world.engine.baselines.capital == 10_000 + amount
+
+
 def test_a_flow_after_the_reset_is_its_own_though_one_of_before_was_as_large() -> None:
     """The row of the first one never came; that of the second one comes before its change."""
     world = member()

@@ -77,6 +77,25 @@ def lot_to_json(lot: Lot, now_mono: float) -> dict[str, Any]:
     }
 
 
+def lot_from_json(row: Mapping[str, Any], now_mono: float) -> Lot:
+    """What a lot has waited already, counts: no chain of restarts keeps it in question for ever."""
+    grown, grown_there = map(finite, row.get("grown", ("1", "1")))
+    seen_mono = now_mono - float(row["waited_s"])
+    return Lot(
+        asset=row["asset"],
+        units=finite(row["units"]),
+        value=finite(row["value"]),
+        mono=seen_mono,
+        seen_mono=seen_mono,
+        by_prices=None if row.get("equity_then") is None else finite(row["equity_then"]),
+        hidden=tuple(lot_from_json(part, now_mono) for part in row.get("hidden", ())),
+        grown=grown,
+        grown_there=grown_there,
+        in_baselines=row.get("in_baselines", False),
+        in_fund=row.get("in_fund", False),
+    )
+
+
 def flow_to_json(flow: Flow) -> dict[str, Any]:
     return {
         "flow_id": flow.flow_id,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
 from risk_daemon.model.events import Flow
-from risk_daemon.model.units import EXACT, fixed
+from risk_daemon.model.units import EXACT, ZERO, fixed
 from risk_daemon.portfolio.unexplained import Lot
 
 Rate = Callable[[str], Decimal | None]
@@ -98,3 +98,23 @@ def settled_flow(flow: Flow, value: Decimal, lot: Lot | None, scene: Scene, tota
         in_baselines=lot.in_baselines,
         in_fund=lot.in_fund,
     )
+
+
+def chained_flows(
+    flows: Sequence[Flow], price: Decimal, lot: Lot | None, scene: Scene, total_there: Decimal
+) -> list[Settled]:
+    """Flows that one lot shows, the newest first: what the later ones moved came after the earlier ones."""
+    settled, since = [], ZERO
+    for flow in sorted(flows, key=lambda flow: -flow.wall):
+        one = settled_flow(flow, worth_then(flow, lot, price), lot, scene, total_there)
+        settled.append(
+            replace(
+                one,
+                after=one.after - since,
+                after_there=one.after_there - since,
+                is_past=one.is_past or bool(since),
+                is_past_there=one.is_past_there or bool(since),
+            )
+        )
+        since += one.value
+    return settled

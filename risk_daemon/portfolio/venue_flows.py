@@ -15,11 +15,12 @@ from risk_daemon.portfolio.pending import (
     Trade,
     flow_from_json,
     flow_to_json,
+    lot_from_json,
     lot_to_json,
     pending_from_json,
     pending_to_json,
 )
-from risk_daemon.portfolio.settled import Rate, Scene, Settled, Total, settled_flow, worth_then
+from risk_daemon.portfolio.settled import Rate, Scene, Settled, Total, chained_flows, settled_flow, worth_then
 from risk_daemon.portfolio.unexplained import POSITIONS, AssetMove, Lot, Unexplained, are_same
 from risk_daemon.portfolio.young_rows import YoungRows
 
@@ -349,24 +350,7 @@ class VenueFlows:
                 continue
             lot = self.unexplained.take_flow(asset, units)
             self._pending = [row for row in self._pending if row not in rows]
-            settled += self._chain([row.flow for row in rows], price, lot, scene)
-        return settled
-
-    def _chain(self, flows: list[Flow], price: Decimal, lot: Lot | None, scene: Scene) -> list[Settled]:
-        """Flows that one lot shows, the newest first: what the later ones moved came after the earlier ones."""
-        settled, since = [], ZERO
-        for flow in sorted(flows, key=lambda flow: -flow.wall):
-            one = settled_flow(flow, worth_then(flow, lot, price), lot, scene, self.total)
-            settled.append(
-                replace(
-                    one,
-                    after=one.after - since,
-                    after_there=one.after_there - since,
-                    is_past=one.is_past or bool(since),
-                    is_past_there=one.is_past_there or bool(since),
-                )
-            )
-            since += one.value
+            settled += chained_flows([row.flow for row in rows], price, lot, scene, self.total)
         return settled
 
     def _shown_by_worth(self, candidates: Sequence[Pending], scene: Scene) -> list[Settled]:
@@ -493,19 +477,9 @@ class VenueFlows:
             for units in amounts:
                 self.unexplained.restore_aside(asset, finite(units), now.mono)
         for row in saved["lots"]:
-            self.unexplained.post(self._lot_from_json(row, now.mono))
+            self.unexplained.post(lot_from_json(row, now.mono))
         for row in saved.get("over", ()):
-            self.unexplained.remember(self._lot_from_json(row, now.mono))
-
-    def _lot_from_json(self, row: Mapping[str, Any], now_mono: float) -> Lot:
-        """What a lot has waited already, counts: no chain of restarts keeps it in question for ever."""
-        units, value = finite(row["units"]), finite(row["value"])
-        lot = self._lot(row["asset"], units, value, now_mono - float(row["waited_s"]), Total(ZERO, 0))
-        lot.grown, lot.grown_there = map(finite, row.get("grown", ("1", "1")))
-        lot.by_prices = None if row.get("equity_then") is None else finite(row["equity_then"])
-        lot.in_baselines, lot.in_fund = row.get("in_baselines", False), row.get("in_fund", False)
-        lot.hidden = tuple(self._lot_from_json(part, now_mono) for part in row.get("hidden", ()))
-        return lot
+            self.unexplained.remember(lot_from_json(row, now.mono))
 
 
 def _forget_before(seen: dict[str, float], seconds: float) -> None:

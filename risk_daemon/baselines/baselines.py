@@ -243,19 +243,15 @@ class Baselines:
         *,
         is_past: bool = False,
         is_late: bool = False,
-        is_in_fund: bool = False,
     ) -> None:
-        """A flow took the equity from `before` to `after`: move every baseline by after / before.
+        """A flow took the equity from `before` to `after`: move every baseline but the fund's start by after / before.
 
         is_past: more has moved since; where that emptied the account, this flow came before the emptying.
-        is_late: it counted as loss or gain meanwhile; a peak that a deposit made knows of it already. is_in_fund: it
-        may be in the start of a fund already: one that went out must not lower that twice, or so much loss is hidden.
+        is_late: it counted as loss or gain meanwhile; a peak that a deposit made knows of it already.
         """
         nothing = self.settings.empty_below
         self._day.pay(after - before)
         self._week.pay(after - before)
-        if after > before or not is_in_fund:
-            self.fund.pay(after - before)
         if self._emptied_at is not None and is_past and min(before, after) > nothing:
             self._scale(after / before)
         elif is_late and after > before > nothing:
@@ -302,8 +298,9 @@ class Baselines:
         self._taken_mono = now.mono
         is_first = self.capital is None
         self.capital = equity if self.capital is None else self.capital
-        settled = self._day.settle(equity, now), self._week.settle(equity, now), self.fund.settle(equity)
-        return any(settled) or is_first
+        since_wall = now.wall - self.settings.peak_hold_s
+        is_start = self.fund.settle(equity, since_wall)
+        return any((self._day.settle(equity, now), self._week.settle(equity, now), is_start)) or is_first
 
     def _is_filled(self, candidate: Decimal) -> bool:
         """Whether there is anything to measure. Money that comes without a ledger row fills an emptied account, too."""

@@ -94,8 +94,6 @@ class Books:
         self.history = EquityHistory()
         self.activity = Activity()
         self._looked_at_venues_mono = self._settled_mono = NEVER
-        # In this run: what came before belongs to a run whose start of a fund, if any, was there before it.
-        self._moves_before_fund = -1
         self.watch_venues(False)
         self._unpriced: dict[str, float] = {}
         self._told_unpriced: set[str] = set()
@@ -240,21 +238,36 @@ class Books:
             turn.record(EventName.FLOW_DETECTED, **_flow_facts(one.flow), value=plain(one.value))
         for flow in unmatched:
             turn.persist = True
-            turn.record(EventName.FLOW_UNMATCHED, **_flow_facts(flow))
+            turn.record(EventName.FLOW_UNMATCHED, **_flow_facts(flow), fund_start_rose=self._raise_fund_start(flow))
+
+    def _raise_fund_start(self, flow: Flow) -> bool:
+        """A deposit that the holdings did not show may have come together with a loss: that must not hide in a fund."""
+        fund = self.baselines.fund
+        if flow.amount < 0 or not fund.is_since(flow.wall) or not self.flows.count_in_fund(flow):
+            return False
+        fund.pay(flow.amount * (self.portfolio.rate(flow.asset) or ZERO))
+        return True
 
     def _move_baselines(self, settled: Settled) -> None:
         """By what was there when it flowed, not by what is there now: what came later is none of it."""
         venue, value = settled.flow.venue, settled.value
         after, after_there = settled.after, settled.after_there
-        is_in_fund = settled.is_late and settled.number <= self._moves_before_fund
-        self.baselines.rescale(
-            after - value, after, is_past=settled.is_past, is_late=settled.is_late, is_in_fund=is_in_fund
-        )
-        self.history.rescale(after - value, after)
         self.portfolio.net_flows += value
+        self._pay_into_fund(settled)
+        if settled.in_baselines:
+            return
+        self.baselines.rescale(after - value, after, is_past=settled.is_past, is_late=settled.is_late)
+        self.history.rescale(after - value, after)
         self.profits.flowed(venue, value)
         self.venue_days.flowed(venue, after_there - value, after_there, is_past=settled.is_past_there)
         self.flows.flowed(settled, self._ratio(after, value), self._ratio(after_there, value))
+
+    def _pay_into_fund(self, settled: Settled) -> None:
+        """What its start knows of does not move it. Where a row that came in is younger, its lot is another one."""
+        fund, value = self.baselines.fund, settled.value
+        is_in = settled.in_fund and (value < 0 or not fund.is_since(settled.flow.wall))
+        if not (is_in or settled.is_counted):
+            fund.pay(value)
 
     def _ratio(self, after: Decimal, value: Decimal) -> Decimal:
         """How a flow of `value` moves what is measured by ratio; what was empty, or is now, moves by none."""
@@ -285,6 +298,14 @@ class Books:
         """
         if picture is None or not self.is_started:
             return
+        had_baselines, had_fund = self.baselines.capital is not None, self.baselines.fund.money is not None
+        self._observe(picture, turn)
+        if not had_baselines and self.baselines.capital is not None:
+            self.flows.note_baselines()
+        if not had_fund and self.baselines.fund.money is not None:
+            self.flows.note_fund_start()
+
+    def _observe(self, picture: Picture, turn: Turn) -> None:
         if picture.unsettled_fall and picture.unsettled_fall > abs(picture.equity.value) * TRUSTED_WIDTH:
             if self._has_read and self._is_read_whole():
                 self.agreement.doubt(picture.equity.value)
@@ -294,11 +315,8 @@ class Books:
         is_trusted, standing = equity.is_trusted, self._compare(equity.value, turn.now.mono)
         is_sure = is_trusted and standing.stretch is not None
         rest_mono = self._rest_mono(turn.now.mono)
-        waited = self.baselines.fund.is_waiting
         if self.baselines.observe(equity.low, turn.now, trusted=is_sure, rest_mono=rest_mono, agreed=standing.holds):
             turn.persist = True
-        if waited and not self.baselines.fund.is_waiting:
-            self._moves_before_fund = self.flows.moves
         # What is on its way in or out, or not known, is no return: the minute waits for its sample.
         sample = self.history.observe(equity, turn.now) if is_trusted else None
         if sample is not None:
@@ -317,7 +335,7 @@ class Books:
         if standing.stretch is not None and standing.stretch != self._stretch:
             self._stretch = standing.stretch
             if self.baselines.capital is None:
-                self.flows.begin_anew()
+                self.flows.begin_anew(keeps=self.baselines.fund.money is not None)
             self.baselines.begin_anew()
             self.venue_days.begin_anew()
         return standing

@@ -93,11 +93,6 @@ class FlowTracker:
 
     # --- witnesses ---------------------------------------------------------------------------------
 
-    @property
-    def moves(self) -> int:
-        """How often holdings or positions changed so far."""
-        return self._total.number
-
     def moved(
         self,
         venue: str,
@@ -191,11 +186,31 @@ class FlowTracker:
         for name, venue in self._venues.items():
             venue.unexplained.grow(settled.number, ratio, ratio_there if name == settled.flow.venue else ONE)
 
-    def begin_anew(self) -> None:
-        """What losses are measured from is taken from now on: what moved before is no news."""
+    def begin_anew(self, *, keeps: bool) -> None:
+        """What losses are measured from is taken from now on: what moved before is no news.
+
+        keeps: it is news for the start of a fund, which is not taken anew: what is in question stays so.
+        """
         self._is_waiting = None
         for venue in self._venues.values():
-            venue.unexplained.drop()
+            if keeps:
+                venue.unexplained.drop_aside()
+            else:
+                venue.unexplained.drop()
+
+    def note_baselines(self) -> None:
+        """All baselines were taken: a late row of what counts by now moves none of them."""
+        for venue in self._venues.values():
+            venue.note_baselines()
+
+    def note_fund_start(self) -> None:
+        """The start of a fund was taken: a late row of what went out by now does not lower it."""
+        for venue in self._venues.values():
+            venue.note_fund_start()
+
+    def count_in_fund(self, flow: Flow) -> bool:
+        """Whether a fund's start rises by a row that the holdings did not show. If they do later, it knows of it."""
+        return self._venue(flow.venue).count_in_fund(flow)
 
     # --- what follows for the equity ---------------------------------------------------------------
 

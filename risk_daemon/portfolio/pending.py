@@ -17,6 +17,7 @@ class Pending:
 
     is_certain: it was written since the baselines began. Else it may lie behind us, and counts only if the holdings
     show just this amount. is_told: they did not show it in time; it is left out unless they show just this amount.
+    is_counted: the start of a fund rose by it already.
     """
 
     flow: Flow
@@ -24,6 +25,7 @@ class Pending:
     is_certain: bool = True
     is_told: bool = False
     lot: Lot | None = None
+    is_counted: bool = False
 
     @property
     def is_awaited(self) -> bool:
@@ -46,6 +48,7 @@ def pending_to_json(row: Pending, now_mono: float) -> dict[str, Any]:
         **flow_to_json(row.flow),
         "is_told": row.is_told,
         "is_certain": row.is_certain,
+        "is_counted": row.is_counted,
         "waited_s": waited_s,
     }
 
@@ -56,6 +59,7 @@ def pending_from_json(row: Mapping[str, Any], now_mono: float) -> Pending:
         listed_mono=now_mono - float(row.get("waited_s", 0.0)),
         is_certain=row.get("is_certain", True),
         is_told=row["is_told"],
+        is_counted=row.get("is_counted", False),
     )
 
 
@@ -67,7 +71,29 @@ def lot_to_json(lot: Lot, now_mono: float) -> dict[str, Any]:
         "waited_s": round(max(0.0, now_mono - lot.mono), 3),
         "grown": [plain(lot.grown), plain(lot.grown_there)],
         "equity_then": None if lot.by_prices is None else plain(lot.by_prices + lot.total),
+        "in_baselines": lot.in_baselines,
+        "in_fund": lot.in_fund,
+        "hidden": [lot_to_json(part, now_mono) for part in lot.hidden],
     }
+
+
+def lot_from_json(row: Mapping[str, Any], now_mono: float) -> Lot:
+    """What a lot has waited already, counts: no chain of restarts keeps it in question for ever."""
+    grown, grown_there = map(finite, row.get("grown", ("1", "1")))
+    seen_mono = now_mono - float(row["waited_s"])
+    return Lot(
+        asset=row["asset"],
+        units=finite(row["units"]),
+        value=finite(row["value"]),
+        mono=seen_mono,
+        seen_mono=seen_mono,
+        by_prices=None if row.get("equity_then") is None else finite(row["equity_then"]),
+        hidden=tuple(lot_from_json(part, now_mono) for part in row.get("hidden", ())),
+        grown=grown,
+        grown_there=grown_there,
+        in_baselines=row.get("in_baselines", False),
+        in_fund=row.get("in_fund", False),
+    )
 
 
 def flow_to_json(flow: Flow) -> dict[str, Any]:

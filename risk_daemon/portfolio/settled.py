@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
 
 from risk_daemon.model.events import Flow
-from risk_daemon.model.units import EXACT, fixed
+from risk_daemon.model.units import EXACT, ZERO, fixed
 from risk_daemon.portfolio.unexplained import Lot
 
 Rate = Callable[[str], Decimal | None]
@@ -22,6 +22,8 @@ class Settled:
     value: its worth when it flowed. after, after_there: the equity with it, in all or of its venue, as it was then.
     The baselines move by that: a loss before it counts in full, one after it was none yet. is_past, is_past_there:
     more moved since. number: when it flowed, in the order of moves. is_late: it counted as loss or gain meanwhile.
+    in_baselines, in_fund: all baselines, or the start of a fund, were taken meanwhile: they know of it. is_counted: the
+    start of a fund rose by it already.
     """
 
     flow: Flow
@@ -32,6 +34,9 @@ class Settled:
     is_past: bool = False
     is_past_there: bool = False
     is_late: bool = False
+    in_baselines: bool = False
+    in_fund: bool = False
+    is_counted: bool = False
 
 
 class Total(NamedTuple):
@@ -90,4 +95,26 @@ def settled_flow(flow: Flow, value: Decimal, lot: Lot | None, scene: Scene, tota
         is_past=total.worth != lot.total,
         is_past_there=total_there != lot.venue_total,
         is_late=lot.is_over,
+        in_baselines=lot.in_baselines,
+        in_fund=lot.in_fund,
     )
+
+
+def chained_flows(
+    flows: Sequence[Flow], price: Decimal, lot: Lot | None, scene: Scene, total_there: Decimal
+) -> list[Settled]:
+    """Flows that one lot shows, the newest first: what the later ones moved came after the earlier ones."""
+    settled, since = [], ZERO
+    for flow in sorted(flows, key=lambda flow: -flow.wall):
+        one = settled_flow(flow, worth_then(flow, lot, price), lot, scene, total_there)
+        settled.append(
+            replace(
+                one,
+                after=one.after - since,
+                after_there=one.after_there - since,
+                is_past=one.is_past or bool(since),
+                is_past_there=one.is_past_there or bool(since),
+            )
+        )
+        since += one.value
+    return settled

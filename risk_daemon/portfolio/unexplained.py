@@ -5,7 +5,8 @@ both tell of leaves nothing, whichever came first. What is left is a lot: someth
 why. Its worth is that of the moment when it was seen, so that a price can't move it.
 
 Three places: *open* lots are in question; those of a fair trade are set *aside* at once, to meet their rows later;
-and what was in question for long enough is *over*: it counts as loss or gain, unless a late row names it.
+and what was in question for long enough is *over*: it counts as loss or gain, unless a late row names it. The start of
+a fund's member is taken once, so such a row must find its lot after a reset and after a restart, too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from heapq import nlargest
 
 from risk_daemon.model.units import EXACT, ONE, ZERO, fixed
 
@@ -26,6 +28,7 @@ SAME = Decimal("1e-6")
 ASIDE_FOR_S = 7_200.0
 OVER_FOR_S = 86_400.0
 _OVER_MAX = 1_000
+_OVER_KEPT_MAX = 100
 _HIDDEN_MAX = 50
 
 
@@ -51,6 +54,7 @@ class Lot:
     moves. None: not known; then prices are taken to be what they are now.
     grown, grown_there: how the baselines of all venues, or of this one, moved with flows since. What was in question
     before a flow is as large a part of them as it was: were it a flow, they would have moved by it first.
+    in_baselines, in_fund: all baselines, or the start of a fund, were taken when it was there: they know of it.
     """
 
     asset: str
@@ -69,6 +73,8 @@ class Lot:
     hidden: tuple[Lot, ...] = ()
     grown: Decimal = ONE
     grown_there: Decimal = ONE
+    in_baselines: bool = False
+    in_fund: bool = False
 
     def is_same(self, units: Decimal) -> bool:
         """Whether it is this amount, but for rounding."""
@@ -87,7 +93,7 @@ class Unexplained:
         self.net = ZERO
         self._open: dict[str, list[Lot]] = {}
         self._aside: dict[str, deque[tuple[float, Decimal]]] = {}
-        self._over: deque[Lot] = deque(maxlen=_OVER_MAX)
+        self._over: deque[Lot] = deque()
         self._has_grown = False
 
     def __bool__(self) -> bool:
@@ -209,10 +215,15 @@ class Unexplained:
             rows.remove(found)
         return found is not None
 
-    def take_near_over(self, asset: str, units: Decimal, within: Decimal) -> Lot | None:
-        """Take out the lot of about this amount (within that part of it) that counts as loss or gain already."""
-        alike = (lot for lot in self._over if lot.asset == asset and abs(lot.units - units) <= abs(units) * within)
-        found = min(alike, key=lambda lot: abs(lot.units - units), default=None)
+    def take_near_over(self, asset: str, units: Decimal, within: Decimal, *, in_baselines: bool) -> Lot | None:
+        """Take out the lot of about this amount (within that part of it) that counts as loss or gain already.
+
+        in_baselines: whether all baselines know of it. Of two that fit as well it is the one that hides no loss of a
+        fund's member, even if it is the wrong one.
+        """
+        lots = (lot for lot in self._over if lot.asset == asset and lot.in_baselines == in_baselines)
+        alike = (lot for lot in lots if abs(lot.units - units) <= abs(units) * within)
+        found = min(alike, key=lambda lot: (abs(lot.units - units), lot.in_fund == (units > 0)), default=None)
         if found is not None:
             self._over.remove(found)
         return found
@@ -296,15 +307,27 @@ class Unexplained:
         self.net = ZERO
 
     def close(self, lot: Lot) -> None:
-        """An open lot counts as loss or gain from now on."""
+        """An open lot counts as loss or gain from now on. What it hides may be named like itself."""
         lots = self._open[lot.asset]
         lots.remove(lot)
         self.net -= lot.value
         if not lots:
             del self._open[lot.asset]
-        lot.is_over = True
         if lot.asset != POSITIONS:
-            self._over.append(lot)
+            for part in _parts(lot):
+                if part.units:
+                    self.remember(part)
+
+    def remember(self, lot: Lot) -> None:
+        """It counts as loss or gain; a late row may name it. Where there are too many the smallest one is forgotten."""
+        lot.is_over = True
+        self._over.append(lot)
+        if len(self._over) > _OVER_MAX:
+            self._over.remove(min(self._over, key=_weight))
+
+    def over(self) -> list[Lot]:
+        """The largest of what counts as loss or gain, the oldest first."""
+        return sorted(nlargest(_OVER_KEPT_MAX, self._over, key=_weight), key=lambda lot: lot.mono)
 
     def drop_positions(self, until_mono: float) -> None:
         """The book has told of trades since: what positions moved before is explained by them."""
@@ -323,6 +346,24 @@ class Unexplained:
         """So much of an asset was set aside before."""
         self._aside.setdefault(asset, deque()).append((mono, units))
 
+    def note_baselines(self) -> None:
+        """All baselines were taken: what counts by now is in them."""
+        for lot in self._over:
+            lot.in_baselines = True
+
+    def note_fund_start(self) -> None:
+        """The start of a fund was taken: what counts by now is in it, and what went out, even if it is in question.
+
+        What had no price when it came was no part of any equity.
+        """
+        counted = (lot for lot in self._over if lot.value)
+        for lot in (*counted, *(lot for lot in (*self._over, *self.parts()) if lot.units < 0)):
+            lot.in_fund = True
+
+    def drop_aside(self) -> None:
+        """What was set aside is remembered no more."""
+        self._aside.clear()
+
     def drop(self) -> None:
         """Nothing is in question any more, and nothing is remembered."""
         self._open.clear()
@@ -339,8 +380,15 @@ class Unexplained:
             self._over.popleft()
 
 
+def _weight(lot: Lot) -> Decimal:
+    """What has no worth yet may get one."""
+    return abs(lot.value) or Decimal("Infinity")
+
+
 def _parts(lot: Lot) -> tuple[Lot, ...]:
     """What it is the sum of: what it hides, and itself as it came, each to be named by a row."""
+    if not lot.hidden:
+        return (lot,)
     units = lot.units - sum((part.units for part in lot.hidden), ZERO)
     value = lot.value - sum((part.value for part in lot.hidden), ZERO)
     return (*lot.hidden, replace(lot, units=units, value=value, hidden=()))

@@ -15,11 +15,12 @@ from risk_daemon.portfolio.pending import (
     Trade,
     flow_from_json,
     flow_to_json,
+    lot_from_json,
     lot_to_json,
     pending_from_json,
     pending_to_json,
 )
-from risk_daemon.portfolio.settled import Rate, Scene, Settled, Total, settled_flow, worth_then
+from risk_daemon.portfolio.settled import Rate, Scene, Settled, Total, chained_flows, settled_flow, worth_then
 from risk_daemon.portfolio.unexplained import POSITIONS, AssetMove, Lot, Unexplained, are_same
 from risk_daemon.portfolio.young_rows import YoungRows
 
@@ -172,10 +173,23 @@ class VenueFlows:
         waiting = [row for row in self._pending if self._waits_for_prices(row, scene)]
         if self._pending:
             settled = self._match([row for row in self._pending if row not in waiting], scene)
-            unmatched = self._drop_unmatched(scene)
+            known, unmatched = self._drop_unmatched(scene)
+            settled += known
         if self.unexplained:
             self._decide(scene, named=frozenset(row.flow.asset for row in waiting))
         return settled, unmatched
+
+    def note_baselines(self) -> None:
+        """All baselines were taken."""
+        self.unexplained.note_baselines()
+
+    def note_fund_start(self) -> None:
+        """The start of a fund was taken."""
+        self.unexplained.note_fund_start()
+        for row in self._pending:
+            row.is_counted = False
+            if row.lot is not None and row.lot.units < 0:
+                row.lot.in_fund = True
 
     def _waits_for_prices(self, row: Pending, scene: Scene) -> bool:
         """Whether what was there when it flowed will be known better in a moment.
@@ -286,7 +300,8 @@ class VenueFlows:
                 settled.append(settled_flow(row.flow, ZERO, None, scene, self.total))
             elif row.lot is not None and price is not None:
                 self._pending.remove(row)
-                settled.append(settled_flow(row.flow, worth_then(row.flow, row.lot, price), row.lot, scene, self.total))
+                one = settled_flow(row.flow, worth_then(row.flow, row.lot, price), row.lot, scene, self.total)
+                settled.append(replace(one, is_counted=row.is_counted))
         settled += [] if self.tells_trades else self._shown_by_worth(rows, scene)
         if settled and self._history:
             self._forget_history([one.flow for one in settled])
@@ -312,7 +327,7 @@ class VenueFlows:
         asset, units = row.flow.asset, row.flow.amount
         if not row.is_certain:
             return None
-        lot = self.unexplained.take_near_over(asset, units, NEAR_WHEN_LATE)
+        lot = self.unexplained.take_near_over(asset, units, NEAR_WHEN_LATE, in_baselines=False)
         if lot is None and not row.is_told and self._is_near(asset, units):
             lot = self.unexplained.take_flow(asset, units)
         return lot
@@ -335,24 +350,7 @@ class VenueFlows:
                 continue
             lot = self.unexplained.take_flow(asset, units)
             self._pending = [row for row in self._pending if row not in rows]
-            settled += self._chain([row.flow for row in rows], price, lot, scene)
-        return settled
-
-    def _chain(self, flows: list[Flow], price: Decimal, lot: Lot | None, scene: Scene) -> list[Settled]:
-        """Flows that one lot shows, the newest first: what the later ones moved came after the earlier ones."""
-        settled, since = [], ZERO
-        for flow in sorted(flows, key=lambda flow: -flow.wall):
-            one = settled_flow(flow, worth_then(flow, lot, price), lot, scene, self.total)
-            settled.append(
-                replace(
-                    one,
-                    after=one.after - since,
-                    after_there=one.after_there - since,
-                    is_past=one.is_past or bool(since),
-                    is_past_there=one.is_past_there or bool(since),
-                )
-            )
-            since += one.value
+            settled += chained_flows([row.flow for row in rows], price, lot, scene, self.total)
         return settled
 
     def _shown_by_worth(self, candidates: Sequence[Pending], scene: Scene) -> list[Settled]:
@@ -366,17 +364,43 @@ class VenueFlows:
                 self.unexplained.post(self._lot(POSITIONS, -value, -value, NEVER, scene.total))
         return settled
 
-    def _drop_unmatched(self, scene: Scene) -> list[Flow]:
-        """Rows that the holdings should have shown by now. Those that are told are left out; the old ones forgotten."""
-        told = []
+    def _drop_unmatched(self, scene: Scene) -> tuple[list[Settled], list[Flow]]:
+        """Rows that the holdings should have shown by now. Those that are told are left out; the old ones forgotten.
+
+        The first are no such: the holdings showed them before all baselines were taken. They come last, so that what
+        came since has its own change.
+        """
+        known, told = [], []
         for row in [row for row in self._pending if row.lot is None]:
             waited_s = scene.now_mono - row.listed_mono
             if waited_s >= (REMEMBER_UNMATCHED_S if row.is_certain else self.settings.flow_wait_s):
                 self._pending.remove(row)
             elif row.is_awaited and waited_s >= self.settings.flow_wait_s:
-                row.is_told = scene.balances_mono >= row.listed_mono + self.settings.lag_s
-                told += [row.flow] if row.is_told else []
-        return told
+                if scene.balances_mono < row.listed_mono + self.settings.lag_s:
+                    continue
+                flow, row.is_told = row.flow, True
+                lot = self.unexplained.take_near_over(flow.asset, flow.amount, NEAR_WHEN_LATE, in_baselines=True)
+                if lot is None:
+                    told.append(flow)
+                else:
+                    self._pending.remove(row)
+                    value = worth_then(flow, lot, scene.rate(flow.asset) or ZERO)
+                    known.append(settled_flow(flow, value, lot, scene, self.total))
+        return known, told
+
+    def count_in_fund(self, flow: Flow) -> bool:
+        """Whether a fund's start rises by a row that the holdings did not show. If they do later, it knows of it.
+
+        What brings back what a row took out, and they showed neither, is a withdrawal that was cancelled.
+        """
+        left_out = [row for row in self._pending if row.is_told and row.lot is None and row.flow.asset == flow.asset]
+        gone = next((row for row in left_out if are_same(row.flow.amount, -flow.amount)), None)
+        if gone is not None:
+            self._pending.remove(gone)
+            return False
+        for row in left_out:
+            row.is_counted = row.is_counted or row.flow.flow_id == flow.flow_id
+        return True
 
     # --- loss or gain ------------------------------------------------------------------------------
 
@@ -433,7 +457,8 @@ class VenueFlows:
             "history": [{**flow_to_json(row), "is_trade": row.flow_id in self._seen_trades} for row in self._history],
             "history_waited_s": now_mono - self._listed_first_mono if self._history else 0.0,
             "aside": {asset: list(map(plain, units)) for asset, units in self.unexplained.aside().items()},
-            "lots": [lot_to_json(lot, now_mono) for lot in (*self.unexplained.lots(), *shown)],
+            "lots": [lot_to_json(lot, now_mono) for lot in (*self.unexplained.lots(), *shown) if not lot.is_over],
+            "over": [lot_to_json(lot, now_mono) for lot in (*self.unexplained.over(), *shown) if lot.is_over],
         }
 
     def restore(self, saved: Mapping[str, Any], now: Instant) -> None:
@@ -452,15 +477,9 @@ class VenueFlows:
             for units in amounts:
                 self.unexplained.restore_aside(asset, finite(units), now.mono)
         for row in saved["lots"]:
-            self.unexplained.post(self._lot_from_json(row, now.mono))
-
-    def _lot_from_json(self, row: Mapping[str, Any], now_mono: float) -> Lot:
-        """What a lot has waited already, counts: no chain of restarts keeps it in question for ever."""
-        units, value = finite(row["units"]), finite(row["value"])
-        lot = self._lot(row["asset"], units, value, now_mono - float(row["waited_s"]), Total(ZERO, 0))
-        lot.grown, lot.grown_there = map(finite, row.get("grown", ("1", "1")))
-        lot.by_prices = None if row.get("equity_then") is None else finite(row["equity_then"])
-        return lot
+            self.unexplained.post(lot_from_json(row, now.mono))
+        for row in saved.get("over", ()):
+            self.unexplained.remember(lot_from_json(row, now.mono))
 
 
 def _forget_before(seen: dict[str, float], seconds: float) -> None:

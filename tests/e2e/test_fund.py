@@ -100,7 +100,7 @@ def test_cut_from_the_ledger_whoever_loses_its_budget_trips_alone_and_all_when_t
                 member.lose(int(budgets[member.name] * part))
             wait_for(lambda part=part: all(m.has_seen(int(budgets[m.name] * part)) for m in fund), fund.told)
         assert all(member.is_open for member in fund), "who is cut off trades on, by its budget"
-        first.lose(int(budgets[first.name]) + 300)
+        first.lose(int(budgets[first.name]) + 50)
         assert fund.lost > LIMIT, "in one step, with nobody tripped before it"
         first.guard.wait_for("venue_proven")
         first.guard.wait_for("fund_untold")

@@ -543,6 +543,57 @@ def test_a_flow_that_waits_for_its_price_does_so_in_the_next_run_too() -> None:
         del PRICES["NEWT"]
 
 
+@pytest.mark.parametrize("amount", [500, -500])
+def test_what_counted_already_is_known_to_the_next_run_and_is_late_there_too(amount: int) -> None:
+    tracker = FlowTracker()
+    listed(tracker, trades=())
+    moved(tracker, amount)
+    listed(tracker, at=AT + 50, trades=())
+    settle(tracker, AT + 61)
+    assert doubts(tracker, AT + 61) == (0, 0)
+    again = restarted(restarted(tracker, AT + 62), 6.0)
+    assert doubts(again, 6.0) == (0, 0), "it is in question no more"
+    listed(again, row(amount * 2, "L0"), row(amount, "L1"), at=6.0, trades=())
+    assert settle(again, 6.0) == [amount], "by the one that fits"
+    assert settle(again, 7.0) == []
+
+
+def test_what_a_trade_explains_in_the_next_run_counts_no_more() -> None:
+    tracker = FlowTracker()
+    listed(tracker, trades=())
+    moved(tracker, -10, asset="BTC")
+    settle(tracker, AT + 61)
+    again = restarted(tracker, AT + 62)
+    listed(again, at=6.0, trades=(row(-10, "t1", "BTC"),))
+    assert settle(again, 6.0) == []
+    assert doubts(again, 6.0) == (0, 0), "else it would be awaited"
+
+
+def test_of_a_thousand_changes_that_counted_the_largest_are_remembered_and_a_hundred_of_them_saved() -> None:
+    tracker = FlowTracker()
+    listed(tracker, trades=())
+    for n in range(1_500):
+        moved(tracker, -5_000 if n == 3 else -10 - n % 7, AT + n)
+        settle(tracker, AT + n + 61)
+    kept = tracker._venues["v"].unexplained
+    assert len(kept._over) == 1_000
+    saved = tracker.snapshot(AT + 1_600)["v"]["over"]
+    assert len(saved) == 100
+    assert min(saved, key=lambda lot: Decimal(lot["units"]))["units"] == "-5000"
+
+
+def test_a_state_of_an_older_version_says_nothing_of_what_counted() -> None:
+    tracker, again = FlowTracker(), FlowTracker()
+    listed(tracker, row(-500), trades=())
+    moved(tracker, 70)
+    saved = json.loads(json.dumps(tracker.snapshot(AT + 20)))
+    del saved["v"]["over"], saved["v"]["pending"][0]["is_counted"]
+    for key in ("in_baselines", "in_fund", "hidden"):
+        del saved["v"]["lots"][0][key]
+    again.restore(saved, Instant(5.0, WALL + 10))
+    assert doubts(again, 6.0) == (500, 70)
+
+
 def test_what_a_late_trade_explained_is_no_part_of_a_late_flow_s_worth() -> None:
     tracker = FlowTracker()
     listed(tracker, trades=())

@@ -27,11 +27,11 @@ LAST_PAGE_S = 8.0
 PROOF_S = REDIS_LEASE_S + TOLD_WITHIN_S + EPOCH_LEASE_S + ORDER_FLIGHT_S
 """No trip of a guard with a peer, and with bots in Redis, is proven sooner."""
 
-LOOKS_S = 1.5
-"""For the looks at the venue that come after that, until it is proven."""
-
-UNPROVEN_FOR_S = PROOF_S + LOOKS_S + 2.0
+UNPROVEN_FOR_S = PROOF_S + 4.0
 """For how long it is looked on after a trip, where a guard must not prove it: one that heeds nobody had by then."""
+
+UNPROVEN_THEN_S = 2.0
+"""The same once the guard says that it has come so far."""
 
 
 class Board(StrEnum):
@@ -105,7 +105,7 @@ class Case:
     @property
     def looked_on_s(self) -> float:
         """For how long after the last trip: a guard that must not prove it should have the time to."""
-        return 1.0 if self.is_out or self.proven == BOTH else UNPROVEN_FOR_S
+        return 0.0 if self.is_out or self.proven == BOTH else UNPROVEN_FOR_S
 
     @property
     def id(self) -> str:

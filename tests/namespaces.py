@@ -190,10 +190,10 @@ def _as_nobody() -> list[str]:
 class Disk:
     """A small disk in the place of the folder `at`, with what is in it, for the commands that run `as_nobody`.
 
-    Everybody else sees the folder as it was. Raises CannotBeMade.
+    Everybody else sees the folder as it was. machine: where these run. Raises CannotBeMade.
     """
 
-    def __init__(self, at: Path, mb: int) -> None:
+    def __init__(self, at: Path, mb: int, machine: Machine | None = None) -> None:
         self.at = at
         self._filling: subprocess.Popen[bytes] | None = None
         room = at.with_name(f"{at.name}-disk")
@@ -202,13 +202,14 @@ class Disk:
             f'mount -t tmpfs -o size={mb}m,mode=0700 disk "$1" && chown --reference="$2" "$1" && cp -a "$2"/. "$1"/'
             ' && mount --bind "$1" "$2" && exec sleep infinity'
         )
+        made = _made() if machine is None else [*machine.within, "unshare"]
         try:
             self._holder = subprocess.Popen(
-                [*_made(), "-m", "sh", "-c", words, "-", str(room), str(at)], stderr=subprocess.PIPE
+                [*made, "-m", "sh", "-c", words, "-", str(room), str(at)], stderr=subprocess.PIPE
             )
         except FileNotFoundError as error:
             raise CannotBeMade(str(error)) from error
-        self._within = [*_entered(), "-t", str(self._holder.pid), "-m"]
+        self._within = [*_entered(), "-t", str(self._holder.pid), "-m", *([] if machine is None else ["-n"])]
         deadline = time.monotonic() + _WITHIN_S
         while not _sleeps(self._holder):
             if self._holder.poll() is not None or time.monotonic() > deadline:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import re
 import shutil
 import signal
 import socket
@@ -23,101 +22,44 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from risk_daemon.client import TradingGate
+from tests.answers import LOOK_EVERY_S, Answers
 from tests.e2e.harness import ROOT, Daemon, Venue, docs_secret, wait_for
 from tests.namespaces import Cut, Machine, Network
+from tests.partition_cases import (
+    BOT,
+    HOLDER,
+    NOBODY,
+    ORDER_FLIGHT_S,
+    OTHER,
+    REDIS,
+    REDIS_LEASE_S,
+    STORE,
+    UNPROVEN_THEN_S,
+    VENUE,
+    Board,
+    Case,
+    Fault,
+    Who,
+)
 from tests.postgres import Database, Server
 from tests.redis_server import RedisServer
 
-LOOK_EVERY_S = 0.01
 LOOKED_ON_S = 5.0
 """For how long each failure lasts once everything is as it stays: longer than every lease."""
 
 SLACK_S = 0.5
 """What the machine that runs all of this, and looks each 10 ms, may be late."""
 
-STOPPED_S = 30.0
-REDIS_LEASE_S = 2.0
-EPOCH_LEASE_S = 4.0
-TAKEOVER_S = 6.0
-BLIND_S = 15.0
-"""As both guards are configured: 10 s without a listing, and what a round of them takes."""
-
+CANCEL_DEADLINE_S = 60.0
+DISK_MB = 120
 GUARDS = ("a", "b")
 ORDERS = [
     {"pair": "BTC/USDT", "side": "buy", "type": "limit", "volume": 0.01, "price": price} for price in (30000, 31000)
 ]
-
-
-class Board(StrEnum):
-    """Where the two guards meet."""
-
-    POSTGRESQL = "PostgreSQL"
-    REDIS = "Redis"
-
-
-class Who(StrEnum):
-    """The parts, by what they do when the failure begins. HOLDER: the guard that opens; OTHER: the one that doesn't."""
-
-    HOLDER = "the guard that opens"
-    OTHER = "the other guard"
-    BOT = "the bot"
-    STORE = "PostgreSQL"
-    REDIS = "Redis"
-    VENUE = "the venue"
-    ALL = "everybody"
-
-
-class Fault(StrEnum):
-    """What befalls one of them by itself."""
-
-    KILLED = "kill -9"
-    STOPPED = "stopped for 30 s"
-
-
-BOTH = frozenset({Who.HOLDER, Who.OTHER})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A failure, and what is promised.
-
-    one, other: who are cut from each other; without `other` it befalls `one`. open_then: who finds the gate open once
-    it has settled. shut_within_s: of those who found it open before and do no more, or do again by another guard.
-    proven: who proves a trip while it lasts.
-    """
-
-    one: Who
-    other: Who | None = None
-    how: Cut | Fault
-    board: Board = Board.POSTGRESQL
-    open_then: frozenset[Who]
-    shut_within_s: Mapping[Who, float] = field(default_factory=dict)
-    proven: frozenset[Who] = BOTH
-
-    @property
-    def name(self) -> str:
-        """As in the table."""
-        return f"{self.one}: {self.how}" if self.other is None else f"{self.one} from {self.other}: {self.how}"
-
-    @property
-    def is_out(self) -> bool:
-        """Whether the guard that opened neither sees a loss nor hears of one."""
-        return self.one is HOLDER and self.other in (None, Who.ALL)
-
-    @property
-    def lasts_s(self) -> float:
-        """For how long at least."""
-        return STOPPED_S if self.how is Fault.STOPPED else 0.0
-
-    @property
-    def id(self) -> str:
-        """For a test."""
-        return "-".join(re.findall(r"\w+", f"{self.name}, board in {self.board}"))
 
 
 @dataclass(kw_only=True)
@@ -128,108 +70,20 @@ class Outcome:
     other guard's gate was open. healed_s: from the end of the failure until the bot found it open. closing_s: from a
     loss at the venue, while it lasts, until anybody found it open the last time. emptied_s: from that loss until the
     venue had no order.
+    proven, untold: who proved the trip meanwhile, and who said that the other one could not be told of it.
     opened: what nobody may find open and somebody did, in words. lost: what should be there at the end and is not.
     """
 
     opened: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
-    open_then: frozenset[Who] = frozenset()
+    open_then: frozenset[Who] = NOBODY
     shut_s: dict[Who, float] = field(default_factory=dict)
     takeover_s: float | None = None
     healed_s: float = 0.0
     closing_s: float = 0.0
     emptied_s: float = 0.0
-    proven: frozenset[Who] = frozenset()
-
-
-HOLDER, OTHER, BOT, STORE, REDIS = Who.HOLDER, Who.OTHER, Who.BOT, Who.STORE, Who.REDIS
-NOBODY: frozenset[Who] = frozenset()
-AS_BEFORE = frozenset({HOLDER, BOT})
-BY_THE_OTHER = frozenset({OTHER, BOT})
-
-
-def _taken_over(bot_within_s: float) -> dict[str, Any]:
-    """By the other guard, that tells the first on the board, and so may prove a trip by itself."""
-    within_s = {HOLDER: EPOCH_LEASE_S, BOT: bot_within_s}
-    return {"open_then": BY_THE_OTHER, "shut_within_s": within_s, "proven": frozenset({OTHER})}
-
-
-def _all_shut(bot_within_s: float) -> dict[str, Any]:
-    """Neither can open, nor tell the other."""
-    return {"open_then": NOBODY, "shut_within_s": {HOLDER: EPOCH_LEASE_S, BOT: bot_within_s}, "proven": NOBODY}
-
-
-def _blind() -> dict[str, Any]:
-    """What one of them can't see keeps both shut; the other can do what is to be done."""
-    return {"open_then": NOBODY, "shut_within_s": {HOLDER: BLIND_S, BOT: BLIND_S}, "proven": frozenset({OTHER})}
-
-
-def _bot_shut() -> dict[str, Any]:
-    """The guards go on."""
-    return {"open_then": frozenset({HOLDER}), "shut_within_s": {BOT: REDIS_LEASE_S}}
-
-
-def _cut(how: Cut) -> Iterator[Case]:
-    yield Case(one=HOLDER, other=STORE, how=how, **_taken_over(EPOCH_LEASE_S))  # until then it says open, in Redis too
-    yield Case(one=HOLDER, other=REDIS, how=how, **_bot_shut())
-    yield Case(one=OTHER, other=REDIS, how=how, open_then=AS_BEFORE)
-    yield Case(one=HOLDER, other=OTHER, how=how, open_then=AS_BEFORE)
-    yield Case(one=HOLDER, other=Who.VENUE, how=how, **_blind())
-    yield Case(one=BOT, other=REDIS, how=how, **_bot_shut())
-    yield Case(one=STORE, other=Who.ALL, how=how, **_all_shut(EPOCH_LEASE_S))
-    yield Case(one=REDIS, other=Who.ALL, how=how, **_bot_shut())
-    yield Case(one=HOLDER, other=REDIS, how=how, board=Board.REDIS, **_taken_over(REDIS_LEASE_S))
-    yield Case(one=REDIS, other=Who.ALL, how=how, board=Board.REDIS, **_all_shut(REDIS_LEASE_S))
-
-
-def _alone(board: Board, server: Who) -> Iterator[Case]:
-    """Of either board."""
-    bot_within_s = EPOCH_LEASE_S if server is STORE else REDIS_LEASE_S
-    yield Case(one=HOLDER, other=server, how=Cut.NO_ANSWERS, board=board, **_taken_over(bot_within_s))
-    yield Case(one=HOLDER, other=Who.ALL, how=Cut.UNPLUGGED, board=board, **_taken_over(REDIS_LEASE_S))
-    yield Case(one=server, other=Who.ALL, how=Cut.UNPLUGGED, board=board, **_all_shut(bot_within_s))
-    yield Case(one=HOLDER, how=Fault.KILLED, board=board, **_taken_over(REDIS_LEASE_S))
-    yield Case(one=HOLDER, how=Fault.STOPPED, board=board, **_taken_over(REDIS_LEASE_S))
-    yield Case(one=server, how=Fault.STOPPED, board=board, **_all_shut(bot_within_s))
-
-
-CASES = [
-    *_cut(Cut.ERROR),
-    *_cut(Cut.SILENCE),
-    *_alone(Board.POSTGRESQL, STORE),
-    *_alone(Board.REDIS, REDIS),
-    Case(one=REDIS, how=Fault.STOPPED, **_bot_shut()),
-]
-
-
-class Answers:
-    """When somebody asked, and whether it was open; times of `monotonic`, in their order."""
-
-    def __init__(self) -> None:
-        self._told: list[tuple[float, bool]] = []
-
-    def add(self, at: float, is_open: bool) -> None:
-        self._told.append((at, is_open))
-
-    def now(self) -> bool:
-        return bool(self._told) and self._told[-1][1]
-
-    def last_at(self) -> float:
-        return self._told[-1][0] if self._told else 0.0
-
-    def between(self, since: float, until: float = float("inf")) -> list[tuple[float, bool]]:
-        return [one for one in list(self._told) if since <= one[0] <= until]
-
-    def first_shut(self, since: float, until: float) -> float | None:
-        """When it was first found shut."""
-        return next((at for at, is_open in self.between(since, until) if not is_open), None)
-
-    def last_open(self, since: float, until: float = float("inf")) -> float | None:
-        """When it was last found open."""
-        return next((at for at, is_open in reversed(self.between(since, until)) if is_open), None)
-
-    def first_open(self, since: float) -> float | None:
-        return next((at for at, is_open in self.between(since) if is_open), None)
+    proven: frozenset[Who] = NOBODY
+    untold: frozenset[Who] = NOBODY
 
 
 class DistantVenue(Venue):
@@ -262,9 +116,9 @@ def config(endpoint: str, redis: str, store: str | None, name: str) -> str:
 [portfolio]
 initial_capital = 10000
 [circuit_breaker]
-cancel_deadline = "60s"
+cancel_deadline = "{CANCEL_DEADLINE_S:.0f}s"
 settle = "300ms"
-order_flight = "500ms"
+order_flight = "{ORDER_FLIGHT_S * 1000:.0f}ms"
 [baselines]
 peak_hold = "1s"
 [breakers.blind]
@@ -289,8 +143,9 @@ endpoint = "{endpoint}"
 class World:
     """All of it. machines, and who of them is whom, by the names of a, b, bot, store, redis and venue."""
 
-    def __init__(self, network: Network, board: Board) -> None:
-        self.board = board
+    def __init__(self, network: Network, case: Case) -> None:
+        self.board = case.board
+        self._disk_mb = DISK_MB if case.how is Fault.FULL else None
         self.network = network
         self._stack = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="risk-net-"))
@@ -330,7 +185,8 @@ class World:
             guard.start()
 
     def _database(self) -> str:
-        self.postgres = Server(self.machines["store"])
+        settings = () if self._disk_mb is None else Server.ROOM_WHEN_WRITTEN
+        self.postgres = Server(self.machines["store"], disk_mb=self._disk_mb, settings=settings)
         self._stack.callback(self.postgres.close)
         self.database = Database(self.postgres.start())
         return self.postgres.address_on_the_wire(self.database.name)
@@ -408,7 +264,7 @@ class World:
 
     def machine_of(self, who: Who, holder: str) -> Machine:
         other = next(name for name in GUARDS if name != holder)
-        named = {HOLDER: holder, OTHER: other, BOT: "bot", STORE: "store", REDIS: "redis", Who.VENUE: "venue"}
+        named = {HOLDER: holder, OTHER: other, BOT: "bot", STORE: "store", REDIS: "redis", VENUE: "venue"}
         return self.machines[named[who]]
 
     def failing(self, case: Case, holder: str) -> AbstractContextManager[None]:
@@ -439,10 +295,11 @@ class World:
             holder.start()
             return
         stop, go_on = {
-            HOLDER: (lambda: holder.signal(signal.SIGSTOP), lambda: holder.signal(signal.SIGCONT)),
-            STORE: (lambda: self.postgres.freeze(), lambda: self.postgres.thaw()),
-            REDIS: (lambda: self.redis.pause(), lambda: self.redis.resume()),
-        }[who]
+            (HOLDER, Fault.STOPPED): (lambda: holder.signal(signal.SIGSTOP), lambda: holder.signal(signal.SIGCONT)),
+            (STORE, Fault.STOPPED): (lambda: self.postgres.freeze(), lambda: self.postgres.thaw()),
+            (STORE, Fault.FULL): (lambda: self.postgres.fill_up(), lambda: self.postgres.come_back()),
+            (REDIS, Fault.STOPPED): (lambda: self.redis.pause(), lambda: self.redis.resume()),
+        }[who, how]
         stop()
         try:
             yield
@@ -455,7 +312,7 @@ class World:
 
 def play(network: Network, case: Case) -> Outcome:
     """The failure, its end, the failure again with a loss at the venue in it, its end."""
-    with World(network, case.board) as world:
+    with World(network, case) as world:
         outcome = Outcome()
         _fail_and_heal(world, case, outcome)
         _fail_and_lose(world, case, outcome)
@@ -504,14 +361,26 @@ def _fail_and_lose(world: World, case: Case, outcome: Outcome) -> None:
         outcome.emptied_s = time.monotonic() - lost
         if not case.is_out:
             wait_for(world.all_tripped, world.told)
-        wait_for(lambda: case.proven <= _proven(world, names), world.told)
-        world.watched_for(1.0)
-        outcome.proven = _proven(world, names)
+        tripped = time.monotonic()
+        wait_for(lambda: _all_said(world, case, names), world.told)
+        world.watched_for(max(UNPROVEN_THEN_S, tripped + case.looked_on_s - time.monotonic()))
+        outcome.proven, outcome.untold = _proven(world, names), _untold(world, names)
     codes = {name: guard.exit_code() for name, guard in world.guards.items()}
     if codes != dict.fromkeys(GUARDS, 1):
         outcome.lost.append(f"a proof: {codes}: {world.told()}")
     opens = [found for answers in world.answers.values() if (found := answers.last_open(lost)) is not None]
     outcome.closing_s = max(0.0, max(opens, default=lost) - lost)
+
+
+def _all_said(world: World, case: Case, names: Mapping[str, Who]) -> bool:
+    """Whether every guard has come as far with its trip as it can meanwhile, or further than it may."""
+    proven = _proven(world, names)
+    return not proven <= case.proven or (proven == case.proven and case.untold <= _untold(world, names))
+
+
+def _untold(world: World, names: Mapping[str, Who]) -> frozenset[Who]:
+    """Who said that the other one can't be told."""
+    return frozenset(names[name] for name, guard in world.guards.items() if guard.of("peers_untold"))
 
 
 def _proven(world: World, names: Mapping[str, Who]) -> frozenset[Who]:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from tests.e2e.harness import ROOT
 from tests.namespaces import CannotBeMade, Network
-from tests.partitions import BOT, CASES, HOLDER, OTHER, Case, Outcome, Who, play
+from tests.partition_cases import BOT, CASES, HOLDER, OTHER, Case, Who
+from tests.partitions import Outcome, play
 
 PAGE = ROOT / "docs" / "scale.md"
 BEGIN = "<!-- python -m tests.partitions_table: begin -->\n"

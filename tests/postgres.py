@@ -51,9 +51,10 @@ class Server:
 
     machine: where it runs and listens, on that machine's address; None: here, on its socket alone. The socket is there
     for whoever looks and meddles, wherever it runs. disk_mb: it has a disk of its own, `disk`, of that size.
-    settings: lines of postgresql.conf.
+    settings: lines of postgresql.conf. ROOM_WHEN_WRITTEN: its log takes room when it is written, and not before.
     """
 
+    ROOM_WHEN_WRITTEN = ("wal_init_zero = off", "wal_recycle = off")
     programs: Path | None = None  # other than the wheel's
 
     def __init__(
@@ -72,7 +73,7 @@ class Server:
         self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(self.data))
         self._configure()
         if disk_mb is not None:
-            self.disk = Disk(self.data, disk_mb)
+            self.disk = Disk(self.data, disk_mb, machine)
         self.process: subprocess.Popen[bytes] | None = None
 
     def _configure(self) -> None:
@@ -96,7 +97,7 @@ class Server:
         """Until it answers."""
         command = [str((self.programs or binaries()) / "postgres"), "-D", str(self.data)]
         user: Mapping[str, Any] = _AS
-        place = self._machine or self.disk
+        place = self.disk or self._machine
         if place is not None:
             command, user = [*place.as_nobody, *command], {}
         with (self.folder / "log").open("ab") as log:
@@ -136,6 +137,28 @@ class Server:
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
+
+    def fill_up(self) -> None:
+        """Not a byte of its disk is left. What fits into the page of its log that is being written, it still takes."""
+        assert self.disk is not None
+        self.execute("SELECT pg_switch_wal()", database="postgres")
+        self.disk.fill()
+
+    def takes_no_write(self) -> bool:
+        """Be it that it refuses what is longer than a page, or that nobody is there any more."""
+        try:
+            self.execute("SELECT pg_logical_emit_message(true, '', repeat(' ', 10000))", database="postgres")
+        except Exception:  # of the server, of the client or of the network
+            return True
+        return False
+
+    def come_back(self) -> None:
+        """As its operator does after that: room, and the server again where it gave up."""
+        assert self.disk is not None
+        assert self.takes_no_write(), "it was not full"
+        self.disk.make_room()
+        self.kill()
+        self.start()
 
     def close(self) -> None:
         if self.process is not None:

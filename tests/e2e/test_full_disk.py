@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
+from risk_daemon.client import TradingGate
+from tests.answers import Answers, asked
+from tests.e2e.harness import DOCS_KEY, Daemon, Venue, docs_secret, kraken_config, wait_for
 from tests.namespaces import needed
 from tests.postgres import Database, Server
 
@@ -16,13 +19,16 @@ KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"'}
 ORDER = {"pair": "BTC/USDT", "side": "buy", "type": "limit", "volume": 0.01, "price": 30000}
 DISK_MB = 120
+FULL_FOR_S = 10.0
+"""For so long it stays full once the gate is shut: several saves, and longer than every lease."""
+
+CLOSED_WITHIN_S = 0.25
 
 
 @pytest.fixture
 def small() -> Iterator[Server]:
-    """A server on a small disk, whose log takes room when it is written, and not before."""
-    settings = ("wal_init_zero = off", "wal_recycle = off")
-    with needed(lambda: Server(disk_mb=DISK_MB, settings=settings)) as server:
+    """A server on a small disk."""
+    with needed(lambda: Server(disk_mb=DISK_MB, settings=Server.ROOM_WHEN_WRITTEN)) as server:
         yield server.start()
 
 
@@ -35,29 +41,13 @@ def there(database: Database) -> dict[str, object]:
     return {key: json.loads(body) for key, body in database.documents().items()}
 
 
-def fills_up(database: Database) -> None:
-    """Not a byte is left, neither on the disk nor in the piece of the log that is being written."""
-    disk = database.server.disk
-    assert disk is not None
-    database.execute("SELECT pg_switch_wal()")
-    disk.fill()
-
-
-def takes_no_write(database: Database) -> bool:
-    """Be it that it refuses, or that nobody is there any more."""
-    try:
-        database.execute("CREATE TABLE something AS SELECT 1")
-    except Exception:  # of the server, of the client or of the network
-        return True
-    return False
-
-
-def comes_back(server: Server) -> None:
-    """As its operator does: room, and the server again where it gave up."""
-    assert server.disk is not None
-    server.disk.make_room()
-    server.kill()
-    server.start()
+def stays_shut(gate: Answers, since: float, until: float) -> None:
+    """Not for a moment was it open from when it was first found shut after `since`."""
+    shut = gate.first_shut(since, until)
+    assert shut is not None
+    opened = gate.last_open(shut, until)
+    assert opened is None, f"found open {opened - shut:.2f} s after it was shut"
+    assert len(gate.between(shut, until)) > 1, "nobody looked"
 
 
 @pytest.mark.long
@@ -70,24 +60,40 @@ def test_a_full_disk_shuts_and_a_trip_goes_on_and_nothing_is_lost(documented_kra
     daemon.start()
     daemon.wait_open()
 
-    fills_up(database)
+    with asked(TradingGate(daemon.state).is_open) as gate:
+        wait_for(gate.now, "an open gate")
+        _is_shut_while_it_is_full(daemon, database, gate)
+        _trips_while_it_is_full(daemon, database, gate, documented_kraken)
+    assert there(database) == here(daemon)
+
+
+def _is_shut_while_it_is_full(daemon: Daemon, database: Database, gate: Answers) -> None:
+    began = time.monotonic()
+    database.server.fill_up()
     told = daemon.wait_for("store_unwritable")
     wait_for(lambda: daemon.risk().get("locked") is True, "a shut gate")
-    assert takes_no_write(database)
     assert "PostgreSQL" in told["error"]
-    comes_back(small)
+    shut = wait_for(lambda: gate.first_shut(began, time.monotonic()), "a shut gate for bots")
+    wait_for(lambda: gate.last_at() > shut + FULL_FOR_S, "the time to pass")
+    stays_shut(gate, began, time.monotonic())
+    database.server.come_back()
     daemon.wait_for("store_writable")
-    daemon.wait_open()
+    wait_for(gate.now, "an open gate")
     assert not daemon.of("store_behind"), "the server had what it had acknowledged"
 
-    fills_up(database)
-    documented_kraken.post(price={"BTC": 42000})
+
+def _trips_while_it_is_full(daemon: Daemon, database: Database, gate: Answers, venue: Venue) -> None:
+    database.server.fill_up()
+    lost = time.monotonic()
+    venue.post(price={"BTC": 42000})
     trip_id = daemon.wait_for("circuit_breaker_triggered")["trip_id"]
     assert daemon.exit_code() == 1, daemon.output()
-    assert documented_kraken.get()["open"] == {}
+    assert venue.get()["open"] == {}
     assert here(daemon)["lock"]["trip_id"] == trip_id
-    assert takes_no_write(database)
-    comes_back(small)
+    shut = gate.first_shut(lost, time.monotonic())
+    assert shut is not None
+    assert shut - lost <= CLOSED_WITHIN_S, "a loss shuts at once"
+    database.server.come_back()
     daemon.start()
     assert daemon.exit_code() == 1, daemon.output()
-    assert there(database) == here(daemon)
+    stays_shut(gate, lost, time.monotonic())

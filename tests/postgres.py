@@ -69,11 +69,14 @@ class Server:
         if _AS:
             shutil.chown(self.data, "nobody", "nogroup")
             shutil.chown(self.folder, "nobody", "nogroup")
-        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(self.data))
+        self._make()
         self._configure()
         if disk_mb is not None:
             self.disk = Disk(self.data, disk_mb)
         self.process: subprocess.Popen[bytes] | None = None
+
+    def _make(self) -> None:
+        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(self.data))
 
     def _configure(self) -> None:
         with (self.data / "postgresql.conf").open("a") as file:
@@ -182,14 +185,15 @@ class Server:
 
 
 class Database:
-    """A fresh database on a server."""
+    """A fresh database on a server. name: of one that is there already, with what is in it."""
 
-    def __init__(self, server: Server, *, has_tables: bool = True) -> None:
+    def __init__(self, server: Server, *, has_tables: bool = True, name: str = "") -> None:
         self.server = server
-        self.name = f"risk_{uuid.uuid4().hex[:12]}"
-        server.execute(f'CREATE DATABASE "{self.name}"', database="postgres")
-        if has_tables:
-            self.migrate()
+        self.name = name or f"risk_{uuid.uuid4().hex[:12]}"
+        if not name:
+            server.execute(f'CREATE DATABASE "{self.name}"', database="postgres")
+            if has_tables:
+                self.migrate()
 
     @property
     def url(self) -> PostgresUrl:

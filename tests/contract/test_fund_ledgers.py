@@ -252,19 +252,6 @@ async def test_commits_wait_for_the_disk(postgresql: PostgresPlace) -> None:
     assert await ledger._link.run(lambda one: one.fetchval("SHOW synchronous_commit")) == "on"  # type: ignore[attr-defined]
 
 
-async def test_a_standby_gives_no_answer(postgresql: PostgresPlace) -> None:
-    """By a function of that name in the way: a standby that streams takes half a minute to set up."""
-    ledger = postgresql.ledger()
-    await ledger.compare_and_set(None, {"n": 0})
-    name = postgresql.database.name
-    postgresql.database.execute(
-        "CREATE FUNCTION public.pg_is_in_recovery() RETURNS BOOLEAN LANGUAGE sql AS 'SELECT true'"
-    )
-    postgresql.database.execute(f'ALTER DATABASE "{name}" SET search_path = public, pg_catalog')
-    with pytest.raises(RecordError, match="it is a standby"):
-        await postgresql.ledger().read()
-
-
 # --- Redis -------------------------------------------------------------------------------------------
 
 

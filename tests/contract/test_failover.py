@@ -52,8 +52,9 @@ class Guard:
         with closing(connect(self.path, create=True)) as connection:
             write_documents(self.path, connection, {IDENTITY: OURS})
 
-    async def start(self) -> MirroredStore:
-        link = PostgresLink(parse(self._servers.address), "", timeout_s=0.5, first=check)
+    async def start(self, session: str = "read-write") -> MirroredStore:
+        address = self._servers.address.replace("read-write", session)
+        link = PostgresLink(parse(address), "", timeout_s=0.5, first=check)
         self.store = MirroredStore(
             SqliteStore.open(self.path), RevisedState.open(self.path), PostgresStore(link, "main")
         )
@@ -178,6 +179,27 @@ async def test_a_guard_that_starts_while_only_a_standby_is_there_believes_and_ta
     assert guard.store.trouble is not None
     await no_server_is_believed(guard, servers)
     assert await guard.has() == ({IDENTITY: OURS}, [])
+
+
+@pytest.mark.parametrize("session", ["any", "standby"])
+async def test_a_standby_that_is_asked_for_is_not_believed_either(servers: Pair, tmp_path: Path, session: str) -> None:
+    """Its state is later than what is here, and nobody writes it: taken over it would be the primary's past."""
+    first = Guard(tmp_path / "one.db", servers)
+    await first.start()
+    await first.write(1)
+    await until(lambda: there(servers.on_standby) == written(1))
+    await first.store.close()
+    servers.on_primary.is_left_alone()
+    await until(lambda: servers.on_standby.execute("SELECT 1 FROM guards WHERE seen_at < now() - INTERVAL '30 min'"))
+    servers.primary.kill()
+    second = Guard(tmp_path / "two.db", servers)
+    await second.start(session)
+    assert "it is a standby" in (second.store.trouble or "")
+    assert await second.has() == ({IDENTITY: OURS}, [])
+    assert second.news == []
+    servers.standby.promote()
+    await until(lambda: "it is a standby" not in (second.store.trouble or ""))
+    await second.store.close()
 
 
 async def test_an_old_primary_that_comes_back_is_older_than_what_is_here(guard: Guard, servers: Pair) -> None:

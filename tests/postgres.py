@@ -117,9 +117,13 @@ class Server:
                 return self
         raise AssertionError((self.folder / "log").read_text())
 
-    def _signal(self, number: signal.Signals) -> None:
-        """Every process of it, the first one first: each has a session of its own, and goes on answering."""
+    def _signal(self, number: signal.Signals) -> list[psutil.Process]:
+        """Every process of it, the first one first: each has a session of its own, and goes on answering.
+
+        Given are the others.
+        """
         assert self.process is not None
+        children: list[psutil.Process] = []
         if self.process.poll() is None:
             first = psutil.Process(self.process.pid)
             children = first.children()  # after a kill they are nobody's, and answer for a while
@@ -127,12 +131,15 @@ class Server:
             for child in children:
                 with suppress(psutil.NoSuchProcess):
                     child.send_signal(number)
+        return children
 
     def kill(self) -> None:
-        """As a power cut does, but for what the kernel still writes."""
+        """As a power cut does, but for what the kernel still writes. Nobody holds its memory on return."""
         assert self.process is not None
-        self._signal(signal.SIGKILL)
+        others = self._signal(signal.SIGKILL)
         self.process.wait()
+        _, left = psutil.wait_procs(others, timeout=_WITHIN_S)
+        assert not left, f"killed, and still there: {left}"
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)

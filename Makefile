@@ -19,13 +19,13 @@ MACHINES := $(addprefix tests/e2e/test_, \
 	full_disk.py \
 	fund.py \
 	fund_commands.py \
-	partitions.py \
 	protector_agent.py \
 	redis.py \
 	state_on_a_server.py \
 	twins.py)
+PARTITIONS := tests/e2e/test_partitions.py
 
-.PHONY: venv install wheel demo test long people people-again machines cards cover lint sim fund-sim bench history explore fuzz try-bots examples docs picture requirements clean
+.PHONY: venv install wheel demo test long people people-again machines partitions cards cover lint sim fund-sim bench history explore fuzz try-bots examples docs picture requirements clean
 
 venv: .venv/.built
 
@@ -69,7 +69,7 @@ test: lint
 
 # Whole processes that wait for what takes its time, and the bugs that the simulation must find: a quarter of an hour.
 long: venv
-	$(BIN)/python -m pytest -n 4 --dist worksteal -m long --ignore tests/cards $(addprefix --ignore ,$(PEOPLE) $(MACHINES)) tests
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m long --ignore tests/cards $(addprefix --ignore ,$(PEOPLE) $(MACHINES) $(PARTITIONS)) tests
 
 # The same of those who are told and those who may resume, in a browser too.
 people: venv
@@ -84,6 +84,10 @@ people-again: venv
 # Of more than one machine: guards, bots and listeners as processes, with real servers between them.
 machines: venv
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m long $(MACHINES)
+
+# Of guards, stores, Redis and venue on machines of their own, each pair cut from each other: ten minutes, and its table.
+partitions: venv
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m long $(PARTITIONS)
 
 # One contract over every venue, the whole daemon on each included.
 cards: venv

@@ -1,8 +1,8 @@
 """A Kafka broker in a process of its own: librdkafka's mock cluster, which speaks the real protocol over TCP.
 
-It keeps what it gets in memory. It can be shut and opened, made to answer with errors, stopped, killed, and started
-again at the same address. What it can't prove: that a cluster stores what it acknowledged, and that an idempotent
-producer's repeats are dropped.
+It keeps what it gets in memory, and what it was asked for. It can be shut and opened, made to answer with errors,
+stopped, killed, and started again at the same address. What it can't prove: that a cluster stores what it acknowledged,
+and that an idempotent producer's repeats are dropped.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.kafka_wire import Asked, Requests
 
 if TYPE_CHECKING:
     from tests.receivers.certificates import Certificates
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 TOPIC = "system-events"
 PARTITIONS = 3
-PRODUCE, METADATA = 0, 3
 # As the protocol numbers them.
 TOPIC_AUTHORIZATION_FAILED, MESSAGE_TOO_LARGE, NOT_ENOUGH_REPLICAS, KAFKA_STORAGE_ERROR = 29, 10, 19, 56
 POLICY_VIOLATION = 44
@@ -101,6 +103,10 @@ class Broker:
         """Say that of a topic, until it is said with 0."""
         self._ask(do="topic", topic=topic, code=code)
 
+    def asked(self, client: str) -> list[Asked]:
+        """What programs of that name asked for since it was started, in its order on each of their connections."""
+        return [Asked(**one) for one in self._ask(do="asked", client=client)["asked"]]
+
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -153,12 +159,14 @@ class Broker:
             time.sleep(0.02)
         return found
 
-    def _ask(self, **command: Any) -> None:
+    def _ask(self, **command: Any) -> Any:
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
-        assert self._answer() == {"done": command["do"]}
+        answer = self._answer()
+        assert answer["done"] == command["do"]
+        return answer
 
     def _answer(self) -> Any:
         assert self._process is not None
@@ -231,35 +239,51 @@ class _Cluster:
                 library.rd_kafka_mock_topic_set_error(self._cluster, command["topic"].encode(), command["code"])
 
 
-async def _forward(to_port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        its_reader, its_writer = await asyncio.open_connection("127.0.0.1", to_port)
-    except OSError:
+class _Forwarder:
+    """Between clients and the cluster; it hears what they ask for."""
+
+    def __init__(self, to_port: int) -> None:
+        self._to_port = to_port
+        self.asked: list[Asked] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            its_reader, its_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        requests = Requests()
+        there = _pass_on(reader, its_writer, lambda data: self.asked.extend(requests.of(data)))
+        ways = [asyncio.ensure_future(way) for way in (there, _pass_on(its_reader, writer))]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         writer.transport.abort()
-        return
-    ways = [asyncio.ensure_future(way) for way in (_pass_on(reader, its_writer), _pass_on(its_reader, writer))]
-    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-    writer.transport.abort()
-    its_writer.transport.abort()
-    await asyncio.wait(ways)
+        its_writer.transport.abort()
+        await asyncio.wait(ways)
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pass_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hear: Callable[[bytes], None] = lambda _: None
+) -> None:
     with suppress(OSError):
         while data := await reader.read(65_536):
+            hear(data)
             writer.write(data)
             await writer.drain()
 
 
 async def _serve(port: int, tls: ssl.SSLContext | None) -> None:
     cluster = _Cluster(port)
-    server = await asyncio.start_server(lambda r, w: _forward(cluster.port, r, w), "127.0.0.1", port, ssl=tls)
+    forwarder = _Forwarder(cluster.port)
+    server = await asyncio.start_server(forwarder.serve, "127.0.0.1", port, ssl=tls)
     async with server:
         _say(ready=True)
         while line := await asyncio.to_thread(sys.stdin.readline):  # ends with whoever started it
             command = json.loads(line)
-            cluster.do(command)
-            _say(done=command["do"])
+            if command["do"] == "asked":
+                _say(done="asked", asked=[asdict(one) for one in forwarder.asked if one.client == command["client"]])
+            else:
+                cluster.do(command)
+                _say(done=command["do"])
 
 
 def _tls(certificate: str = "", key: str = "") -> ssl.SSLContext | None:

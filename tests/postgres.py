@@ -70,11 +70,14 @@ class Server:
         if _AS:
             shutil.chown(self.data, "nobody", "nogroup")
             shutil.chown(self.folder, "nobody", "nogroup")
-        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(self.data))
+        self._make()
         self._configure()
         if disk_mb is not None:
             self.disk = Disk(self.data, disk_mb, machine)
         self.process: subprocess.Popen[bytes] | None = None
+
+    def _make(self) -> None:
+        self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(self.data))
 
     def _configure(self) -> None:
         with (self.data / "postgresql.conf").open("a") as file:
@@ -115,9 +118,13 @@ class Server:
                 return self
         raise AssertionError((self.folder / "log").read_text())
 
-    def _signal(self, number: signal.Signals) -> None:
-        """Every process of it, the first one first: each has a session of its own, and goes on answering."""
+    def _signal(self, number: signal.Signals) -> list[psutil.Process]:
+        """Every process of it, the first one first: each has a session of its own, and goes on answering.
+
+        Given are the others.
+        """
         assert self.process is not None
+        children: list[psutil.Process] = []
         if self.process.poll() is None:
             first = psutil.Process(self.process.pid)
             children = first.children()  # after a kill they are nobody's, and answer for a while
@@ -125,12 +132,15 @@ class Server:
             for child in children:
                 with suppress(psutil.NoSuchProcess):
                     child.send_signal(number)
+        return children
 
     def kill(self) -> None:
-        """As a power cut does, but for what the kernel still writes."""
+        """As a power cut does, but for what the kernel still writes. Nobody holds its memory on return."""
         assert self.process is not None
-        self._signal(signal.SIGKILL)
+        others = self._signal(signal.SIGKILL)
         self.process.wait()
+        _, left = psutil.wait_procs(others, timeout=_WITHIN_S)
+        assert not left, f"killed, and still there: {left}"
 
     def freeze(self) -> None:
         self._signal(signal.SIGSTOP)
@@ -205,14 +215,15 @@ class Server:
 
 
 class Database:
-    """A fresh database on a server."""
+    """A fresh database on a server. name: of one that is there already, with what is in it."""
 
-    def __init__(self, server: Server, *, has_tables: bool = True) -> None:
+    def __init__(self, server: Server, *, has_tables: bool = True, name: str = "") -> None:
         self.server = server
-        self.name = f"risk_{uuid.uuid4().hex[:12]}"
-        server.execute(f'CREATE DATABASE "{self.name}"', database="postgres")
-        if has_tables:
-            self.migrate()
+        self.name = name or f"risk_{uuid.uuid4().hex[:12]}"
+        if not name:
+            server.execute(f'CREATE DATABASE "{self.name}"', database="postgres")
+            if has_tables:
+                self.migrate()
 
     @property
     def url(self) -> PostgresUrl:

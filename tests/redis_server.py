@@ -27,13 +27,23 @@ def _found() -> Mapping[str, str]:
     return {_version(path): path for path in paths if path}
 
 
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
 def _version(path: str) -> str:
     words = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout.split()
     return next(word.removeprefix("v=") for word in words if word.startswith("v="))
 
 
+NEEDED = "TESTS_NEED_REDIS_7"
 BINARIES = _found()
-VERSIONS = sorted(BINARIES)
+VERSIONS = sorted(BINARIES, key=_numbers)
+
+
+def is_seven(version: str) -> bool:
+    """Or later: with what came since 6.2, and what has to be asked for since."""
+    return _numbers(version) >= [7]
 
 
 def free_port() -> int:
@@ -80,7 +90,7 @@ class RedisServer:
         if self._machine is not None:
             words += ["--protected-mode", "no", "--unixsocket", self._socket]
         words += ["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", *self.options, *options]
-        if int(self.version.split(".")[0]) >= 7:
+        if is_seven(self.version):
             words += ["--enable-debug-command", "yes"]
         self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + _UP_WITHIN_S

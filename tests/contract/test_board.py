@@ -20,7 +20,7 @@ from risk_daemon.state.redis_client import redis_client
 from tests.board_servers import Place, PostgresPlace, RedisPlace, until
 from tests.postgres import Server
 from tests.proxy import Proxy
-from tests.redis_server import RedisServer
+from tests.redis_server import VERSIONS, RedisServer
 
 GUARDED = ("kraken (kraken, live, spot)",)
 CLEAR = Standing(locked=False, since_wall=1.0, guarded=GUARDED)
@@ -34,16 +34,17 @@ def _short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"risk_daemon.state.board.{kind}.LEASE_S", LEASE_S)
 
 
-@pytest.fixture
-def redis_place(tmp_path: Path) -> Iterator[RedisPlace]:
-    made = RedisPlace(RedisServer(tmp_path / "redis").start())
+@pytest.fixture(params=VERSIONS)
+def redis_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisPlace]:
+    made = RedisPlace(RedisServer(tmp_path / "redis", request.param).start())
     yield made
     made.server.kill()
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Iterator[RedisServer]:
-    made = RedisServer(tmp_path / "other").start()
+def other(redis_place: RedisPlace, tmp_path: Path) -> Iterator[RedisServer]:
+    """A second server of the same version."""
+    made = RedisServer(tmp_path / "other", redis_place.server.version).start()
     yield made
     made.kill()
 
@@ -53,15 +54,26 @@ def postgresql_place(postgres: Server) -> PostgresPlace:
     return PostgresPlace(postgres)
 
 
-@pytest.fixture(params=["redis", "postgresql"])
-async def place(
-    request: pytest.FixtureRequest, redis_place: RedisPlace, postgresql_place: PostgresPlace
-) -> AsyncIterator[Place]:
-    yield redis_place if request.param == "redis" else postgresql_place
-    for client in redis_place.clients:
+@pytest.fixture(params=["postgresql", *VERSIONS])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    async with of_kind(request, request.param, "postgres", tmp_path) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def of_kind(request: pytest.FixtureRequest, kind: str, postgres: str, directory: Path) -> AsyncIterator[Place]:
+    """On PostgreSQL, by the fixture of that name, or on a Redis of that version."""
+    if kind == "postgresql":
+        on_postgres = PostgresPlace(request.getfixturevalue(postgres))
+        yield on_postgres
+        for link in on_postgres.links:
+            await link.close()
+        return
+    on_redis = RedisPlace(RedisServer(directory / "redis", kind).start())
+    yield on_redis
+    for client in on_redis.clients:
         await client.aclose()
-    for link in postgresql_place.links:
-        await link.close()
+    on_redis.server.kill()
 
 
 async def ask(
@@ -385,17 +397,11 @@ async def test_a_clock_that_is_set_back_settles_anew(place: Place) -> None:
     assert not (await ask(a)).is_settled
 
 
-@pytest.fixture(params=["redis", "postgresql"])
-async def own_place(
-    request: pytest.FixtureRequest, redis_place: RedisPlace, own_postgres: Server
-) -> AsyncIterator[Place]:
+@pytest.fixture(params=["postgresql", *VERSIONS])
+async def own_place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """One that no other test has: it may be restarted."""
-    of_its_own = PostgresPlace(own_postgres)
-    yield redis_place if request.param == "redis" else of_its_own
-    for client in redis_place.clients:
-        await client.aclose()
-    for link in of_its_own.links:
-        await link.close()
+    async with of_kind(request, request.param, "own_postgres", tmp_path) as made:
+        yield made
 
 
 async def test_another_server_with_the_same_board_settles_even_if_it_knows_of_every_epoch(own_place: Place) -> None:

@@ -22,11 +22,11 @@ from risk_daemon.state.redis_client import redis_client
 from tests.ledger_servers import WITHIN_S, MemoryPlace, Place, PostgresPlace, RedisPlace, until_it_answers
 from tests.postgres import Server, until
 from tests.proxy import Proxy
-from tests.redis_server import RedisServer
+from tests.redis_server import VERSIONS, RedisServer
 from tests.unit.fund.fund import CHARTER, NOWHERE, TERMS, lost, row
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "scale.md").read_text()
-KINDS = ["memory", "postgresql", "redis"]
+KINDS = ["memory", "postgresql", *VERSIONS]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         case "postgresql":
             made = PostgresPlace(request.getfixturevalue("own_postgres"))
         case _:
-            made = RedisPlace(RedisServer(tmp_path / "redis").start())
+            made = RedisPlace(RedisServer(tmp_path / "redis", request.param).start())
     yield made
     await made.aclose()
     if isinstance(made, RedisPlace):
@@ -56,6 +56,7 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 everywhere = pytest.mark.parametrize("place", KINDS, indirect=True)
+on_redis = pytest.mark.parametrize("place", VERSIONS, indirect=True)
 on_servers = pytest.mark.parametrize("place", [kind for kind in KINDS if kind != "memory"], indirect=True)
 
 
@@ -252,26 +253,13 @@ async def test_commits_wait_for_the_disk(postgresql: PostgresPlace) -> None:
     assert await ledger._link.run(lambda one: one.fetchval("SHOW synchronous_commit")) == "on"  # type: ignore[attr-defined]
 
 
-async def test_a_standby_gives_no_answer(postgresql: PostgresPlace) -> None:
-    """By a function of that name in the way: a standby that streams takes half a minute to set up."""
-    ledger = postgresql.ledger()
-    await ledger.compare_and_set(None, {"n": 0})
-    name = postgresql.database.name
-    postgresql.database.execute(
-        "CREATE FUNCTION public.pg_is_in_recovery() RETURNS BOOLEAN LANGUAGE sql AS 'SELECT true'"
-    )
-    postgresql.database.execute(f'ALTER DATABASE "{name}" SET search_path = public, pg_catalog')
-    with pytest.raises(RecordError, match="it is a standby"):
-        await postgresql.ledger().read()
-
-
 # --- Redis -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["redis"], indirect=True)
+@on_redis
 async def test_a_replica_gives_no_answer(place: RedisPlace, tmp_path: Path) -> None:
     await place.ledger().compare_and_set(None, {"n": 0})
-    behind = RedisPlace(RedisServer(tmp_path / "behind").start())
+    behind = RedisPlace(RedisServer(tmp_path / "behind", place.server.version).start())
     try:
         behind.server.follow(place.server)
         with pytest.raises(RecordError, match="it is a replica"):
@@ -284,11 +272,11 @@ async def test_a_replica_gives_no_answer(place: RedisPlace, tmp_path: Path) -> N
         behind.server.kill()
 
 
-@pytest.mark.parametrize("place", ["redis"], indirect=True)
+@on_redis
 async def test_a_ledger_that_moved_while_its_old_server_stays_as_a_replica_is_found_again(
     place: RedisPlace, tmp_path: Path
 ) -> None:
-    new = RedisServer(tmp_path / "new").start()
+    new = RedisServer(tmp_path / "new", place.server.version).start()
     try:
         async with Proxy(place.server.port).running() as proxy:
             ledger = RedisLedger(redis_client(RedisAddress.of(f"redis://127.0.0.1:{proxy.port}/0"), None, 1.0), "alpha")
@@ -305,7 +293,7 @@ async def test_a_ledger_that_moved_while_its_old_server_stays_as_a_replica_is_fo
         new.kill()
 
 
-@pytest.mark.parametrize("place", ["redis"], indirect=True)
+@on_redis
 async def test_an_answer_that_is_lost_is_an_error_and_reading_says_what_became(place: RedisPlace) -> None:
     """Put there, and nobody heard: the one who asked must not take that for another's."""
     async with Proxy(place.server.port).running() as proxy:
@@ -323,7 +311,7 @@ async def test_an_answer_that_is_lost_is_an_error_and_reading_says_what_became(p
         await ledger.aclose()
 
 
-@pytest.mark.parametrize("place", ["redis"], indirect=True)
+@on_redis
 async def test_a_user_with_the_rules_of_the_page_is_enough_and_sees_no_other_fund(place: RedisPlace) -> None:
     [rules] = re.findall(r"^user member on >\.\.\. (.*)$", PAGE, re.MULTILINE)
     place.server.ask("ACL", "SETUSER", "member", "on", ">members", *rules.split())

@@ -24,7 +24,7 @@ from risk_daemon.state.store.postgres_link import PostgresLink
 from tests import board_servers
 from tests.postgres import Database, Server, until
 from tests.proxy import Proxy
-from tests.redis_server import RedisServer
+from tests.redis_server import VERSIONS, RedisServer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scale.md").read_text()
 FOUNDING = "f00d"
@@ -121,13 +121,13 @@ class PostgresPlace:
             await one.aclose()
 
 
-@pytest.fixture(params=["redis", "postgresql"])
+@pytest.fixture(params=["postgresql", *VERSIONS])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     made: Place
-    if request.param == "redis":
-        made = RedisPlace(RedisServer(tmp_path / "redis").start())
-    else:
+    if request.param == "postgresql":
         made = PostgresPlace(request.getfixturevalue("postgres"))
+    else:
+        made = RedisPlace(RedisServer(tmp_path / "redis", request.param).start())
     yield made
     made.go_on()
     await made.aclose()
@@ -135,9 +135,9 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         made.server.kill()
 
 
-@pytest.fixture
-def redis_place(tmp_path: Path) -> Iterator[RedisPlace]:
-    made = RedisPlace(RedisServer(tmp_path / "redis").start())
+@pytest.fixture(params=VERSIONS)
+def redis_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisPlace]:
+    made = RedisPlace(RedisServer(tmp_path / "redis", request.param).start())
     yield made
     made.server.kill()
 
@@ -342,7 +342,7 @@ async def test_a_key_that_is_no_stream_is_an_error(redis_place: RedisPlace) -> N
 
 async def test_a_replica_is_no_place(redis_place: RedisPlace, tmp_path: Path) -> None:
     """It may be told of everything some time later."""
-    replica = RedisServer(tmp_path / "replica").start()
+    replica = RedisServer(tmp_path / "replica", redis_place.server.version).start()
     try:
         replica.follow(redis_place.server)
         there = redis_place.readings(port=replica.port)

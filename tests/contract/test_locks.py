@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from risk_daemon.state.lock.base import LockRecord
 from risk_daemon.state.lock.file import FileLock
 from risk_daemon.state.lock.memory_map import MemoryMap
 from tests.locks_world import CLOCK, LEASE_MS, OPEN, TRIPPED, gate_of, lock_of, until
-from tests.redis_server import VERSIONS, RedisServer
+from tests.redis_server import NEEDED, VERSIONS, RedisServer, is_seven
 
 KINDS = ["file", "memory map", *(f"redis {version}" for version in VERSIONS)]
 
@@ -107,3 +108,20 @@ async def test_an_open_of_another_moment_is_none(case: Case, ago_s: float) -> No
     with contextlib.suppress(RecordError):
         await case.write_as_of(OPEN, Instant(now.mono - ago_s, now.wall))
     assert case.reads()[0]
+
+
+def test_a_redis_of_seven_or_later_is_tried_too(tmp_path: Path) -> None:
+    later = [version for version in VERSIONS if is_seven(version)]
+    if not later and os.environ.get(NEEDED) == "1":
+        pytest.fail(f"{NEEDED}=1, and there is no Redis of 7 or later")
+    if not later:
+        pytest.skip(
+            f"no Redis of 7 or later is found here, so {', '.join(VERSIONS)} is all that is tried; .ci/run has one"
+        )
+    server = RedisServer(tmp_path, later[-1]).start()
+    try:
+        with server.client() as client:
+            told = client.info("server")
+        assert told.get("valkey_version", told["redis_version"]) == later[-1]
+    finally:
+        server.kill()

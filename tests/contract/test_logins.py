@@ -27,7 +27,7 @@ from tests.kafka import free_port as a_port
 from tests.postgres import _AS, Server, over_network
 from tests.proxy import Proxy
 from tests.receivers.certificates import Certificates, made_in
-from tests.redis_server import RedisServer
+from tests.redis_server import VERSIONS, RedisServer
 
 WITH_TLS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))  # Debian's, of several versions
 WAYS = ["a face before it", *(str(path) for path in WITH_TLS)]
@@ -125,9 +125,9 @@ async def test_postgresql_by_scram_over_tls(
 # --- Redis -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis").start()
+@pytest.fixture(params=VERSIONS)
+def redis(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path / "redis", request.param).start()
     yield server
     server.kill()
 

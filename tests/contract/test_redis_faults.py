@@ -195,9 +195,10 @@ async def test_out_of_memory_it_takes_a_lock_and_no_open(server: RedisServer) ->
         assert await until(lambda: watcher.opened_after(shut), "the gate open again")
 
 
-async def test_a_lock_is_kept_over_the_guards_end_and_a_restart_of_the_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_lock_is_kept_over_the_guards_end_and_a_restart_of_the_server(tmp_path: Path, version: str) -> None:
     """000-19: a freeze is remembered, with its end, by a server that keeps what it is told."""
-    server = RedisServer(tmp_path).start("--appendonly", "yes")
+    server = RedisServer(tmp_path, version).start("--appendonly", "yes")
     try:
         guard = Guard(lock_of(server))
         await guard.say(OPEN)

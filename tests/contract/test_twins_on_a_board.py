@@ -15,7 +15,7 @@ from risk_daemon.runtime.twin import Twin, TwinSettings
 from risk_daemon.state.board.base import Known
 from tests.board_servers import Place, PostgresPlace, RedisPlace, until
 from tests.postgres import Server
-from tests.redis_server import RedisServer
+from tests.redis_server import VERSIONS, RedisServer
 
 LEASE_S = 2.0
 CLOCK = SystemClock()
@@ -78,9 +78,9 @@ def overlap_s(one: Guard, other: Guard) -> float:
     return sum(max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a in one.leases for b in other.leases)
 
 
-@pytest.fixture
-def redis_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisPlace]:
-    made = RedisPlace(RedisServer(tmp_path_factory.mktemp("redis")).start())
+@pytest.fixture(params=VERSIONS)
+def redis_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisPlace]:
+    made = RedisPlace(RedisServer(tmp_path_factory.mktemp("redis"), request.param).start())
     yield made
     made.server.kill()
 

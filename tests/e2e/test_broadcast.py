@@ -14,7 +14,8 @@ import pytest
 
 from tests.e2e.harness import DOCS_KEY, Daemon, docs_secret, kraken_config, wait_for
 from tests.e2e.harness import documented_kraken as start_kraken
-from tests.kafka import NOT_ENOUGH_REPLICAS, PRODUCE, TOPIC, TOPIC_AUTHORIZATION_FAILED
+from tests.kafka import NOT_ENOUGH_REPLICAS, TOPIC, TOPIC_AUTHORIZATION_FAILED
+from tests.kafka_wire import PRODUCE
 
 KEYS = {"kraken": (DOCS_KEY, docs_secret())}
 QUICK = {"settle": '"300ms"', "order_flight": '"500ms"', "cancel_deadline": '"60s"'}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LOG = structlog.get_logger(__name__)
 _HEAD = """SELECT revision, run, extract(epoch FROM clock_timestamp() - seen_at)::float8 AS unseen_s
     FROM guards WHERE name = $1"""
+_IS_STANDBY = "SELECT pg_is_in_recovery()"
 _SET = """UPDATE guards SET revision = $4, run = $5, saved_at = clock_timestamp(), seen_at = clock_timestamp()
     WHERE name = $1 AND revision = $2 AND run = $3 RETURNING 1"""
 _ADD = "INSERT INTO guards (name, revision, run) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING RETURNING 1"
@@ -124,7 +125,7 @@ class PostgresStore:
     # --- for a mirror ------------------------------------------------------------------------------
 
     async def head(self) -> Head | None:
-        """What the server has; None: nothing of this guard. Raises RecordError."""
+        """What the server has; None: nothing of this guard. Raises RecordError, Refused at a standby."""
         return await self._link.run(self._head)
 
     async def identity(self) -> Mapping[str, JsonObject]:
@@ -192,6 +193,9 @@ class PostgresStore:
     # --- statements --------------------------------------------------------------------------------
 
     async def _head(self, connection: Connection) -> Head | None:
+        """Raises Refused at a standby: what it has may be older than what a server that takes writes was told."""
+        if await connection.fetchval(_IS_STANDBY):
+            raise Refused(f"{self.where}: it is a standby, which knows of the state what it was told so far")
         row = await connection.fetchrow(_HEAD, self._guard)
         return None if row is None else Head(row["revision"], row["run"], max(0.0, row["unseen_s"]))
 

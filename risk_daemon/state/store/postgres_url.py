@@ -71,7 +71,8 @@ def parse(text: str) -> PostgresUrl:
         raise ValueError(f"it must name one host, or the directory of a socket by ?host=/path: such as {EXAMPLE}")
     hosts = tuple(_hosts(places)) if directory is None else ((directory, _PORT),)
     _check_protected(hosts, options)
-    defaults = {"sslmode": "prefer", "target_session_attrs": "any"}
+    # Of several at most one takes writes, and a standby is believed by nobody.
+    defaults = {"sslmode": "prefer", "target_session_attrs": "any" if len(hosts) == 1 else "read-write"}
     return PostgresUrl(
         user=unquote(login), hosts=hosts, database=database, options=tuple({**defaults, **options}.items())
     )

@@ -23,14 +23,13 @@ from risk_daemon.errors import ConfigError
 from tests.kafka import (
     KAFKA_STORAGE_ERROR,
     MESSAGE_TOO_LARGE,
-    METADATA,
     NOT_ENOUGH_REPLICAS,
     POLICY_VIOLATION,
-    PRODUCE,
     TOPIC,
     TOPIC_AUTHORIZATION_FAILED,
     Broker,
 )
+from tests.kafka_wire import INIT_PRODUCER_ID, METADATA, NOBODY, PRODUCE, Asked
 
 JSON = "application/json"
 
@@ -71,6 +70,43 @@ async def test_what_is_acknowledged_is_there_with_its_key_and_its_header(broker:
     assert (record.key, record.body, record.headers) == ("trip-1", b'{"a": 1}', {"content-type": b"application/json"})
     again = await line.send("trip-1", b'{"a": 1}', JSON)
     assert (again.partition, again.offset) == (sent.partition, sent.offset + 1), "one key has one order"
+
+
+async def produced(broker: Broker) -> list[Asked]:
+    """What the line sent messages by, each after it was given an id."""
+    asked = await asyncio.to_thread(broker.asked, kafka._CLIENT)
+    apis = [one.api for one in asked]
+    assert INIT_PRODUCER_ID in apis[: apis.index(PRODUCE)], "who sends has an id of the broker's, by which it knows it"
+    return [one for one in asked if one.api == PRODUCE]
+
+
+async def test_all_replicas_in_sync_acknowledge_and_a_broker_can_tell_a_repeat(broker: Broker, line: KafkaLine) -> None:
+    for key in ("trip-1", "trip-1"):
+        await line.send(key, b"{}", JSON)
+    one, other = await produced(broker)
+    assert (one.acks, other.acks) == (-1, -1)
+    assert one.producer not in (NOBODY, None)
+    assert other.producer == one.producer
+    assert (one.sequence, other.sequence) == (0, 1), "one key, one partition: the second is no repeat"
+
+
+async def test_what_is_read_off_the_wire_tells_one_who_is_content_with_less(broker: Broker) -> None:
+    import aiokafka
+
+    careless = aiokafka.AIOKafkaProducer(bootstrap_servers=broker.address, client_id="careless", acks=1)
+    async with careless:
+        await careless.send_and_wait(TOPIC, b"{}", key=b"trip-1")
+    (sent,) = (one for one in await asyncio.to_thread(broker.asked, "careless") if one.api == PRODUCE)
+    assert (sent.acks, sent.producer) == (1, NOBODY)
+
+
+async def test_what_is_tried_again_says_that_it_is_a_repeat(broker: Broker, line: KafkaLine) -> None:
+    broker.fail(PRODUCE, KAFKA_STORAGE_ERROR)
+    await line.send("trip-1", b"{}", JSON)
+    first, again = await produced(broker)
+    assert (first.acks, first.sequence) == (-1, 0)
+    assert first.producer not in (NOBODY, None)
+    assert again == first
 
 
 @pytest.mark.parametrize(

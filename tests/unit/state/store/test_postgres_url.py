@@ -19,6 +19,12 @@ def test_what_it_leaves_open_has_a_value() -> None:
     assert url.where == "127.0.0.1:5432/risk"
 
 
+def test_of_several_hosts_one_that_takes_writes_is_wanted_where_nothing_else_is_said() -> None:
+    several = "postgresql://guard@127.0.0.1,127.0.0.2/risk"
+    assert dict(parse(several).options)["target_session_attrs"] == "read-write"
+    assert dict(parse(f"{several}?target_session_attrs=any").options)["target_session_attrs"] == "any"
+
+
 def test_several_hosts_a_socket_and_quoted_names() -> None:
     url = parse(f"postgres://me%40here@db1:6432,[::1]/my%2Ddb?{TLS}&target_session_attrs=read-write")
     assert (url.user, url.database) == ("me@here", "my-db")

@@ -17,6 +17,7 @@ import redis
 from tests.namespaces import Machine
 
 _UP_WITHIN_S = 20.0
+_ANSWERS_WITHIN_S = 60.0  # a server that never answers fails a test, and does not hold it for ever
 
 
 def _found() -> Mapping[str, str]:
@@ -113,7 +114,9 @@ class RedisServer:
         """A client of its own, for whoever looks and meddles."""
         if self._machine is not None:
             more["unix_socket_path"] = self._socket
-        return redis.Redis(port=self.port, protocol=2, decode_responses=True, **more)
+        return redis.Redis(
+            port=self.port, protocol=2, decode_responses=True, **{"socket_timeout": _ANSWERS_WITHIN_S, **more}
+        )
 
     def ask(self, *words: Any) -> Any:
         with self.client() as client:
